@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver of a fuzz target without libFuzzer: runs LLVMFuzzerTestOneInput once for each file
+ * named on the command line, or once for standard input when none is. `make check` replays the
+ * corpus with it, and AFL++ drives it as `afl-fuzz … -- <target>_fuzz @@`.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* No target takes more; a larger file is an error rather than silently cut. */
+#define INPUT_BYTES_MAX (64u << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Read a whole stream into an exactly sized heap block, so that ASan sees the first byte read
+ * past the input. Returns NULL after a message when that fails. */
+static uint8_t *read_all(FILE *file, const char *name, size_t *size)
+{
+    uint8_t *data = NULL;
+    size_t len = 0;
+    size_t room = 0;
+    int c;
+
+    while ((c = fgetc(file)) != EOF) {
+        if (len == room) {
+            room = room == 0 ? 4096 : room * 2;
+            uint8_t *grown = room > INPUT_BYTES_MAX ? NULL : realloc(data, room);
+            if (grown == NULL) {
+                fprintf(stderr, "%s: too large\n", name);
+                free(data);
+                return NULL;
+            }
+            data = grown;
+        }
+        data[len++] = (uint8_t)c;
+    }
+    if (ferror(file)) {
+        fprintf(stderr, "%s: %s\n", name, strerror(errno));
+        free(data);
+        return NULL;
+    }
+
+    uint8_t *exact = malloc(len == 0 ? 1 : len);
+    if (exact == NULL) {
+        fprintf(stderr, "%s: out of memory\n", name);
+    } else if (len != 0) {
+        memcpy(exact, data, len);
+    }
+    free(data);
+    *size = len;
+    return exact;
+}
+
+static int replay(FILE *file, const char *name)
+{
+    size_t size = 0;
+    uint8_t *data = read_all(file, name, &size);
+
+    if (data == NULL) {
+        return 1;
+    }
+    (void)LLVMFuzzerTestOneInput(data, size);
+    free(data);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0;
+
+    if (argc < 2) {
+        return replay(stdin, "standard input");
+    }
+    for (int i = 1; i < argc; i++) {
+        FILE *file = fopen(argv[i], "rb");
+        if (file == NULL) {
+            fprintf(stderr, "%s: %s\n", argv[i], strerror(errno));
+            failed = 1;
+            continue;
+        }
+        failed |= replay(file, argv[i]);
+        fclose(file);
+    }
+    return failed;
+}
