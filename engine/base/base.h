@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base: what every layer stands on. Status codes with text, byte slices and buffers, arenas,
+ * checked arithmetic, hashes. Files, maps, clocks and locks are in os.h, the seam for faults.
+ * Nothing here knows of stores or rows.
+ */
+#ifndef INSTAR_BASE_H
+#define INSTAR_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <instar.h>
+
+#define BASE_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define BASE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+#define BASE_ERR_TEXT_MAX 1024
+
+/* Where a failing call leaves its status and its words. Owned by the caller, one thread. A NULL
+ * pointer is allowed everywhere and throws the words away. */
+struct base_err {
+    int code;
+    char text[BASE_ERR_TEXT_MAX];
+};
+
+/* Set code and text; returns code, so that `return base_err_set(…)` reads well. */
+int base_err_set(struct base_err *err, int code, const char *fmt, ...) BASE_PRINTF(3, 4);
+/* Put context before the text that is there ("apply: " + old); returns the code that is there. */
+int base_err_prefix(struct base_err *err, const char *fmt, ...) BASE_PRINTF(2, 3);
+/* Set from an errno value: ENOSPC and EDQUOT become NOSPACE, EACCES, EPERM and EROFS ACCESS,
+ * ENOMEM NOMEM, all else IO. The system's words are appended. Returns the code. */
+int base_err_errno(struct base_err *err, int errnum, const char *fmt, ...) BASE_PRINTF(3, 4);
+void base_err_clear(struct base_err *err);
+
+/* Asserts are for our own mistakes, and stay on in release builds: each is one condition. */
+void base_assert_fail(const char *expr, const char *file, int line) __attribute__((noreturn));
+#define base_assert(expr) ((expr) ? (void)0 : base_assert_fail(#expr, __FILE__, __LINE__))
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/* All memory of the library passes here, so that a test can make the n-th request fail.
+ * NULL on failure. base_free(NULL) is allowed. */
+void *base_alloc(size_t size);
+void *base_alloc_zero(size_t count, size_t size);
+void *base_realloc(void *p, size_t size);
+void base_free(void *p);
+char *base_strdup(const char *s);
+
+/* Test hook: called before each allocation when set; returning false makes it fail. */
+extern bool (*base_alloc_hook)(size_t size);
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+/* A view of bytes somebody else owns. */
+struct base_slice {
+    const void *data;
+    size_t size;
+};
+
+static inline struct base_slice base_slice(const void *data, size_t size)
+{
+    return (struct base_slice){data, size};
+}
+/* memcmp order, a prefix sorts first. */
+int base_slice_cmp(struct base_slice a, struct base_slice b);
+bool base_slice_eq(struct base_slice a, struct base_slice b);
+size_t base_slice_common_prefix(struct base_slice a, struct base_slice b);
+
+/* A growing byte buffer. Zero-initialise; base_buf_free when done. Appends return false when out
+ * of memory, and then leave the buffer as it was. */
+struct base_buf {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+};
+bool base_buf_reserve(struct base_buf *b, size_t more);
+bool base_buf_add(struct base_buf *b, const void *data, size_t size);
+bool base_buf_add_u8(struct base_buf *b, uint8_t v);
+bool base_buf_add_u16(struct base_buf *b, uint16_t v);  /* little-endian, like all fixed fields */
+bool base_buf_add_u32(struct base_buf *b, uint32_t v);
+bool base_buf_add_u64(struct base_buf *b, uint64_t v);
+bool base_buf_add_varint(struct base_buf *b, uint64_t v); /* LEB128, at most 10 bytes */
+bool base_buf_add_blob(struct base_buf *b, const void *data, size_t size); /* varint size, bytes */
+void base_buf_clear(struct base_buf *b);                 /* keeps the memory */
+void base_buf_free(struct base_buf *b);
+static inline struct base_slice base_buf_slice(const struct base_buf *b)
+{
+    return (struct base_slice){b->data, b->size};
+}
+
+/* A bounds-checked reader over untrusted bytes. After the first failure `bad` stays set and every
+ * read gives zero; check it once at the end, and before using a length. */
+struct base_reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+struct base_reader base_reader(struct base_slice s);
+size_t base_reader_left(const struct base_reader *r);
+uint8_t base_read_u8(struct base_reader *r);
+uint16_t base_read_u16(struct base_reader *r);
+uint32_t base_read_u32(struct base_reader *r);
+uint64_t base_read_u64(struct base_reader *r);
+uint64_t base_read_varint(struct base_reader *r);
+struct base_slice base_read_bytes(struct base_reader *r, size_t size);
+struct base_slice base_read_blob(struct base_reader *r);
+
+/* Fixed little-endian fields in memory that may be unaligned. */
+void base_put_u16(void *at, uint16_t v);
+void base_put_u32(void *at, uint32_t v);
+void base_put_u64(void *at, uint64_t v);
+uint16_t base_get_u16(const void *at);
+uint32_t base_get_u32(const void *at);
+uint64_t base_get_u64(const void *at);
+/* Big-endian, for keys, whose byte order is their order. */
+void base_put_be64(void *at, uint64_t v);
+uint64_t base_get_be64(const void *at);
+
+static inline bool base_add_ok(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+static inline bool base_mul_ok(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+/* ---- arena -------------------------------------------------------------------------------- */
+
+/* Memory freed all at once. Zero-initialise. Pointers stay valid until reset or free. */
+struct base_arena {
+    struct base_arena_chunk *chunks;
+    size_t used_bytes; /* handed out since the last reset */
+};
+void *base_arena_alloc(struct base_arena *a, size_t size); /* 16-byte aligned, NULL: no memory */
+void *base_arena_copy(struct base_arena *a, const void *data, size_t size);
+char *base_arena_strdup(struct base_arena *a, const char *s);
+void base_arena_reset(struct base_arena *a); /* keeps the first chunk */
+void base_arena_free(struct base_arena *a);
+
+/* ---- hashes and text ---------------------------------------------------------------------- */
+
+uint64_t base_hash64(const void *data, size_t size, uint64_t seed); /* XXH3 64 */
+uint32_t base_hash32(const void *data, size_t size, uint64_t seed); /* its low half */
+
+bool base_utf8_valid(const void *data, size_t size);
+/* The candidate nearest to `name` by edit distance, or NULL when none is near enough to be a slip
+ * of the keyboard. The result is one of `candidates`. */
+const char *base_nearest_name(const char *name, const char *const *candidates, size_t count);
+/* Append bytes for a human: control characters and terminal escapes shown as \xNN. */
+bool base_buf_add_printable(struct base_buf *b, const void *data, size_t size);
+
+/* ---- state machines ----------------------------------------------------------------------- */
+
+/* A state machine declares its states and allowed moves once; every move is checked against the
+ * table (an illegal move is our mistake: assert). */
+struct base_sm_state {
+    const char *name;
+    uint32_t moves; /* bit n: may go to state n */
+};
+struct base_sm {
+    const struct base_sm_state *states;
+    int count;
+    int at;
+};
+void base_sm_init(struct base_sm *sm, const struct base_sm_state *states, int count, int start);
+bool base_sm_may(const struct base_sm *sm, int to);
+void base_sm_move(struct base_sm *sm, int to);
+
+#endif

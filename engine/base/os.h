@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os: every file, map, lock, thread and clock operation of the library goes through here. It is
+ * the one seam where tests attach faults, crash points, records of what was written, and virtual
+ * time. In test builds LMDB's own calls are bent to the same hooks at link time.
+ *
+ * All functions return 0 or a negative errno value unless said otherwise; EINTR is retried inside,
+ * short reads and writes are completed inside.
+ */
+#ifndef INSTAR_BASE_OS_H
+#define INSTAR_BASE_OS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* ---- the seam ----------------------------------------------------------------------------- */
+
+enum os_op {
+    OS_OP_OPEN,
+    OS_OP_CLOSE,
+    OS_OP_READ,
+    OS_OP_WRITE,
+    OS_OP_SYNC,     /* fdatasync, fsync of files */
+    OS_OP_SYNC_DIR,
+    OS_OP_ALLOCATE,
+    OS_OP_ZERO_RANGE,
+    OS_OP_TRUNCATE,
+    OS_OP_RENAME,
+    OS_OP_UNLINK,
+    OS_OP_MKDIR,
+    OS_OP_MAP,
+    OS_OP_STAT,
+    OS_OP_LOCK
+};
+
+/* What an operation is about to do. Fields that do not apply are zero. */
+struct os_call {
+    enum os_op op;
+    int fd;
+    int dirfd;
+    const char *name;  /* open, rename (source), unlink, mkdir */
+    const char *name2; /* rename target */
+    const void *data;  /* bytes to be written */
+    size_t size;
+    off_t offset;
+    int flags; /* open */
+};
+
+/* Installed by tests only, before any store is opened. Any member may be NULL. */
+struct os_hooks {
+    /* Before the call. 0: go on. Negative errno: the call fails with it and does nothing. */
+    int (*before)(void *arg, const struct os_call *call);
+    /* After the call, with its result (>= 0 for success; open: the new descriptor). */
+    void (*after)(void *arg, const struct os_call *call, int result);
+    /* A named point was reached (see os_point). */
+    void (*point)(void *arg, const char *name);
+    /* Virtual time, in nanoseconds; realtime in microseconds since 1970. */
+    uint64_t (*boottime_ns)(void *arg);
+    int64_t (*realtime_us)(void *arg);
+    void *arg;
+};
+void os_hooks_set(const struct os_hooks *hooks); /* NULL removes them */
+extern const struct os_hooks *os_hooks_now;
+
+/* A place where a test may kill, stop or hold this thread. Names are `layer.what`, for example
+ * "commit.record_written". Costs one load when no hook is set. */
+#define os_point(name) (__builtin_expect(os_hooks_now != NULL, 0) ? os_point_hit(name) : (void)0)
+void os_point_hit(const char *name);
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+int os_open_dir(const char *path, int *fd_out); /* O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
+/* flags: O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECT … ; O_CLOEXEC and O_NOFOLLOW are added, new
+ * files get mode 0600 whatever the umask. */
+int os_openat(int dirfd, const char *name, int flags, int *fd_out);
+int os_close(int fd);
+int os_pread(int fd, void *buf, size_t size, off_t offset, size_t *read_out); /* short only at EOF */
+int os_pwrite(int fd, const void *buf, size_t size, off_t offset);
+int os_fdatasync(int fd);
+int os_fsync_dir(int dirfd);
+int os_fallocate(int fd, off_t offset, off_t size);       /* really allocated, size grows */
+int os_zero_range(int fd, off_t offset, off_t size);      /* falls back to writing zeros */
+int os_ftruncate(int fd, off_t size);
+int os_renameat(int dirfd, const char *from, int dirfd2, const char *to);
+int os_unlinkat(int dirfd, const char *name, int flags);
+int os_mkdirat(int dirfd, const char *name);              /* mode 0700 whatever the umask */
+int os_fstat(int fd, struct stat *st);
+int os_fstatat(int dirfd, const char *name, struct stat *st); /* never follows a link */
+/* Names in a directory, sorted; free each and the array with base_free. */
+int os_list_dir(int dirfd, char ***names_out, size_t *count_out);
+/* True for file systems that keep neither locks nor order: nfs, cifs, 9p, unknown fuse. */
+int os_fs_is_network(int fd, bool *network_out);
+int os_fs_is_tmpfs(int fd, bool *tmpfs_out);
+int os_fs_free_bytes(int fd, uint64_t *free_out);
+
+/* Maps. writable maps are MAP_SHARED. prefault touches every page now. */
+int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out);
+int os_unmap(void *addr, size_t size);
+
+/* Open-file-description locks on byte 0 … of a whole file. -EAGAIN when held by another. */
+int os_lock_exclusive(int fd);
+int os_lock_shared(int fd); /* also turns an exclusive lock into a shared one, atomically */
+int os_unlock(int fd);
+
+/* ---- locks in shared memory --------------------------------------------------------------- */
+
+/* A robust, process-shared mutex. */
+struct os_mutex {
+    pthread_mutex_t m;
+};
+int os_mutex_init_shared(struct os_mutex *m);
+/* 0: locked. -EOWNERDEAD: locked, the last holder died inside; bring the state in order, then call
+ * os_mutex_consistent. -ETIMEDOUT. timeout_ns 0: try once; UINT64_MAX: for ever. */
+int os_mutex_lock(struct os_mutex *m, uint64_t timeout_ns);
+int os_mutex_consistent(struct os_mutex *m);
+void os_mutex_unlock(struct os_mutex *m);
+
+/* Sleep while *word == seen, at most timeout_ns. 0 when woken or changed, -ETIMEDOUT. The word may
+ * lie in shared memory. */
+int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns);
+void os_futex_wake_all(_Atomic uint32_t *word);
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* Private locks and threads of one process (never in shared memory). A mutex never fails. */
+struct os_plain_mutex {
+    pthread_mutex_t m;
+};
+void os_plain_init(struct os_plain_mutex *m);
+void os_plain_destroy(struct os_plain_mutex *m);
+void os_plain_lock(struct os_plain_mutex *m);
+void os_plain_unlock(struct os_plain_mutex *m);
+/* A condition that is only ever waited for with a limit. */
+struct os_cond {
+    pthread_cond_t c;
+};
+void os_cond_init(struct os_cond *c);
+void os_cond_destroy(struct os_cond *c);
+int os_cond_wait(struct os_cond *c, struct os_plain_mutex *m, uint64_t timeout_ns);
+void os_cond_wake_all(struct os_cond *c);
+
+struct os_thread {
+    pthread_t t;
+};
+/* Signals are blocked in the new thread, its name is set for tools that show threads. */
+int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), void *arg);
+void os_thread_join(struct os_thread *t);
+
+/* ---- clock, process ----------------------------------------------------------------------- */
+
+uint64_t os_now_ns(void);          /* CLOCK_BOOTTIME: leases, deadlines, ages */
+int64_t os_realtime_us(void);      /* wall clock, for humans only */
+void os_sleep_ns(uint64_t ns);     /* pacing only; waiting for an event uses a futex or cond */
+int os_random(void *buf, size_t size);
+int os_boot_id(uint8_t id[16]);
+int os_pid_namespace(uint64_t *inode_out);
+pid_t os_pid(void);                /* cached, right after fork */
+unsigned os_cpu_count(void);
+
+#endif

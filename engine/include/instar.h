@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instar.h - an embedded storage engine whose schema changes while it is in use.
+ *
+ * A program links libinstar and opens a store, a directory. Several processes may have the same
+ * store open; each is a node. Any node may add or drop tables and indexes at any moment: no writer
+ * and no reader waits for it, no transaction sees half of it, and if the process that runs a
+ * change dies, another one finishes or undoes it.
+ *
+ * Conventions
+ *  1. Functions return 0 on success or a negative INSTAR_E… code. instar_error_text() has the words
+ *     of the last failure of the calling thread: what was tried, on what, and what to do.
+ *     Out-parameters come last and are zeroed when a call fails.
+ *  2. Four kinds of codes can be told apart with instar_error_class(): run the transaction again
+ *     (INSTAR_CLASS_RETRY), the caller's mistake, the environment, corruption; a fifth,
+ *     INSTAR_CLASS_RESULT, is an ordinary outcome such as "not found".
+ *  3. Every function may return INSTAR_EMISUSE (a NULL, closed or foreign handle), INSTAR_EFORKED
+ *     (a handle from before fork()), INSTAR_ENOMEM, and, where it touches the store,
+ *     INSTAR_ESTOPPED, INSTAR_EIO and INSTAR_ECORRUPT. The lists below name what comes besides.
+ *  4. Names (tables, columns, indexes) are UTF-8, 1 to 63 bytes, and case matters. Tables and
+ *     indexes share one name space, as in PostgreSQL.
+ *  5. Sizes are bytes, times are milliseconds unless the name ends in _us, _ns or _s.
+ *  6. Structures that begin with struct_size are filled by their init function first; so a program
+ *     built against an older header goes on working with a newer library.
+ *
+ * Threads
+ *  7. An instar handle may be used from many threads at once. A transaction, its cursors and the
+ *     values they hand out belong to one thread at a time. A projection may be shared.
+ *  8. The library starts a few threads of its own in every process that opens a store; they
+ *     block all signals. No signal handler is installed. A store's file that is truncated from
+ *     outside while mapped raises SIGBUS.
+ *
+ * Caveats
+ *  9. One open per process: a second open of the same store in one process is refused
+ *     (INSTAR_EINUSE). Share the handle.
+ * 10. After fork() the child must not use the parent's handles: every call refuses them. It may open
+ *     the store itself.
+ * 11. All processes that open a store are one trust domain: they share memory. They must run on one
+ *     machine, in one pid namespace, with the same C library and word size.
+ * 12. Not on network file systems. The directory is private: mode 0700, files 0600.
+ * 13. Transactions are optimistic: at commit, one that lost a race gets INSTAR_ECONFLICT. Use
+ *     instar_run(), which runs it again.
+ */
+#ifndef INSTAR_H
+#define INSTAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define INSTAR_API __attribute__((visibility("default")))
+#else
+#define INSTAR_API
+#endif
+
+#define INSTAR_VERSION_MAJOR 0
+#define INSTAR_VERSION_MINOR 1
+#define INSTAR_VERSION_PATCH 0
+
+/* ---- status codes ------------------------------------------------------------------------- */
+
+enum instar_status {
+    INSTAR_OK = 0,
+    /* results */
+    INSTAR_ENOTFOUND = -1,
+    INSTAR_END = -2,
+    INSTAR_EEXISTS = -3,
+    INSTAR_EUNIQUE = -4,
+    INSTAR_ENOT_NULL = -5,
+    INSTAR_ECANCELLED = -6,
+    INSTAR_EFAILED = -7,
+    /* run the transaction again */
+    INSTAR_ECONFLICT = -20,
+    INSTAR_ESNAPSHOT_TOO_OLD = -21,
+    INSTAR_ESCHEMA_CHANGED = -22,
+    INSTAR_EBUSY = -23,
+    INSTAR_EBLOCKED = -24,
+    /* the caller's mistake or a refused input */
+    INSTAR_EMISUSE = -40,
+    INSTAR_EINVALID = -41,
+    INSTAR_EUNKNOWN = -42,
+    INSTAR_ELIMIT = -43,
+    INSTAR_ETYPE = -44,
+    INSTAR_ERANGE = -45,
+    INSTAR_EENCODING = -46,
+    INSTAR_EREADONLY = -47,
+    INSTAR_EDEFINITION = -48,
+    INSTAR_ESTATE = -49,
+    /* the machine */
+    INSTAR_ENOMEM = -60,
+    INSTAR_EIO = -61,
+    INSTAR_ENOSPACE = -62,
+    INSTAR_EACCESS = -63,
+    INSTAR_ENOSTORE = -64,
+    INSTAR_EINUSE = -65,
+    INSTAR_EFOREIGN = -66,
+    INSTAR_ESTOPPED = -67,
+    INSTAR_ECOMMIT_UNKNOWN = -68,
+    INSTAR_EMAPFULL = -69,
+    INSTAR_ESLOTS = -70,
+    INSTAR_EFORKED = -71,
+    /* bytes that cannot be trusted */
+    INSTAR_ECORRUPT = -80,
+    INSTAR_EVERSION = -81
+};
+
+enum instar_class {
+    INSTAR_CLASS_OK,
+    INSTAR_CLASS_RESULT,
+    INSTAR_CLASS_RETRY,
+    INSTAR_CLASS_CALLER,
+    INSTAR_CLASS_ENV,
+    INSTAR_CLASS_CORRUPT
+};
+
+/* The words of the last failed call of this thread: never NULL, "" when there was none. Valid until
+ * the next call of this thread. Any thread, any time. */
+INSTAR_API const char *instar_error_text(void);
+/* A code's name ("INSTAR_ECONFLICT"), its fixed text, the remedy, and its class. Static strings;
+ * an unknown code gives "unknown" and INSTAR_CLASS_CORRUPT. */
+INSTAR_API const char *instar_error_name(int code);
+INSTAR_API const char *instar_error_what(int code);
+INSTAR_API const char *instar_error_remedy(int code);
+INSTAR_API enum instar_class instar_error_class(int code);
+/* The library's version, "0.1.0". */
+INSTAR_API const char *instar_version(void);
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+/* Column types. The order of a column is the order of its values as given here; text compares by
+ * bytes (the C collation); for float8 -0 equals 0 and NaN equals NaN and is greater than all. */
+enum instar_type {
+    INSTAR_NULL = 0,        /* the type of a null value; not a column type */
+    INSTAR_BOOL = 1,        /* .b, false before true */
+    INSTAR_INT2 = 2,        /* .i */
+    INSTAR_INT4 = 3,        /* .i */
+    INSTAR_INT8 = 4,        /* .i */
+    INSTAR_FLOAT8 = 5,      /* .f */
+    INSTAR_TEXT = 6,        /* .bytes, UTF-8, no terminating zero */
+    INSTAR_BYTEA = 7,       /* .bytes */
+    INSTAR_TIMESTAMPTZ = 8, /* .i, microseconds since 1970-01-01 00:00 UTC */
+    INSTAR_DATE = 9,        /* .i, days since 1970-01-01 */
+    INSTAR_UUID = 10        /* .uuid, compares by bytes */
+};
+#define INSTAR_TYPE_COUNT 11
+
+/* One value. In: bytes belong to the caller and are copied during the call. Out: bytes are valid
+ * until the next call on the same cursor (from a scan) or the end of the transaction. */
+typedef struct instar_value {
+    uint8_t type; /* enum instar_type; INSTAR_NULL for null */
+    union {
+        bool b;
+        int64_t i;
+        double f;
+        struct {
+            const void *data;
+            size_t size;
+        } bytes;
+        uint8_t uuid[16];
+    };
+} instar_value;
+
+/* "int8" and so on; NULL for no such type. And back: INSTAR_NULL for no such name. Also accepted:
+ * smallint, int, integer, bigint, double, "double precision", boolean. */
+INSTAR_API const char *instar_type_name(enum instar_type type);
+INSTAR_API enum instar_type instar_type_from_name(const char *name);
+/* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31,
+ * 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`, or
+ * into `text` itself. scratch_size of at least text_size is always enough.
+ * Errors: ETYPE (does not read as that type), ERANGE, EENCODING, EINVALID (scratch too small). */
+INSTAR_API int instar_value_parse(enum instar_type type, const char *text, size_t text_size,
+                                  char *scratch, size_t scratch_size, instar_value *value_out);
+/* Write a value the way instar_value_parse() reads it, null as "". Returns the length that the
+ * whole text has (without the final zero), like snprintf; the text is cut when size is too small. */
+INSTAR_API size_t instar_value_format(const instar_value *value, char *text_out, size_t size);
+
+/* ---- opening a store ---------------------------------------------------------------------- */
+
+typedef struct instar instar;                       /* an open store */
+typedef struct instar_txn instar_txn;               /* a transaction */
+typedef struct instar_cursor instar_cursor;         /* a scan */
+typedef struct instar_projection instar_projection; /* the columns an application uses */
+
+enum instar_durability {
+    INSTAR_SYNC = 1, /* commit returns when the commit is on disk */
+    INSTAR_ASYNC = 2 /* commit returns at once; on disk within 100 ms, in order, never torn */
+};
+
+enum instar_open_flag {
+    INSTAR_OPEN_CREATE = 1,        /* make the store when the directory does not exist or is empty */
+    INSTAR_OPEN_NO_RUNNER = 2,     /* this process runs no schema changes itself */
+    INSTAR_OPEN_FORCE_NETWORK = 4 /* open on a network file system: at your own risk */
+};
+
+/* Options. Marked S: a property of the store, fixed when it is created and ignored later. All have
+ * a default; limits are in brackets, beyond them instar_open gives EINVALID and names the field. */
+typedef struct instar_options {
+    uint32_t struct_size;         /* set by instar_options_init */
+    uint32_t flags;               /* enum instar_open_flag [0] */
+    uint32_t durability;          /* of transactions that do not say [INSTAR_SYNC] */
+    uint32_t segments_pending;    /* segments that may wait for the applier [4; 2 … 64] */
+    uint32_t segments_retained;   /* applied segments kept for old writers [4; 1 … 64] */
+    uint32_t trees_max;           /* S: tables plus indexes, live or being purged [4096; 16 … 65536] */
+    uint32_t lease_slots;         /* S: (process, table) pairs [4096; 64 … 65536] */
+    uint32_t lease_ms;            /* duration of a schema lease [60000; 50 … 3600000] */
+    uint32_t lock_timeout_ms;     /* longest wait for another process's lock [10000; 10 … 600000] */
+    uint32_t readers_max;         /* S: snapshots open at once, all processes [2048; 64 … 65536] */
+    uint32_t nodes_max;           /* S: processes at once [256; 2 … 4096] */
+    uint32_t build_workers;       /* threads of an index build, 0: one per core [0; 0 … 64] */
+    uint64_t segment_bytes;       /* S: log segment [64 MiB; 64 KiB … 1 GiB, a power of two] */
+    uint64_t map_bytes;           /* S: largest size of the trees [1 TiB; 1 MiB … 64 TiB] */
+    uint64_t txn_bytes_max;       /* largest transaction [a quarter of a segment, also the limit] */
+    uint64_t row_bytes_max;       /* largest row [1 MiB; 1 KiB … a half of txn_bytes_max] */
+    uint64_t sort_memory_bytes;   /* of one index build [256 MiB; 1 MiB … 64 GiB] */
+} instar_options;
+/* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
+ * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
+#define INSTAR_KEY_BYTES_MAX 511
+#define INSTAR_NAME_BYTES_MAX 63
+#define INSTAR_COLUMNS_MAX 1000
+#define INSTAR_INDEX_COLUMNS_MAX 16
+
+/* Fill with defaults. */
+INSTAR_API void instar_options_init(instar_options *options);
+
+/* Make a new store in `path`, which must not exist or be an empty directory of this user.
+ * options may be NULL. Nothing stays open.
+ * Errors: EEXISTS (there is a store), EINVALID, EACCESS, ENOSPACE, EFOREIGN (not a plain
+ * directory of ours, network file system). */
+INSTAR_API int instar_create(const char *path, const instar_options *options);
+/* Open a store; recovers what a crash left. options may be NULL.
+ * The handle belongs to the caller, who closes it.
+ * Errors: ENOSTORE, EINUSE (already open in this process), EFOREIGN (other namespace, owner, C
+ * library; not a store), EVERSION (a newer format), ECORRUPT (log or trees: names file and place),
+ * EACCESS, ENOSPACE, ESLOTS (too many processes), EBUSY (another opener is at work), ESTOPPED. */
+INSTAR_API int instar_open(const char *path, const instar_options *options, instar **db_out);
+/* Close. Transactions still open are aborted; async commits are flushed first. A change that this
+ * process was running goes on in another one, or when the store is opened next. The handle is gone
+ * whatever is returned. db may be NULL. No other thread may be using the handle.
+ * Errors: EIO (the last flush failed). */
+INSTAR_API int instar_close(instar *db);
+/* Wait until everything committed so far is on disk. Errors: EBUSY, ESTOPPED. */
+INSTAR_API int instar_flush(instar *db);
+
+/* ---- projections -------------------------------------------------------------------------- */
+
+/* Name the columns, and optionally the index, that a piece of code uses. Columns and indexes that
+ * are not named may come and go without notice to the caller. The projection is resolved again by
+ * itself when the table's version moves; from then on a named thing that is gone is EUNKNOWN.
+ * columns may be NULL with count 0: then it is all columns, in the order in which they stand in
+ * the table now (that list is fixed when prepared).
+ * index: NULL for the primary key.
+ * The projection belongs to the caller; free it after its last use and before closing the store.
+ * Errors: EUNKNOWN (names the nearest), EINVALID (a column twice, bad name). */
+INSTAR_API int instar_projection_prepare(instar *db, const char *table,
+                                         const char *const *columns, size_t count,
+                                         const char *index, instar_projection **projection_out);
+INSTAR_API void instar_projection_free(instar_projection *projection);
+/* Number of columns, and name and type of one. NULL / INSTAR_NULL beyond the end. */
+INSTAR_API size_t instar_projection_count(const instar_projection *projection);
+INSTAR_API const char *instar_projection_column(const instar_projection *projection, size_t at);
+INSTAR_API enum instar_type instar_projection_type(const instar_projection *projection, size_t at);
+
+/* ---- transactions ------------------------------------------------------------------------- */
+
+enum instar_txn_flag {
+    INSTAR_TXN_READONLY = 1, /* holds no lease, never conflicts, never delays a change */
+    INSTAR_TXN_SNAPSHOT = 2, /* snapshot isolation: only written keys and constraints are validated
+                              * (write skew is possible). Default: serializable */
+    INSTAR_TXN_SYNC = 4,     /* durability of this transaction; neither: the store's default */
+    INSTAR_TXN_ASYNC = 8
+};
+
+/* Begin. The transaction sees all that was committed before, under sync all that is on disk, and
+ * its own writes. End it with commit or abort.
+ * Errors: EINVALID (flags that exclude each other), ESLOTS (readers_max), EBUSY. */
+INSTAR_API int instar_begin(instar *db, unsigned flags, instar_txn **txn_out);
+/* Commit and end. The handle is gone whatever is returned. After any error but ECOMMIT_UNKNOWN
+ * nothing was written.
+ * Errors: ECONFLICT, ESNAPSHOT_TOO_OLD, ESCHEMA_CHANGED (run it again); EUNIQUE; ELIMIT; ENOSPACE;
+ * EBUSY (could not get in within lock_timeout_ms: the text names the holder);
+ * ECOMMIT_UNKNOWN (the flush failed or timed out after the append: read back before repeating). */
+INSTAR_API int instar_commit(instar_txn *txn);
+/* Drop all writes and end. txn may be NULL. */
+INSTAR_API void instar_abort(instar_txn *txn);
+
+/* Run fn in a transaction and commit it; when it fails with a code of class RETRY, from fn or from
+ * the commit, run it again with backoff, and after several losses with a reservation. fn must not
+ * commit or abort, and must be safe to run more than once. It returns 0 to commit; any other value
+ * aborts: a code of class RETRY is tried again, all else is returned as it is.
+ * Gives up after 30 s of losses and returns the last code. ECOMMIT_UNKNOWN is never retried. */
+INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn, void *arg),
+                          void *arg);
+
+/* Writes. values has one entry per column of the projection, in its order. A failed write changes
+ * nothing, and the transaction may go on, unless the code says otherwise.
+ * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ELIMIT (a key
+ * or row over its limit: names the index; or the transaction's size), EREADONLY, EUNKNOWN (table,
+ * column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again). */
+
+/* Insert a row; columns that are not named get their default, or null.
+ * Errors: EEXISTS (primary key), EUNIQUE (names the index). */
+INSTAR_API int instar_insert(instar_txn *txn, instar_projection *projection,
+                             const instar_value *values);
+/* Insert, or where the primary key exists set the named columns. The projection names the whole
+ * primary key. Errors: EUNIQUE. */
+INSTAR_API int instar_upsert(instar_txn *txn, instar_projection *projection,
+                             const instar_value *values);
+/* Set the projection's columns of the row with that primary key (its values in key order). The key
+ * columns may be among them. Errors: ENOTFOUND, EEXISTS (new key taken), EUNIQUE. */
+INSTAR_API int instar_update(instar_txn *txn, instar_projection *projection,
+                             const instar_value *key, const instar_value *values);
+/* Delete the row with that primary key. Errors: ENOTFOUND. */
+INSTAR_API int instar_delete(instar_txn *txn, instar_projection *projection,
+                             const instar_value *key);
+/* Read one row by primary key. values_out has room for the projection's columns.
+ * Errors: ENOTFOUND. */
+INSTAR_API int instar_get(instar_txn *txn, instar_projection *projection, const instar_value *key,
+                          instar_value *values_out);
+
+/* What a scan covers: all rows whose first values of the key (the index's columns, or the primary
+ * key's) lie between lower and upper. NULL or count 0: no bound on that side. A bound may be
+ * shorter than the key: it then stands for all keys that begin with it. Order is that of the index, with
+ * DESC columns descending; "lower" is what comes first in the index's own order. */
+typedef struct instar_range {
+    const instar_value *lower;
+    size_t lower_count;
+    bool lower_exclusive;
+    const instar_value *upper;
+    size_t upper_count;
+    bool upper_exclusive;
+    bool reverse; /* from the upper end down */
+} instar_range;
+
+/* Begin a scan over the projection's index (or the primary key). range may be NULL: all rows. The
+ * cursor belongs to the caller and must be closed before the transaction ends. It sees the
+ * transaction's own writes, also those made while it is open.
+ * Errors: ETYPE, EUNKNOWN, ELIMIT (a bound is too long). */
+INSTAR_API int instar_scan(instar_txn *txn, instar_projection *projection,
+                           const instar_range *range, instar_cursor **cursor_out);
+/* The next row. Errors: INSTAR_END. */
+INSTAR_API int instar_cursor_next(instar_cursor *cursor, instar_value *values_out);
+INSTAR_API void instar_cursor_close(instar_cursor *cursor);
+
+/* ---- schema changes ----------------------------------------------------------------------- */
+
+typedef struct instar_column_def {
+    const char *name;
+    enum instar_type type;
+    bool not_null;
+    const instar_value *default_value; /* NULL: null */
+} instar_column_def;
+
+typedef struct instar_key_column {
+    const char *name;
+    bool descending;
+} instar_key_column;
+
+/* NULL sorts last in an ascending column and first in a descending one, as in PostgreSQL. */
+typedef struct instar_table_def {
+    const char *name;
+    const instar_column_def *columns;
+    size_t column_count;
+    const instar_key_column *key; /* the primary key, required; its columns are NOT NULL */
+    size_t key_count;
+} instar_table_def;
+
+/* A unique index treats nulls as different from each other, as the SQL standard does. */
+typedef struct instar_index_def {
+    const char *name;
+    const char *table;
+    const instar_key_column *columns;
+    size_t column_count;
+    bool unique;
+} instar_index_def;
+
+enum instar_change_flag {
+    INSTAR_CHANGE_IF_NOT_EXISTS = 1, /* create: join an equal running change, or succeed at once */
+    INSTAR_CHANGE_IF_EXISTS = 2      /* drop: succeed when there is nothing to drop (id 0) */
+};
+
+typedef struct instar_change_options {
+    uint32_t struct_size;
+    uint32_t flags;              /* enum instar_change_flag [0] */
+    uint32_t fence_after_ms;     /* a transaction that holds the change up longer than this loses its
+                                  * lease: its commit fails and can be retried [30000; 0 at once] */
+    uint32_t workers;            /* of a build, 0: the store's option [0] */
+    uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
+    uint64_t sort_memory_bytes;  /* of a build, 0: the store's option [0] */
+} instar_change_options;
+INSTAR_API void instar_change_options_init(instar_change_options *options);
+
+/* Submit a change. It gets its id before anything blocks, and goes on whatever becomes of the
+ * caller; instar_change_wait() returns its verdict. options may be NULL.
+ * Errors at once: EEXISTS, EUNKNOWN (names the nearest), EINVALID, ELIMIT, EDEFINITION (a running
+ * change is creating the name with another definition, or the existing object differs under
+ * IF NOT EXISTS: names the difference), ESTATE (the object is being dropped). */
+INSTAR_API int instar_create_table(instar *db, const instar_table_def *def,
+                                   const instar_change_options *options, uint64_t *change_out);
+INSTAR_API int instar_drop_table(instar *db, const char *table,
+                                 const instar_change_options *options, uint64_t *change_out);
+INSTAR_API int instar_create_index(instar *db, const instar_index_def *def,
+                                   const instar_change_options *options, uint64_t *change_out);
+INSTAR_API int instar_drop_index(instar *db, const char *index,
+                                 const instar_change_options *options, uint64_t *change_out);
+
+enum instar_change_state {
+    INSTAR_CHANGE_RUNNING = 1,
+    INSTAR_CHANGE_REVERTING = 2, /* failed or cancelled, being undone */
+    INSTAR_CHANGE_DONE = 3,
+    INSTAR_CHANGE_FAILED = 4,    /* reverted; the reason is kept */
+    INSTAR_CHANGE_CANCELLED = 5
+};
+
+/* What is known of a change. Strings are cut to their room. */
+typedef struct instar_change_info {
+    uint64_t id;
+    enum instar_change_state state;
+    int error;                 /* why it failed, or 0 */
+    uint32_t owner_pid;        /* the process that runs it, 0: none at present */
+    uint32_t owner_node;
+    uint64_t rows_done;        /* of the work in this stage */
+    uint64_t rows_total;       /* an estimate while a build runs */
+    uint64_t rows_per_second;
+    uint64_t eta_ms;           /* UINT64_MAX: unknown */
+    uint64_t delta_backlog;    /* entries written beside the build, not yet folded in */
+    uint64_t duplicate_count;  /* of a failed unique index: keys that occur more than once */
+    int64_t submitted_us;      /* since 1970 */
+    int64_t finished_us;       /* 0: not yet */
+    char kind[24];             /* "create index" … */
+    char table[64];
+    char object[64];           /* the index, or the table again */
+    char stage[24];            /* "delete-only", "build", … */
+    char waiting_for[256];     /* node, process, transaction age, deadline; "" when not waiting */
+    char throttle[64];         /* why the build is slowed down, or "" */
+    char statement[512];
+    char reason[2048];         /* of a failure: constraint, sample keys with their primary keys */
+} instar_change_info;
+
+/* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and
+ * processes may wait. info_out may be NULL.
+ * 0: complete, the object is public (or gone). Errors: EFAILED (reverted: info_out->reason),
+ * ECANCELLED, EBUSY (timeout; the change goes on), EUNKNOWN (no such change). */
+INSTAR_API int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
+                                  instar_change_info *info_out);
+/* The same without waiting: 0 whatever the state. Errors: EUNKNOWN. */
+INSTAR_API int instar_change_get(instar *db, uint64_t change, instar_change_info *info_out);
+/* All changes, running and ended, oldest first. fn returns 0 to go on; another value stops the
+ * list and is returned. The info is valid during the call. */
+INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info *info),
+                                  void *arg);
+/* Ask a change to stop and revert. Returns at once; wait for the verdict (ECANCELLED).
+ * Errors: EUNKNOWN, ESTATE (it has ended, or is past the point of no return: names the stage). */
+INSTAR_API int instar_change_cancel(instar *db, uint64_t change);
+
+/* ---- looking at a store ------------------------------------------------------------------- */
+
+enum instar_stage {
+    INSTAR_STAGE_ABSENT = 0,
+    INSTAR_STAGE_DELETE_ONLY = 1,
+    INSTAR_STAGE_WRITE_ONLY = 2,
+    INSTAR_STAGE_PUBLIC = 3
+};
+
+typedef struct instar_column_info {
+    const char *name;
+    enum instar_type type;
+    bool not_null;
+    bool has_default;
+    instar_value default_value;
+} instar_column_info;
+
+typedef struct instar_index_info {
+    const char *name;
+    const instar_key_column *columns;
+    size_t column_count;
+    bool unique;
+    bool enforcing; /* unique is enforced on writes already */
+    enum instar_stage stage;
+    uint64_t change; /* the change at work on it, or 0 */
+} instar_index_info;
+
+typedef struct instar_table_info {
+    const char *name;
+    uint32_t version; /* of the descriptor */
+    uint64_t rows;    /* an estimate: what the applier has folded so far */
+    const instar_column_info *columns;
+    size_t column_count;
+    const instar_key_column *key;
+    size_t key_count;
+    const instar_index_info *indexes;
+    size_t index_count;
+} instar_table_info;
+
+/* All tables by name, or the one that is named (table not NULL; EUNKNOWN names the nearest).
+ * The info is valid during the call of fn. */
+INSTAR_API int instar_table_list(instar *db, const char *table,
+                                 int (*fn)(void *arg, const instar_table_info *info), void *arg);
+
+typedef struct instar_node_info {
+    uint32_t node;
+    uint32_t pid;
+    bool self;
+    bool alive;
+    uint64_t opened_ms_ago;
+    uint32_t leases;
+    uint32_t transactions;           /* that hold a lease now */
+    uint64_t oldest_transaction_ms;  /* age, 0: none */
+    uint32_t changes;                /* that it runs now */
+} instar_node_info;
+INSTAR_API int instar_node_list(instar *db, int (*fn)(void *arg, const instar_node_info *info),
+                                void *arg);
+
+typedef struct instar_stats {
+    uint32_t struct_size;
+    uint32_t durability;
+    uint64_t log_tail;      /* positions, in bytes of the endless log */
+    uint64_t log_durable;
+    uint64_t log_applied;
+    uint64_t log_segments;
+    uint64_t log_bytes;     /* on disk */
+    uint64_t tree_bytes;    /* used in data.mdb */
+    uint64_t tree_count;
+    uint64_t commits;       /* since the store was opened first, all processes */
+    uint64_t flushes;
+    uint64_t conflicts;
+    uint64_t shared_bytes;  /* shared memory for control and memtables */
+    uint32_t nodes;
+    uint32_t readers;
+    char format[16];
+    char runtime_path[256];
+} instar_stats;
+/* Errors: EINVALID (struct_size). Set struct_size before the call. */
+INSTAR_API int instar_stat(instar *db, instar_stats *stats_out);
+
+enum instar_problem {
+    INSTAR_PROBLEM_ROW_UNREADABLE = 1, /* checksum, tag or encoding */
+    INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */
+    INSTAR_PROBLEM_ENTRY_DANGLING = 3, /* an entry without its row */
+    INSTAR_PROBLEM_ENTRY_UNREADABLE = 4,
+    INSTAR_PROBLEM_CONSTRAINT = 5,     /* unique, not null */
+    INSTAR_PROBLEM_TREE = 6,           /* a tree nobody owns, or one that is missing */
+    INSTAR_PROBLEM_LOG = 7,
+    INSTAR_PROBLEM_VERSION = 8         /* a tag newer than its table */
+};
+
+typedef struct instar_finding {
+    enum instar_problem problem;
+    uint32_t written_by;  /* schema version that wrote it, 0: unknown */
+    const char *table;
+    const char *index;    /* or NULL */
+    const char *key;      /* readable */
+    const char *text;     /* the whole finding in one line */
+} instar_finding;
+
+typedef struct instar_check_summary {
+    uint64_t tables, indexes, rows, entries;
+    uint64_t findings;
+} instar_check_summary;
+/* Verify every row and index entry in both directions, tags, checksums and constraints, at one
+ * snapshot, while the store is in use. Changes nothing. fn (may be NULL) is called for each
+ * finding; another value than 0 stops the check and is returned. 0 with findings == 0 is a clean
+ * store; findings are ECORRUPT at the end. */
+INSTAR_API int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding),
+                            void *arg, instar_check_summary *summary_out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

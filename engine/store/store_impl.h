@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store, inside: what its files know of each other. Two halves:
+ *   the log side:  control, node, segment, record, memtable, commit, flush, rotate, recovery, open
+ *   the tree side: trees (LMDB), gate, apply, delta, bulk, snapshot, cursor, txn
+ * They meet in the functions below. The shared-memory layout is in control.h.
+ */
+#ifndef INSTAR_STORE_IMPL_H
+#define INSTAR_STORE_IMPL_H
+
+#include "store/store.h"
+
+struct store_control; /* control.h */
+struct trees;         /* trees.c: the LMDB environment of this process */
+struct applier;       /* apply.c: this process's applier thread */
+
+/* One log segment with its memtable, as mapped by this process. Shared by its pins. */
+struct segment {
+    uint64_t start;       /* LSN of its first byte; it ends at start + segment_bytes */
+    int fd;
+    const uint8_t *bytes; /* the whole file, read-only map */
+    void *mem;            /* struct memtable in shared memory; NULL when it was not mapped */
+    size_t mem_size;
+    uint32_t pins;        /* under segments_lock */
+    struct segment *next;
+};
+
+/* An open store of this process. */
+struct store {
+    instar_options options;
+    int dirfd;
+    int runtime_fd;              /* directory of control and memtables */
+    struct store_control *ctl;   /* never unmapped while the process lives (robust mutex) */
+    size_t ctl_size;
+    uint32_t node;               /* own slot in ctl */
+    uint64_t node_nonce;
+    pid_t pid;                   /* of the opener: a fork is detected by it */
+    struct os_plain_mutex segments_lock;
+    struct segment *segments;    /* mapped now, newest first */
+    struct trees *trees;
+    struct applier *applier;
+    struct os_thread background; /* holds the node's lock, flushes async commits, prepares segments */
+    _Atomic bool closing;
+    _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */
+    struct os_plain_mutex writers_lock;
+    struct store_txn *writers;   /* open write transactions: the oldest S goes to the node slot */
+};
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+enum record_kind {
+    RECORD_BATCH = 1,
+    RECORD_PUBLICATION = 2, /* a batch that moves the schema LSN */
+    RECORD_TREE_OP = 3,     /* a batch with tree operations in it (may be a publication too: flag) */
+    RECORD_PAD = 4,
+    RECORD_VOID = 5
+};
+
+/* A verified record: bytes point into the map or the buffer it was read from. */
+struct record {
+    uint64_t start, end; /* LSNs; end is the commit's LSN */
+    enum record_kind kind;
+    bool publication;
+    uint64_t durable_when_written;
+    uint64_t chain;      /* this header's checksum: the next record must name it */
+    struct base_slice body;
+};
+
+/* One operation of a body. Body: operations in order, tree operations first, then puts and deletes
+ * sorted by (tree, key):  u8 op | varint tree | [varint key size | key | [varint value size | value]] */
+enum record_op_kind {
+    RECORD_PUT = 1,
+    RECORD_DELETE = 2,
+    RECORD_TREE = 16 /* 16 + enum store_tree_op */
+};
+struct record_op {
+    uint8_t op;
+    uint64_t tree;
+    struct base_slice key;
+    struct base_slice value;
+};
+bool record_body_add(struct base_buf *body, const struct record_op *op);
+/* Walk a body: 0, INSTAR_END, or ECORRUPT with the offset named. */
+int record_body_next(struct base_reader *r, struct record_op *op_out, struct base_err *err);
+
+/* Walk accepted records from an LSN whose chain value is known (recovery, apply, verify). Segments are
+ * pinned as needed. */
+struct log_reader {
+    struct store *s;
+    uint64_t at;
+    uint64_t chain;
+    struct segment *seg;
+};
+void log_reader_init(struct log_reader *r, struct store *s, uint64_t from, uint64_t chain);
+/* The next record that ends at or before `limit`, pads and voids included: 0, INSTAR_END, ECORRUPT. */
+int log_reader_next(struct log_reader *r, uint64_t limit, struct record *out,
+                    struct base_err *err);
+void log_reader_done(struct log_reader *r);
+
+/* ---- segments and memtables --------------------------------------------------------------- */
+
+/* Pin the segments (with memtables) that cover (from, to]. ENOTFOUND when one has been retired. */
+#define SEGMENT_PINS_MAX 160
+struct segment_pins {
+    struct segment *seg[SEGMENT_PINS_MAX]; /* oldest first */
+    size_t count;
+};
+int segment_pin_range(struct store *s, uint64_t from, uint64_t to, struct segment_pins *pins_out,
+                      struct base_err *err);
+void segment_unpin(struct store *s, struct segment_pins *pins);
+
+/* The newest version with LSN <= snapshot that this memtable has of a key. */
+struct memtable_hit {
+    uint64_t lsn;
+    bool deleted;
+    struct base_slice value; /* in the segment's map */
+};
+bool memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key,
+                  uint64_t snapshot, struct memtable_hit *hit_out);
+/* Ordered walk over one tree of one memtable, as of a snapshot: each key once, its newest version,
+ * deletes included. */
+struct memtable_iter {
+    const struct segment *seg;
+    uint64_t tree;
+    uint64_t snapshot;
+    uint32_t node; /* arena offset, 0: none */
+    struct base_slice key;
+    struct memtable_hit hit;
+};
+void memtable_iter_init(struct memtable_iter *it, const struct segment *seg, uint64_t tree,
+                        uint64_t snapshot);
+bool memtable_iter_seek(struct memtable_iter *it, struct base_slice key);  /* first key >= */
+bool memtable_iter_seek_before(struct memtable_iter *it, struct base_slice key); /* last key <;
+                                                         data NULL: the last key of the tree */
+bool memtable_iter_next(struct memtable_iter *it);
+bool memtable_iter_prev(struct memtable_iter *it);
+
+/* ---- commit, flush, positions ------------------------------------------------------------- */
+
+struct commit_request {
+    uint64_t snapshot;
+    struct base_slice body;
+    enum record_kind kind;
+    bool publication;
+    bool sync;
+    uint64_t node_bytes;  /* what the memtable nodes of this body need */
+    const struct store_commit *how; /* never NULL here */
+    /* Does this operation of a later commit contradict what the transaction read or writes? Called
+     * outside the mutex for most of the log, inside for the last 64 KiB. */
+    bool (*conflicts)(void *arg, const struct record_op *op);
+    void *arg;
+};
+int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_out,
+               struct base_err *err);
+
+/* Positions as the tree side sets them. */
+void control_set_applied(struct store *s, uint64_t lo); /* wakes who waits for it */
+/* The oldest snapshot of a write transaction of this process: retirement lags behind it. */
+void node_set_write_snapshot(struct store *s, uint64_t lsn); /* UINT64_MAX: none */
+/* Ask for the applier: something waits for lo to move up to lsn. */
+void applier_urge(struct store *s, uint64_t lsn);
+uint64_t applier_urged(const struct store *s);
+/* After an I/O failure: the store stops for everybody. Called before any lock is released. */
+void store_poison(struct store *s, const char *why);
+int store_poisoned(const struct store *s, struct base_err *err); /* 0 or ESTOPPED */
+/* Retire segments that are folded in both metas and that no write snapshot needs. Called by the
+ * applier outside its LMDB transaction. */
+void segment_retire(struct store *s, uint64_t folded_in_both_metas);
+/* True when a sync committer has waited for a flush in the last `ns`; and the measured latency of
+ * a flush: what batches pace themselves by. */
+bool flush_waited_for_within(const struct store *s, uint64_t ns);
+uint64_t flush_latency_ns(const struct store *s);
+
+/* ---- what the log side asks of the trees -------------------------------------------------- */
+
+/* Positions kept in LMDB, with the chain value at lo. */
+struct trees_position {
+    uint64_t lo, hi;
+    uint64_t chain;
+};
+/* Make the environment in an empty directory: position 0 chain 0. Synced, also the directory. */
+int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16],
+                 struct base_err *err);
+/* Open. `exclusive`: nobody else has the store, leftovers (dead trees' names) may be removed. */
+int trees_open(struct store *s, bool exclusive, struct base_err *err);
+void trees_close(struct store *s);
+int trees_position_get(struct store *s, struct trees_position *out, struct base_err *err);
+/* lo in the older of the two LMDB metas: LMDB may fall back by one. */
+int trees_older_lo(struct store *s, uint64_t *lo_out, struct base_err *err);
+int applier_start(struct store *s, struct base_err *err);
+void applier_stop(struct store *s);
+
+/* The gate before LMDB's write lock, in control: robust, timed, holder recorded, in turns. */
+int gate_enter(struct store *s, const char *what, uint64_t deadline_ns, struct base_err *err);
+void gate_leave(struct store *s);
+
+#endif
