@@ -282,7 +282,8 @@ enum instar_txn_flag {
 INSTAR_API int instar_begin(instar *db, unsigned flags, instar_txn **txn_out);
 /* Commit and end. The handle is gone whatever is returned. After any error but ECOMMIT_UNKNOWN
  * nothing was written.
- * Errors: ECONFLICT, ESNAPSHOT_TOO_OLD, ESCHEMA_CHANGED (run it again); EUNIQUE; ELIMIT; ENOSPACE;
+ * Errors: ECONFLICT, ESNAPSHOT_TOO_OLD, ESCHEMA_CHANGED (run it again); EUNIQUE (names the index,
+ * the values and the other row); ELIMIT; ENOSPACE;
  * EBUSY (could not get in within lock_timeout_ms: the text names the holder);
  * ECOMMIT_UNKNOWN (the flush failed or timed out after the append: read back before repeating). */
 INSTAR_API int instar_commit(instar_txn *txn);
@@ -301,18 +302,20 @@ INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn,
  * nothing, and the transaction may go on, unless the code says otherwise.
  * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ELIMIT (a key
  * or row over its limit: names the index; or the transaction's size), EREADONLY, EUNKNOWN (table,
- * column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again). */
+ * column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again).
+ * Unique indexes are checked at commit, against what the transaction leaves behind: so two rows may
+ * swap their values. instar_commit then returns EUNIQUE. */
 
 /* Insert a row; columns that are not named get their default, or null.
- * Errors: EEXISTS (primary key), EUNIQUE (names the index). */
+ * Errors: EEXISTS (primary key). */
 INSTAR_API int instar_insert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
 /* Insert, or where the primary key exists set the named columns. The projection names the whole
- * primary key. Errors: EUNIQUE. */
+ * primary key. */
 INSTAR_API int instar_upsert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
 /* Set the projection's columns of the row with that primary key (its values in key order). The key
- * columns may be among them. Errors: ENOTFOUND, EEXISTS (new key taken), EUNIQUE. */
+ * columns may be among them. Errors: ENOTFOUND, EEXISTS (new key taken). */
 INSTAR_API int instar_update(instar_txn *txn, instar_projection *projection,
                              const instar_value *key, const instar_value *values);
 /* Delete the row with that primary key. Errors: ENOTFOUND. */

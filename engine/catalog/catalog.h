@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * catalog: table descriptors with their versions, names, ids, element stages and what each stage
+ * allows. Descriptors live in the store's own tree, so their history is the log's.
+ *
+ * A catalog_table is immutable once it is in a view. Publishing a new version is lease/'s task: it
+ * calls catalog_put_table inside its critical section; nobody else may.
+ */
+#ifndef INSTAR_CATALOG_H
+#define INSTAR_CATALOG_H
+
+#include "row/row.h"
+#include "store/store.h"
+
+#define CATALOG_TREE 1      /* descriptors, names, counters */
+#define CATALOG_CHANGE_TREE 2 /* change records: the bytes are change/'s own */
+#define CATALOG_FIRST_FREE_TREE 16
+
+struct catalog_column {
+    uint32_t id; /* never reused in its table */
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    enum instar_type type;
+    bool not_null;
+    bool has_default;
+    instar_value default_value;
+};
+struct catalog_key_part {
+    uint32_t column; /* position in columns[] */
+    bool descending;
+};
+struct catalog_index {
+    uint32_t id; /* never reused in its table */
+    uint64_t tree;
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    bool unique;
+    bool enforcing;          /* unique is probed by writers, from its version on */
+    enum instar_stage stage; /* outside catalog/: ask catalog_may_…, never compare */
+    uint64_t change;         /* at work on it, or 0 */
+    uint32_t part_count;     /* of the index's own columns */
+    struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
+    /* Derived by catalog_table_finish: the whole entry key = own columns, then primary key. */
+    uint32_t key_part_count;
+    struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX * 2];
+    uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX * 2]; /* positions in columns[] */
+};
+struct catalog_table {
+    uint64_t id;
+    uint32_t version;
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    uint64_t tree;
+    uint64_t change;          /* the change that creates or drops it, or 0 */
+    uint32_t next_column_id, next_index_id;
+    uint32_t column_count;
+    struct catalog_column *columns;
+    uint32_t key_count;       /* primary key */
+    struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t index_count;
+    struct catalog_index *indexes;
+    uint32_t layout_count;
+    struct row_layout *layouts;   /* oldest first; never pruned */
+    /* version -> layout: versions from first_version on use layouts[layout] */
+    uint32_t layout_map_count;
+    struct catalog_layout_map {
+        uint32_t first_version;
+        uint32_t layout; /* position in layouts[] */
+    } *layout_map;
+    /* Derived by catalog_table_finish. */
+    struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX];
+    struct base_arena arena; /* holds all of it */
+};
+
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+/* Check a definition and make a descriptor of version 1 with it (ids and tree not yet given).
+ * EINVALID, ELIMIT, EUNKNOWN (a key column; nearest named). Free with catalog_table_free. */
+int catalog_table_from_def(const instar_table_def *def, struct catalog_table **table_out,
+                           struct base_err *err);
+/* Add an index in stage absent to a private copy. EINVALID, EUNKNOWN, ELIMIT. */
+int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
+                           struct catalog_index **index_out, struct base_err *err);
+void catalog_index_remove(struct catalog_table *table, const char *name);
+/* A private copy to edit into the next version. */
+int catalog_table_copy(const struct catalog_table *from, struct catalog_table **copy_out,
+                       struct base_err *err);
+/* Fill what is derived; needed after edits of columns, keys or indexes. */
+int catalog_table_finish(struct catalog_table *table, struct base_err *err);
+void catalog_table_free(struct catalog_table *table);
+struct catalog_index *catalog_table_index(const struct catalog_table *table, const char *name);
+struct catalog_index *catalog_table_index_by_id(const struct catalog_table *table, uint32_t id);
+/* Position of a column, or -1. */
+int catalog_table_column(const struct catalog_table *table, const char *name);
+/* The layout by which rows with this tag are decoded: NULL for a tag newer than the table. */
+const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version);
+/* Same columns, order and uniqueness? If not, the first difference in words. */
+bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
+                        const struct catalog_index *b, char *difference, size_t size);
+bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
+                        char *difference, size_t size);
+/* Bytes, for the disk; decoding trusts nothing. */
+int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
+                         struct base_err *err);
+int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_out,
+                         struct base_err *err);
+/* The statement in SQL's words, for people: "CREATE UNIQUE INDEX i ON t (a, b DESC)". */
+void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
+                            char *text, size_t size);
+
+/* ---- stages ------------------------------------------------------------------------------- */
+
+/* The only questions that may be asked of a stage (catalog/stage.def). */
+bool catalog_may_delete(const struct catalog_index *index); /* remove entries of old row images */
+bool catalog_may_write(const struct catalog_index *index);  /* write entries of new row images */
+bool catalog_may_read(const struct catalog_index *index);   /* use it for queries */
+bool catalog_must_probe(const struct catalog_index *index); /* unique must hold at commit */
+const char *catalog_stage_name(enum instar_stage stage);
+/* May an element go from one (stage, enforcing) to another in one version (I-9)? */
+bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to);
+bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to);
+
+/* ---- the catalog in the store ------------------------------------------------------------- */
+
+/* One process's cache. Thread safe. */
+struct catalog;
+int catalog_open(struct store *s, struct catalog **catalog_out, struct base_err *err);
+void catalog_close(struct catalog *c);
+/* Make the catalog's own trees in a new store; does nothing when they are there. */
+int catalog_bootstrap(struct store *s, struct base_err *err);
+
+/* All descriptors as of one snapshot; immutable, counted. */
+struct catalog_view {
+    uint64_t schema_lsn; /* serves every snapshot at or after it, until the next publication */
+    uint32_t table_count;
+    struct catalog_table **tables; /* by name */
+};
+/* The view that holds at the transaction's snapshot: from the cache, or read through the
+ * transaction (untracked). */
+int catalog_view_get(struct catalog *c, struct store_txn *t, const struct catalog_view **view_out,
+                     struct base_err *err);
+void catalog_view_release(struct catalog *c, const struct catalog_view *view);
+/* EUNKNOWN names the nearest. The table is the view's. */
+int catalog_view_table(const struct catalog_view *view, const char *name,
+                       const struct catalog_table **table_out, struct base_err *err);
+const struct catalog_table *catalog_view_table_by_id(const struct catalog_view *view, uint64_t id);
+/* The table that has an index of this name. */
+int catalog_view_index(const struct catalog_view *view, const char *name,
+                       const struct catalog_table **table_out,
+                       const struct catalog_index **index_out, struct base_err *err);
+
+/* Inside a transaction, with tracked reads: what publications and submissions are made of. */
+int catalog_get_table(struct store_txn *t, uint64_t id, struct catalog_table **table_out,
+                      struct base_err *err);
+/* lease/publish.c only. */
+int catalog_put_table(struct store_txn *t, const struct catalog_table *table, struct base_err *err);
+int catalog_delete_table(struct store_txn *t, uint64_t id, struct base_err *err);
+/* Names of tables and indexes, one space. A change reserves its target's name when it starts. */
+enum catalog_name_kind { CATALOG_NAME_TABLE = 1, CATALOG_NAME_INDEX = 2 };
+struct catalog_name {
+    enum catalog_name_kind kind;
+    uint64_t table;
+    uint32_t index;  /* id, for an index */
+    uint64_t change; /* that is creating or dropping it, or 0 */
+};
+int catalog_name_get(struct store_txn *t, const char *name, struct catalog_name *out,
+                     struct base_err *err); /* ENOTFOUND */
+int catalog_name_put(struct store_txn *t, const char *name, const struct catalog_name *value,
+                     struct base_err *err);
+int catalog_name_delete(struct store_txn *t, const char *name, struct base_err *err);
+int catalog_name_check(const char *what, const char *name, struct base_err *err); /* EINVALID */
+/* Counters that only rise, in the log: ids are never used twice. */
+enum catalog_counter { CATALOG_COUNTER_TREE = 1, CATALOG_COUNTER_TABLE = 2, CATALOG_COUNTER_CHANGE = 3 };
+int catalog_next_id(struct store_txn *t, enum catalog_counter counter, uint64_t *id_out,
+                    struct base_err *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * change: schema changes as durable records, guided stage by stage by a runner. A runner thread in
+ * every process adopts what has no living owner.
+ */
+#ifndef INSTAR_CHANGE_H
+#define INSTAR_CHANGE_H
+
+#include "txn/txn.h"
+
+struct changes; /* this process's part; thread safe */
+
+/* run: start the runner thread (not with INSTAR_OPEN_NO_RUNNER). */
+int change_open(struct txn_env *env, bool run, struct changes **changes_out, struct base_err *err);
+/* Stops the runner at its next batch; what it was running is for others to adopt. */
+void change_close(struct changes *c);
+
+/* As the public functions; options are complete. */
+int change_create_table(struct changes *c, const instar_table_def *def,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err);
+int change_drop_table(struct changes *c, const char *table, const instar_change_options *options,
+                      uint64_t *id_out, struct base_err *err);
+int change_create_index(struct changes *c, const instar_index_def *def,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err);
+int change_drop_index(struct changes *c, const char *index, const instar_change_options *options,
+                      uint64_t *id_out, struct base_err *err);
+int change_wait(struct changes *c, uint64_t id, uint64_t deadline_ns, instar_change_info *info_out,
+                struct base_err *err);
+int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, struct base_err *err);
+int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info *info), void *arg,
+                struct base_err *err);
+int change_cancel(struct changes *c, uint64_t id, struct base_err *err);
+/* Running changes that a node owns, for `instar nodes`. */
+uint32_t change_owned_by(struct changes *c, uint32_t node, uint64_t nonce);
+
+#endif

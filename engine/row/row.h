@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * row: values, their order-preserving key code, and the tagged, checksummed record code of rows and
+ * index entries. Knows no disk, no transaction and no stage.
+ */
+#ifndef INSTAR_ROW_H
+#define INSTAR_ROW_H
+
+#include "base/base.h"
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+/* Is the value null or of this type, and inside the type's range (int2, int4; UTF-8 text; dates and
+ * timestamps between 4713 BC and 294276 AD)? ETYPE, ERANGE, EENCODING; the text speaks of the value,
+ * the caller prefixes the column's name. */
+int row_value_check(enum instar_type type, const instar_value *value, struct base_err *err);
+/* Order of two values of one type, as keys have it; null sorts last. */
+int row_value_cmp(const instar_value *a, const instar_value *b);
+/* As instar_value_parse and instar_value_format. */
+int row_value_parse(enum instar_type type, const char *text, size_t text_size, char *scratch,
+                    size_t scratch_size, instar_value *value_out, struct base_err *err);
+size_t row_value_format(const instar_value *value, char *text_out, size_t size);
+const char *row_type_name(enum instar_type type);
+enum instar_type row_type_from_name(const char *name);
+/* A copy whose bytes lie in the arena. False: no memory. */
+bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_value *to);
+/* For descriptors: one value with its type, self-describing. */
+bool row_value_put(struct base_buf *out, const instar_value *value);
+int row_value_get(struct base_reader *r, instar_value *value_out, struct base_err *err);
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+/* memcmp order of encoded keys is the order of the values: null last when ascending, first when
+ * descending; int2, int4 and int8 encode alike; a shorter tuple is a prefix of the longer ones. */
+struct row_key_part {
+    enum instar_type type;
+    bool descending;
+};
+/* Append the code of `count` values. ETYPE when a value is not of its part's type. */
+int row_key_encode(const struct row_key_part *parts, const instar_value *values, size_t count,
+                   struct base_buf *out, struct base_err *err);
+/* Decode `count` values from the front of `key`; text and bytes go to the arena. *used_out (may be
+ * NULL): bytes consumed. ECORRUPT for anything that encode does not produce. */
+int row_key_decode(const struct row_key_part *parts, size_t count, struct base_slice key,
+                   struct base_arena *arena, instar_value *values_out, size_t *used_out,
+                   struct base_err *err);
+/* Length of the code of the first `count` values: where the primary key begins in an index key. */
+int row_key_skip(const struct row_key_part *parts, size_t count, struct base_slice key,
+                 size_t *used_out, struct base_err *err);
+/* Does the code of the first `count` values contain a null? The key must be well formed. */
+bool row_key_has_null(const struct row_key_part *parts, size_t count, struct base_slice key);
+/* Turn a key into the smallest one that is greater than all keys it is a prefix of. False: there is
+ * none (it was all 0xff); then the range has no end. */
+bool row_key_successor(struct base_buf *key);
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* A layout: the physical columns of a table, by never-reused column id, in storage order. It
+ * changes only when the physical form does. */
+struct row_column {
+    uint32_t id;
+    enum instar_type type;
+    instar_value missing; /* fills rows from before the column was */
+};
+struct row_layout {
+    uint32_t number;      /* of this layout within its table, from 1 */
+    uint32_t column_count;
+    const struct row_column *columns;
+};
+
+/* The front of a row record, before a layout is known. */
+struct row_header {
+    uint32_t version;  /* schema version of the writer: the tag */
+    uint32_t checksum;
+    bool compressed;
+};
+
+/* Append the record of one row. `key` is the encoded primary key: the checksum covers it, so a row
+ * that strays to another key is found. Rows above 1 KiB are compressed where that saves an eighth
+ * or more. The values stand in the layout's order. */
+int row_encode(const struct row_layout *layout, uint32_t version, struct base_slice key,
+               const instar_value *values, struct base_buf *out, struct base_err *err);
+/* Read the tag, so that the caller can find the layout. ECORRUPT. */
+int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err);
+/* Verify the checksum and decode by the layout of the record's own tag. Bytes of values point into
+ * the record, or into the arena when it was compressed. bytes_max bounds what is decompressed.
+ * ECORRUPT names what was expected and found. */
+int row_decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
+               size_t bytes_max, struct base_arena *arena, instar_value *values_out,
+               struct base_err *err);
+/* Bring values of an older layout into a newer one: missing values filled, columns skipped. */
+void row_convert(const struct row_layout *from, const instar_value *values,
+                 const struct row_layout *to, instar_value *values_out);
+
+/* ---- index entries ------------------------------------------------------------------------ */
+
+/* Value of an index entry: schema version | xxh3-32 over key and value. */
+#define ROW_ENTRY_SIZE 8
+void row_entry_encode(uint32_t version, struct base_slice key, uint8_t out[ROW_ENTRY_SIZE]);
+int row_entry_decode(struct base_slice key, struct base_slice record, uint32_t *version_out,
+                     struct base_err *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txn: transactions over rows. A transaction uses one version of each table, the one at its
+ * snapshot; its writes follow the stage table for each index; at commit its leases are fences.
+ */
+#ifndef INSTAR_TXN_H
+#define INSTAR_TXN_H
+
+#include "lease/lease.h"
+
+/* What transactions stand on; one per open store. */
+struct txn_env {
+    struct store *store;
+    struct catalog *catalog;
+    struct leases *leases;
+};
+
+struct txn;
+struct txn_cursor;
+struct txn_projection;
+
+/* As the public functions of the same names (instar.h); flags: enum instar_txn_flag. */
+int txn_begin(struct txn_env *env, unsigned flags, struct txn **txn_out, struct base_err *err);
+int txn_commit(struct txn *t, struct base_err *err);
+void txn_abort(struct txn *t);
+/* begin_flags as above; fn as in instar_run, with the txn. */
+int txn_run(struct txn_env *env, unsigned flags, int (*fn)(struct txn *t, void *arg), void *arg,
+            struct base_err *err);
+uint64_t txn_lsn(const struct txn *t);
+struct txn_env *txn_env_of(const struct txn *t);
+/* For the owner of the handle above: a pointer of its own. */
+void txn_set_owner(struct txn *t, void *owner);
+void *txn_owner(const struct txn *t);
+
+int txn_projection_prepare(struct txn_env *env, const char *table, const char *const *columns,
+                           size_t count, const char *index, struct txn_projection **out,
+                           struct base_err *err);
+void txn_projection_free(struct txn_projection *p);
+size_t txn_projection_count(const struct txn_projection *p);
+const char *txn_projection_column(const struct txn_projection *p, size_t at);
+enum instar_type txn_projection_type(const struct txn_projection *p, size_t at);
+
+int txn_insert(struct txn *t, struct txn_projection *p, const instar_value *values,
+               struct base_err *err);
+int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *values,
+               struct base_err *err);
+int txn_update(struct txn *t, struct txn_projection *p, const instar_value *key,
+               const instar_value *values, struct base_err *err);
+int txn_delete(struct txn *t, struct txn_projection *p, const instar_value *key,
+               struct base_err *err);
+int txn_get(struct txn *t, struct txn_projection *p, const instar_value *key,
+            instar_value *values_out, struct base_err *err);
+int txn_scan(struct txn *t, struct txn_projection *p, const instar_range *range,
+             struct txn_cursor **cursor_out, struct base_err *err);
+int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_err *err);
+void txn_cursor_close(struct txn_cursor *c);
+
+/* Test hook: this transaction acts on `table` as if its descriptor were `forced` (not copied),
+ * takes no lease for it, and does not call a tag above its version corruption. */
+void txn_force_version(struct txn *t, const struct catalog_table *forced);
+
+/* ---- for change/: index entries of rows, in bulk ------------------------------------------ */
+
+/* Decodes rows of one table version and makes index entries. One per thread. */
+struct txn_rows;
+int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struct txn_rows **out,
+                  struct base_err *err);
+void txn_rows_close(struct txn_rows *r);
+/* All columns of a row, in the table's order; bytes valid until the next call. ECORRUPT names table,
+ * key and the version that wrote it. *version_out (may be NULL): its tag. */
+int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                    const instar_value **values_out, uint32_t *version_out, struct base_err *err);
+/* Key of the row's entry in an index, appended to `key_out`. ELIMIT names the index. Only the columns
+ * that the index needs are looked at. */
+int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index,
+                       struct base_slice key, struct base_slice record, struct base_buf *key_out,
+                       struct base_err *err);
+/* The same from values that were decoded already. */
+int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
+                  const instar_value *values, struct base_buf *key_out, struct base_err *err);
+/* An entry's key in words: "(path='/etc/passwd') of row (id=4)", for reports. */
+void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
+                        struct base_slice key, struct base_buf *text_out);
+void txn_describe_key(const struct catalog_table *table, struct base_slice key,
+                      struct base_buf *text_out);
+
+#endif
