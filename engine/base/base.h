@@ -29,12 +29,20 @@ struct base_err {
 
 /* Set code and text; returns code, so that `return base_err_set(…)` reads well. */
 int base_err_set(struct base_err *err, int code, const char *fmt, ...) BASE_PRINTF(3, 4);
-/* Put context before the text that is there ("apply: " + old); returns the code that is there. */
+/* Put context before the text that is there; returns the code that is there. ("apply") gives
+ * "apply: " + old. With NULL no code is known and 0 returned: keep your own. */
 int base_err_prefix(struct base_err *err, const char *fmt, ...) BASE_PRINTF(2, 3);
-/* Set from an errno value: ENOSPC and EDQUOT become NOSPACE, EACCES, EPERM and EROFS ACCESS,
- * ENOMEM NOMEM, all else IO. The system's words are appended. Returns the code. */
+/* Set from an errno value of either sign: ENOSPC and EDQUOT become NOSPACE, EACCES, EPERM and EROFS
+ * ACCESS, ENOMEM NOMEM, all else IO. The system's words are appended. Returns the code. */
 int base_err_errno(struct base_err *err, int errnum, const char *fmt, ...) BASE_PRINTF(3, 4);
 void base_err_clear(struct base_err *err);
+
+/* What error.def says of a code; static strings. An unknown code gives "unknown" and the class
+ * CORRUPT, 0 gives "INSTAR_OK" and the class OK. */
+const char *base_error_name(int code); /* "INSTAR_ECONFLICT" */
+const char *base_error_what(int code);
+const char *base_error_remedy(int code);
+enum instar_class base_error_class(int code);
 
 /* Asserts are for our own mistakes, and stay on in release builds: each is one condition. */
 void base_assert_fail(const char *expr, const char *file, int line) __attribute__((noreturn));
@@ -80,12 +88,12 @@ struct base_buf {
 bool base_buf_reserve(struct base_buf *b, size_t more);
 bool base_buf_add(struct base_buf *b, const void *data, size_t size);
 bool base_buf_add_u8(struct base_buf *b, uint8_t v);
-bool base_buf_add_u16(struct base_buf *b, uint16_t v);  /* little-endian, like all fixed fields */
+bool base_buf_add_u16(struct base_buf *b, uint16_t v); /* little-endian, like all fixed fields */
 bool base_buf_add_u32(struct base_buf *b, uint32_t v);
 bool base_buf_add_u64(struct base_buf *b, uint64_t v);
 bool base_buf_add_varint(struct base_buf *b, uint64_t v); /* LEB128, at most 10 bytes */
 bool base_buf_add_blob(struct base_buf *b, const void *data, size_t size); /* varint size, bytes */
-void base_buf_clear(struct base_buf *b);                 /* keeps the memory */
+void base_buf_clear(struct base_buf *b);                                   /* keeps the memory */
 void base_buf_free(struct base_buf *b);
 static inline struct base_slice base_buf_slice(const struct base_buf *b)
 {

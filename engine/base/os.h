@@ -25,7 +25,7 @@ enum os_op {
     OS_OP_CLOSE,
     OS_OP_READ,
     OS_OP_WRITE,
-    OS_OP_SYNC,     /* fdatasync, fsync of files */
+    OS_OP_SYNC, /* fdatasync, fsync of files */
     OS_OP_SYNC_DIR,
     OS_OP_ALLOCATE,
     OS_OP_ZERO_RANGE,
@@ -43,25 +43,30 @@ struct os_call {
     enum os_op op;
     int fd;
     int dirfd;
-    const char *name;  /* open, rename (source), unlink, mkdir */
+    int dirfd2;        /* of the rename target */
+    const char *name;  /* open, rename (source), unlink, mkdir, stat */
     const char *name2; /* rename target */
     const void *data;  /* bytes to be written */
     size_t size;
     off_t offset;
-    int flags; /* open */
+    int flags; /* open, unlink */
 };
 
 /* Installed by tests only, before any store is opened. Any member may be NULL. */
 struct os_hooks {
-    /* Before the call. 0: go on. Negative errno: the call fails with it and does nothing. */
+    /* Before each system call. 0: go on. Negative errno: it fails with that and does nothing; -EINTR
+     * is retried like a real one. Positive, for reads and writes: at most so many bytes are moved. */
     int (*before)(void *arg, const struct os_call *call);
-    /* After the call, with its result (>= 0 for success; open: the new descriptor). */
+    /* After it, with its result: >= 0 for success (open: the new descriptor; read, write: bytes).
+     * Not called for one that `before` refused. */
     void (*after)(void *arg, const struct os_call *call, int result);
     /* A named point was reached (see os_point). */
     void (*point)(void *arg, const char *name);
     /* Virtual time, in nanoseconds; realtime in microseconds since 1970. */
     uint64_t (*boottime_ns)(void *arg);
     int64_t (*realtime_us)(void *arg);
+    /* Pretend to be after another boot. Returns 0. */
+    int (*boot_id)(void *arg, uint8_t id[16]);
     void *arg;
 };
 void os_hooks_set(const struct os_hooks *hooks); /* NULL removes them */
@@ -76,19 +81,21 @@ void os_point_hit(const char *name);
 
 int os_open_dir(const char *path, int *fd_out); /* O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
 /* flags: O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECT … ; O_CLOEXEC and O_NOFOLLOW are added, new
- * files get mode 0600 whatever the umask. */
+ * files get mode 0600 whatever the umask. A file that was created was seen by the hooks as an open with
+ * O_CREAT | O_EXCL. */
 int os_openat(int dirfd, const char *name, int flags, int *fd_out);
 int os_close(int fd);
-int os_pread(int fd, void *buf, size_t size, off_t offset, size_t *read_out); /* short only at EOF */
+int os_pread(int fd, void *buf, size_t size, off_t offset,
+             size_t *read_out); /* short only at EOF */
 int os_pwrite(int fd, const void *buf, size_t size, off_t offset);
 int os_fdatasync(int fd);
 int os_fsync_dir(int dirfd);
-int os_fallocate(int fd, off_t offset, off_t size);       /* really allocated, size grows */
-int os_zero_range(int fd, off_t offset, off_t size);      /* falls back to writing zeros */
+int os_fallocate(int fd, off_t offset, off_t size);  /* really allocated, size grows */
+int os_zero_range(int fd, off_t offset, off_t size); /* falls back to writing zeros */
 int os_ftruncate(int fd, off_t size);
 int os_renameat(int dirfd, const char *from, int dirfd2, const char *to);
 int os_unlinkat(int dirfd, const char *name, int flags);
-int os_mkdirat(int dirfd, const char *name);              /* mode 0700 whatever the umask */
+int os_mkdirat(int dirfd, const char *name); /* mode 0700 whatever the umask */
 int os_fstat(int fd, struct stat *st);
 int os_fstatat(int dirfd, const char *name, struct stat *st); /* never follows a link */
 /* Names in a directory, sorted; free each and the array with base_free. */
@@ -115,7 +122,8 @@ struct os_mutex {
 };
 int os_mutex_init_shared(struct os_mutex *m);
 /* 0: locked. -EOWNERDEAD: locked, the last holder died inside; bring the state in order, then call
- * os_mutex_consistent. -ETIMEDOUT. timeout_ns 0: try once; UINT64_MAX: for ever. */
+ * os_mutex_consistent. -ETIMEDOUT. -ENOTRECOVERABLE: one who found it so gave it up without that.
+ * timeout_ns 0: try once; UINT64_MAX: for ever. */
 int os_mutex_lock(struct os_mutex *m, uint64_t timeout_ns);
 int os_mutex_consistent(struct os_mutex *m);
 void os_mutex_unlock(struct os_mutex *m);
@@ -153,13 +161,13 @@ void os_thread_join(struct os_thread *t);
 
 /* ---- clock, process ----------------------------------------------------------------------- */
 
-uint64_t os_now_ns(void);          /* CLOCK_BOOTTIME: leases, deadlines, ages */
-int64_t os_realtime_us(void);      /* wall clock, for humans only */
-void os_sleep_ns(uint64_t ns);     /* pacing only; waiting for an event uses a futex or cond */
+uint64_t os_now_ns(void);      /* CLOCK_BOOTTIME: leases, deadlines, ages */
+int64_t os_realtime_us(void);  /* wall clock, for humans only */
+void os_sleep_ns(uint64_t ns); /* pacing only; waiting for an event uses a futex or cond */
 int os_random(void *buf, size_t size);
 int os_boot_id(uint8_t id[16]);
 int os_pid_namespace(uint64_t *inode_out);
-pid_t os_pid(void);                /* cached, right after fork */
+pid_t os_pid(void); /* cached, right after fork */
 unsigned os_cpu_count(void);
 
 #endif

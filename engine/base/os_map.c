@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files seen as memory. */
+#include "base/os_impl.h"
+
+#include <sys/mman.h>
+
+int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out)
+{
+    *addr_out = NULL;
+    struct os_call call = {.op = OS_OP_MAP, .fd = fd, .size = size, .flags = writable};
+    int rc = os_before(&call);
+    if (rc < 0) {
+        return rc;
+    }
+    int protection = PROT_READ | (writable ? PROT_WRITE : 0);
+    int flags = MAP_SHARED | (prefault ? MAP_POPULATE : 0);
+    void *addr = mmap(NULL, size, protection, flags, fd, 0);
+    rc = os_after(&call, addr == MAP_FAILED ? -errno : 0);
+    if (rc == 0) {
+        *addr_out = addr;
+    }
+    return rc;
+}
+
+int os_unmap(void *addr, size_t size)
+{
+    return os_result(munmap(addr, size));
+}
