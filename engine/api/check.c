@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checker: one snapshot, every table, both directions.
+ *
+ *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL, and has its entry
+ *                     in every public index
+ *   entries -> rows   each entry's checksum holds, its row exists and has those values; in a
+ *                     unique index no two neighbours have equal values (nulls apart)
+ *   trees             every tree belongs to a table or an index, and none is missing
+ *   log               every record not yet in the trees verifies
+ *
+ * An index that a change is at work on is left out: it may lack entries by design, and its tree
+ * may be filled past the log. It changes nothing, and holds no lease: it is a reader.
+ */
+#include "api/api_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct check {
+    instar *db;
+    struct store_txn *txn;
+    const struct catalog_view *view;
+    int (*fn)(void *arg, const instar_finding *finding);
+    void *arg;
+    instar_check_summary sum;
+    /* of the table in hand */
+    const struct catalog_table *table;
+    struct txn_rows *rows;
+    struct base_buf key_text; /* readable key */
+    struct base_buf entry;    /* entry key that a row must have */
+};
+
+/* ---- findings ----------------------------------------------------------------------------- */
+
+/* Where a finding is. */
+struct place {
+    const struct catalog_index *index; /* or NULL */
+    uint32_t written_by;
+};
+
+static int report(struct check *c, enum instar_problem problem, const struct place *where,
+                  const char *what)
+{
+    char text[BASE_ERR_TEXT_MAX + 512];
+    const char *key = c->key_text.size > 0 ? (const char *)c->key_text.data : "";
+    const char *index = where->index != NULL ? where->index->name : NULL;
+    instar_finding finding = {.problem = problem,
+                              .written_by = where->written_by,
+                              .table = c->table != NULL ? c->table->name : "",
+                              .index = index,
+                              .key = key,
+                              .text = text};
+    int at = 0;
+
+    c->sum.findings++;
+    if (c->fn == NULL) {
+        return INSTAR_OK;
+    }
+    if (c->table != NULL) {
+        at = snprintf(text, sizeof(text), "table %s%s%s: %s%s", c->table->name,
+                      index != NULL ? ", index " : "", index != NULL ? index : "", key,
+                      key[0] != '\0' ? ": " : "");
+    }
+    at = at < 0 || (size_t)at >= sizeof(text) ? 0 : at;
+    if (where->written_by != 0) {
+        (void)snprintf(text + at, sizeof(text) - (size_t)at,
+                       "%s (written by schema version %" PRIu32 ")", what, where->written_by);
+    } else {
+        (void)snprintf(text + at, sizeof(text) - (size_t)at, "%s", what);
+    }
+    return c->fn(c->arg, &finding);
+}
+
+static void name_row(struct check *c, struct base_slice key)
+{
+    base_buf_clear(&c->key_text);
+    (void)base_buf_add(&c->key_text, "row ", 4);
+    txn_describe_key(c->table, key, &c->key_text);
+    (void)base_buf_add_u8(&c->key_text, 0);
+}
+
+static void name_entry(struct check *c, const struct catalog_index *index, struct base_slice key)
+{
+    base_buf_clear(&c->key_text);
+    (void)base_buf_add(&c->key_text, "entry ", 6);
+    txn_describe_entry(c->table, index, key, &c->key_text);
+    (void)base_buf_add_u8(&c->key_text, 0);
+}
+
+/* ---- rows -> entries ---------------------------------------------------------------------- */
+
+/* Is this index complete by its stage, and filled through the log alone? */
+static bool is_settled(const struct catalog_index *index)
+{
+    return catalog_may_read(index) && index->change == 0;
+}
+
+static int check_entry_of_row(struct check *c, const struct catalog_index *index,
+                              const instar_value *values, uint32_t version)
+{
+    struct place where = {index, version};
+    struct base_err err = {0};
+    struct base_slice value;
+    int rc;
+
+    base_buf_clear(&c->entry);
+    rc = txn_entry_key(c->table, index, values, &c->entry, &err);
+    if (rc != INSTAR_OK) {
+        return report(c, INSTAR_PROBLEM_ENTRY_MISSING, &where, err.text);
+    }
+    rc = store_txn_get(c->txn, index->tree, base_buf_slice(&c->entry), STORE_READ_UNTRACKED, &value,
+                       &err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return report(c, INSTAR_PROBLEM_ENTRY_MISSING, &where, "the row has no entry in the index");
+    }
+    return rc;
+}
+
+static int check_row(struct check *c, struct base_slice key, struct base_slice record)
+{
+    const instar_value *values = NULL;
+    struct place where = {NULL, 0};
+    struct base_err err = {0};
+    int rc;
+
+    c->sum.rows++;
+    name_row(c, key);
+    rc = txn_rows_decode(c->rows, key, record, &values, &where.written_by, &err);
+    if (rc == INSTAR_ECORRUPT) {
+        bool newer = where.written_by > c->table->version;
+
+        return report(c, newer ? INSTAR_PROBLEM_VERSION : INSTAR_PROBLEM_ROW_UNREADABLE, &where,
+                      err.text);
+    }
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->column_count; i++) {
+        if (c->table->columns[i].not_null && values[i].type == INSTAR_NULL) {
+            char what[160];
+
+            (void)snprintf(what, sizeof(what), "column %s is null and must not be",
+                           c->table->columns[i].name);
+            rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where, what);
+        }
+    }
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->index_count; i++) {
+        if (is_settled(&c->table->indexes[i])) {
+            rc = check_entry_of_row(c, &c->table->indexes[i], values, where.written_by);
+        }
+    }
+    return rc;
+}
+
+/* ---- entries -> rows ---------------------------------------------------------------------- */
+
+/* Does the row to which an entry points make this very entry? */
+static int check_row_of_entry(struct check *c, const struct catalog_index *index,
+                              struct base_slice key, struct base_slice row_key, uint32_t version)
+{
+    struct place where = {index, version};
+    struct base_err err = {0};
+    struct base_slice record;
+    int rc = store_txn_get(c->txn, c->table->tree, row_key, STORE_READ_UNTRACKED, &record, &err);
+
+    if (rc == INSTAR_ENOTFOUND) {
+        return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where, "the entry's row does not exist");
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    base_buf_clear(&c->entry);
+    rc = txn_rows_entry_key(c->rows, index, row_key, record, &c->entry, &err);
+    if (rc == INSTAR_ECORRUPT || rc == INSTAR_ELIMIT) {
+        return INSTAR_OK; /* the row itself was reported in the other direction */
+    }
+    if (rc == INSTAR_OK && !base_slice_eq(base_buf_slice(&c->entry), key)) {
+        return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where, "the entry's row has other values");
+    }
+    return rc;
+}
+
+/* One scan over an index: the values of the entry before, for uniqueness. */
+struct entry_scan {
+    const struct catalog_index *index;
+    struct base_buf before;
+};
+
+static int check_unique(struct check *c, struct entry_scan *scan, struct base_slice key,
+                        size_t prefix, uint32_t version)
+{
+    struct place where = {scan->index, version};
+    struct base_slice values = base_slice(key.data, prefix);
+    int rc = INSTAR_OK;
+
+    if (!scan->index->unique ||
+        row_key_has_null(scan->index->key_parts, scan->index->part_count, key)) {
+        base_buf_clear(&scan->before);
+        return INSTAR_OK;
+    }
+    if (scan->before.size > 0 && base_slice_eq(base_buf_slice(&scan->before), values)) {
+        rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where,
+                    "another row has the same values, and the index is unique");
+    }
+    base_buf_clear(&scan->before);
+    if (!base_buf_add(&scan->before, key.data, prefix)) {
+        return base_err_set(api_err(), INSTAR_ENOMEM, "checking: out of memory");
+    }
+    return rc;
+}
+
+static int check_entry(struct check *c, struct entry_scan *scan, struct base_slice key,
+                       struct base_slice record)
+{
+    const struct catalog_index *index = scan->index;
+    struct place where = {index, 0};
+    struct base_err err = {0};
+    size_t prefix = 0;
+    int rc = row_key_skip(index->key_parts, index->part_count, key, &prefix, &err);
+
+    c->sum.entries++;
+    if (rc != INSTAR_OK) {
+        base_buf_clear(&c->key_text);
+        return report(c, INSTAR_PROBLEM_ENTRY_UNREADABLE, &where, err.text);
+    }
+    name_entry(c, index, key);
+    rc = row_entry_decode(key, record, &where.written_by, &err);
+    if (rc != INSTAR_OK) {
+        return report(c, INSTAR_PROBLEM_ENTRY_UNREADABLE, &where, err.text);
+    }
+    if (where.written_by > c->table->version) {
+        return report(c, INSTAR_PROBLEM_VERSION, &where, "the entry is newer than its table");
+    }
+    rc = check_row_of_entry(c, index, key,
+                            base_slice((const char *)key.data + prefix, key.size - prefix),
+                            where.written_by);
+    if (rc == INSTAR_OK) {
+        rc = check_unique(c, scan, key, prefix, where.written_by);
+    }
+    return rc;
+}
+
+/* ---- walks -------------------------------------------------------------------------------- */
+
+static int walk_rows(struct check *c)
+{
+    struct store_range all = {{NULL, 0}, {NULL, 0}, false};
+    struct store_cursor *cursor = NULL;
+    struct base_slice key, record;
+    int rc =
+        store_cursor_open(c->txn, c->table->tree, &all, STORE_READ_UNTRACKED, &cursor, api_err());
+
+    while (rc == INSTAR_OK) {
+        rc = store_cursor_next(cursor, &key, &record, api_err());
+        if (rc == INSTAR_OK) {
+            rc = check_row(c, key, record);
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == INSTAR_END ? INSTAR_OK : rc;
+}
+
+static int walk_entries(struct check *c, const struct catalog_index *index)
+{
+    struct store_range all = {{NULL, 0}, {NULL, 0}, false};
+    struct entry_scan scan = {.index = index};
+    struct store_cursor *cursor = NULL;
+    struct base_slice key, record;
+    int rc = store_cursor_open(c->txn, index->tree, &all, STORE_READ_UNTRACKED, &cursor, api_err());
+
+    while (rc == INSTAR_OK) {
+        rc = store_cursor_next(cursor, &key, &record, api_err());
+        if (rc == INSTAR_OK) {
+            rc = check_entry(c, &scan, key, record);
+        }
+    }
+    store_cursor_close(cursor);
+    base_buf_free(&scan.before);
+    return rc == INSTAR_END ? INSTAR_OK : rc;
+}
+
+static int check_table(struct check *c, const struct catalog_table *table)
+{
+    size_t row_bytes_max = (size_t)store_options(c->db->env.store)->row_bytes_max;
+    int rc;
+
+    c->table = table;
+    c->sum.tables++;
+    rc = txn_rows_open(table, row_bytes_max, &c->rows, api_err());
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    rc = walk_rows(c);
+    for (uint32_t i = 0; rc == INSTAR_OK && i < table->index_count; i++) {
+        if (is_settled(&table->indexes[i])) {
+            c->sum.indexes++;
+            rc = walk_entries(c, &table->indexes[i]);
+        }
+    }
+    txn_rows_close(c->rows);
+    c->rows = NULL;
+    c->table = NULL;
+    return rc;
+}
+
+/* ---- trees and log ------------------------------------------------------------------------ */
+
+static bool tree_is_owned(const struct catalog_view *view, uint64_t tree)
+{
+    if (tree == CATALOG_TREE || tree == CATALOG_CHANGE_TREE) {
+        return true;
+    }
+    for (uint32_t i = 0; i < view->table_count; i++) {
+        const struct catalog_table *table = view->tables[i];
+
+        if (table->tree == tree) {
+            return true;
+        }
+        for (uint32_t k = 0; k < table->index_count; k++) {
+            if (table->indexes[k].tree == tree) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static int check_tree(void *arg, uint64_t tree, bool dead)
+{
+    struct check *c = arg;
+    struct place nowhere = {NULL, 0};
+    char what[96];
+
+    if (dead || tree_is_owned(c->view, tree)) {
+        return INSTAR_OK;
+    }
+    (void)snprintf(what, sizeof(what), "tree %" PRIu64 " belongs to no table and no index", tree);
+    base_buf_clear(&c->key_text);
+    return report(c, INSTAR_PROBLEM_TREE, &nowhere, what);
+}
+
+static int count_running(void *arg, const instar_change_info *info)
+{
+    uint32_t *running = arg;
+
+    if (info->state == INSTAR_CHANGE_RUNNING || info->state == INSTAR_CHANGE_REVERTING) {
+        (*running)++;
+    }
+    return INSTAR_OK;
+}
+
+/* A running change owns trees that no descriptor names yet, or no longer: then nothing can be said
+ * of stray trees. */
+static int check_trees(struct check *c)
+{
+    uint32_t running = 0;
+    int rc = change_list(c->db->changes, count_running, &running, api_err());
+
+    if (rc != INSTAR_OK || running > 0 ||
+        store_schema_lsn(c->db->env.store) > store_txn_lsn(c->txn)) {
+        return rc;
+    }
+    return store_tree_list(c->db->env.store, check_tree, c, api_err());
+}
+
+static int check_log(void *arg, uint64_t lsn, const char *text)
+{
+    struct check *c = arg;
+    struct place nowhere = {NULL, 0};
+    char what[512];
+
+    (void)snprintf(what, sizeof(what), "log at %" PRIu64 ": %s", lsn, text);
+    base_buf_clear(&c->key_text);
+    return report(c, INSTAR_PROBLEM_LOG, &nowhere, what);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static int check_all(struct check *c)
+{
+    int rc = catalog_view_get(c->db->env.catalog, c->txn, &c->view, api_err());
+
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->view->table_count; i++) {
+        rc = check_table(c, c->view->tables[i]);
+    }
+    if (rc == INSTAR_OK) {
+        rc = check_trees(c);
+    }
+    if (rc == INSTAR_OK) {
+        rc = store_verify(c->db->env.store, check_log, c, api_err());
+    }
+    catalog_view_release(c->db->env.catalog, c->view);
+    return rc;
+}
+
+int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding), void *arg,
+                 instar_check_summary *summary_out)
+{
+    struct check c = {.db = db, .fn = fn, .arg = arg};
+    int rc = api_enter(db, API_MAGIC_DB, "store");
+
+    if (rc == INSTAR_OK) {
+        rc = store_txn_begin(db->env.store, STORE_TXN_READONLY, &c.txn, api_err());
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    rc = check_all(&c);
+    store_txn_abort(c.txn);
+    base_buf_free(&c.key_text);
+    base_buf_free(&c.entry);
+    if (summary_out != NULL) {
+        *summary_out = c.sum;
+    }
+    if (rc == INSTAR_OK && c.sum.findings > 0) {
+        rc = base_err_set(api_err(), INSTAR_ECORRUPT, "the check has %" PRIu64 " findings",
+                          c.sum.findings);
+    }
+    return rc;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options: defaults, limits, and structures of older programs. */
+#include "api/api_impl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define KIB ((uint64_t)1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+#define TIB (GIB * 1024)
+
+/* One option: where it lies, what it may be. */
+struct option_rule {
+    const char *name;
+    size_t offset;
+    size_t size;
+    uint64_t fallback;
+    uint64_t min;
+    uint64_t max;
+    bool power_of_two;
+};
+#define RULE(field, fallback, min, max)                                                          \
+    {                                                                                            \
+#field, offsetof(instar_options, field), sizeof(((instar_options *)0)->field), fallback, \
+            min, max, false                                                                      \
+    }
+
+static const struct option_rule rules[] = {
+    RULE(flags, 0, 0, INSTAR_OPEN_CREATE | INSTAR_OPEN_NO_RUNNER | INSTAR_OPEN_FORCE_NETWORK),
+    RULE(durability, INSTAR_SYNC, INSTAR_SYNC, INSTAR_ASYNC),
+    RULE(segments_pending, 4, 2, 64),
+    RULE(segments_retained, 4, 1, 64),
+    RULE(trees_max, 4096, 16, 65536),
+    RULE(lease_slots, 4096, 64, 65536),
+    RULE(lease_ms, 60000, 50, 3600000),
+    RULE(lock_timeout_ms, 10000, 10, 600000),
+    RULE(readers_max, 2048, 64, 65536),
+    RULE(nodes_max, 256, 2, 4096),
+    RULE(build_workers, 0, 0, 64),
+    {"segment_bytes", offsetof(instar_options, segment_bytes), 8, 64 * MIB, 64 * KIB, GIB, true},
+    RULE(map_bytes, TIB, MIB, 64 * TIB),
+    RULE(txn_bytes_max, 0, 0, GIB / 4),
+    RULE(row_bytes_max, MIB, KIB, GIB / 8),
+    RULE(sort_memory_bytes, 256 * MIB, MIB, 64 * GIB),
+};
+
+static uint64_t field_get(const instar_options *o, const struct option_rule *rule)
+{
+    uint64_t wide;
+    uint32_t narrow;
+
+    if (rule->size == sizeof(wide)) {
+        memcpy(&wide, (const char *)o + rule->offset, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, (const char *)o + rule->offset, sizeof(narrow));
+    return narrow;
+}
+
+static void field_set(instar_options *o, const struct option_rule *rule, uint64_t value)
+{
+    uint32_t narrow = (uint32_t)value;
+
+    if (rule->size == sizeof(value)) {
+        memcpy((char *)o + rule->offset, &value, sizeof(value));
+    } else {
+        memcpy((char *)o + rule->offset, &narrow, sizeof(narrow));
+    }
+}
+
+void instar_options_init(instar_options *options)
+{
+    if (options == NULL) {
+        return;
+    }
+    memset(options, 0, sizeof(*options));
+    options->struct_size = (uint32_t)sizeof(*options);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(rules); i++) {
+        field_set(options, &rules[i], rules[i].fallback);
+    }
+}
+
+static int check_rule(const instar_options *o, const struct option_rule *rule)
+{
+    uint64_t value = field_get(o, rule);
+
+    if (value < rule->min || value > rule->max) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "option %s is %" PRIu64 ", and must be %" PRIu64 " to %" PRIu64,
+                            rule->name, value, rule->min, rule->max);
+    }
+    if (rule->power_of_two && (value & (value - 1)) != 0) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "option %s is %" PRIu64 ", and must be a power of two", rule->name,
+                            value);
+    }
+    return INSTAR_OK;
+}
+
+int api_options_complete(const instar_options *from, instar_options *out)
+{
+    int rc;
+
+    instar_options_init(out);
+    if (from == NULL) {
+        out->txn_bytes_max = out->segment_bytes / 4;
+        return INSTAR_OK;
+    }
+    if (from->struct_size < sizeof(uint32_t) * 2 || from->struct_size > sizeof(*out)) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "options: struct_size is %" PRIu32 ", this library knows up to %zu: "
+                            "fill them with instar_options_init() first",
+                            from->struct_size, sizeof(*out));
+    }
+    memcpy(out, from, from->struct_size);
+    out->struct_size = (uint32_t)sizeof(*out);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(rules); i++) {
+        rc = check_rule(out, &rules[i]);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    if (out->txn_bytes_max == 0) {
+        out->txn_bytes_max = out->segment_bytes / 4;
+    }
+    if (out->txn_bytes_max > out->segment_bytes / 4) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "option txn_bytes_max is %" PRIu64
+                            ", and must be at most a quarter of segment_bytes (%" PRIu64 ")",
+                            out->txn_bytes_max, out->segment_bytes / 4);
+    }
+    if (out->row_bytes_max > out->txn_bytes_max / 2) {
+        out->row_bytes_max = out->txn_bytes_max / 2;
+    }
+    return INSTAR_OK;
+}
+
+void instar_change_options_init(instar_change_options *options)
+{
+    if (options == NULL) {
+        return;
+    }
+    memset(options, 0, sizeof(*options));
+    options->struct_size = (uint32_t)sizeof(*options);
+    options->fence_after_ms = 30000;
+}
+
+int api_change_options_complete(const instar_change_options *from, instar_change_options *out)
+{
+    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS;
+
+    instar_change_options_init(out);
+    if (from == NULL) {
+        return INSTAR_OK;
+    }
+    if (from->struct_size < sizeof(uint32_t) * 2 || from->struct_size > sizeof(*out)) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change options: struct_size is %" PRIu32
+                            ": fill them with instar_change_options_init() first",
+                            from->struct_size);
+    }
+    memcpy(out, from, from->struct_size);
+    out->struct_size = (uint32_t)sizeof(*out);
+    if ((out->flags & ~known) != 0) {
+        return base_err_set(api_err(), INSTAR_EINVALID, "change options: unknown flags 0x%" PRIx32,
+                            out->flags & ~known);
+    }
+    if (out->workers > 64) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change options: workers is %" PRIu32 ", and must be 0 to 64",
+                            out->workers);
+    }
+    if (out->sort_memory_bytes != 0 && out->sort_memory_bytes < MIB) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change options: sort_memory_bytes is %" PRIu64
+                            ", and must be 0 or at least %" PRIu64,
+                            out->sort_memory_bytes, MIB);
+    }
+    return INSTAR_OK;
+}
