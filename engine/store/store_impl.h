@@ -24,14 +24,28 @@ struct segment {
     uint32_t pins;        /* under segments_lock */
     struct segment *next;
 };
+/* The start of the segment that holds the byte at `lsn`. */
+static inline uint64_t segment_base(uint64_t lsn, uint64_t segment_bytes)
+{
+    return lsn & ~(segment_bytes - 1);
+}
 
 /* An open store of this process. */
 struct store {
     instar_options options;
+    uint8_t log_id[16];          /* of the log; kept by copies */
+    uint8_t instance_id[16];     /* of this copy of it */
+    uint64_t device, inode;      /* of the directory */
     int dirfd;
+    int log_fd;                  /* directory of the segments */
+    int lock_fd;                 /* the lock file: shared while open */
     int runtime_fd;              /* directory of control and memtables */
-    struct store_control *ctl;   /* never unmapped while the process lives (robust mutex) */
+    char runtime_path[256];
+    struct store_control *ctl;   /* NULL until recovery is done. Its pages are given back, but its
+                                  * addresses never used again while the process lives (a robust
+                                  * mutex may be written to late) */
     size_t ctl_size;
+    uint64_t segment_bytes;      /* = options.segment_bytes */
     uint32_t node;               /* own slot in ctl */
     uint64_t node_nonce;
     pid_t pid;                   /* of the opener: a fork is detected by it */
@@ -109,16 +123,18 @@ int segment_pin_range(struct store *s, uint64_t from, uint64_t to, struct segmen
                       struct base_err *err);
 void segment_unpin(struct store *s, struct segment_pins *pins);
 
-/* The newest version with LSN <= snapshot that this memtable has of a key. */
+/* The newest version with LSN <= snapshot that this memtable has of a key: 0, ENOTFOUND, ECORRUPT
+ * (a link that leads nowhere: the store is poisoned by the caller through store_poison). */
 struct memtable_hit {
     uint64_t lsn;
     bool deleted;
     struct base_slice value; /* in the segment's map */
 };
-bool memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key,
-                  uint64_t snapshot, struct memtable_hit *hit_out);
+int memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key, uint64_t snapshot,
+                 struct memtable_hit *hit_out);
 /* Ordered walk over one tree of one memtable, as of a snapshot: each key once, its newest version,
- * deletes included. */
+ * deletes included. The moves return 0, INSTAR_END, or ECORRUPT; after 0 key and hit are set, they
+ * point into the segment's map. After INSTAR_END the iterator stands nowhere: seek again. */
 struct memtable_iter {
     const struct segment *seg;
     uint64_t tree;
@@ -129,11 +145,11 @@ struct memtable_iter {
 };
 void memtable_iter_init(struct memtable_iter *it, const struct segment *seg, uint64_t tree,
                         uint64_t snapshot);
-bool memtable_iter_seek(struct memtable_iter *it, struct base_slice key);  /* first key >= */
-bool memtable_iter_seek_before(struct memtable_iter *it, struct base_slice key); /* last key <;
+int memtable_iter_seek(struct memtable_iter *it, struct base_slice key);  /* first key >= */
+int memtable_iter_seek_before(struct memtable_iter *it, struct base_slice key); /* last key <;
                                                          data NULL: the last key of the tree */
-bool memtable_iter_next(struct memtable_iter *it);
-bool memtable_iter_prev(struct memtable_iter *it);
+int memtable_iter_next(struct memtable_iter *it);
+int memtable_iter_prev(struct memtable_iter *it);
 
 /* ---- commit, flush, positions ------------------------------------------------------------- */
 
@@ -143,7 +159,7 @@ struct commit_request {
     enum record_kind kind;
     bool publication;
     bool sync;
-    uint64_t node_bytes;  /* what the memtable nodes of this body need */
+    uint64_t turn;        /* ticket of turn_take, 0: none */
     const struct store_commit *how; /* never NULL here */
     /* Does this operation of a later commit contradict what the transaction read or writes? Called
      * outside the mutex for most of the log, inside for the last 64 KiB. */
@@ -152,6 +168,14 @@ struct commit_request {
 };
 int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_out,
                struct base_err *err);
+/* Limits of one body: to be refused (ELIMIT) while it is gathered. */
+uint64_t commit_body_bytes_max(const struct store *s);
+uint64_t commit_ops_max(const struct store *s);
+
+/* The advisory turn: others hold back their commits until turn_end, at most 100 ms. Waits for the
+ * turn, and flushes to the tail, so that the snapshot taken next is the newest. */
+int turn_take(struct store *s, uint64_t deadline_ns, uint64_t *ticket_out, struct base_err *err);
+void turn_end(struct store *s, uint64_t ticket);
 
 /* Positions as the tree side sets them. */
 void control_set_applied(struct store *s, uint64_t lo); /* wakes who waits for it */
@@ -160,6 +184,9 @@ void node_set_write_snapshot(struct store *s, uint64_t lsn); /* UINT64_MAX: none
 /* Ask for the applier: something waits for lo to move up to lsn. */
 void applier_urge(struct store *s, uint64_t lsn);
 uint64_t applier_urged(const struct store *s);
+/* Why the applier stands still (ENOSPACE, EMAPFULL …), 0: it does not. Commits that wait for it fail
+ * with that code in place of waiting. */
+void applier_set_error(struct store *s, int code);
 /* After an I/O failure: the store stops for everybody. Called before any lock is released. */
 void store_poison(struct store *s, const char *why);
 int store_poisoned(const struct store *s, struct base_err *err); /* 0 or ESTOPPED */
@@ -181,7 +208,8 @@ struct trees_position {
 /* Make the environment in an empty directory: position 0 chain 0. Synced, also the directory. */
 int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16],
                  struct base_err *err);
-/* Open. `exclusive`: nobody else has the store, leftovers (dead trees' names) may be removed. */
+/* Open. `exclusive`: nobody else has the store, leftovers (dead trees' names) may be removed; s->ctl
+ * is still NULL then, because recovery needs the position first. No lock of ctl may be used here. */
 int trees_open(struct store *s, bool exclusive, struct base_err *err);
 void trees_close(struct store *s);
 int trees_position_get(struct store *s, struct trees_position *out, struct base_err *err);
