@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The instar tool: what its files share. Each command is one entry of a table: its name, arguments,
+ * options and function; help and parsing come from there.
+ */
+#ifndef INSTAR_CLI_H
+#define INSTAR_CLI_H
+
+#include <instar.h>
+
+#include <signal.h>
+#include <stdio.h>
+
+/* Exit codes. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
+
+#define CLI_OPTIONS_MAX 20
+
+struct cli_option {
+    const char *name;     /* without the dashes; NULL ends a list */
+    const char *argument; /* its name in the help, or NULL for a switch */
+    const char *help;
+};
+
+struct cli;
+struct cli_command {
+    const char *name;
+    const char *arguments; /* for the help */
+    const char *what;      /* one line */
+    const char *more;      /* more lines for --help, or NULL */
+    const struct cli_option *options;
+    int min_arguments, max_arguments; /* after STORE; max -1: any number */
+    int (*run)(struct cli *cli);
+    bool runs_changes; /* this process helps running changes while it waits */
+    bool no_store;     /* STORE is not opened beforehand */
+};
+
+/* One run of the tool. */
+struct cli {
+    const struct cli_command *command;
+    const char *store;
+    int argc; /* arguments after STORE */
+    char **argv;
+    const char
+        *values[CLI_OPTIONS_MAX]; /* per option; "" for a switch that is set, NULL: not given */
+    bool json;
+    bool header;
+    instar *db;
+};
+
+/* An option by name: NULL when not given. */
+const char *cli_option(const struct cli *cli, const char *name);
+bool cli_switch(const struct cli *cli, const char *name);
+/* A number with an optional suffix K, M, G (of 1024) from an option: CLI_OK, or CLI_USAGE with a
+ * message. *value_out is left alone when the option was not given. */
+int cli_number(const struct cli *cli, const char *name, uint64_t *value_out);
+
+/* Print the failure of a library call, or of our own, to standard error; returns CLI_FAILED. */
+int cli_fail(const struct cli *cli, int code, const char *doing);
+int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Ctrl-C and SIGTERM set this; commands that wait look at it. */
+extern volatile sig_atomic_t cli_interrupted;
+
+/* ---- output (out.c) ----------------------------------------------------------------------- */
+
+enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
+
+struct out_column {
+    const char *name;
+    enum out_kind kind;
+};
+/* A cell; text NULL is null. */
+struct out_cell {
+    const char *text;
+    size_t size;
+};
+
+/* A table of rows: aligned on a terminal, tab-separated in a pipe (escapes as in PostgreSQL's COPY:
+ * \t \n \r \\, null is \N), an array of objects with --json. */
+struct out;
+struct out *out_begin(const struct cli *cli, const struct out_column *columns, size_t count);
+void out_row(struct out *out, const struct out_cell *cells);
+/* Flush; CLI_FAILED when standard output failed. */
+int out_end(struct out *out);
+
+/* A cell of a string, and of a number that is formatted into `buffer`. */
+#define OUT_NUMBER_SIZE 32
+struct out_cell out_text(const char *text);
+struct out_cell out_u64(uint64_t value, char buffer[OUT_NUMBER_SIZE]);
+struct out_cell out_bool(bool value);
+/* Strings for JSON, with quotes; and for a terminal, control characters shown as \xNN. */
+void out_json_string(FILE *file, const char *text, size_t size);
+void out_printable(FILE *file, const char *text, size_t size);
+
+/* ---- rows (rows.c) ------------------------------------------------------------------------ */
+
+/* A table as a command sees it. */
+struct cli_table {
+    const char *name;
+    instar_projection *projection;
+    size_t column_count;
+    size_t key_count;
+    size_t *key; /* column positions of the primary key, in key order */
+};
+/* All columns (or the comma-separated ones), by the named index or the primary key. */
+int cli_table_open(struct cli *cli, const char *name, const char *columns, const char *index,
+                   struct cli_table *table_out);
+void cli_table_close(struct cli_table *table);
+/* Parse one text as a value of a type; the bytes lie in memory that *owned_out holds. */
+int cli_value(enum instar_type type, const char *text, size_t size, instar_value *value_out,
+              char **owned_out);
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+extern const struct cli_command cli_commands[];
+
+int command_init(struct cli *cli);
+int command_tables(struct cli *cli);
+int command_schema(struct cli *cli);
+int command_create_table(struct cli *cli);
+int command_drop_table(struct cli *cli);
+int command_create_index(struct cli *cli);
+int command_drop_index(struct cli *cli);
+int command_put(struct cli *cli);
+int command_get(struct cli *cli);
+int command_delete(struct cli *cli);
+int command_scan(struct cli *cli);
+int command_import(struct cli *cli);
+int command_changes(struct cli *cli);
+int command_wait(struct cli *cli);
+int command_cancel(struct cli *cli);
+int command_nodes(struct cli *cli);
+int command_check(struct cli *cli);
+int command_stat(struct cli *cli);
+
+/* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
+ * end with, unless --no-wait was given. */
+int cli_follow(struct cli *cli, uint64_t change);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands: help, parsing and completion come from here. */
+#include "cli.h"
+
+static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
+
+static const struct cli_option init_options[] = {
+    {"segment-bytes", "N", "size of a log segment [64M]"},
+    {"map-bytes", "N", "largest size of the trees [1024G]"},
+    {"trees", "N", "tables plus indexes at most [4096]"},
+    {"nodes", "N", "processes at once at most [256]"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option create_table_options[] = {
+    {"key", "COL[:desc],...", "the primary key (required)"},
+    {"if-not-exists", NULL, "succeed when an equal table exists, join a change that creates it"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option drop_options[] = {
+    {"if-exists", NULL, "succeed when it does not exist"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option create_index_options[] = {
+    {"unique", NULL, "no two rows may have equal values (nulls are never equal)"},
+    {"if-not-exists", NULL, "join a change that creates the same index, or succeed at once"},
+    {"rate", "ROWS", "build at most so many rows per second"},
+    {"workers", "N", "threads of the build [one per core]"},
+    {"sort-memory", "N", "memory for sorting [256M]"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option put_options[] = {
+    {"insert", NULL, "fail when the row exists"},
+    {"update", NULL, "fail when the row does not exist"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option get_options[] = {{"columns", "A,B", "only these columns"},
+                                                {NULL, NULL, NULL}};
+
+static const struct cli_option scan_options[] = {
+    {"index", "NAME", "in the order of this index [the primary key]"},
+    {"from", "V[,V]", "first key, inclusive; a prefix of the key's columns will do"},
+    {"to", "V[,V]", "last key, inclusive"},
+    {"limit", "N", "at most so many rows"},
+    {"reverse", NULL, "from the end"},
+    {"columns", "A,B", "only these columns"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option import_options[] = {
+    {"on-error", "stop|skip", "what to do with a bad line [stop]"},
+    {"upsert", NULL, "replace rows that exist"},
+    {"batch", "N", "rows per transaction [1000]"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option changes_options[] = {
+    {"running", NULL, "only those that have not ended"}, {NULL, NULL, NULL}};
+
+static const struct cli_option wait_options[] = {
+    {"timeout", "MS", "wait at most so long [for ever]"}, {NULL, NULL, NULL}};
+
+static const struct cli_option cancel_options[] = {
+    {"no-wait", NULL, "do not wait until it is undone"}, {NULL, NULL, NULL}};
+
+const struct cli_command cli_commands[] = {
+    {"init", "", "make a new store", "Makes the directory STORE (mode 0700) with an empty store.",
+     init_options, 0, 0, command_init, false, true},
+    {"tables", "", "list the tables", NULL, no_options, 0, 0, command_tables, false, false},
+    {"schema", "[TABLE]", "print tables and indexes as definitions",
+     "Shows the stage of an index that a change is at work on.", no_options, 0, 1, command_schema,
+     false, false},
+    {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
+     "Types: bool int2 int4 int8 float8 text bytea timestamptz date uuid.\n"
+     "Example: instar create-table db files path:text size:int8:not-null --key path",
+     create_table_options, 2, -1, command_create_table, true, false},
+    {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_options, 1, 1,
+     command_drop_table, true, false},
+    {"create-index", "INDEX TABLE COL[:desc]...", "create an index while others read and write",
+     "Example: instar create-index db by_size files size:desc --unique\n"
+     "Ctrl-C leaves the change running; follow it with `instar wait`.",
+     create_index_options, 3, 2 + INSTAR_INDEX_COLUMNS_MAX, command_create_index, true, false},
+    {"drop-index", "INDEX", "drop an index", NULL, drop_options, 1, 1, command_drop_index, true,
+     false},
+    {"put", "TABLE COL=VALUE...", "write one row",
+     "Inserts the row, or sets the given columns when its key exists. COL without = is null.",
+     put_options, 2, -1, command_put, false, false},
+    {"get", "TABLE KEY...", "print one row", "KEY: a value for each column of the primary key.",
+     get_options, 2, 1 + INSTAR_INDEX_COLUMNS_MAX, command_get, false, false},
+    {"delete", "TABLE KEY...", "delete one row", "KEY: a value for each column of the primary key.",
+     no_options, 2, 1 + INSTAR_INDEX_COLUMNS_MAX, command_delete, false, false},
+    {"scan", "TABLE", "print rows in order of the primary key or an index", NULL, scan_options, 1,
+     1, command_scan, false, false},
+    {"import", "TABLE FILE", "read rows from a CSV file",
+     "The first line names the columns; quoting by RFC 4180. FILE - is standard input.\n"
+     "An empty field is null, a quoted empty field is the empty text.",
+     import_options, 2, 2, command_import, false, false},
+    {"changes", "[ID]", "list schema changes, running and ended", NULL, changes_options, 0, 1,
+     command_changes, false, false},
+    {"wait", "ID", "follow a change until its verdict",
+     "Runs the change itself when the process that ran it is gone. Exit code 0: complete.",
+     wait_options, 1, 1, command_wait, true, false},
+    {"cancel", "ID", "stop a change and undo it", NULL, cancel_options, 1, 1, command_cancel, true,
+     false},
+    {"nodes", "", "list the processes that have the store open", NULL, no_options, 0, 0,
+     command_nodes, false, false},
+    {"check", "", "verify every row and index entry",
+     "Changes nothing. Prints one line per finding; exit code 0 only when there is none.",
+     no_options, 0, 0, command_check, false, false},
+    {"stat", "", "print figures of the store", NULL, no_options, 0, 0, command_stat, false, false},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, false, false},
+};

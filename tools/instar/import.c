@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * import: rows from CSV, a batch per transaction. When a batch fails as a whole (a unique index, a
+ * limit), its rows are tried one by one, so that the offending line can be named.
+ */
+#include "cli.h"
+#include "csv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One row that waits in the batch. */
+struct pending {
+    uint64_t line;
+    instar_value *values;
+    char *text; /* what the values point into */
+};
+
+struct import {
+    struct cli *cli;
+    struct cli_table table;
+    struct csv csv;
+    bool upsert, skip;
+    struct pending *batch;
+    size_t batch_count, batch_max;
+    size_t failed_at; /* row of the batch that failed */
+    uint64_t imported, skipped;
+    bool stop;
+};
+
+/* ---- reports ------------------------------------------------------------------------------ */
+
+/* A bad line: told with its number; under --on-error stop it ends the import. */
+static void bad_line(struct import *im, uint64_t line, const char *text)
+{
+    fprintf(stderr, "instar: import: line %" PRIu64 ": ", line);
+    out_printable(stderr, text, strlen(text));
+    fprintf(stderr, "\n");
+    if (im->skip) {
+        im->skipped++;
+    } else {
+        im->stop = true;
+    }
+}
+
+/* Is it the row's fault, not the store's? */
+static bool blames_row(int code)
+{
+    enum instar_class class = instar_error_class(code);
+
+    return class == INSTAR_CLASS_RESULT || class == INSTAR_CLASS_CALLER;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static int write_rows(struct import *im, instar_txn *txn, size_t from, size_t to)
+{
+    int rc = INSTAR_OK;
+
+    for (size_t i = from; rc == INSTAR_OK && i < to; i++) {
+        im->failed_at = i;
+        rc = im->upsert ? instar_upsert(txn, im->table.projection, im->batch[i].values)
+                        : instar_insert(txn, im->table.projection, im->batch[i].values);
+    }
+    return rc;
+}
+
+static int write_batch(instar_txn *txn, void *arg)
+{
+    struct import *im = arg;
+
+    return write_rows(im, txn, 0, im->batch_count);
+}
+
+static int write_one(instar_txn *txn, void *arg)
+{
+    struct import *im = arg;
+
+    return write_rows(im, txn, im->failed_at, im->failed_at + 1);
+}
+
+static int write_one_by_one(struct import *im)
+{
+    for (size_t i = 0; i < im->batch_count && !im->stop; i++) {
+        int rc;
+
+        im->failed_at = i;
+        rc = instar_run(im->cli->db, 0, write_one, im);
+        if (rc == INSTAR_OK) {
+            im->imported++;
+        } else if (blames_row(rc)) {
+            bad_line(im, im->batch[i].line, instar_error_text());
+        } else {
+            return rc;
+        }
+    }
+    return INSTAR_OK;
+}
+
+static int flush_batch(struct import *im)
+{
+    int rc = INSTAR_OK;
+
+    if (im->batch_count > 0) {
+        rc = instar_run(im->cli->db, 0, write_batch, im);
+        if (rc == INSTAR_OK) {
+            im->imported += im->batch_count;
+        } else if (blames_row(rc)) {
+            rc = write_one_by_one(im);
+        }
+    }
+    for (size_t i = 0; i < im->batch_count; i++) {
+        free(im->batch[i].values);
+        free(im->batch[i].text);
+    }
+    im->batch_count = 0;
+    return rc;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+/* Copy a record's fields and parse them. Each field has as much room again behind it, where the
+ * value's bytes may lie. */
+static int parse_record(struct import *im, struct pending *row)
+{
+    const struct csv *csv = &im->csv;
+    char *at;
+
+    row->line = csv->record_line;
+    row->values = calloc(csv->count, sizeof(*row->values));
+    row->text = malloc((csv->size + csv->count) * 2 + 1);
+    if (row->values == NULL || row->text == NULL) {
+        return INSTAR_ENOMEM;
+    }
+    at = row->text;
+    for (size_t i = 0; i < csv->count; i++) {
+        const struct csv_field *field = &csv->fields[i];
+        int rc;
+
+        if (field->size == 0 && !field->quoted) {
+            continue; /* null */
+        }
+        memcpy(at, field->text, field->size);
+        rc = instar_value_parse(instar_projection_type(im->table.projection, i), at, field->size,
+                                at + field->size, field->size + 1, &row->values[i]);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+        at += field->size * 2 + 1;
+    }
+    return INSTAR_OK;
+}
+
+static int take_record(struct import *im)
+{
+    struct pending *row = &im->batch[im->batch_count];
+    int rc;
+
+    if (im->csv.count != im->table.column_count) {
+        char text[128];
+
+        (void)snprintf(text, sizeof(text), "%zu fields, the header names %zu columns",
+                       im->csv.count, im->table.column_count);
+        bad_line(im, im->csv.record_line, text);
+        return INSTAR_OK;
+    }
+    rc = parse_record(im, row);
+    if (rc == INSTAR_OK) {
+        im->batch_count++;
+        return im->batch_count == im->batch_max ? flush_batch(im) : INSTAR_OK;
+    }
+    free(row->values);
+    free(row->text);
+    if (rc == INSTAR_ENOMEM) {
+        return rc;
+    }
+    bad_line(im, im->csv.record_line, instar_error_text());
+    return INSTAR_OK;
+}
+
+static int read_all(struct import *im)
+{
+    int rc = INSTAR_OK;
+
+    while (rc == INSTAR_OK && !im->stop && cli_interrupted == 0) {
+        enum csv_result result = csv_next(&im->csv);
+
+        if (result == CSV_END) {
+            break;
+        }
+        if (result == CSV_FAILED) {
+            fprintf(stderr, "instar: import: line %" PRIu64 ": reading failed: %s\n",
+                    im->csv.record_line, strerror(errno));
+            im->stop = true;
+        } else if (result == CSV_BAD) {
+            bad_line(im, im->csv.record_line, im->csv.problem);
+        } else {
+            rc = take_record(im);
+        }
+    }
+    /* What stands before a bad line is kept: the message says how many rows that is. */
+    if (rc == INSTAR_OK) {
+        bool stopped = im->stop;
+
+        im->stop = false;
+        rc = flush_batch(im);
+        im->stop = im->stop || stopped;
+    }
+    return rc;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+/* The header's names as a list for the projection. */
+static char *header_names(const struct csv *csv)
+{
+    char *list = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&list, &size);
+
+    if (memory == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < csv->count; i++) {
+        fprintf(memory, "%s%.*s", i > 0 ? "," : "", (int)csv->fields[i].size, csv->fields[i].text);
+    }
+    (void)fclose(memory);
+    return list;
+}
+
+static int import_file(struct import *im)
+{
+    char *names;
+    int rc;
+
+    if (csv_next(&im->csv) != CSV_RECORD) {
+        fprintf(stderr, "instar: import: line 1: %s\n",
+                im->csv.problem != NULL ? im->csv.problem : "the header line is missing");
+        return CLI_FAILED;
+    }
+    names = header_names(&im->csv);
+    if (names == NULL || cli_table_open(im->cli, im->cli->argv[0], names, NULL, &im->table) != 0) {
+        free(names);
+        return CLI_FAILED;
+    }
+    free(names);
+    rc = read_all(im);
+    cli_table_close(&im->table);
+    if (rc != INSTAR_OK) {
+        (void)cli_fail(im->cli, rc, "import");
+    }
+    if (im->cli->json) {
+        printf("{\"imported\": %" PRIu64 ", \"skipped\": %" PRIu64 "}\n", im->imported,
+               im->skipped);
+    } else {
+        printf("%" PRIu64 " rows imported, %" PRIu64 " lines skipped\n", im->imported, im->skipped);
+    }
+    if (cli_interrupted != 0) {
+        return CLI_INTERRUPTED;
+    }
+    return rc == INSTAR_OK && !im->stop ? CLI_OK : CLI_FAILED;
+}
+
+static int parse_import_options(struct import *im)
+{
+    const char *on_error = cli_option(im->cli, "on-error");
+    uint64_t batch = 1000;
+    int rc = cli_number(im->cli, "batch", &batch);
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    if (on_error != NULL && strcmp(on_error, "stop") != 0 && strcmp(on_error, "skip") != 0) {
+        return cli_usage(im->cli, "--on-error: '%s' is neither stop nor skip", on_error);
+    }
+    if (batch < 1 || batch > 100000) {
+        return cli_usage(im->cli, "--batch must be 1 to 100000");
+    }
+    im->skip = on_error != NULL && strcmp(on_error, "skip") == 0;
+    im->upsert = cli_switch(im->cli, "upsert");
+    im->batch_max = (size_t)batch;
+    im->batch = calloc(im->batch_max, sizeof(*im->batch));
+    return im->batch != NULL ? CLI_OK : cli_fail(im->cli, INSTAR_ENOMEM, "import");
+}
+
+int command_import(struct cli *cli)
+{
+    struct import im = {.cli = cli};
+    const char *path = cli->argv[1];
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    int rc;
+
+    if (file == NULL) {
+        fprintf(stderr, "instar: import: %s: %s\n", path, strerror(errno));
+        return CLI_FAILED;
+    }
+    csv_open(&im.csv, file);
+    rc = parse_import_options(&im);
+    if (rc == CLI_OK) {
+        rc = import_file(&im);
+    }
+    csv_close(&im.csv);
+    free(im.batch);
+    if (file != stdin) {
+        (void)fclose(file);
+    }
+    return rc;
+}

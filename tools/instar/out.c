@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables on standard output. On a terminal the first rows are held back to find the widths of the
+ * columns; later rows use those. In a pipe and as JSON nothing is held back.
+ */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HELD_MAX 500 /* rows held back for their widths */
+#define WIDTH_MAX 60 /* a wider cell pushes the rest of its line */
+
+struct out {
+    const struct cli *cli;
+    const struct out_column *columns;
+    size_t count;
+    bool aligned;
+    bool settled; /* widths are known, the header is out */
+    uint64_t rows;
+    size_t *widths;
+    char **held; /* HELD_MAX * count cells, printable; NULL is null */
+    size_t held_rows;
+};
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+void out_json_string(FILE *file, const char *text, size_t size)
+{
+    fputc('"', file);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c == '"' || c == '\\') {
+            fprintf(file, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7f) {
+            fprintf(file, "\\u%04x", c);
+        } else {
+            fputc(c, file);
+        }
+    }
+    fputc('"', file);
+}
+
+void out_printable(FILE *file, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < 0x20 || c == 0x7f) {
+            fprintf(file, "\\x%02x", c);
+        } else {
+            fputc(c, file);
+        }
+    }
+}
+
+static void print_escaped(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+
+        if (c == '\t') {
+            fputs("\\t", stdout);
+        } else if (c == '\n') {
+            fputs("\\n", stdout);
+        } else if (c == '\r') {
+            fputs("\\r", stdout);
+        } else if (c == '\\') {
+            fputs("\\\\", stdout);
+        } else {
+            fputc(c, stdout);
+        }
+    }
+}
+
+struct out_cell out_text(const char *text)
+{
+    return (struct out_cell){text, text != NULL ? strlen(text) : 0};
+}
+
+struct out_cell out_u64(uint64_t value, char buffer[OUT_NUMBER_SIZE])
+{
+    (void)snprintf(buffer, OUT_NUMBER_SIZE, "%" PRIu64, value);
+    return out_text(buffer);
+}
+
+struct out_cell out_bool(bool value)
+{
+    return out_text(value ? "true" : "false");
+}
+
+/* ---- aligned ------------------------------------------------------------------------------ */
+
+/* Characters, not bytes: continuation bytes of UTF-8 do not count. */
+static size_t display_width(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text != '\0'; text++) {
+        width += ((unsigned char)*text & 0xc0) != 0x80 ? 1 : 0;
+    }
+    return width;
+}
+
+static char *printable_copy(const struct out_cell *cell)
+{
+    char *copy = NULL;
+    size_t size = 0;
+    FILE *memory;
+
+    if (cell->text == NULL) {
+        return NULL;
+    }
+    memory = open_memstream(&copy, &size);
+    if (memory == NULL) {
+        return NULL;
+    }
+    out_printable(memory, cell->text, cell->size);
+    (void)fclose(memory);
+    return copy;
+}
+
+static void print_aligned(const struct out *out, char *const *cells)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        const char *text = cells[i] != NULL ? cells[i] : "";
+        size_t width = display_width(text);
+        size_t pad = width < out->widths[i] ? out->widths[i] - width : 0;
+        bool right = out->columns[i].kind == OUT_NUMBER;
+        bool last = i + 1 == out->count;
+
+        if (right) {
+            printf("%*s", (int)pad, "");
+        }
+        fputs(text, stdout);
+        if (!right && !last) {
+            printf("%*s", (int)pad, "");
+        }
+        fputs(last ? "\n" : "  ", stdout);
+    }
+}
+
+static void settle(struct out *out)
+{
+    if (out->settled) {
+        return;
+    }
+    out->settled = true;
+    if (out->cli->header) {
+        char **names = calloc(out->count, sizeof(*names));
+
+        for (size_t i = 0; names != NULL && i < out->count; i++) {
+            names[i] = (char *)(uintptr_t)out->columns[i].name;
+        }
+        if (names != NULL) {
+            print_aligned(out, names);
+        }
+        free(names);
+    }
+    for (size_t r = 0; r < out->held_rows; r++) {
+        print_aligned(out, out->held + r * out->count);
+    }
+    for (size_t i = 0; i < out->held_rows * out->count; i++) {
+        free(out->held[i]);
+    }
+    out->held_rows = 0;
+}
+
+static void row_aligned(struct out *out, const struct out_cell *cells)
+{
+    char **row = out->held + out->held_rows * out->count;
+
+    for (size_t i = 0; i < out->count; i++) {
+        size_t width;
+
+        row[i] = printable_copy(&cells[i]);
+        width = row[i] != NULL ? display_width(row[i]) : 0;
+        if (!out->settled && width > out->widths[i]) {
+            out->widths[i] = width < WIDTH_MAX ? width : WIDTH_MAX;
+        }
+    }
+    if (out->settled) {
+        print_aligned(out, row);
+        for (size_t i = 0; i < out->count; i++) {
+            free(row[i]);
+        }
+        return;
+    }
+    out->held_rows++;
+    if (out->held_rows == HELD_MAX) {
+        settle(out);
+    }
+}
+
+/* ---- pipes and JSON ----------------------------------------------------------------------- */
+
+static void row_json(struct out *out, const struct out_cell *cells)
+{
+    fputs(out->rows == 0 ? "[\n " : ",\n ", stdout);
+    for (size_t i = 0; i < out->count; i++) {
+        fputs(i == 0 ? "{" : ", ", stdout);
+        out_json_string(stdout, out->columns[i].name, strlen(out->columns[i].name));
+        fputs(": ", stdout);
+        if (cells[i].text == NULL) {
+            fputs("null", stdout);
+        } else if (out->columns[i].kind == OUT_TEXT) {
+            out_json_string(stdout, cells[i].text, cells[i].size);
+        } else {
+            fwrite(cells[i].text, 1, cells[i].size, stdout);
+        }
+    }
+    fputs("}", stdout);
+}
+
+static void row_tabbed(const struct out *out, const struct out_cell *cells)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        if (cells[i].text == NULL) {
+            fputs("\\N", stdout);
+        } else {
+            print_escaped(cells[i].text, cells[i].size);
+        }
+        fputc(i + 1 == out->count ? '\n' : '\t', stdout);
+    }
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+struct out *out_begin(const struct cli *cli, const struct out_column *columns, size_t count)
+{
+    struct out *out = calloc(1, sizeof(*out));
+
+    if (out == NULL) {
+        return NULL;
+    }
+    out->cli = cli;
+    out->columns = columns;
+    out->count = count;
+    out->aligned = !cli->json && isatty(STDOUT_FILENO) == 1;
+    out->widths = calloc(count, sizeof(*out->widths));
+    out->held = out->aligned ? calloc((HELD_MAX + 1) * count, sizeof(*out->held)) : NULL;
+    if (out->widths == NULL || (out->aligned && out->held == NULL)) {
+        free(out->widths);
+        free(out->held);
+        free(out);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->widths[i] = display_width(columns[i].name);
+    }
+    if (!out->aligned && !cli->json && cli->header) {
+        for (size_t i = 0; i < count; i++) {
+            print_escaped(columns[i].name, strlen(columns[i].name));
+            fputc(i + 1 == count ? '\n' : '\t', stdout);
+        }
+    }
+    return out;
+}
+
+void out_row(struct out *out, const struct out_cell *cells)
+{
+    if (out == NULL) {
+        return;
+    }
+    if (out->cli->json) {
+        row_json(out, cells);
+    } else if (out->aligned) {
+        row_aligned(out, cells);
+    } else {
+        row_tabbed(out, cells);
+    }
+    out->rows++;
+}
+
+int out_end(struct out *out)
+{
+    if (out == NULL) {
+        fprintf(stderr, "instar: out of memory\n");
+        return CLI_FAILED;
+    }
+    if (out->cli->json) {
+        fputs(out->rows == 0 ? "[]\n" : "\n]\n", stdout);
+    } else if (out->aligned) {
+        settle(out);
+    }
+    free(out->widths);
+    free(out->held);
+    free(out);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "instar: writing to standard output failed\n");
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}

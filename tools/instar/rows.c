@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* put, get, delete, scan: rows by key and in order. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+int cli_value(enum instar_type type, const char *text, size_t size, instar_value *value_out,
+              char **owned_out)
+{
+    char *owned = malloc(size + 1);
+    int rc;
+
+    *owned_out = NULL;
+    if (owned == NULL) {
+        return INSTAR_ENOMEM;
+    }
+    rc = instar_value_parse(type, text, size, owned, size + 1, value_out);
+    if (rc != INSTAR_OK) {
+        free(owned);
+        return rc;
+    }
+    *owned_out = owned;
+    return INSTAR_OK;
+}
+
+/* A growing text for one formatted value. */
+struct cell_text {
+    char *text;
+    size_t size;
+};
+
+static struct out_cell format_cell(struct cell_text *room, const instar_value *value)
+{
+    size_t length;
+
+    if (value->type == INSTAR_NULL) {
+        return (struct out_cell){NULL, 0};
+    }
+    if (value->type == INSTAR_TEXT) {
+        return (struct out_cell){value->bytes.data != NULL ? value->bytes.data : "",
+                                 value->bytes.size};
+    }
+    length = instar_value_format(value, room->text, room->size);
+    if (length >= room->size) {
+        char *more = realloc(room->text, length + 1);
+
+        if (more == NULL) {
+            return (struct out_cell){NULL, 0};
+        }
+        room->text = more;
+        room->size = length + 1;
+        length = instar_value_format(value, room->text, room->size);
+    }
+    return (struct out_cell){room->text, length};
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+/* The key's column names, copied while the table's description lasts. */
+struct key_names {
+    char (*names)[INSTAR_NAME_BYTES_MAX + 1];
+    size_t count;
+};
+
+static int take_key(void *arg, const instar_table_info *info)
+{
+    struct key_names *key = arg;
+
+    key->names = calloc(info->key_count, sizeof(*key->names));
+    if (key->names == NULL) {
+        return INSTAR_ENOMEM;
+    }
+    key->count = info->key_count;
+    for (size_t i = 0; i < info->key_count; i++) {
+        (void)snprintf(key->names[i], sizeof(key->names[i]), "%s", info->key[i].name);
+    }
+    return INSTAR_OK;
+}
+
+static size_t split_names(char *list, const char **names, size_t max)
+{
+    char *rest = NULL;
+    size_t count = 0;
+
+    for (char *name = strtok_r(list, ",", &rest); name != NULL && count < max;
+         name = strtok_r(NULL, ",", &rest)) {
+        names[count++] = name;
+    }
+    return count;
+}
+
+static size_t find_column(const instar_projection *projection, const char *name)
+{
+    size_t count = instar_projection_count(projection);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(instar_projection_column(projection, i), name) == 0) {
+            return i;
+        }
+    }
+    return count;
+}
+
+int cli_table_open(struct cli *cli, const char *name, const char *columns, const char *index,
+                   struct cli_table *table_out)
+{
+    const char *names[INSTAR_COLUMNS_MAX];
+    struct key_names key = {NULL, 0};
+    char *list = columns != NULL ? strdup(columns) : NULL;
+    size_t count = list != NULL ? split_names(list, names, INSTAR_COLUMNS_MAX) : 0;
+    int rc = instar_table_list(cli->db, name, take_key, &key);
+
+    *table_out = (struct cli_table){.name = name};
+    if (rc == INSTAR_OK) {
+        rc = instar_projection_prepare(cli->db, name, count > 0 ? names : NULL, count, index,
+                                       &table_out->projection);
+    }
+    free(list);
+    if (rc == INSTAR_OK) {
+        table_out->column_count = instar_projection_count(table_out->projection);
+        table_out->key_count = key.count;
+        table_out->key = calloc(key.count, sizeof(*table_out->key));
+        for (size_t i = 0; table_out->key != NULL && i < key.count; i++) {
+            table_out->key[i] = find_column(table_out->projection, key.names[i]);
+        }
+        rc = table_out->key == NULL ? INSTAR_ENOMEM : INSTAR_OK;
+    }
+    free(key.names);
+    if (rc != INSTAR_OK) {
+        cli_table_close(table_out);
+        (void)cli_fail(cli, rc, name);
+    }
+    return rc;
+}
+
+void cli_table_close(struct cli_table *table)
+{
+    instar_projection_free(table->projection);
+    free(table->key);
+    *table = (struct cli_table){0};
+}
+
+/* Print rows of a table: the columns of its projection. */
+struct row_printer {
+    struct out *out;
+    struct out_column *columns;
+    struct out_cell *cells;
+    struct cell_text *texts;
+    size_t count;
+};
+
+static void printer_close(struct row_printer *p)
+{
+    for (size_t i = 0; p->texts != NULL && i < p->count; i++) {
+        free(p->texts[i].text);
+    }
+    free(p->texts);
+    free(p->cells);
+    free(p->columns);
+}
+
+static enum out_kind kind_of(enum instar_type type)
+{
+    switch (type) {
+    case INSTAR_BOOL:
+        return OUT_BOOL;
+    case INSTAR_INT2:
+    case INSTAR_INT4:
+    case INSTAR_INT8:
+        return OUT_NUMBER;
+    default:
+        return OUT_TEXT; /* float8 too: NaN and infinities are no JSON numbers */
+    }
+}
+
+static bool printer_open(const struct cli *cli, const struct cli_table *table,
+                         struct row_printer *p)
+{
+    p->count = table->column_count;
+    p->columns = calloc(p->count, sizeof(*p->columns));
+    p->cells = calloc(p->count, sizeof(*p->cells));
+    p->texts = calloc(p->count, sizeof(*p->texts));
+    if (p->columns == NULL || p->cells == NULL || p->texts == NULL) {
+        printer_close(p);
+        return false;
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        p->columns[i].name = instar_projection_column(table->projection, i);
+        p->columns[i].kind = kind_of(instar_projection_type(table->projection, i));
+    }
+    p->out = out_begin(cli, p->columns, p->count);
+    return p->out != NULL;
+}
+
+static void printer_row(struct row_printer *p, const instar_value *values)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        p->cells[i] = format_cell(&p->texts[i], &values[i]);
+    }
+    out_row(p->out, p->cells);
+}
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+/* Values parsed from arguments, with the memory they point into. */
+struct parsed {
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
+    char *owned[INSTAR_INDEX_COLUMNS_MAX * 2];
+    size_t count;
+};
+
+static void parsed_free(struct parsed *parsed)
+{
+    for (size_t i = 0; i < parsed->count; i++) {
+        free(parsed->owned[i]);
+    }
+}
+
+static int parse_key(struct cli *cli, const struct cli_table *table, struct parsed *key)
+{
+    int rc = INSTAR_OK;
+
+    if ((size_t)cli->argc - 1 != table->key_count) {
+        return cli_usage(cli, "the primary key of %s has %zu columns, %d values were given",
+                         table->name, table->key_count, cli->argc - 1);
+    }
+    for (size_t i = 0; i < table->key_count; i++) {
+        const char *text = cli->argv[1 + i];
+
+        rc = cli_value(instar_projection_type(table->projection, table->key[i]), text, strlen(text),
+                       &key->values[i], &key->owned[i]);
+        if (rc != INSTAR_OK) {
+            return cli_fail(cli, rc, text);
+        }
+        key->count = i + 1;
+    }
+    return CLI_OK;
+}
+
+/* ---- get and delete ----------------------------------------------------------------------- */
+
+/* One call inside instar_run. */
+struct row_call {
+    struct cli *cli;
+    struct cli_table *table;
+    instar_projection *shown;
+    instar_value *key;
+    instar_value *values;
+    struct row_printer *printer;
+    bool insert, update;
+};
+
+static int get_row(instar_txn *txn, void *arg)
+{
+    struct row_call *call = arg;
+    int rc = instar_get(txn, call->shown, call->key, call->values);
+
+    if (rc == INSTAR_OK) {
+        printer_row(call->printer, call->values);
+    }
+    return rc;
+}
+
+static int print_row(struct cli *cli, struct cli_table *table, struct cli_table *shown,
+                     struct parsed *key)
+{
+    struct row_printer printer = {0};
+    struct row_call call = {cli,   table, shown->projection, key->values, NULL, &printer,
+                            false, false};
+    int rc;
+
+    call.values = calloc(shown->column_count, sizeof(*call.values));
+    if (call.values == NULL || !printer_open(cli, shown, &printer)) {
+        free(call.values);
+        return cli_fail(cli, INSTAR_ENOMEM, "get");
+    }
+    rc = instar_run(cli->db, INSTAR_TXN_READONLY, get_row, &call);
+    free(call.values);
+    if (rc != INSTAR_OK) {
+        (void)out_end(printer.out);
+        rc = cli_fail(cli, rc, "get");
+    } else {
+        rc = out_end(printer.out);
+    }
+    printer_close(&printer);
+    return rc;
+}
+
+int command_get(struct cli *cli)
+{
+    struct cli_table table, shown;
+    struct parsed key = {.count = 0};
+    int rc;
+
+    if (cli_table_open(cli, cli->argv[0], NULL, NULL, &table) != INSTAR_OK) {
+        return CLI_FAILED;
+    }
+    rc = parse_key(cli, &table, &key);
+    if (rc == CLI_OK &&
+        cli_table_open(cli, cli->argv[0], cli_option(cli, "columns"), NULL, &shown) != INSTAR_OK) {
+        rc = CLI_FAILED;
+    } else if (rc == CLI_OK) {
+        rc = print_row(cli, &table, &shown, &key);
+        cli_table_close(&shown);
+    }
+    parsed_free(&key);
+    cli_table_close(&table);
+    return rc;
+}
+
+static int delete_row(instar_txn *txn, void *arg)
+{
+    struct row_call *call = arg;
+
+    return instar_delete(txn, call->table->projection, call->key);
+}
+
+int command_delete(struct cli *cli)
+{
+    struct cli_table table;
+    struct parsed key = {.count = 0};
+    struct row_call call = {.cli = cli, .table = &table, .key = key.values};
+    int rc;
+
+    if (cli_table_open(cli, cli->argv[0], NULL, NULL, &table) != INSTAR_OK) {
+        return CLI_FAILED;
+    }
+    rc = parse_key(cli, &table, &key);
+    if (rc == CLI_OK) {
+        rc = instar_run(cli->db, 0, delete_row, &call);
+        rc = rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "delete");
+    }
+    parsed_free(&key);
+    cli_table_close(&table);
+    return rc;
+}
+
+/* ---- put ---------------------------------------------------------------------------------- */
+
+static int put_row(instar_txn *txn, void *arg)
+{
+    struct row_call *call = arg;
+
+    if (call->insert) {
+        return instar_insert(txn, call->table->projection, call->values);
+    }
+    if (call->update) {
+        return instar_update(txn, call->table->projection, call->key, call->values);
+    }
+    return instar_upsert(txn, call->table->projection, call->values);
+}
+
+/* "a=1 b" as a list of names "a,b". */
+static char *names_of_assignments(const struct cli *cli)
+{
+    char *list = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&list, &size);
+
+    if (memory == NULL) {
+        return NULL;
+    }
+    for (int i = 1; i < cli->argc; i++) {
+        fprintf(memory, "%s%.*s", i > 1 ? "," : "", (int)strcspn(cli->argv[i], "="), cli->argv[i]);
+    }
+    (void)fclose(memory);
+    return list;
+}
+
+static int parse_assignments(struct cli *cli, const struct cli_table *table, instar_value *values,
+                             char **owned)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const char *text = strchr(cli->argv[1 + i], '=');
+        int rc;
+
+        if (text == NULL) {
+            continue; /* null */
+        }
+        rc = cli_value(instar_projection_type(table->projection, i), text + 1, strlen(text + 1),
+                       &values[i], &owned[i]);
+        if (rc != INSTAR_OK) {
+            return cli_fail(cli, rc, cli->argv[1 + i]);
+        }
+    }
+    return CLI_OK;
+}
+
+static int put_parsed(struct cli *cli, struct cli_table *table, instar_value *values)
+{
+    instar_value key[INSTAR_INDEX_COLUMNS_MAX];
+    struct row_call call = {.cli = cli,
+                            .table = table,
+                            .key = key,
+                            .values = values,
+                            .insert = cli_switch(cli, "insert"),
+                            .update = cli_switch(cli, "update")};
+    int rc;
+
+    for (size_t i = 0; i < table->key_count; i++) {
+        if (table->key[i] >= table->column_count) {
+            return cli_usage(cli, "a column of the primary key of %s is missing", table->name);
+        }
+        key[i] = values[table->key[i]];
+    }
+    rc = instar_run(cli->db, 0, put_row, &call);
+    return rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "put");
+}
+
+int command_put(struct cli *cli)
+{
+    struct cli_table table;
+    instar_value *values = NULL;
+    char **owned = NULL;
+    char *names = names_of_assignments(cli);
+    int rc = CLI_FAILED;
+
+    if (names == NULL || cli_table_open(cli, cli->argv[0], names, NULL, &table) != INSTAR_OK) {
+        free(names);
+        return CLI_FAILED;
+    }
+    values = calloc(table.column_count, sizeof(*values));
+    owned = calloc(table.column_count, sizeof(*owned));
+    if (values != NULL && owned != NULL) {
+        rc = parse_assignments(cli, &table, values, owned);
+        rc = rc == CLI_OK ? put_parsed(cli, &table, values) : rc;
+    }
+    for (size_t i = 0; owned != NULL && i < table.column_count; i++) {
+        free(owned[i]);
+    }
+    free(owned);
+    free(values);
+    free(names);
+    cli_table_close(&table);
+    return rc;
+}
+
+/* ---- scan --------------------------------------------------------------------------------- */
+
+/* Types of the key that a scan follows: the index's own columns, or the primary key's. */
+struct scan_key {
+    const char *index;
+    enum instar_type types[INSTAR_INDEX_COLUMNS_MAX];
+    size_t count;
+};
+
+static enum instar_type type_of(const instar_table_info *info, const char *name)
+{
+    for (size_t i = 0; i < info->column_count; i++) {
+        if (strcmp(info->columns[i].name, name) == 0) {
+            return info->columns[i].type;
+        }
+    }
+    return INSTAR_NULL;
+}
+
+static int take_scan_key(void *arg, const instar_table_info *info)
+{
+    struct scan_key *key = arg;
+    const instar_key_column *columns = info->key;
+
+    key->count = info->key_count;
+    for (size_t i = 0; key->index != NULL && i < info->index_count; i++) {
+        if (strcmp(info->indexes[i].name, key->index) == 0) {
+            columns = info->indexes[i].columns;
+            key->count = info->indexes[i].column_count;
+        }
+    }
+    for (size_t i = 0; i < key->count; i++) {
+        key->types[i] = type_of(info, columns[i].name);
+    }
+    return INSTAR_OK;
+}
+
+/* The last column takes the rest of the text, so that a text key may hold commas. */
+static int parse_bound(struct cli *cli, const char *option, const struct scan_key *key,
+                       struct parsed *bound)
+{
+    const char *text = cli_option(cli, option);
+
+    while (text != NULL && bound->count < key->count) {
+        const char *comma = bound->count + 1 < key->count ? strchr(text, ',') : NULL;
+        size_t size = comma != NULL ? (size_t)(comma - text) : strlen(text);
+        int rc = cli_value(key->types[bound->count], text, size, &bound->values[bound->count],
+                           &bound->owned[bound->count]);
+
+        if (rc != INSTAR_OK) {
+            return cli_fail(cli, rc, option);
+        }
+        bound->count++;
+        text = comma != NULL ? comma + 1 : NULL;
+    }
+    return CLI_OK;
+}
+
+static int print_scan(struct cli *cli, struct cli_table *table, const instar_range *range,
+                      uint64_t limit)
+{
+    struct row_printer printer = {0};
+    instar_cursor *cursor = NULL;
+    instar_value *values = calloc(table->column_count, sizeof(*values));
+    instar_txn *txn = NULL;
+    int rc_out;
+    int rc = values == NULL || !printer_open(cli, table, &printer)
+                 ? INSTAR_ENOMEM
+                 : instar_begin(cli->db, INSTAR_TXN_READONLY, &txn);
+
+    if (rc == INSTAR_OK) {
+        rc = instar_scan(txn, table->projection, range, &cursor);
+    }
+    while (rc == INSTAR_OK && limit > 0 && cli_interrupted == 0) {
+        rc = instar_cursor_next(cursor, values);
+        if (rc == INSTAR_OK) {
+            printer_row(&printer, values);
+            limit--;
+        }
+    }
+    rc_out = out_end(printer.out);
+    if (rc != INSTAR_OK && rc != INSTAR_END) {
+        rc_out = cli_fail(cli, rc, "scan");
+    } else if (cli_interrupted != 0) {
+        rc_out = CLI_INTERRUPTED;
+    }
+    instar_cursor_close(cursor);
+    instar_abort(txn);
+    printer_close(&printer);
+    free(values);
+    return rc_out;
+}
+
+int command_scan(struct cli *cli)
+{
+    struct scan_key key = {.index = cli_option(cli, "index")};
+    struct parsed from = {.count = 0}, to = {.count = 0};
+    struct cli_table table;
+    uint64_t limit = UINT64_MAX;
+    int rc = cli_number(cli, "limit", &limit);
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    if (cli_table_open(cli, cli->argv[0], cli_option(cli, "columns"), key.index, &table) !=
+        INSTAR_OK) {
+        return CLI_FAILED;
+    }
+    rc = instar_table_list(cli->db, cli->argv[0], take_scan_key, &key);
+    rc = rc == INSTAR_OK ? parse_bound(cli, "from", &key, &from) : cli_fail(cli, rc, "scan");
+    if (rc == CLI_OK) {
+        rc = parse_bound(cli, "to", &key, &to);
+    }
+    if (rc == CLI_OK) {
+        instar_range range = {.lower = from.values,
+                              .lower_count = from.count,
+                              .upper = to.values,
+                              .upper_count = to.count,
+                              .reverse = cli_switch(cli, "reverse")};
+
+        rc = print_scan(cli, &table, &range, limit);
+    }
+    parsed_free(&from);
+    parsed_free(&to);
+    cli_table_close(&table);
+    return rc;
+}

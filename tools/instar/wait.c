@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wait, cancel, changes: following what changes the schema. */
+#include "cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS 200 /* how often the progress line is drawn anew */
+
+static const char *state_name(enum instar_change_state state)
+{
+    switch (state) {
+    case INSTAR_CHANGE_RUNNING:
+        return "running";
+    case INSTAR_CHANGE_REVERTING:
+        return "reverting";
+    case INSTAR_CHANGE_DONE:
+        return "done";
+    case INSTAR_CHANGE_FAILED:
+        return "failed";
+    case INSTAR_CHANGE_CANCELLED:
+        return "cancelled";
+    }
+    return "?";
+}
+
+/* ---- one change --------------------------------------------------------------------------- */
+
+/* "create index by_path on files: build 41 %, 100/240 rows, 50000/s, ETA 7 s" */
+static void progress_text(const instar_change_info *info, char *text, size_t size)
+{
+    int at = snprintf(text, size, "%s %s: %s", info->kind, info->object, info->stage);
+
+    if (info->rows_total > 0 && at >= 0 && (size_t)at < size) {
+        at += snprintf(text + at, size - (size_t)at,
+                       " %" PRIu64 " %%, %" PRIu64 "/%" PRIu64 " rows, %" PRIu64 "/s",
+                       info->rows_done * 100 / info->rows_total, info->rows_done, info->rows_total,
+                       info->rows_per_second);
+    }
+    if (info->rows_total > 0 && info->eta_ms != UINT64_MAX && at >= 0 && (size_t)at < size) {
+        at += snprintf(text + at, size - (size_t)at, ", ETA %" PRIu64 " s",
+                       (info->eta_ms + 999) / 1000);
+    }
+    if (info->throttle[0] != '\0' && at >= 0 && (size_t)at < size) {
+        at += snprintf(text + at, size - (size_t)at, ", %s", info->throttle);
+    }
+    if (info->waiting_for[0] != '\0' && at >= 0 && (size_t)at < size) {
+        (void)snprintf(text + at, size - (size_t)at, ", waiting for %s", info->waiting_for);
+    }
+}
+
+static void draw_progress(const struct cli *cli, const instar_change_info *info)
+{
+    char text[512];
+
+    if (cli->json || isatty(STDERR_FILENO) != 1) {
+        return;
+    }
+    progress_text(info, text, sizeof(text));
+    fprintf(stderr, "\r\x1b[K");
+    out_printable(stderr, text, strnlen(text, 160));
+    (void)fflush(stderr);
+}
+
+static void clear_progress(const struct cli *cli)
+{
+    if (!cli->json && isatty(STDERR_FILENO) == 1) {
+        fprintf(stderr, "\r\x1b[K");
+    }
+}
+
+static void print_verdict(const struct cli *cli, const instar_change_info *info)
+{
+    if (cli->json) {
+        printf("{\"change\": %" PRIu64 ", \"state\": \"%s\", \"kind\": ", info->id,
+               state_name(info->state));
+        out_json_string(stdout, info->kind, strlen(info->kind));
+        printf(", \"object\": ");
+        out_json_string(stdout, info->object, strlen(info->object));
+        printf(", \"rows\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"reason\": ",
+               info->rows_done, info->duplicate_count);
+        out_json_string(stdout, info->reason, strlen(info->reason));
+        printf("}\n");
+        return;
+    }
+    printf("change %" PRIu64 ": %s %s: %s\n", info->id, info->kind, info->object,
+           state_name(info->state));
+    if (info->reason[0] != '\0') {
+        /* Several lines: the offending keys. */
+        fputs(info->reason, stdout);
+        putchar('\n');
+    }
+}
+
+static int left_running(const struct cli *cli, uint64_t change)
+{
+    clear_progress(cli);
+    fprintf(stderr,
+            "\ninstar: the change goes on (in another process that has the store open, or when it "
+            "is opened next)\n  follow it:  instar wait %s %" PRIu64
+            "\n  cancel it:  instar cancel %s %" PRIu64 "\n",
+            cli->store, change, cli->store, change);
+    return CLI_INTERRUPTED;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
+{
+    uint64_t end = timeout_ms > UINT64_MAX - now_ms() ? UINT64_MAX : now_ms() + timeout_ms;
+    instar_change_info info;
+    int rc = INSTAR_EBUSY;
+
+    while (rc == INSTAR_EBUSY && cli_interrupted == 0) {
+        uint64_t now = now_ms();
+        uint64_t left = end > now ? end - now : 0;
+
+        rc = instar_change_wait(cli->db, change, left < TICK_MS ? (uint32_t)left : TICK_MS, &info);
+        if (rc == INSTAR_EBUSY) {
+            draw_progress(cli, &info);
+        }
+        if (rc == INSTAR_EBUSY && left == 0) {
+            break;
+        }
+    }
+    if (rc == INSTAR_EBUSY && cli_interrupted != 0) {
+        return left_running(cli, change);
+    }
+    clear_progress(cli);
+    if (rc == INSTAR_OK || rc == INSTAR_EFAILED || rc == INSTAR_ECANCELLED) {
+        print_verdict(cli, &info);
+        return rc == INSTAR_OK ? CLI_OK : CLI_FAILED;
+    }
+    return cli_fail(cli, rc, cli->command->name);
+}
+
+int cli_follow(struct cli *cli, uint64_t change)
+{
+    return follow(cli, change, UINT64_MAX);
+}
+
+static int parse_id(struct cli *cli, uint64_t *id_out)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *id_out = strtoull(cli->argv[0], &end, 10);
+    if (errno != 0 || end == cli->argv[0] || *end != '\0' || cli->argv[0][0] == '-') {
+        return cli_usage(cli, "'%s' is not the number of a change", cli->argv[0]);
+    }
+    return CLI_OK;
+}
+
+int command_wait(struct cli *cli)
+{
+    uint64_t id = 0, timeout = UINT64_MAX;
+    int rc = parse_id(cli, &id);
+
+    rc = rc == CLI_OK ? cli_number(cli, "timeout", &timeout) : rc;
+    return rc == CLI_OK ? follow(cli, id, timeout) : rc;
+}
+
+int command_cancel(struct cli *cli)
+{
+    uint64_t id = 0;
+    int rc = parse_id(cli, &id);
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    rc = instar_change_cancel(cli->db, id);
+    if (rc != INSTAR_OK) {
+        return cli_fail(cli, rc, "cancel");
+    }
+    if (cli_switch(cli, "no-wait")) {
+        return CLI_OK;
+    }
+    /* The verdict "cancelled" is what was asked for. */
+    rc = follow(cli, id, UINT64_MAX);
+    if (rc == CLI_FAILED) {
+        instar_change_info info;
+
+        if (instar_change_get(cli->db, id, &info) == INSTAR_OK &&
+            info.state == INSTAR_CHANGE_CANCELLED) {
+            return CLI_OK;
+        }
+    }
+    return rc;
+}
+
+/* ---- the list ----------------------------------------------------------------------------- */
+
+struct change_list {
+    struct out *out;
+    bool running_only;
+    uint64_t only; /* id, or 0 */
+};
+
+static void time_text(int64_t us, char *text, size_t size)
+{
+    instar_value value = {.type = INSTAR_TIMESTAMPTZ, .i = us};
+
+    text[0] = '\0';
+    if (us != 0) {
+        (void)instar_value_format(&value, text, size);
+    }
+}
+
+static int print_change(void *arg, const instar_change_info *info)
+{
+    struct change_list *list = arg;
+    bool running = info->state == INSTAR_CHANGE_RUNNING || info->state == INSTAR_CHANGE_REVERTING;
+    char id[OUT_NUMBER_SIZE], done[OUT_NUMBER_SIZE], total[OUT_NUMBER_SIZE];
+    char rate[OUT_NUMBER_SIZE], eta[OUT_NUMBER_SIZE], owner[OUT_NUMBER_SIZE];
+    char backlog[OUT_NUMBER_SIZE], duplicates[OUT_NUMBER_SIZE];
+    char submitted[64], finished[64];
+
+    if ((list->running_only && !running) || (list->only != 0 && list->only != info->id)) {
+        return 0;
+    }
+    time_text(info->submitted_us, submitted, sizeof(submitted));
+    time_text(info->finished_us, finished, sizeof(finished));
+    out_row(list->out,
+            (struct out_cell[]){
+                out_u64(info->id, id), out_text(state_name(info->state)), out_text(info->kind),
+                out_text(info->table), out_text(info->object), out_text(info->stage),
+                out_u64(info->rows_done, done), out_u64(info->rows_total, total),
+                out_u64(info->rows_per_second, rate),
+                info->eta_ms == UINT64_MAX ? out_text(NULL) : out_u64(info->eta_ms / 1000, eta),
+                out_u64(info->delta_backlog, backlog), out_u64(info->owner_pid, owner),
+                out_u64(info->duplicate_count, duplicates), out_text(submitted),
+                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
+                out_text(info->waiting_for), out_text(info->throttle), out_text(info->statement),
+                out_text(info->reason)});
+    return 0;
+}
+
+int command_changes(struct cli *cli)
+{
+    static const struct out_column columns[] = {
+        {"id", OUT_NUMBER},         {"state", OUT_TEXT},        {"kind", OUT_TEXT},
+        {"table", OUT_TEXT},        {"object", OUT_TEXT},       {"stage", OUT_TEXT},
+        {"rows_done", OUT_NUMBER},  {"rows_total", OUT_NUMBER}, {"rows_per_s", OUT_NUMBER},
+        {"eta_s", OUT_NUMBER},      {"delta", OUT_NUMBER},      {"owner_pid", OUT_NUMBER},
+        {"duplicates", OUT_NUMBER}, {"submitted", OUT_TEXT},    {"finished", OUT_TEXT},
+        {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
+        {"reason", OUT_TEXT}};
+    struct change_list list = {.running_only = cli_switch(cli, "running")};
+    int rc = cli->argc > 0 ? parse_id(cli, &list.only) : CLI_OK;
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    list.out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
+    rc = instar_change_list(cli->db, print_change, &list);
+    if (rc != INSTAR_OK) {
+        (void)out_end(list.out);
+        return cli_fail(cli, rc, "changes");
+    }
+    return out_end(list.out);
+}
