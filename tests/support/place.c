@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Directories and files of a test. */
+#define _GNU_SOURCE
+#include "support/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char path[256];
+    pid_t owner; /* only who made it removes it: not its children */
+};
+
+static struct place on_disk;
+static struct place in_memory;
+static struct base_arena paths;
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void test_remove(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0) {
+        return;
+    }
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+        fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
+    }
+}
+
+static void leave(struct place *place)
+{
+    if (place->owner == getpid()) {
+        test_remove(place->path);
+        place->owner = 0;
+    }
+}
+
+static void leave_all(void)
+{
+    leave(&on_disk);
+    leave(&in_memory);
+    base_arena_free(&paths);
+}
+
+static const char *enter(struct place *place, const char *parent)
+{
+    if (place->path[0] == '\0') {
+        snprintf(place->path, sizeof(place->path), "%s/instar-test-XXXXXX", parent);
+        if (mkdtemp(place->path) == NULL) {
+            fprintf(stderr, "cannot make a directory in %s: %s\n", parent, strerror(errno));
+            abort();
+        }
+        place->owner = getpid();
+        atexit(leave_all);
+    }
+    return place->path;
+}
+
+const char *test_dir(void)
+{
+    const char *parent = getenv("TMPDIR");
+    return enter(&on_disk, parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+}
+
+const char *test_fast_dir(void)
+{
+    return enter(&in_memory, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : test_dir());
+}
+
+const char *test_path(const char *fmt, ...)
+{
+    char name[512];
+    char path[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(name, sizeof(name), fmt, args);
+    va_end(args);
+    snprintf(path, sizeof(path), "%s/%s", test_dir(), name);
+    return base_arena_strdup(&paths, path);
+}
+
+uint8_t *test_read_file(const char *path, size_t *size_out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        test_fail(__FILE__, __LINE__, "cannot read %s: %s", path, strerror(errno));
+    }
+    size_t size = (size_t)st.st_size;
+    uint8_t *data = malloc(size + 1);
+    if (data == NULL || read(fd, data, size) != (ssize_t)size) {
+        test_fail(__FILE__, __LINE__, "cannot read %s", path);
+    }
+    close(fd);
+    if (size_out != NULL) {
+        *size_out = size;
+    }
+    return data;
+}
+
+void test_write_file(const char *path, const void *data, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
+        test_fail(__FILE__, __LINE__, "cannot write %s: %s", path, strerror(errno));
+    }
+    close(fd);
+}
