@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A writer: inserts rows of its own, updates them, deletes them again, one
+ * change of a row per transaction, durable each, for as long as the demo lasts. Its rows have values
+ * of their own in the indexed column, so they are never the duplicate that the demo looks for.
+ */
+#include "demo.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_ROWS 2000 /* kept at most; then the oldest is deleted for each new one */
+
+struct writer {
+    instar *db;
+    instar_projection *all;     /* id and all other columns */
+    instar_projection *indexed; /* the indexed column alone */
+    const struct demo_data *data;
+    int64_t base; /* ids of its own begin here */
+    int64_t next, oldest;
+    uint64_t turn; /* changes done, also the source of variety */
+    char text[160];
+};
+
+static instar_value text_value(struct writer *w, int64_t id, uint64_t turn)
+{
+    int size = snprintf(w->text, sizeof(w->text), "/demo/%" PRId64 "/%" PRIu64, id, turn);
+
+    return (instar_value){.type = INSTAR_TEXT, .bytes = {w->text, (size_t)size}};
+}
+
+static int insert_own(instar_txn *txn, void *arg)
+{
+    struct writer *w = arg;
+    instar_value values[DEMO_COLUMNS_MAX + 1] = {{.type = INSTAR_INT8, .i = w->next}};
+
+    values[1 + w->data->indexed] = text_value(w, w->next, w->turn);
+    return instar_insert(txn, w->all, values);
+}
+
+static int update_own(instar_txn *txn, void *arg)
+{
+    struct writer *w = arg;
+    int64_t id = w->oldest + (int64_t)(w->turn * 2654435761u % (uint64_t)(w->next - w->oldest));
+    instar_value key = {.type = INSTAR_INT8, .i = id};
+    instar_value value = text_value(w, id, w->turn);
+
+    return instar_update(txn, w->indexed, &key, &value);
+}
+
+static int delete_own(instar_txn *txn, void *arg)
+{
+    struct writer *w = arg;
+    instar_value key = {.type = INSTAR_INT8, .i = w->oldest};
+
+    return instar_delete(txn, w->all, &key);
+}
+
+/* Insert, update, update, then delete or insert: its rows stay at a level. */
+static int one_change(struct writer *w)
+{
+    int rc;
+
+    switch (w->turn % 4) {
+    case 1:
+    case 3:
+        return w->next > w->oldest ? instar_run(w->db, INSTAR_TXN_SYNC, update_own, w) : INSTAR_OK;
+    case 2:
+        if (w->next - w->oldest >= OWN_ROWS) {
+            rc = instar_run(w->db, INSTAR_TXN_SYNC, delete_own, w);
+            w->oldest += rc == INSTAR_OK ? 1 : 0;
+            return rc;
+        }
+        break;
+    default:
+        break;
+    }
+    rc = instar_run(w->db, INSTAR_TXN_SYNC, insert_own, w);
+    w->next += rc == INSTAR_OK ? 1 : 0;
+    return rc;
+}
+
+static int open_writer(struct writer *w, const char *store)
+{
+    instar_options options;
+    const char *indexed = w->data->columns[w->data->indexed];
+    const char *names[DEMO_COLUMNS_MAX + 1] = {"id"};
+    int rc;
+
+    memcpy(names + 1, w->data->columns, w->data->count * sizeof(names[0]));
+    instar_options_init(&options);
+    options.flags = INSTAR_OPEN_NO_RUNNER;
+    rc = instar_open(store, &options, &w->db);
+    rc =
+        rc ? rc
+           : instar_projection_prepare(w->db, DEMO_TABLE, names, w->data->count + 1, NULL, &w->all);
+    rc = rc ? rc : instar_projection_prepare(w->db, DEMO_TABLE, &indexed, 1, NULL, &w->indexed);
+    return rc;
+}
+
+int writer_main(const char *store, const char *stage_path, const char *number,
+                const struct demo_data *data)
+{
+    struct stage *stage = stage_map(stage_path, false);
+    int who = atoi(number);
+    struct writer w = {.data = data, .base = ((int64_t)who + 1) * 1000000000};
+    int rc;
+
+    if (stage == NULL || who < 0 || who >= DEMO_WRITERS) {
+        return 1;
+    }
+    w.next = w.oldest = w.base;
+    rc = open_writer(&w, store);
+    atomic_fetch_add(&stage->ready, 1);
+    while (rc == INSTAR_OK && !atomic_load(&stage->stop)) {
+        uint64_t begin = now_ns();
+
+        rc = one_change(&w);
+        figures_add(&stage->writers[who], now_ns() - begin);
+        w.turn++;
+    }
+    if (rc != INSTAR_OK) {
+        fprintf(stderr, "\ndemo: writer %d: %s (%s)\n", who, instar_error_text(),
+                instar_error_name(rc));
+        atomic_fetch_add(&stage->failed, 1);
+    }
+    instar_projection_free(w.all);
+    instar_projection_free(w.indexed);
+    return instar_close(w.db) == INSTAR_OK && rc == INSTAR_OK ? 0 : 1;
+}
