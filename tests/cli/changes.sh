@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Indexes are created, joined, refused, followed, cancelled and dropped from the command line.
+. "$(dirname "$0")/lib.sh.inc"
+
+expect 0 init "$INSTAR" init "$db"
+expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 b:text --key id
+{
+    echo id,a,b
+    for i in $(seq 1 2000); do echo "$i,$((i % 100)),b$i"; done
+} >"$scratch/rows.csv"
+expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+
+expect 0 'create index' "$INSTAR" create-index "$db" t_ab t a b:desc
+has 'create index' "$out" 'done'
+expect 0 'scan by index' "$INSTAR" scan "$db" t --index t_ab --from 5 --to 5 --limit 2 --columns id,b --no-header
+same 'scan by index' "$out" "905${tab}b905
+805${tab}b805"
+expect 0 'scan all by index' "$INSTAR" scan "$db" t --index t_ab --columns id --no-header
+same 'as many rows as the table' "$(printf '%s\n' "$out" | sort -n | uniq | wc -l)" 2000
+
+expect 0 'if not exists' "$INSTAR" create-index "$db" t_ab t a b:desc --if-not-exists
+expect 1 'another definition' "$INSTAR" create-index "$db" t_ab t a --if-not-exists
+has 'another definition' "$err" 'EDEFINITION'
+expect 1 'exists' "$INSTAR" create-index "$db" t_ab t a b:desc
+has 'exists' "$err" 'EEXISTS'
+
+expect 1 'unique fails' "$INSTAR" create-index "$db" t_a t a --unique
+has 'says so' "$out" 'failed'
+has 'names rows' "$out" 'id=1\b'
+has 'total' "$out" '100'
+expect 0 schema "$INSTAR" schema "$db" t
+printf '%s' "$out" | grep -q t_a && ! printf '%s' "$out" | grep -q 't_a ' || true
+has 'the other index stays' "$out" 'CREATE INDEX t_ab ON t \(a, b DESC\);'
+printf '%s' "$out" | grep -qE 't_a ON' && fail 'a failed index is left behind'
+expect 0 'unique succeeds' "$INSTAR" create-index "$db" t_b t b --unique
+expect 1 'duplicate' "$INSTAR" put "$db" t id=5000 b=b1
+has 'duplicate' "$err" 'EUNIQUE.*|t_b'
+
+# A change that nobody runs waits for a process that does; Ctrl-C leaves it running.
+expect 0 'no wait' "$INSTAR" create-index "$db" t_slow t b a --rate 400 --no-wait
+id=$out
+"$INSTAR" wait "$db" "$id" >"$scratch/wait.out" 2>"$scratch/wait.err" &
+waiter=$!
+until "$INSTAR" changes "$db" "$id" --no-header | grep -q "${tab}build${tab}"; do
+    kill -0 "$waiter" 2>/dev/null || { fail "the waiter ended: $(cat "$scratch/wait.err")"; break; }
+done
+expect 1 'other columns' "$INSTAR" create-index "$db" t_slow t a
+has 'other columns' "$err" 'EDEFINITION'
+kill -INT "$waiter"
+wait "$waiter"
+same 'interrupted' "$?" 130
+has 'how to follow' "$(cat "$scratch/wait.err")" "instar wait $db $id"
+has 'how to cancel' "$(cat "$scratch/wait.err")" "instar cancel $db $id"
+expect 0 'still running' "$INSTAR" changes "$db" --running --no-header
+has 'still running' "$out" "^$id${tab}running"
+expect 0 cancel "$INSTAR" cancel "$db" "$id"
+has cancel "$out" 'cancelled'
+expect 1 'cancel twice' "$INSTAR" cancel "$db" "$id"
+has 'cancel twice' "$err" 'ESTATE'
+expect 0 'again' "$INSTAR" create-index "$db" t_slow t b a
+expect 0 'drop' "$INSTAR" drop-index "$db" t_slow
+expect 1 'drop twice' "$INSTAR" drop-index "$db" t_slow
+expect 0 'drop if exists' "$INSTAR" drop-index "$db" t_slow --if-exists
+expect 0 check "$INSTAR" check "$db"
+expect 0 'drop table' "$INSTAR" drop-table "$db" t
+expect 0 tables "$INSTAR" tables "$db" --no-header
+same 'no table' "$out" ''
+expect 0 check "$INSTAR" check "$db"
+finish
