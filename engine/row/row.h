@@ -10,9 +10,10 @@
 
 /* ---- values ------------------------------------------------------------------------------- */
 
-/* Is the value null or of this type, and inside the type's range (int2, int4; UTF-8 text; dates and
- * timestamps between 4713 BC and 294276 AD)? ETYPE, ERANGE, EENCODING; the text speaks of the value,
- * the caller prefixes the column's name. */
+/* Is the value null or of this type, and inside the type's range (int2, int4; UTF-8 text; dates
+ * between 4713 BC and 294276 AD, timestamps from there to the end of int64)? ETYPE, ERANGE,
+ * EENCODING, EINVALID (bytes at NULL); the text speaks of the value, the caller prefixes the
+ * column's name. */
 int row_value_check(enum instar_type type, const instar_value *value, struct base_err *err);
 /* Order of two values of one type, as keys have it; null sorts last. */
 int row_value_cmp(const instar_value *a, const instar_value *b);
@@ -24,7 +25,8 @@ const char *row_type_name(enum instar_type type);
 enum instar_type row_type_from_name(const char *name);
 /* A copy whose bytes lie in the arena. False: no memory. */
 bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_value *to);
-/* For descriptors: one value with its type, self-describing. */
+/* For descriptors: one value with its type, self-describing. What get returns points into the
+ * reader's bytes and has passed row_value_check; anything else is ECORRUPT. */
 bool row_value_put(struct base_buf *out, const instar_value *value);
 int row_value_get(struct base_reader *r, instar_value *value_out, struct base_err *err);
 
@@ -36,7 +38,8 @@ struct row_key_part {
     enum instar_type type;
     bool descending;
 };
-/* Append the code of `count` values. ETYPE when a value is not of its part's type. */
+/* Append the code of `count` values. ETYPE, ERANGE when a value is not of its part's type. The
+ * length is not limited here: INSTAR_KEY_BYTES_MAX is checked by who knows the index's name. */
 int row_key_encode(const struct row_key_part *parts, const instar_value *values, size_t count,
                    struct base_buf *out, struct base_err *err);
 /* Decode `count` values from the front of `key`; text and bytes go to the arena. *used_out (may be
@@ -63,21 +66,24 @@ struct row_column {
     instar_value missing; /* fills rows from before the column was */
 };
 struct row_layout {
-    uint32_t number;      /* of this layout within its table, from 1 */
+    uint32_t number; /* of this layout within its table, from 1 */
     uint32_t column_count;
     const struct row_column *columns;
 };
 
 /* The front of a row record, before a layout is known. */
 struct row_header {
-    uint32_t version;  /* schema version of the writer: the tag */
+    uint32_t version; /* schema version of the writer: the tag */
     uint32_t checksum;
     bool compressed;
 };
 
+/* Bytes of the row before compression: this is what row_bytes_max limits, and what row_decode compares
+ * with its bytes_max. Check it before row_encode, or the row cannot be read again. */
+size_t row_size(const struct row_layout *layout, const instar_value *values);
 /* Append the record of one row. `key` is the encoded primary key: the checksum covers it, so a row
  * that strays to another key is found. Rows above 1 KiB are compressed where that saves an eighth
- * or more. The values stand in the layout's order. */
+ * or more. The values stand in the layout's order. ETYPE, ERANGE name the column by its position. */
 int row_encode(const struct row_layout *layout, uint32_t version, struct base_slice key,
                const instar_value *values, struct base_buf *out, struct base_err *err);
 /* Read the tag, so that the caller can find the layout. ECORRUPT. */
@@ -88,6 +94,11 @@ int row_header(struct base_slice record, struct row_header *header_out, struct b
 int row_decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
                size_t bytes_max, struct base_arena *arena, instar_value *values_out,
                struct base_err *err);
+/* The same, but only the columns at `count` ascending positions of the layout, in that order. */
+int row_decode_some(const struct row_layout *layout, struct base_slice key,
+                    struct base_slice record, size_t bytes_max, struct base_arena *arena,
+                    const uint32_t *positions, size_t count, instar_value *values_out,
+                    struct base_err *err);
 /* Bring values of an older layout into a newer one: missing values filled, columns skipped. */
 void row_convert(const struct row_layout *from, const instar_value *values,
                  const struct row_layout *to, instar_value *values_out);

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record of a row.
+ *
+ *   at   bytes  field
+ *   0    1      flags: high half the format (1), bit 0 the body is compressed, the rest zero
+ *   1    1..5   schema version of the writer, varint: the tag
+ *   …    4      XXH3-32 of the body, seeded with the XXH3-64 of the primary key, itself seeded with
+ *               flags and version: so a bit, a tag or a place that is wrong is found
+ *   …           body
+ *
+ *   body, plain:       null bitmap, one bit a column, the first in bit 0, spare bits zero;
+ *                      then the payload of each column that is not null, in the layout's order
+ *   body, compressed:  varint size of the plain body | one zstd frame of it
+ *
+ * Bodies above 1 KiB are compressed where that saves an eighth or more; both bounds are the
+ * writer's, and a reader takes what it finds. The checksum is over the bytes as stored: nothing is
+ * decompressed or interpreted before it holds. It guards against accidents; every length is checked
+ * all the same, for it is no defence against intent.
+ */
+#include "row/row_impl.h"
+
+#define FORMAT 0x10
+#define FLAG_COMPRESSED 0x01
+#define HEADER_MAX 10
+#define COMPRESS_ABOVE 1024
+/* Far above the largest row_bytes_max, and far below what could overflow. */
+#define BODY_MAX ((size_t)1 << 30)
+
+_Static_assert(INSTAR_COLUMNS_MAX <= 1000, "the null bitmap was sized with this in mind");
+
+static size_t bitmap_size(const struct row_layout *layout)
+{
+    return ((size_t)layout->column_count + 7) / 8;
+}
+
+static uint32_t checksum_of(uint8_t flags, uint32_t version, struct base_slice key,
+                            const void *body, size_t size)
+{
+    uint64_t seed = base_hash64(key.data, key.size, (uint64_t)version << 8 | flags);
+    return base_hash32(body, size, seed);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+size_t row_size(const struct row_layout *layout, const instar_value *values)
+{
+    size_t size = bitmap_size(layout);
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        size_t more = row_payload_size(&values[i]);
+        size = more > BODY_MAX ? BODY_MAX + 1 : size + more;
+        if (size > BODY_MAX) {
+            return BODY_MAX + 1;
+        }
+    }
+    return size;
+}
+
+static int check_values(const struct row_layout *layout, const instar_value *values,
+                        struct base_err *err)
+{
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        int rc = row_value_fits(layout->columns[i].type, &values[i], err);
+        if (rc != 0) {
+            base_err_prefix(err, "column %u of the layout", i + 1);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Write the plain body; there is room for it. */
+static void put_body(const struct row_layout *layout, const instar_value *values, uint8_t *body)
+{
+    uint8_t *at = body + bitmap_size(layout);
+    memset(body, 0, bitmap_size(layout));
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        if (values[i].type == INSTAR_NULL) {
+            body[i / 8] = (uint8_t)(body[i / 8] | 1u << (i % 8));
+        } else {
+            at = row_payload_put(at, &values[i]);
+        }
+    }
+}
+
+/* Put the compressed form in the place of the plain one if it pays. The result is the size of the
+ * body; the bytes behind the plain body, up to the buffer's capacity, are free for the attempt. */
+static size_t try_compress(uint8_t *body, size_t size, size_t room, uint8_t *flags)
+{
+    uint8_t *frame = body + size;
+    size_t prefix = row_varint_size(size);
+    size_t n = row_compress(frame, room - size, body, size);
+    if (n == 0 || prefix + n > size - size / 8) {
+        return size;
+    }
+    uint8_t *at = row_varint_put(body, size);
+    memmove(at, frame, n);
+    *flags |= FLAG_COMPRESSED;
+    return prefix + n;
+}
+
+int row_encode(const struct row_layout *layout, uint32_t version, struct base_slice key,
+               const instar_value *values, struct base_buf *out, struct base_err *err)
+{
+    int rc = check_values(layout, values, err);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t size = row_size(layout, values);
+    if (size > BODY_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "row over %zu bytes", BODY_MAX);
+    }
+    size_t room = size + (size > COMPRESS_ABOVE ? row_compress_bound(size) : 0);
+    if (!base_buf_reserve(out, HEADER_MAX + room)) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a row of %zu bytes", size);
+    }
+    uint8_t *begin = out->data + out->size;
+    uint8_t *sum = row_varint_put(begin + 1, version);
+    uint8_t *body = sum + 4;
+    uint8_t flags = FORMAT;
+    put_body(layout, values, body);
+    if (size > COMPRESS_ABOVE) {
+        size = try_compress(body, size, room, &flags);
+    }
+    *begin = flags;
+    uint32_t checksum = checksum_of(flags, version, key, body, size);
+    memcpy(sum, &checksum, 4);
+    out->size = (size_t)(body + size - out->data);
+    return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+/* Header, and a reader that stands at the body. */
+static int open_record(struct base_slice record, struct row_header *header, struct base_reader *r,
+                       struct base_err *err)
+{
+    *r = base_reader(record);
+    uint8_t flags = base_read_u8(r);
+    uint64_t version = base_read_varint(r);
+    *header = (struct row_header){
+        .version = (uint32_t)version,
+        .checksum = base_read_u32(r),
+        .compressed = (flags & FLAG_COMPRESSED) != 0,
+    };
+    if (!r->bad && (flags & ~FLAG_COMPRESSED) == FORMAT && version <= UINT32_MAX) {
+        return 0;
+    }
+    *header = (struct row_header){0};
+    if (!r->bad && version <= UINT32_MAX) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "row: flags %02x found, format 1 (10 or 11) expected", flags);
+    }
+    return base_err_set(err, INSTAR_ECORRUPT, "row: no whole header in %zu bytes", record.size);
+}
+
+int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err)
+{
+    struct base_reader r;
+    return open_record(record, header_out, &r, err);
+}
+
+static int check_sum(const struct row_header *h, struct base_slice key, const struct base_reader *r,
+                     struct base_err *err)
+{
+    uint8_t flags = (uint8_t)(FORMAT | (h->compressed ? FLAG_COMPRESSED : 0));
+    uint32_t found = checksum_of(flags, h->version, key, r->at, (size_t)(r->end - r->at));
+    if (found == h->checksum) {
+        return 0;
+    }
+    return base_err_set(err, INSTAR_ECORRUPT,
+                        "row: checksum %08x expected by the record, %08x found (tag %u, %zu bytes "
+                        "of body)",
+                        h->checksum, found, h->version, (size_t)(r->end - r->at));
+}
+
+/* Replace the reader's compressed body by a plain one in the arena. */
+static int open_compressed(struct base_reader *r, size_t bytes_max, struct base_arena *arena,
+                           struct base_err *err)
+{
+    uint64_t size = base_read_varint(r);
+    size_t left = base_reader_left(r);
+    if (r->bad || !row_compressed_size_is(r->at, left, (size_t)size)) {
+        return base_err_set(err, INSTAR_ECORRUPT, "row: size of the compressed body is wrong");
+    }
+    if (size > bytes_max || size > BODY_MAX) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "row: %zu bytes when decompressed, more than the %zu allowed",
+                            (size_t)size, bytes_max);
+    }
+    uint8_t *plain = base_arena_alloc(arena, (size_t)size);
+    if (plain == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a row of %zu bytes", (size_t)size);
+    }
+    int rc = row_decompress(plain, (size_t)size, r->at, left, err);
+    *r = base_reader(base_slice(plain, (size_t)size));
+    return rc;
+}
+
+static int bad_body(const struct row_layout *layout, uint32_t column, const char *what,
+                    struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ECORRUPT, "row: column %u of %u in layout %u: %s", column + 1,
+                        layout->column_count, layout->number, what);
+}
+
+static bool is_null(const uint8_t *bitmap, uint32_t column)
+{
+    return (bitmap[column / 8] >> (column % 8) & 1) != 0;
+}
+
+/* What the caller wants of a row: all columns, or those at ascending positions. */
+struct wanted {
+    const uint32_t *positions; /* NULL: all */
+    size_t count;
+    instar_value *values;
+};
+
+static int read_body(const struct row_layout *layout, struct base_reader *r,
+                     const struct wanted *want, struct base_err *err)
+{
+    uint32_t columns = layout->column_count;
+    struct base_slice bitmap = base_read_bytes(r, bitmap_size(layout));
+    if (r->bad) {
+        return bad_body(layout, 0, "no whole null bitmap", err);
+    }
+    const uint8_t *nulls = bitmap.data;
+    if (columns % 8 != 0 && nulls[columns / 8] >> (columns % 8) != 0) {
+        return bad_body(layout, columns - 1, "null bit of a column behind it", err);
+    }
+    size_t done = 0;
+    for (uint32_t i = 0; i < columns && done < want->count; i++) {
+        instar_value ignored;
+        bool take = want->positions == NULL || want->positions[done] == i;
+        instar_value *v = take ? &want->values[done++] : &ignored;
+        if (is_null(nulls, i)) {
+            *v = (instar_value){0};
+        } else if (!row_payload_get(r, layout->columns[i].type, v)) {
+            return bad_body(layout, i, "no value of its type", err);
+        }
+    }
+    base_assert(done == want->count);
+    if (want->positions == NULL && base_reader_left(r) != 0) {
+        return bad_body(layout, columns - 1, "bytes left behind it", err);
+    }
+    return 0;
+}
+
+static int decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
+                  size_t bytes_max, struct base_arena *arena, const struct wanted *want,
+                  struct base_err *err)
+{
+    struct row_header header;
+    struct base_reader r;
+    int rc = open_record(record, &header, &r, err);
+    if (rc == 0) {
+        rc = check_sum(&header, key, &r, err);
+    }
+    if (rc == 0 && header.compressed) {
+        rc = open_compressed(&r, bytes_max, arena, err);
+    }
+    if (rc == 0) {
+        rc = read_body(layout, &r, want, err);
+    }
+    if (rc != 0) {
+        memset(want->values, 0, want->count * sizeof(*want->values));
+    }
+    return rc;
+}
+
+int row_decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
+               size_t bytes_max, struct base_arena *arena, instar_value *values_out,
+               struct base_err *err)
+{
+    struct wanted want = {.count = layout->column_count, .values = values_out};
+    return decode(layout, key, record, bytes_max, arena, &want, err);
+}
+
+int row_decode_some(const struct row_layout *layout, struct base_slice key,
+                    struct base_slice record, size_t bytes_max, struct base_arena *arena,
+                    const uint32_t *positions, size_t count, instar_value *values_out,
+                    struct base_err *err)
+{
+    struct wanted want = {.positions = positions, .count = count, .values = values_out};
+    return decode(layout, key, record, bytes_max, arena, &want, err);
+}
+
+/* Ids ascend in every layout as long as columns are only appended, so the search nearly always ends
+ * where it begins. */
+void row_convert(const struct row_layout *from, const instar_value *values,
+                 const struct row_layout *to, instar_value *values_out)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        uint32_t tried = 0;
+        while (tried < from->column_count && from->columns[at].id != to->columns[i].id) {
+            at = at + 1 < from->column_count ? at + 1 : 0;
+            tried++;
+        }
+        if (tried == from->column_count) {
+            values_out[i] = to->columns[i].missing;
+            continue;
+        }
+        base_assert(from->columns[at].type == to->columns[i].type);
+        values_out[i] = values[at];
+        at = at + 1 < from->column_count ? at + 1 : 0;
+    }
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* values: random values and rows for property tests, rich in the ones where codes go wrong. */
+#ifndef INSTAR_TEST_VALUES_H
+#define INSTAR_TEST_VALUES_H
+
+#include "row/row.h"
+#include "support/test.h"
+
+/* A column type, any of them. */
+enum instar_type test_random_type(struct test_random *r);
+/* A value of the type, never null; bytes lie in the arena, at most bytes_max of them. Often near the
+ * ends of its range, or close to the last one in order. */
+instar_value test_random_value(struct test_random *r, enum instar_type type, size_t bytes_max,
+                               struct base_arena *arena);
+/* Equal as stored: the same bits, NaN and -0 too. */
+bool test_value_same(const instar_value *a, const instar_value *b);
+/* A layout of so many columns of random types, ids ascending with gaps. In the arena. */
+struct row_layout test_random_layout(struct test_random *r, uint32_t columns,
+                                     struct base_arena *arena);
+/* Values for a layout; each is null with the chance in percent. In the arena. */
+instar_value *test_random_row(struct test_random *r, const struct row_layout *layout,
+                              unsigned null_percent, size_t bytes_max, struct base_arena *arena);
+
+#endif
