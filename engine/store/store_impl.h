@@ -11,8 +11,9 @@
 #include "store/store.h"
 
 struct store_control; /* control.h */
-struct trees;         /* trees.c: the LMDB environment of this process */
+struct trees;         /* trees.h: the LMDB environment of this process */
 struct applier;       /* apply.c: this process's applier thread */
+struct txn_pool;      /* txn.c: transactions kept for reuse */
 
 /* One log segment with its memtable, as mapped by this process. Shared by its pins. */
 struct segment {
@@ -21,6 +22,7 @@ struct segment {
     const uint8_t *bytes; /* the whole file, read-only map */
     void *mem;            /* struct memtable in shared memory; NULL when it was not mapped */
     size_t mem_size;
+    size_t size;          /* of bytes */
     uint32_t pins;        /* under segments_lock */
     struct segment *next;
 };
@@ -53,6 +55,7 @@ struct store {
     struct segment *segments;    /* mapped now, newest first */
     struct trees *trees;
     struct applier *applier;
+    struct txn_pool *txns;
     struct os_thread background; /* holds the node's lock, flushes async commits, prepares segments */
     _Atomic bool closing;
     _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */
@@ -212,6 +215,8 @@ int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16],
  * is still NULL then, because recovery needs the position first. No lock of ctl may be used here. */
 int trees_open(struct store *s, bool exclusive, struct base_err *err);
 void trees_close(struct store *s);
+int txn_pool_open(struct store *s, struct base_err *err); /* called by trees_open and trees_close */
+void txn_pool_close(struct store *s);
 int trees_position_get(struct store *s, struct trees_position *out, struct base_err *err);
 /* lo in the older of the two LMDB metas: LMDB may fall back by one. */
 int trees_older_lo(struct store *s, uint64_t *lo_out, struct base_err *err);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What apply.c, fold.c, treeop.c and purge.c share: the work of the applier. */
+#ifndef INSTAR_STORE_APPLY_IMPL_H
+#define INSTAR_STORE_APPLY_IMPL_H
+
+#include "store/delta.h"
+#include "store/pace.h"
+#include "store/trees.h"
+
+/* One operation of the log, small enough that a segment's fit in memory. */
+struct fold_op {
+    uint64_t tree;
+    uint64_t prefix;    /* first eight bytes of the key, big-endian */
+    const uint8_t *key; /* in the segment's map; the value is behind it */
+    uint32_t order;     /* of two operations on one key the later one counts */
+    uint16_t key_size;
+    bool deleted;
+};
+
+/* A part of the log, (from, to], that ends inside one segment, sorted by tree and key. */
+struct fold {
+    struct store *s;
+    struct segment_pins pins;
+    struct fold_op *ops;
+    size_t count, size;
+    uint64_t from, to;
+    uint64_t chain;         /* at to */
+    bool has_tree_op;       /* the first record holds tree operations: it is alone */
+    struct base_slice body; /* of that record */
+};
+
+/* Gather from the mark on, up to limit, to the end of the segment, or to a record with tree
+ * operations. to == from: there is nothing. */
+int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
+                 struct base_err *err);
+void fold_done(struct fold *f); /* zero-initialise once; keeps the memory */
+void fold_free(struct fold *f);
+/* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position. */
+int fold_apply(struct fold *f, bool hurry, struct trees_mark *mark, struct base_err *err);
+
+/* Where operations on a tree go, within one LMDB transaction. Zero-initialise, close at its end. */
+struct fold_target {
+    uint64_t tree;
+    bool known; /* tree was looked up */
+    bool delta;
+    struct trees_cursor *to; /* NULL: the tree is unknown or dead, its operations are skipped */
+};
+int fold_target_set(struct fold_target *t, struct trees_write *w, uint64_t tree,
+                    struct base_err *err);
+int fold_target_write(struct fold_target *t, struct base_slice key, bool deleted,
+                      struct base_slice value, struct base_err *err);
+void fold_target_close(struct fold_target *t);
+
+/* Execute a record with tree operations, and its other operations after them. *purge_out: there is a
+ * dead tree to be emptied. */
+int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
+                 struct base_err *err);
+
+/* Empty a bounded part of a dead tree, or remove names of emptied ones. *again_ns_out: how long until
+ * there may be more to do; UINT64_MAX: not before the next drop. */
+int purge_step(struct store *s, uint64_t *again_ns_out, struct base_err *err);
+/* Pages that one turn may free. */
+#define PURGE_PAGES_AT_ONCE ((uint64_t)64 << 10)
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading a tree past the log, between BEGIN_BUILD and FOLD_END: sorted appends, one LMDB transaction
+ * a batch, through the gate. The log stays out of it: what is loaded is made from rows that the log
+ * has, and a crash only loses batches that the checkpoint, in the same transaction, does not name.
+ *
+ * A runner's token is checked inside each of these transactions. A runner that was stopped and wakes up
+ * after another one went on finds a newer token, or none, or a tree that is built no more: ESTATE, and
+ * nothing of it is written.
+ */
+#include "store/delta.h"
+#include "store/pace.h"
+#include "store/trees.h"
+
+#include <string.h>
+
+#define PROGRESS_MAX ((size_t)64 << 10)
+
+struct store_bulk {
+    struct store *s;
+    struct trees_write *w;
+    struct trees_cursor *to;
+    struct pace pace;
+    uint64_t tree;
+    uint64_t appended;
+    int failed; /* an LMDB error: the batch cannot be committed */
+};
+
+/* Enter the gate, begin, and see that the tree is being built under this token, or, to claim it, an
+ * older one. On an error nothing is held. */
+static int enter(struct store *s, uint64_t tree, uint64_t token, bool claim,
+                 struct trees_write **w_out, struct trees_state *st, struct pace *pace,
+                 struct base_err *err)
+{
+    struct trees_write *w = NULL;
+    *w_out = NULL;
+    if (tree > TREES_ID_MAX || token == 0) {
+        return base_err_set(err, INSTAR_EINVALID, "build of tree %llu with token %llu",
+                            (unsigned long long)tree, (unsigned long long)token);
+    }
+    int rc = gate_enter(s, "build a tree", trees_deadline(s), err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_write_begin(s->trees, false, &w, err);
+    if (rc != 0) {
+        gate_leave(s);
+        return rc;
+    }
+    pace_begin(s, false, pace);
+    rc = trees_write_state(w, tree, st, err);
+    if (rc == INSTAR_ENOTFOUND || (rc == 0 && st->stage != TREES_BUILDING)) {
+        rc = base_err_set(err, INSTAR_ESTATE, "tree %llu is not being built",
+                          (unsigned long long)tree);
+    } else if (rc == 0 && (claim ? st->token > token : st->token != token)) {
+        rc = base_err_set(err, INSTAR_ESTATE, "the build of tree %llu is in other hands",
+                          (unsigned long long)tree);
+    }
+    if (rc != 0) {
+        trees_write_abort(w);
+        gate_leave(s);
+        return rc;
+    }
+    *w_out = w;
+    return 0;
+}
+
+int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct base_err *err)
+{
+    struct trees_write *w;
+    struct trees_state st;
+    struct pace pace;
+    int rc = enter(s, tree, token, true, &w, &st, &pace, err);
+    if (rc != 0) {
+        return rc;
+    }
+    st.token = token;
+    rc = trees_write_state_set(w, tree, &st, err);
+    if (rc == 0) {
+        rc = trees_write_commit(w, err);
+    } else {
+        trees_write_abort(w);
+    }
+    gate_leave(s);
+    return rc;
+}
+
+int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct store_bulk **bulk_out,
+                     struct base_err *err)
+{
+    struct trees_state st;
+    *bulk_out = NULL;
+    struct store_bulk *b = base_alloc_zero(1, sizeof *b);
+    if (b == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a bulk load");
+    }
+    b->s = s;
+    b->tree = tree;
+    int rc = enter(s, tree, token, false, &b->w, &st, &b->pace, err);
+    if (rc != 0) {
+        base_free(b);
+        return rc;
+    }
+    rc = trees_write_cursor(b->w, trees_data(tree), &b->to, err);
+    if (rc != 0) {
+        store_bulk_abort(b);
+        return rc;
+    }
+    *bulk_out = b;
+    return 0;
+}
+
+int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
+                      struct base_err *err)
+{
+    int rc = trees_cursor_put(b->to, key, base_slice(NULL, 0), value, true, err);
+    b->appended += rc == 0;
+    if (rc != 0 && rc != INSTAR_EINVALID) {
+        b->failed = rc;
+    }
+    return rc;
+}
+
+bool store_bulk_full(const struct store_bulk *b)
+{
+    uint64_t bytes = trees_write_bytes(b->w);
+    /* The clock is looked at now and then only. */
+    return bytes >= b->pace.bytes_max || (b->appended % 64 == 0 && pace_full(&b->pace, bytes));
+}
+
+int store_bulk_progress(struct store_bulk *b, struct base_slice progress, struct base_err *err)
+{
+    char name[TREES_META_MAX];
+    if (progress.size > PROGRESS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "a checkpoint of %zu bytes", progress.size);
+    }
+    trees_progress_name(name, b->tree);
+    int rc = trees_write_meta_set(
+        b->w, name, base_slice(progress.data != NULL ? progress.data : "", progress.size), err);
+    b->failed = rc != 0 ? rc : b->failed;
+    return rc;
+}
+
+int store_bulk_commit(struct store_bulk *b, struct base_err *err)
+{
+    if (b->failed != 0) {
+        int rc = b->failed;
+        store_bulk_abort(b);
+        return base_err_set(err, rc, "a batch that failed before cannot be committed");
+    }
+    trees_cursor_close(b->to);
+    os_point("bulk.batch_written");
+    int rc = trees_write_commit(b->w, err);
+    if (rc == 0) {
+        os_point("bulk.committed");
+    }
+    gate_leave(b->s);
+    pace_pause(b->s, &b->pace);
+    base_free(b);
+    return rc;
+}
+
+void store_bulk_abort(struct store_bulk *b)
+{
+    if (b == NULL) {
+        return;
+    }
+    trees_cursor_close(b->to);
+    trees_write_abort(b->w);
+    gate_leave(b->s);
+    base_free(b);
+}
+
+int store_build_progress(struct store *s, uint64_t tree, struct base_buf *progress_out,
+                         struct base_err *err)
+{
+    struct trees_read *read;
+    struct base_slice value;
+    char name[TREES_META_MAX];
+    base_buf_clear(progress_out);
+    int rc = trees_read_begin(s->trees, &read, err);
+    if (rc != 0) {
+        return rc;
+    }
+    trees_progress_name(name, tree);
+    rc = trees_read_meta(read, name, &value, err);
+    if (rc == 0 && !base_buf_add(progress_out, value.data, value.size)) {
+        rc = base_err_set(err, INSTAR_ENOMEM, "no memory for a checkpoint");
+    }
+    trees_read_end(s->trees, read);
+    return rc;
+}
+
+int store_build_fold(struct store *s, uint64_t tree, uint64_t token, uint64_t *left_out,
+                     struct base_err *err)
+{
+    struct trees_write *w;
+    struct trees_state st;
+    struct pace pace;
+    *left_out = 0;
+    int rc = enter(s, tree, token, false, &w, &st, &pace, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = delta_fold(w, tree, &pace, left_out, err);
+    os_point("fold.batch_written");
+    if (rc == 0) {
+        rc = trees_write_commit(w, err);
+    } else {
+        trees_write_abort(w);
+    }
+    if (rc == 0) {
+        os_point("fold.committed");
+    }
+    gate_leave(s);
+    pace_pause(s, &pace);
+    return rc;
+}
+
+/* One more LMDB transaction: then the meta before it has all that was committed until now. */
+int store_build_settle(struct store *s, uint64_t tree, uint64_t token, struct base_err *err)
+{
+    struct trees_write *w;
+    struct trees_state st;
+    struct pace pace;
+    int rc = enter(s, tree, token, false, &w, &st, &pace, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_write_commit(w, err); /* writes the mark, with a new serial */
+    gate_leave(s);
+    return rc;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Folding: a part of the log, sorted by tree and key, is written to the trees. Only the last operation
+ * of each key is written; sorted, each page is touched once.
+ *
+ *   lo          hi = to
+ *    |  (lo, to]  |        several LMDB transactions, each with a part of the *keys*:
+ *    |------------|        the first sets hi = to, the last sets lo = to
+ *
+ * So between them LMDB holds some keys as of `to` and others as of lo. Readers cannot tell: their S is
+ * at least hi, and the memtables of (lo, S] have every key that was folded, the same or newer. After
+ * a crash in between the part is folded again, which changes nothing.
+ */
+#include "store/apply_impl.h"
+
+#include "store/log.h"
+
+#include <stdlib.h>
+
+#define OPS_MAX \
+    ((size_t)1 << 19) /* 16 MiB of fold_op; a segment of tiny records takes several folds */
+#define CHECK_EVERY 32
+
+static uint64_t prefix_of(struct base_slice key)
+{
+    uint64_t prefix = 0;
+    const uint8_t *at = key.data;
+    for (size_t i = 0; i < 8; i++) {
+        prefix = prefix << 8 | (i < key.size ? at[i] : 0);
+    }
+    return prefix;
+}
+
+static bool add_op(struct fold *f, const struct record_op *op)
+{
+    if (f->count == f->size) {
+        size_t size = f->size == 0 ? 4096 : f->size * 2;
+        struct fold_op *ops = base_realloc(f->ops, size * sizeof *ops);
+        if (ops == NULL) {
+            return false;
+        }
+        f->ops = ops;
+        f->size = size;
+    }
+    f->ops[f->count] = (struct fold_op){.tree = op->tree,
+                                        .prefix = prefix_of(op->key),
+                                        .key = op->key.data,
+                                        .order = (uint32_t)f->count,
+                                        .key_size = (uint16_t)op->key.size,
+                                        .deleted = op->op == RECORD_DELETE};
+    f->count++;
+    return true;
+}
+
+static int add_record(struct fold *f, const struct record *rec, struct base_err *err)
+{
+    struct base_reader body = base_reader(rec->body);
+    struct record_op op;
+    int rc;
+    while ((rc = record_body_next(&body, &op, err)) == 0) {
+        if (!add_op(f, &op)) {
+            return base_err_set(err, INSTAR_ENOMEM, "no memory to apply the log");
+        }
+    }
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+/* Sign of a - b by tree and key. */
+static int compare_keys(const struct fold_op *a, const struct fold_op *b)
+{
+    if (a->tree != b->tree) {
+        return a->tree < b->tree ? -1 : 1;
+    }
+    if (a->prefix != b->prefix) {
+        return a->prefix < b->prefix ? -1 : 1;
+    }
+    return base_slice_cmp(base_slice(a->key, a->key_size), base_slice(b->key, b->key_size));
+}
+
+static int compare_ops(const void *a, const void *b)
+{
+    const struct fold_op *x = a;
+    const struct fold_op *y = b;
+    int order = compare_keys(x, y);
+    return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+static int walk(struct fold *f, struct log_reader *reader, uint64_t limit, struct base_err *err)
+{
+    struct record rec;
+    int rc;
+    while ((rc = log_reader_next(reader, limit, &rec, err)) == 0) {
+        bool data = rec.kind == RECORD_BATCH || rec.kind == RECORD_PUBLICATION;
+        if (rec.kind == RECORD_TREE_OP) {
+            if (f->to != f->from) {
+                return 0; /* its turn comes when all before it is folded */
+            }
+            f->has_tree_op = true;
+            f->body = rec.body;
+        } else if (data) {
+            rc = add_record(f, &rec, err);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        f->to = rec.end;
+        f->chain = rec.chain;
+        if (f->has_tree_op || f->count >= OPS_MAX) {
+            return 0;
+        }
+    }
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
+                 struct base_err *err)
+{
+    uint64_t end = segment_base(mark->lo, s->segment_bytes) + s->segment_bytes;
+    struct log_reader reader;
+    f->s = s;
+    f->count = 0;
+    f->has_tree_op = false;
+    f->from = f->to = mark->lo;
+    f->chain = mark->chain;
+    f->pins.count = 0;
+    limit = limit < end ? limit : end;
+    if (limit <= f->from) {
+        return 0;
+    }
+    int rc = segment_pin_log(s, f->from, limit, &f->pins, err);
+    if (rc != 0) {
+        return rc;
+    }
+    log_reader_init(&reader, s, f->from, f->chain);
+    rc = walk(f, &reader, limit, err);
+    log_reader_done(&reader);
+    if (rc == 0) {
+        qsort(f->ops, f->count, sizeof *f->ops, compare_ops);
+    } else {
+        fold_done(f);
+    }
+    return rc;
+}
+
+void fold_done(struct fold *f)
+{
+    if (f->pins.count != 0) {
+        segment_unpin(f->s, &f->pins);
+        f->pins.count = 0;
+    }
+}
+
+void fold_free(struct fold *f)
+{
+    fold_done(f);
+    base_free(f->ops);
+    f->ops = NULL;
+    f->size = 0;
+}
+
+/* ---- where an operation goes --------------------------------------------------------------- */
+
+int fold_target_set(struct fold_target *t, struct trees_write *w, uint64_t tree,
+                    struct base_err *err)
+{
+    if (t->known && t->tree == tree) {
+        return 0;
+    }
+    struct trees_state state;
+    fold_target_close(t);
+    int rc = trees_write_state(w, tree, &state, err);
+    if (rc == INSTAR_ENOTFOUND ||
+        (rc == 0 && state.stage != TREES_LIVE && state.stage != TREES_BUILDING)) {
+        rc = 0; /* dropped, or never made: skip */
+    } else if (rc == 0) {
+        t->delta = state.stage == TREES_BUILDING;
+        rc = trees_write_cursor(w, t->delta ? trees_delta(tree) : trees_data(tree), &t->to, err);
+    }
+    t->tree = tree;
+    t->known = rc == 0;
+    return rc;
+}
+
+int fold_target_write(struct fold_target *t, struct base_slice key, bool deleted,
+                      struct base_slice value, struct base_err *err)
+{
+    if (t->to == NULL) {
+        return 0;
+    }
+    if (t->delta) {
+        return delta_put(t->to, key, deleted, value, err);
+    }
+    if (deleted) {
+        int rc = trees_cursor_delete(t->to, key, err);
+        return rc == INSTAR_ENOTFOUND ? 0 : rc;
+    }
+    return trees_cursor_put(t->to, key, base_slice(NULL, 0), value, false, err);
+}
+
+void fold_target_close(struct fold_target *t)
+{
+    trees_cursor_close(t->to);
+    *t = (struct fold_target){0};
+}
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
+/* The value stands behind its key, as `varint size | bytes`. */
+static struct base_slice value_of(const struct fold *f, const struct fold_op *op)
+{
+    const uint8_t *at = op->key + op->key_size;
+    if (op->deleted) {
+        return base_slice(NULL, 0);
+    }
+    /* The body was walked before, so the size is there and in bounds. */
+    const struct segment *seg = f->pins.seg[0];
+    struct base_reader r =
+        base_reader(base_slice(at, (size_t)(seg->bytes + f->s->segment_bytes - at)));
+    return base_read_blob(&r);
+}
+
+/* Write operations from *at on, until the pace says full. */
+static int pour(const struct fold *f, struct trees_write *w, const struct pace *pace, size_t *at,
+                struct base_err *err)
+{
+    struct fold_target target = {0};
+    int rc = 0;
+    size_t i = *at;
+    for (unsigned n = 1; rc == 0 && i < f->count; n++, i++) {
+        const struct fold_op *op = &f->ops[i];
+        if (i + 1 < f->count && compare_keys(op, op + 1) == 0) {
+            continue; /* a later one of the same key follows */
+        }
+        rc = fold_target_set(&target, w, op->tree, err);
+        if (rc == 0) {
+            rc = fold_target_write(&target, base_slice(op->key, op->key_size), op->deleted,
+                                   value_of(f, op), err);
+        }
+        if (rc == 0 && n % CHECK_EVERY == 0 && pace_full(pace, trees_write_bytes(w))) {
+            i++;
+            break;
+        }
+    }
+    fold_target_close(&target);
+    *at = i;
+    return rc;
+}
+
+/* One LMDB transaction, inside the gate. */
+static int write_batch(const struct fold *f, const struct pace *pace, size_t *at,
+                       struct trees_mark *mark, struct base_err *err)
+{
+    struct trees_write *w;
+    size_t next = *at;
+    int rc = trees_write_begin(f->s->trees, false, &w, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct trees_mark *m = trees_write_mark(w);
+    base_assert(m->lo == f->from); /* the role is ours alone */
+    rc = pour(f, w, pace, &next, err);
+    if (rc != 0) {
+        trees_write_abort(w);
+        return rc;
+    }
+    m->hi = m->hi > f->to ? m->hi : f->to;
+    if (next == f->count) {
+        m->lo = f->to;
+        m->chain = f->chain;
+    }
+    struct trees_mark written = *m;
+    os_point("apply.batch_written");
+    rc = trees_write_commit(w, err);
+    if (rc == 0) {
+        os_point("apply.committed");
+        *mark = written;
+        *at = next;
+    }
+    return rc;
+}
+
+int fold_apply(struct fold *f, bool hurry, struct trees_mark *mark, struct base_err *err)
+{
+    size_t at = 0;
+    while (mark->lo < f->to) {
+        struct pace pace;
+        int rc = gate_enter(f->s, "apply the log", trees_deadline(f->s), err);
+        if (rc != 0) {
+            return rc;
+        }
+        pace_begin(f->s, hurry, &pace);
+        rc = write_batch(f, &pace, &at, mark, err);
+        gate_leave(f->s);
+        if (rc != 0) {
+            return rc;
+        }
+        if (mark->lo == f->to) {
+            control_set_applied(f->s, mark->lo);
+        }
+        pace_pause(f->s, &pace);
+    }
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking at trees and at the store as a whole. */
+#include "store/control.h"
+#include "store/trees.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int tree_stat(struct trees_read *read, uint64_t tree, struct store_tree_stat *out,
+                     struct base_err *err)
+{
+    char name[TREES_META_MAX];
+    struct base_slice bytes;
+    struct trees_state st;
+    struct trees_stat data;
+    struct trees_stat delta = {0};
+    trees_state_name(name, tree);
+    int rc = trees_read_meta(read, name, &bytes, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return 0;
+    }
+    if (rc == 0) {
+        rc = trees_state_decode(bytes, tree, &st, err);
+    }
+    if (rc != 0 || (st.stage != TREES_LIVE && st.stage != TREES_BUILDING)) {
+        return rc;
+    }
+    rc = trees_read_stat(read, trees_data(tree), &data, err);
+    if (rc == 0 && st.delta) {
+        rc = trees_read_stat(read, trees_delta(tree), &delta, err);
+    }
+    if (rc == 0) {
+        out->exists = true;
+        out->building = st.stage == TREES_BUILDING;
+        out->entries = data.entries;
+        out->delta_entries = delta.entries;
+        out->bytes = (data.pages + delta.pages) * 4096;
+    }
+    return rc;
+}
+
+int store_tree_stat(struct store *s, uint64_t tree, struct store_tree_stat *stat_out,
+                    struct base_err *err)
+{
+    struct trees_read *read;
+    *stat_out = (struct store_tree_stat){0};
+    int rc = trees_read_begin(s->trees, &read, err);
+    if (rc == 0) {
+        rc = tree_stat(read, tree, stat_out, err);
+        trees_read_end(s->trees, read);
+    }
+    return rc;
+}
+
+/* fn gets a tree's state until it returns another value than 0. */
+static int each_tree(struct trees_read *read,
+                     int (*fn)(void *arg, uint64_t tree, const struct trees_state *st), void *arg,
+                     struct base_err *err)
+{
+    struct trees_cursor *cursor;
+    struct base_slice key = base_slice("!s", 2);
+    struct base_slice value;
+    struct trees_state st;
+    uint64_t tree;
+    int done = 0;
+    int rc = trees_cursor_open_main(read, &cursor, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_cursor_move(cursor, TREES_AT_LEAST, &key, &value, err);
+    while (rc == 0 && done == 0 && trees_state_id(key, &tree)) {
+        rc = trees_state_decode(value, tree, &st, err);
+        if (rc == 0) {
+            done = fn(arg, tree, &st);
+            rc = trees_cursor_move(cursor, TREES_NEXT, &key, &value, err);
+        }
+    }
+    trees_cursor_close(cursor);
+    return rc != 0 && rc != INSTAR_END ? rc : done;
+}
+
+struct lister {
+    int (*fn)(void *arg, uint64_t tree, bool dead);
+    void *arg;
+};
+
+static int list_one(void *arg, uint64_t tree, const struct trees_state *st)
+{
+    const struct lister *l = arg;
+    if (st->stage == TREES_EMPTIED) {
+        return 0;
+    }
+    return l->fn(l->arg, tree, st->stage == TREES_DEAD);
+}
+
+int store_tree_list(struct store *s, int (*fn)(void *arg, uint64_t tree, bool dead), void *arg,
+                    struct base_err *err)
+{
+    struct lister l = {.fn = fn, .arg = arg};
+    struct trees_read *read;
+    int rc = trees_read_begin(s->trees, &read, err);
+    if (rc == 0) {
+        rc = each_tree(read, list_one, &l, err);
+        trees_read_end(s->trees, read);
+    }
+    return rc;
+}
+
+static int count_one(void *arg, uint64_t tree, const struct trees_state *st)
+{
+    (void)tree;
+    *(uint64_t *)arg += st->stage == TREES_LIVE || st->stage == TREES_BUILDING;
+    return 0;
+}
+
+void store_stat(struct store *s, instar_stats *stats_out)
+{
+    instar_stats *st = stats_out;
+    const struct store_control *ctl = s->ctl;
+    struct trees_usage usage;
+    struct trees_read *read;
+    struct store_node nodes[1];
+    uint32_t struct_size = st->struct_size;
+    *st = (instar_stats){.struct_size = struct_size};
+    trees_usage_get(s->trees, &usage);
+    st->durability = s->options.durability;
+    st->log_tail = store_tail(s);
+    st->log_durable = store_durable(s);
+    st->log_applied = store_applied(s);
+    uint64_t first = segment_base(st->log_applied, s->segment_bytes);
+    st->log_segments = (st->log_tail - first) / s->segment_bytes + 1;
+    st->log_bytes = st->log_segments * s->segment_bytes;
+    st->tree_bytes = usage.used_bytes;
+    st->readers = usage.readers;
+    if (trees_read_begin(s->trees, &read, NULL) == 0) {
+        (void)each_tree(read, count_one, &st->tree_count, NULL);
+        trees_read_end(s->trees, read);
+    }
+    st->commits = atomic_load(&ctl->commits);
+    st->flushes = atomic_load(&ctl->flushes);
+    st->conflicts = atomic_load(&ctl->conflicts);
+    st->shared_bytes = ctl->size + st->log_segments * ctl->mem_bytes;
+    st->nodes = (uint32_t)store_node_list(s, nodes, 1);
+    snprintf(st->format, sizeof st->format, "%s", "1");
+    snprintf(st->runtime_path, sizeof st->runtime_path, "%s", s->runtime_path);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on whole trees, executed by the applier alone, in the order of the log. When one is
+ * executed, all before it is folded, and it ends its own LMDB transaction with lo = hi: so a reader's
+ * LMDB snapshot is either wholly before or wholly after it.
+ *
+ *             create              begin-build                fold-end
+ *   (unknown) -------> LIVE ----------------------> BUILDING ----------> LIVE
+ *                       |                            |  ^ |
+ *                       |                            |  +-+ begin-build: a new cut
+ *                       +------------ drop ----------+
+ *                                      |
+ *                                      v     purge.c             purge.c
+ *                                     DEAD ----------> EMPTIED ----------> (unknown)
+ *
+ * An operation that does not fit the state (a tree unknown or dead) is skipped: it was overtaken by a
+ * drop. A begin-build on an unknown tree therefore makes nothing.
+ */
+#include "store/apply_impl.h"
+
+static int set_stage(struct trees_write *w, uint64_t tree, struct trees_state *st,
+                     enum trees_stage stage, uint64_t lsn, struct base_err *err)
+{
+    st->stage = stage;
+    st->changed = lsn;
+    return trees_write_state_set(w, tree, st, err);
+}
+
+static int create(struct trees_write *w, uint64_t tree, uint64_t lsn, struct base_err *err)
+{
+    struct trees_state st = {0};
+    int rc = trees_write_create(w, trees_data(tree), err);
+    return rc == 0 ? set_stage(w, tree, &st, TREES_LIVE, lsn, err) : rc;
+}
+
+static int clear_progress(struct trees_write *w, uint64_t tree, struct base_err *err)
+{
+    char name[TREES_META_MAX];
+    trees_progress_name(name, tree);
+    return trees_write_meta_set(w, name, base_slice(NULL, 0), err);
+}
+
+/* The cut: what was in the tree, its delta, and what runners have noted, is void. */
+static int begin_build(struct trees_write *w, uint64_t tree, struct trees_state *st, uint64_t lsn,
+                       struct base_err *err)
+{
+    int rc = trees_write_clear(w, trees_data(tree), err);
+    if (rc == 0) {
+        rc = st->delta ? trees_write_clear(w, trees_delta(tree), err)
+                       : trees_write_create(w, trees_delta(tree), err);
+    }
+    if (rc == 0) {
+        rc = clear_progress(w, tree, err);
+    }
+    st->delta = true;
+    st->cut = lsn;
+    st->token = 0;
+    return rc == 0 ? set_stage(w, tree, st, TREES_BUILDING, lsn, err) : rc;
+}
+
+static int fold_end(struct trees_write *w, uint64_t tree, struct trees_state *st, uint64_t lsn,
+                    struct base_err *err)
+{
+    uint64_t left;
+    int rc = delta_fold(w, tree, NULL, &left, err);
+    if (rc == 0) {
+        rc = clear_progress(w, tree, err);
+    }
+    return rc == 0 ? set_stage(w, tree, st, TREES_LIVE, lsn, err) : rc;
+}
+
+/* Small trees are emptied on the spot, larger ones later, in turns of their own. */
+static int drop(struct trees_write *w, uint64_t tree, struct trees_state *st, uint64_t lsn,
+                bool *purge_out, struct base_err *err)
+{
+    struct trees_stat data = {0};
+    struct trees_stat delta = {0};
+    int rc = trees_write_stat(w, trees_data(tree), &data, err);
+    if (rc == 0 && st->delta) {
+        rc = trees_write_stat(w, trees_delta(tree), &delta, err);
+    }
+    if (rc == 0) {
+        rc = clear_progress(w, tree, err);
+    }
+    bool small = data.pages + delta.pages <= PURGE_PAGES_AT_ONCE;
+    if (rc == 0 && small) {
+        rc = trees_write_clear(w, trees_data(tree), err);
+        if (rc == 0 && st->delta) {
+            rc = trees_write_clear(w, trees_delta(tree), err);
+        }
+    }
+    *purge_out = true; /* the name, at least */
+    return rc == 0 ? set_stage(w, tree, st, small ? TREES_EMPTIED : TREES_DEAD, lsn, err) : rc;
+}
+
+static int execute(struct trees_write *w, const struct record_op *op, uint64_t lsn, bool *purge_out,
+                   struct base_err *err)
+{
+    struct trees_state st;
+    int rc = trees_write_state(w, op->tree, &st, err);
+    int kind = op->op - RECORD_TREE;
+    if (rc != 0 && rc != INSTAR_ENOTFOUND) {
+        return rc;
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        return kind == STORE_TREE_CREATE ? create(w, op->tree, lsn, err) : 0;
+    }
+    if (st.stage != TREES_LIVE && st.stage != TREES_BUILDING) {
+        return 0;
+    }
+    switch (kind) {
+    case STORE_TREE_BEGIN_BUILD:
+        return begin_build(w, op->tree, &st, lsn, err);
+    case STORE_TREE_FOLD_END:
+        return st.stage == TREES_BUILDING ? fold_end(w, op->tree, &st, lsn, err) : 0;
+    case STORE_TREE_DROP:
+        return drop(w, op->tree, &st, lsn, purge_out, err);
+    default:
+        return 0;
+    }
+}
+
+static int execute_all(const struct fold *f, struct trees_write *w, bool *purge_out,
+                       struct base_err *err)
+{
+    struct base_reader body = base_reader(f->body);
+    struct fold_target target = {0};
+    struct record_op op;
+    int rc;
+    while ((rc = record_body_next(&body, &op, err)) == 0) {
+        if (op.op >= RECORD_TREE) {
+            rc = execute(w, &op, f->to, purge_out, err);
+        } else {
+            rc = fold_target_set(&target, w, op.tree, err);
+            if (rc == 0) {
+                rc = fold_target_write(&target, op.key, op.op == RECORD_DELETE, op.value, err);
+            }
+        }
+        if (rc != 0) {
+            break;
+        }
+    }
+    fold_target_close(&target);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+/* Shorten the delta of a tree whose build ends, in turns, so that the last step is short. */
+static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
+{
+    uint64_t left = 1;
+    while (left != 0) {
+        struct trees_write *w;
+        struct trees_state st;
+        struct pace pace;
+        int rc = gate_enter(f->s, "fold a delta", trees_deadline(f->s), err);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = trees_write_begin(f->s->trees, false, &w, err);
+        if (rc != 0) {
+            gate_leave(f->s);
+            return rc;
+        }
+        pace_begin(f->s, false, &pace);
+        rc = trees_write_state(w, tree, &st, err);
+        if (rc == INSTAR_ENOTFOUND || (rc == 0 && st.stage != TREES_BUILDING)) {
+            trees_write_abort(w);
+            gate_leave(f->s);
+            return 0;
+        }
+        if (rc == 0) {
+            rc = delta_fold(w, tree, &pace, &left, err);
+        }
+        if (rc == 0) {
+            rc = trees_write_commit(w, err);
+        } else {
+            trees_write_abort(w);
+        }
+        gate_leave(f->s);
+        if (rc != 0) {
+            return rc;
+        }
+        pace_pause(f->s, &pace);
+    }
+    return 0;
+}
+
+static int fold_ahead_all(const struct fold *f, struct base_err *err)
+{
+    struct base_reader body = base_reader(f->body);
+    struct record_op op;
+    int rc;
+    while ((rc = record_body_next(&body, &op, err)) == 0) {
+        if (op.op == RECORD_TREE + STORE_TREE_FOLD_END) {
+            rc = fold_ahead(f, op.tree, err);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
+                 struct base_err *err)
+{
+    struct trees_write *w;
+    int rc = fold_ahead_all(f, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = gate_enter(f->s, "execute a tree operation", trees_deadline(f->s), err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_write_begin(f->s->trees, true, &w, err);
+    if (rc == 0) {
+        struct trees_mark *m = trees_write_mark(w);
+        base_assert(m->lo == f->from && m->hi <= f->to);
+        rc = execute_all(f, w, purge_out, err);
+        m->lo = m->hi = f->to;
+        m->chain = f->chain;
+        struct trees_mark written = *m;
+        os_point("apply.tree_op");
+        if (rc == 0) {
+            rc = trees_write_commit(w, err);
+        } else {
+            trees_write_abort(w);
+        }
+        if (rc == 0) {
+            os_point("apply.tree_op_committed");
+            *mark = written;
+        }
+    }
+    gate_leave(f->s);
+    if (rc == 0) {
+        control_set_applied(f->s, mark->lo);
+    }
+    return rc;
+}

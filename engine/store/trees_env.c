@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The LMDB environment: made, opened, closed; the mark of the log; LMDB's errors in our words. */
+#define _GNU_SOURCE
+#include "store/trees_lmdb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPEN_TRIES 50
+
+void trees_name(char name[TREES_NAME_MAX], uint64_t tree)
+{
+    snprintf(name, TREES_NAME_MAX, "%c%016llx", tree & 1 ? 'd' : 't',
+             (unsigned long long)(tree >> 1));
+}
+
+/* The store's code for one of LMDB's. */
+int trees_failed(struct base_err *err, int rc, const char *what)
+{
+    switch (rc) {
+    case MDB_NOTFOUND:
+        return base_err_set(err, INSTAR_ENOTFOUND, "%s: not found", what);
+    case MDB_MAP_FULL:
+        return base_err_set(err, INSTAR_EMAPFULL, "%s: data.mdb has reached map_bytes", what);
+    case MDB_READERS_FULL:
+        return base_err_set(err, INSTAR_ESLOTS, "%s: readers_max snapshots are open", what);
+    case MDB_DBS_FULL:
+        return base_err_set(err, INSTAR_ESLOTS, "%s: trees_max trees are open", what);
+    case MDB_BAD_VALSIZE:
+        return base_err_set(err, INSTAR_EINVALID, "%s: key of impossible size", what);
+    case MDB_VERSION_MISMATCH:
+        return base_err_set(err, INSTAR_EVERSION, "%s: data.mdb has another LMDB format", what);
+    case MDB_PANIC:
+        return base_err_set(err, INSTAR_ESTOPPED, "%s: an earlier write of data.mdb failed", what);
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return base_err_set(err, INSTAR_ECORRUPT, "%s: data.mdb: %s", what, mdb_strerror(rc));
+    default:
+        break;
+    }
+    if (rc > 0) {
+        return base_err_errno(err, rc, "%s: data.mdb", what);
+    }
+    return base_err_set(err, INSTAR_ECORRUPT, "%s: data.mdb: %s (%d)", what, mdb_strerror(rc), rc);
+}
+
+static void assert_failed(MDB_env *env, const char *text)
+{
+    (void)env;
+    base_assert_fail(text, "data.mdb", 0);
+}
+
+/* What LMDB will open must be a plain file of ours: it follows links, and overwrites what is empty.
+ * Looked at by name only; a descriptor of ours that is closed would drop LMDB's own locks. */
+static int check_files(int dirfd, bool create, struct base_err *err)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    struct stat dir;
+    int rc = os_fstat(dirfd, &dir);
+    for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(names); i++) {
+        struct stat st;
+        rc = os_fstatat(dirfd, names[i], &st);
+        if (rc == -ENOENT) {
+            if (!create && i == 0) {
+                return base_err_set(err, INSTAR_ECORRUPT, "%s is missing", names[i]);
+            }
+            rc = 0;
+            continue;
+        }
+        if (rc == 0 && create) {
+            return base_err_set(err, INSTAR_EEXISTS, "%s exists already", names[i]);
+        }
+        if (rc == 0 && (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != dir.st_uid)) {
+            return base_err_set(err, INSTAR_EFOREIGN,
+                                "%s is not a plain file of the store's owner with one name",
+                                names[i]);
+        }
+    }
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "data.mdb");
+}
+
+static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
+{
+    MDB_env *env = NULL;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
+    int rc = mdb_env_create(&env);
+    if (rc != 0) {
+        return rc;
+    }
+    /* Each tree may have a delta. */
+    rc = mdb_env_set_maxdbs(env, o->trees_max * 2 + 16);
+    if (rc == 0) {
+        rc = mdb_env_set_maxreaders(env, o->readers_max);
+    }
+    if (rc == 0) {
+        rc = mdb_env_set_mapsize(env, (o->map_bytes + 4095) & ~UINT64_C(4095));
+    }
+    if (rc == 0) {
+        rc = mdb_env_set_assert(env, assert_failed);
+    }
+    if (rc == 0) {
+        rc = mdb_env_open(env, path, MDB_NOTLS, 0600);
+    }
+    if (rc != 0) {
+        mdb_env_close(env);
+        return rc;
+    }
+    *env_out = env;
+    return 0;
+}
+
+/* Opening may fail for a moment while another process opens or closes. */
+static int env_open(int dirfd, const instar_options *o, bool alone, MDB_env **env_out,
+                    struct base_err *err)
+{
+    int rc = 0;
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+        rc = env_open_once(dirfd, o, env_out);
+        bool may_pass = rc == EAGAIN || rc == EBUSY || rc == MDB_INVALID || rc == EOWNERDEAD ||
+                        rc == MDB_VERSION_MISMATCH;
+        if (rc == 0 || alone || !may_pass) {
+            break;
+        }
+        os_sleep_ns(1000000 + (os_now_ns() % 1000) * 2000);
+    }
+    return rc == 0 ? 0 : trees_failed(err, rc, "open");
+}
+
+int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m)
+{
+    struct base_buf buf = {0};
+    trees_mark_encode(m, &buf);
+    if (buf.size == 0) {
+        return ENOMEM;
+    }
+    MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
+    MDB_val value = trees_val(base_buf_slice(&buf));
+    int rc = mdb_put(txn, main, &key, &value, 0);
+    base_buf_free(&buf);
+    return rc;
+}
+
+int trees_mark_get(MDB_txn *txn, MDB_dbi main, struct trees_mark *out, struct base_err *err)
+{
+    MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
+    MDB_val value;
+    int rc = mdb_get(txn, main, &key, &value);
+    if (rc == MDB_NOTFOUND) {
+        return base_err_set(err, INSTAR_ECORRUPT, "data.mdb has no position");
+    }
+    return rc == 0 ? trees_mark_decode(trees_slice(&value), out, err)
+                   : trees_failed(err, rc, "position");
+}
+
+int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16], struct base_err *err)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi main = 0;
+    struct trees_mark mark = {.epoch = 1};
+    memcpy(mark.log_id, log_id, sizeof mark.log_id);
+    int rc = check_files(dirfd, true, err);
+    if (rc == 0) {
+        rc = env_open(dirfd, o, true, &env, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_txn_begin(env, NULL, 0, &txn);
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, NULL, 0, &main);
+        if (rc == 0) {
+            rc = trees_mark_put(txn, main, &mark);
+        }
+        if (rc == 0) {
+            rc = mdb_txn_commit(txn);
+        } else {
+            mdb_txn_abort(txn);
+        }
+    }
+    mdb_env_close(env);
+    if (rc != 0) {
+        return trees_failed(err, rc, "create");
+    }
+    rc = os_fsync_dir(dirfd); /* LMDB never does */
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "sync of the store's directory");
+}
+
+static int open_main(struct trees *t, struct base_err *err)
+{
+    MDB_txn *txn = NULL;
+    MDB_stat st;
+    struct trees_mark mark;
+    int rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0) {
+        return trees_failed(err, rc, "open");
+    }
+    rc = mdb_dbi_open(txn, NULL, 0, &t->main);
+    if (rc == 0) {
+        rc = mdb_stat(txn, t->main, &st);
+    }
+    if (rc != 0) {
+        rc = trees_failed(err, rc, "open");
+    } else {
+        t->page_bytes = st.ms_psize;
+        rc = trees_mark_get(txn, t->main, &mark, err);
+    }
+    if (rc == 0 && memcmp(mark.log_id, t->s->log_id, sizeof mark.log_id) != 0) {
+        rc = base_err_set(err, INSTAR_EFOREIGN, "data.mdb and the log are of different stores");
+    }
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+int trees_open(struct store *s, bool exclusive, struct base_err *err)
+{
+    int rc = check_files(s->dirfd, false, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct trees *t = base_alloc_zero(1, sizeof *t);
+    if (t == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory to open the trees");
+    }
+    t->s = s;
+    rc = handles_init(&t->handles, (size_t)s->options.trees_max * 2 + 16, err);
+    if (rc != 0) {
+        goto free_trees;
+    }
+    rc = env_open(s->dirfd, &s->options, exclusive, &t->env, err);
+    if (rc != 0) {
+        goto free_handles;
+    }
+    os_plain_init(&t->pool_lock);
+    s->trees = t;
+    mdb_reader_check(t->env, NULL);
+    rc = txn_pool_open(s, err);
+    if (rc == 0) {
+        rc = open_main(t, err);
+    }
+    if (rc == 0 && exclusive) {
+        bool left = true;
+        while (rc == 0 && left) {
+            rc = trees_names_remove(s, TREES_CREATED_MAX, &left, err);
+        }
+    }
+    if (rc == 0) {
+        rc = trees_refresh(t, err);
+    }
+    if (rc != 0) {
+        trees_close(s);
+    }
+    return rc;
+
+free_handles:
+    handles_free(&t->handles);
+free_trees:
+    base_free(t);
+    return rc;
+}
+
+void trees_close(struct store *s)
+{
+    struct trees *t = s->trees;
+    if (t == NULL) {
+        return;
+    }
+    txn_pool_close(s);
+    base_assert(atomic_load(&t->handles.live) == 0);
+    while (t->pool != NULL) {
+        struct trees_read *r = t->pool;
+        t->pool = r->next;
+        while (r->idle != NULL) {
+            struct trees_cursor *c = r->idle;
+            r->idle = c->next;
+            mdb_cursor_close(c->cursor);
+            base_free(c);
+        }
+        mdb_txn_abort(r->txn);
+        base_free(r);
+    }
+    mdb_env_close(t->env);
+    os_plain_destroy(&t->pool_lock);
+    handles_free(&t->handles);
+    base_free(t);
+    s->trees = NULL;
+}
+
+void trees_reap_readers(struct store *s)
+{
+    int dead = 0;
+    mdb_reader_check(s->trees->env, &dead);
+}
+
+void trees_usage_get(struct trees *t, struct trees_usage *out)
+{
+    MDB_envinfo info;
+    *out = (struct trees_usage){0};
+    if (mdb_env_info(t->env, &info) == 0) {
+        out->map_bytes = info.me_mapsize;
+        out->used_bytes = (info.me_last_pgno + 1) * t->page_bytes;
+        out->readers = info.me_numreaders;
+    }
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LMDB behind a door: the only file that includes lmdb.h, and it is included by trees_*.c alone. What
+ * may be asked of them is in trees.h.
+ *
+ * LMDB is opened with NOTLS alone: never NOSYNC or WRITEMAP, since the meta pages and the free list
+ * belong to all trees, so one commit that was not synced endangers all of them; never NOMEMINIT,
+ * which writes heap content to disk.
+ */
+#ifndef INSTAR_STORE_TREES_LMDB_H
+#define INSTAR_STORE_TREES_LMDB_H
+
+#include "store/trees.h"
+
+#include <errno.h>
+#include <lmdb.h>
+
+#define TREES_NAME_MAX 20
+#define TREES_POSITION_NAME "!position"
+#define TREES_CREATED_MAX 64 /* named trees made, or removed, by one LMDB transaction */
+
+struct trees_cursor {
+    MDB_cursor *cursor; /* NULL: the tree does not exist */
+    MDB_dbi handle;
+    struct trees_read *read; /* or */
+    struct trees_write *write;
+    const uint8_t *page; /* the last one written to */
+    struct trees_cursor *next;
+};
+
+struct trees_read {
+    MDB_txn *txn;
+    MDB_dbi main;
+    const struct handles *handles;
+    struct trees_mark mark;
+    size_t mark_txn; /* the LMDB transaction number that it was read in */
+    struct trees_cursor *idle;
+    unsigned idle_count;
+    struct trees_read *next;
+};
+
+struct trees_write {
+    MDB_txn *txn;
+    struct trees *trees;
+    struct trees_mark mark;
+    uint64_t bytes;
+    bool creates;
+    size_t created_count;
+    struct {
+        uint64_t tree;
+        MDB_dbi handle;
+    } created[TREES_CREATED_MAX];
+};
+
+struct trees {
+    struct store *s;
+    MDB_env *env;
+    MDB_dbi main;
+    size_t page_bytes;
+    struct handles handles;
+    struct os_plain_mutex pool_lock;
+    struct trees_read *pool;
+};
+
+/* `t` or `d` and 16 hex digits. */
+void trees_name(char name[TREES_NAME_MAX], uint64_t tree);
+
+static inline MDB_val trees_val(struct base_slice s)
+{
+    return (MDB_val){.mv_size = s.size, .mv_data = (void *)(uintptr_t)s.data};
+}
+static inline struct base_slice trees_slice(const MDB_val *v)
+{
+    return base_slice(v->mv_data, v->mv_size);
+}
+/* The store's code for one of LMDB's. */
+int trees_failed(struct base_err *err, int rc, const char *what);
+
+int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m); /* LMDB's code */
+int trees_mark_get(MDB_txn *txn, MDB_dbi main, struct trees_mark *out, struct base_err *err);
+
+/* Walk the states of the main tree, until fn returns another value than 0. */
+int trees_each_state(MDB_txn *txn, MDB_dbi main,
+                     int (*fn)(void *arg, uint64_t tree, const struct trees_state *st), void *arg,
+                     struct base_err *err);
+/* Open what is missing of the newest tree epoch, in a transaction that commits, and so publishes
+ * the handles. Under the handle lock, between handles_enter and handles_leave. */
+int trees_refresh_locked(struct trees *t, struct base_err *err);
+int trees_refresh(struct trees *t, struct base_err *err);
+
+/* Begin the LMDB transaction and read the mark; no locks. */
+int trees_write_start(struct trees *t, struct trees_write *w, struct base_err *err);
+/* After LMDB's commit failed: poisons the store unless nothing can have been lost. */
+int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err);
+int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
+                  struct trees_stat *stat_out, struct base_err *err);
+struct trees_cursor *trees_cursor_new(struct base_err *err);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading LMDB. Read transactions are not bound to threads (NOTLS) and are kept in a pool: a transaction
+ * that was reset keeps its slot in LMDB's reader table, and is renewed without a lock.
+ */
+#include "store/trees_lmdb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEGIN_TRIES 1000
+#define IDLE_CURSORS_MAX 8
+
+static struct trees_read *pool_take(struct trees *t)
+{
+    os_plain_lock(&t->pool_lock);
+    struct trees_read *r = t->pool;
+    if (r != NULL) {
+        t->pool = r->next;
+    }
+    os_plain_unlock(&t->pool_lock);
+    return r;
+}
+
+static void pool_give(struct trees *t, struct trees_read *r)
+{
+    os_plain_lock(&t->pool_lock);
+    r->next = t->pool;
+    t->pool = r;
+    os_plain_unlock(&t->pool_lock);
+}
+
+/* Begin the LMDB transaction of r, made anew when it has none yet. */
+static int start(struct trees *t, struct trees_read *r)
+{
+    int rc =
+        r->txn != NULL ? mdb_txn_renew(r->txn) : mdb_txn_begin(t->env, NULL, MDB_RDONLY, &r->txn);
+    if (rc == MDB_READERS_FULL) {
+        mdb_reader_check(t->env, NULL);
+        rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &r->txn);
+    }
+    return rc;
+}
+
+/* Begun, the mark read, and every tree of the snapshot has had its handle before. */
+static int start_complete(struct trees *t, struct trees_read *r, struct base_err *err)
+{
+    for (int tries = 0; tries < BEGIN_TRIES; tries++) {
+        uint64_t epoch = atomic_load_explicit(&t->handles.epoch, memory_order_acquire);
+        int rc = start(t, r);
+        if (rc != 0) {
+            return trees_failed(err, rc, "snapshot");
+        }
+        size_t id = mdb_txn_id(r->txn);
+        if (id != r->mark_txn) {
+            rc = trees_mark_get(r->txn, t->main, &r->mark, err);
+            r->mark_txn = rc == 0 ? id : 0;
+        }
+        if (rc == 0 && r->mark.epoch <= epoch) {
+            return 0;
+        }
+        mdb_txn_reset(r->txn);
+        if (rc == 0) {
+            os_plain_lock(&t->handles.lock);
+            rc = trees_refresh_locked(t, err);
+            os_plain_unlock(&t->handles.lock);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return base_err_set(err, INSTAR_EBUSY, "trees are being made faster than they can be opened");
+}
+
+int trees_read_begin(struct trees *t, struct trees_read **read_out, struct base_err *err)
+{
+    *read_out = NULL;
+    struct trees_read *r = pool_take(t);
+    if (r == NULL) {
+        r = base_alloc_zero(1, sizeof *r);
+        if (r == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "no memory for a snapshot");
+        }
+        r->handles = &t->handles;
+        r->main = t->main;
+    }
+    if (t->handles.count > t->handles.mask / 3) {
+        trees_handles_trim(t->s); /* before they run out */
+    }
+    handles_enter(&t->handles);
+    int rc = start_complete(t, r, err);
+    if (rc != 0) {
+        handles_leave(&t->handles);
+        if (r->txn != NULL) {
+            pool_give(t, r);
+        } else {
+            base_free(r);
+        }
+        return rc;
+    }
+    *read_out = r;
+    return 0;
+}
+
+void trees_read_end(struct trees *t, struct trees_read *r)
+{
+    mdb_txn_reset(r->txn);
+    handles_leave(&t->handles);
+    pool_give(t, r);
+}
+
+const struct trees_mark *trees_read_mark(const struct trees_read *r)
+{
+    return &r->mark;
+}
+
+int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
+                   struct base_slice *value_out, struct base_err *err)
+{
+    uint32_t handle;
+    MDB_val k = trees_val(key);
+    MDB_val v;
+    *value_out = base_slice(NULL, 0);
+    if (!handles_find(r->handles, tree, &handle)) {
+        return INSTAR_ENOTFOUND;
+    }
+    int rc = mdb_get(r->txn, handle, &k, &v);
+    if (rc == 0) {
+        *value_out = trees_slice(&v);
+        return 0;
+    }
+    /* EINVAL: the handle is younger than this snapshot, so the tree is too. */
+    if (rc == MDB_NOTFOUND || rc == EINVAL || rc == MDB_BAD_DBI) {
+        return INSTAR_ENOTFOUND;
+    }
+    return trees_failed(err, rc, "get");
+}
+
+int trees_read_meta(struct trees_read *r, const char *name, struct base_slice *value_out,
+                    struct base_err *err)
+{
+    MDB_val k = trees_val(base_slice(name, strlen(name)));
+    MDB_val v;
+    *value_out = base_slice(NULL, 0);
+    int rc = mdb_get(r->txn, r->main, &k, &v);
+    if (rc != 0) {
+        return trees_failed(err, rc, name);
+    }
+    *value_out = trees_slice(&v);
+    return 0;
+}
+
+int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
+                  struct trees_stat *stat_out, struct base_err *err)
+{
+    char name[TREES_NAME_MAX];
+    trees_name(name, tree);
+    MDB_val k = trees_val(base_slice(name, strlen(name)));
+    MDB_val v;
+    MDB_stat st;
+    int rc = mdb_get(txn, main, &k, &v);
+    if (rc == MDB_NOTFOUND) {
+        return 0;
+    }
+    if (rc == 0) {
+        rc = mdb_stat(txn, handle, &st);
+    }
+    if (rc == EINVAL) {
+        return 0;
+    }
+    if (rc != 0) {
+        return trees_failed(err, rc, "stat");
+    }
+    stat_out->entries = st.ms_entries;
+    stat_out->pages = st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
+    return 0;
+}
+
+int trees_read_stat(struct trees_read *r, uint64_t tree, struct trees_stat *stat_out,
+                    struct base_err *err)
+{
+    uint32_t handle;
+    *stat_out = (struct trees_stat){0};
+    if (!handles_find(r->handles, tree, &handle)) {
+        return 0;
+    }
+    return trees_stat_of(r->txn, r->main, handle, tree, stat_out, err);
+}
+
+struct trees_cursor *trees_cursor_new(struct base_err *err)
+{
+    struct trees_cursor *c = base_alloc_zero(1, sizeof *c);
+    if (c == NULL) {
+        base_err_set(err, INSTAR_ENOMEM, "no memory for a cursor");
+    }
+    return c;
+}
+
+/* Cursors of read transactions are kept: opening one costs more than the read. */
+static struct trees_cursor *idle_take(struct trees_read *r, MDB_dbi handle)
+{
+    for (struct trees_cursor **at = &r->idle; *at != NULL; at = &(*at)->next) {
+        struct trees_cursor *c = *at;
+        if (c->handle == handle) {
+            *at = c->next;
+            r->idle_count--;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static int open_on(struct trees_read *r, bool exists, MDB_dbi handle,
+                   struct trees_cursor **cursor_out, struct base_err *err)
+{
+    *cursor_out = NULL;
+    struct trees_cursor *c = exists ? idle_take(r, handle) : NULL;
+    int rc = 0;
+    if (c != NULL) {
+        rc = mdb_cursor_renew(r->txn, c->cursor);
+    } else {
+        c = trees_cursor_new(err);
+        if (c == NULL) {
+            return INSTAR_ENOMEM;
+        }
+        if (exists) {
+            rc = mdb_cursor_open(r->txn, handle, &c->cursor);
+        }
+    }
+    if (rc != 0) {
+        /* The tree is younger than the snapshot: there is nothing to see. */
+        if (c->cursor != NULL) {
+            mdb_cursor_close(c->cursor);
+            c->cursor = NULL;
+        }
+        if (rc != EINVAL && rc != MDB_NOTFOUND && rc != MDB_BAD_DBI) {
+            base_free(c);
+            return trees_failed(err, rc, "cursor");
+        }
+    }
+    c->handle = handle;
+    c->read = r;
+    *cursor_out = c;
+    return 0;
+}
+
+int trees_cursor_open(struct trees_read *r, uint64_t tree, struct trees_cursor **cursor_out,
+                      struct base_err *err)
+{
+    uint32_t handle = 0;
+    bool exists = handles_find(r->handles, tree, &handle);
+    return open_on(r, exists, handle, cursor_out, err);
+}
+
+int trees_cursor_open_main(struct trees_read *r, struct trees_cursor **cursor_out,
+                           struct base_err *err)
+{
+    return open_on(r, true, r->main, cursor_out, err);
+}
+
+int trees_cursor_move(struct trees_cursor *c, enum trees_move move, struct base_slice *key,
+                      struct base_slice *value_out, struct base_err *err)
+{
+    static const MDB_cursor_op ops[] = {[TREES_FIRST] = MDB_FIRST,
+                                        [TREES_LAST] = MDB_LAST,
+                                        [TREES_NEXT] = MDB_NEXT,
+                                        [TREES_PREV] = MDB_PREV,
+                                        [TREES_AT_LEAST] = MDB_SET_RANGE};
+    if (c->cursor == NULL) {
+        return INSTAR_END;
+    }
+    MDB_cursor_op op = ops[move];
+    MDB_val k = {0};
+    MDB_val v;
+    if (move == TREES_AT_LEAST) {
+        k = trees_val(*key);
+        if (k.mv_size == 0) {
+            op = MDB_FIRST; /* LMDB knows no empty key */
+        }
+    }
+    int rc = mdb_cursor_get(c->cursor, &k, &v, op);
+    if (rc == 0) {
+        *key = trees_slice(&k);
+        *value_out = trees_slice(&v);
+        return 0;
+    }
+    if (rc == MDB_NOTFOUND || rc == EINVAL) {
+        return INSTAR_END;
+    }
+    return trees_failed(err, rc, "scan");
+}
+
+void trees_cursor_close(struct trees_cursor *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    struct trees_read *r = c->read;
+    if (r != NULL && c->cursor != NULL && r->idle_count < IDLE_CURSORS_MAX) {
+        c->next = r->idle;
+        r->idle = c;
+        r->idle_count++;
+        return;
+    }
+    if (c->cursor != NULL) {
+        mdb_cursor_close(c->cursor);
+    }
+    base_free(c);
+}
