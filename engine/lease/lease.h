@@ -15,13 +15,15 @@ struct leases; /* this process's part; thread safe */
 int lease_open(struct store *s, struct leases **leases_out, struct base_err *err);
 void lease_close(struct leases *l);
 
+#define LEASE_NO_MARK UINT32_MAX
 /* One transaction's use of a grant. */
 struct lease_use {
     uint32_t slot;
-    uint64_t grant;      /* number and revoked mark as the fence expects them */
+    uint32_t mark;  /* where the slot notes begun_ns, LEASE_NO_MARK: nowhere */
+    uint64_t grant; /* number and revoked mark as the fence expects them */
     uint64_t table;
     uint32_t version;
-    uint64_t begun_ns;   /* of the transaction, for those who wait */
+    uint64_t begun_ns; /* of the transaction, for those who wait */
 };
 /* Use the grant this node has on (table, version), or take one: only on the latest durable version,
  * which it is when store_schema_lsn() still equals `schema_lsn`, the LSN of the view from which the
@@ -39,7 +41,7 @@ struct lease_blocker {
     uint32_t node;
     uint32_t pid;
     uint32_t version;
-    uint64_t transaction_ns; /* age of its oldest transaction */
+    uint64_t transaction_ns; /* age of its oldest transaction, 0: unknown */
     uint64_t expires_ns;     /* from now */
 };
 #define LEASE_BLOCKERS_MAX 8
@@ -54,7 +56,7 @@ struct lease_publication {
     uint64_t table;
     const struct catalog_table *descriptor; /* the next version, whole; NULL: no new version, the
                                              * commit only proves the drain (cut, drop record) */
-    bool remove;                            /* the table's descriptor goes (version v+1 of a drop) */
+    bool remove;            /* the table's descriptor goes (version v+1 of a drop) */
     uint32_t drained_below; /* commit only if no valid lease on a version < this. For a publication
                              * of v + 1 that is v, by the two-version rule (asserted) */
     bool fence;             /* revoke what holds it up instead of refusing (the change's policy) */
@@ -67,7 +69,9 @@ struct lease_publication {
  * first. Else as store_txn_commit. */
 int lease_publish(struct leases *l, struct store_txn *t, const struct lease_publication *what,
                   uint64_t *lsn_out, struct lease_blockers *blockers_out, struct base_err *err);
-/* Does a valid lease below the version exist? For waiting without a commit. */
+/* Is no valid lease on a version below left? For waiting without a commit: revokes what is idle or
+ * expired, and sees to it that the end of each other use bumps STORE_EVENT_LEASE. False also when
+ * the mutex could not be had. blockers_out may be NULL. */
 bool lease_drained(struct leases *l, uint64_t table, uint32_t below,
                    struct lease_blockers *blockers_out);
 
