@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each kind of change does, step by step. Every published version waits by I-9 in its own
+ * publication: version v + 1 is committed only when no valid lease is left below v. The drain that
+ * a cut, a validation or a purge stands on is proved in the critical section of its own record.
+ *
+ * create index
+ *     absent -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate] ->
+ * public |              |            |                |
+ *                   +-- absent <---+------------+----------------+      then purge
+ *
+ * drop index
+ *     public -> write-only -> delete-only -> absent -> purge
+ *       ^           |              (from delete-only on the entries are no longer complete)
+ *       +-----------+
+ *
+ * Going back, an index leaves by the stages through which it came, so that a writer of the version
+ * before still meets what it expects. The last step of each plan gives the verdict in its commit.
+ */
+#include "change/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ABSENT INSTAR_STAGE_ABSENT
+#define DELETE_ONLY INSTAR_STAGE_DELETE_ONLY
+#define WRITE_ONLY INSTAR_STAGE_WRITE_ONLY
+#define PUBLIC INSTAR_STAGE_PUBLIC
+
+/* The way back of a create index: where it begins. */
+#define BACK_DELETE_ONLY 0
+#define BACK_ABSENT 1
+#define BACK_FINISH 3
+/* And of a drop index. */
+#define BACK_PUBLIC 0
+#define BACK_UNTOUCHED 1
+
+static const struct plan create_table = {
+    1,
+    {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0}},
+};
+static const struct plan drop_table = {
+    2,
+    {{.shown = "public", .work = WORK_REMOVE_TABLE, .revert = 0},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan create_plain = {
+    5,
+    {{.shown = "absent", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_FINISH},
+     {.shown = "delete-only", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_ABSENT},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY},
+     {.shown = "build", .work = WORK_BUILD, .applied = true, .revert = BACK_DELETE_ONLY},
+     {.shown = "fold",
+      .work = WORK_STAGE,
+      .stage = PUBLIC,
+      .applied = true,
+      .revert = BACK_DELETE_ONLY}},
+};
+static const struct plan create_unique = {
+    8,
+    {{.shown = "absent", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_FINISH},
+     {.shown = "delete-only", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_ABSENT},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY},
+     {.shown = "build", .work = WORK_BUILD, .applied = true, .revert = BACK_DELETE_ONLY},
+     {.shown = "fold",
+      .work = WORK_STAGE,
+      .stage = WRITE_ONLY,
+      .enforcing = true,
+      .applied = true,
+      .revert = BACK_DELETE_ONLY},
+     {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_DELETE_ONLY},
+     {.shown = "validate", .work = WORK_VALIDATE, .revert = BACK_DELETE_ONLY},
+     {.shown = "validated",
+      .work = WORK_STAGE,
+      .stage = PUBLIC,
+      .enforcing = true,
+      .revert = BACK_DELETE_ONLY}},
+};
+static const struct plan drop_index = {
+    4,
+    {{.shown = "public", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_UNTOUCHED},
+     {.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_PUBLIC},
+     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan drop_unique = {
+    4,
+    {{.shown = "public",
+      .work = WORK_STAGE,
+      .stage = WRITE_ONLY,
+      .enforcing = true,
+      .revert = BACK_UNTOUCHED},
+     {.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_PUBLIC},
+     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+};
+
+static const struct plan back_nothing = {
+    1,
+    {{.shown = "absent", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan back_create_index = {
+    4,
+    {{.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = PLAN_NO_RETURN},
+     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN},
+     {.shown = "absent", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan back_drop_index = {
+    2,
+    {{.shown = "write-only", .work = WORK_STAGE, .stage = PUBLIC, .revert = PLAN_NO_RETURN},
+     {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan back_drop_unique = {
+    2,
+    {{.shown = "write-only",
+      .work = WORK_STAGE,
+      .stage = PUBLIC,
+      .enforcing = true,
+      .revert = PLAN_NO_RETURN},
+     {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+
+/* [kind][unique][going back] */
+static const struct plan *const plans[CHANGE_KIND_COUNT][2][2] = {
+    [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
+    [CHANGE_DROP_TABLE] = {{&drop_table, &back_nothing}, {&drop_table, &back_nothing}},
+    [CHANGE_CREATE_INDEX] = {{&create_plain, &back_create_index},
+                             {&create_unique, &back_create_index}},
+    [CHANGE_DROP_INDEX] = {{&drop_index, &back_drop_index}, {&drop_unique, &back_drop_unique}},
+};
+
+const struct plan *plan_for(enum change_kind kind, bool unique, enum instar_change_state state)
+{
+    if (state != INSTAR_CHANGE_RUNNING && state != INSTAR_CHANGE_REVERTING) {
+        return NULL;
+    }
+    base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
+    return plans[kind][unique][state == INSTAR_CHANGE_REVERTING];
+}
+
+const struct plan *plan_of(const struct change_record *r)
+{
+    return plan_for(r->kind, r->unique, r->state);
+}
+
+const struct plan_step *plan_step(const struct change_record *r)
+{
+    const struct plan *plan = plan_of(r);
+
+    base_assert(plan != NULL);
+    base_assert(r->step < plan->count);
+    return &plan->steps[r->step];
+}
+
+bool plan_may_revert(const struct change_record *r)
+{
+    return r->state == INSTAR_CHANGE_RUNNING && plan_step(r)->revert != PLAN_NO_RETURN;
+}
+
+const char *plan_kind_name(enum change_kind kind)
+{
+    static const char *const names[CHANGE_KIND_COUNT] = {
+        [CHANGE_CREATE_TABLE] = "create table",
+        [CHANGE_DROP_TABLE] = "drop table",
+        [CHANGE_CREATE_INDEX] = "create index",
+        [CHANGE_DROP_INDEX] = "drop index",
+    };
+
+    base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
+    return names[kind];
+}
+
+const char *plan_stage_name(const struct change_record *r)
+{
+    switch (r->state) {
+    case INSTAR_CHANGE_DONE:
+        return "done";
+    case INSTAR_CHANGE_FAILED:
+        return "failed";
+    case INSTAR_CHANGE_CANCELLED:
+        return "cancelled";
+    case INSTAR_CHANGE_RUNNING:
+    case INSTAR_CHANGE_REVERTING:
+        break;
+    }
+    if (r->state == INSTAR_CHANGE_RUNNING && r->step == 0 && r->owner.nonce == 0) {
+        return "queued";
+    }
+    return plan_step(r)->shown;
+}
+
+/* ---- in words ----------------------------------------------------------------------------- */
+
+static void work_text(const struct plan_step *s, char *text, size_t size)
+{
+    switch (s->work) {
+    case WORK_ADD_TABLE:
+        snprintf(text, size, "publish the table, create its tree");
+        break;
+    case WORK_REMOVE_TABLE:
+        snprintf(text, size, "publish a version without the table");
+        break;
+    case WORK_STAGE:
+        snprintf(text, size, "publish %s%s", catalog_stage_name(s->stage),
+                 s->enforcing ? ", enforcing" : "");
+        break;
+    case WORK_CUT:
+        snprintf(text, size, "wait for older leases, make the cut");
+        break;
+    case WORK_BUILD:
+        snprintf(text, size, "scan, load, fold");
+        break;
+    case WORK_DRAIN:
+        snprintf(text, size, "wait for older leases");
+        break;
+    case WORK_VALIDATE:
+        snprintf(text, size, "look for duplicates");
+        break;
+    case WORK_PURGE:
+        snprintf(text, size, "wait for older leases, drop the trees");
+        break;
+    case WORK_NOTHING:
+        snprintf(text, size, "give the verdict");
+        break;
+    }
+}
+
+bool plan_print(enum change_kind kind, bool unique, enum instar_change_state state,
+                struct base_buf *out)
+{
+    const struct plan *plan = plan_for(kind, unique, state);
+    const struct plan *back = plan_for(kind, unique, INSTAR_CHANGE_REVERTING);
+
+    for (uint32_t i = 0; plan != NULL && i < plan->count; i++) {
+        const struct plan_step *s = &plan->steps[i];
+        char work[64];
+        char line[160];
+        const char *undo = s->revert == PLAN_NO_RETURN ? "" : back->steps[s->revert].shown;
+        work_text(s, work, sizeof(work));
+        int n = snprintf(line, sizeof(line), "%u %-12s %s%s%s%s\n", i, s->shown,
+                         s->applied ? "wait for the applier, " : "", work,
+                         *undo != 0 ? "; back by way of " : "", undo);
+        if (!base_buf_add(out, line, (size_t)n)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bytes of a change record, little-endian:
+ *
+ *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel, unique | fixed numbers | parts |
+ *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
+ *
+ * The trees below the log carry no checksum of their own, and a record read under a wrong key must
+ * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
+ * nonsense; every number is checked before it is used.
+ */
+#include "change/record.h"
+
+#include <string.h>
+
+#define FORMAT 1
+#define FLAG_CANCEL 1u
+#define FLAG_UNIQUE 2u
+#define HASH_SIZE 8
+
+/* ---- states ------------------------------------------------------------------------------- */
+
+#define MAY(state) (1u << (state))
+static const struct base_sm_state states[] = {
+    {"none", MAY(INSTAR_CHANGE_RUNNING)},
+    [INSTAR_CHANGE_RUNNING] = {"running", MAY(INSTAR_CHANGE_REVERTING) | MAY(INSTAR_CHANGE_DONE)},
+    [INSTAR_CHANGE_REVERTING] = {"reverting",
+                                 MAY(INSTAR_CHANGE_FAILED) | MAY(INSTAR_CHANGE_CANCELLED)},
+    [INSTAR_CHANGE_DONE] = {"done", 0},
+    [INSTAR_CHANGE_FAILED] = {"failed", 0},
+    [INSTAR_CHANGE_CANCELLED] = {"cancelled", 0},
+};
+
+void record_move(struct change_record *r, enum instar_change_state to, uint32_t step)
+{
+    struct base_sm sm;
+
+    base_sm_init(&sm, states, BASE_ARRAY_LEN(states), (int)r->state);
+    base_sm_move(&sm, (int)to);
+    r->state = to;
+    r->step = step;
+}
+
+void record_free(struct change_record *r)
+{
+    base_buf_free(&r->descriptor);
+    r->descriptor = (struct base_buf){0};
+}
+
+int record_copy(const struct change_record *from, struct change_record *to, struct base_err *err)
+{
+    struct base_buf descriptor = {0};
+
+    if (!base_buf_add(&descriptor, from->descriptor.data, from->descriptor.size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "copying change %llu: out of memory",
+                            (unsigned long long)from->id);
+    }
+    record_free(to);
+    *to = *from;
+    to->descriptor = descriptor;
+    return 0;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static bool add_text(struct base_buf *out, const char *text)
+{
+    return base_buf_add_blob(out, text, strlen(text));
+}
+
+static bool add_numbers(struct base_buf *out, const struct change_record *r)
+{
+    return base_buf_add_u32(out, r->step) && base_buf_add_u64(out, r->table) &&
+           base_buf_add_u64(out, r->tree) && base_buf_add_u64(out, r->after) &&
+           base_buf_add_u32(out, r->index) && base_buf_add_u32(out, r->version) &&
+           base_buf_add_u32(out, r->owner.node) && base_buf_add_u32(out, r->owner.pid) &&
+           base_buf_add_u64(out, r->owner.nonce) && base_buf_add_u64(out, r->owner.claim) &&
+           base_buf_add_u64(out, r->cancelled_by) && base_buf_add_u32(out, (uint32_t)r->error) &&
+           base_buf_add_u64(out, r->duplicate_count) &&
+           base_buf_add_u64(out, (uint64_t)r->submitted_us) &&
+           base_buf_add_u64(out, (uint64_t)r->finished_us) && base_buf_add_u32(out, r->flags) &&
+           base_buf_add_u32(out, r->fence_after_ms) && base_buf_add_u32(out, r->workers) &&
+           base_buf_add_u64(out, r->rows_per_second_max) &&
+           base_buf_add_u64(out, r->sort_memory_bytes);
+}
+
+static bool add_parts(struct base_buf *out, const struct change_record *r)
+{
+    bool ok = base_buf_add_u8(out, (uint8_t)r->part_count);
+
+    for (uint32_t i = 0; ok && i < r->part_count; i++) {
+        ok = base_buf_add_u8(out, r->parts[i].descending) && add_text(out, r->parts[i].name);
+    }
+    return ok;
+}
+
+int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err)
+{
+    size_t start = out->size;
+    unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0);
+
+    base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
+    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
+              base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
+              add_numbers(out, r) && add_parts(out, r) &&
+              base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
+              add_text(out, r->table_name) && add_text(out, r->object) &&
+              add_text(out, r->statement) && add_text(out, r->reason) &&
+              base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
+    if (!ok) {
+        return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
+                            (unsigned long long)r->id);
+    }
+    return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+/* size is that of the array, with the final zero. */
+static bool read_text(struct base_reader *r, char *text, size_t size)
+{
+    struct base_slice s = base_read_blob(r);
+
+    if (r->bad || s.size >= size || (s.size != 0 && memchr(s.data, 0, s.size) != NULL) ||
+        !base_utf8_valid(s.data, s.size)) {
+        r->bad = true;
+        return false;
+    }
+    if (s.size != 0) {
+        memcpy(text, s.data, s.size);
+    }
+    text[s.size] = 0;
+    return true;
+}
+
+static void read_numbers(struct base_reader *r, struct change_record *out)
+{
+    out->step = base_read_u32(r);
+    out->table = base_read_u64(r);
+    out->tree = base_read_u64(r);
+    out->after = base_read_u64(r);
+    out->index = base_read_u32(r);
+    out->version = base_read_u32(r);
+    out->owner.node = base_read_u32(r);
+    out->owner.pid = base_read_u32(r);
+    out->owner.nonce = base_read_u64(r);
+    out->owner.claim = base_read_u64(r);
+    out->cancelled_by = base_read_u64(r);
+    out->error = (int)base_read_u32(r);
+    out->duplicate_count = base_read_u64(r);
+    out->submitted_us = (int64_t)base_read_u64(r);
+    out->finished_us = (int64_t)base_read_u64(r);
+    out->flags = base_read_u32(r);
+    out->fence_after_ms = base_read_u32(r);
+    out->workers = base_read_u32(r);
+    out->rows_per_second_max = base_read_u64(r);
+    out->sort_memory_bytes = base_read_u64(r);
+}
+
+static void read_parts(struct base_reader *r, struct change_record *out)
+{
+    uint32_t count = base_read_u8(r);
+
+    if (count > INSTAR_INDEX_COLUMNS_MAX) {
+        r->bad = true;
+        return;
+    }
+    out->part_count = count;
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        uint8_t descending = base_read_u8(r);
+        out->parts[i].descending = descending != 0;
+        if (descending > 1 || !read_text(r, out->parts[i].name, sizeof(out->parts[i].name))) {
+            r->bad = true;
+        }
+    }
+}
+
+/* Do the numbers make sense together? */
+static bool sensible(const struct change_record *r)
+{
+    if (r->kind < CHANGE_CREATE_TABLE || r->kind >= (enum change_kind)CHANGE_KIND_COUNT) {
+        return false;
+    }
+    if (r->state < INSTAR_CHANGE_RUNNING || r->state > INSTAR_CHANGE_CANCELLED) {
+        return false;
+    }
+    if (r->after >= r->id || r->table == 0 || r->object[0] == 0 || r->table_name[0] == 0) {
+        return false;
+    }
+    const struct plan *plan = plan_of(r);
+    if (plan != NULL && r->step >= plan->count) {
+        return false;
+    }
+    if (r->kind == CHANGE_CREATE_INDEX && r->part_count == 0) {
+        return false;
+    }
+    return r->kind != CHANGE_CREATE_TABLE || r->descriptor.size != 0;
+}
+
+static int corrupt(uint64_t id, const char *what, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ECORRUPT, "record of change %llu: %s", (unsigned long long)id,
+                        what);
+}
+
+int record_decode(uint64_t id, struct base_slice bytes, struct change_record *record_out,
+                  struct base_err *err)
+{
+    *record_out = (struct change_record){.id = id};
+    if (bytes.size < HASH_SIZE + 1) {
+        return corrupt(id, "too short", err);
+    }
+    size_t size = bytes.size - HASH_SIZE;
+    if (base_get_u64((const uint8_t *)bytes.data + size) != base_hash64(bytes.data, size, id)) {
+        return corrupt(id, "checksum does not match", err);
+    }
+    struct base_reader r = base_reader(base_slice(bytes.data, size));
+    uint8_t format = base_read_u8(&r);
+    if (format != FORMAT) {
+        return base_err_set(err, INSTAR_EVERSION, "record of change %llu: format %u, known is %u",
+                            (unsigned long long)id, format, FORMAT);
+    }
+    record_out->kind = (enum change_kind)base_read_u8(&r);
+    record_out->state = (enum instar_change_state)base_read_u8(&r);
+    uint8_t flags = base_read_u8(&r);
+    record_out->cancel = (flags & FLAG_CANCEL) != 0;
+    record_out->unique = (flags & FLAG_UNIQUE) != 0;
+    read_numbers(&r, record_out);
+    read_parts(&r, record_out);
+    struct base_slice descriptor = base_read_blob(&r);
+    if (!r.bad && !base_buf_add(&record_out->descriptor, descriptor.data, descriptor.size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "reading change %llu: out of memory",
+                            (unsigned long long)id);
+    }
+    read_text(&r, record_out->table_name, sizeof(record_out->table_name));
+    read_text(&r, record_out->object, sizeof(record_out->object));
+    read_text(&r, record_out->statement, sizeof(record_out->statement));
+    read_text(&r, record_out->reason, sizeof(record_out->reason));
+    if (r.bad || base_reader_left(&r) != 0 || flags > (FLAG_CANCEL | FLAG_UNIQUE)) {
+        return corrupt(id, "malformed", err);
+    }
+    if (!sensible(record_out)) {
+        return corrupt(id, "holds impossible values", err);
+    }
+    return 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * record: the durable record of a change, and its plan.
+ *
+ * A change moves through states (record.c checks every move):
+ *
+ *             submit            last step of the plan
+ *     ------------> RUNNING ---------------------------> DONE
+ *                      |
+ *                      | failure, or cancel, before the point of no return
+ *                      v                last step of the way back
+ *                  REVERTING ---------------------------> FAILED, CANCELLED
+ *
+ * The plan of a kind is a table of steps (plan.c). `step` counts within the plan of (kind, state):
+ * the way there while RUNNING, the way back while REVERTING. The record is written in the same
+ * commit as what a step does, so a step is done exactly once.
+ */
+#ifndef INSTAR_CHANGE_RECORD_H
+#define INSTAR_CHANGE_RECORD_H
+
+#include "catalog/catalog.h"
+
+#define RECORD_STATEMENT_MAX 512 /* as in instar_change_info, with the final zero */
+#define RECORD_REASON_MAX 2048
+
+enum change_kind {
+    CHANGE_CREATE_TABLE = 1,
+    CHANGE_DROP_TABLE = 2,
+    CHANGE_CREATE_INDEX = 3,
+    CHANGE_DROP_INDEX = 4
+};
+#define CHANGE_KIND_COUNT 5
+
+/* A node, and which of its claims: both together are never used twice. */
+struct change_owner {
+    uint32_t node;
+    uint32_t pid;
+    uint64_t nonce; /* 0: nobody */
+    uint64_t claim; /* counts the adoptions of this change */
+};
+
+struct change_part {
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    bool descending;
+};
+
+struct change_record {
+    uint64_t id;
+    enum change_kind kind;
+    enum instar_change_state state;
+    uint32_t step;
+    uint64_t table;   /* id */
+    uint64_t tree;    /* of the index, or of the table that is created */
+    uint64_t after;   /* starts when that change has ended, 0: none */
+    uint32_t index;   /* id, once a descriptor has it */
+    uint32_t version; /* of the table, as this change published it last */
+    struct change_owner owner;
+    bool cancel;           /* asked to stop */
+    uint64_t cancelled_by; /* the change that asked, or 0: a person */
+    int error;             /* why it is being undone */
+    uint64_t duplicate_count;
+    int64_t submitted_us;
+    int64_t finished_us;
+    /* options */
+    uint32_t flags;
+    uint32_t fence_after_ms;
+    uint32_t workers;
+    uint64_t rows_per_second_max;
+    uint64_t sort_memory_bytes;
+    /* what is to be made */
+    bool unique;
+    uint32_t part_count;
+    struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
+    struct base_buf descriptor; /* create table: catalog_table_encode's bytes */
+    char table_name[INSTAR_NAME_BYTES_MAX + 1];
+    char object[INSTAR_NAME_BYTES_MAX + 1];
+    char statement[RECORD_STATEMENT_MAX];
+    char reason[RECORD_REASON_MAX];
+};
+
+/* ---- record.c ----------------------------------------------------------------------------- */
+
+void record_free(struct change_record *r);
+/* Frees what `to` has. ENOMEM. */
+int record_copy(const struct change_record *from, struct change_record *to, struct base_err *err);
+int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err);
+/* Trusts nothing. record_out is freed by the caller, also on failure. ECORRUPT, EVERSION. */
+int record_decode(uint64_t id, struct base_slice bytes, struct change_record *record_out,
+                  struct base_err *err);
+/* The next state, at its first step; asserts that the move is allowed. */
+void record_move(struct change_record *r, enum instar_change_state to, uint32_t step);
+static inline bool record_ended(const struct change_record *r)
+{
+    return r->state != INSTAR_CHANGE_RUNNING && r->state != INSTAR_CHANGE_REVERTING;
+}
+static inline bool record_owned_by(const struct change_record *r, const struct change_owner *o)
+{
+    return r->owner.nonce == o->nonce && r->owner.claim == o->claim && r->owner.node == o->node;
+}
+
+/* Records in CATALOG_CHANGE_TREE. The key is the id, big-endian. Beside them stands one marker for
+ * each change that has not ended, under eight zero bytes and the id: so whoever looks for work
+ * does not read the history. */
+struct record_marker {
+    uint64_t id;
+    uint64_t table;
+    uint64_t after;
+};
+/* EUNKNOWN: no such change. */
+int record_get(struct store_txn *t, uint64_t id, enum store_read how,
+               struct change_record *record_out, struct base_err *err);
+/* Write the record; sets or removes its marker. */
+int record_put(struct store_txn *t, const struct change_record *r, struct base_err *err);
+/* The markers with ids below `below`, oldest first; read as `how` says. Stops when fn returns not
+ * 0, and returns that. */
+int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
+                   int (*fn)(void *arg, const struct record_marker *marker), void *arg,
+                   struct base_err *err);
+/* All records, oldest first. */
+int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_record *r), void *arg,
+                struct base_err *err);
+
+/* ---- plan.c ------------------------------------------------------------------------------- */
+
+enum change_work {
+    WORK_ADD_TABLE,    /* publish version 1 and create the tree */
+    WORK_REMOVE_TABLE, /* publish the version that names the table no more */
+    WORK_STAGE,        /* publish the index's next stage */
+    WORK_CUT,          /* prove the drain and begin the build */
+    WORK_BUILD,        /* scan, load, fold; ends with the fold-end record */
+    WORK_DRAIN,        /* prove that nobody writes with an older version */
+    WORK_VALIDATE,     /* look for duplicates */
+    WORK_PURGE,        /* prove the drain and drop the trees */
+    WORK_NOTHING       /* only the verdict */
+};
+
+#define PLAN_NO_RETURN UINT32_MAX
+#define PLAN_STEPS_MAX 9
+
+struct plan_step {
+    const char *shown; /* the stage that people see while this step is being done */
+    enum change_work work;
+    enum instar_stage stage; /* WORK_STAGE: to this one */
+    bool enforcing;
+    bool applied;    /* wait until all that the change has logged is in the trees */
+    uint32_t revert; /* at which step the way back begins from here; PLAN_NO_RETURN: not possible */
+};
+struct plan {
+    uint32_t count;
+    struct plan_step steps[PLAN_STEPS_MAX];
+};
+/* The plan of a record in its state; NULL for one that has ended. */
+const struct plan *plan_of(const struct change_record *r);
+const struct plan *plan_for(enum change_kind kind, bool unique, enum instar_change_state state);
+/* The step that the record stands at. It must not have ended. */
+const struct plan_step *plan_step(const struct change_record *r);
+static inline bool plan_is_last(const struct change_record *r)
+{
+    return r->step + 1 == plan_of(r)->count;
+}
+/* May it still be cancelled? */
+bool plan_may_revert(const struct change_record *r);
+const char *plan_kind_name(enum change_kind kind);
+/* "delete-only", "build", … or "queued", "done". */
+const char *plan_stage_name(const struct change_record *r);
+/* The plan in words, a line for each step. */
+bool plan_print(enum change_kind kind, bool unique, enum instar_change_state state,
+                struct base_buf *out);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Change records in the store: one tree of records, and the markers of those that have not ended.
+ */
+#include "change/record.h"
+
+#include <string.h>
+
+#define ID_SIZE 8
+#define MARKER_SIZE 16
+#define MARKER_VALUE_SIZE 16
+
+static const uint8_t zeros[MARKER_SIZE];
+
+static void marker_key(uint64_t id, uint8_t key[MARKER_SIZE])
+{
+    memset(key, 0, MARKER_SIZE - ID_SIZE);
+    base_put_be64(key + MARKER_SIZE - ID_SIZE, id);
+}
+
+int record_get(struct store_txn *t, uint64_t id, enum store_read how,
+               struct change_record *record_out, struct base_err *err)
+{
+    uint8_t key[ID_SIZE];
+    struct base_slice value;
+
+    *record_out = (struct change_record){0};
+    base_put_be64(key, id);
+    int rc = store_txn_get(t, CATALOG_CHANGE_TREE, base_slice(key, ID_SIZE), how, &value, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return base_err_set(err, INSTAR_EUNKNOWN, "there is no change %llu",
+                            (unsigned long long)id);
+    }
+    if (rc == 0) {
+        rc = record_decode(id, value, record_out, err);
+    }
+    return rc;
+}
+
+int record_put(struct store_txn *t, const struct change_record *r, struct base_err *err)
+{
+    struct base_buf bytes = {0};
+    uint8_t key[ID_SIZE];
+    uint8_t marker[MARKER_SIZE];
+
+    base_put_be64(key, r->id);
+    marker_key(r->id, marker);
+    int rc = record_encode(r, &bytes, err);
+    if (rc == 0) {
+        rc = store_txn_put(t, CATALOG_CHANGE_TREE, base_slice(key, ID_SIZE), base_buf_slice(&bytes),
+                           err);
+    }
+    if (rc == 0 && record_ended(r)) {
+        rc = store_txn_delete(t, CATALOG_CHANGE_TREE, base_slice(marker, MARKER_SIZE), err);
+    } else if (rc == 0 && r->owner.claim == 0) {
+        /* Only until the first claim: who looks for work reads the markers, and shall not meet a
+         * conflict with each step of every other change. */
+        uint8_t value[MARKER_VALUE_SIZE];
+        base_put_u64(value, r->table);
+        base_put_u64(value + 8, r->after);
+        rc = store_txn_put(t, CATALOG_CHANGE_TREE, base_slice(marker, MARKER_SIZE),
+                           base_slice(value, MARKER_VALUE_SIZE), err);
+    }
+    base_buf_free(&bytes);
+    return rc;
+}
+
+int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
+                   int (*fn)(void *arg, const struct record_marker *marker), void *arg,
+                   struct base_err *err)
+{
+    uint8_t upper[MARKER_SIZE];
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice value;
+
+    marker_key(below, upper);
+    struct store_range range = {.lower = base_slice(zeros, MARKER_SIZE),
+                                .upper = base_slice(upper, MARKER_SIZE)};
+    int rc = store_cursor_open(t, CATALOG_CHANGE_TREE, &range, how, &cursor, err);
+    if (rc != 0) {
+        return rc;
+    }
+    while ((rc = store_cursor_next(cursor, &key, &value, err)) == 0) {
+        if (key.size != MARKER_SIZE || value.size != MARKER_VALUE_SIZE) {
+            rc = base_err_set(err, INSTAR_ECORRUPT, "a change's marker has %zu and %zu bytes",
+                              key.size, value.size);
+            break;
+        }
+        struct record_marker m = {
+            .id = base_get_be64((const uint8_t *)key.data + MARKER_SIZE - ID_SIZE),
+            .table = base_get_u64(value.data),
+            .after = base_get_u64((const uint8_t *)value.data + 8),
+        };
+        rc = fn(arg, &m);
+        if (rc != 0) {
+            break;
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_record *r), void *arg,
+                struct base_err *err)
+{
+    uint8_t lower[ID_SIZE];
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice value;
+
+    base_put_be64(lower, 1);
+    struct store_range range = {.lower = base_slice(lower, ID_SIZE)};
+    int rc = store_cursor_open(t, CATALOG_CHANGE_TREE, &range, STORE_READ_UNTRACKED, &cursor, err);
+    if (rc != 0) {
+        return rc;
+    }
+    while ((rc = store_cursor_next(cursor, &key, &value, err)) == 0) {
+        struct change_record r = {0};
+        if (key.size != ID_SIZE) {
+            rc = base_err_set(err, INSTAR_ECORRUPT, "the key of a change record has %zu bytes",
+                              key.size);
+        } else {
+            rc = record_decode(base_get_be64(key.data), value, &r, err);
+        }
+        if (rc == 0) {
+            rc = fn(arg, &r);
+        }
+        record_free(&r);
+        if (rc != 0) {
+            break;
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == INSTAR_END ? 0 : rc;
+}
