@@ -108,6 +108,8 @@ int os_fs_free_bytes(int fd, uint64_t *free_out);
 /* Maps. writable maps are MAP_SHARED. prefault touches every page now. */
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out);
 int os_unmap(void *addr, size_t size);
+/* Give back the pages, but never the addresses: nothing else of this process is mapped there. */
+void os_map_retire(void *addr, size_t size);
 
 /* Open-file-description locks on byte 0 … of a whole file. -EAGAIN when held by another. */
 int os_lock_exclusive(int fd);

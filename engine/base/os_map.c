@@ -26,3 +26,11 @@ int os_unmap(void *addr, size_t size)
 {
     return os_result(munmap(addr, size));
 }
+
+void os_map_retire(void *addr, size_t size)
+{
+    /* One call, so that no other map can get in between. Refused for lack of memory, the old map
+     * stays, which is as safe. */
+    (void)mmap(addr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+               0);
+}

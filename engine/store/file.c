@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening our files so that nobody can slip us another: below a directory that is held open, never
+ * through a link, and only regular files of this user with a single name.
+ */
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_err *err)
+{
+    struct stat st;
+    *fd_out = -1;
+    /* Not to hang on a fifo: O_NONBLOCK means nothing for the regular file that we want. */
+    int rc = os_openat(dirfd, name, flags | O_NONBLOCK, fd_out);
+    if (rc == -ENOENT) {
+        return base_err_set(err, INSTAR_ENOTFOUND, "%s: no such file", name);
+    }
+    if (rc == -ELOOP) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: is a symbolic link, expected a file of ours",
+                            name);
+    }
+    if (rc == 0) {
+        rc = os_fstat(*fd_out, &st);
+    }
+    if (rc == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) {
+        return 0;
+    }
+    if (*fd_out >= 0) {
+        os_close(*fd_out);
+        *fd_out = -1;
+    }
+    if (rc == -EISDIR || rc == -ENXIO || (rc == 0 && !S_ISREG(st.st_mode))) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: is not a regular file", name);
+    }
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "%s: cannot be opened", name);
+    }
+    if (st.st_uid != geteuid()) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: belongs to user %u, expected %u", name,
+                            (unsigned)st.st_uid, (unsigned)geteuid());
+    }
+    return base_err_set(err, INSTAR_EFOREIGN, "%s: has %lu names, expected one", name,
+                        (unsigned long)st.st_nlink);
+}
+
+static int check_dir(int fd, const char *name, struct base_err *err)
+{
+    struct stat st;
+    int rc = os_fstat(fd, &st);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "%s: cannot be looked at", name);
+    }
+    if (st.st_uid != geteuid()) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: belongs to user %u, expected %u", name,
+                            (unsigned)st.st_uid, (unsigned)geteuid());
+    }
+    if ((st.st_mode & 022) != 0) {
+        return base_err_set(err, INSTAR_EFOREIGN,
+                            "%s: others may write to this directory (mode %03o); chmod it to 700",
+                            name, (unsigned)(st.st_mode & 0777));
+    }
+    return 0;
+}
+
+int file_open_dir(int dirfd, const char *name, bool create, int *fd_out, struct base_err *err)
+{
+    *fd_out = -1;
+    int rc = os_openat(dirfd, name, O_RDONLY | O_DIRECTORY, fd_out);
+    if (rc == -ENOENT && create) {
+        rc = os_mkdirat(dirfd, name);
+        if (rc == 0 || rc == -EEXIST) {
+            rc = os_openat(dirfd, name, O_RDONLY | O_DIRECTORY, fd_out);
+        }
+    }
+    if (rc == -ENOENT) {
+        return base_err_set(err, INSTAR_ENOTFOUND, "%s: no such directory", name);
+    }
+    if (rc == -ELOOP || rc == -ENOTDIR) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: is not a plain directory", name);
+    }
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "%s: cannot be opened", name);
+    }
+    rc = check_dir(*fd_out, name, err);
+    if (rc != 0) {
+        os_close(*fd_out);
+        *fd_out = -1;
+    }
+    return rc;
+}
+
+int file_remove(int dirfd, const char *name, struct base_err *err)
+{
+    int rc = os_unlinkat(dirfd, name, 0);
+    if (rc != 0 && rc != -ENOENT) {
+        return base_err_errno(err, -rc, "%s: cannot be removed", name);
+    }
+    return 0;
+}
+
+void file_free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        base_free(names[i]);
+    }
+    base_free(names);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log side of the store, inside: what record, segment, memtable, commit, flush, rotate, recovery
+ * and open know of each other. */
+#ifndef INSTAR_STORE_LOG_H
+#define INSTAR_STORE_LOG_H
+
+#include "store/control.h"
+#include "store/store_impl.h"
+
+/* ---- files (file.c) ------------------------------------------------------------------------ */
+
+/* Open a file of ours: regular, of this user, with one name. flags as os_openat. The error names the
+ * file and what is wrong with it; ENOTFOUND when there is none. */
+int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_err *err);
+/* Open or make a directory of ours below another: of this user, not writable by others. */
+int file_open_dir(int dirfd, const char *name, bool create, int *fd_out, struct base_err *err);
+/* Remove, also when it is not there. */
+int file_remove(int dirfd, const char *name, struct base_err *err);
+void file_free_names(char **names, size_t count);
+
+/* ---- the format file (format.c) ------------------------------------------------------------ */
+
+#define FORMAT_NAME "format"
+#define FORMAT_VERSION 1u
+
+/* What is fixed when a store is made. */
+struct format {
+    uint8_t log_id[16];
+    uint8_t instance_id[16];
+    uint64_t segment_bytes;
+    uint64_t map_bytes;
+    uint32_t trees_max;
+    uint32_t lease_slots;
+    uint32_t readers_max;
+    uint32_t nodes_max;
+    int64_t created_us;
+};
+/* Written whole under another name, synced, renamed, the directory synced. */
+int format_write(int dirfd, const struct format *f, struct base_err *err);
+/* ENOSTORE, EFOREIGN (not ours), EVERSION, ECORRUPT: names file, expected and found. */
+int format_read(int dirfd, const char *path, struct format *f_out, struct base_err *err);
+/* Check options that the caller gave, and put in the store's own. NULL: defaults. */
+int format_options(const instar_options *given, const struct format *f, instar_options *out,
+                   struct base_err *err);
+
+/* ---- records (record.c) -------------------------------------------------------------------- */
+
+#define RECORD_HEADER 64u
+#define RECORD_ALIGN 8u
+#define RECORD_PUBLISHES 1u /* flag: moves the schema LSN */
+
+static inline uint64_t record_room(uint64_t body_size)
+{
+    return (RECORD_HEADER + body_size + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1);
+}
+/* Fill a header for a record at h->start; h->end and h->body.size say how long it is, h->chain is the
+ * checksum before it. Returns its own checksum. */
+uint64_t record_header_make(uint8_t out[RECORD_HEADER], const struct record *h,
+                            const uint8_t log_id[16], uint64_t body_hash);
+uint64_t record_body_hash(struct base_slice body);
+/* Does a header stand at `start`? Looks at no body and no chain. Lengths are bounded by the segment:
+ * the record ends in it, and leaves no rest or one with room for a header. */
+bool record_header_read(const uint8_t *at, uint64_t start, uint64_t segment_bytes,
+                        const uint8_t log_id[16], struct record *out, uint64_t *body_hash_out,
+                        uint64_t *before_out);
+/* The same with body and chain: at points to `left` bytes. ECORRUPT says what did not hold. */
+int record_read(const uint8_t *at, uint64_t left, uint64_t start, uint64_t segment_bytes,
+                const uint8_t log_id[16], uint64_t chain, struct record *out,
+                struct base_err *err);
+
+/* ---- segments (segment.c) ------------------------------------------------------------------ */
+
+#define SEGMENT_NAME_SIZE 32
+void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t start, const char *ending);
+/* A name of log/ or of the runtime directory back to its start; false: not such a name. */
+bool segment_name_parse(const char *name, const char *ending, uint64_t *start_out);
+/* Make the file of a segment: allocated, synced, its name synced. Fine when it is there. */
+int segment_make_file(struct store *s, uint64_t start, struct base_err *err);
+/* Make its memtable, formatted and empty. */
+int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct base_err *err);
+/* Map and pin one. ENOTFOUND: retired, or not there yet. */
+int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
+                struct base_err *err);
+void segment_unpin_one(struct store *s, struct segment *seg);
+/* As segment_pin_range, without memtables: to read records. */
+int segment_pin_log(struct store *s, uint64_t from, uint64_t to, struct segment_pins *pins_out,
+                    struct base_err *err);
+/* Give back maps that nobody pins and nobody will need. */
+void segment_trim(struct store *s);
+void segment_close_all(struct store *s);
+
+/* ---- memtable (memtable.c) ----------------------------------------------------------------- */
+
+/* One operation of a body, ready to become a node. Offsets count from the record's start. */
+struct memtable_plan {
+    uint64_t tree;
+    uint64_t prefix; /* first 8 key bytes, big-endian, zeros behind */
+    uint64_t hash;   /* of tree and key */
+    uint32_t key_at;
+    uint32_t value_at;
+    uint32_t value_size;
+    uint16_t key_size;
+    uint8_t height;
+    bool deleted;
+};
+uint64_t memtable_size(uint64_t segment_bytes);
+/* An upper bound of what `ops` nodes take. */
+uint64_t memtable_bytes_for(uint64_t ops);
+uint64_t memtable_capacity(uint64_t segment_bytes);
+void memtable_format(void *mem, size_t size, uint64_t start, uint64_t nonce);
+bool memtable_valid(const void *mem, size_t size, uint64_t start, uint64_t nonce);
+uint32_t memtable_used(const struct segment *seg);
+uint64_t memtable_room(const struct segment *seg);
+/* Plan a body: heights are drawn from `seed`. plan has room for all operations; bytes_out: what the
+ * nodes take. ECORRUPT when the body does not read, EINVALID when it is not in order. */
+int memtable_plan_body(struct base_slice body, uint64_t seed, struct memtable_plan *plan,
+                       size_t max, size_t *count_out, uint64_t *bytes_out, struct base_err *err);
+/* Fill nodes for a record at `start` with LSN `lsn`, unseen yet; then link them. Writer only. */
+void memtable_fill(struct segment *seg, const struct memtable_plan *plan, size_t count,
+                   uint64_t start, uint64_t lsn);
+int memtable_link(struct segment *seg, uint32_t from, uint32_t to);
+/* Make every node from the arena position on void. Writer only. */
+void memtable_void(struct segment *seg, uint32_t from);
+
+/* ---- flush (flush.c) ----------------------------------------------------------------------- */
+
+/* Flush up to lsn (clamped to the tail). waits: a committer waits for it (pacing). */
+int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits,
+             struct base_err *err);
+
+/* ---- rotate (rotate.c) --------------------------------------------------------------------- */
+
+/* See to it that the segment at `start` is prepared; waits for the applier when too many are
+ * pending. Outside every lock. */
+int rotate_prepare(struct store *s, uint64_t start, uint64_t deadline_ns, struct base_err *err);
+/* Prepare the segment after the current one when there is none: for background threads. */
+void rotate_ahead(struct store *s);
+/* Is the byte at lsn in a segment that may be written to now? Cheap, under the writer lock. */
+bool rotate_ready(const struct store *s, uint64_t lsn);
+
+/* ---- commit (commit.c, append.c) ----------------------------------------------------------- */
+
+/* What one append writes. */
+struct append {
+    enum record_kind kind;
+    bool publication;
+    struct base_slice body; /* with RECORD_HEADER writable bytes before it, when `framed` */
+    bool framed;
+    uint64_t body_hash;
+    const struct memtable_plan *plan;
+    size_t plan_count;
+};
+/* Under the writer lock, in a segment with room: mark, record, nodes, tail. An error poisons. */
+int append_record(struct store *s, struct segment *seg, const struct append *a, uint64_t *end_out,
+                  struct base_err *err);
+/* Fill the rest of the current segment with a pad record. */
+int append_pad(struct store *s, struct segment *seg, struct base_err *err);
+/* What a writer that died left: finish or void its append. Under the writer lock. */
+int append_settle(struct store *s, struct base_err *err);
+
+/* ---- control, runtime directory, nodes ------------------------------------------------------ */
+
+/* The directory of control and memtables: found or made; recorded in the lock file. */
+int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
+int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);
+/* What earlier controls of this boot say, wherever they are; marks them superseded. */
+int runtime_past(struct store *s, struct control_past *past_out, struct base_err *err);
+/* Remove what the last process leaves there. */
+void runtime_remove(struct store *s);
+
+/* Build under a temporary name and map; control_publish gives it its name and says ready. */
+uint64_t control_bytes(const struct store *s);
+int control_build(struct store *s, uint64_t builder, struct base_err *err);
+int control_publish(struct store *s, struct base_err *err);
+/* Map and verify; EBUSY when it is not ready (its builder has died, or works on it). */
+int control_join(struct store *s, uint64_t builder, struct base_err *err);
+int control_peek(struct store *s, int dirfd, struct control_past *past, struct base_err *err);
+void control_close(struct store *s);
+
+/* Take a slot and start the background thread; give both back. */
+int node_open(struct store *s, struct base_err *err);
+void node_close(struct store *s);
+
+/* ---- recovery, the marker of a stop --------------------------------------------------------- */
+
+#define STOPPED_NAME "stopped"
+/* Alone in the store, trees open: find the end of the log, repair it, build control and memtables. */
+int recovery_run(struct store *s, const struct control_past *past, struct base_err *err);
+/* The marker that a flush has failed: made by store_poison, looked at by openers. */
+void stopped_mark(struct store *s, const char *why);
+int stopped_check(struct store *s, struct base_err *err);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments: files of one size at multiples of it, and this process's maps of them. A map is shared by
+ * all who pin it; it goes when nobody does and nobody will. The descriptor lives as long as the map:
+ * the kernel reports a failed write-back only to descriptors that were open at the time.
+ *
+ * Making a file: allocated and synced under another name, renamed, the directory synced. So a file
+ * that has a segment's name is whole. Only the holder of the prepare lock, or the only opener, makes
+ * one. Removing (rotate.c, segment_retire) comes after the word that says so: floor for a segment, lo
+ * for a memtable; so whoever misses a file can tell "retired" from "lost".
+ */
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t start, const char *ending)
+{
+    snprintf(out, SEGMENT_NAME_SIZE, "%016llx.%s", (unsigned long long)start, ending);
+}
+
+bool segment_name_parse(const char *name, const char *ending, uint64_t *start_out)
+{
+    unsigned long long start;
+    int used = 0;
+    *start_out = 0;
+    if (sscanf(name, "%16llx.%n", &start, &used) != 1 || used != 17 ||
+        strcmp(name + used, ending) != 0) {
+        return false;
+    }
+    char again[SEGMENT_NAME_SIZE];
+    segment_name(again, start, ending);
+    *start_out = start;
+    return strcmp(again, name) == 0;
+}
+
+/* ---- making ------------------------------------------------------------------------------- */
+
+static bool has_size(int dirfd, const char *name, uint64_t size)
+{
+    struct stat st;
+    return os_fstatat(dirfd, name, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+}
+
+/* A new file of this size under a temporary name, allocated. */
+static int make_allocated(int dirfd, const char *name, uint64_t size, int *fd_out,
+                          struct base_err *err)
+{
+    *fd_out = -1;
+    int rc = file_remove(dirfd, name, err);
+    if (rc == 0) {
+        rc = file_open(dirfd, name, O_RDWR | O_CREAT | O_EXCL, fd_out, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = os_fallocate(*fd_out, 0, (off_t)size);
+    if (rc != 0) {
+        os_close(*fd_out);
+        *fd_out = -1;
+        os_unlinkat(dirfd, name, 0);
+        return base_err_errno(err, -rc, "%s: cannot allocate %llu bytes", name,
+                              (unsigned long long)size);
+    }
+    return 0;
+}
+
+int segment_make_file(struct store *s, uint64_t start, struct base_err *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    char fresh[SEGMENT_NAME_SIZE];
+    segment_name(name, start, "seg");
+    segment_name(fresh, start, "new");
+    if (!has_size(s->log_fd, name, s->segment_bytes)) {
+        int fd;
+        int rc = make_allocated(s->log_fd, fresh, s->segment_bytes, &fd, err);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = os_fdatasync(fd);
+        os_close(fd);
+        if (rc == 0) {
+            rc = os_renameat(s->log_fd, fresh, s->log_fd, name);
+        }
+        if (rc != 0) {
+            os_unlinkat(s->log_fd, fresh, 0);
+            return base_err_errno(err, -rc, "log/%s: cannot be made", name);
+        }
+    }
+    os_point("segment.made");
+    int rc = os_fsync_dir(s->log_fd);
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "log: directory cannot be synced");
+}
+
+int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct base_err *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    char fresh[SEGMENT_NAME_SIZE];
+    size_t size = memtable_size(s->segment_bytes);
+    int fd;
+    void *mem = NULL;
+    segment_name(name, start, "mem");
+    segment_name(fresh, start, "tmp");
+    if (has_size(s->runtime_fd, name, size)) {
+        return 0;
+    }
+    int rc = make_allocated(s->runtime_fd, fresh, size, &fd, err);
+    if (rc != 0) {
+        base_err_prefix(err, "memtable in %s", s->runtime_path);
+        return rc;
+    }
+    rc = os_map(fd, size, true, true, &mem);
+    if (rc == 0) {
+        memtable_format(mem, size, start, nonce);
+        rc = os_unmap(mem, size);
+    }
+    if (rc == 0) {
+        rc = os_renameat(s->runtime_fd, fresh, s->runtime_fd, name);
+    }
+    os_close(fd);
+    if (rc != 0) {
+        os_unlinkat(s->runtime_fd, fresh, 0);
+        return base_err_errno(err, -rc, "memtable %s in %s: cannot be made", name,
+                              s->runtime_path);
+    }
+    return 0;
+}
+
+/* ---- mapping ------------------------------------------------------------------------------ */
+
+static int map_file(struct store *s, struct segment *seg, struct base_err *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct stat st;
+    void *bytes;
+    segment_name(name, seg->start, "seg");
+    int rc = file_open(s->log_fd, name, O_RDWR, &seg->fd, err);
+    if (rc == INSTAR_ENOTFOUND && s->ctl != NULL &&
+        seg->start + s->segment_bytes > control_load(&s->ctl->floor) &&
+        seg->start <= control_load(&s->ctl->prepared)) {
+        return base_err_set(err, INSTAR_ECORRUPT, "log/%s: is missing", name);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = os_fstat(seg->fd, &st);
+    if (rc == 0 && (uint64_t)st.st_size != s->segment_bytes) {
+        os_close(seg->fd);
+        return base_err_set(err, INSTAR_ECORRUPT, "log/%s: has %llu bytes, expected %llu", name,
+                            (unsigned long long)st.st_size, (unsigned long long)s->segment_bytes);
+    }
+    if (rc == 0) {
+        rc = os_map(seg->fd, s->segment_bytes, false, false, &bytes);
+    }
+    if (rc != 0) {
+        os_close(seg->fd);
+        return base_err_errno(err, -rc, "log/%s: cannot be mapped", name);
+    }
+    seg->bytes = bytes;
+    seg->size = s->segment_bytes;
+    return 0;
+}
+
+static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct stat st;
+    int fd;
+    void *mem = NULL;
+    size_t size = memtable_size(s->segment_bytes);
+    segment_name(name, seg->start, "mem");
+    int rc = file_open(s->runtime_fd, name, O_RDWR, &fd, err);
+    if (rc == INSTAR_ENOTFOUND && seg->start + s->segment_bytes > control_load(&s->ctl->lo) &&
+        seg->start <= control_load(&s->ctl->prepared)) {
+        return base_err_set(err, INSTAR_EIO,
+                            "memtable %s is missing from %s: it was deleted while in use; close the "
+                            "store in all processes and open it again",
+                            name, s->runtime_path);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = os_fstat(fd, &st);
+    if (rc == 0 && (uint64_t)st.st_size != size) {
+        rc = -EINVAL;
+    }
+    if (rc == 0) {
+        rc = os_map(fd, size, true, true, &mem);
+    }
+    os_close(fd);
+    if (rc == 0 && !memtable_valid(mem, size, seg->start, s->ctl->builder)) {
+        os_unmap(mem, size);
+        rc = -EINVAL;
+    }
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "memtable %s in %s: cannot be used", name,
+                              s->runtime_path);
+    }
+    seg->mem = mem;
+    seg->mem_size = size;
+    return 0;
+}
+
+static void unmap_mem(struct segment *seg)
+{
+    if (seg->mem != NULL) {
+        os_unmap(seg->mem, seg->mem_size);
+        seg->mem = NULL;
+    }
+}
+
+static void free_segment(struct segment *seg)
+{
+    unmap_mem(seg);
+    os_unmap((void *)(uintptr_t)seg->bytes, seg->size);
+    os_close(seg->fd);
+    base_free(seg);
+}
+
+/* Under segments_lock: the map of a segment, made when there is none. Newest first. */
+static int find_or_map(struct store *s, uint64_t start, struct segment **out,
+                       struct base_err *err)
+{
+    struct segment **at = &s->segments;
+    while (*at != NULL && (*at)->start > start) {
+        at = &(*at)->next;
+    }
+    *out = *at;
+    if (*at != NULL && (*at)->start == start) {
+        return 0;
+    }
+    struct segment *seg = base_alloc_zero(1, sizeof(*seg));
+    *out = NULL;
+    if (seg == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory to map a segment");
+    }
+    seg->start = start;
+    int rc = map_file(s, seg, err);
+    if (rc != 0) {
+        base_free(seg);
+        return rc;
+    }
+    seg->next = *at;
+    *at = seg;
+    *out = seg;
+    return 0;
+}
+
+int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
+                struct base_err *err)
+{
+    base_assert(start == segment_base(start, s->segment_bytes));
+    os_plain_lock(&s->segments_lock);
+    int rc = find_or_map(s, start, out, err);
+    if (rc == 0 && with_mem && (*out)->mem == NULL) {
+        rc = map_mem(s, *out, err);
+    }
+    if (rc == 0) {
+        (*out)->pins++;
+    } else {
+        *out = NULL;
+    }
+    os_plain_unlock(&s->segments_lock);
+    return rc;
+}
+
+void segment_unpin_one(struct store *s, struct segment *seg)
+{
+    os_plain_lock(&s->segments_lock);
+    base_assert(seg->pins > 0);
+    seg->pins--;
+    os_plain_unlock(&s->segments_lock);
+}
+
+static int pin_range(struct store *s, uint64_t from, uint64_t to, bool with_mem,
+                     struct segment_pins *pins, struct base_err *err)
+{
+    pins->count = 0;
+    if (to <= from) {
+        return 0;
+    }
+    uint64_t last = segment_base(to - 1, s->segment_bytes);
+    for (uint64_t start = segment_base(from, s->segment_bytes); start <= last;
+         start += s->segment_bytes) {
+        int rc = INSTAR_ELIMIT;
+        if (pins->count < SEGMENT_PINS_MAX) {
+            rc = segment_pin(s, start, with_mem, &pins->seg[pins->count], err);
+        }
+        if (rc != 0) {
+            segment_unpin(s, pins);
+            return rc;
+        }
+        pins->count++;
+    }
+    return 0;
+}
+
+int segment_pin_range(struct store *s, uint64_t from, uint64_t to, struct segment_pins *pins_out,
+                      struct base_err *err)
+{
+    return pin_range(s, from, to, true, pins_out, err);
+}
+
+int segment_pin_log(struct store *s, uint64_t from, uint64_t to, struct segment_pins *pins_out,
+                    struct base_err *err)
+{
+    return pin_range(s, from, to, false, pins_out, err);
+}
+
+void segment_unpin(struct store *s, struct segment_pins *pins)
+{
+    os_plain_lock(&s->segments_lock);
+    for (size_t i = 0; i < pins->count; i++) {
+        base_assert(pins->seg[i]->pins > 0);
+        pins->seg[i]->pins--;
+    }
+    os_plain_unlock(&s->segments_lock);
+    pins->count = 0;
+}
+
+void segment_trim(struct store *s)
+{
+    uint64_t floor = control_load(&s->ctl->floor);
+    uint64_t lo = control_load(&s->ctl->lo);
+    os_plain_lock(&s->segments_lock);
+    for (struct segment **at = &s->segments; *at != NULL;) {
+        struct segment *seg = *at;
+        uint64_t end = seg->start + s->segment_bytes;
+        if (seg->pins == 0 && end <= floor) {
+            *at = seg->next;
+            free_segment(seg);
+            continue;
+        }
+        if (seg->pins == 0 && end <= lo) {
+            unmap_mem(seg);
+        }
+        at = &seg->next;
+    }
+    os_plain_unlock(&s->segments_lock);
+}
+
+void segment_close_all(struct store *s)
+{
+    while (s->segments != NULL) {
+        struct segment *seg = s->segments;
+        s->segments = seg->next;
+        free_segment(seg);
+    }
+}
