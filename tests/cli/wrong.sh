@@ -45,14 +45,6 @@ expect 0 'nothing was written' "$INSTAR" scan "$db" files --no-header
 same 'nothing was written' "$out" ''
 expect 0 check "$INSTAR" check "$db"
 
-# A newer format is refused with its number.
-cp -r "$db" "$scratch/newer"
-python3 - "$scratch/newer" <<'PY' || fail 'no format file was found'
-import sys, pathlib
-path = pathlib.Path(sys.argv[1]) / "format"
-data = bytearray(path.read_bytes())
-print(data[:16])
-PY
 for command in $("$INSTAR" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p'); do
     expect 0 "$command --help" "$INSTAR" $command --help
     has "$command --help" "$out" '^usage: instar'
