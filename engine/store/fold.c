@@ -134,9 +134,10 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
     log_reader_init(&reader, s, f->from, f->chain);
     rc = walk(f, &reader, limit, err);
     log_reader_done(&reader);
-    if (rc == 0) {
+    if (rc == 0 && f->count > 1) {
         qsort(f->ops, f->count, sizeof *f->ops, compare_ops);
-    } else {
+    }
+    if (rc != 0) {
         fold_done(f);
     }
     return rc;

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The applier: what is folded, in which order, by whom, and what a kill in the middle leaves. */
+#include "store/store_impl.h"
+#include "support/stores.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#define T 3
+
+TestSuite(store_apply);
+
+static const char *keyed(const char *fmt, int i)
+{
+    static _Thread_local char text[64];
+    snprintf(text, sizeof text, fmt, i);
+    return text;
+}
+
+/* What is folded reads the same as before, and nothing is pending then. */
+Test(store_apply, folding_changes_nothing_that_is_read)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    for (int i = 0; i < 50; i++) {
+        stores_write(s, T, keyed("k%02d", i), keyed("%d", i));
+    }
+    for (int i = 0; i < 50; i += 2) {
+        stores_write(s, T, keyed("k%02d", i), i % 4 == 0 ? NULL : "again");
+    }
+    char before[4096];
+    snprintf(before, sizeof before, "%s", stores_dump(s, T));
+    stores_fold(s);
+    expect_u64(store_applied(s), store_tail(s));
+    cr_assert_str_eq(stores_dump(s, T), before);
+    struct store_tree_stat st;
+    must(store_tree_stat(s, T, &st, &test_err));
+    expect_u64(st.entries, 37);
+    stores_close(s);
+}
+
+/* Without being asked, the applier folds what has been pending for a while. */
+Test(store_apply, folds_when_idle)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    uint64_t lsn = stores_write(s, T, "k", "1");
+    uint64_t limit = os_now_ns() + (uint64_t)20 * 1000000000;
+    while (store_applied(s) < lsn) {
+        expect(os_now_ns() < limit);
+        os_sleep_ns(20000000); /* that it happens unasked is what is tested */
+    }
+    stores_close(s);
+}
+
+/* Close leaves nothing pending: the next open reads everything from the trees. */
+Test(store_apply, close_folds_everything)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_write(s, T, "k", "1");
+    stores_close(s);
+    s = stores_open(NULL);
+    expect_u64(store_applied(s), store_tail(s));
+    stores_read(s, T, "k", "1");
+    stores_close(s);
+}
+
+/* Tree operations and writes take effect in the order of the log, whatever is folded together. */
+Test(store_apply, tree_operations_keep_their_place)
+{
+    struct store *s = stores_make(NULL);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        stores_write(s, tree, "early", "1"); /* no such tree yet: skipped when folded */
+        stores_tree_op(s, STORE_TREE_CREATE, tree);
+        stores_write(s, tree, "a", "1");
+        if (tree % 2 == 0) {
+            stores_tree_op(s, STORE_TREE_DROP, tree);
+            stores_write(s, tree, "late", "1");
+        }
+    }
+    stores_fold(s);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        struct store_tree_stat st;
+        must(store_tree_stat(s, tree, &st, &test_err));
+        expect(st.exists == (tree % 2 != 0));
+        stores_read(s, tree, "a", tree % 2 != 0 ? "1" : NULL);
+        stores_read(s, tree, "early", NULL);
+        stores_read(s, tree, "late", NULL);
+    }
+    stores_close(s);
+}
+
+/* One commit may make a tree and write to it: the tree operation comes first. */
+Test(store_apply, a_commit_may_make_a_tree_and_fill_it)
+{
+    struct store *s = stores_make(NULL);
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    stores_put(t, 8, "k", "1");
+    must(store_txn_tree_op(t, STORE_TREE_CREATE, 8, &test_err));
+    must(store_txn_tree_op(t, STORE_TREE_CREATE, 9, &test_err));
+    stores_put(t, 9, "k", "2");
+    stores_commit(t);
+    stores_read(s, 8, "k", "1");
+    stores_fold(s);
+    stores_read(s, 8, "k", "1");
+    stores_read(s, 9, "k", "2");
+    stores_close(s);
+}
+
+struct listed {
+    uint64_t trees[8];
+    size_t count;
+};
+
+static int list(void *arg, uint64_t tree, bool dead)
+{
+    struct listed *l = arg;
+    if (!dead && l->count < 8) {
+        l->trees[l->count++] = tree;
+    }
+    return 0;
+}
+
+/* The list names the trees that live. */
+Test(store_apply, trees_are_listed)
+{
+    struct store *s = stores_make(NULL);
+    struct listed l = {0};
+    stores_tree_op(s, STORE_TREE_CREATE, 5);
+    stores_tree_op(s, STORE_TREE_CREATE, 4);
+    stores_tree_op(s, STORE_TREE_CREATE, 6);
+    stores_tree_op(s, STORE_TREE_DROP, 5);
+    stores_fold(s);
+    must(store_tree_list(s, list, &l, &test_err));
+    expect_u64(l.count, 2);
+    expect_u64(l.trees[0], 4);
+    expect_u64(l.trees[1], 6);
+    stores_close(s);
+}
+
+/* ---- kills --------------------------------------------------------------------------------- */
+
+static const char *point;
+static uint64_t point_nth;
+
+/* Commits a known history, with everything durable, and dies while it is being folded. */
+static void fold_and_die(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    test_kill_at_point(point, point_nth);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    for (int i = 0; i < 200; i++) {
+        stores_write(s, T, keyed("k%03d", i % 120), keyed("%d", i));
+    }
+    stores_tree_op(s, STORE_TREE_CREATE, T + 1);
+    stores_write(s, T + 1, "k", "1");
+    stores_tree_op(s, STORE_TREE_DROP, T);
+    stores_write(s, T + 1, "k", "2");
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    test_send(self, 1);
+    store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err);
+    test_send(self, 2);
+}
+
+/* A kill at any point of folding loses nothing and doubles nothing. */
+Test(store_apply, a_kill_while_folding_changes_nothing)
+{
+    static const char *const points[] = {"apply.batch_written", "apply.committed", "apply.tree_op",
+                                         "apply.tree_op_committed", "purge.batch_written"};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        for (point_nth = 1; point_nth <= 3; point_nth++) {
+            struct test_child child;
+            instar_options o = stores_options();
+            point = points[i];
+            must(store_create(stores_path(), &o, &test_err));
+            test_fork(&child, fold_and_die, NULL);
+            test_wait(&child); /* killed, or past that point */
+            struct store *s = stores_open(NULL);
+            uint64_t made = store_tail(s);
+            stores_fold(s);
+            if (stores_get(stores_begin(s, STORE_TXN_READONLY), T + 1, "k") != NULL) {
+                expect(made > 0);
+            }
+            stores_close(s);
+            test_remove(stores_path());
+        }
+    }
+}
+
+/* When the process with the role is killed, another one goes on folding at once. */
+static void hold_role_until_killed(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_fold(s);
+    test_send(self, 1);
+    test_receive(self);
+}
+
+Test(store_apply, the_role_passes_on)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, hold_role_until_killed, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    stores_write(s, T, "k", "1");
+    stores_fold(s); /* by the child */
+    test_kill(&child, SIGKILL);
+    stores_write(s, T, "k", "2");
+    uint64_t began = os_now_ns();
+    stores_fold(s); /* by this one */
+    expect(os_now_ns() - began < (uint64_t)5 * 1000000000);
+    stores_read(s, T, "k", "2");
+    stores_close(s);
+}
+
+/* ---- the gate ------------------------------------------------------------------------------ */
+
+struct turns {
+    struct store *s;
+    _Atomic bool stop;
+    _Atomic uint64_t taken[2];
+};
+
+static struct turns turns;
+
+static void *take_turns(void *arg)
+{
+    size_t me = (size_t)(uintptr_t)arg;
+    while (!atomic_load(&turns.stop)) {
+        if (gate_enter(turns.s, "test", STORE_FOREVER, NULL) == 0) {
+            os_sleep_ns(1000000);
+            atomic_fetch_add(&turns.taken[me], 1);
+            gate_leave(turns.s);
+        }
+    }
+    return NULL;
+}
+
+/* Two that want the gate all the time get it in turns. */
+Test(store_apply, the_gate_takes_turns)
+{
+    struct os_thread thread[2];
+    turns.s = stores_make(NULL);
+    for (size_t i = 0; i < 2; i++) {
+        expect(os_thread_start(&thread[i], "turns", take_turns, (void *)(uintptr_t)i) == 0);
+    }
+    while (atomic_load(&turns.taken[0]) + atomic_load(&turns.taken[1]) < 100) {
+        os_sleep_ns(1000000);
+    }
+    atomic_store(&turns.stop, true);
+    os_thread_join(&thread[0]);
+    os_thread_join(&thread[1]);
+    expect(atomic_load(&turns.taken[0]) > 20);
+    expect(atomic_load(&turns.taken[1]) > 20);
+    stores_close(turns.s);
+}
+
+/* Who waits for the gate in vain is told for whom. */
+static void hold_gate(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    must(gate_enter(s, "hold it", STORE_FOREVER, &test_err));
+    test_send(self, 1);
+    test_receive(self);
+}
+
+Test(store_apply, the_gate_names_its_holder)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    char pid[32];
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, hold_gate, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    must_fail(gate_enter(s, "test", os_now_ns() + 50000000, &test_err), INSTAR_EBUSY);
+    snprintf(pid, sizeof pid, "%d", (int)child.pid);
+    expect(strstr(test_err.text, pid) != NULL);
+    expect(strstr(test_err.text, "hold it") != NULL);
+    test_kill(&child, SIGKILL);
+    must(gate_enter(s, "test", os_now_ns() + (uint64_t)5 * 1000000000, &test_err));
+    gate_leave(s);
+    stores_close(s);
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* LMDB's sharp edges as the store meets them: handles shared by threads, trees dropped by other
+ * processes, names that go, readers that are killed; and the entries of the main tree. */
+#include "store/trees.h"
+#include "support/stores.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define T 3
+
+TestSuite(store_trees);
+
+/* ---- entries ------------------------------------------------------------------------------- */
+
+/* The mark and a tree's state read back as they were written; any other size is corruption. */
+Test(store_trees, entries_read_back)
+{
+    struct trees_mark m = {.lo = 5, .hi = 9, .chain = 77, .older_lo = 4, .epoch = 3, .serial = 8};
+    struct trees_mark back;
+    struct base_buf buf = {0};
+    m.log_id[15] = 9;
+    trees_mark_encode(&m, &buf);
+    must(trees_mark_decode(base_buf_slice(&buf), &back, &test_err));
+    expect(memcmp(&m, &back, sizeof m) == 0);
+    for (size_t size = 0; size < buf.size; size++) {
+        must_fail(trees_mark_decode(base_slice(buf.data, size), &back, &test_err), INSTAR_ECORRUPT);
+    }
+    base_put_u64(buf.data, 10); /* lo > hi */
+    must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
+    base_buf_free(&buf);
+
+    struct trees_state st = {.stage = TREES_BUILDING, .delta = true, .cut = 4, .token = 6};
+    struct trees_state got;
+    uint8_t bytes[TREES_STATE_BYTES];
+    trees_state_encode(&st, bytes);
+    must(trees_state_decode(base_slice(bytes, sizeof bytes), 1, &got, &test_err));
+    expect(got.stage == st.stage && got.delta && got.cut == 4 && got.token == 6);
+    must_fail(trees_state_decode(base_slice(bytes, 31), 1, &got, &test_err), INSTAR_ECORRUPT);
+    bytes[0] = 9;
+    must_fail(trees_state_decode(base_slice(bytes, 32), 1, &got, &test_err), INSTAR_ECORRUPT);
+}
+
+/* Names of states, and nothing else, give the tree's id back. */
+Test(store_trees, names_give_ids)
+{
+    static const char *const others[] = {"!position",          "t0000000000000001",
+                                         "!s000000000000001",  "!s000000000000000G",
+                                         "!p0000000000000001", "!sffffffffffffffff"};
+    static const uint64_t ids[] = {0, 1, 10, 0xabcdef, TREES_ID_MAX};
+    char name[TREES_META_MAX];
+    uint64_t tree;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(ids); i++) {
+        trees_state_name(name, ids[i]);
+        expect(trees_state_id(stores_text(name), &tree));
+        expect_u64(tree, ids[i]);
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(others); i++) {
+        expect(!trees_state_id(stores_text(others[i]), &tree));
+    }
+}
+
+/* The handle table against a plain list, with removals. */
+Test(store_trees, handle_table_is_a_map)
+{
+    enum { IDS = 60 };
+    struct handles h;
+    uint32_t handle[IDS] = {0}; /* 0: none */
+    struct test_random r = test_random(4);
+    must(handles_init(&h, 64, &test_err));
+    for (int i = 0; i < 5000; i++) {
+        uint64_t id = test_random_below(&r, IDS);
+        if (handle[id] != 0 && test_random_chance(&r, 60)) {
+            handles_remove(&h, id * 64);
+            handle[id] = 0;
+        } else {
+            handle[id] = 1 + (uint32_t)i;
+            must(handles_add(&h, id * 64, handle[id], &test_err));
+        }
+        size_t count = 0;
+        for (uint64_t k = 0; k < IDS; k++) {
+            uint32_t got;
+            bool found = handles_find(&h, k * 64, &got);
+            expect(found == (handle[k] != 0));
+            expect(!found || got == handle[k]);
+            count += found;
+        }
+        expect_u64(count, h.count);
+    }
+    handles_free(&h);
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+static int make_trees(const char *path, struct store *s)
+{
+    s->options = stores_options();
+    expect(os_open_dir(path, &s->dirfd) == 0);
+    return trees_create(s->dirfd, &s->options, s->log_id, &test_err);
+}
+
+/* What LMDB would open must be a plain file with one name: links are refused, and left alone. */
+Test(store_trees, links_are_refused)
+{
+    struct store s = {0};
+    const char *dir = test_dir();
+    must(make_trees(dir, &s));
+    must(trees_open(&s, true, &test_err));
+    trees_close(&s);
+    struct stat st;
+    expect(stat(test_path("data.mdb"), &st) == 0);
+    expect((st.st_mode & 0777) == 0600);
+
+    expect(link(test_path("data.mdb"), test_path("other")) == 0);
+    must_fail(trees_open(&s, true, &test_err), INSTAR_EFOREIGN);
+    expect(unlink(test_path("data.mdb")) == 0);
+    test_write_file(test_path("victim"), "", 0);
+    expect(symlink(test_path("victim"), test_path("data.mdb")) == 0);
+    must_fail(trees_open(&s, true, &test_err), INSTAR_EFOREIGN);
+    expect(stat(test_path("victim"), &st) == 0);
+    expect_u64((uint64_t)st.st_size, 0);
+    must_fail(trees_create(s.dirfd, &s.options, s.log_id, &test_err), INSTAR_EEXISTS);
+    expect(unlink(test_path("data.mdb")) == 0);
+    must_fail(trees_open(&s, true, &test_err), INSTAR_ECORRUPT); /* missing, not made anew */
+    os_close(s.dirfd);
+}
+
+/* Trees of another log are refused. */
+Test(store_trees, another_log_is_refused)
+{
+    struct store s = {0};
+    must(make_trees(test_dir(), &s));
+    s.log_id[3] ^= 1;
+    must_fail(trees_open(&s, true, &test_err), INSTAR_EFOREIGN);
+    os_close(s.dirfd);
+}
+
+/* ---- processes ----------------------------------------------------------------------------- */
+
+static void expect_tree(struct store *s, uint64_t tree)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%llu", (unsigned long long)tree);
+    stores_read(s, tree, "k", value);
+}
+
+static void make_tree(struct store *s, uint64_t tree)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%llu", (unsigned long long)tree);
+    stores_tree_op(s, STORE_TREE_CREATE, tree);
+    stores_write(s, tree, "k", value);
+    stores_fold(s);
+}
+
+/* Opens the store, and reads the trees it is told to. 0 ends it. */
+static void read_on_request(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    test_send(self, 1);
+    for (uint64_t tree; (tree = test_receive(self)) != 0;) {
+        expect_tree(s, tree);
+        test_send(self, tree);
+    }
+    stores_close(s);
+}
+
+/* Trees made and dropped by one process while another one reads: each read gives its own tree,
+ * though LMDB's handle numbers are used again (H-1, H-2, H-3). */
+Test(store_trees, handles_of_two_processes)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, read_on_request, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    for (uint64_t tree = 10; tree < 60; tree++) {
+        make_tree(s, tree);
+        if (tree % 3 == 0) { /* not all are ever opened by the child */
+            test_send(&child, tree);
+            test_await(&child, tree);
+        }
+        if (tree > 12) {
+            stores_tree_op(s, STORE_TREE_DROP, tree - 2);
+        }
+        expect_tree(s, tree);
+        expect_tree(s, 10);
+    }
+    test_send(&child, 10);
+    test_await(&child, 10);
+    test_send(&child, 0);
+    test_wait_ok(&child);
+    stores_close(s);
+}
+
+/* A process whose handles are of trees that another one dropped and whose names are gone takes over
+ * as applier: operations on them are skipped, new trees work (H-1 is a crash). */
+static void drop_and_be_killed(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    test_send(self, 1);
+    test_await(self, 2);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        stores_tree_op(s, STORE_TREE_DROP, tree);
+    }
+    stores_fold(s);
+    uint64_t limit = os_now_ns() + (uint64_t)10 * 1000000000;
+    for (size_t names = 1; names != 0;) { /* until the names are gone */
+        struct trees_read *r;
+        struct base_slice v;
+        char name[TREES_META_MAX];
+        trees_state_name(name, 10);
+        must(trees_read_begin(s->trees, &r, &test_err));
+        names = trees_read_meta(r, name, &v, &test_err) == 0;
+        trees_read_end(s->trees, r);
+        expect(os_now_ns() < limit);
+        os_sleep_ns(10000000);
+    }
+    test_send(self, 3);
+    test_receive(self);
+}
+
+Test(store_trees, stale_handles_do_not_crash_a_writer)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, drop_and_be_killed, NULL);
+    test_await(&child, 1); /* the child has the applier's role */
+    struct store *s = stores_open(NULL);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        make_tree(s, tree);
+        expect_tree(s, tree); /* opens the handle here */
+    }
+    test_send(&child, 2);
+    test_await(&child, 3);
+    test_kill(&child, SIGKILL);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        stores_write(s, tree, "k", "late");
+        stores_write(s, tree, "l", NULL);
+    }
+    make_tree(s, 20);
+    stores_fold(s);
+    expect_tree(s, 20);
+    for (uint64_t tree = 10; tree < 20; tree++) {
+        stores_read(s, tree, "k", NULL);
+    }
+    stores_close(s);
+}
+
+/* More trees over time than handles at once: slots of dropped trees are used again. */
+Test(store_trees, handles_are_used_again)
+{
+    struct store *s;
+    instar_options o = stores_options();
+    o.trees_max = 16;
+    s = stores_make(&o);
+    make_tree(s, 1);
+    for (uint64_t tree = 10; tree < 110; tree++) {
+        stores_tree_op(s, STORE_TREE_CREATE, tree);
+        stores_tree_op(s, STORE_TREE_BEGIN_BUILD, tree);
+        stores_tree_op(s, STORE_TREE_DROP, tree);
+        if (tree % 8 == 0) {
+            stores_fold(s);
+        }
+    }
+    stores_fold(s);
+    make_tree(s, 200);
+    expect_tree(s, 200);
+    expect_tree(s, 1);
+    stores_close(s);
+}
+
+/* ---- killed readers ------------------------------------------------------------------------ */
+
+static void read_until_killed(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    stores_begin(s, STORE_TXN_READONLY);
+    test_send(self, 1);
+    test_receive(self);
+}
+
+static uint64_t used_bytes(struct store *s)
+{
+    struct trees_usage usage;
+    trees_usage_get(s->trees, &usage);
+    return usage.used_bytes;
+}
+
+static void churn(struct store *s, int commits)
+{
+    static char value[3000];
+    for (int i = 0; i < commits; i++) {
+        struct store_txn *t = stores_begin(s, 0);
+        must(store_txn_put(t, T, stores_text("k"), base_slice(value, sizeof value), &test_err));
+        stores_commit(t);
+        stores_fold(s);
+    }
+}
+
+/* The pages that a killed reader kept are used again once it is noticed (H-6). */
+Test(store_trees, killed_readers_keep_nothing)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, read_until_killed, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    churn(s, 40);
+    test_kill(&child, SIGKILL);
+    trees_reap_readers(s);
+    churn(s, 10);
+    uint64_t before = used_bytes(s);
+    churn(s, 60);
+    expect(used_bytes(s) <= before + before / 5);
+    stores_close(s);
+}
+
+/* More snapshots than reader slots is an error that says so; when they end, all is well. */
+Test(store_trees, too_many_snapshots)
+{
+    enum { MANY = 200 };
+    static struct store_txn *t[MANY];
+    instar_options o = stores_options();
+    o.readers_max = 64;
+    struct store *s = stores_make(&o);
+    int n = 0;
+    int rc = 0;
+    while (n < MANY && (rc = store_txn_begin(s, STORE_TXN_READONLY, &t[n], &test_err)) == 0) {
+        n++;
+    }
+    expect(rc == INSTAR_ESLOTS);
+    expect(strstr(test_err.text, "readers_max") != NULL);
+    expect(n > 50);
+    while (n > 0) {
+        store_txn_abort(t[--n]);
+    }
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_fold(s);
+    stores_close(s);
+}
+
+/* ---- failures ------------------------------------------------------------------------------ */
+
+/* A full map stops folding with a reason, not reading; the store is not poisoned. */
+Test(store_trees, a_full_map_is_survived)
+{
+    static char value[4000];
+    instar_options o = stores_options();
+    o.map_bytes = 1 << 20;
+    struct store *s = stores_make(&o);
+    int rc = 0;
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_write(s, T, "first", "1");
+    for (int i = 0; rc == 0 && i < 5000; i++) {
+        char key[16];
+        struct store_txn *t = stores_begin(s, 0);
+        snprintf(key, sizeof key, "k%d", i);
+        must(store_txn_put(t, T, stores_text(key), base_slice(value, sizeof value), &test_err));
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+    }
+    expect(rc == INSTAR_EMAPFULL);
+    stores_read(s, T, "first", "1");
+    must(store_poisoned(s, &test_err));
+    store_close(s, &test_err);
+}
+
+/* A failed sync of the trees stops the store for all: no commit after it succeeds. */
+Test(store_trees, a_failed_sync_poisons)
+{
+    struct store *s = stores_make(NULL);
+    struct test_fault fault = {
+        .op = OS_OP_SYNC, .path = "data.mdb", .nth = 1, .error = 5 /* EIO */, .sticky = true};
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_write(s, T, "k", "1");
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    test_fault_set(&fault);
+    must_fail(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
+    struct store_txn *t = stores_begin(s, 0);
+    stores_expect(t, T, "k", "1");
+    stores_put(t, T, "k", "2");
+    must_fail(store_txn_commit(t, NULL, NULL, &test_err), INSTAR_ESTOPPED);
+    test_fault_set(NULL);
+    store_close(s, &test_err);
+}
