@@ -12,9 +12,13 @@
 #include "row/row.h"
 #include "store/store.h"
 
-#define CATALOG_TREE 1      /* descriptors, names, counters */
+#define CATALOG_TREE 1        /* descriptors, names, counters */
 #define CATALOG_CHANGE_TREE 2 /* change records: the bytes are change/'s own */
 #define CATALOG_FIRST_FREE_TREE 16
+
+/* Limits that the public header does not have; both are ELIMIT. */
+#define CATALOG_INDEXES_MAX 256        /* of one table, in any stage */
+#define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
 
 struct catalog_column {
     uint32_t id; /* never reused in its table */
@@ -48,22 +52,22 @@ struct catalog_table {
     uint32_t version;
     char name[INSTAR_NAME_BYTES_MAX + 1];
     uint64_t tree;
-    uint64_t change;          /* the change that creates or drops it, or 0 */
+    uint64_t change; /* the change that creates or drops it, or 0 */
     uint32_t next_column_id, next_index_id;
     uint32_t column_count;
-    struct catalog_column *columns;
-    uint32_t key_count;       /* primary key */
+    struct catalog_column *columns; /* each is in the newest layout, found there by id */
+    uint32_t key_count;             /* primary key */
     struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t index_count;
     struct catalog_index *indexes;
     uint32_t layout_count;
-    struct row_layout *layouts;   /* oldest first; never pruned */
+    struct row_layout *layouts; /* oldest first; never pruned */
     /* version -> layout: versions from first_version on use layouts[layout] */
     uint32_t layout_map_count;
     struct catalog_layout_map {
         uint32_t first_version;
         uint32_t layout; /* position in layouts[] */
-    } *layout_map;
+    } * layout_map;
     /* Derived by catalog_table_finish. */
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_arena arena; /* holds all of it */
@@ -75,16 +79,20 @@ struct catalog_table {
  * EINVALID, ELIMIT, EUNKNOWN (a key column; nearest named). Free with catalog_table_free. */
 int catalog_table_from_def(const instar_table_def *def, struct catalog_table **table_out,
                            struct base_err *err);
-/* Add an index in stage absent to a private copy. EINVALID, EUNKNOWN, ELIMIT. */
+/* Add an index in stage absent to a private copy: with the table's next index id, no tree yet.
+ * EINVALID, EUNKNOWN (a column; nearest named), ELIMIT, EEXISTS (this table has that name). The
+ * pointer, and those to the other indexes, are valid until the next index is added or removed. */
 int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
                            struct catalog_index **index_out, struct base_err *err);
+/* Does nothing when there is none. */
 void catalog_index_remove(struct catalog_table *table, const char *name);
 /* A private copy to edit into the next version. */
 int catalog_table_copy(const struct catalog_table *from, struct catalog_table **copy_out,
                        struct base_err *err);
-/* Fill what is derived; needed after edits of columns, keys or indexes. */
+/* Fill what is derived; needed after edits of columns, keys or indexes. EINVALID: a position that
+ * is not there. */
 int catalog_table_finish(struct catalog_table *table, struct base_err *err);
-void catalog_table_free(struct catalog_table *table);
+void catalog_table_free(struct catalog_table *table); /* NULL is allowed */
 struct catalog_index *catalog_table_index(const struct catalog_table *table, const char *name);
 struct catalog_index *catalog_table_index_by_id(const struct catalog_table *table, uint32_t id);
 /* Position of a column, or -1. */
@@ -96,7 +104,8 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
                         const struct catalog_index *b, char *difference, size_t size);
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size);
-/* Bytes, for the disk; decoding trusts nothing. */
+/* Bytes, for the disk; decoding trusts nothing (ECORRUPT) and finishes the table. What would not be
+ * decoded again is not encoded (EINVALID). */
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err);
 int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_out,
@@ -113,8 +122,11 @@ bool catalog_may_write(const struct catalog_index *index);  /* write entries of 
 bool catalog_may_read(const struct catalog_index *index);   /* use it for queries */
 bool catalog_must_probe(const struct catalog_index *index); /* unique must hold at commit */
 const char *catalog_stage_name(enum instar_stage stage);
-/* May an element go from one (stage, enforcing) to another in one version (I-9)? */
+/* May an element go from one (stage, enforcing) to another in one version (I-9)? Staying is
+ * allowed. NULL stands for an element that is not there. */
 bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to);
+/* May this be the next version of that table? Every index makes an allowed step or none, and what
+ * is for ever (ids, trees, columns of indexes, layouts) is as it was. */
 bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to);
 
 /* ---- the catalog in the store ------------------------------------------------------------- */
@@ -133,7 +145,8 @@ struct catalog_view {
     struct catalog_table **tables; /* by name */
 };
 /* The view that holds at the transaction's snapshot: from the cache, or read through the
- * transaction (untracked). */
+ * transaction (untracked). A view for a snapshot before the last publication has the snapshot as
+ * its schema_lsn, which no publication ever has. */
 int catalog_view_get(struct catalog *c, struct store_txn *t, const struct catalog_view **view_out,
                      struct base_err *err);
 void catalog_view_release(struct catalog *c, const struct catalog_view *view);
@@ -167,7 +180,11 @@ int catalog_name_put(struct store_txn *t, const char *name, const struct catalog
 int catalog_name_delete(struct store_txn *t, const char *name, struct base_err *err);
 int catalog_name_check(const char *what, const char *name, struct base_err *err); /* EINVALID */
 /* Counters that only rise, in the log: ids are never used twice. */
-enum catalog_counter { CATALOG_COUNTER_TREE = 1, CATALOG_COUNTER_TABLE = 2, CATALOG_COUNTER_CHANGE = 3 };
+enum catalog_counter {
+    CATALOG_COUNTER_TREE = 1,
+    CATALOG_COUNTER_TABLE = 2,
+    CATALOG_COUNTER_CHANGE = 3
+};
 int catalog_next_id(struct store_txn *t, enum catalog_counter counter, uint64_t *id_out,
                     struct base_err *err);
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* catalog, inside: the envelope of its records, and the checks that writing and reading share. */
+#ifndef INSTAR_CATALOG_IMPL_H
+#define INSTAR_CATALOG_IMPL_H
+
+#include "catalog/catalog.h"
+
+#include <string.h>
+
+/* Format of the envelope and of descriptors; a reader refuses any other. */
+#define CATALOG_FORMAT 1
+
+/* Kinds of records; the first byte of their keys, and repeated in the envelope. */
+enum catalog_kind { CATALOG_KIND_COUNTER = 1, CATALOG_KIND_TABLE = 2, CATALOG_KIND_NAME = 3 };
+
+/* ---- record.c ----------------------------------------------------------------------------- */
+
+struct catalog_key {
+    uint8_t bytes[1 + INSTAR_NAME_BYTES_MAX];
+    size_t size;
+};
+struct catalog_key catalog_key_table(uint64_t id);
+static inline struct base_slice catalog_key_slice(const struct catalog_key *key)
+{
+    return (struct base_slice){key->bytes, key->size};
+}
+/* Verify the envelope of a record under its key; the body points into it. */
+int catalog_record_open(struct base_slice key, struct base_slice record,
+                        struct base_slice *body_out, struct base_err *err);
+/* The table of a descriptor's key; 0 when it is none. */
+uint64_t catalog_key_table_id(struct base_slice key);
+
+/* ---- table.c, validate.c ------------------------------------------------------------------ */
+
+/* Memory for a table with nothing in it; NULL: none. */
+struct catalog_table *catalog_table_new(void);
+/* Room for one index more at the end of table->indexes. */
+int catalog_table_reserve_index(struct catalog_table *table, struct base_err *err);
+/* Does the table obey every rule that readers rely on? If not, the text says where. */
+#define CATALOG_PROBLEM_MAX 256
+bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX]);
+/* Is (unique, stage, enforcing) a state at all? */
+bool catalog_state_exists(const struct catalog_index *index);
+/* Id and version from the front of a descriptor's bytes. */
+int catalog_table_peek(struct base_slice bytes, uint64_t *id_out, uint32_t *version_out,
+                       struct base_err *err);
+/* Text for an EUNKNOWN: ", did you mean x?" or nothing. */
+#define CATALOG_HINT_MAX (INSTAR_NAME_BYTES_MAX + 32)
+const char *catalog_hint(const char *nearest, char hint[CATALOG_HINT_MAX]);
+
+/* ---- view.c ------------------------------------------------------------------------------- */
+
+struct catalog_held; /* a view with its count */
+/* Read all descriptors at the transaction's snapshot; tables that `old` (may be NULL) has in the
+ * same version are shared with it. */
+int catalog_held_load(struct store_txn *t, uint64_t schema_lsn, const struct catalog_held *old,
+                      struct catalog_held **held_out, struct base_err *err);
+const struct catalog_view *catalog_held_view(const struct catalog_held *held);
+void catalog_held_acquire(struct catalog_held *held);
+void catalog_held_release(struct catalog_held *held);
+struct catalog_held *catalog_held_of(const struct catalog_view *view);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Definitions as the caller gives them, checked word by word, and turned into descriptors. Nothing
+ * is guessed: what is refused names the place and the limit, or the nearest name.
+ */
+#include "catalog/catalog_impl.h"
+
+#include <stdio.h>
+
+int catalog_name_check(const char *what, const char *name, struct base_err *err)
+{
+    if (name == NULL || name[0] == 0) {
+        return base_err_set(err, INSTAR_EINVALID, "the %s has no name", what);
+    }
+    size_t size = strnlen(name, INSTAR_NAME_BYTES_MAX + 1);
+    if (size > INSTAR_NAME_BYTES_MAX) {
+        return base_err_set(err, INSTAR_EINVALID, "%s name \"%.*s…\" is longer than %d bytes", what,
+                            16, name, INSTAR_NAME_BYTES_MAX);
+    }
+    if (!base_utf8_valid(name, size)) {
+        return base_err_set(err, INSTAR_EINVALID, "%s name is not valid UTF-8", what);
+    }
+    return 0;
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+static int define_default(struct catalog_table *table, struct catalog_column *column,
+                          const instar_value *value, struct base_err *err)
+{
+    int rc = row_value_check(column->type, value, err);
+    if (rc != 0) {
+        base_err_prefix(err, "column \"%s\": default", column->name);
+        return rc;
+    }
+    bool is_bytes = value->type == INSTAR_TEXT || value->type == INSTAR_BYTEA;
+    if (is_bytes && value->bytes.size > CATALOG_DEFAULT_BYTES_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "column \"%s\": default of %zu bytes, at most %d",
+                            column->name, value->bytes.size, CATALOG_DEFAULT_BYTES_MAX);
+    }
+    if (!row_value_copy(&table->arena, value, &column->default_value)) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a default");
+    }
+    column->has_default = value->type != INSTAR_NULL;
+    return 0;
+}
+
+static int define_column(struct catalog_table *table, const instar_column_def *def,
+                         struct base_err *err)
+{
+    int rc = catalog_name_check("column", def->name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (catalog_table_column(table, def->name) >= 0) {
+        return base_err_set(err, INSTAR_EINVALID, "column \"%s\" is given twice", def->name);
+    }
+    if (row_type_name(def->type) == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "column \"%s\": there is no type %u", def->name,
+                            (unsigned)def->type);
+    }
+    struct catalog_column *column = &table->columns[table->column_count];
+    *column = (struct catalog_column){
+        .id = table->next_column_id, .type = def->type, .not_null = def->not_null};
+    snprintf(column->name, sizeof(column->name), "%s", def->name);
+    if (def->default_value != NULL) {
+        rc = define_default(table, column, def->default_value, err);
+    }
+    if (rc == 0) {
+        table->next_column_id++;
+        table->column_count++;
+    }
+    return rc;
+}
+
+static int define_columns(struct catalog_table *table, const instar_table_def *def,
+                          struct base_err *err)
+{
+    if (def->column_count == 0 || def->columns == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "no columns");
+    }
+    if (def->column_count > INSTAR_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "%zu columns, at most %d", def->column_count,
+                            INSTAR_COLUMNS_MAX);
+    }
+    table->columns = base_arena_alloc(&table->arena, def->column_count * sizeof(*table->columns));
+    if (table->columns == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
+    }
+    for (size_t i = 0; i < def->column_count; i++) {
+        int rc = define_column(table, &def->columns[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int unknown_column(const struct catalog_table *table, const char *what, const char *name,
+                          struct base_err *err)
+{
+    const char *names[INSTAR_COLUMNS_MAX];
+    char hint[CATALOG_HINT_MAX];
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        names[i] = table->columns[i].name;
+    }
+    const char *nearest = base_nearest_name(name, names, table->column_count);
+    return base_err_set(err, INSTAR_EUNKNOWN, "%s: no column \"%s\"%s", what, name,
+                        catalog_hint(nearest, hint));
+}
+
+/* Columns of a key by name. */
+static int define_parts(const struct catalog_table *table, const char *what,
+                        const instar_key_column *columns, size_t count,
+                        struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+                        struct base_err *err)
+{
+    if (count == 0 || columns == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "%s: no columns", what);
+    }
+    if (count > INSTAR_INDEX_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "%s of %zu columns, at most %d", what, count,
+                            INSTAR_INDEX_COLUMNS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int rc = catalog_name_check("column", columns[i].name, err);
+        if (rc != 0) {
+            base_err_prefix(err, "%s", what);
+            return rc;
+        }
+        int at = catalog_table_column(table, columns[i].name);
+        if (at < 0) {
+            return unknown_column(table, what, columns[i].name, err);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (parts[j].column == (uint32_t)at) {
+                return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\" is given twice", what,
+                                    columns[i].name);
+            }
+        }
+        parts[i] = (struct catalog_key_part){(uint32_t)at, columns[i].descending};
+    }
+    return 0;
+}
+
+static int define_key(struct catalog_table *table, const instar_table_def *def,
+                      struct base_err *err)
+{
+    if (def->key_count == 0 || def->key == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "no primary key; every table needs one");
+    }
+    int rc = define_parts(table, "primary key", def->key, def->key_count, table->key, err);
+    if (rc != 0) {
+        return rc;
+    }
+    table->key_count = (uint32_t)def->key_count;
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        table->columns[table->key[i].column].not_null = true;
+    }
+    return 0;
+}
+
+/* The first layout: all columns as they stand. No row is older than it, so nothing is missing. */
+static int define_layout(struct catalog_table *table, struct base_err *err)
+{
+    struct base_arena *arena = &table->arena;
+    struct row_column *columns = base_arena_alloc(arena, table->column_count * sizeof(*columns));
+    table->layouts = base_arena_alloc(arena, sizeof(*table->layouts));
+    table->layout_map = base_arena_alloc(arena, sizeof(*table->layout_map));
+    if (columns == NULL || table->layouts == NULL || table->layout_map == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
+    }
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        columns[i] =
+            (struct row_column){.id = table->columns[i].id, .type = table->columns[i].type};
+    }
+    table->layouts[0] =
+        (struct row_layout){.number = 1, .column_count = table->column_count, .columns = columns};
+    table->layout_count = 1;
+    table->layout_map[0] = (struct catalog_layout_map){.first_version = 1, .layout = 0};
+    table->layout_map_count = 1;
+    return 0;
+}
+
+int catalog_table_from_def(const instar_table_def *def, struct catalog_table **table_out,
+                           struct base_err *err)
+{
+    *table_out = NULL;
+    int rc = catalog_name_check("table", def->name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct catalog_table *table = catalog_table_new();
+    if (table == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
+    }
+    snprintf(table->name, sizeof(table->name), "%s", def->name);
+    table->version = 1;
+    table->next_column_id = 1;
+    table->next_index_id = 1;
+    rc = define_columns(table, def, err);
+    if (rc == 0) {
+        rc = define_key(table, def, err);
+    }
+    if (rc == 0) {
+        rc = define_layout(table, err);
+    }
+    if (rc == 0) {
+        rc = catalog_table_finish(table, err);
+    }
+    if (rc != 0) {
+        base_err_prefix(err, "table \"%s\"", def->name);
+        catalog_table_free(table);
+        return rc;
+    }
+    *table_out = table;
+    return 0;
+}
+
+/* ---- indexes ------------------------------------------------------------------------------ */
+
+int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
+                           struct catalog_index **index_out, struct base_err *err)
+{
+    struct catalog_index index = {.unique = def->unique, .stage = INSTAR_STAGE_ABSENT};
+    char what[INSTAR_NAME_BYTES_MAX + 16];
+    *index_out = NULL;
+    int rc = catalog_name_check("index", def->name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (catalog_table_index(table, def->name) != NULL) {
+        return base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has an index \"%s\" already",
+                            table->name, def->name);
+    }
+    snprintf(index.name, sizeof(index.name), "%s", def->name);
+    snprintf(what, sizeof(what), "index \"%s\"", def->name);
+    rc = define_parts(table, what, def->columns, def->column_count, index.parts, err);
+    if (rc == 0) {
+        rc = catalog_table_reserve_index(table, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    index.part_count = (uint32_t)def->column_count;
+    index.id = table->next_index_id++;
+    table->indexes[table->index_count++] = index;
+    rc = catalog_table_finish(table, err);
+    base_assert(rc == 0); /* the positions were found just now */
+    *index_out = &table->indexes[table->index_count - 1];
+    return 0;
+}

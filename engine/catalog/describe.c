@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Definitions in words: for people, and to say how two of them differ. */
+#include "catalog/catalog_impl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* A text that is cut at its room, like snprintf piece by piece. */
+struct words {
+    char *text;
+    size_t size;
+    size_t length;
+};
+
+static void add(struct words *w, const char *fmt, ...) BASE_PRINTF(2, 3);
+
+static void add(struct words *w, const char *fmt, ...)
+{
+    va_list args;
+    size_t left = w->length < w->size ? w->size - w->length : 0;
+    va_start(args, fmt);
+    int n = vsnprintf(left != 0 ? w->text + w->length : NULL, left, fmt, args);
+    va_end(args);
+    w->length += n > 0 ? (size_t)n : 0;
+}
+
+/* As PostgreSQL would want it: in quotes unless it is all small letters, digits and underscores. */
+static void add_name(struct words *w, const char *name)
+{
+    bool plain = !(name[0] >= '0' && name[0] <= '9');
+    for (const char *p = name; *p != 0; p++) {
+        plain = plain && ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_');
+    }
+    if (plain) {
+        add(w, "%s", name);
+        return;
+    }
+    add(w, "\"");
+    for (const char *p = name; *p != 0; p++) {
+        add(w, "%s%c", *p == '"' ? "\"" : "", *p);
+    }
+    add(w, "\"");
+}
+
+void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
+                            char *text, size_t size)
+{
+    struct words w = {text, size, 0};
+    if (size != 0) {
+        text[0] = 0;
+    }
+    add(&w, "CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+    add_name(&w, index->name);
+    add(&w, " ON ");
+    add_name(&w, table->name);
+    add(&w, " (");
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        add(&w, "%s", i != 0 ? ", " : "");
+        add_name(&w, table->columns[index->parts[i].column].name);
+        add(&w, "%s", index->parts[i].descending ? " DESC" : "");
+    }
+    add(&w, ")");
+}
+
+/* ---- differences -------------------------------------------------------------------------- */
+
+/* A list of key columns, by name and direction: what the first difference is. */
+static bool parts_same(const struct catalog_table *ta, const struct catalog_key_part *a,
+                       uint32_t a_count, const struct catalog_table *tb,
+                       const struct catalog_key_part *b, uint32_t b_count, struct words *w)
+{
+    for (uint32_t i = 0; i < a_count && i < b_count; i++) {
+        const char *x = ta->columns[a[i].column].name;
+        const char *y = tb->columns[b[i].column].name;
+        if (strcmp(x, y) != 0 || a[i].descending != b[i].descending) {
+            add(w, "column %u is %s%s, not %s%s", i + 1, x, a[i].descending ? " DESC" : "", y,
+                b[i].descending ? " DESC" : "");
+            return false;
+        }
+    }
+    if (a_count != b_count) {
+        add(w, "has %u columns, not %u", a_count, b_count);
+        return false;
+    }
+    return true;
+}
+
+bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
+                        const struct catalog_index *b, char *difference, size_t size)
+{
+    struct words w = {difference, size, 0};
+    if (size != 0) {
+        difference[0] = 0;
+    }
+    if (a->unique != b->unique) {
+        add(&w, "%s", a->unique ? "is unique" : "is not unique");
+        return false;
+    }
+    return parts_same(table, a->parts, a->part_count, table, b->parts, b->part_count, &w);
+}
+
+static bool columns_same(const struct catalog_column *a, const struct catalog_column *b,
+                         uint32_t at, struct words *w)
+{
+    if (strcmp(a->name, b->name) != 0) {
+        add(w, "column %u is %s, not %s", at + 1, a->name, b->name);
+        return false;
+    }
+    if (a->type != b->type) {
+        add(w, "column %s is %s, not %s", a->name, row_type_name(a->type), row_type_name(b->type));
+        return false;
+    }
+    if (a->not_null != b->not_null) {
+        add(w, "column %s %s", a->name, a->not_null ? "is NOT NULL" : "may be null");
+        return false;
+    }
+    if (row_value_cmp(&a->default_value, &b->default_value) != 0) {
+        add(w, "column %s has another default", a->name);
+        return false;
+    }
+    return true;
+}
+
+bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
+                        char *difference, size_t size)
+{
+    struct words w = {difference, size, 0};
+    if (size != 0) {
+        difference[0] = 0;
+    }
+    for (uint32_t i = 0; i < a->column_count && i < b->column_count; i++) {
+        if (!columns_same(&a->columns[i], &b->columns[i], i, &w)) {
+            return false;
+        }
+    }
+    if (a->column_count != b->column_count) {
+        add(&w, "has %u columns, not %u", a->column_count, b->column_count);
+        return false;
+    }
+    add(&w, "primary key: ");
+    if (!parts_same(a, a->key, a->key_count, b, b->key, b->key_count, &w)) {
+        return false;
+    }
+    if (size != 0) {
+        difference[0] = 0;
+    }
+    return true;
+}

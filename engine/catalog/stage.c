@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stages of an element: what each allows, and which step one version may make.
+ *
+ * A state is a stage, and for a unique index whether writers probe it ("enforcing", the second half
+ * of write-only):
+ *
+ *   plain    absent <-> delete-only <-> write-only <-> public
+ *   unique   absent <-> delete-only <-> write-only <-> enforcing <-> public
+ *                            ^                             |
+ *                            +-----------------------------+   leaving: drop, or a failed build
+ *
+ * What holds in each state, when all valid leases are on the version that has it or the one before:
+ *   absent       no writer knows the tree; from the drain on nobody touches it.
+ *   delete-only  no entry of a deleted row stays (whoever deletes removes it).
+ *   write-only   from the drain on every new row image has its entry; older rows get theirs from
+ * the build. enforcing    from the drain on no commit brings a second row with the same key; older
+ * ones are found by validation. public       each row has its entry, each entry its row, and a
+ * unique index no key twice.
+ *
+ * Why neighbours only (I-9): transactions of two versions commit side by side. delete-only beside
+ * absent: an insert of the one writes no entry, nor does one of the other. write-only beside
+ * delete-only: entries of the one are removed by the other. public beside write-only (or
+ * enforcing): both write the same. Any longer step puts a reader beside a writer that leaves
+ * entries out. enforcing -> delete-only is no longer step: nobody reads the index in either, and
+ * that it is unique matters to nobody any more.
+ */
+#include "catalog/catalog_impl.h"
+
+static const struct {
+    const char *name;
+    bool deletes, writes, reads;
+} stages[] = {
+#define X(stage, text, delete, write, read) \
+    [stage] = {text, (delete) != 0, (write) != 0, (read) != 0},
+#include "catalog/stage.def"
+#undef X
+};
+
+/* The numbers are in descriptors on disk. */
+_Static_assert(INSTAR_STAGE_ABSENT == 0 && INSTAR_STAGE_DELETE_ONLY == 1 &&
+                   INSTAR_STAGE_WRITE_ONLY == 2 && INSTAR_STAGE_PUBLIC == 3,
+               "stage numbers are on disk");
+_Static_assert(BASE_ARRAY_LEN(stages) == 4, "stage.def has every stage");
+
+enum state { ABSENT, DELETE_ONLY, WRITE_ONLY, ENFORCING, PUBLIC, STATE_COUNT, NO_STATE = -1 };
+
+#define TO(state) (1u << (state))
+
+static const struct base_sm_state plain_states[STATE_COUNT] = {
+    [ABSENT] = {"absent", TO(DELETE_ONLY)},
+    [DELETE_ONLY] = {"delete-only", TO(WRITE_ONLY) | TO(ABSENT)},
+    [WRITE_ONLY] = {"write-only", TO(PUBLIC) | TO(DELETE_ONLY)},
+    [ENFORCING] = {"enforcing", 0},
+    [PUBLIC] = {"public", TO(WRITE_ONLY)},
+};
+static const struct base_sm_state unique_states[STATE_COUNT] = {
+    [ABSENT] = {"absent", TO(DELETE_ONLY)},
+    [DELETE_ONLY] = {"delete-only", TO(WRITE_ONLY) | TO(ABSENT)},
+    [WRITE_ONLY] = {"write-only", TO(ENFORCING) | TO(DELETE_ONLY)},
+    [ENFORCING] = {"enforcing", TO(PUBLIC) | TO(WRITE_ONLY) | TO(DELETE_ONLY)},
+    [PUBLIC] = {"public", TO(ENFORCING)},
+};
+
+static enum state state_of(const struct catalog_index *index)
+{
+    if (index == NULL) {
+        return ABSENT;
+    }
+    if (index->enforcing && !index->unique) {
+        return NO_STATE;
+    }
+    switch (index->stage) {
+    case INSTAR_STAGE_ABSENT:
+        return index->enforcing ? NO_STATE : ABSENT;
+    case INSTAR_STAGE_DELETE_ONLY:
+        return index->enforcing ? NO_STATE : DELETE_ONLY;
+    case INSTAR_STAGE_WRITE_ONLY:
+        return index->enforcing ? ENFORCING : WRITE_ONLY;
+    case INSTAR_STAGE_PUBLIC:
+        return index->enforcing == index->unique ? PUBLIC : NO_STATE;
+    }
+    return NO_STATE;
+}
+
+bool catalog_state_exists(const struct catalog_index *index)
+{
+    return state_of(index) != NO_STATE;
+}
+
+bool catalog_may_delete(const struct catalog_index *index)
+{
+    return stages[index->stage].deletes;
+}
+
+bool catalog_may_write(const struct catalog_index *index)
+{
+    return stages[index->stage].writes;
+}
+
+bool catalog_may_read(const struct catalog_index *index)
+{
+    return stages[index->stage].reads;
+}
+
+bool catalog_must_probe(const struct catalog_index *index)
+{
+    return index->unique && index->enforcing && stages[index->stage].writes;
+}
+
+const char *catalog_stage_name(enum instar_stage stage)
+{
+    return (unsigned)stage < BASE_ARRAY_LEN(stages) ? stages[stage].name : "unknown";
+}
+
+/* ---- steps -------------------------------------------------------------------------------- */
+
+/* What an index keeps for as long as it lives. */
+static bool is_same_element(const struct catalog_index *a, const struct catalog_index *b)
+{
+    if (a->id != b->id || a->tree != b->tree || a->unique != b->unique ||
+        a->part_count != b->part_count || strcmp(a->name, b->name) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->part_count; i++) {
+        if (a->parts[i].column != b->parts[i].column ||
+            a->parts[i].descending != b->parts[i].descending) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to)
+{
+    const struct catalog_index *any = from != NULL ? from : to;
+    enum state old = state_of(from);
+    enum state new = state_of(to);
+    if (old == NO_STATE || new == NO_STATE ||
+        (from != NULL && to != NULL && from->unique != to->unique)) {
+        return false;
+    }
+    if (old == new) {
+        return true;
+    }
+    struct base_sm sm;
+    base_sm_init(&sm, any->unique ? unique_states : plain_states, STATE_COUNT, (int)old);
+    return base_sm_may(&sm, (int)new);
+}
+
+static bool is_same_column(const struct catalog_column *a, const struct catalog_column *b)
+{
+    return a->id == b->id && a->type == b->type;
+}
+
+/* Columns are as they were (no change touches them yet), and layouts and ids only grow. */
+static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
+{
+    if (from->id != to->id || from->tree != to->tree || to->version != from->version + 1 ||
+        to->next_column_id < from->next_column_id || to->next_index_id < from->next_index_id ||
+        to->column_count != from->column_count || to->key_count != from->key_count ||
+        to->layout_count < from->layout_count || to->layout_map_count < from->layout_map_count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < from->column_count; i++) {
+        if (!is_same_column(&from->columns[i], &to->columns[i])) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < from->key_count; i++) {
+        if (from->key[i].column != to->key[i].column ||
+            from->key[i].descending != to->key[i].descending) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < from->layout_map_count; i++) {
+        if (from->layout_map[i].first_version != to->layout_map[i].first_version ||
+            from->layout_map[i].layout != to->layout_map[i].layout) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to)
+{
+    if (!is_same_table(from, to)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < from->index_count; i++) {
+        const struct catalog_index *old = &from->indexes[i];
+        const struct catalog_index *new = catalog_table_index_by_id(to, old->id);
+        if ((new != NULL && !is_same_element(old, new)) || !catalog_step_allowed(old, new)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < to->index_count; i++) {
+        const struct catalog_index *new = &to->indexes[i];
+        if (catalog_table_index_by_id(from, new->id) != NULL) {
+            continue;
+        }
+        if (new->id < from->next_index_id || !catalog_step_allowed(NULL, new)) {
+            return false;
+        }
+    }
+    return true;
+}

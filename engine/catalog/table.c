@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A table's descriptor in memory: one arena holds all of it, so that a version is dropped at once.
+ * Versions in a view are immutable and shared; to publish the next one, copy, edit, finish,
+ * publish.
+ */
+#include "catalog/catalog_impl.h"
+
+#include <stdio.h>
+
+struct catalog_table *catalog_table_new(void)
+{
+    return base_alloc_zero(1, sizeof(struct catalog_table));
+}
+
+void catalog_table_free(struct catalog_table *table)
+{
+    if (table != NULL) {
+        base_arena_free(&table->arena);
+        base_free(table);
+    }
+}
+
+static int no_memory(struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
+}
+
+/* ---- copies ------------------------------------------------------------------------------- */
+
+static bool copy_columns(const struct catalog_table *from, struct catalog_table *to)
+{
+    to->columns =
+        base_arena_copy(&to->arena, from->columns, from->column_count * sizeof(*from->columns));
+    for (uint32_t i = 0; to->columns != NULL && i < from->column_count; i++) {
+        if (!row_value_copy(&to->arena, &from->columns[i].default_value,
+                            &to->columns[i].default_value)) {
+            return false;
+        }
+    }
+    return to->columns != NULL;
+}
+
+static bool copy_layout(const struct row_layout *from, struct row_layout *to,
+                        struct base_arena *arena)
+{
+    struct row_column *columns =
+        base_arena_copy(arena, from->columns, from->column_count * sizeof(*from->columns));
+    if (columns == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < from->column_count; i++) {
+        if (!row_value_copy(arena, &from->columns[i].missing, &columns[i].missing)) {
+            return false;
+        }
+    }
+    to->columns = columns;
+    return true;
+}
+
+static bool copy_layouts(const struct catalog_table *from, struct catalog_table *to)
+{
+    to->layouts =
+        base_arena_copy(&to->arena, from->layouts, from->layout_count * sizeof(*from->layouts));
+    to->layout_map = base_arena_copy(&to->arena, from->layout_map,
+                                     from->layout_map_count * sizeof(*from->layout_map));
+    if (to->layouts == NULL || to->layout_map == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < from->layout_count; i++) {
+        if (!copy_layout(&from->layouts[i], &to->layouts[i], &to->arena)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int catalog_table_copy(const struct catalog_table *from, struct catalog_table **copy_out,
+                       struct base_err *err)
+{
+    *copy_out = NULL;
+    struct catalog_table *to = catalog_table_new();
+    if (to == NULL) {
+        return no_memory(err);
+    }
+    *to = *from;
+    to->arena = (struct base_arena){0};
+    to->indexes =
+        base_arena_copy(&to->arena, from->indexes, from->index_count * sizeof(*from->indexes));
+    if (to->indexes == NULL || !copy_columns(from, to) || !copy_layouts(from, to)) {
+        catalog_table_free(to);
+        return no_memory(err);
+    }
+    *copy_out = to;
+    return 0;
+}
+
+int catalog_table_reserve_index(struct catalog_table *table, struct base_err *err)
+{
+    if (table->index_count >= CATALOG_INDEXES_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT,
+                            "table \"%s\" has %u indexes, the most there may be", table->name,
+                            table->index_count);
+    }
+    struct catalog_index *indexes =
+        base_arena_alloc(&table->arena, (table->index_count + 1) * sizeof(*indexes));
+    if (indexes == NULL) {
+        return no_memory(err);
+    }
+    if (table->index_count != 0) {
+        memcpy(indexes, table->indexes, table->index_count * sizeof(*indexes));
+    }
+    indexes[table->index_count] = (struct catalog_index){0};
+    table->indexes = indexes;
+    return 0;
+}
+
+void catalog_index_remove(struct catalog_table *table, const char *name)
+{
+    struct catalog_index *index = catalog_table_index(table, name);
+    if (index == NULL) {
+        return;
+    }
+    size_t behind = (size_t)(table->indexes + table->index_count - (index + 1));
+    memmove(index, index + 1, behind * sizeof(*index));
+    table->index_count--;
+}
+
+/* ---- what is derived ---------------------------------------------------------------------- */
+
+/* Types and directions of key parts whose positions are good. */
+static bool derive_parts(const struct catalog_table *table, const struct catalog_key_part *parts,
+                         uint32_t count, struct row_key_part *out, uint32_t *columns_out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t column = parts[i].column;
+        if (column >= table->column_count) {
+            return false;
+        }
+        out[i] = (struct row_key_part){table->columns[column].type, parts[i].descending};
+        if (columns_out != NULL) {
+            columns_out[i] = column;
+        }
+    }
+    return true;
+}
+
+/* The entry's key is the index's own columns, then the whole primary key exactly as the row has it:
+ * so entries never collide, and the row's key is found by skipping the own columns. */
+static bool derive_index(const struct catalog_table *table, struct catalog_index *index)
+{
+    uint32_t own = index->part_count;
+    if (own == 0 || own > INSTAR_INDEX_COLUMNS_MAX) {
+        return false;
+    }
+    index->key_part_count = own + table->key_count;
+    return derive_parts(table, index->parts, own, index->key_parts, index->key_columns) &&
+           derive_parts(table, table->key, table->key_count, index->key_parts + own,
+                        index->key_columns + own);
+}
+
+int catalog_table_finish(struct catalog_table *table, struct base_err *err)
+{
+    if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
+        !derive_parts(table, table->key, table->key_count, table->key_parts, NULL)) {
+        return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",
+                            table->name);
+    }
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (!derive_index(table, &table->indexes[i])) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "table \"%s\": index \"%s\" of columns it has not", table->name,
+                                table->indexes[i].name);
+        }
+    }
+    return 0;
+}
+
+/* ---- looking ------------------------------------------------------------------------------ */
+
+struct catalog_index *catalog_table_index(const struct catalog_table *table, const char *name)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (strcmp(table->indexes[i].name, name) == 0) {
+            return &table->indexes[i];
+        }
+    }
+    return NULL;
+}
+
+struct catalog_index *catalog_table_index_by_id(const struct catalog_table *table, uint32_t id)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (table->indexes[i].id == id) {
+            return &table->indexes[i];
+        }
+    }
+    return NULL;
+}
+
+int catalog_table_column(const struct catalog_table *table, const char *name)
+{
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        if (strcmp(table->columns[i].name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* The last entry of the map that begins at or before the version. */
+const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version)
+{
+    if (version > table->version) {
+        return NULL;
+    }
+    uint32_t low = 0;
+    uint32_t high = table->layout_map_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (table->layout_map[middle].first_version <= version) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low == 0 ? NULL : &table->layouts[table->layout_map[low - 1].layout];
+}
+
+const char *catalog_hint(const char *nearest, char hint[CATALOG_HINT_MAX])
+{
+    hint[0] = 0;
+    if (nearest != NULL) {
+        snprintf(hint, CATALOG_HINT_MAX, "; did you mean \"%s\"?", nearest);
+    }
+    return hint;
+}

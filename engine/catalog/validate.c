@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules that every reader of a descriptor relies on, checked in one place: before one is
+ * written and after one is read. Bytes from disk that break a rule are corruption; ours never do.
+ *
+ * CAT-1  ids of columns and indexes are unique in the table and below its counters.
+ * CAT-2  names are names, unique among the columns and among the indexes.
+ * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL.
+ * CAT-4  every index is in a state of stage.c.
+ * CAT-5  every version from 1 to the table's own leads to a layout; layouts list columns by
+ * ascending id; a column id has one type in all of them; the newest has every column of the table.
+ * CAT-6  defaults and missing values fit their columns.
+ */
+#include "catalog/catalog_impl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct problem {
+    char *text;
+};
+
+static bool bad(struct problem *p, const char *fmt, ...) BASE_PRINTF(2, 3);
+
+static bool bad(struct problem *p, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(p->text, CATALOG_PROBLEM_MAX, fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* A name or an id with the place it stands in, to find what occurs twice by sorting. */
+struct label {
+    const char *name;
+    uint32_t id;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct label *)a)->name, ((const struct label *)b)->name);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t x = ((const struct label *)a)->id;
+    uint32_t y = ((const struct label *)b)->id;
+    return (x > y) - (x < y);
+}
+
+static bool check_labels(struct label *labels, size_t count, const char *what, uint32_t next_id,
+                         struct problem *p)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (catalog_name_check(what, labels[i].name, NULL) != 0) {
+            return bad(p, "%s %zu has no proper name", what, i + 1);
+        }
+        if (labels[i].id == 0 || labels[i].id >= next_id) {
+            return bad(p, "%s \"%s\" has id %u, the next is %u", what, labels[i].name, labels[i].id,
+                       next_id);
+        }
+    }
+    qsort(labels, count, sizeof(*labels), by_name);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(labels[i - 1].name, labels[i].name) == 0) {
+            return bad(p, "%s \"%s\" occurs twice", what, labels[i].name);
+        }
+    }
+    qsort(labels, count, sizeof(*labels), by_id);
+    for (size_t i = 1; i < count; i++) {
+        if (labels[i - 1].id == labels[i].id) {
+            return bad(p, "%s id %u occurs twice", what, labels[i].id);
+        }
+    }
+    return true;
+}
+
+/* Null allowed; bytes within the limit. */
+static bool fits(enum instar_type type, const instar_value *v)
+{
+    bool is_bytes = v->type == INSTAR_TEXT || v->type == INSTAR_BYTEA;
+    return row_value_check(type, v, NULL) == 0 &&
+           !(is_bytes && v->bytes.size > CATALOG_DEFAULT_BYTES_MAX);
+}
+
+static bool check_columns(const struct catalog_table *table, struct problem *p)
+{
+    struct label labels[INSTAR_COLUMNS_MAX];
+    if (table->column_count == 0 || table->column_count > INSTAR_COLUMNS_MAX) {
+        return bad(p, "%u columns", table->column_count);
+    }
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const struct catalog_column *c = &table->columns[i];
+        labels[i] = (struct label){c->name, c->id};
+        if (row_type_name(c->type) == NULL) {
+            return bad(p, "column %u has type %u", i + 1, (unsigned)c->type);
+        }
+        if (!fits(c->type, &c->default_value) ||
+            c->has_default != (c->default_value.type != INSTAR_NULL)) {
+            return bad(p, "column %u has a default that does not fit", i + 1);
+        }
+    }
+    return check_labels(labels, table->column_count, "column", table->next_column_id, p);
+}
+
+static bool check_parts(const struct catalog_table *table, const struct catalog_key_part *parts,
+                        uint32_t count, const char *what, struct problem *p)
+{
+    if (count == 0 || count > INSTAR_INDEX_COLUMNS_MAX) {
+        return bad(p, "%s of %u columns", what, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (parts[i].column >= table->column_count) {
+            return bad(p, "%s names column %u of %u", what, parts[i].column + 1,
+                       table->column_count);
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (parts[j].column == parts[i].column) {
+                return bad(p, "%s names a column twice", what);
+            }
+        }
+    }
+    return true;
+}
+
+static bool check_key(const struct catalog_table *table, struct problem *p)
+{
+    if (!check_parts(table, table->key, table->key_count, "primary key", p)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        if (!table->columns[table->key[i].column].not_null) {
+            return bad(p, "primary key column %u may be null", table->key[i].column + 1);
+        }
+    }
+    return true;
+}
+
+static bool check_indexes(const struct catalog_table *table, struct problem *p)
+{
+    struct label labels[CATALOG_INDEXES_MAX];
+    if (table->index_count > CATALOG_INDEXES_MAX) {
+        return bad(p, "%u indexes", table->index_count);
+    }
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        labels[i] = (struct label){index->name, index->id};
+        if (!check_parts(table, index->parts, index->part_count, "index", p)) {
+            return false;
+        }
+        if (!catalog_state_exists(index)) {
+            return bad(p, "index %u: stage %u with unique %d and enforcing %d is no state", i + 1,
+                       (unsigned)index->stage, index->unique, index->enforcing);
+        }
+    }
+    return check_labels(labels, table->index_count, "index", table->next_index_id, p);
+}
+
+/* ---- layouts ------------------------------------------------------------------------------ */
+
+static bool check_layout(const struct catalog_table *table, const struct row_layout *layout,
+                         struct problem *p)
+{
+    if (layout->column_count == 0 || layout->column_count > INSTAR_COLUMNS_MAX) {
+        return bad(p, "layout %u of %u columns", layout->number, layout->column_count);
+    }
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        const struct row_column *c = &layout->columns[i];
+        if (c->id <= last || c->id >= table->next_column_id) {
+            return bad(p, "layout %u: column id %u behind %u", layout->number, c->id, last);
+        }
+        last = c->id;
+        if (row_type_name(c->type) == NULL || !fits(c->type, &c->missing)) {
+            return bad(p,
+                       "layout %u: column id %u has no type, or a missing value that does not fit",
+                       layout->number, c->id);
+        }
+    }
+    return true;
+}
+
+/* What two neighbours share has one type, and what is new in the second has an id above all before
+ * it: so a column that has gone never comes back, and an id has one type in all layouts. */
+static bool layouts_agree(const struct row_layout *a, const struct row_layout *b, uint32_t last_id)
+{
+    uint32_t i = 0;
+    for (uint32_t j = 0; j < b->column_count; j++) {
+        uint32_t id = b->columns[j].id;
+        while (i < a->column_count && a->columns[i].id < id) {
+            i++;
+        }
+        bool shared = i < a->column_count && a->columns[i].id == id;
+        if (shared ? a->columns[i].type != b->columns[j].type : id <= last_id) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct row_column *find_column(const struct row_layout *layout, uint32_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = layout->column_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (layout->columns[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < layout->column_count && layout->columns[low].id == id ? &layout->columns[low]
+                                                                       : NULL;
+}
+
+static bool check_map(const struct catalog_table *table, struct problem *p)
+{
+    const struct catalog_layout_map *map = table->layout_map;
+    if (table->layout_map_count == 0 || map[0].first_version != 1) {
+        return bad(p, "version 1 has no layout");
+    }
+    for (uint32_t i = 0; i < table->layout_map_count; i++) {
+        if (map[i].layout >= table->layout_count || map[i].first_version > table->version ||
+            (i != 0 && map[i].first_version <= map[i - 1].first_version)) {
+            return bad(p, "version %u leads to layout %u of %u", map[i].first_version,
+                       map[i].layout + 1, table->layout_count);
+        }
+    }
+    return true;
+}
+
+static bool check_layouts(const struct catalog_table *table, struct problem *p)
+{
+    uint32_t last_id = 0;
+    for (uint32_t i = 0; i < table->layout_count; i++) {
+        const struct row_layout *layout = &table->layouts[i];
+        if (!check_layout(table, layout, p)) {
+            return false;
+        }
+        if (i != 0 &&
+            (layout->number <= layout[-1].number || !layouts_agree(&layout[-1], layout, last_id))) {
+            return bad(p, "layout %u does not follow layout %u", layout->number, layout[-1].number);
+        }
+        uint32_t highest = layout->columns[layout->column_count - 1].id;
+        last_id = highest > last_id ? highest : last_id;
+    }
+    if (!check_map(table, p)) {
+        return false;
+    }
+    const struct row_layout *newest = catalog_table_layout(table, table->version);
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const struct row_column *c = find_column(newest, table->columns[i].id);
+        if (c == NULL || c->type != table->columns[i].type) {
+            return bad(p, "column \"%s\" is not in the newest layout", table->columns[i].name);
+        }
+    }
+    return true;
+}
+
+bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX])
+{
+    struct problem p = {problem};
+    problem[0] = 0;
+    if (catalog_name_check("table", table->name, NULL) != 0) {
+        return bad(&p, "the table has no proper name");
+    }
+    if (table->version == 0) {
+        return bad(&p, "version 0");
+    }
+    return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
+           check_layouts(table, &p);
+}
