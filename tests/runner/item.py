@@ -143,7 +143,8 @@ class Item:
         text = (folder / "output").read_text(errors="replace")
         if status is None:
             failures.append(Failure(self.name, "", f"no end within {self.seconds} s",
-                                    "\n".join([tail(text), "still running:", *left]), self.replay()))
+                                    "\n".join([tail(text), "still running:", *left]),
+                                    self.replay()))
         elif left:
             failures.append(Failure(self.name, "", "left processes behind", "\n".join(left),
                                     self.replay()))
@@ -185,7 +186,7 @@ class Command(Item):
 
 
 class Criterion(Item):
-    """A program of Criterion tests. One job at a time: the lanes of the runner are the parallelism."""
+    """A program of Criterion tests, one at a time: the parallelism is in the runner's lanes."""
 
     def __init__(self, name, binary, seconds):
         super().__init__(name, [binary], seconds)

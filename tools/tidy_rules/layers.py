@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may see what: includes between layers, dead or hidden declarations, the folders."""
+import collections
+import re
+
+from tidy_rules.tree import LAYERS, Finding
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+# The operating system has a header of its own beside base.h: it is the seam that tests replace.
+NEIGHBOUR_HEADERS = {layer: {f"{layer}/{layer}.h"} for layer in LAYERS}
+NEIGHBOUR_HEADERS["base"].add("base/os.h")
+# These speak to the engine as any user's program does.
+OUTSIDERS = ("tools", "bench", "docs/examples")
+TOP_LEVEL = {"GNUmakefile", "README.md", "LICENSE", "engine", "bench", "tests", "fuzz", "tools",
+             "docs"}
+
+
+def includes(source):
+    for number, line in enumerate(source.lines, 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match[1], match[2]
+
+
+def layer_includes(tree):
+    for source in tree.engine:
+        allowed = set()
+        if source.layer:
+            lower = LAYERS[:LAYERS.index(source.layer)]
+            allowed = set().union(*(NEIGHBOUR_HEADERS[x] for x in lower)) if lower else set()
+        for number, quote, name in includes(source):
+            if quote == "<":
+                if re.match(r"|".join(f"{x}/" for x in LAYERS), name):
+                    yield Finding(source.path, number, f"<{name}> is ours", f'write "{name}"')
+                continue
+            if name == "instar.h":
+                yield Finding(source.path, number, '"instar.h"', "write <instar.h>")
+            elif name.split("/")[0] == source.layer or name in allowed:
+                continue
+            elif "/" not in name:
+                yield Finding(source.path, number, f'include of "{name}" without its layer',
+                              f'write "{source.layer}/{name}"')
+            elif name.split("/")[0] in LAYERS:
+                other = name.split("/")[0]
+                remedy = (f"include {other}/{other}.h" if other in LAYERS[:LAYERS.index(
+                    source.layer)] else f"{other} stands above {source.layer}: turn the call round"
+                          ) if source.layer else "the public header stands alone"
+                yield Finding(source.path, number, f'"{name}" is private to another layer', remedy)
+            else:
+                yield Finding(source.path, number, f'unknown include "{name}"',
+                              "include a layer's header or <instar.h>")
+
+
+def outsider_includes(tree):
+    for source in tree.c:
+        if not source.below(*OUTSIDERS):
+            continue
+        folder = source.path.rsplit("/", 1)[0]
+        for number, quote, name in includes(source):
+            own = quote == '"' and "/" not in name and f"{folder}/{name}" in tree.paths
+            if (quote == '"' and not own) or name.split("/")[0] in LAYERS:
+                yield Finding(source.path, number, f"{name} is not public",
+                              "use <instar.h> only, as a user's program does")
+
+
+def lmdb_in_one_file(tree):
+    places = [(s, n) for s in tree.c for n, _, name in includes(s) if name == "lmdb.h"]
+    inside = [(s, n) for s, n in places if s.path.startswith("engine/")]
+    for source, number in inside[1:]:
+        yield Finding(source.path, number, f"lmdb.h is included by {inside[0][0].path} already",
+                      "call what store offers; one file knows LMDB")
+    for source, number in places:
+        # The benchmark measures LMDB itself, and the test seam stands in for its system calls.
+        if not source.below("engine", "bench", "tests"):
+            yield Finding(source.path, number, "lmdb.h outside engine/store",
+                          "use <instar.h>; one file knows LMDB")
+
+
+def dead_declarations(tree):
+    """A function in a header is defined once and used somewhere; one that is used in no other file
+    than its own has no place in a header."""
+    defined = {}
+    for source in tree.engine:
+        for function in source.functions:
+            if not function.static:
+                defined[function.name] = (source, function)
+    words = collections.Counter(w for s in tree.c for w in re.findall(r"\b[a-z]\w*\b", s.code))
+    declared = set()
+    for source in tree.engine:
+        if not source.path.endswith(".h"):
+            continue
+        for number, name in source.declarations:
+            repeats = name in declared
+            declared.add(name)
+            if name not in defined:
+                yield Finding(source.path, number, f"{name} is declared and never defined",
+                              "define it or delete the line")
+            elif words[name] <= 2 and not repeats and source.layer:
+                yield Finding(source.path, number, f"{name} is declared and never used",
+                              "use it or delete it")
+    for name, (source, function) in defined.items():
+        if name not in declared and source.path.endswith(".c"):
+            yield Finding(source.path, function.first, f"{name} stands in no header",
+                          "make it static")
+
+
+def layer_files(tree):
+    for layer in LAYERS:
+        for name in (f"{layer}.h", "README.md"):
+            if f"engine/{layer}/{name}" not in tree.paths:
+                yield Finding(f"engine/{layer}/{name}", 1, "is missing",
+                              "each layer has a header for its neighbours and a README.md")
+
+
+def top_level(tree):
+    there = {path.split("/")[0] for path in tree.paths}
+    for name in sorted(there - TOP_LEVEL):
+        if not name.startswith("."):
+            yield Finding(name, 1, "does not belong on the top level", "move it into a folder")
+    for name in sorted(TOP_LEVEL - there):
+        yield Finding(name, 1, "is missing on the top level", "add it")
+
+
+RULES = [layer_includes, outsider_includes, lmdb_in_one_file, dead_declarations, layer_files,
+         top_level]
