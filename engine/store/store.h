@@ -113,6 +113,9 @@ int store_txn_restart(struct store_txn *t, struct base_err *err);
 uint64_t store_txn_lsn(const struct store_txn *t); /* its snapshot S */
 bool store_txn_has_writes(const struct store_txn *t);
 bool store_txn_has_reads(const struct store_txn *t);
+/* Is there room for so many more operations, whose keys, values and 20 bytes each add up to `bytes`?
+ * Then puts and deletes of them do not fail with ELIMIT for the transaction's size. */
+bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops);
 
 /* The value is valid until the transaction ends, or writes the same key. ENOTFOUND. A tree that does
  * not exist is an empty tree. Sees the transaction's own writes. */
@@ -192,7 +195,7 @@ int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_s
                       struct base_err *err);
 /* The batch has reached its size or its time: commit it and begin another. */
 bool store_bulk_full(const struct store_bulk *b);
-/* The runner's checkpoint, at most 4 KiB, written in the same LMDB transaction. */
+/* The runner's checkpoint, at most 64 KiB, written in the same LMDB transaction. */
 int store_bulk_progress(struct store_bulk *b, struct base_slice progress, struct base_err *err);
 /* Commit, then pause as pacing asks. Always frees. */
 int store_bulk_commit(struct store_bulk *b, struct base_err *err);

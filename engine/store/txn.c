@@ -289,6 +289,12 @@ bool store_txn_has_reads(const struct store_txn *t)
     return t->has_reads;
 }
 
+bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops)
+{
+    return bytes <= t->bytes_max && t->writes.bytes <= t->bytes_max - bytes &&
+           ops <= t->ops_max && t->writes.count <= t->ops_max - ops;
+}
+
 /* ---- reads and writes ---------------------------------------------------------------------- */
 
 int txn_check_key(struct base_slice key, struct base_err *err)

@@ -66,15 +66,14 @@ struct txn_rows;
 int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struct txn_rows **out,
                   struct base_err *err);
 void txn_rows_close(struct txn_rows *r);
-/* All columns of a row, in the table's order; bytes valid until the next call. ECORRUPT names table,
- * key and the version that wrote it. *version_out (may be NULL): its tag. */
+/* All columns of a row, in the table's order; bytes valid until the next call. ECORRUPT names
+ * table, key and the version that wrote it. *version_out (may be NULL): its tag. */
 int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice record,
                     const instar_value **values_out, uint32_t *version_out, struct base_err *err);
-/* Key of the row's entry in an index, appended to `key_out`. ELIMIT names the index. Only the columns
- * that the index needs are looked at. */
-int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index,
-                       struct base_slice key, struct base_slice record, struct base_buf *key_out,
-                       struct base_err *err);
+/* Key of the row's entry in an index, appended to `key_out`. ELIMIT names the index. Only the
+ * columns that the index needs are looked at. */
+int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                       struct base_slice record, struct base_buf *key_out, struct base_err *err);
 /* The same from values that were decoded already. */
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                   const instar_value *values, struct base_buf *key_out, struct base_err *err);

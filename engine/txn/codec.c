@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows between bytes and values, as one version of a table sees them.
+ *
+ * A record's tag leads to the layout that wrote it. When that is not the own version's layout, the
+ * whole record is decoded by its own and brought to ours: what is missing is filled, what we do not
+ * have is skipped. A tag above the own version cannot be (schema.md's lemma: no transaction sees a
+ * row that was tagged later than its version), so it is reported as corruption.
+ */
+#include "txn/txn_impl.h"
+
+#include <string.h>
+
+static uint32_t place_of(const struct row_layout *layout, uint32_t id)
+{
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        if (layout->columns[i].id == id) {
+            return i;
+        }
+    }
+    return TXN_NO_COLUMN;
+}
+
+int txn_codec_init(struct txn_codec *c, const struct catalog_table *table,
+                   const struct catalog_table *newest, size_t row_bytes_max,
+                   struct base_arena *arena, struct base_err *err)
+{
+    *c = (struct txn_codec){.table = table,
+                            .newest = newest,
+                            .layout = catalog_table_layout(table, table->version),
+                            .row_bytes_max = row_bytes_max,
+                            .forced = newest != NULL};
+    if (c->layout == NULL) {
+        return base_err_set(err, INSTAR_ECORRUPT, "table %s has no layout for its version %" PRIu32,
+                            table->name, table->version);
+    }
+    bool same = true;
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        same =
+            same && i < c->layout->column_count && c->layout->columns[i].id == table->columns[i].id;
+    }
+    if (same) {
+        return INSTAR_OK;
+    }
+    uint32_t *places = base_arena_alloc(arena, sizeof(*places) * table->column_count);
+    if (places == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", table->name);
+    }
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        places[i] = place_of(c->layout, table->columns[i].id);
+        if (places[i] == TXN_NO_COLUMN) {
+            return base_err_set(err, INSTAR_ECORRUPT,
+                                "table %s: column %s is not in the layout of version %" PRIu32,
+                                table->name, table->columns[i].name, table->version);
+        }
+    }
+    c->places = places;
+    return INSTAR_OK;
+}
+
+int txn_row_error(const struct catalog_table *table, struct base_slice key, uint32_t version,
+                  int code, struct base_err *err)
+{
+    char text[TXN_TEXT_MAX];
+    if (code == INSTAR_ECORRUPT && err != NULL) {
+        txn_key_text(table, key, text);
+        base_err_prefix(err, "table %s, row %s, written by schema version %" PRIu32, table->name,
+                        text, version);
+    }
+    return code;
+}
+
+static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_t version,
+                       const struct row_layout **layout_out, struct base_err *err)
+{
+    if (version <= c->table->version || c->forced) {
+        *layout_out = catalog_table_layout(c->table, version);
+        if (*layout_out == NULL && c->forced) {
+            *layout_out = catalog_table_layout(c->newest, version);
+        }
+        if (*layout_out != NULL) {
+            return INSTAR_OK;
+        }
+    }
+    base_err_set(err, INSTAR_ECORRUPT,
+                 "the tag is newer than the table's version %" PRIu32 ", or was never one",
+                 c->table->version);
+    return txn_row_error(c->table, key, version, INSTAR_ECORRUPT, err);
+}
+
+/* By a layout that is not ours. */
+static int decode_foreign(const struct txn_codec *c, const struct row_layout *layout,
+                          struct base_slice key, struct base_slice record, struct base_arena *arena,
+                          instar_value *image_out, struct base_err *err)
+{
+    instar_value *values = base_arena_alloc(arena, sizeof(*values) * (layout->column_count + 1));
+    if (values == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+    }
+    int rc = row_decode(layout, key, record, c->row_bytes_max, arena, values, err);
+    if (rc == INSTAR_OK) {
+        row_convert(layout, values, c->layout, image_out);
+    }
+    return rc;
+}
+
+int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct base_slice record,
+                     struct base_arena *arena, instar_value *image_out, uint32_t *version_out,
+                     struct base_err *err)
+{
+    struct row_header header = {0};
+    const struct row_layout *layout = NULL;
+    int rc = row_header(record, &header, err);
+    if (version_out != NULL) {
+        *version_out = header.version;
+    }
+    if (rc != INSTAR_OK) {
+        return txn_row_error(c->table, key, header.version, rc, err);
+    }
+    rc = find_layout(c, key, header.version, &layout, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    if (layout == c->layout) {
+        rc = row_decode(layout, key, record, c->row_bytes_max, arena, image_out, err);
+    } else {
+        rc = decode_foreign(c, layout, key, record, arena, image_out, err);
+    }
+    return txn_row_error(c->table, key, header.version, rc, err);
+}
+
+int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
+                          struct base_slice record, struct base_arena *arena,
+                          const uint32_t *positions, size_t count, instar_value *values_out,
+                          struct base_err *err)
+{
+    struct row_header header = {0};
+    int rc = row_header(record, &header, err);
+    if (rc == INSTAR_OK && header.version <= c->table->version &&
+        catalog_table_layout(c->table, header.version) == c->layout) {
+        rc = row_decode_some(c->layout, key, record, c->row_bytes_max, arena, positions, count,
+                             values_out, err);
+        return txn_row_error(c->table, key, header.version, rc, err);
+    }
+    instar_value *image = base_arena_alloc(arena, sizeof(*image) * c->layout->column_count);
+    if (image == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+    }
+    rc = txn_codec_decode(c, key, record, arena, image, NULL, err);
+    for (size_t i = 0; i < count && rc == INSTAR_OK; i++) {
+        values_out[i] = image[positions[i]];
+    }
+    return rc;
+}
+
+int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,
+                     struct base_buf *out, struct base_err *err)
+{
+    size_t size = row_size(c->layout, image);
+    if (size > c->row_bytes_max) {
+        return base_err_set(err, INSTAR_ELIMIT,
+                            "table %s: a row of %zu bytes; the limit is %zu (row_bytes_max)",
+                            c->table->name, size, c->row_bytes_max);
+    }
+    int rc = row_encode(c->layout, c->table->version, key, image, out, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "table %s", c->table->name);
+    }
+    return rc;
+}
+
+int txn_codec_key(const struct txn_codec *c, const instar_value *image, struct base_buf *out,
+                  struct base_err *err)
+{
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX];
+    size_t begin = out->size;
+    for (uint32_t i = 0; i < c->table->key_count; i++) {
+        values[i] = image[txn_place(c, c->table->key[i].column)];
+    }
+    int rc = row_key_encode(c->table->key_parts, values, c->table->key_count, out, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "primary key of table %s", c->table->name);
+    } else if (out->size - begin > INSTAR_KEY_BYTES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "primary key of table %s: a key of %zu bytes; the limit is %d",
+                          c->table->name, out->size - begin, INSTAR_KEY_BYTES_MAX);
+    }
+    return rc;
+}
+
+int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
+                    const instar_value *image, struct base_buf *out, size_t *prefix_out,
+                    struct base_err *err)
+{
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
+    size_t begin = out->size;
+    uint32_t own = index->part_count;
+    for (uint32_t i = 0; i < index->key_part_count; i++) {
+        values[i] = image[txn_place(c, index->key_columns[i])];
+    }
+    int rc = row_key_encode(index->key_parts, values, own, out, err);
+    if (prefix_out != NULL) {
+        *prefix_out = out->size - begin;
+    }
+    if (rc == INSTAR_OK) {
+        rc = row_key_encode(index->key_parts + own, values + own, index->key_part_count - own, out,
+                            err);
+    }
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "index %s of table %s", index->name, c->table->name);
+    } else if (out->size - begin > INSTAR_KEY_BYTES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "index %s of table %s: an entry of %zu bytes, columns and primary key "
+                          "together; the limit is %d",
+                          index->name, c->table->name, out->size - begin, INSTAR_KEY_BYTES_MAX);
+    }
+    return rc;
+}

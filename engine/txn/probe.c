@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unique indexes. Entries never collide in the tree, because each ends in its row's primary key; so
+ * uniqueness is a question to be asked: is there another entry with the same columns? It is asked
+ * at commit, of what the transaction leaves behind, so that two rows may swap their values. The
+ * read is a probe: even a snapshot transaction is refused when another commit has changed the
+ * answer.
+ *
+ * Only entries that this transaction wrote are asked about. While the index is not validated yet
+ * there may be older duplicates, and they are not this transaction's fault; nor is an entry that it
+ * wrote and took back. Columns with a null are equal to nothing.
+ */
+#include "txn/txn_impl.h"
+
+int txn_probe_note(struct txn *t, struct txn_table *table, const struct catalog_index *index,
+                   struct base_slice key, size_t prefix_size, struct base_err *err)
+{
+    struct txn_probe probe = {.table = table,
+                              .index = index,
+                              .key_at = t->probe_keys.size,
+                              .key_size = (uint32_t)key.size,
+                              .prefix_size = (uint32_t)prefix_size};
+    if (row_key_has_null(index->key_parts, index->part_count, key)) {
+        return INSTAR_OK;
+    }
+    if (!base_buf_add(&t->probe_keys, key.data, key.size) ||
+        !base_buf_add(&t->probes, &probe, sizeof(probe))) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory to check index %s", index->name);
+    }
+    return INSTAR_OK;
+}
+
+static int duplicate(const struct txn_probe *probe, struct base_slice ours, struct base_slice other,
+                     struct base_err *err)
+{
+    char values[TXN_TEXT_MAX];
+    char our_row[TXN_TEXT_MAX];
+    char other_row[TXN_TEXT_MAX];
+    const struct catalog_table *table = probe->table->codec.table;
+    size_t prefix = probe->prefix_size;
+    txn_prefix_text(table, probe->index, ours, values);
+    txn_key_text(table, base_slice((const uint8_t *)ours.data + prefix, ours.size - prefix),
+                 our_row);
+    txn_key_text(table, base_slice((const uint8_t *)other.data + prefix, other.size - prefix),
+                 other_row);
+    return base_err_set(err, INSTAR_EUNIQUE,
+                        "unique index %s of table %s: row %s has %s, which row %s has already",
+                        probe->index->name, table->name, our_row, values, other_row);
+}
+
+static int probe_one(struct txn *t, const struct txn_probe *probe, struct base_slice key,
+                     struct base_buf *upper, struct base_err *err)
+{
+    struct base_slice prefix = base_slice(key.data, probe->prefix_size);
+    struct base_slice found;
+    struct base_slice value;
+    struct store_cursor *cursor;
+    int rc = store_txn_get(t->store, probe->index->tree, key, STORE_READ_UNTRACKED, &value, err);
+    if (rc != INSTAR_OK) {
+        return rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc; /* taken back */
+    }
+    base_buf_clear(upper);
+    if (!base_buf_add(upper, prefix.data, prefix.size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory to check index %s", probe->index->name);
+    }
+    struct store_range range = {.lower = prefix};
+    if (row_key_successor(upper)) {
+        range.upper = base_buf_slice(upper);
+    }
+    rc = store_cursor_open(t->store, probe->index->tree, &range, STORE_READ_PROBE, &cursor, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    do {
+        rc = store_cursor_next(cursor, &found, &value, err);
+    } while (rc == INSTAR_OK && base_slice_eq(found, key));
+    if (rc == INSTAR_OK) {
+        rc = duplicate(probe, key, found, err);
+    } else if (rc == INSTAR_END) {
+        rc = INSTAR_OK;
+    }
+    store_cursor_close(cursor);
+    return rc;
+}
+
+int txn_probe_all(struct txn *t, struct base_err *err)
+{
+    const struct txn_probe *probes = (const struct txn_probe *)(const void *)t->probes.data;
+    size_t count = t->probes.size / sizeof(*probes);
+    struct base_buf upper = {0};
+    int rc = INSTAR_OK;
+    for (size_t i = 0; i < count && rc == INSTAR_OK; i++) {
+        struct base_slice key =
+            base_slice(t->probe_keys.data + probes[i].key_at, probes[i].key_size);
+        rc = probe_one(t, &probes[i], key, &upper, err);
+    }
+    base_buf_free(&upper);
+    return rc;
+}

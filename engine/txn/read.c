@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Get by primary key, and scans over the table or an index.
+ *
+ * A scan's bounds are the codes of the first values of a key. A code of fewer values is a prefix of
+ * all keys that begin with it, so a bound stands for all of them: the successor of the code is the
+ * first key behind them.
+ *
+ *     lower inclusive   from code           upper inclusive   before successor(code)
+ *     lower exclusive   from successor      upper exclusive   before code
+ *
+ * A scan over an index takes the primary key from each entry and reads the row: both reads are
+ * part of what is validated. An entry without its row is corruption, and named.
+ */
+#include "txn/txn_impl.h"
+
+#include <string.h>
+
+#define FEW_VALUES 32 /* that need no memory on the way */
+
+struct txn_cursor {
+    struct txn *t;
+    struct txn_projection *projection;
+    const struct txn_table *table;
+    struct txn_resolution *resolution;
+    const struct catalog_index *index; /* NULL: the primary key */
+    struct store_cursor *store;        /* NULL: the range is empty */
+    struct base_arena arena;           /* of the row that was handed out last */
+};
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+/* In a transaction that writes, what the store handed out may go with the next write. */
+static bool keep_bytes(const struct txn *t, struct base_arena *arena, instar_value *value)
+{
+    bool has_bytes = value->type == INSTAR_TEXT || value->type == INSTAR_BYTEA;
+    return txn_read_only(t) || !has_bytes || row_value_copy(arena, value, value);
+}
+
+static int hand_out(const struct txn *t, const struct txn_codec *codec,
+                    const struct txn_projection *p, const struct txn_resolution *r,
+                    struct base_slice key, struct base_slice record, struct base_arena *arena,
+                    instar_value *values_out, struct base_err *err)
+{
+    instar_value few[FEW_VALUES];
+    instar_value *decoded = r->straight ? values_out : few;
+    if (!r->straight && p->count > FEW_VALUES) {
+        decoded = base_arena_alloc(arena, sizeof(*decoded) * p->count);
+        if (decoded == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", p->table);
+        }
+    }
+    int rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
+    for (size_t i = 0; i < p->count && rc == INSTAR_OK; i++) {
+        if (!r->straight) {
+            values_out[i] = decoded[r->picks[i]];
+        }
+        if (!keep_bytes(t, arena, &values_out[i])) {
+            rc = base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", p->table);
+        }
+    }
+    return rc;
+}
+
+static void clear_values(const struct txn_projection *p, instar_value *values_out)
+{
+    memset(values_out, 0, sizeof(*values_out) * p->count);
+}
+
+/* ---- get ---------------------------------------------------------------------------------- */
+
+static int check_key_value(const struct catalog_table *table, uint32_t column, const char *what,
+                           const instar_value *value, struct base_err *err)
+{
+    int rc = row_value_check(table->columns[column].type, value, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "%s, column %s of table %s", what, table->columns[column].name,
+                        table->name);
+    }
+    return rc;
+}
+
+static int get_bound(struct txn *t, const struct txn_bound *b, const instar_value *key,
+                     instar_value *values_out, struct base_err *err)
+{
+    const struct txn_codec *codec = &b->table->codec;
+    const struct catalog_table *table = codec->table;
+    struct base_buf bytes = {0};
+    struct base_slice record;
+    char text[TXN_TEXT_MAX];
+    int rc = INSTAR_OK;
+    for (uint32_t i = 0; i < table->key_count && rc == INSTAR_OK; i++) {
+        rc = check_key_value(table, table->key[i].column, "key", &key[i], err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = row_key_encode(table->key_parts, key, table->key_count, &bytes, err);
+    }
+    if (rc == INSTAR_OK && bytes.size > INSTAR_KEY_BYTES_MAX) {
+        rc = INSTAR_ENOTFOUND; /* no row can have it */
+    } else if (rc == INSTAR_OK) {
+        rc = store_txn_get(t->store, table->tree, base_buf_slice(&bytes), STORE_READ_NORMAL,
+                           &record, err);
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        txn_key_text(table, base_buf_slice(&bytes), text);
+        base_err_set(err, rc, "table %s has no row %s", table->name, text);
+    }
+    if (rc == INSTAR_OK) {
+        rc = hand_out(t, codec, b->projection, b->resolution, base_buf_slice(&bytes), record,
+                      &t->arena, values_out, err);
+    }
+    base_buf_free(&bytes);
+    return rc;
+}
+
+int txn_get(struct txn *t, struct txn_projection *p, const instar_value *key,
+            instar_value *values_out, struct base_err *err)
+{
+    struct txn_bound *b;
+    int rc = txn_bind(t, p, &b, err);
+    if (rc == INSTAR_OK) {
+        t->used = true;
+        rc = get_bound(t, b, key, values_out, err);
+    }
+    if (rc != INSTAR_OK) {
+        clear_values(p, values_out);
+    }
+    return rc;
+}
+
+/* ---- bounds ------------------------------------------------------------------------------- */
+
+/* The key that is scanned: an index's columns and then the primary key's, or these alone. */
+struct scanned {
+    const struct catalog_table *table;
+    const struct catalog_index *index;
+    const struct row_key_part *parts;
+    size_t count;
+};
+
+static struct scanned scanned_key(const struct catalog_table *table,
+                                  const struct catalog_index *index)
+{
+    if (index != NULL) {
+        return (struct scanned){table, index, index->key_parts, index->key_part_count};
+    }
+    return (struct scanned){table, NULL, table->key_parts, table->key_count};
+}
+
+static uint32_t column_at(const struct scanned *s, size_t at)
+{
+    return s->index != NULL ? s->index->key_columns[at] : s->table->key[at].column;
+}
+
+static int encode_bound(const struct scanned *s, const char *what, const instar_value *values,
+                        size_t count, struct base_buf *out, struct base_err *err)
+{
+    if (count > s->count) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "%s bound of %zu values; the key of %s %s has %zu columns", what, count,
+                            s->index != NULL ? "index" : "table",
+                            s->index != NULL ? s->index->name : s->table->name, s->count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int rc = check_key_value(s->table, column_at(s, i), what, &values[i], err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    int rc = row_key_encode(s->parts, values, count, out, err);
+    if (rc == INSTAR_OK && out->size > INSTAR_KEY_BYTES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT, "%s bound of %zu bytes; the limit of %s %s is %d",
+                          what, out->size, s->index != NULL ? "index" : "table",
+                          s->index != NULL ? s->index->name : s->table->name, INSTAR_KEY_BYTES_MAX);
+    }
+    return rc;
+}
+
+/* Store bounds from those of the caller. *empty_out: nothing lies between them. */
+static int make_range(const struct scanned *s, const instar_range *range, struct base_buf *lower,
+                      struct base_buf *upper, struct store_range *out, bool *empty_out,
+                      struct base_err *err)
+{
+    static const uint8_t first = 0;
+    bool has_lower = range->lower != NULL && range->lower_count > 0;
+    bool has_upper = range->upper != NULL && range->upper_count > 0;
+    int rc = INSTAR_OK;
+    *empty_out = false;
+    *out = (struct store_range){.lower = base_slice(&first, 0), .reverse = range->reverse};
+    if (has_lower) {
+        rc = encode_bound(s, "lower", range->lower, range->lower_count, lower, err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+        *empty_out = range->lower_exclusive && !row_key_successor(lower);
+        out->lower = base_buf_slice(lower);
+    }
+    if (has_upper) {
+        rc = encode_bound(s, "upper", range->upper, range->upper_count, upper, err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+        if (range->upper_exclusive || row_key_successor(upper)) {
+            out->upper = base_buf_slice(upper);
+        }
+    }
+    if (out->upper.data != NULL && base_slice_cmp(out->lower, out->upper) >= 0) {
+        *empty_out = true;
+    }
+    return INSTAR_OK;
+}
+
+/* ---- scan --------------------------------------------------------------------------------- */
+
+static int open_store_cursor(struct txn_cursor *c, const instar_range *range, struct base_err *err)
+{
+    const struct catalog_table *table = c->table->codec.table;
+    struct scanned s = scanned_key(table, c->index);
+    struct base_buf lower = {0};
+    struct base_buf upper = {0};
+    struct store_range store_range;
+    bool empty;
+    int rc = make_range(&s, range, &lower, &upper, &store_range, &empty, err);
+    if (rc == INSTAR_OK && !empty) {
+        rc = store_cursor_open(c->t->store, c->index != NULL ? c->index->tree : table->tree,
+                               &store_range, STORE_READ_NORMAL, &c->store, err);
+    }
+    base_buf_free(&lower);
+    base_buf_free(&upper);
+    return rc;
+}
+
+static int choose_index(const struct txn_bound *b, const struct catalog_index **index_out,
+                        struct base_err *err)
+{
+    const struct catalog_table *table = b->table->codec.table;
+    *index_out = NULL;
+    if (b->resolution->index == TXN_PRIMARY) {
+        return INSTAR_OK;
+    }
+    const struct catalog_index *index = &table->indexes[b->resolution->index];
+    if (!catalog_may_read(index)) {
+        return base_err_set(err, INSTAR_EUNKNOWN,
+                            "index %s of table %s cannot be read yet, or no more: it is %s",
+                            index->name, table->name, catalog_stage_name(index->stage));
+    }
+    *index_out = index;
+    return INSTAR_OK;
+}
+
+int txn_scan(struct txn *t, struct txn_projection *p, const instar_range *range,
+             struct txn_cursor **cursor_out, struct base_err *err)
+{
+    static const instar_range everything;
+    struct txn_bound *b;
+    const struct catalog_index *index;
+    *cursor_out = NULL;
+    int rc = txn_bind(t, p, &b, err);
+    if (rc == INSTAR_OK) {
+        rc = choose_index(b, &index, err);
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    t->used = true;
+    struct txn_cursor *c = base_alloc_zero(1, sizeof(*c));
+    if (c == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "scan of table %s: no memory", p->table);
+    }
+    *c = (struct txn_cursor){.t = t,
+                             .projection = p,
+                             .table = b->table,
+                             .resolution = b->resolution, /* bound until the transaction ends */
+                             .index = index};
+    rc = open_store_cursor(c, range != NULL ? range : &everything, err);
+    if (rc != INSTAR_OK) {
+        txn_cursor_close(c);
+        return rc;
+    }
+    *cursor_out = c;
+    return INSTAR_OK;
+}
+
+static int bad_entry(const struct txn_cursor *c, struct base_slice key, const char *what,
+                     struct base_err *err)
+{
+    char text[TXN_TEXT_MAX];
+    const struct catalog_table *table = c->table->codec.table;
+    txn_entry_text(table, c->index, key, text);
+    return base_err_set(err, INSTAR_ECORRUPT, "index %s of table %s, entry %s: %s", c->index->name,
+                        table->name, text, what);
+}
+
+/* From an entry to its row. */
+static int follow_entry(struct txn_cursor *c, struct base_slice entry, struct base_slice value,
+                        struct base_slice *key_out, struct base_slice *record_out,
+                        struct base_err *err)
+{
+    const struct txn_codec *codec = &c->table->codec;
+    struct base_err inner = {0};
+    uint32_t version;
+    size_t used;
+    if (row_entry_decode(entry, value, &version, &inner) != INSTAR_OK ||
+        row_key_skip(c->index->key_parts, c->index->part_count, entry, &used, &inner) !=
+            INSTAR_OK) {
+        return bad_entry(c, entry, inner.text, err);
+    }
+    if (version > codec->table->version && !codec->forced) {
+        return bad_entry(c, entry, "its tag is newer than the table's version", err);
+    }
+    *key_out = base_slice((const uint8_t *)entry.data + used, entry.size - used);
+    int rc = store_txn_get(c->t->store, codec->table->tree, *key_out, STORE_READ_NORMAL, record_out,
+                           err);
+    return rc == INSTAR_ENOTFOUND ? bad_entry(c, entry, "it has no row", err) : rc;
+}
+
+int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_err *err)
+{
+    struct base_slice key;
+    struct base_slice record;
+    int rc = INSTAR_END;
+    if (c->t->broken != INSTAR_OK) {
+        rc = base_err_set(err, c->t->broken,
+                          "an earlier statement of this transaction failed half "
+                          "way: abort it");
+    } else if (c->store != NULL) {
+        rc = store_cursor_next(c->store, &key, &record, err);
+    }
+    base_arena_reset(&c->arena);
+    if (rc == INSTAR_OK && c->index != NULL) {
+        rc = follow_entry(c, key, record, &key, &record, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = hand_out(c->t, &c->table->codec, c->projection, c->resolution, key, record, &c->arena,
+                      values_out, err);
+    }
+    if (rc != INSTAR_OK) {
+        clear_values(c->projection, values_out);
+    }
+    return rc;
+}
+
+void txn_cursor_close(struct txn_cursor *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    if (c->store != NULL) {
+        store_cursor_close(c->store);
+    }
+    base_arena_free(&c->arena);
+    base_free(c);
+}

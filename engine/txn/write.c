@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Insert, upsert, update, delete: from the caller's values to the image that the row is to have,
+ * then to a plan. An image holds all columns of the version's layout, so a value that this version
+ * does not know is carried along (TXN-5).
+ */
+#include "txn/txn_impl.h"
+
+#include <string.h>
+
+struct write {
+    struct txn *t;
+    struct txn_bound *b;
+    const struct txn_codec *codec;
+    instar_value *from; /* image of the row that is there, or NULL */
+    instar_value *to;
+    struct base_buf from_key, to_key;
+};
+
+static int no_memory(const struct txn_codec *codec, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", codec->table->name);
+}
+
+static int begin(struct write *w, struct txn *t, struct txn_projection *p, struct base_err *err)
+{
+    *w = (struct write){.t = t};
+    if (txn_read_only(t)) {
+        return base_err_set(err, INSTAR_EREADONLY, "table %s: this transaction is read-only",
+                            p->table);
+    }
+    int rc = txn_bind(t, p, &w->b, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    w->codec = &w->b->table->codec;
+    t->used = true;
+    base_arena_reset(&t->scratch);
+    txn_plan_begin(t);
+    size_t size = sizeof(instar_value) * w->codec->layout->column_count;
+    w->to = base_arena_alloc(&t->scratch, size);
+    return w->to != NULL ? INSTAR_OK : no_memory(w->codec, err);
+}
+
+static void done(struct write *w)
+{
+    base_buf_free(&w->from_key);
+    base_buf_free(&w->to_key);
+}
+
+/* ---- images ------------------------------------------------------------------------------- */
+
+/* What a row has before any value is given: hidden columns their missing value, ours the default.
+ */
+static void fill_defaults(struct write *w)
+{
+    const struct catalog_table *table = w->codec->table;
+    for (uint32_t i = 0; i < w->codec->layout->column_count; i++) {
+        w->to[i] = w->codec->layout->columns[i].missing;
+    }
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const struct catalog_column *column = &table->columns[i];
+        w->to[txn_place(w->codec, i)] =
+            column->has_default ? column->default_value : (instar_value){.type = INSTAR_NULL};
+    }
+}
+
+static int check_column(const struct txn_codec *codec, uint32_t at, const instar_value *value,
+                        struct base_err *err)
+{
+    const struct catalog_column *column = &codec->table->columns[at];
+    int rc = row_value_check(column->type, value, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "column %s of table %s", column->name, codec->table->name);
+    } else if (value->type == INSTAR_NULL && column->not_null) {
+        rc = base_err_set(err, INSTAR_ENOT_NULL, "column %s of table %s cannot be null",
+                          column->name, codec->table->name);
+    }
+    return rc;
+}
+
+/* Put the projection's values into the image. Each is checked, and only these, and a null that was
+ * there stays: what a row already breaks, another change of it does not have to mend. */
+static int put_values(struct write *w, const instar_value *values, struct base_err *err)
+{
+    const struct txn_resolution *r = w->b->resolution;
+    for (size_t i = 0; i < w->b->projection->count; i++) {
+        uint32_t place = txn_place(w->codec, r->columns[i]);
+        bool was_null = w->from != NULL && w->from[place].type == INSTAR_NULL;
+        int rc = check_column(w->codec, r->columns[i], &values[i], err);
+        if (rc != INSTAR_OK && !(rc == INSTAR_ENOT_NULL && was_null)) {
+            return rc;
+        }
+        w->to[place] = values[i];
+    }
+    return INSTAR_OK;
+}
+
+/* An insert gives every column a value, so all others are checked too. */
+static int check_rest(struct write *w, struct base_err *err)
+{
+    const struct txn_resolution *r = w->b->resolution;
+    for (uint32_t i = 0; i < w->codec->table->column_count; i++) {
+        if (r->values[i] == TXN_NO_COLUMN) {
+            int rc = check_column(w->codec, i, &w->to[txn_place(w->codec, i)], err);
+            if (rc != INSTAR_OK) {
+                return rc;
+            }
+        }
+    }
+    return INSTAR_OK;
+}
+
+/* ---- keys and rows ------------------------------------------------------------------------ */
+
+/* The primary key from values in key order, as update and delete are given it. */
+static int encode_key(struct write *w, const instar_value *key, struct base_err *err)
+{
+    const struct catalog_table *table = w->codec->table;
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        int rc = check_column(w->codec, table->key[i].column, &key[i], err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    int rc = row_key_encode(table->key_parts, key, table->key_count, &w->from_key, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "primary key of table %s", table->name);
+    } else if (w->from_key.size > INSTAR_KEY_BYTES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "primary key of table %s: a key of %zu bytes; the limit is %d",
+                          table->name, w->from_key.size, INSTAR_KEY_BYTES_MAX);
+    }
+    return rc;
+}
+
+static int read_row(struct write *w, struct base_slice key, struct base_slice *record_out,
+                    struct base_err *err)
+{
+    return store_txn_get(w->t->store, w->codec->table->tree, key, STORE_READ_NORMAL, record_out,
+                         err);
+}
+
+static int decode_from(struct write *w, struct base_slice key, struct base_slice record,
+                       struct base_err *err)
+{
+    size_t size = sizeof(instar_value) * w->codec->layout->column_count;
+    w->from = base_arena_alloc(&w->t->scratch, size);
+    if (w->from == NULL) {
+        return no_memory(w->codec, err);
+    }
+    return txn_codec_decode(w->codec, key, record, &w->t->scratch, w->from, NULL, err);
+}
+
+static int not_found(const struct write *w, struct base_err *err)
+{
+    char text[TXN_TEXT_MAX];
+    txn_key_text(w->codec->table, base_buf_slice(&w->from_key), text);
+    return base_err_set(err, INSTAR_ENOTFOUND, "table %s has no row %s", w->codec->table->name,
+                        text);
+}
+
+static int exists(const struct write *w, struct base_err *err)
+{
+    char text[TXN_TEXT_MAX];
+    txn_key_text(w->codec->table, base_buf_slice(&w->to_key), text);
+    return base_err_set(err, INSTAR_EEXISTS, "table %s has a row %s already", w->codec->table->name,
+                        text);
+}
+
+/* Read the row that is to change: its key is in from_key. */
+static int load(struct write *w, struct base_err *err)
+{
+    struct base_slice record;
+    struct base_slice key = base_buf_slice(&w->from_key);
+    int rc = read_row(w, key, &record, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return not_found(w, err);
+    }
+    return rc == INSTAR_OK ? decode_from(w, key, record, err) : rc;
+}
+
+/* ---- the statements ----------------------------------------------------------------------- */
+
+static int plan_and_apply(struct write *w, const instar_value *to, struct base_err *err)
+{
+    struct txn_move move = {.from = w->from,
+                            .to = to,
+                            .from_key = base_buf_slice(&w->from_key),
+                            .to_key = base_buf_slice(&w->to_key)};
+    int rc = txn_plan_move(w->t, w->b->table, &move, err);
+    return rc == INSTAR_OK ? txn_plan_apply(w->t, w->b->table, err) : rc;
+}
+
+static int insert_image(struct write *w, const instar_value *values, struct base_err *err)
+{
+    fill_defaults(w);
+    int rc = put_values(w, values, err);
+    if (rc == INSTAR_OK) {
+        rc = check_rest(w, err);
+    }
+    return rc == INSTAR_OK ? txn_codec_key(w->codec, w->to, &w->to_key, err) : rc;
+}
+
+int txn_insert(struct txn *t, struct txn_projection *p, const instar_value *values,
+               struct base_err *err)
+{
+    struct write w;
+    struct base_slice record;
+    int rc = begin(&w, t, p, err);
+    if (rc == INSTAR_OK) {
+        rc = insert_image(&w, values, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = read_row(&w, base_buf_slice(&w.to_key), &record, err);
+        rc = rc == INSTAR_OK ? exists(&w, err) : rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc;
+    }
+    if (rc == INSTAR_OK) {
+        base_err_clear(err);
+        rc = plan_and_apply(&w, w.to, err);
+    }
+    done(&w);
+    return rc;
+}
+
+/* The row that is there gets the values; all else of it stays. */
+static int update_image(struct write *w, const instar_value *values, struct base_err *err)
+{
+    struct base_slice record;
+    memcpy(w->to, w->from, sizeof(*w->to) * w->codec->layout->column_count);
+    int rc = put_values(w, values, err);
+    if (rc == INSTAR_OK) {
+        rc = txn_codec_key(w->codec, w->to, &w->to_key, err);
+    }
+    if (rc != INSTAR_OK ||
+        base_slice_eq(base_buf_slice(&w->from_key), base_buf_slice(&w->to_key))) {
+        return rc;
+    }
+    rc = read_row(w, base_buf_slice(&w->to_key), &record, err);
+    return rc == INSTAR_OK ? exists(w, err) : rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc;
+}
+
+int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *values,
+               struct base_err *err)
+{
+    struct write w;
+    struct base_slice record;
+    int rc = begin(&w, t, p, err);
+    if (rc == INSTAR_OK && !w.b->resolution->names_key) {
+        rc = base_err_set(err, INSTAR_EINVALID,
+                          "upsert into table %s: the projection must name the whole primary key",
+                          p->table);
+    }
+    if (rc == INSTAR_OK) {
+        fill_defaults(&w);
+        rc = put_values(&w, values, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = txn_codec_key(w.codec, w.to, &w.to_key, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = read_row(&w, base_buf_slice(&w.to_key), &record, err);
+        if (rc == INSTAR_ENOTFOUND) {
+            rc = check_rest(&w, err);
+        } else if (rc == INSTAR_OK) {
+            rc = base_buf_add(&w.from_key, w.to_key.data, w.to_key.size) ? INSTAR_OK
+                                                                         : no_memory(w.codec, err);
+            rc = rc == INSTAR_OK ? decode_from(&w, base_buf_slice(&w.from_key), record, err) : rc;
+            base_buf_clear(&w.to_key);
+            rc = rc == INSTAR_OK ? update_image(&w, values, err) : rc;
+        }
+    }
+    if (rc == INSTAR_OK) {
+        base_err_clear(err);
+        rc = plan_and_apply(&w, w.to, err);
+    }
+    done(&w);
+    return rc;
+}
+
+int txn_update(struct txn *t, struct txn_projection *p, const instar_value *key,
+               const instar_value *values, struct base_err *err)
+{
+    struct write w;
+    int rc = begin(&w, t, p, err);
+    if (rc == INSTAR_OK) {
+        rc = encode_key(&w, key, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = load(&w, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = update_image(&w, values, err);
+    }
+    if (rc == INSTAR_OK) {
+        base_err_clear(err);
+        rc = plan_and_apply(&w, w.to, err);
+    }
+    done(&w);
+    return rc;
+}
+
+int txn_delete(struct txn *t, struct txn_projection *p, const instar_value *key,
+               struct base_err *err)
+{
+    struct write w;
+    int rc = begin(&w, t, p, err);
+    if (rc == INSTAR_OK) {
+        rc = encode_key(&w, key, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = load(&w, err);
+    }
+    if (rc == INSTAR_OK) {
+        rc = plan_and_apply(&w, NULL, err);
+    }
+    done(&w);
+    return rc;
+}
