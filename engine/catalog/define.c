@@ -14,8 +14,8 @@ int catalog_name_check(const char *what, const char *name, struct base_err *err)
     }
     size_t size = strnlen(name, INSTAR_NAME_BYTES_MAX + 1);
     if (size > INSTAR_NAME_BYTES_MAX) {
-        return base_err_set(err, INSTAR_EINVALID, "%s name \"%.*s…\" is longer than %d bytes", what,
-                            16, name, INSTAR_NAME_BYTES_MAX);
+        return base_err_set(err, INSTAR_EINVALID, "%s name is longer than %d bytes", what,
+                            INSTAR_NAME_BYTES_MAX);
     }
     if (!base_utf8_valid(name, size)) {
         return base_err_set(err, INSTAR_EINVALID, "%s name is not valid UTF-8", what);

@@ -232,11 +232,15 @@ static bool measure_bytes(struct walk *w, size_t *size_out)
 /* Copy the bytes of a value whose length was measured. */
 static void unescape(const uint8_t *from, uint8_t mask, uint8_t *to, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        to[i] = (uint8_t)(*from++ ^ mask);
-        if (to[i] == 0) {
-            from++;
+    while (size != 0) {
+        const uint8_t *zero = memchr(from, mask, size);
+        size_t run = zero != NULL ? (size_t)(zero - from) + 1 : size;
+        for (size_t i = 0; i < run; i++) {
+            to[i] = (uint8_t)(from[i] ^ mask);
         }
+        from += zero != NULL ? run + 1 : run;
+        to += run;
+        size -= run;
     }
 }
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ITEMS_MAX 32
+
+/* The items of a list and what they are cut from. */
+struct items {
+    char text[1024];
+    char *item[ITEMS_MAX];
+    size_t count;
+};
+
+static void split(struct items *items, const char *text)
+{
+    char *rest = items->text;
+    expect(strlen(text) < sizeof(items->text));
+    strcpy(items->text, text);
+    items->count = 0;
+    while (rest != NULL) {
+        char *item = strsep(&rest, ",");
+        item += strspn(item, " ");
+        expect(items->count < ITEMS_MAX);
+        items->item[items->count++] = item;
+    }
+}
+
+/* Cut off a last word; false when it is another. */
+static bool cut_word(char *item, const char *word)
+{
+    size_t size = strlen(item);
+    size_t end = strlen(word);
+    if (size <= end || strcmp(item + size - end, word) != 0 || item[size - end - 1] != ' ') {
+        return false;
+    }
+    item[size - end - 1] = 0;
+    return true;
+}
+
+static void parse_key(struct items *items, const char *text, instar_key_column *key)
+{
+    split(items, text);
+    for (size_t i = 0; i < items->count; i++) {
+        key[i].descending = cut_word(items->item[i], "desc");
+        key[i].name = items->item[i];
+    }
+}
+
+struct catalog_table *tables_make(const char *name, const char *columns, const char *key)
+{
+    struct items column_items;
+    struct items key_items;
+    instar_column_def defs[ITEMS_MAX] = {0};
+    instar_key_column keys[ITEMS_MAX] = {0};
+    struct catalog_table *table = NULL;
+    split(&column_items, columns);
+    for (size_t i = 0; i < column_items.count; i++) {
+        char *item = column_items.item[i];
+        defs[i].not_null = cut_word(item, "not null");
+        defs[i].name = strsep(&item, " ");
+        defs[i].type = row_type_from_name(item);
+    }
+    parse_key(&key_items, key, keys);
+    instar_table_def def = {.name = name,
+                            .columns = defs,
+                            .column_count = column_items.count,
+                            .key = keys,
+                            .key_count = key_items.count};
+    must(catalog_table_from_def(&def, &table, &test_err));
+    return table;
+}
+
+struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
+                                       const char *columns, bool unique)
+{
+    struct items items;
+    instar_key_column keys[ITEMS_MAX] = {0};
+    struct catalog_index *index = NULL;
+    parse_key(&items, columns, keys);
+    instar_index_def def = {.name = name,
+                            .table = table->name,
+                            .columns = keys,
+                            .column_count = items.count,
+                            .unique = unique};
+    must(catalog_index_from_def(table, &def, &index, &test_err));
+    return index;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tables: descriptors for tests, from a line of text. */
+#ifndef INSTAR_TEST_TABLES_H
+#define INSTAR_TEST_TABLES_H
+
+#include "catalog/catalog.h"
+#include "support/test.h"
+
+/* Columns as "id int8, name text not null", key as "id, name desc". Ids and tree stay 0. Free with
+ * catalog_table_free. */
+struct catalog_table *tables_make(const char *name, const char *columns, const char *key);
+/* Add an index in stage absent; valid until the next one is added. */
+struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
+                                       const char *columns, bool unique);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stages: what each allows, and the steps that one version may make. */
+#include "support/tables.h"
+
+/* The stage table of the design, line by line: deletes, writes, reads. */
+Test(catalog_stage, capabilities)
+{
+    static const bool wanted[4][3] = {
+        [INSTAR_STAGE_ABSENT] = {false, false, false},
+        [INSTAR_STAGE_DELETE_ONLY] = {true, false, false},
+        [INSTAR_STAGE_WRITE_ONLY] = {true, true, false},
+        [INSTAR_STAGE_PUBLIC] = {true, true, true},
+    };
+    for (int stage = 0; stage < 4; stage++) {
+        struct catalog_index index = {.stage = (enum instar_stage)stage};
+        cr_assert_eq(catalog_may_delete(&index), wanted[stage][0]);
+        cr_assert_eq(catalog_may_write(&index), wanted[stage][1]);
+        cr_assert_eq(catalog_may_read(&index), wanted[stage][2]);
+    }
+    cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_ABSENT), "absent");
+    cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_DELETE_ONLY), "delete-only");
+    cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_WRITE_ONLY), "write-only");
+    cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_PUBLIC), "public");
+    cr_assert_str_eq(catalog_stage_name((enum instar_stage)9), "unknown");
+}
+
+/* A unique index is probed from enforcing on, while its entries are written. */
+Test(catalog_stage, probes)
+{
+    for (int stage = 0; stage < 4; stage++) {
+        for (int bits = 0; bits < 4; bits++) {
+            struct catalog_index index = {.stage = (enum instar_stage)stage,
+                                          .unique = (bits & 1) != 0,
+                                          .enforcing = (bits & 2) != 0};
+            cr_assert_eq(catalog_must_probe(&index),
+                         bits == 3 && stage >= (int)INSTAR_STAGE_WRITE_ONLY);
+        }
+    }
+}
+
+enum { ABSENT, DELETE_ONLY, WRITE_ONLY, ENFORCING, PUBLIC, STATES };
+
+static struct catalog_index in_state(int state, bool unique)
+{
+    static const enum instar_stage stages[STATES] = {INSTAR_STAGE_ABSENT, INSTAR_STAGE_DELETE_ONLY,
+                                                     INSTAR_STAGE_WRITE_ONLY,
+                                                     INSTAR_STAGE_WRITE_ONLY, INSTAR_STAGE_PUBLIC};
+    return (struct catalog_index){.id = 1,
+                                  .unique = unique,
+                                  .stage = stages[state],
+                                  .enforcing = state == ENFORCING || (unique && state == PUBLIC)};
+}
+
+/* All pairs of states, plain and unique: exactly these steps are allowed. The steps that are not
+ * are the ones that the model and the property tests know as errors. */
+Test(catalog_stage, steps)
+{
+    static const char plain[STATES][STATES + 1] = {
+        [ABSENT] = "11000",      /* absent -> write-only and public are refused */
+        [DELETE_ONLY] = "11100", /* delete-only -> public is */
+        [WRITE_ONLY] = "01101",  [ENFORCING] = "00000", /* no such state of a plain index */
+        [PUBLIC] = "00101",                             /* public -> absent and delete-only are */
+    };
+    static const char unique[STATES][STATES + 1] = {
+        [ABSENT] = "11000",     [DELETE_ONLY] = "11100",
+        [WRITE_ONLY] = "01110", /* public without enforcing is refused */
+        [ENFORCING] = "01111",  [PUBLIC] = "00011",
+    };
+    for (int from = 0; from < STATES; from++) {
+        for (int to = 0; to < STATES; to++) {
+            for (int u = 0; u < 2; u++) {
+                struct catalog_index a = in_state(from, u != 0);
+                struct catalog_index b = in_state(to, u != 0);
+                bool wanted = (u != 0 ? unique : plain)[from][to] == '1';
+                cr_assert_eq(catalog_step_allowed(&a, &b), wanted, "unique %d: %d to %d", u, from,
+                             to);
+            }
+        }
+    }
+}
+
+/* What is not there counts as absent; and an index cannot become unique on the way. */
+Test(catalog_stage, nothing_counts_as_absent)
+{
+    struct catalog_index a = in_state(DELETE_ONLY, false);
+    struct catalog_index b = in_state(WRITE_ONLY, false);
+    struct catalog_index u = in_state(WRITE_ONLY, true);
+    expect(catalog_step_allowed(NULL, &a));
+    expect(catalog_step_allowed(&a, NULL));
+    expect(!catalog_step_allowed(NULL, &b));
+    expect(!catalog_step_allowed(&b, NULL));
+    expect(catalog_step_allowed(NULL, NULL));
+    expect(!catalog_step_allowed(&a, &u));
+}
+
+/* public without enforcing, and enforcing where nothing is written, are no states of a unique
+ * index: no step leads to them, not even staying. */
+Test(catalog_stage, what_is_no_state_is_never_reached)
+{
+    struct catalog_index bad[] = {
+        {.unique = true, .stage = INSTAR_STAGE_PUBLIC},
+        {.unique = true, .enforcing = true, .stage = INSTAR_STAGE_DELETE_ONLY},
+        {.unique = true, .enforcing = true, .stage = INSTAR_STAGE_ABSENT},
+        {.enforcing = true, .stage = INSTAR_STAGE_PUBLIC},
+        {.stage = (enum instar_stage)7},
+    };
+    for (size_t i = 0; i < BASE_ARRAY_LEN(bad); i++) {
+        expect(!catalog_step_allowed(&bad[i], &bad[i]));
+        for (int state = 0; state < STATES; state++) {
+            struct catalog_index from = in_state(state, bad[i].unique);
+            expect(!catalog_step_allowed(&from, &bad[i]));
+        }
+    }
+}
+
+static struct catalog_table *next_version(const struct catalog_table *table)
+{
+    struct catalog_table *next = NULL;
+    must(catalog_table_copy(table, &next, &test_err));
+    next->version++;
+    return next;
+}
+
+/* A table's next version: one version more, every index at most one step on, new ones from the next
+ * id on. */
+Test(catalog_stage, table_steps)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text", "a");
+    struct catalog_table *v2 = next_version(v1);
+    expect(catalog_table_step_allowed(v1, v2));
+    tables_add_index(v2, "i", "b", false)->stage = INSTAR_STAGE_DELETE_ONLY;
+    expect(catalog_table_step_allowed(v1, v2));
+    expect(!catalog_table_step_allowed(v2, v1));
+    v2->indexes[0].stage = INSTAR_STAGE_WRITE_ONLY;
+    expect(!catalog_table_step_allowed(v1, v2));
+    v2->indexes[0].stage = INSTAR_STAGE_PUBLIC;
+    expect(!catalog_table_step_allowed(v1, v2));
+    struct catalog_table *v3 = next_version(v2);
+    catalog_index_remove(v3, "i");
+    expect(!catalog_table_step_allowed(v2, v3));
+    v2->indexes[0].stage = INSTAR_STAGE_DELETE_ONLY;
+    expect(catalog_table_step_allowed(v2, v3));
+    v3->version++;
+    expect(!catalog_table_step_allowed(v2, v3));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+    catalog_table_free(v3);
+}
+
+/* What is for ever may not differ: ids, trees, columns, layouts; nor may counters fall, or an id be
+ * used again for another index. */
+Test(catalog_stage, table_steps_keep_what_is_for_ever)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text, c int4", "a");
+    tables_add_index(v1, "i", "b", false)->stage = INSTAR_STAGE_PUBLIC;
+    v1->indexes[0].tree = 20;
+    for (int edit = 0; edit < 13; edit++) {
+        struct catalog_table *v2 = next_version(v1);
+        switch (edit) {
+        case 1:
+            v2->id = 9;
+            break;
+        case 2:
+            v2->tree = 99;
+            break;
+        case 3:
+            v2->next_index_id--;
+            break;
+        case 4:
+            v2->next_column_id--;
+            break;
+        case 5:
+            v2->indexes[0].tree = 21;
+            break;
+        case 6:
+            v2->indexes[0].parts[0].column = 2;
+            break;
+        case 7:
+            v2->indexes[0].parts[0].descending = true;
+            break;
+        case 8:
+            v2->indexes[0].id = 7;
+            break;
+        case 9:
+            v2->columns[1].type = INSTAR_BYTEA;
+            break;
+        case 10:
+            v2->layout_map[0].first_version = 2;
+            break;
+        case 11:
+            v2->key[0].descending = true;
+            break;
+        case 12:
+            v2->column_count = 2;
+            break;
+        default:
+            break;
+        }
+        cr_assert_eq(catalog_table_step_allowed(v1, v2), edit == 0, "edit %d", edit);
+        catalog_table_free(v2);
+    }
+    struct catalog_table *v2 = next_version(v1);
+    v1->indexes[0].stage = INSTAR_STAGE_DELETE_ONLY;
+    catalog_index_remove(v2, "i");
+    struct catalog_index *again = tables_add_index(v2, "i", "b", false);
+    again->stage = INSTAR_STAGE_DELETE_ONLY;
+    expect(catalog_table_step_allowed(v1, v2));
+    again->id = 1;
+    again->tree = 33;
+    expect(!catalog_table_step_allowed(v1, v2));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+}
