@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file `control`: built by the first opener, joined by the others, and its locks. What its words
- * mean stands in control.h.
+ * The file `control`: built by the first opener, joined by the others, and its locks. What its
+ * words mean stands in control.h.
  *
  *   building --(recovery done, then renamed)--> ready --(a later opener is alone)--> superseded
  *
@@ -26,12 +26,19 @@
 
 uint32_t control_signature(void)
 {
-    const uint64_t sizes[] = {
-        sizeof(struct store_control), sizeof(struct control_lock), sizeof(struct control_node),
-        sizeof(struct control_mark), sizeof(struct os_mutex), offsetof(struct store_control, tail),
-        offsetof(struct store_control, mark), offsetof(struct store_control, writer),
-        offsetof(struct store_control, event), offsetof(struct store_control, nodes),
-        STORE_AREA_COUNT, STORE_EVENT_COUNT, CONTROL_LAYOUT};
+    const uint64_t sizes[] = {sizeof(struct store_control),
+                              sizeof(struct control_lock),
+                              sizeof(struct control_node),
+                              sizeof(struct control_mark),
+                              sizeof(struct os_mutex),
+                              offsetof(struct store_control, tail),
+                              offsetof(struct store_control, mark),
+                              offsetof(struct store_control, writer),
+                              offsetof(struct store_control, event),
+                              offsetof(struct store_control, nodes),
+                              STORE_AREA_COUNT,
+                              STORE_EVENT_COUNT,
+                              CONTROL_LAYOUT};
     return base_hash32(sizes, sizeof(sizes), 0);
 }
 
@@ -243,9 +250,8 @@ int control_join(struct store *s, uint64_t builder, struct base_err *err)
     size_t size;
     int rc = map_existing(s->runtime_fd, &ctl, &size, err);
     if (rc != 0) {
-        return rc == INSTAR_ENOTFOUND
-                   ? base_err_set(err, INSTAR_EBUSY, "control is not there yet")
-                   : rc;
+        return rc == INSTAR_ENOTFOUND ? base_err_set(err, INSTAR_EBUSY, "control is not there yet")
+                                      : rc;
     }
     rc = same_store(s, ctl) ? check_surroundings(s, ctl, size, err)
                             : base_err_set(err, INSTAR_EBUSY, "control is of another store");

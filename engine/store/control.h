@@ -118,12 +118,12 @@ struct store_control {
     char poison_text[240];
 
     /* -- positions, LSNs -- */
-    struct control_position tail;     /* writer, upward */
-    struct control_position durable;  /* flusher, upward */
-    struct control_position tail0;    /* flusher, on taking over: see flush.c */
-    struct control_position lo;       /* applier, upward: all before it is in the trees */
-    struct control_position floor;    /* writer, upward: validation information starts here */
-    struct control_position schema;   /* writer: end of the last publication; before tail */
+    struct control_position tail;    /* writer, upward */
+    struct control_position durable; /* flusher, upward */
+    struct control_position tail0;   /* flusher, on taking over: tail + 1 as of then; see flush.c */
+    struct control_position lo;      /* applier, upward: all before it is in the trees */
+    struct control_position floor;   /* writer, upward: validation information starts here */
+    struct control_position schema;  /* writer: end of the last publication; before tail */
     struct control_position prepared; /* holder of the prepare lock: start of the newest segment
                                        * that is ready to be written to */
     struct control_position chain;    /* writer: checksum of the last header */
@@ -147,10 +147,11 @@ struct store_control {
     struct control_wake turn;       /* the turn has ended */
     struct control_wake event[STORE_EVENT_COUNT];
 
-    /* -- the advisory turn: ticket (node << 32 | count), 0: none; taken by compare-and-swap -- */
+    /* -- the advisory turn (turn.c): when it ends by itself, with a count in the low bits; 0:
+     * nobody has it. Taken by compare-and-swap, given back by its holder -- */
     _Atomic uint64_t turn_ticket;
-    _Atomic uint64_t turn_until_ns; /* a turn ends by itself then */
     _Atomic uint64_t turn_next;
+    uint64_t turn_reserved;
 
     /* -- pacing and requests: any process; advisory -- */
     _Atomic uint64_t urged_lsn;    /* somebody waits for lo to come so far; only upward */
@@ -220,8 +221,8 @@ struct control_past {
 
 /* ---- locks --------------------------------------------------------------------------------- */
 
-/* 0, -EOWNERDEAD (locked; put in order, then os_mutex_consistent(&l->mutex)), -ETIMEDOUT, or another
- * negative errno. `what` names the work; it must outlive nothing, it is copied. */
+/* 0, -EOWNERDEAD (locked; put in order, then os_mutex_consistent(&l->mutex)), -ETIMEDOUT, or
+ * another negative errno. `what` names the work; it must outlive nothing, it is copied. */
 int control_lock_take(struct store *s, struct control_lock *l, const char *what,
                       uint64_t timeout_ns);
 void control_lock_leave(struct control_lock *l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The format file: what is fixed when a store is made. It is written last, so its presence says that
- * the store is whole. Little-endian:
+ * The format file: what is fixed when a store is made. It is written last, so its presence says
+ * that the store is whole. Little-endian:
  *
  *    0  magic         "INSTAR STORE\n" and three zeros
  *   16  u32 version   of the whole store's format
@@ -68,9 +68,38 @@ int format_write(int dirfd, const struct format *f, struct base_err *err)
     return rc == 0 ? 0 : base_err_errno(err, -rc, FORMAT_NAME ": cannot be written");
 }
 
+static int out_of_range(struct base_err *err, const char *field, uint64_t value)
+{
+    return base_err_set(err, INSTAR_EINVALID, "option %s: %llu is out of its range", field,
+                        (unsigned long long)value);
+}
+
 static bool power_of_two_between(uint64_t v, uint64_t least, uint64_t most)
 {
     return v >= least && v <= most && (v & (v - 1)) == 0;
+}
+
+int format_check(const struct format *f, struct base_err *err)
+{
+    if (!power_of_two_between(f->segment_bytes, 64 << 10, 1 << 30)) {
+        return out_of_range(err, "segment_bytes", f->segment_bytes);
+    }
+    if (f->map_bytes < (1 << 20) || f->map_bytes > UINT64_C(64) << 40) {
+        return out_of_range(err, "map_bytes", f->map_bytes);
+    }
+    if (f->trees_max < 16 || f->trees_max > 65536) {
+        return out_of_range(err, "trees_max", f->trees_max);
+    }
+    if (f->lease_slots < 64 || f->lease_slots > 65536) {
+        return out_of_range(err, "lease_slots", f->lease_slots);
+    }
+    if (f->readers_max < 64 || f->readers_max > 65536) {
+        return out_of_range(err, "readers_max", f->readers_max);
+    }
+    if (f->nodes_max < 2 || f->nodes_max > 4096) {
+        return out_of_range(err, "nodes_max", f->nodes_max);
+    }
+    return 0;
 }
 
 static int decode(const uint8_t *bytes, size_t size, struct format *f, struct base_err *err)
@@ -82,10 +111,9 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
     }
     uint32_t version = base_get_u32(bytes + 16);
     if (version != FORMAT_VERSION) {
-        return base_err_set(err, INSTAR_EVERSION,
-                            FORMAT_NAME ": version %u at offset 16, expected %u: %s", version,
-                            FORMAT_VERSION,
-                            version > FORMAT_VERSION ? "a newer release wrote it" : "unknown");
+        return base_err_set(
+            err, INSTAR_EVERSION, FORMAT_NAME ": version %u at offset 16, expected %u: %s", version,
+            FORMAT_VERSION, version > FORMAT_VERSION ? "a newer release wrote it" : "unknown");
     }
     if (size != FORMAT_SIZE || base_get_u32(bytes + 20) != FORMAT_SIZE) {
         return base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": has %zu bytes, expected %u", size,
@@ -93,10 +121,9 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
     }
     uint64_t found = base_hash64(bytes, 120, 0);
     if (base_get_u64(bytes + 120) != found) {
-        return base_err_set(err, INSTAR_ECORRUPT,
-                            FORMAT_NAME ": checksum %016llx at offset 120, expected %016llx",
-                            (unsigned long long)base_get_u64(bytes + 120),
-                            (unsigned long long)found);
+        return base_err_set(
+            err, INSTAR_ECORRUPT, FORMAT_NAME ": checksum %016llx at offset 120, expected %016llx",
+            (unsigned long long)base_get_u64(bytes + 120), (unsigned long long)found);
     }
     memcpy(f->log_id, bytes + 24, 16);
     memcpy(f->instance_id, bytes + 40, 16);
@@ -108,13 +135,9 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
     f->nodes_max = base_get_u32(bytes + 84);
     f->created_us = (int64_t)base_get_u64(bytes + 88);
     /* A good checksum is no defence against intent. */
-    if (!power_of_two_between(f->segment_bytes, 64 << 10, 1 << 30) ||
-        f->map_bytes < (1 << 20) || f->map_bytes > UINT64_C(64) << 40 || f->trees_max > 65536 ||
-        f->lease_slots > 65536 || f->readers_max > 65536 || f->nodes_max > 4096 ||
-        f->trees_max < 16 || f->lease_slots < 64 || f->readers_max < 64 || f->nodes_max < 2) {
-        return base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": a size is out of its range");
-    }
-    return 0;
+    int rc = format_check(f, err);
+    return rc == 0 ? 0
+                   : base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": a size is out of its range");
 }
 
 int format_read(int dirfd, const char *path, struct format *f_out, struct base_err *err)
@@ -142,12 +165,6 @@ int format_read(int dirfd, const char *path, struct format *f_out, struct base_e
         base_err_prefix(err, "%s", path);
     }
     return rc;
-}
-
-static int out_of_range(struct base_err *err, const char *field, uint64_t value)
-{
-    return base_err_set(err, INSTAR_EINVALID, "option %s: %llu is out of its range", field,
-                        (unsigned long long)value);
 }
 
 int format_options(const instar_options *given, const struct format *f, instar_options *out,

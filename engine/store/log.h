@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log side of the store, inside: what record, segment, memtable, commit, flush, rotate, recovery
- * and open know of each other. */
+/* The log side of the store, inside: what record, segment, memtable, commit, flush, rotate,
+ * recovery and open know of each other. */
 #ifndef INSTAR_STORE_LOG_H
 #define INSTAR_STORE_LOG_H
 
@@ -9,8 +9,8 @@
 
 /* ---- files (file.c) ------------------------------------------------------------------------ */
 
-/* Open a file of ours: regular, of this user, with one name. flags as os_openat. The error names the
- * file and what is wrong with it; ENOTFOUND when there is none. */
+/* Open a file of ours: regular, of this user, with one name. flags as os_openat. The error names
+ * the file and what is wrong with it; ENOTFOUND when there is none. */
 int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_err *err);
 /* Open or make a directory of ours below another: of this user, not writable by others. */
 int file_open_dir(int dirfd, const char *name, bool create, int *fd_out, struct base_err *err);
@@ -39,6 +39,7 @@ struct format {
 int format_write(int dirfd, const struct format *f, struct base_err *err);
 /* ENOSTORE, EFOREIGN (not ours), EVERSION, ECORRUPT: names file, expected and found. */
 int format_read(int dirfd, const char *path, struct format *f_out, struct base_err *err);
+int format_check(const struct format *f, struct base_err *err);
 /* Check options that the caller gave, and put in the store's own. NULL: defaults. */
 int format_options(const instar_options *given, const struct format *f, instar_options *out,
                    struct base_err *err);
@@ -53,20 +54,19 @@ static inline uint64_t record_room(uint64_t body_size)
 {
     return (RECORD_HEADER + body_size + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1);
 }
-/* Fill a header for a record at h->start; h->end and h->body.size say how long it is, h->chain is the
- * checksum before it. Returns its own checksum. */
+/* Fill a header for a record at h->start; h->end and h->body.size say how long it is, h->chain is
+ * the checksum before it. Returns its own checksum. */
 uint64_t record_header_make(uint8_t out[RECORD_HEADER], const struct record *h,
                             const uint8_t log_id[16], uint64_t body_hash);
 uint64_t record_body_hash(struct base_slice body);
-/* Does a header stand at `start`? Looks at no body and no chain. Lengths are bounded by the segment:
- * the record ends in it, and leaves no rest or one with room for a header. */
+/* Does a header stand at `start`? Looks at no body and no chain. Lengths are bounded by the
+ * segment: the record ends in it, and leaves no rest or one with room for a header. */
 bool record_header_read(const uint8_t *at, uint64_t start, uint64_t segment_bytes,
                         const uint8_t log_id[16], struct record *out, uint64_t *body_hash_out,
                         uint64_t *before_out);
 /* The same with body and chain: at points to `left` bytes. ECORRUPT says what did not hold. */
 int record_read(const uint8_t *at, uint64_t left, uint64_t start, uint64_t segment_bytes,
-                const uint8_t log_id[16], uint64_t chain, struct record *out,
-                struct base_err *err);
+                const uint8_t log_id[16], uint64_t chain, struct record *out, struct base_err *err);
 
 /* ---- segments (segment.c) ------------------------------------------------------------------ */
 
@@ -110,11 +110,13 @@ uint64_t memtable_capacity(uint64_t segment_bytes);
 void memtable_format(void *mem, size_t size, uint64_t start, uint64_t nonce);
 bool memtable_valid(const void *mem, size_t size, uint64_t start, uint64_t nonce);
 uint32_t memtable_used(const struct segment *seg);
-uint64_t memtable_room(const struct segment *seg);
+uint64_t memtable_room(const struct segment *seg); /* for commits */
 /* Plan a body: heights are drawn from `seed`. plan has room for all operations; bytes_out: what the
  * nodes take. ECORRUPT when the body does not read, EINVALID when it is not in order. */
 int memtable_plan_body(struct base_slice body, uint64_t seed, struct memtable_plan *plan,
                        size_t max, size_t *count_out, uint64_t *bytes_out, struct base_err *err);
+/* The least that these nodes can take: never more than they took when they were committed. */
+void memtable_plan_flat(struct memtable_plan *plan, size_t count);
 /* Fill nodes for a record at `start` with LSN `lsn`, unseen yet; then link them. Writer only. */
 void memtable_fill(struct segment *seg, const struct memtable_plan *plan, size_t count,
                    uint64_t start, uint64_t lsn);
@@ -122,11 +124,37 @@ int memtable_link(struct segment *seg, uint32_t from, uint32_t to);
 /* Make every node from the arena position on void. Writer only. */
 void memtable_void(struct segment *seg, uint32_t from);
 
+/* ---- reading past the maps (scan.c) --------------------------------------------------------- */
+
+/* Walk records as they are in the files, each read into private memory and verified there. What is
+ * written back is that same copy. */
+struct scan {
+    struct store *s;
+    uint64_t at;
+    uint64_t chain;
+    bool chained; /* false: the first record's place in the chain is not known */
+    struct segment *seg;
+    uint8_t *memory; /* buffer is in it, aligned */
+    uint8_t *buffer;
+    size_t capacity;
+    uint64_t buffer_at; /* LSN of buffer[0] */
+    size_t buffer_size;
+};
+void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, bool chained);
+/* 0, INSTAR_END (limit reached), ENOTFOUND (no segment there), ECORRUPT, EIO, ENOMEM. The record's
+ * body points into the copy, valid until the next call. */
+int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_err *err);
+/* Write the copy of the record that was read last to its place. */
+int scan_write_back(struct scan *c, const struct record *r, struct base_err *err);
+/* The highest durable position that any readable header in [from, end of its segment) names; looks
+ * at every place where one could stand. */
+int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err);
+void scan_done(struct scan *c);
+
 /* ---- flush (flush.c) ----------------------------------------------------------------------- */
 
 /* Flush up to lsn (clamped to the tail). waits: a committer waits for it (pacing). */
-int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits,
-             struct base_err *err);
+int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits, struct base_err *err);
 
 /* ---- rotate (rotate.c) --------------------------------------------------------------------- */
 
@@ -137,6 +165,9 @@ int rotate_prepare(struct store *s, uint64_t start, uint64_t deadline_ns, struct
 void rotate_ahead(struct store *s);
 /* Is the byte at lsn in a segment that may be written to now? Cheap, under the writer lock. */
 bool rotate_ready(const struct store *s, uint64_t lsn);
+
+/* Wait while another one has the turn. */
+void turn_hold(struct store *s, uint64_t own_ticket, uint64_t deadline_ns);
 
 /* ---- commit (commit.c, append.c) ----------------------------------------------------------- */
 
@@ -165,6 +196,8 @@ int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);
 /* What earlier controls of this boot say, wherever they are; marks them superseded. */
 int runtime_past(struct store *s, struct control_past *past_out, struct base_err *err);
+/* A new control has its name: sweep the other place. */
+void runtime_settle(struct store *s);
 /* Remove what the last process leaves there. */
 void runtime_remove(struct store *s);
 
@@ -181,10 +214,21 @@ void control_close(struct store *s);
 int node_open(struct store *s, struct base_err *err);
 void node_close(struct store *s);
 
+int spill_remove_all(struct store *s, struct base_err *err);
+
+/* ---- open, create (open.c, create.c) --------------------------------------------------------- */
+
+#define LOCK_NAME "lock"
+#define LOG_DIR "log"
+#define SPILL_DIR "spill"
+/* A directory that may hold a store: ours, on a local file system. */
+int open_directory(const char *path, const instar_options *o, int *fd_out, struct base_err *err);
+
 /* ---- recovery, the marker of a stop --------------------------------------------------------- */
 
 #define STOPPED_NAME "stopped"
-/* Alone in the store, trees open: find the end of the log, repair it, build control and memtables. */
+/* Alone in the store, trees open: find the end of the log, repair it, build control and memtables.
+ */
 int recovery_run(struct store *s, const struct control_past *past, struct base_err *err);
 /* The marker that a flush has failed: made by store_poison, looked at by openers. */
 void stopped_mark(struct store *s, const char *why);

@@ -17,12 +17,12 @@
  * link is loaded with acquire. The single exception is the node's state, LIVE -> VOID, one byte,
  * written when the committer died before it moved tail; readers skip VOID, and a node whose LSN is
  * above a reader's snapshot is skipped as well, so nobody sees the change.
- * Why readers need not trust it: every offset is bounded and aligned before use, keys and values are
- * bounded by the segment, and a walk that takes more steps than the arena has nodes is a cycle. Then
- * the answer is ECORRUPT, never "absent".
+ * Why readers need not trust it: every offset is bounded and aligned before use, keys and values
+ * are bounded by the segment, and a walk that takes more steps than the arena has nodes is a cycle.
+ * Then the answer is ECORRUPT, never "absent".
  *
- * Heights come from a counter's trailing zero bits, begun at a random place: any run of n nodes then
- * has a bounded sum of heights, so what a body needs is known before the lock is taken.
+ * Heights come from a counter's trailing zero bits, begun at a random place: any run of n nodes
+ * then has a bounded sum of heights, so what a body needs is known before the lock is taken.
  */
 #include "store/log.h"
 
@@ -154,10 +154,20 @@ uint32_t memtable_used(const struct segment *seg)
     return atomic_load_explicit(&m->used, memory_order_acquire);
 }
 
+/* A sixteenth is kept back: recovery draws the heights anew, and sums differ a little. */
 uint64_t memtable_room(const struct segment *seg)
 {
+    const struct memtable *m = seg->mem;
+    uint64_t most = seg->mem_size - (seg->mem_size - m->arena_at) / 16;
     uint64_t used = memtable_used(seg);
-    return used < seg->mem_size ? seg->mem_size - used : 0;
+    return used < most ? most - used : 0;
+}
+
+void memtable_plan_flat(struct memtable_plan *plan, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        plan[i].height = 1;
+    }
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -345,8 +355,8 @@ static struct target iter_target(const struct memtable_iter *it, struct base_sli
     return (struct target){it->tree, key_prefix(key), lsn, key};
 }
 
-/* Stand on the first visible node from `at` on, in this tree. Nodes of one key come newest first, so
- * the first visible one is the key's newest. */
+/* Stand on the first visible node from `at` on, in this tree. Nodes of one key come newest first,
+ * so the first visible one is the key's newest. */
 static int settle_forward(struct memtable_iter *it, uint32_t at)
 {
     uint32_t hops = hops_max(it->seg);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Segments: files of one size at multiples of it, and this process's maps of them. A map is shared by
- * all who pin it; it goes when nobody does and nobody will. The descriptor lives as long as the map:
- * the kernel reports a failed write-back only to descriptors that were open at the time.
+ * Segments: files of one size at multiples of it, and this process's maps of them. A map is shared
+ * by all who pin it; it goes when nobody does and nobody will. The descriptor lives as long as the
+ * map: the kernel reports a failed write-back only to descriptors that were open at the time.
  *
  * Making a file: allocated and synced under another name, renamed, the directory synced. So a file
- * that has a segment's name is whole. Only the holder of the prepare lock, or the only opener, makes
- * one. Removing (rotate.c, segment_retire) comes after the word that says so: floor for a segment, lo
- * for a memtable; so whoever misses a file can tell "retired" from "lost".
+ * that has a segment's name is whole. Only the holder of the prepare lock, or the only opener,
+ * makes one. Removing (rotate.c, segment_retire) comes after the word that says so: floor for a
+ * segment, lo for a memtable; so whoever misses a file can tell "retired" from "lost".
  */
 #include "store/log.h"
 
@@ -122,8 +122,7 @@ int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct bas
     os_close(fd);
     if (rc != 0) {
         os_unlinkat(s->runtime_fd, fresh, 0);
-        return base_err_errno(err, -rc, "memtable %s in %s: cannot be made", name,
-                              s->runtime_path);
+        return base_err_errno(err, -rc, "memtable %s in %s: cannot be made", name, s->runtime_path);
     }
     return 0;
 }
@@ -174,10 +173,11 @@ static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
     int rc = file_open(s->runtime_fd, name, O_RDWR, &fd, err);
     if (rc == INSTAR_ENOTFOUND && seg->start + s->segment_bytes > control_load(&s->ctl->lo) &&
         seg->start <= control_load(&s->ctl->prepared)) {
-        return base_err_set(err, INSTAR_EIO,
-                            "memtable %s is missing from %s: it was deleted while in use; close the "
-                            "store in all processes and open it again",
-                            name, s->runtime_path);
+        return base_err_set(
+            err, INSTAR_EIO,
+            "memtable %s is missing from %s: it was deleted while in use; close the "
+            "store in all processes and open it again",
+            name, s->runtime_path);
     }
     if (rc != 0) {
         return rc;
@@ -195,8 +195,7 @@ static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
         rc = -EINVAL;
     }
     if (rc != 0) {
-        return base_err_errno(err, -rc, "memtable %s in %s: cannot be used", name,
-                              s->runtime_path);
+        return base_err_errno(err, -rc, "memtable %s in %s: cannot be used", name, s->runtime_path);
     }
     seg->mem = mem;
     seg->mem_size = size;
@@ -220,8 +219,7 @@ static void free_segment(struct segment *seg)
 }
 
 /* Under segments_lock: the map of a segment, made when there is none. Newest first. */
-static int find_or_map(struct store *s, uint64_t start, struct segment **out,
-                       struct base_err *err)
+static int find_or_map(struct store *s, uint64_t start, struct segment **out, struct base_err *err)
 {
     struct segment **at = &s->segments;
     while (*at != NULL && (*at)->start > start) {

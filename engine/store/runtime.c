@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime directory: control and memtables, in shared memory, because on a disk file system
+ * write-back stalls single stores into a shared mapping for many milliseconds. It is
+ *   /dev/shm/instar-<user>-<hash of log id, instance id, device, inode>   where that is a tmpfs
+ * with room enough, else run/                                                                  in
+ * the store So a copy of a store never meets the original's, and nobody but its user can have made
+ * it (mode and owner are checked). Which of the two, and the nonce of its builder, stand in the
+ * lock file, written by the opener that holds the store alone:
+ *
+ *    0  u64 magic | 8  u32 kind | 12  u32 zero | 16  u64 builder | 24  u64 XXH3 of bytes 0 … 23
+ *
+ * It is never synced: after a reboot it means nothing.
+ */
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHM_PATH "/dev/shm"
+#define STORE_DIR "run"
+#define NOTE_MAGIC UINT64_C(0x65746f6e6b636f6c)
+#define NOTE_SIZE 32u
+#define MEMTABLES_LEAST 3u /* of room, for a place to be chosen */
+
+enum kind { KIND_SHM = 1, KIND_STORE = 2 };
+
+static void shm_name(const struct store *s, char name[64])
+{
+    uint8_t id[48];
+    memcpy(id, s->log_id, 16);
+    memcpy(id + 16, s->instance_id, 16);
+    base_put_u64(id + 32, s->device);
+    base_put_u64(id + 40, s->inode);
+    snprintf(name, 64, "instar-%u-%016llx", (unsigned)geteuid(),
+             (unsigned long long)base_hash64(id, sizeof(id), 0));
+}
+
+/* Open one of the two places. */
+static int open_place(struct store *s, enum kind kind, bool create, int *fd_out,
+                      struct base_err *err)
+{
+    char name[64];
+    *fd_out = -1;
+    if (kind == KIND_STORE) {
+        return file_open_dir(s->dirfd, STORE_DIR, create, fd_out, err);
+    }
+    int shm;
+    int rc = os_open_dir(SHM_PATH, &shm);
+    if (rc != 0) {
+        return rc == -ENOENT ? base_err_set(err, INSTAR_ENOTFOUND, SHM_PATH ": is not there")
+                             : base_err_errno(err, -rc, SHM_PATH ": cannot be opened");
+    }
+    shm_name(s, name);
+    rc = file_open_dir(shm, name, create, fd_out, err);
+    os_close(shm);
+    return rc;
+}
+
+static void set_path(struct store *s, enum kind kind)
+{
+    char name[64];
+    if (kind == KIND_STORE) {
+        snprintf(s->runtime_path, sizeof(s->runtime_path), "%s", STORE_DIR);
+    } else {
+        shm_name(s, name);
+        snprintf(s->runtime_path, sizeof(s->runtime_path), SHM_PATH "/%s", name);
+    }
+}
+
+static bool shm_has_room(struct store *s)
+{
+    int fd;
+    bool tmpfs = false;
+    uint64_t room = 0;
+    uint64_t need = control_bytes(s) + MEMTABLES_LEAST * memtable_size(s->segment_bytes);
+    if (os_open_dir(SHM_PATH, &fd) != 0) {
+        return false;
+    }
+    bool ok = os_fs_is_tmpfs(fd, &tmpfs) == 0 && tmpfs && os_fs_free_bytes(fd, &room) == 0 &&
+              room >= need;
+    os_close(fd);
+    return ok;
+}
+
+/* Everything in there, but not `control`, which is evidence until a new one takes its place. */
+static void sweep(int dirfd, bool control_too)
+{
+    char **names;
+    size_t count;
+    if (os_list_dir(dirfd, &names, &count) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (control_too || strcmp(names[i], "control") != 0) {
+            file_remove(dirfd, names[i], NULL);
+        }
+    }
+    file_free_names(names, count);
+}
+
+static int write_note(struct store *s, enum kind kind, uint64_t builder, struct base_err *err)
+{
+    uint8_t note[NOTE_SIZE] = {0};
+    base_put_u64(note, NOTE_MAGIC);
+    base_put_u32(note + 8, (uint32_t)kind);
+    base_put_u64(note + 16, builder);
+    base_put_u64(note + 24, base_hash64(note, 24, 0));
+    int rc = os_pwrite(s->lock_fd, note, sizeof(note), 0);
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "lock: cannot be written");
+}
+
+int runtime_make(struct store *s, uint64_t builder, struct base_err *err)
+{
+    enum kind kind = KIND_STORE;
+    if (shm_has_room(s) && open_place(s, KIND_SHM, true, &s->runtime_fd, NULL) == 0) {
+        kind = KIND_SHM;
+    }
+    int rc = kind == KIND_SHM ? 0 : open_place(s, kind, true, &s->runtime_fd, err);
+    if (rc != 0) {
+        return rc;
+    }
+    set_path(s, kind);
+    sweep(s->runtime_fd, false);
+    return write_note(s, kind, builder, err);
+}
+
+void runtime_settle(struct store *s)
+{
+    /* The new control has its name: what the other place still holds is no evidence any more. */
+    enum kind other = strcmp(s->runtime_path, STORE_DIR) == 0 ? KIND_SHM : KIND_STORE;
+    int fd;
+    if (open_place(s, other, false, &fd, NULL) == 0) {
+        sweep(fd, true);
+        os_close(fd);
+    }
+}
+
+int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err)
+{
+    uint8_t note[NOTE_SIZE];
+    size_t size;
+    *builder_out = 0;
+    int rc = os_pread(s->lock_fd, note, sizeof(note), 0, &size);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "lock: cannot be read");
+    }
+    uint32_t kind = base_get_u32(note + 8);
+    if (size != sizeof(note) || base_get_u64(note) != NOTE_MAGIC ||
+        base_get_u64(note + 24) != base_hash64(note, 24, 0) ||
+        (kind != KIND_SHM && kind != KIND_STORE)) {
+        return base_err_set(err, INSTAR_EBUSY, "the first opener has not got ready yet");
+    }
+    set_path(s, kind);
+    rc = open_place(s, kind, false, &s->runtime_fd, err);
+    if (rc != 0) {
+        return base_err_set(err, rc == INSTAR_ENOTFOUND ? INSTAR_EBUSY : INSTAR_EFOREIGN,
+                            "%s: cannot be reached, but another process has the store open there",
+                            s->runtime_path);
+    }
+    *builder_out = base_get_u64(note + 16);
+    return 0;
+}
+
+int runtime_past(struct store *s, struct control_past *past_out, struct base_err *err)
+{
+    static const enum kind kinds[] = {KIND_SHM, KIND_STORE};
+    *past_out = (struct control_past){0};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        int fd;
+        if (open_place(s, kinds[i], false, &fd, NULL) != 0) {
+            continue;
+        }
+        int rc = control_peek(s, fd, past_out, err);
+        os_close(fd);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void runtime_remove(struct store *s)
+{
+    char name[64];
+    int shm;
+    sweep(s->runtime_fd, true);
+    if (strcmp(s->runtime_path, STORE_DIR) == 0) {
+        (void)os_unlinkat(s->dirfd, STORE_DIR, AT_REMOVEDIR);
+        return;
+    }
+    shm_name(s, name);
+    if (os_open_dir(SHM_PATH, &shm) == 0) {
+        (void)os_unlinkat(shm, name, AT_REMOVEDIR);
+        os_close(shm);
+    }
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading the log where its bytes may not be trusted: after a crash, after a failed flush, in a
+ * check. By pread into private memory, so that an unreadable page is an error and no signal, and so
+ * that what was verified is what is used: through the map, a page could be verified, evicted, and
+ * come back from disk as something else.
+ */
+#include "store/log.h"
+
+#include <string.h>
+
+#define WINDOW ((size_t)1 << 20)
+#define ALIGN ((size_t)4096)
+
+void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, bool chained)
+{
+    *c = (struct scan){.s = s, .at = from, .chain = chain, .chained = chained};
+}
+
+static int stand_on(struct scan *c, uint64_t at, struct base_err *err)
+{
+    uint64_t start = segment_base(at, c->s->segment_bytes);
+    if (c->seg != NULL && c->seg->start == start) {
+        return 0;
+    }
+    if (c->seg != NULL) {
+        segment_unpin_one(c->s, c->seg);
+        c->seg = NULL;
+    }
+    c->buffer_size = 0;
+    return segment_pin(c->s, start, false, &c->seg, err);
+}
+
+static int grow(struct scan *c, size_t size, struct base_err *err)
+{
+    if (size <= c->capacity) {
+        return 0;
+    }
+    base_free(c->memory);
+    c->buffer_size = 0;
+    c->capacity = 0;
+    c->memory = base_alloc(size + ALIGN);
+    if (c->memory == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for %zu bytes of log", size);
+    }
+    c->buffer = (uint8_t *)(((uintptr_t)c->memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+    c->capacity = size;
+    return 0;
+}
+
+/* Have [at, at + size) of the present segment in the buffer. */
+static int fetch(struct scan *c, uint64_t at, size_t size, const uint8_t **out,
+                 struct base_err *err)
+{
+    if (at >= c->buffer_at && at + size <= c->buffer_at + c->buffer_size) {
+        *out = c->buffer + (at - c->buffer_at);
+        return 0;
+    }
+    uint64_t from = at & ~(uint64_t)(ALIGN - 1);
+    uint64_t left = c->seg->start + c->s->segment_bytes - from;
+    size_t want = (size_t)(at - from) + size;
+    want = (want + ALIGN - 1) & ~(ALIGN - 1);
+    want = want < WINDOW ? WINDOW : want;
+    want = want > left ? (size_t)left : want;
+    size_t got;
+    int rc = grow(c, want, err);
+    if (rc != 0) {
+        return rc;
+    }
+    c->buffer_size = 0;
+    rc = os_pread(c->seg->fd, c->buffer, want, (off_t)(from - c->seg->start), &got);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "log position %llu: cannot be read",
+                              (unsigned long long)at);
+    }
+    c->buffer_at = from;
+    c->buffer_size = got;
+    if (at + size > from + got) {
+        return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: the file ends before it",
+                            (unsigned long long)(from + got));
+    }
+    *out = c->buffer + (at - from);
+    return 0;
+}
+
+int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_err *err)
+{
+    const uint8_t *at;
+    uint64_t ignored;
+    uint64_t before;
+    uint64_t segment_bytes = c->s->segment_bytes;
+    *out = (struct record){0};
+    if (c->at >= limit) {
+        return INSTAR_END;
+    }
+    int rc = stand_on(c, c->at, err);
+    if (rc == 0) {
+        rc = fetch(c, c->at, RECORD_HEADER, &at, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (!record_header_read(at, c->at, segment_bytes, c->s->log_id, out, &ignored, &before)) {
+        return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
+                            (unsigned long long)c->at);
+    }
+    if (out->end > limit) {
+        return INSTAR_END;
+    }
+    size_t size = (size_t)(out->end - out->start);
+    rc = fetch(c, c->at, size, &at, err);
+    if (rc == 0) {
+        rc = record_read(at, size, c->at, segment_bytes, c->s->log_id,
+                         c->chained ? c->chain : before, out, err);
+    }
+    if (rc == 0) {
+        c->at = out->end;
+        c->chain = out->chain;
+        c->chained = true;
+    }
+    return rc;
+}
+
+int scan_write_back(struct scan *c, const struct record *r, struct base_err *err)
+{
+    base_assert(c->seg->start <= r->start && r->start >= c->buffer_at);
+    base_assert(r->end <= c->buffer_at + c->buffer_size);
+    int rc = os_pwrite(c->seg->fd, c->buffer + (r->start - c->buffer_at),
+                       (size_t)(r->end - r->start), (off_t)(r->start - c->seg->start));
+    return rc == 0 ? 0
+                   : base_err_errno(err, -rc, "log position %llu: cannot be written back",
+                                    (unsigned long long)r->start);
+}
+
+int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err)
+{
+    uint64_t segment_bytes = c->s->segment_bytes;
+    struct record r;
+    uint64_t ignored;
+    *durable_out = 0;
+    int rc = stand_on(c, from, err);
+    uint64_t end = segment_base(from, segment_bytes) + segment_bytes;
+    for (uint64_t at = from; rc == 0 && at + RECORD_HEADER <= end;) {
+        const uint8_t *bytes;
+        rc = fetch(c, at, RECORD_HEADER, &bytes, err);
+        uint64_t until = c->buffer_at + c->buffer_size;
+        for (; rc == 0 && at + RECORD_HEADER <= until; at += RECORD_ALIGN, bytes += RECORD_ALIGN) {
+            /* The position first: nearly always it says no. */
+            if (base_get_u64(bytes + 8) == at &&
+                record_header_read(bytes, at, segment_bytes, c->s->log_id, &r, &ignored,
+                                   &ignored) &&
+                r.durable_when_written > *durable_out) {
+                *durable_out = r.durable_when_written;
+            }
+        }
+    }
+    return rc;
+}
+
+void scan_done(struct scan *c)
+{
+    if (c->seg != NULL) {
+        segment_unpin_one(c->s, c->seg);
+    }
+    base_free(c->memory);
+    c->memory = NULL;
+    c->seg = NULL;
+    c->capacity = 0;
+}
