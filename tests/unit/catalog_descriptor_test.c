@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors as bytes: round trips of random ones, and bytes that break any rule. */
+#include "support/tables.h"
+#include "support/values.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static enum instar_stage random_stage(struct test_random *r, struct catalog_index *index)
+{
+    index->stage = (enum instar_stage)test_random_below(r, 4);
+    index->enforcing =
+        index->unique && (index->stage == INSTAR_STAGE_PUBLIC ||
+                          (index->stage == INSTAR_STAGE_WRITE_ONLY && test_random_chance(r, 50)));
+    return index->stage;
+}
+
+/* Random columns with defaults, a random key, random indexes in random states. */
+static struct catalog_table *random_table(struct test_random *r, struct base_arena *arena)
+{
+    instar_column_def columns[12] = {0};
+    instar_key_column key[12] = {0};
+    char names[12][24];
+    size_t count = 1 + test_random_below(r, BASE_ARRAY_LEN(columns));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof(names[i]), "c%zu", i);
+        columns[i] = (instar_column_def){
+            .name = names[i], .type = test_random_type(r), .not_null = test_random_chance(r, 30)};
+        if (test_random_chance(r, 40)) {
+            instar_value *v = base_arena_alloc(arena, sizeof(*v));
+            *v = test_random_value(r, columns[i].type, 50, arena);
+            columns[i].default_value = v;
+        }
+        key[i] = (instar_key_column){names[i], test_random_chance(r, 50)};
+    }
+    instar_table_def def = {.name = "t",
+                            .columns = columns,
+                            .column_count = count,
+                            .key = key,
+                            .key_count = 1 + test_random_below(r, count)};
+    struct catalog_table *t;
+    must(catalog_table_from_def(&def, &t, &test_err));
+    size_t indexes = test_random_below(r, 4);
+    for (size_t i = 0; i < indexes; i++) {
+        char name[24];
+        struct catalog_index *x;
+        snprintf(name, sizeof(name), "i%zu", i);
+        instar_index_def index = {.name = name,
+                                  .columns = key,
+                                  .column_count = 1 + test_random_below(r, count),
+                                  .unique = test_random_chance(r, 50)};
+        must(catalog_index_from_def(t, &index, &x, &test_err));
+        random_stage(r, x);
+        x->tree = test_random_next(r);
+        x->change = test_random_below(r, 3);
+    }
+    t->id = test_random_next(r) >> test_random_below(r, 64);
+    t->tree = test_random_next(r);
+    t->version = 1 + (uint32_t)test_random_below(r, 1000);
+    return t;
+}
+
+/* Give the table a second layout from version v on: without the column at `gone`, with a new one.
+ */
+static void add_layout(struct catalog_table *t, uint32_t version, enum instar_type type,
+                       const instar_value *missing)
+{
+    const struct row_layout *last = &t->layouts[t->layout_count - 1];
+    uint32_t count = last->column_count + 1;
+    struct row_column *c = base_arena_alloc(&t->arena, count * sizeof(*c));
+    struct row_layout *layouts =
+        base_arena_alloc(&t->arena, (t->layout_count + 1) * sizeof(*layouts));
+    struct catalog_layout_map *map =
+        base_arena_alloc(&t->arena, (t->layout_map_count + 1) * sizeof(*map));
+    memcpy(c, last->columns, last->column_count * sizeof(*c));
+    memcpy(layouts, t->layouts, t->layout_count * sizeof(*layouts));
+    memcpy(map, t->layout_map, t->layout_map_count * sizeof(*map));
+    c[count - 1] = (struct row_column){t->next_column_id++, type, *missing};
+    layouts[t->layout_count] = (struct row_layout){last->number + 1, count, c};
+    map[t->layout_map_count] = (struct catalog_layout_map){version, t->layout_count};
+    t->layouts = layouts;
+    t->layout_map = map;
+    t->layout_count++;
+    t->layout_map_count++;
+}
+
+static void encode(const struct catalog_table *t, struct base_buf *b)
+{
+    base_buf_clear(b);
+    must(catalog_table_encode(t, b, &test_err));
+}
+
+static void same(const struct catalog_table *a, const struct catalog_table *b)
+{
+    char difference[200];
+    cr_assert(catalog_table_same(a, b, difference, sizeof(difference)), "%s", difference);
+    expect_u64(a->id, b->id);
+    expect_u64(a->version, b->version);
+    expect_u64(a->tree, b->tree);
+    expect_u64(a->index_count, b->index_count);
+    for (uint32_t i = 0; i < a->index_count; i++) {
+        const struct catalog_index *x = &a->indexes[i];
+        const struct catalog_index *y = &b->indexes[i];
+        cr_assert(catalog_index_same(a, x, y, difference, sizeof(difference)), "%s", difference);
+        cr_assert_str_eq(x->name, y->name);
+        expect_u64(x->id, y->id);
+        expect_u64(x->tree, y->tree);
+        expect_u64(x->change, y->change);
+        cr_assert_eq(x->stage, y->stage);
+        cr_assert_eq(x->enforcing, y->enforcing);
+        expect_u64(x->key_part_count, y->key_part_count);
+        cr_assert_eq(
+            memcmp(x->key_columns, y->key_columns, x->key_part_count * sizeof(*x->key_columns)), 0);
+    }
+}
+
+/* Any descriptor comes back as it was, also through a copy, and encodes to the same bytes again. No
+ * cut of it decodes. */
+Test(catalog_descriptor, round_trip)
+{
+    struct test_random r = test_random(1);
+    struct base_arena arena = {0};
+    struct base_buf b = {0};
+    struct base_buf again = {0};
+    for (int round = 0; round < 400; round++) {
+        struct catalog_table *t = random_table(&r, &arena);
+        struct catalog_table *copy;
+        struct catalog_table *back;
+        if (t->version > 1 && test_random_chance(&r, 50)) {
+            enum instar_type type = test_random_type(&r);
+            instar_value missing = test_random_value(&r, type, 50, &arena);
+            add_layout(t, t->version, type, &missing);
+        }
+        encode(t, &b);
+        must(catalog_table_copy(t, &copy, &test_err));
+        same(t, copy);
+        catalog_table_free(t);
+        encode(copy, &again);
+        expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
+        must(catalog_table_decode(base_buf_slice(&b), &back, &test_err));
+        same(copy, back);
+        encode(back, &again);
+        expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
+        for (size_t size = 0; size < b.size; size += 1 + test_random_below(&r, 5)) {
+            struct catalog_table *none;
+            must_fail(catalog_table_decode(base_slice(b.data, size), &none, &test_err),
+                      INSTAR_ECORRUPT);
+            cr_assert_null(none);
+        }
+        catalog_table_free(copy);
+        catalog_table_free(back);
+        base_arena_reset(&arena);
+    }
+    base_buf_free(&b);
+    base_buf_free(&again);
+    base_arena_free(&arena);
+}
+
+/* Changed bytes give an error, or a descriptor that obeys every rule: it encodes again to these
+ * very bytes. */
+Test(catalog_descriptor, changed_bytes_are_refused_or_mean_something)
+{
+    struct test_random r = test_random(2);
+    struct base_arena arena = {0};
+    struct base_buf b = {0};
+    struct base_buf again = {0};
+    unsigned accepted = 0;
+    for (int round = 0; round < 150; round++) {
+        struct catalog_table *t = random_table(&r, &arena);
+        encode(t, &b);
+        for (int i = 0; i < 100; i++) {
+            size_t at = test_random_below(&r, b.size);
+            uint8_t was = b.data[at];
+            b.data[at] = (uint8_t)test_random_next(&r);
+            struct catalog_table *back;
+            int rc = catalog_table_decode(base_buf_slice(&b), &back, &test_err);
+            cr_assert(rc == 0 || rc == INSTAR_ECORRUPT, "%s", base_error_name(rc));
+            if (rc == 0) {
+                accepted++;
+                encode(back, &again);
+                expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
+                catalog_table_free(back);
+            }
+            b.data[at] = was;
+        }
+        catalog_table_free(t);
+        base_arena_reset(&arena);
+    }
+    expect(accepted > 50);
+    base_buf_free(&b);
+    base_buf_free(&again);
+    base_arena_free(&arena);
+}
+
+/* A few bytes that promise very much get no memory for it. */
+Test(catalog_descriptor, counts_are_believed_only_as_far_as_bytes_are_left)
+{
+    struct base_buf b = {0};
+    struct catalog_table *t = tables_make("t", "a int8", "a");
+    encode(t, &b);
+    /* In front of the layouts: format, id, version, name, tree, change, counters, column, key. */
+    size_t layouts = b.size - (1 + 2 + 3 + 1 + 2);
+    b.size = layouts;
+    expect(base_buf_add_varint(&b, UINT32_MAX));
+    expect(base_buf_add(&b, "\1\1\1\4\0", 5));
+    struct catalog_table *none;
+    must_fail(catalog_table_decode(base_buf_slice(&b), &none, &test_err), INSTAR_ECORRUPT);
+    b.size = layouts;
+    expect(base_buf_add(&b, "\1\1", 2));
+    expect(base_buf_add_varint(&b, 1000));
+    must_fail(catalog_table_decode(base_buf_slice(&b), &none, &test_err), INSTAR_ECORRUPT);
+    catalog_table_free(t);
+    base_buf_free(&b);
+}
+
+/* Each rule of validate.c, broken alone: it is not written, and the words say what is wrong. */
+Test(catalog_descriptor, broken_rules_are_not_written)
+{
+    static const char *const words[] = {
+        "",
+        "version 0",
+        "no proper name",
+        "column \"a\" occurs twice",
+        "column id 1 occurs twice",
+        "has id 9, the next is 4",
+        "has type 77",
+        "default that does not fit",
+        "default that does not fit",
+        "names column 9 of 3",
+        "names a column twice",
+        "may be null",
+        "of 0 columns",
+        "is no state",
+        "is no state",
+        "index \"i\" occurs twice",
+        "index id 1 occurs twice",
+        "version 1 has no layout",
+        "leads to layout 2 of 1",
+        "version 9 leads to layout",
+        "not in the newest layout",
+        "column id 1 behind 2",
+        "missing value that does not fit",
+        "0 columns",
+    };
+    for (int edit = 0; edit < (int)BASE_ARRAY_LEN(words); edit++) {
+        struct catalog_table *t = tables_make("t", "a int8, b text, c int4", "a, b");
+        tables_add_index(t, "i", "b", true);
+        tables_add_index(t, "j", "c", false);
+        t->version = 5;
+        struct row_column *layout = (struct row_column *)t->layouts[0].columns;
+        switch (edit) {
+        case 1:
+            t->version = 0;
+            break;
+        case 2:
+            t->name[0] = 0;
+            break;
+        case 3:
+            strcpy(t->columns[2].name, "a");
+            break;
+        case 4:
+            t->columns[2].id = 1;
+            break;
+        case 5:
+            t->columns[2].id = 9;
+            break;
+        case 6:
+            t->columns[2].type = (enum instar_type)77;
+            break;
+        case 7:
+            t->columns[2].default_value = (instar_value){.type = INSTAR_BOOL};
+            break;
+        case 8:
+            t->columns[2].has_default = true;
+            break;
+        case 9:
+            t->key[1].column = 8;
+            break;
+        case 10:
+            t->key[1].column = 0;
+            break;
+        case 11:
+            t->columns[1].not_null = false;
+            break;
+        case 12:
+            t->indexes[0].part_count = 0;
+            break;
+        case 13:
+            t->indexes[0].stage = INSTAR_STAGE_PUBLIC;
+            break;
+        case 14:
+            t->indexes[1].enforcing = true;
+            break;
+        case 15:
+            strcpy(t->indexes[1].name, "i");
+            break;
+        case 16:
+            t->indexes[1].id = 1;
+            break;
+        case 17:
+            t->layout_map[0].first_version = 2;
+            break;
+        case 18:
+            t->layout_map[0].layout = 1;
+            break;
+        case 19:
+            add_layout(t, 9, INSTAR_BOOL, &(instar_value){0});
+            break;
+        case 20:
+            layout[1].type = INSTAR_BYTEA;
+            break;
+        case 21:
+            layout[0].id = 2;
+            layout[1].id = 1;
+            break;
+        case 22:
+            layout[0].missing = (instar_value){.type = INSTAR_BOOL};
+            break;
+        case 23:
+            t->column_count = 0;
+            break;
+        default:
+            break;
+        }
+        struct base_buf b = {0};
+        int rc = catalog_table_encode(t, &b, &test_err);
+        cr_assert_eq(rc, edit == 0 ? 0 : INSTAR_EINVALID, "edit %d: %d", edit, rc);
+        if (edit != 0) {
+            cr_assert_not_null(strstr(test_err.text, words[edit]), "edit %d: %s", edit,
+                               test_err.text);
+            expect_u64(b.size, 0);
+        }
+        base_buf_free(&b);
+        catalog_table_free(t);
+    }
+}
+
+/* A column that has gone from the layouts never comes back, nor does an id change its type. */
+Test(catalog_descriptor, layouts_never_take_a_column_back)
+{
+    struct catalog_table *t = tables_make("t", "a int8, b text", "a");
+    struct base_buf b = {0};
+    instar_value null = {0};
+    t->version = 9;
+    add_layout(t, 3, INSTAR_INT4, &null); /* a, b, id 3 */
+    add_layout(t, 5, INSTAR_INT4, &null); /* a, b, id 3, id 4 */
+    encode(t, &b);
+    struct row_layout *middle = &t->layouts[1];
+    middle->column_count = 2; /* id 3 was not there yet, but is above all before: it may come */
+    encode(t, &b);
+    middle->column_count = 1; /* b had gone, and is back */
+    must_fail(catalog_table_encode(t, &b, &test_err), INSTAR_EINVALID);
+    cr_assert_not_null(strstr(test_err.text, "layout 3 does not follow layout 2"));
+    middle->column_count = 3;
+    ((struct row_column *)middle->columns)[1].type = INSTAR_BYTEA;
+    must_fail(catalog_table_encode(t, &b, &test_err), INSTAR_EINVALID);
+    base_buf_free(&b);
+    catalog_table_free(t);
+}
+
+/* The version in a row's tag leads to the layout in force then; tags above the table's version, and
+ * 0, lead nowhere. */
+Test(catalog_descriptor, tag_leads_to_layout)
+{
+    struct catalog_table *t = tables_make("t", "a int8", "a");
+    instar_value missing = {.type = INSTAR_INT4, .i = 42};
+    t->version = 30;
+    add_layout(t, 10, INSTAR_INT4, &missing);
+    add_layout(t, 20, INSTAR_TEXT, &(instar_value){0});
+    for (uint32_t version = 1; version <= 30; version++) {
+        const struct row_layout *layout = catalog_table_layout(t, version);
+        cr_assert_eq(layout, &t->layouts[version < 10 ? 0 : version < 20 ? 1 : 2]);
+    }
+    cr_assert_null(catalog_table_layout(t, 31));
+    cr_assert_null(catalog_table_layout(t, UINT32_MAX));
+    cr_assert_null(catalog_table_layout(t, 0));
+    instar_value old = {.type = INSTAR_INT8, .i = 7};
+    instar_value now[3];
+    row_convert(catalog_table_layout(t, 1), &old, catalog_table_layout(t, 30), now);
+    cr_assert_eq(now[0].i, 7);
+    cr_assert_eq(now[1].i, 42);
+    cr_assert_eq(now[2].type, INSTAR_NULL);
+    catalog_table_free(t);
+}
+
+/* finish refuses positions that are not there, so nothing derived points outside. */
+Test(catalog_descriptor, finish_checks_positions)
+{
+    struct catalog_table *t = tables_make("t", "a int8, b text", "a");
+    tables_add_index(t, "i", "b", false)->parts[0].column = 2;
+    must_fail(catalog_table_finish(t, &test_err), INSTAR_EINVALID);
+    t->indexes[0].parts[0].column = 1;
+    must(catalog_table_finish(t, &test_err));
+    t->key[0].column = 2;
+    must_fail(catalog_table_finish(t, &test_err), INSTAR_EINVALID);
+    catalog_table_free(t);
+}
