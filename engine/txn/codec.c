@@ -77,6 +77,9 @@ static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_
         *layout_out = catalog_table_layout(c->table, version);
         if (*layout_out == NULL && c->forced) {
             *layout_out = catalog_table_layout(c->newest, version);
+            if (*layout_out == NULL) {
+                *layout_out = c->layout; /* of another forced version, which no descriptor knows */
+            }
         }
         if (*layout_out != NULL) {
             return INSTAR_OK;
