@@ -93,6 +93,11 @@ int os_fsync_dir(int dirfd);
 int os_fallocate(int fd, off_t offset, off_t size);  /* really allocated, size grows */
 int os_zero_range(int fd, off_t offset, off_t size); /* falls back to writing zeros */
 int os_ftruncate(int fd, off_t size);
+/* The first run of bytes from `offset` on that may be other than zeros: [data, data_end), cut at
+ * `end`; data == end: none. Where the file system cannot tell, all of it. */
+int os_seek_data(int fd, off_t offset, off_t end, off_t *data_out, off_t *data_end_out);
+/* Read what is asked for and no more: what was read ahead counts as data for os_seek_data. */
+void os_advise_random(int fd);
 int os_renameat(int dirfd, const char *from, int dirfd2, const char *to);
 int os_unlinkat(int dirfd, const char *name, int flags);
 int os_mkdirat(int dirfd, const char *name); /* mode 0700 whatever the umask */

@@ -279,3 +279,44 @@ int os_fstat(int fd, struct stat *st)
     int rc = os_before(&call);
     return rc < 0 ? rc : os_after(&call, os_result(fstat(fd, st)));
 }
+
+static int seek_once(int fd, off_t offset, int whence, off_t *at_out)
+{
+    struct os_call call = {.op = OS_OP_READ, .fd = fd, .offset = offset};
+    int rc = os_before(&call);
+    if (rc < 0) {
+        return rc;
+    }
+    off_t at = lseek(fd, offset, whence);
+    *at_out = at;
+    return os_after(&call, at < 0 ? -errno : 0);
+}
+
+int os_seek_data(int fd, off_t offset, off_t end, off_t *data_out, off_t *data_end_out)
+{
+    int rc;
+    *data_out = offset;
+    *data_end_out = end;
+    do {
+        rc = seek_once(fd, offset, SEEK_DATA, data_out);
+        if (rc == 0) {
+            rc = seek_once(fd, *data_out, SEEK_HOLE, data_end_out);
+        }
+    } while (rc == -EINTR);
+    if (rc == -EINVAL || rc == -EOPNOTSUPP) {
+        *data_out = offset;
+        *data_end_out = end;
+        return 0;
+    }
+    if (rc == -ENXIO || (rc == 0 && *data_out > end)) {
+        *data_out = end;
+        rc = 0;
+    }
+    *data_end_out = rc == 0 && *data_end_out < end ? *data_end_out : end;
+    return rc;
+}
+
+void os_advise_random(int fd)
+{
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); /* advice: nothing depends on it */
+}

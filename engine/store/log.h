@@ -81,6 +81,8 @@ int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct bas
 /* Map and pin one. ENOTFOUND: retired, or not there yet. */
 int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
                 struct base_err *err);
+/* Map one that will be needed, with every page touched. */
+int segment_pin_ahead(struct store *s, uint64_t start);
 void segment_unpin_one(struct store *s, struct segment *seg);
 /* As segment_pin_range, without memtables: to read records. */
 int segment_pin_log(struct store *s, uint64_t from, uint64_t to, struct segment_pins *pins_out,
@@ -103,6 +105,7 @@ struct memtable_plan {
     uint8_t height;
     bool deleted;
 };
+#define MEMTABLE_HEADER ((size_t)128) /* what memtable_format writes to */
 uint64_t memtable_size(uint64_t segment_bytes);
 /* An upper bound of what `ops` nodes take. */
 uint64_t memtable_bytes_for(uint64_t ops);
@@ -139,6 +142,7 @@ struct scan {
     size_t capacity;
     uint64_t buffer_at; /* LSN of buffer[0] */
     size_t buffer_size;
+    uint64_t fetch_end; /* read nothing from here on; 0: up to the segment's end */
 };
 void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, bool chained);
 /* 0, INSTAR_END (limit reached), ENOTFOUND (no segment there), ECORRUPT, EIO, ENOMEM. The record's

@@ -65,7 +65,7 @@ struct memtable {
 };
 _Static_assert(offsetof(struct memnode, next) == 40, "memtable layout: node");
 _Static_assert(offsetof(struct memtable, head) == 64, "memtable layout: head");
-_Static_assert(sizeof(struct memtable) == 128, "memtable layout: header");
+_Static_assert(sizeof(struct memtable) == MEMTABLE_HEADER, "memtable layout: header");
 
 /* What is looked for: the first node that is not before (tree, key, lsn descending). */
 struct target {

@@ -98,9 +98,7 @@ static void flush_waiting(struct store *s, uint64_t *seen_tail)
 static void map_ahead(struct store *s, uint64_t *mapped)
 {
     uint64_t prepared = control_load(&s->ctl->prepared);
-    struct segment *seg;
-    if (*mapped != prepared && segment_pin(s, prepared, true, &seg, NULL) == 0) {
-        segment_unpin_one(s, seg);
+    if (*mapped != prepared && segment_pin_ahead(s, prepared) == 0) {
         *mapped = prepared;
     }
 }
@@ -108,7 +106,7 @@ static void map_ahead(struct store *s, uint64_t *mapped)
 static void work(struct store *s)
 {
     uint64_t seen_tail = 0;
-    uint64_t mapped = UINT64_MAX;
+    uint64_t mapped = control_load(&s->ctl->prepared); /* mapped when it is needed */
     uint64_t reaped_ns = os_now_ns();
     while (!atomic_load(&s->closing)) {
         uint32_t seen = atomic_load_explicit(&s->ctl->background.seen, memory_order_acquire);

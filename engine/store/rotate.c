@@ -116,8 +116,10 @@ int rotate_prepare(struct store *s, uint64_t start, uint64_t deadline_ns, struct
 
 void rotate_ahead(struct store *s)
 {
-    uint64_t current = segment_base(control_load(&s->ctl->tail), s->segment_bytes);
-    if (control_load(&s->ctl->prepared) <= current) {
+    uint64_t tail = control_load(&s->ctl->tail);
+    uint64_t current = segment_base(tail, s->segment_bytes);
+    /* Not before it is in sight: who opens, reads a little and closes need not pay for it. */
+    if (control_load(&s->ctl->prepared) <= current && tail - current >= s->segment_bytes / 4) {
         /* A failure is met again, and told, by the commit that needs it. */
         prepare_up_to(s, current + s->segment_bytes, 0, NULL);
     }

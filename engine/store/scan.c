@@ -57,7 +57,7 @@ static int fetch(struct scan *c, uint64_t at, size_t size, const uint8_t **out,
         return 0;
     }
     uint64_t from = at & ~(uint64_t)(ALIGN - 1);
-    uint64_t left = c->seg->start + c->s->segment_bytes - from;
+    uint64_t left = (c->fetch_end != 0 ? c->fetch_end : c->seg->start + c->s->segment_bytes) - from;
     size_t want = (size_t)(at - from) + size;
     want = (want + ALIGN - 1) & ~(ALIGN - 1);
     want = want < WINDOW ? WINDOW : want;
@@ -132,28 +132,57 @@ int scan_write_back(struct scan *c, const struct record *r, struct base_err *err
                                     (unsigned long long)r->start);
 }
 
-int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err)
+/* All headers that can be read in the buffer from `at` on; returns the place to go on from. */
+static uint64_t look_through_buffer(const struct scan *c, uint64_t at, uint64_t *durable)
 {
-    uint64_t segment_bytes = c->s->segment_bytes;
     struct record r;
     uint64_t ignored;
-    *durable_out = 0;
-    int rc = stand_on(c, from, err);
-    uint64_t end = segment_base(from, segment_bytes) + segment_bytes;
-    for (uint64_t at = from; rc == 0 && at + RECORD_HEADER <= end;) {
-        const uint8_t *bytes;
-        rc = fetch(c, at, RECORD_HEADER, &bytes, err);
-        uint64_t until = c->buffer_at + c->buffer_size;
-        for (; rc == 0 && at + RECORD_HEADER <= until; at += RECORD_ALIGN, bytes += RECORD_ALIGN) {
-            /* The position first: nearly always it says no. */
-            if (base_get_u64(bytes + 8) == at &&
-                record_header_read(bytes, at, segment_bytes, c->s->log_id, &r, &ignored,
-                                   &ignored) &&
-                r.durable_when_written > *durable_out) {
-                *durable_out = r.durable_when_written;
-            }
+    uint64_t until = c->buffer_at + c->buffer_size;
+    const uint8_t *bytes = c->buffer + (at - c->buffer_at);
+    for (; at + RECORD_HEADER <= until; at += RECORD_ALIGN, bytes += RECORD_ALIGN) {
+        /* The position first: nearly always it says no. */
+        if (base_get_u64(bytes + 8) == at &&
+            record_header_read(bytes, at, c->s->segment_bytes, c->s->log_id, &r, &ignored,
+                               &ignored) &&
+            r.durable_when_written > *durable) {
+            *durable = r.durable_when_written;
         }
     }
+    return at;
+}
+
+int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err)
+{
+    *durable_out = 0;
+    int rc = stand_on(c, from, err);
+    uint64_t start = segment_base(from, c->s->segment_bytes);
+    off_t end = (off_t)c->s->segment_bytes;
+    uint64_t at = from;
+    while (rc == 0) {
+        const uint8_t *bytes;
+        off_t data;
+        off_t data_end;
+        /* Most of a segment was never written: that is passed over without being read. A header has
+         * no zeros at either end, so none begins or ends in there. */
+        rc = os_seek_data(c->seg->fd, (off_t)(at - start), end, &data, &data_end);
+        if (rc != 0) {
+            rc = base_err_errno(err, -rc, "log position %llu: cannot be looked at",
+                                (unsigned long long)at);
+        }
+        if (rc != 0 || data == end) {
+            break;
+        }
+        at = start + (((uint64_t)data + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1));
+        c->fetch_end = start + (uint64_t)data_end;
+        c->buffer_size = 0;
+        while (rc == 0 && at + RECORD_HEADER <= c->fetch_end) {
+            rc = fetch(c, at, RECORD_HEADER, &bytes, err);
+            at = rc == 0 ? look_through_buffer(c, at, durable_out) : at;
+        }
+        at = c->fetch_end;
+    }
+    c->fetch_end = 0;
+    c->buffer_size = 0;
     return rc;
 }
 

@@ -111,10 +111,10 @@ int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct bas
         base_err_prefix(err, "memtable in %s", s->runtime_path);
         return rc;
     }
-    rc = os_map(fd, size, true, true, &mem);
+    rc = os_map(fd, MEMTABLE_HEADER, true, false, &mem);
     if (rc == 0) {
-        memtable_format(mem, size, start, nonce);
-        rc = os_unmap(mem, size);
+        memtable_format(mem, size, start, nonce); /* all else is zeros */
+        rc = os_unmap(mem, MEMTABLE_HEADER);
     }
     if (rc == 0) {
         rc = os_renameat(s->runtime_fd, fresh, s->runtime_fd, name);
@@ -157,12 +157,13 @@ static int map_file(struct store *s, struct segment *seg, struct base_err *err)
         os_close(seg->fd);
         return base_err_errno(err, -rc, "log/%s: cannot be mapped", name);
     }
+    os_advise_random(seg->fd);
     seg->bytes = bytes;
     seg->size = s->segment_bytes;
     return 0;
 }
 
-static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
+static int map_mem(struct store *s, struct segment *seg, bool prefault, struct base_err *err)
 {
     char name[SEGMENT_NAME_SIZE];
     struct stat st;
@@ -187,7 +188,7 @@ static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
         rc = -EINVAL;
     }
     if (rc == 0) {
-        rc = os_map(fd, size, true, true, &mem);
+        rc = os_map(fd, size, true, prefault, &mem);
     }
     os_close(fd);
     if (rc == 0 && !memtable_valid(mem, size, seg->start, s->ctl->builder)) {
@@ -246,14 +247,14 @@ static int find_or_map(struct store *s, uint64_t start, struct segment **out, st
     return 0;
 }
 
-int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
-                struct base_err *err)
+static int pin(struct store *s, uint64_t start, bool with_mem, bool prefault, struct segment **out,
+               struct base_err *err)
 {
     base_assert(start == segment_base(start, s->segment_bytes));
     os_plain_lock(&s->segments_lock);
     int rc = find_or_map(s, start, out, err);
     if (rc == 0 && with_mem && (*out)->mem == NULL) {
-        rc = map_mem(s, *out, err);
+        rc = map_mem(s, *out, prefault, err);
     }
     if (rc == 0) {
         (*out)->pins++;
@@ -261,6 +262,22 @@ int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment *
         *out = NULL;
     }
     os_plain_unlock(&s->segments_lock);
+    return rc;
+}
+
+int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
+                struct base_err *err)
+{
+    return pin(s, start, with_mem, false, out, err);
+}
+
+int segment_pin_ahead(struct store *s, uint64_t start)
+{
+    struct segment *seg;
+    int rc = pin(s, start, true, true, &seg, NULL);
+    if (rc == 0) {
+        segment_unpin_one(s, seg);
+    }
     return rc;
 }
 
