@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The applier: a thread in every process, of which one at a time holds the role and folds the log
- * into the trees. The role is a robust lock, so a dead holder's is free at once; the others look for
- * it ten times a second.
+ * into the trees. The role is a robust lock, so a dead holder's is free at once; the others look
+ * for it ten times a second.
  *
  * What it does, the first that applies:
  *   1. somebody waits for a position (urge): fold up to what is durable, after a flush if need be
  *   2. a segment is full: fold it
- *   3. something is pending and nothing was committed for a second: fold it, so that reads need not merge
+ *   3. something is pending and nothing was committed for a second: fold it, so that reads need not
+ * merge
  *   4. a dropped tree is to be emptied, or its name removed
  *   5. every ten seconds: free what killed readers hold
  * What it does not: wait for readers. LMDB's own versions protect them.
  *
- * A full disk or map stops folding, not reading; the reason is put where waiting commits see it, and
- * it is tried again. After an I/O failure the store is poisoned and the applier stands still.
+ * A full disk or map stops folding, not reading; the reason is put where waiting commits see it,
+ * and it is tried again. After an I/O failure the store is poisoned and the applier stands still.
  */
 #include "store/apply_impl.h"
 
@@ -110,9 +111,6 @@ static uint64_t wanted(struct applier *a, uint64_t now, struct base_err *err)
 static void note_failure(struct applier *a, int rc, const struct base_err *err, uint64_t now)
 {
     a->waits_ns = now + RETRY_NS;
-    if (rc == INSTAR_EMAPFULL) {
-        trees_reap_readers(a->s);
-    }
     if (rc == INSTAR_ECORRUPT) {
         store_poison(a->s, err->text);
     }
@@ -159,12 +157,16 @@ static bool step(struct applier *a)
     }
     uint64_t lo = a->mark.lo;
     uint64_t limit = wanted(a, now, &err);
-    int rc = 0;
-    if (limit <= lo || a->error != 0) {
-        rc = care(a, now, &err); /* it may also give back the space that folding lacks */
-    }
+    int rc = behind(a->s, lo) ? 0 : care(a, now, &err);
     if (rc == 0 && limit > lo) {
         rc = fold_some(a, limit, &err);
+        if (rc == INSTAR_EMAPFULL || rc == INSTAR_ESLOTS) {
+            /* What dropped trees and killed readers keep may be enough. */
+            a->purge_ns = 0;
+            a->readers_ns = 0;
+            rc = care(a, now, &err);
+            rc = rc == 0 ? fold_some(a, limit, &err) : rc;
+        }
     }
     if (rc != 0) {
         note_failure(a, rc, &err, now);
