@@ -76,7 +76,7 @@ static bool add_numbers(struct base_buf *out, const struct change_record *r)
            base_buf_add_u32(out, r->owner.node) && base_buf_add_u32(out, r->owner.pid) &&
            base_buf_add_u64(out, r->owner.nonce) && base_buf_add_u64(out, r->owner.claim) &&
            base_buf_add_u64(out, r->cancelled_by) && base_buf_add_u32(out, (uint32_t)r->error) &&
-           base_buf_add_u64(out, r->duplicate_count) &&
+           base_buf_add_u64(out, r->duplicate_count) && base_buf_add_u64(out, r->rows) &&
            base_buf_add_u64(out, (uint64_t)r->submitted_us) &&
            base_buf_add_u64(out, (uint64_t)r->finished_us) && base_buf_add_u32(out, r->flags) &&
            base_buf_add_u32(out, r->fence_after_ms) && base_buf_add_u32(out, r->workers) &&
@@ -148,6 +148,7 @@ static void read_numbers(struct base_reader *r, struct change_record *out)
     out->cancelled_by = base_read_u64(r);
     out->error = (int)base_read_u32(r);
     out->duplicate_count = base_read_u64(r);
+    out->rows = base_read_u64(r);
     out->submitted_us = (int64_t)base_read_u64(r);
     out->finished_us = (int64_t)base_read_u64(r);
     out->flags = base_read_u32(r);

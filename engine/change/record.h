@@ -59,6 +59,7 @@ struct change_record {
     uint64_t cancelled_by; /* the change that asked, or 0: a person */
     int error;             /* why it is being undone */
     uint64_t duplicate_count;
+    uint64_t rows; /* that a build has read */
     int64_t submitted_us;
     int64_t finished_us;
     /* options */

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building an index, between the cut and the fold-end:
+ *
+ *     claim --> scan <--> spill --> load --> fold --> settle        then the fold-end record
+ *       |         (memory full,      ^         ^
+ *       |          every 2 s)        |         |
+ *       +-- checkpoint: gaps left ---+         |
+ *       +-- checkpoint: all in runs -+         |
+ *       +-- checkpoint: all loaded ------------+
+ *
+ * Why it is right. Every operation after the cut is in the delta, deletes included, and the delta
+ * is folded over what was loaded. So whatever snapshot after the cut a row was read at, and however
+ * often, its entry ends as the newest operation left it. What must hold is only BUILD-1: nothing is
+ * left out; the checkpoint is written in the transaction of what it describes.
+ *
+ * A build that is over in two seconds gathers all in memory and loads it; if its runner dies it is
+ * simply scanned again, and loading goes on behind the last key in the tree. A longer one writes
+ * what it has into a run every two seconds.
+ */
+#include "change/build_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One worker for so many rows: a thread for a few rows costs more than it brings. */
+#define ROWS_PER_WORKER 20000u
+/* Folding ends when so little is left, or when writers add as fast as it takes. */
+#define FOLD_ENOUGH 2000u
+#define FOLD_ROUNDS_MAX 50
+/* A build gets at least this, however much others have taken. */
+#define SORT_MEMORY_MIN ((uint64_t)1 << 20)
+#define WAIT_CLAIM_NS 100000000u
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/* All builds of a process share the store's option: the first gets all it asks for, those beside it
+ * what is left, and spill the more. */
+static uint64_t take_memory(struct changes *c, uint64_t wanted)
+{
+    os_plain_lock(&c->lock);
+    uint64_t most = store_options(c->store)->sort_memory_bytes;
+    uint64_t taken = wanted != 0 && wanted < most ? wanted : most;
+    taken = taken < c->sort_memory_left ? taken : c->sort_memory_left;
+    taken = taken < SORT_MEMORY_MIN ? SORT_MEMORY_MIN : taken;
+    c->sort_memory_left -= taken < c->sort_memory_left ? taken : c->sort_memory_left;
+    os_plain_unlock(&c->lock);
+    return taken;
+}
+
+static void give_memory(struct changes *c, uint64_t taken)
+{
+    os_plain_lock(&c->lock);
+    uint64_t most = store_options(c->store)->sort_memory_bytes;
+    c->sort_memory_left += taken;
+    c->sort_memory_left = c->sort_memory_left < most ? c->sort_memory_left : most;
+    os_plain_unlock(&c->lock);
+}
+
+/* ---- begin -------------------------------------------------------------------------------- */
+
+/* The table as this change published it last, and about how many rows there are. */
+static int read_table(struct build *b, struct base_err *err)
+{
+    struct job *j = b->job;
+    struct store_txn *t;
+    struct store_tree_stat stat;
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, j->rec.table, &b->table, err);
+    store_txn_abort(t);
+    if (rc == 0) {
+        base_assert(b->table->version == j->rec.version);
+        b->index = catalog_table_index_by_id(b->table, j->rec.index);
+        base_assert(b->index != NULL);
+        b->tree = b->index->tree;
+        rc = store_tree_stat(b->store, b->table->tree, &stat, err);
+    }
+    if (rc == 0) {
+        b->rows_total = stat.entries;
+    }
+    return rc;
+}
+
+/* The last key of the table, for splitting what has no end. */
+static int read_hint(struct build *b, struct base_err *err)
+{
+    struct store_range range = {.reverse = true};
+    struct store_txn *t;
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice value;
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = store_cursor_open(t, b->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
+    if (rc == 0) {
+        rc = store_cursor_next(cursor, &key, &value, err);
+        if (rc == 0) {
+            gap_key_set(&b->gaps->hint, key);
+        }
+        store_cursor_close(cursor);
+    }
+    store_txn_abort(t);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+static void start_over(struct build *b)
+{
+    struct checkpoint *ck = b->ck;
+
+    ck->run_count = 0;
+    ck->rows_done = 0;
+    ck->gap_count = 1;
+    ck->gaps[0] = (struct gap){.endless = true};
+}
+
+/* Go on where the last runner of this build was: or from the beginning. */
+static int read_checkpoint(struct build *b, struct base_err *err)
+{
+    struct base_buf bytes = {0};
+    struct base_err ignored;
+    int rc = store_build_progress(b->store, b->tree, &bytes, err);
+
+    if (rc == INSTAR_ENOTFOUND) {
+        rc = 0;
+        start_over(b);
+    } else if (rc == 0 && checkpoint_decode(base_buf_slice(&bytes), b->ck, &ignored) != 0) {
+        rc = base_err_set(err, INSTAR_ECORRUPT, "%s", ignored.text);
+    }
+    base_buf_free(&bytes);
+    if (rc == 0 && b->ck->run_count > 0 && !b->ck->loaded) {
+        struct run_reader readers[CHECKPOINT_RUNS_MAX];
+        bool ok;
+        rc = spill_open(b, readers, &ok, err);
+        if (rc == 0 && ok) {
+            spill_close(readers, b->ck->run_count);
+        } else if (rc == 0) {
+            /* Files are missing, as after a restart of the machine: what they held is read again.
+             */
+            start_over(b);
+        }
+    }
+    return rc;
+}
+
+static int allocate(struct build *b, struct base_err *err)
+{
+    b->ck = base_alloc_zero(1, sizeof(*b->ck));
+    b->gaps = base_alloc(sizeof(*b->gaps));
+    if (b->ck == NULL || b->gaps == NULL) {
+        base_free(b->gaps);
+        b->gaps = NULL;
+        return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+    }
+    gaps_init(b->gaps);
+    return 0;
+}
+
+static int choose_workers(struct build *b, struct base_err *err)
+{
+    uint32_t wanted = b->job->rec.workers;
+
+    wanted = wanted != 0 ? wanted : store_options(b->store)->build_workers;
+    wanted = wanted != 0 ? wanted : os_cpu_count();
+    uint64_t useful = b->rows_total / ROWS_PER_WORKER + 1;
+    wanted = wanted < useful ? wanted : (uint32_t)useful;
+    b->workers = wanted < GAPS_WORKERS_MAX ? wanted : GAPS_WORKERS_MAX;
+    b->streams = base_alloc_zero(b->workers, sizeof(*b->streams));
+    return b->streams != NULL ? 0 : base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+}
+
+static int begin(struct build *b, struct base_err *err)
+{
+    struct job *j = b->job;
+    int rc = allocate(b, err);
+
+    if (rc == 0) {
+        rc = read_table(b, err);
+    }
+    if (rc == 0) {
+        rc = store_build_claim(b->store, b->tree, j->token, err);
+    }
+    if (rc == 0) {
+        rc = read_checkpoint(b, err);
+    }
+    if (rc == 0) {
+        rc = read_hint(b, err);
+    }
+    if (rc == 0) {
+        rc = choose_workers(b, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (b->ck->token != j->token) {
+        b->ck->token = j->token;
+        b->ck->next_run = 0;
+    }
+    atomic_store(&b->rows, b->ck->rows_done);
+    for (size_t i = 0; i < b->ck->gap_count; i++) {
+        gaps_add(b->gaps, &b->ck->gaps[i]);
+    }
+    if (j->rec.rows_per_second_max != 0) {
+        snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
+                 (unsigned long long)j->rec.rows_per_second_max);
+    }
+    return 0;
+}
+
+static void end(struct build *b)
+{
+    for (unsigned i = 0; b->streams != NULL && i < b->workers; i++) {
+        stream_clear(&b->streams[i], &b->pool);
+    }
+    base_free(b->streams);
+    if (b->gaps != NULL) {
+        gaps_destroy(b->gaps);
+    }
+    base_free(b->gaps);
+    base_free(b->ck);
+    catalog_table_free(b->table);
+    pool_destroy(&b->pool);
+    limit_destroy(&b->limit);
+    os_cond_destroy(&b->cond);
+    os_plain_destroy(&b->lock);
+}
+
+/* ---- scan and load ------------------------------------------------------------------------ */
+
+static int scan(struct build *b, struct base_err *err)
+{
+    int rc = 0;
+
+    job_show_stage(b->job, "build");
+    job_show_rows(b->job, b->ck->rows_done, b->rows_total);
+    while ((rc = scan_run(b, err)) == SCAN_SPILL) {
+        rc = spill_write(b, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (rc == 0 && b->ck->run_count > 0) {
+        rc = spill_write(b, err); /* the rest: all is in runs now */
+    }
+    if (rc == 0) {
+        /* What it really was. */
+        b->rows_total = atomic_load(&b->rows);
+        b->ck->rows_done = b->rows_total;
+        b->job->live.rows_total = b->rows_total;
+        job_show_rows(b->job, b->rows_total, b->rows_total);
+        os_point("build.scanned");
+    }
+    return rc;
+}
+
+/* ---- fold --------------------------------------------------------------------------------- */
+
+static int fold(struct build *b, struct base_err *err)
+{
+    struct job *j = b->job;
+    uint64_t least = UINT64_MAX;
+    int rounds = 0;
+    int rc = 0;
+
+    job_show_stage(j, "fold");
+    while (rc == 0 && rounds < FOLD_ROUNDS_MAX) {
+        uint64_t left = 0;
+        rc = store_build_fold(b->store, b->tree, j->token, &left, err);
+        if (rc != 0) {
+            break;
+        }
+        os_point("build.folded");
+        j->live.delta_backlog = left;
+        job_show_rows(j, 0, 0);
+        if (left <= FOLD_ENOUGH) {
+            break;
+        }
+        rounds = left < least ? 0 : rounds + 1;
+        least = left < least ? left : least;
+        rc = job_poll(j, err);
+    }
+    if (rc == 0) {
+        rc = store_build_settle(b->store, b->tree, j->token, err);
+    }
+    return rc;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static int run(struct build *b, struct base_err *err)
+{
+    int rc = 0;
+
+    if (!b->ck->loaded) {
+        rc = scan(b, err);
+        if (rc == 0) {
+            rc = load_run(b, err);
+        }
+        if (rc == INSTAR_ECORRUPT && b->ck->run_count > 0) {
+            base_err_prefix(err, "building index %s", b->index->name);
+        }
+    }
+    if (rc == 0) {
+        b->job->rows = b->ck->rows_done;
+        spill_remove(b->store, b->tree, b->ck);
+        rc = fold(b, err);
+    }
+    return rc;
+}
+
+int build_run(struct job *j, struct base_err *err)
+{
+    struct build b = {.job = j, .store = j->store, .scan_from_lsn = j->lsn};
+    uint64_t memory = take_memory(j->c, j->rec.sort_memory_bytes);
+
+    b.budget_bytes = (size_t)memory;
+    b.began_ns = os_now_ns();
+    b.spilled_ns = b.began_ns;
+    pool_init(&b.pool, b.budget_bytes);
+    limit_init(&b.limit, j->rec.rows_per_second_max);
+    os_plain_init(&b.lock);
+    os_cond_init(&b.cond);
+    int rc = begin(&b, err);
+    if (rc == 0) {
+        rc = run(&b, err);
+    }
+    if (rc == INSTAR_ESTATE) {
+        /* The tree is in other hands; or it is not, and the record says what to do. */
+        j->event_seen--;
+        int poll = job_poll(j, NULL);
+        rc = poll != 0 ? poll : rc;
+    }
+    end(&b);
+    give_memory(j->c, memory);
+    return rc;
+}
+
+void build_forget(struct job *j)
+{
+    struct base_buf bytes = {0};
+    struct checkpoint *ck = base_alloc(sizeof(*ck));
+
+    if (ck != NULL && store_build_progress(j->store, j->rec.tree, &bytes, NULL) == 0 &&
+        checkpoint_decode(base_buf_slice(&bytes), ck, NULL) == 0) {
+        spill_remove(j->store, j->rec.tree, ck);
+    }
+    base_buf_free(&bytes);
+    base_free(ck);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One change in the hands of this process: the loop over its steps, and what each step is made of.
+ *
+ *     claimed --> do the step --> ok ------------------------> next step, until the verdict
+ *                    |  ^
+ *                    |  +-- conflict, busy: wait a moment, again
+ *                    +----- cancelled, or an error: turn back (before the point of no return)
+ *                    +----- an error after it: nothing there can fail for good, so wait, again
+ *                    +----- claim lost, process closes, store stopped: leave it to others
+ *
+ * The loop reads the record anew before each step; a step commits the record together with what it
+ * did. So it does not matter after which instruction a runner dies.
+ */
+#include "change/job_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000u
+#define NS_PER_S 1000000000u
+#define BACKOFF_FIRST_NS (2u * NS_PER_MS)
+#define BACKOFF_MAX_NS NS_PER_S
+#define RATE_WINDOW_NS (250u * NS_PER_MS)
+#define APPLIED_TURN_NS (100u * NS_PER_MS)
+
+/* ---- transactions of a job ---------------------------------------------------------------- */
+
+int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err)
+{
+    struct change_record found = {0};
+    struct store_txn *t;
+
+    *t_out = NULL;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_CHANGE);
+    int rc = store_txn_begin(j->store, STORE_TXN_SYNC, &t, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = record_get(t, j->id, STORE_READ_NORMAL, &found, err);
+    if (rc == 0 && (record_ended(&found) || !record_owned_by(&found, &j->owner))) {
+        rc = JOB_QUIT;
+    }
+    if (rc != 0) {
+        record_free(&found);
+        store_txn_abort(t);
+        return rc;
+    }
+    record_free(&j->rec);
+    j->rec = found;
+    j->event_seen = seen;
+    *t_out = t;
+    return 0;
+}
+
+int job_begin(struct job *j, struct store_txn **t_out, struct base_err *err)
+{
+    int rc = job_begin_back(j, t_out, err);
+
+    if (rc == 0 && j->rec.cancel && plan_may_revert(&j->rec)) {
+        store_txn_abort(*t_out);
+        *t_out = NULL;
+        rc = JOB_CANCEL;
+    }
+    return rc;
+}
+
+void job_advance(struct job *j)
+{
+    struct change_record *r = &j->rec;
+
+    if (!plan_is_last(r)) {
+        r->step++;
+        return;
+    }
+    enum instar_change_state to = INSTAR_CHANGE_DONE;
+    if (r->state == INSTAR_CHANGE_REVERTING) {
+        to = r->error == INSTAR_ECANCELLED ? INSTAR_CHANGE_CANCELLED : INSTAR_CHANGE_FAILED;
+    }
+    record_move(r, to, 0);
+    r->finished_us = os_realtime_us();
+    r->owner.nonce = 0;
+    r->owner.pid = 0;
+}
+
+void job_committed(struct job *j, uint64_t lsn)
+{
+    j->lsn = lsn > j->lsn ? lsn : j->lsn;
+    j->wait_began_ns = 0;
+    store_event_bump(j->store, STORE_EVENT_CHANGE);
+}
+
+int job_commit(struct job *j, struct store_txn *t, struct base_err *err)
+{
+    uint64_t lsn = 0;
+    int rc = record_put(t, &j->rec, err);
+
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    rc = store_txn_commit(t, NULL, &lsn, err);
+    if (rc == 0) {
+        job_committed(j, lsn);
+    }
+    return rc;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+int job_poll(void *job, struct base_err *err)
+{
+    struct job *j = job;
+    struct change_record found = {0};
+    struct store_txn *t;
+
+    if (atomic_load_explicit(&j->c->stop, memory_order_relaxed)) {
+        return JOB_QUIT;
+    }
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_CHANGE);
+    if (seen == j->event_seen) {
+        return 0;
+    }
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    if (rc != 0) {
+        return base_error_class(rc) == INSTAR_CLASS_RETRY ? 0 : rc;
+    }
+    rc = record_get(t, j->id, STORE_READ_UNTRACKED, &found, err);
+    store_txn_abort(t);
+    if (rc == 0) {
+        j->event_seen = seen;
+        if (record_ended(&found) || !record_owned_by(&found, &j->owner)) {
+            rc = JOB_QUIT;
+        } else if (found.cancel && plan_may_revert(&found)) {
+            rc = JOB_CANCEL;
+        }
+    }
+    record_free(&found);
+    return rc;
+}
+
+int job_wait(struct job *j, enum store_event event, uint32_t seen, uint64_t ns,
+             struct base_err *err)
+{
+    int rc = job_poll(j, err);
+
+    if (rc == 0) {
+        store_event_wait(j->store, event, seen, ns);
+        rc = job_poll(j, err);
+    }
+    return rc;
+}
+
+int job_wait_applied(struct job *j, struct base_err *err)
+{
+    int rc = 0;
+
+    while (store_applied(j->store) < j->lsn) {
+        char text[128];
+        rc = store_wait_applied(j->store, j->lsn, os_now_ns() + APPLIED_TURN_NS, err);
+        if (rc != 0 && rc != INSTAR_EBUSY) {
+            break;
+        }
+        snprintf(text, sizeof(text), "the applier, at log position %llu of %llu",
+                 (unsigned long long)store_applied(j->store), (unsigned long long)j->lsn);
+        job_show_waiting(j, rc == 0 ? "" : text);
+        rc = job_poll(j, err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    job_show_waiting(j, "");
+    return rc;
+}
+
+/* ---- what people see ---------------------------------------------------------------------- */
+
+static void show(struct job *j)
+{
+    live_write(j->store, j->slot, j->id, &j->live);
+}
+
+void job_show_stage(struct job *j, const char *stage)
+{
+    struct live *l = &j->live;
+
+    if (strcmp(l->stage, stage) == 0) {
+        return;
+    }
+    *l = (struct live){.eta_ms = UINT64_MAX};
+    snprintf(l->stage, sizeof(l->stage), "%s", stage);
+    j->rate_at_ns = 0;
+    show(j);
+}
+
+void job_show_rows(struct job *j, uint64_t done, uint64_t total)
+{
+    struct live *l = &j->live;
+    uint64_t now = os_now_ns();
+
+    if (j->rate_at_ns == 0) {
+        j->rate_at_ns = now;
+        j->rate_rows = done;
+    } else if (now - j->rate_at_ns >= RATE_WINDOW_NS) {
+        uint64_t rows = done > j->rate_rows ? done - j->rate_rows : 0;
+        uint64_t rate = (uint64_t)((double)rows * NS_PER_S / (double)(now - j->rate_at_ns));
+        l->rows_per_second = l->rows_per_second == 0 ? rate : (l->rows_per_second * 3 + rate) / 4;
+        j->rate_at_ns = now;
+        j->rate_rows = done;
+    }
+    l->rows_done = done > l->rows_done ? done : l->rows_done;
+    total = total > l->rows_done ? total : l->rows_done;
+    l->rows_total = total > l->rows_total ? total : l->rows_total;
+    l->eta_ms = l->rows_per_second == 0
+                    ? UINT64_MAX
+                    : (l->rows_total - l->rows_done) * 1000u / l->rows_per_second;
+    show(j);
+}
+
+void job_show_waiting(struct job *j, const char *text)
+{
+    if (strcmp(j->live.waiting_for, text) != 0) {
+        snprintf(j->live.waiting_for, sizeof(j->live.waiting_for), "%s", text);
+        show(j);
+    }
+}
+
+/* ---- the loop ----------------------------------------------------------------------------- */
+
+/* Read the record before a step. */
+static int look(struct job *j, struct base_err *err)
+{
+    struct store_txn *t;
+    int rc = atomic_load(&j->c->stop) ? JOB_QUIT : job_begin(j, &t, err);
+
+    if (rc == 0) {
+        store_txn_abort(t);
+        job_show_stage(j, plan_stage_name(&j->rec));
+    }
+    return rc;
+}
+
+/* What to do after a step that failed. 0: try again, after a while. */
+static int after_failure(struct job *j, int code, uint64_t *backoff_ns, struct base_err *err)
+{
+    bool again = base_error_class(code) == INSTAR_CLASS_RETRY || code == INSTAR_ECOMMIT_UNKNOWN;
+
+    if (code == INSTAR_ESTOPPED || code == INSTAR_EFORKED) {
+        return JOB_QUIT; /* nothing can be written; whoever opens the store next goes on */
+    }
+    if (!again) {
+        struct base_err turn = {0};
+        int rc = step_turn_back(j, code, err->text, &turn);
+        if (rc >= 0) {
+            return rc;
+        }
+        if (rc != INSTAR_ESTATE) {
+            code = rc;
+            *err = turn;
+        }
+    }
+    if (code != INSTAR_ECONFLICT) {
+        char text[256];
+        snprintf(text, sizeof(text), "%s (tried again)", err->text);
+        job_show_waiting(j, text);
+    }
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_wait(j, STORE_EVENT_LEASE, seen, *backoff_ns, err);
+    *backoff_ns = *backoff_ns * 2 < BACKOFF_MAX_NS ? *backoff_ns * 2 : BACKOFF_MAX_NS;
+    job_show_waiting(j, "");
+    return rc == JOB_CANCEL ? 0 : rc; /* the next round meets it in the record */
+}
+
+static void run(struct job *j)
+{
+    struct base_err err = {0};
+    uint64_t backoff_ns = BACKOFF_FIRST_NS;
+    int rc = 0;
+
+    while (rc == 0) {
+        base_err_clear(&err);
+        rc = look(j, &err);
+        if (rc == 0) {
+            rc = step_run(j, &err);
+        }
+        if (rc == JOB_CANCEL) {
+            rc = step_turn_back(j, INSTAR_ECANCELLED, NULL, &err);
+            rc = rc == INSTAR_ESTATE ? 0 : rc;
+        }
+        rc = rc == JOB_AGAIN ? 0 : rc;
+        if (rc == 0) {
+            backoff_ns = BACKOFF_FIRST_NS;
+        } else if (rc < 0) {
+            rc = after_failure(j, rc, &backoff_ns, &err);
+            /* An error of waiting itself is met again by the next round. */
+            rc = rc < 0 ? 0 : rc;
+        }
+    }
+    if (rc == JOB_ENDED) {
+        live_close(j->store, j->slot, j->id);
+    }
+}
+
+void *job_main(void *arg)
+{
+    struct job *j = arg;
+
+    j->slot = live_open(j->store, j->id, &j->live);
+    run(j);
+    record_free(&j->rec);
+    atomic_store(&j->ended, true);
+    store_event_bump(j->store, STORE_EVENT_CHANGE);
+    return NULL;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job: one change being run by this process; and the live progress that every process can read.
+ *
+ * A job holds the change by its claim: the record names this node, its nonce and the count of
+ * claims. Every transaction of a job begins with a tracked read of the record (job_begin), so one
+ * that lost its claim cannot commit anything (CHANGE-1). It then ends quietly.
+ */
+#ifndef INSTAR_CHANGE_JOB_IMPL_H
+#define INSTAR_CHANGE_JOB_IMPL_H
+
+#include "change/change.h"
+#include "change/record.h"
+
+/* ---- progress.c --------------------------------------------------------------------------- */
+
+/* What is shown of a running change beside its record. Only for people: nothing relies on it. */
+struct live {
+    uint64_t rows_done;
+    uint64_t rows_total;
+    uint64_t rows_per_second;
+    uint64_t eta_ms;
+    uint64_t delta_backlog;
+    char stage[24];
+    char waiting_for[256];
+    char throttle[64];
+};
+#define LIVE_NONE SIZE_MAX
+/* A slot of the shared area for this change: the one that its last runner left, or a free one.
+ * *shown_out: what it shows already. LIVE_NONE: all are in use, nothing will be shown. */
+size_t live_open(struct store *s, uint64_t change, struct live *shown_out);
+void live_write(struct store *s, size_t slot, uint64_t change, const struct live *live);
+void live_close(struct store *s, size_t slot, uint64_t change);
+/* False: nobody shows anything for it. */
+bool live_read(struct store *s, uint64_t change, struct live *live_out);
+
+/* ---- the process's part ------------------------------------------------------------------- */
+
+struct job;
+struct changes {
+    struct txn_env *env;
+    struct store *store;
+    bool runs;
+    struct os_thread runner;
+    _Atomic bool stop;
+    struct os_plain_mutex lock; /* for what follows */
+    struct job *jobs;
+    size_t job_count;
+    uint64_t sort_memory_left;
+};
+/* Jobs at once in one process; further changes wait for another process, or for their turn. */
+#define CHANGE_JOBS_MAX 16
+
+/* ---- job.c -------------------------------------------------------------------------------- */
+
+/* Positive results of what a job does, beside 0 and the negative codes. */
+enum job_result {
+    JOB_QUIT = 1,   /* the claim is lost, or the process closes: leave all as it is */
+    JOB_CANCEL = 2, /* somebody asked to cancel, and it is possible */
+    JOB_ENDED = 3,  /* the change has its verdict */
+    JOB_AGAIN = 4   /* it waited; the step is to be tried again */
+};
+
+struct job {
+    struct changes *c;
+    struct store *store;
+    struct job *next;
+    struct os_thread thread;
+    _Atomic bool ended;
+    uint64_t id;
+    struct change_owner owner;
+    uint64_t token;           /* LSN of the claim */
+    uint64_t lsn;             /* of its last commit, at least the token */
+    uint32_t event_seen;      /* STORE_EVENT_CHANGE, when the record was last looked at */
+    uint64_t wait_began_ns;   /* for leases, in this step; 0: not waiting */
+    struct change_record rec; /* as last read or written */
+    uint64_t rows;            /* that the build has read */
+    size_t slot;
+    struct live live;
+    uint64_t rate_at_ns; /* when the rate was last measured, and the rows then */
+    uint64_t rate_rows;
+};
+/* The thread of a claimed change. */
+void *job_main(void *arg);
+
+/* Begin a transaction that has read the job's record. JOB_QUIT: it is not ours any more.
+ * JOB_CANCEL: it is to be undone, so it must not go on. */
+int job_begin(struct job *j, struct store_txn **t_out, struct base_err *err);
+/* The same for turning back: a cancel is no reason to refuse. */
+int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err);
+/* Next step, or the verdict after the last; in j->rec only. */
+void job_advance(struct job *j);
+/* Write j->rec and commit, not by way of a publication. Always ends t. */
+int job_commit(struct job *j, struct store_txn *t, struct base_err *err);
+/* After a commit of any kind: remember it, tell all who wait. */
+void job_committed(struct job *j, uint64_t lsn);
+/* Has anything happened that ends or stops the work at hand? Cheap. 0, JOB_QUIT, JOB_CANCEL. */
+int job_poll(void *job, struct base_err *err);
+/* Sleep until the event moves on from `seen`, or for so long; then as job_poll. */
+int job_wait(struct job *j, enum store_event event, uint32_t seen, uint64_t ns,
+             struct base_err *err);
+/* Wait until all that this job has logged is in the trees. */
+int job_wait_applied(struct job *j, struct base_err *err);
+
+/* What people see. Rows never fall within a stage. */
+void job_show_stage(struct job *j, const char *stage);
+void job_show_rows(struct job *j, uint64_t done, uint64_t total);
+void job_show_waiting(struct job *j, const char *text); /* "": no more */
+
+/* ---- step.c ------------------------------------------------------------------------------- */
+
+/* Do the step at which j->rec stands, up to and with the commit that ends it. */
+int step_run(struct job *j, struct base_err *err);
+/* Turn round; the reason is kept. NULL: the words of a cancel. ESTATE: past the point of no return.
+ */
+int step_turn_back(struct job *j, int code, const char *reason, struct base_err *err);
+
+/* ---- names.c ------------------------------------------------------------------------------ */
+
+/* Give up the hold on the object's name: keep it as an ordinary name, or free it. */
+int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err *err);
+/* The index has its id now. */
+int name_complete(struct job *j, struct store_txn *t, struct base_err *err);
+/* The names of the table and its indexes are free from the version on that has them no more. */
+int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table *table,
+                  struct base_err *err);
+/* Before a create begins: reserve the name if that was not possible when it was submitted. table:
+ * the one that is to be created, NULL for an index. *exists_out: meanwhile it exists as wanted. */
+int name_claim(struct job *j, struct store_txn *t, const struct catalog_table *table,
+               bool *exists_out, struct base_err *err);
+
+/* ---- build.c, validate.c ------------------------------------------------------------------ */
+
+/* Scan, load and fold; ends before the fold-end record. */
+int build_run(struct job *j, struct base_err *err);
+/* Remove what files a build has, when it is undone. */
+void build_forget(struct job *j);
+/* INSTAR_EUNIQUE with words when there are duplicates; their number in j->rec.duplicate_count. */
+int validate_run(struct job *j, struct base_err *err);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading the tree: sorted appends in batches, each with the checkpoint in its own transaction.
+ * What is at or below the checkpoint's last key is there already: it came from a snapshot after the
+ * cut, and whatever changed it since is in the delta.
+ */
+#include "change/build_impl.h"
+
+#include <string.h>
+
+struct loading {
+    struct build *b;
+    struct store_bulk *bulk;
+    uint64_t total;
+};
+
+static int commit_batch(struct loading *l, struct base_err *err)
+{
+    struct base_buf bytes = {0};
+    struct store_bulk *bulk = l->bulk;
+    int rc = checkpoint_encode(l->b->ck, &bytes, err);
+
+    l->bulk = NULL;
+    if (rc == 0) {
+        rc = store_bulk_progress(bulk, base_buf_slice(&bytes), err);
+    }
+    if (rc == 0) {
+        rc = store_bulk_commit(bulk, err);
+    } else {
+        store_bulk_abort(bulk);
+    }
+    base_buf_free(&bytes);
+    return rc;
+}
+
+int load_checkpoint(struct build *b, struct base_err *err)
+{
+    struct loading l = {.b = b};
+    int rc = store_bulk_begin(b->store, b->tree, b->job->token, &l.bulk, err);
+
+    return rc == 0 ? commit_batch(&l, err) : rc;
+}
+
+static int end_batch(struct loading *l, struct base_err *err)
+{
+    struct build *b = l->b;
+    int rc = commit_batch(l, err);
+
+    if (rc == 0) {
+        os_point("build.batch_loaded");
+        job_show_rows(b->job, b->ck->entries_loaded, l->total);
+        rc = job_poll(b->job, err);
+    }
+    return rc;
+}
+
+static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
+                      struct base_err *err)
+{
+    struct checkpoint *ck = l->b->ck;
+    int rc = 0;
+
+    if (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0) {
+        return 0;
+    }
+    if (l->bulk == NULL) {
+        rc = store_bulk_begin(l->b->store, l->b->tree, l->b->job->token, &l->bulk, err);
+    }
+    if (rc == 0) {
+        rc = store_bulk_append(l->bulk, key, value, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    gap_key_set(&ck->last, key);
+    ck->entries_loaded++;
+    return store_bulk_full(l->bulk) ? end_batch(l, err) : 0;
+}
+
+static int load_block(void *arg, const struct sort_block *block, struct base_err *err)
+{
+    struct loading *l = arg;
+    struct base_slice key;
+    struct base_slice value;
+    bool bad = false;
+    int rc = 0;
+
+    for (size_t at = 0;
+         rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad);) {
+        rc = load_entry(l, key, value, err);
+    }
+    base_assert(!bad);
+    return rc;
+}
+
+void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE])
+{
+    const struct build *b = arg;
+
+    _Static_assert(SORT_VALUE_SIZE == ROW_ENTRY_SIZE, "the value is an index entry's");
+    row_entry_encode(b->table->version, key, value);
+}
+
+static int load_memory(struct loading *l, struct base_err *err)
+{
+    struct build *b = l->b;
+    struct drain d = {.pool = &b->pool,
+                      .streams = b->streams,
+                      .stream_count = b->workers,
+                      .workers = b->workers,
+                      .budget_bytes = b->budget_bytes,
+                      .value = load_entry_value,
+                      .value_arg = b,
+                      .consume = load_block,
+                      .consume_arg = l,
+                      .poll = job_poll,
+                      .poll_arg = b->job};
+
+    return drain_run(&d, err);
+}
+
+static int load_runs(struct loading *l, struct base_err *err)
+{
+    struct build *b = l->b;
+    struct run_reader readers[CHECKPOINT_RUNS_MAX];
+    struct merge *m = NULL;
+    struct base_slice key;
+    struct base_slice value;
+    bool ok;
+    int rc = spill_open(b, readers, &ok, err);
+
+    if (rc != 0 || !ok) {
+        return rc != 0 ? rc
+                       : base_err_set(err, INSTAR_ECORRUPT,
+                                      "a sorted run of the index build "
+                                      "is gone");
+    }
+    rc = merge_begin(readers, b->ck->run_count, &m, err);
+    while (rc == 0 && (rc = merge_next(m, &key, &value, err)) == 0) {
+        rc = load_entry(l, key, value, err);
+    }
+    merge_end(m);
+    spill_close(readers, b->ck->run_count);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int load_run(struct build *b, struct base_err *err)
+{
+    struct loading l = {.b = b, .total = b->ck->entries_loaded};
+    uint64_t gathered = 0;
+
+    for (unsigned i = 0; i < b->workers; i++) {
+        gathered += b->streams[i].entries;
+    }
+    for (size_t i = 0; i < b->ck->run_count; i++) {
+        gathered += b->ck->runs[i].run.entries;
+    }
+    l.total = gathered;
+    job_show_stage(b->job, "load");
+    job_show_rows(b->job, b->ck->entries_loaded, l.total);
+    int rc = b->ck->run_count > 0 ? load_runs(&l, err) : load_memory(&l, err);
+    if (rc == 0) {
+        /* The last batch says that only the delta is left. */
+        b->ck->loaded = true;
+        b->ck->gap_count = 0;
+        if (l.bulk == NULL) {
+            rc = store_bulk_begin(b->store, b->tree, b->job->token, &l.bulk, err);
+        }
+        rc = rc == 0 ? commit_batch(&l, err) : rc;
+    }
+    if (l.bulk != NULL) {
+        store_bulk_abort(l.bulk);
+    }
+    if (rc == 0) {
+        job_show_rows(b->job, b->ck->entries_loaded, l.total);
+        os_point("build.loaded");
+    }
+    return rc;
+}

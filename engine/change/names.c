@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The names of what changes make and drop. A name that a change is at work on holds its id. When a
+ * later change is queued behind it (a drop of what is still being made), the name holds the later
+ * one's, and the earlier one leaves it alone from then on (CHANGE-2).
+ */
+#include "change/runner_impl.h"
+
+/* Give up the claim on the object's name: keep it as an ordinary name, or free it. A later change
+ * that is queued behind this one has put its own id there; then it is left alone. */
+int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err *err)
+{
+    struct catalog_name name;
+    int rc = catalog_name_get(t, j->rec.object, &name, err);
+
+    if (rc == INSTAR_ENOTFOUND || (rc == 0 && name.change != j->rec.id)) {
+        return 0;
+    }
+    if (rc != 0 || !keep) {
+        return rc != 0 ? rc : catalog_name_delete(t, j->rec.object, err);
+    }
+    name.change = 0;
+    return catalog_name_put(t, j->rec.object, &name, err);
+}
+
+/* The index has its id now. */
+int name_complete(struct job *j, struct store_txn *t, struct base_err *err)
+{
+    struct catalog_name name;
+    int rc = catalog_name_get(t, j->rec.object, &name, err);
+
+    if (rc == 0) {
+        name.index = j->rec.index;
+        rc = catalog_name_put(t, j->rec.object, &name, err);
+    }
+    return rc;
+}
+
+/* The names of the table and its indexes are free from the version on that has them no more. */
+int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table *table,
+                  struct base_err *err)
+{
+    int rc = name_release(j, t, false, err);
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = catalog_name_delete(t, table->indexes[i].name, err);
+    }
+    return rc;
+}
+
+/* What join.c would say to a submission now, of a create that had to wait for its name. */
+static int ask_again(struct job *j, struct store_txn *t, const struct catalog_table *table,
+                     bool *exists_out, struct base_err *err)
+{
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    enum join join;
+    uint64_t other;
+    int rc;
+
+    if (table != NULL) {
+        rc = join_table(t, table, j->rec.flags, &join, &other, err);
+    } else {
+        instar_index_def def = join_def_of(&j->rec, columns);
+        rc = join_index(t, &def, j->rec.flags, &join, &other, err);
+    }
+    if (rc == 0 && (join == JOIN_BEHIND || join == JOIN_ATTACH)) {
+        rc = base_err_set(err, INSTAR_EBUSY, "change %llu is at work on \"%s\"",
+                          (unsigned long long)other, j->rec.object);
+    }
+    *exists_out = rc == 0 && join == JOIN_EXISTS;
+    return rc;
+}
+
+int name_claim(struct job *j, struct store_txn *t, const struct catalog_table *table,
+               bool *exists_out, struct base_err *err)
+{
+    struct catalog_name name;
+    int rc = catalog_name_get(t, j->rec.object, &name, err);
+
+    *exists_out = false;
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
+        name =
+            (struct catalog_name){.kind = table != NULL ? CATALOG_NAME_TABLE : CATALOG_NAME_INDEX,
+                                  .table = j->rec.table,
+                                  .change = j->rec.id};
+        return catalog_name_put(t, j->rec.object, &name, err);
+    }
+    if (rc != 0 || name.change == j->rec.id || j->rec.after == 0) {
+        return rc; /* reserved when it was submitted */
+    }
+    return ask_again(j, t, table, exists_out, err);
+}

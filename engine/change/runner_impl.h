@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runner: the thread that claims changes; and the calls that submit them. */
+#ifndef INSTAR_CHANGE_RUNNER_IMPL_H
+#define INSTAR_CHANGE_RUNNER_IMPL_H
+
+#include "change/job_impl.h"
+
+int runner_start(struct changes *c, struct base_err *err);
+/* c->stop is set and the events are bumped. Returns when all jobs have ended. */
+void runner_stop(struct changes *c);
+
+/* ---- join.c ------------------------------------------------------------------------------- */
+
+/* What a name that is taken means for who wants to create it. */
+enum join {
+    JOIN_FREE,   /* it is not taken */
+    JOIN_BEHIND, /* create it when *change_out has ended */
+    JOIN_ATTACH, /* *change_out is creating just that */
+    JOIN_EXISTS  /* it exists as wanted */
+};
+/* Decide for a create; flags: enum instar_change_flag. EEXISTS, EDEFINITION (names the difference),
+ * ESTATE. */
+int join_index(struct store_txn *t, const instar_index_def *def, uint32_t flags,
+               enum join *join_out, uint64_t *change_out, struct base_err *err);
+int join_table(struct store_txn *t, const struct catalog_table *wanted, uint32_t flags,
+               enum join *join_out, uint64_t *change_out, struct base_err *err);
+/* Is the index of the record's definition the same as that one? If not, the first difference. */
+int join_same_index(const struct catalog_table *table, const struct catalog_index *existing,
+                    const instar_index_def *def, bool *same_out, char *difference, size_t size,
+                    struct base_err *err);
+/* The definition that a create record holds. columns has room for INSTAR_INDEX_COLUMNS_MAX. */
+instar_index_def join_def_of(const struct change_record *r, instar_key_column *columns);
+
+#endif

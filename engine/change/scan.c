@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading the table: several workers, each over its own interval of primary keys, at snapshots of
+ * its own. Every snapshot is after the cut and durable (store.md's rule: a scan of data that a
+ * power cut takes back would leave an entry without its row); a sync transaction of this process,
+ * begun after the claim or the cut was committed, is both.
+ *
+ * A snapshot is renewed about every second, and given up while the rate limit makes the worker
+ * wait: so a long build holds no pages for long.
+ */
+#include "change/build_impl.h"
+
+#include <stdio.h>
+
+#define NS_PER_S 1000000000u
+#define SNAPSHOT_NS ((uint64_t)NS_PER_S)
+/* A build that takes longer than this makes checkpoints, and then so often. */
+#define SPILL_EVERY_NS (2 * (uint64_t)NS_PER_S)
+
+/* What a worker has at hand. */
+struct reader {
+    struct build *b;
+    unsigned number;
+    struct gap *gap;
+    struct txn_rows *rows;
+    struct base_buf key;
+    struct store_txn *txn;
+    struct store_cursor *cursor;
+    uint64_t until_ns; /* of the snapshot */
+    uint64_t wait_ns;  /* before the batch that the limit has granted */
+    bool granted;
+};
+
+/* ---- one snapshot ------------------------------------------------------------------------- */
+
+static void close_snapshot(struct reader *r)
+{
+    if (r->txn != NULL) {
+        store_cursor_close(r->cursor);
+        store_txn_abort(r->txn);
+        r->txn = NULL;
+        r->cursor = NULL;
+    }
+}
+
+static int open_snapshot(struct reader *r, struct base_err *err)
+{
+    struct gap *g = r->gap;
+    struct store_range range = {.lower = gap_key_slice(&g->lower)};
+    int rc = store_txn_begin(r->b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &r->txn, err);
+
+    if (rc != 0) {
+        r->txn = NULL;
+        return rc;
+    }
+    base_assert(store_txn_lsn(r->txn) >= r->b->scan_from_lsn);
+    if (!g->endless) {
+        range.upper = gap_key_slice(&g->upper);
+    }
+    rc =
+        store_cursor_open(r->txn, r->b->table->tree, &range, STORE_READ_UNTRACKED, &r->cursor, err);
+    if (rc != 0) {
+        store_txn_abort(r->txn);
+        r->txn = NULL;
+        return rc;
+    }
+    r->until_ns = os_now_ns() + SNAPSHOT_NS;
+    os_point("build.snapshot");
+    return 0;
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+static void halt(void *arg)
+{
+    struct build *b = arg;
+
+    atomic_store(&b->halt, true);
+    gaps_stop(b->gaps);
+    os_plain_lock(&b->lock);
+    os_cond_wake_all(&b->cond);
+    os_plain_unlock(&b->lock);
+}
+
+/* One row. INSTAR_END: the interval is read. SCAN_SPILL: no memory for its entry; it is the next
+ * to be read. */
+static int read_row(struct reader *r, struct base_slice *key_out, struct base_err *err)
+{
+    struct build *b = r->b;
+    struct base_slice record;
+    bool nomem = false;
+    int rc;
+
+    do {
+        rc = store_cursor_next(r->cursor, key_out, &record, err);
+    } while (rc == 0 && r->gap->after && base_slice_eq(*key_out, gap_key_slice(&r->gap->lower)));
+    if (rc != 0) {
+        return rc;
+    }
+    base_buf_clear(&r->key);
+    rc = txn_rows_entry_key(r->rows, b->index, *key_out, record, &r->key, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!stream_add(&b->streams[r->number], &b->pool, base_buf_slice(&r->key), true, false,
+                    &nomem)) {
+        return nomem ? base_err_set(err, INSTAR_ENOMEM, "gathering entries: out of memory")
+                     : SCAN_SPILL;
+    }
+    return 0;
+}
+
+/* As read_row, for some rows; the interval then begins behind them. */
+static int read_batch(struct reader *r, uint32_t rows, struct base_err *err)
+{
+    struct base_slice key = {0};
+    uint32_t done = 0;
+    int rc = 0;
+
+    while (done < rows && rc == 0) {
+        rc = read_row(r, &key, err);
+        done += rc == 0;
+    }
+    if (rc == SCAN_SPILL) {
+        gap_key_set(&r->gap->lower, key);
+        r->gap->after = false;
+    } else if (rc == 0) {
+        gap_key_set(&r->gap->lower, key);
+        r->gap->after = true;
+    }
+    atomic_fetch_add_explicit(&r->b->rows, done, memory_order_relaxed);
+    return rc;
+}
+
+/* Others have nothing to do: give them the upper half of what is left. */
+static bool share(struct reader *r)
+{
+    struct gap *g = r->gap;
+    struct gap_key middle;
+    struct base_slice upper =
+        g->endless ? gap_key_slice(&r->b->gaps->hint) : gap_key_slice(&g->upper);
+
+    if (!gaps_wanted(r->b->gaps) || !gap_middle(gap_key_slice(&g->lower), upper, &middle)) {
+        return false;
+    }
+    gaps_split(r->b->gaps, r->number, &middle);
+    return true;
+}
+
+/* Batches, until the snapshot is to be renewed (0) or as read_row. */
+static int read_on(struct reader *r, struct base_err *err)
+{
+    struct build *b = r->b;
+    uint32_t rows = limit_batch(&b->limit);
+    int rc = 0;
+
+    while (rc == 0 && !atomic_load_explicit(&b->halt, memory_order_relaxed)) {
+        if (!r->granted) {
+            r->wait_ns = limit_take(&b->limit, os_now_ns(), rows);
+            r->granted = true;
+            if (r->wait_ns != 0) {
+                break;
+            }
+        }
+        r->granted = false;
+        rc = read_batch(r, rows, err);
+        os_point("build.batch_scanned");
+        if (rc != 0 || share(r) || os_now_ns() >= r->until_ns) {
+            break;
+        }
+    }
+    return rc;
+}
+
+static void wait_limit(struct reader *r)
+{
+    struct build *b = r->b;
+    uint64_t until = os_now_ns() + r->wait_ns;
+
+    os_plain_lock(&b->lock);
+    for (uint64_t now = os_now_ns(); now < until && !atomic_load(&b->halt); now = os_now_ns()) {
+        os_cond_wait(&b->cond, &b->lock, until - now);
+    }
+    os_plain_unlock(&b->lock);
+    r->wait_ns = 0;
+}
+
+/* ---- workers ------------------------------------------------------------------------------ */
+
+static int read_gap(struct reader *r, struct base_err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && !atomic_load_explicit(&r->b->halt, memory_order_relaxed)) {
+        if (r->wait_ns != 0) {
+            wait_limit(r);
+            continue;
+        }
+        rc = open_snapshot(r, err);
+        if (rc == 0) {
+            rc = read_on(r, err);
+        }
+        close_snapshot(r);
+    }
+    return rc;
+}
+
+static int work(void *arg, unsigned worker, struct base_err *err)
+{
+    struct reader r = {.b = arg, .number = worker};
+    struct build *b = r.b;
+    int rc = txn_rows_open(b->table, store_options(b->store)->row_bytes_max, &r.rows, err);
+
+    while (rc == 0 && (r.gap = gaps_take(b->gaps, worker)) != NULL) {
+        rc = read_gap(&r, err);
+        gaps_release(b->gaps, worker, rc == INSTAR_END);
+        if (rc == INSTAR_END) {
+            os_point("build.range_done");
+            rc = 0;
+        } else if (rc == SCAN_SPILL) {
+            atomic_store(&b->full, true);
+            halt(b);
+            rc = 0;
+        }
+    }
+    txn_rows_close(r.rows);
+    base_buf_free(&r.key);
+    return rc;
+}
+
+static int poll(void *arg, struct base_err *err)
+{
+    struct build *b = arg;
+    uint64_t now = os_now_ns();
+    struct store_tree_stat stat;
+
+    if (store_tree_stat(b->store, b->tree, &stat, NULL) == 0) {
+        b->job->live.delta_backlog = stat.delta_entries;
+    }
+    job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
+    if (now - b->spilled_ns >= SPILL_EVERY_NS && now - b->began_ns >= SPILL_EVERY_NS &&
+        atomic_load(&b->rows) > b->ck->rows_done) {
+        halt(b);
+    }
+    return job_poll(b->job, err);
+}
+
+int scan_run(struct build *b, struct base_err *err)
+{
+    struct crew crew = {.workers = b->workers,
+                        .name = "instar-scan",
+                        .work = work,
+                        .halt = halt,
+                        .poll = poll,
+                        .arg = b};
+
+    atomic_store(&b->halt, false);
+    atomic_store(&b->full, false);
+    gaps_resume(b->gaps);
+    int rc = crew_run(&crew, err);
+    job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
+    if (rc == 0 && b->gaps->waiting_count > 0) {
+        rc = SCAN_SPILL;
+    }
+    return rc;
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work of each step of a plan, up to the commit that ends it. That commit always holds the
+ * change record; where it publishes or proves a drain it goes through lease_publish.
+ *
+ * Waiting for leases (I-9): a refused publication lists who holds it up. The job shows them, sleeps
+ * until a lease is given up or ends, and tries again; when the wait has lasted as long as the
+ * request allows, it revokes what is left.
+ */
+#include "change/job_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000u
+#define NS_PER_S 1000000000u
+#define LOOK_AGAIN_NS ((uint64_t)NS_PER_S / 2)
+#define LISTED_MAX 2
+
+/* ---- waiting for leases ------------------------------------------------------------------- */
+
+static uint64_t fence_at(const struct job *j)
+{
+    return j->wait_began_ns + (uint64_t)j->rec.fence_after_ms * NS_PER_MS;
+}
+
+static bool may_fence(const struct job *j)
+{
+    if (j->rec.fence_after_ms == 0) {
+        return true;
+    }
+    return j->wait_began_ns != 0 && os_now_ns() >= fence_at(j);
+}
+
+static void show_blockers(struct job *j, const struct lease_blockers *b, uint64_t now)
+{
+    char text[sizeof(j->live.waiting_for)];
+    size_t used = 0;
+    uint64_t fence = fence_at(j);
+
+    for (size_t i = 0; i < b->count && i < LISTED_MAX; i++) {
+        const struct lease_blocker *l = &b->list[i];
+        int n = snprintf(text + used, sizeof(text) - used,
+                         "%snode %u, process %u, transaction open for %.1f s, lease ends in %.0f s",
+                         i == 0 ? "" : "; ", l->node, l->pid, (double)l->transaction_ns / NS_PER_S,
+                         (double)l->expires_ns / NS_PER_S);
+        used += (size_t)n < sizeof(text) - used ? (size_t)n : sizeof(text) - used - 1;
+    }
+    if (b->total > LISTED_MAX) {
+        used += (size_t)snprintf(text + used, sizeof(text) - used, " and %zu more",
+                                 b->total - LISTED_MAX);
+    }
+    if (used < sizeof(text)) {
+        snprintf(text + used, sizeof(text) - used, "; fenced in %.0f s",
+                 fence > now ? (double)(fence - now) / NS_PER_S : 0.0);
+    }
+    job_show_waiting(j, text);
+}
+
+/* A publication was refused. `seen` is the lease event from before it was tried. */
+static int wait_leases(struct job *j, const struct lease_blockers *b, uint32_t seen,
+                       struct base_err *err)
+{
+    uint64_t now = os_now_ns();
+    uint64_t ns = LOOK_AGAIN_NS;
+
+    if (j->wait_began_ns == 0) {
+        j->wait_began_ns = now;
+        os_point("change.waiting");
+    }
+    uint64_t fence = fence_at(j);
+    if (fence <= now) {
+        ns = 0;
+    } else if (fence - now < ns) {
+        ns = fence - now;
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        /* One more millisecond, so that it has really ended then. */
+        uint64_t ends = b->list[i].expires_ns + NS_PER_MS;
+        ns = ends < ns ? ends : ns;
+    }
+    show_blockers(j, b, now);
+    int rc = job_wait(j, STORE_EVENT_LEASE, seen, ns, err);
+    return rc == 0 ? JOB_AGAIN : rc;
+}
+
+/* ---- publications ------------------------------------------------------------------------- */
+
+/* Commit t by way of the publication. `seen`: of the lease event, from before it began. */
+static int publish(struct job *j, struct store_txn *t, struct lease_publication *what,
+                   uint32_t seen, struct base_err *err)
+{
+    struct lease_blockers blockers = {0};
+    uint64_t lsn = 0;
+    int rc = record_put(t, &j->rec, err);
+
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    what->fence = may_fence(j);
+    rc = lease_publish(j->c->env->leases, t, what, &lsn, &blockers, err);
+    if (rc == INSTAR_EBLOCKED) {
+        base_err_clear(err);
+        return wait_leases(j, &blockers, seen, err);
+    }
+    if (rc == 0) {
+        job_committed(j, lsn);
+        job_show_waiting(j, "");
+        os_point("change.published");
+    }
+    return rc;
+}
+
+/* There is nothing to do: what was to be dropped was never finished, or what was to be made exists.
+ */
+static int finish_early(struct job *j, struct store_txn *t, struct base_err *err)
+{
+    int rc = name_release(j, t, false, err);
+
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    record_move(&j->rec, INSTAR_CHANGE_DONE, 0);
+    j->rec.finished_us = os_realtime_us();
+    j->rec.owner.nonce = 0;
+    j->rec.owner.pid = 0;
+    return job_commit(j, t, err);
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+static int add_table(struct job *j, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct store_txn *t;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    bool exists = false;
+    rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
+    if (rc == 0) {
+        rc = name_claim(j, t, table, &exists, err);
+    }
+    if (exists) {
+        catalog_table_free(table);
+        return finish_early(j, t, err);
+    }
+    if (rc == 0) {
+        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
+    }
+    if (rc == 0) {
+        rc = name_release(j, t, true, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+    } else {
+        j->rec.version = table->version;
+        job_advance(j);
+        rc = publish(j, t,
+                     &(struct lease_publication){.table = table->id,
+                                                 .descriptor = table,
+                                                 .drained_below = table->version - 1},
+                     seen, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+static int remove_table(struct job *j, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct store_txn *t;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, j->rec.table, &table, err);
+    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+        return finish_early(j, t, err);
+    }
+    if (rc == 0) {
+        rc = name_free_all(j, t, table, err);
+    }
+    if (rc == 0) {
+        /* Kept for the purge, which needs the trees, and for history. */
+        base_buf_clear(&j->rec.descriptor);
+        rc = catalog_table_encode(table, &j->rec.descriptor, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+    } else {
+        j->rec.version = table->version + 1;
+        job_advance(j);
+        rc = publish(j, t,
+                     &(struct lease_publication){
+                         .table = table->id, .remove = true, .drained_below = table->version},
+                     seen, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+/* ---- stages of an index ------------------------------------------------------------------- */
+
+static int index_from_record(struct job *j, struct catalog_table *table, struct base_err *err)
+{
+    struct change_record *r = &j->rec;
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct catalog_index *index;
+
+    for (uint32_t i = 0; i < r->part_count; i++) {
+        columns[i] = (instar_key_column){r->parts[i].name, r->parts[i].descending};
+    }
+    instar_index_def def = {.name = r->object,
+                            .table = table->name,
+                            .columns = columns,
+                            .column_count = r->part_count,
+                            .unique = r->unique};
+    int rc = catalog_index_from_def(table, &def, &index, err);
+    if (rc == 0) {
+        index->tree = r->tree;
+        r->index = index->id;
+    }
+    return rc;
+}
+
+/* Edit a private copy into the next version. */
+static int edit_stage(struct job *j, const struct plan_step *step, struct catalog_table *table,
+                      struct base_err *err)
+{
+    struct change_record *r = &j->rec;
+    int rc = 0;
+
+    if (r->kind == CHANGE_CREATE_INDEX && r->state == INSTAR_CHANGE_RUNNING && r->step == 0) {
+        rc = index_from_record(j, table, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct catalog_index *index = catalog_table_index_by_id(table, r->index);
+    if (index == NULL) {
+        return base_err_set(err, INSTAR_ECORRUPT, "table %s has no index %u of change %llu",
+                            table->name, r->index, (unsigned long long)r->id);
+    }
+    if (step->stage == INSTAR_STAGE_ABSENT) {
+        catalog_index_remove(table, index->name);
+    } else {
+        index->stage = step->stage;
+        index->enforcing = step->enforcing;
+        index->change = step->stage == INSTAR_STAGE_PUBLIC ? 0 : r->id;
+    }
+    table->version++;
+    return catalog_table_finish(table, err);
+}
+
+/* What stands in the same commit as the new stage. */
+static int beside_stage(struct job *j, struct store_txn *t, const struct plan_step *step,
+                        struct base_err *err)
+{
+    int rc = 0;
+
+    if (step->stage == INSTAR_STAGE_ABSENT) {
+        rc = name_release(j, t, false, err);
+    } else if (step->stage == INSTAR_STAGE_PUBLIC) {
+        rc = name_release(j, t, true, err);
+    } else if (step->stage == INSTAR_STAGE_DELETE_ONLY && j->rec.step == 0 &&
+               j->rec.state == INSTAR_CHANGE_RUNNING) {
+        rc = store_txn_tree_op(t, STORE_TREE_CREATE, j->rec.tree, err);
+        rc = rc == 0 ? name_complete(j, t, err) : rc;
+    }
+    return rc;
+}
+
+/* Does the index that is to be dropped exist? When the drop was asked for while it was being made,
+ * its id is only known now. */
+static bool find_dropped(struct job *j, const struct catalog_table *table)
+{
+    const struct catalog_index *index =
+        table == NULL ? NULL : catalog_table_index(table, j->rec.object);
+
+    if (index == NULL || index->tree != j->rec.tree) {
+        return false;
+    }
+    j->rec.index = index->id;
+    return true;
+}
+
+/* Going back the last step of a plan is not the last one that counts: nothing is left to do. */
+static void finish_at_public(struct job *j, const struct plan_step *step)
+{
+    if (step->stage == INSTAR_STAGE_PUBLIC && j->rec.state == INSTAR_CHANGE_REVERTING) {
+        j->rec.step = plan_of(&j->rec)->count - 1;
+    }
+}
+
+static int change_stage(struct job *j, const struct plan_step *step, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct store_txn *t;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, j->rec.table, &table, err);
+    if (j->rec.kind == CHANGE_DROP_INDEX && j->rec.state == INSTAR_CHANGE_RUNNING &&
+        j->rec.step == 0 &&
+        (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN || (rc == 0 && !find_dropped(j, table)))) {
+        catalog_table_free(table);
+        return finish_early(j, t, err);
+    }
+    bool exists = false;
+    if (rc == 0 && j->rec.kind == CHANGE_CREATE_INDEX && j->rec.step == 0 &&
+        j->rec.state == INSTAR_CHANGE_RUNNING) {
+        rc = name_claim(j, t, NULL, &exists, err);
+    }
+    if (exists) {
+        catalog_table_free(table);
+        return finish_early(j, t, err);
+    }
+    if (rc == 0) {
+        rc = edit_stage(j, step, table, err);
+    }
+    if (rc == 0) {
+        rc = beside_stage(j, t, step, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+    } else {
+        j->rec.version = table->version;
+        finish_at_public(j, step);
+        job_advance(j);
+        rc = publish(j, t,
+                     &(struct lease_publication){.table = table->id,
+                                                 .descriptor = table,
+                                                 .drained_below = table->version - 1},
+                     seen, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+/* ---- records that stand on a drain -------------------------------------------------------- */
+
+static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
+{
+    struct catalog_table *table;
+
+    if (j->rec.kind != CHANGE_DROP_TABLE) {
+        return store_txn_tree_op(t, STORE_TREE_DROP, j->rec.tree, err);
+    }
+    int rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = store_txn_tree_op(t, STORE_TREE_DROP, table->tree, err);
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = store_txn_tree_op(t, STORE_TREE_DROP, table->indexes[i].tree, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+/* Cut, drain, purge: a commit that proves that nobody writes with a version below the present one.
+ */
+static int prove(struct job *j, enum change_work work, struct base_err *err)
+{
+    struct store_txn *t;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (work == WORK_CUT) {
+        rc = store_txn_tree_op(t, STORE_TREE_BEGIN_BUILD, j->rec.tree, err);
+    } else if (work == WORK_PURGE) {
+        rc = drop_trees(j, t, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    if (work == WORK_PURGE && j->rec.state == INSTAR_CHANGE_REVERTING) {
+        j->rec.step = plan_of(&j->rec)->count - 1; /* the verdict comes with it */
+    }
+    job_advance(j);
+    rc = publish(
+        j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
+        seen, err);
+    if (rc == 0 && work == WORK_CUT) {
+        os_point("change.cut");
+    } else if (rc == 0 && work == WORK_PURGE) {
+        os_point("change.purged");
+    }
+    return rc;
+}
+
+/* ---- commits without a proof -------------------------------------------------------------- */
+
+/* The fold-end record, or only the step. */
+static int go_on(struct job *j, enum change_work work, struct base_err *err)
+{
+    struct store_txn *t;
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (work == WORK_BUILD) {
+        rc = store_txn_tree_op(t, STORE_TREE_FOLD_END, j->rec.tree, err);
+        j->rec.rows = j->rows;
+    } else if (work == WORK_NOTHING) {
+        rc = name_release(
+            j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    job_advance(j);
+    return job_commit(j, t, err);
+}
+
+static int build(struct job *j, struct base_err *err)
+{
+    int rc = build_run(j, err);
+
+    if (rc == 0) {
+        rc = go_on(j, WORK_BUILD, err);
+    }
+    if (rc == 0) {
+        os_point("change.fold_end");
+    }
+    return rc;
+}
+
+static int validate(struct job *j, struct base_err *err)
+{
+    int rc = validate_run(j, err);
+
+    if (rc == INSTAR_EUNIQUE) {
+        char reason[RECORD_REASON_MAX];
+        snprintf(reason, sizeof(reason), "%s", j->rec.reason);
+        rc = step_turn_back(j, INSTAR_EUNIQUE, reason, err);
+        return rc == 0 ? JOB_AGAIN : rc;
+    }
+    if (rc == 0) {
+        rc = go_on(j, WORK_VALIDATE, err);
+    }
+    if (rc == 0) {
+        os_point("change.validated");
+    }
+    return rc;
+}
+
+static void cancel_reason(const struct change_record *r, char *text, size_t size)
+{
+    if (r->cancelled_by != 0) {
+        snprintf(text, size, "change %llu drops table %s or index %s: this change was cancelled",
+                 (unsigned long long)r->cancelled_by, r->table_name, r->object);
+    } else {
+        snprintf(text, size, "cancelled on request at stage %s", plan_stage_name(r));
+    }
+}
+
+int step_turn_back(struct job *j, int code, const char *reason, struct base_err *err)
+{
+    struct store_txn *t;
+    uint64_t duplicates = j->rec.duplicate_count;
+    int rc = job_begin_back(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    struct change_record *r = &j->rec;
+    if (!plan_may_revert(r)) {
+        store_txn_abort(t);
+        return INSTAR_ESTATE;
+    }
+    if (reason == NULL) {
+        cancel_reason(r, r->reason, sizeof(r->reason));
+    } else {
+        snprintf(r->reason, sizeof(r->reason), "%s", reason);
+    }
+    r->error = code;
+    r->duplicate_count = code == INSTAR_EUNIQUE ? duplicates : 0;
+    bool building = plan_step(r)->work == WORK_BUILD;
+    record_move(r, INSTAR_CHANGE_REVERTING, plan_step(r)->revert);
+    rc = job_commit(j, t, err);
+    if (rc == 0) {
+        os_point("change.turned_back");
+        if (building) {
+            build_forget(j);
+        }
+    }
+    return rc;
+}
+
+int step_run(struct job *j, struct base_err *err)
+{
+    const struct plan_step *step = plan_step(&j->rec);
+    int rc = step->applied ? job_wait_applied(j, err) : 0;
+
+    if (rc != 0) {
+        return rc;
+    }
+    switch (step->work) {
+    case WORK_ADD_TABLE:
+        rc = add_table(j, err);
+        break;
+    case WORK_REMOVE_TABLE:
+        rc = remove_table(j, err);
+        break;
+    case WORK_STAGE:
+        rc = change_stage(j, step, err);
+        break;
+    case WORK_CUT:
+    case WORK_DRAIN:
+    case WORK_PURGE:
+        rc = prove(j, step->work, err);
+        break;
+    case WORK_BUILD:
+        rc = build(j, err);
+        break;
+    case WORK_VALIDATE:
+        rc = validate(j, err);
+        break;
+    case WORK_NOTHING:
+        rc = go_on(j, step->work, err);
+        break;
+    }
+    if (rc == 0 && record_ended(&j->rec)) {
+        rc = JOB_ENDED;
+    }
+    return rc;
+}

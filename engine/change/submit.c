@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Submitting and cancelling. A submission is one serializable transaction: it looks up what it
+ * names, decides by join.c's table, takes the ids, reserves the name and writes the record. So the
+ * change has its id, and its claim on the name, before anything waits; and of two submissions that
+ * meet, one is tried again and sees the other.
+ */
+#include "change/runner_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000u
+#define GIVE_UP_NS (30000u * (uint64_t)NS_PER_MS)
+#define BACKOFF_MAX_NS (50u * (uint64_t)NS_PER_MS)
+#define RESERVE_AFTER 4
+
+struct submission {
+    struct changes *c;
+    const instar_change_options *options;
+    const instar_table_def *table_def;
+    const instar_index_def *index_def;
+    const char *name;   /* to be dropped */
+    uint64_t cancelled; /* to be cancelled */
+    struct store_txn *t;
+    const struct catalog_view *view;
+    struct change_record rec;
+    uint64_t id; /* the answer: 0 nothing to do, or a change that exists already */
+    bool ready;  /* rec is to be written */
+};
+
+/* ---- the transaction ---------------------------------------------------------------------- */
+
+static int attempt(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
+                   unsigned flags, struct base_err *err)
+{
+    int rc = store_txn_begin(s->c->store, STORE_TXN_SYNC | flags, &s->t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_view_get(s->c->env->catalog, s->t, &s->view, err);
+    if (rc == 0) {
+        rc = fn(s, err);
+        catalog_view_release(s->c->env->catalog, s->view);
+    }
+    if (rc == 0 && s->ready) {
+        rc = record_put(s->t, &s->rec, err);
+        s->id = s->rec.id;
+    }
+    if (rc != 0) {
+        store_txn_abort(s->t);
+        return rc;
+    }
+    /* Also without writes: then it says whether what was read still holds. */
+    return store_txn_commit(s->t, NULL, NULL, err);
+}
+
+static int submit(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
+                  uint64_t *id_out, struct base_err *err)
+{
+    uint64_t give_up = os_now_ns() + GIVE_UP_NS;
+    uint64_t backoff_ns = NS_PER_MS / 4;
+    unsigned losses = 0;
+    int rc;
+
+    *id_out = 0;
+    for (;;) {
+        record_free(&s->rec);
+        s->rec = (struct change_record){.state = INSTAR_CHANGE_RUNNING};
+        s->ready = false;
+        s->id = 0;
+        base_err_clear(err);
+        rc = attempt(s, fn, losses > RESERVE_AFTER ? STORE_TXN_RESERVED : 0, err);
+        if (base_error_class(rc) != INSTAR_CLASS_RETRY || os_now_ns() > give_up) {
+            break;
+        }
+        losses++;
+        os_sleep_ns(backoff_ns);
+        backoff_ns = backoff_ns * 2 < BACKOFF_MAX_NS ? backoff_ns * 2 : BACKOFF_MAX_NS;
+    }
+    if (rc == 0) {
+        *id_out = s->id;
+        if (s->ready) {
+            os_point("change.submitted");
+            store_event_bump(s->c->store, STORE_EVENT_CHANGE);
+            /* It may have cancelled others, which wait for leases. */
+            store_event_bump(s->c->store, STORE_EVENT_LEASE);
+        }
+    }
+    record_free(&s->rec);
+    return rc;
+}
+
+/* ---- what all records have ---------------------------------------------------------------- */
+
+static int fill(struct submission *s, enum change_kind kind, const char *object,
+                struct base_err *err)
+{
+    struct change_record *r = &s->rec;
+    const instar_change_options *o = s->options;
+
+    r->kind = kind;
+    r->submitted_us = os_realtime_us();
+    r->flags = o->flags;
+    r->fence_after_ms = o->fence_after_ms;
+    r->workers = o->workers;
+    r->rows_per_second_max = o->rows_per_second_max;
+    r->sort_memory_bytes = o->sort_memory_bytes;
+    snprintf(r->object, sizeof(r->object), "%s", object);
+    s->ready = true;
+    return catalog_next_id(s->t, CATALOG_COUNTER_CHANGE, &r->id, err);
+}
+
+/* The name belongs to this change from now on. */
+static int reserve(struct submission *s, enum catalog_name_kind kind, uint32_t index,
+                   struct base_err *err)
+{
+    struct catalog_name name = {
+        .kind = kind, .table = s->rec.table, .index = index, .change = s->rec.id};
+
+    return catalog_name_put(s->t, s->rec.object, &name, err);
+}
+
+/* A table that exists and is not on its way out. The copy is the caller's. */
+static int open_table(struct submission *s, const char *name, struct catalog_table **copy_out,
+                      struct base_err *err)
+{
+    const struct catalog_table *table;
+    struct catalog_name found;
+    int rc = catalog_name_get(s->t, name, &found, err);
+
+    *copy_out = NULL;
+    if (rc == 0 && found.kind == CATALOG_NAME_TABLE && found.change != 0) {
+        struct change_record r = {0};
+        rc = record_get(s->t, found.change, STORE_READ_NORMAL, &r, err);
+        if (rc == 0) {
+            rc = base_err_set(err, INSTAR_ESTATE, "table \"%s\" is being %s by change %llu", name,
+                              r.kind == CHANGE_CREATE_TABLE ? "created" : "dropped",
+                              (unsigned long long)r.id);
+        }
+        record_free(&r);
+        return rc;
+    }
+    base_err_clear(err);
+    rc = catalog_view_table(s->view, name, &table, err);
+    return rc == 0 ? catalog_get_table(s->t, table->id, copy_out, err) : rc;
+}
+
+/* ---- create table ------------------------------------------------------------------------- */
+
+static void table_statement(const struct catalog_table *t, char *text, size_t size)
+{
+    struct base_buf b = {0};
+
+    base_buf_add(&b, "CREATE TABLE ", 13);
+    base_buf_add(&b, t->name, strlen(t->name));
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        const struct catalog_column *c = &t->columns[i];
+        const char *type = row_type_name(c->type);
+        base_buf_add(&b, i == 0 ? " (" : ", ", 2);
+        base_buf_add(&b, c->name, strlen(c->name));
+        base_buf_add(&b, " ", 1);
+        base_buf_add(&b, type, strlen(type));
+        base_buf_add(&b, " NOT NULL", c->not_null ? 9 : 0);
+    }
+    for (uint32_t i = 0; i < t->key_count; i++) {
+        const char *name = t->columns[t->key[i].column].name;
+        base_buf_add(&b, i == 0 ? ", PRIMARY KEY (" : ", ", i == 0 ? 15 : 2);
+        base_buf_add(&b, name, strlen(name));
+        base_buf_add(&b, " DESC", t->key[i].descending ? 5 : 0);
+    }
+    base_buf_add(&b, "))", 2);
+    /* Cut between two characters. */
+    size_t shown = b.size < size ? b.size : size - 1;
+    while (shown > 0 && shown < b.size && (b.data[shown] & 0xc0) == 0x80) {
+        shown--;
+    }
+    if (shown != 0) {
+        memcpy(text, b.data, shown);
+    }
+    text[shown] = 0;
+    base_buf_free(&b);
+}
+
+static int record_table(struct submission *s, struct catalog_table *table, enum join join,
+                        uint64_t other, struct base_err *err)
+{
+    struct change_record *r = &s->rec;
+    int rc = fill(s, CHANGE_CREATE_TABLE, table->name, err);
+
+    if (rc == 0) {
+        rc = catalog_next_id(s->t, CATALOG_COUNTER_TABLE, &table->id, err);
+    }
+    if (rc == 0) {
+        rc = catalog_next_id(s->t, CATALOG_COUNTER_TREE, &table->tree, err);
+    }
+    if (rc == 0) {
+        r->table = table->id;
+        r->tree = table->tree;
+        r->after = join == JOIN_BEHIND ? other : 0;
+        snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
+        table_statement(table, r->statement, sizeof(r->statement));
+        rc = catalog_table_encode(table, &r->descriptor, err);
+    }
+    if (rc == 0 && join == JOIN_FREE) {
+        rc = reserve(s, CATALOG_NAME_TABLE, 0, err);
+    }
+    return rc;
+}
+
+static int create_table(struct submission *s, struct base_err *err)
+{
+    struct catalog_table *table;
+    enum join join;
+    uint64_t other;
+    int rc = catalog_table_from_def(s->table_def, &table, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = join_table(s->t, table, s->options->flags, &join, &other, err);
+    if (rc == 0 && join == JOIN_ATTACH) {
+        s->id = other;
+    } else if (rc == 0 && join != JOIN_EXISTS) {
+        rc = record_table(s, table, join, other, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+int change_create_table(struct changes *c, const instar_table_def *def,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err)
+{
+    struct submission s = {.c = c, .options = options, .table_def = def};
+
+    return submit(&s, create_table, id_out, err);
+}
+
+/* ---- create index ------------------------------------------------------------------------- */
+
+static int record_index(struct submission *s, struct catalog_table *table, enum join join,
+                        uint64_t other, struct base_err *err)
+{
+    const instar_index_def *def = s->index_def;
+    struct change_record *r = &s->rec;
+    struct catalog_index *index;
+
+    catalog_index_remove(table, def->name); /* one that is being dropped */
+    int rc = catalog_index_from_def(table, def, &index, err);
+    if (rc == 0) {
+        rc = fill(s, CHANGE_CREATE_INDEX, def->name, err);
+    }
+    if (rc == 0) {
+        rc = catalog_next_id(s->t, CATALOG_COUNTER_TREE, &r->tree, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    r->table = table->id;
+    r->after = join == JOIN_BEHIND ? other : 0;
+    r->unique = def->unique;
+    r->part_count = index->part_count;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        snprintf(r->parts[i].name, sizeof(r->parts[i].name), "%s", def->columns[i].name);
+        r->parts[i].descending = def->columns[i].descending;
+    }
+    snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
+    catalog_index_describe(table, index, r->statement, sizeof(r->statement));
+    return join == JOIN_FREE ? reserve(s, CATALOG_NAME_INDEX, 0, err) : 0;
+}
+
+static int create_index(struct submission *s, struct base_err *err)
+{
+    const instar_index_def *def = s->index_def;
+    struct catalog_table *table = NULL;
+    enum join join;
+    uint64_t other;
+    int rc = catalog_name_check("index", def->name, err);
+
+    if (rc == 0) {
+        rc = catalog_name_check("table", def->table, err);
+    }
+    if (rc == 0) {
+        rc = open_table(s, def->table, &table, err);
+    }
+    if (rc == 0) {
+        rc = join_index(s->t, def, s->options->flags, &join, &other, err);
+    }
+    if (rc == 0 && join == JOIN_ATTACH) {
+        s->id = other;
+    } else if (rc == 0 && join != JOIN_EXISTS) {
+        rc = record_index(s, table, join, other, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+int change_create_index(struct changes *c, const instar_index_def *def,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err)
+{
+    struct submission s = {.c = c, .options = options, .index_def = def};
+
+    return submit(&s, create_index, id_out, err);
+}
+
+/* ---- drops -------------------------------------------------------------------------------- */
+
+/* Ask a change to stop, as far as it still can, because this one drops what it makes. */
+static int cancel_for(struct submission *s, uint64_t id, struct base_err *err)
+{
+    struct change_record r = {0};
+    int rc = record_get(s->t, id, STORE_READ_NORMAL, &r, err);
+    bool creates = r.kind == CHANGE_CREATE_INDEX || r.kind == CHANGE_CREATE_TABLE;
+
+    if (rc == 0 && creates && !record_ended(&r) && plan_may_revert(&r) && !r.cancel) {
+        r.cancel = true;
+        r.cancelled_by = s->rec.id;
+        rc = record_put(s->t, &r, err);
+    }
+    record_free(&r);
+    return rc;
+}
+
+/* A change is at work on the name that is to be dropped. *attached_out: it is dropping it itself.
+ */
+static int drop_at_work(struct submission *s, uint64_t change, struct change_record *other,
+                        bool *attached_out, struct base_err *err)
+{
+    int rc = record_get(s->t, change, STORE_READ_NORMAL, other, err);
+
+    *attached_out = false;
+    if (rc != 0 || other->kind == CHANGE_CREATE_TABLE || other->kind == CHANGE_CREATE_INDEX) {
+        return rc;
+    }
+    if (other->state == INSTAR_CHANGE_RUNNING && !other->cancel &&
+        (s->options->flags & INSTAR_CHANGE_IF_EXISTS) != 0) {
+        *attached_out = true;
+        s->id = change;
+        return 0;
+    }
+    return base_err_set(err, INSTAR_ESTATE, "\"%s\" is being %s by change %llu", s->name,
+                        other->state == INSTAR_CHANGE_RUNNING ? "dropped" : "restored",
+                        (unsigned long long)change);
+}
+
+/* The name of what is to be dropped. *found_out: false when there is none and that is no error. */
+static int find_name(struct submission *s, enum catalog_name_kind kind, struct catalog_name *name,
+                     bool *found_out, struct base_err *err)
+{
+    const struct catalog_table *table;
+    const struct catalog_index *index;
+    const char *what = kind == CATALOG_NAME_TABLE ? "table" : "index";
+
+    *found_out = false;
+    int rc = catalog_name_check(what, s->name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_name_get(s->t, s->name, name, err);
+    if (rc == 0 && name->kind == kind) {
+        *found_out = true;
+        return 0;
+    }
+    if (rc == 0) {
+        return base_err_set(err, INSTAR_EUNKNOWN, "\"%s\" is %s", s->name,
+                            kind == CATALOG_NAME_TABLE ? "an index, not a table"
+                                                       : "a table, not an index");
+    }
+    if (rc != INSTAR_ENOTFOUND) {
+        return rc;
+    }
+    base_err_clear(err);
+    if ((s->options->flags & INSTAR_CHANGE_IF_EXISTS) != 0) {
+        return 0;
+    }
+    rc = kind == CATALOG_NAME_TABLE ? catalog_view_table(s->view, s->name, &table, err)
+                                    : catalog_view_index(s->view, s->name, &table, &index, err);
+    /* A view that still has it is older than what this transaction reads. */
+    return rc != 0 ? rc
+                   : base_err_set(err, INSTAR_ECONFLICT, "%s %s went away just now", what, s->name);
+}
+
+struct cancelling {
+    struct submission *s;
+    struct base_err *err;
+};
+
+static int cancel_marked(void *arg, const struct record_marker *marker)
+{
+    struct cancelling *c = arg;
+
+    return marker->table == c->s->rec.table ? cancel_for(c->s, marker->id, c->err) : 0;
+}
+
+static int drop_table(struct submission *s, struct base_err *err)
+{
+    struct change_record other = {0};
+    struct catalog_name name;
+    bool found;
+    bool attached = false;
+    int rc = find_name(s, CATALOG_NAME_TABLE, &name, &found, err);
+
+    if (rc != 0 || !found) {
+        return rc;
+    }
+    if (name.change != 0) {
+        rc = drop_at_work(s, name.change, &other, &attached, err);
+        record_free(&other);
+    }
+    if (rc != 0 || attached) {
+        return rc;
+    }
+    rc = fill(s, CHANGE_DROP_TABLE, s->name, err);
+    if (rc == 0) {
+        struct cancelling cancelling = {s, err};
+        s->rec.table = name.table;
+        snprintf(s->rec.table_name, sizeof(s->rec.table_name), "%s", s->name);
+        snprintf(s->rec.statement, sizeof(s->rec.statement), "DROP TABLE %s", s->name);
+        rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, cancel_marked, &cancelling, err);
+    }
+    return rc == 0 ? reserve(s, CATALOG_NAME_TABLE, 0, err) : rc;
+}
+
+int change_drop_table(struct changes *c, const char *table, const instar_change_options *options,
+                      uint64_t *id_out, struct base_err *err)
+{
+    struct submission s = {.c = c, .options = options, .name = table};
+
+    return submit(&s, drop_table, id_out, err);
+}
+
+/* The table that the index belongs to must not be on its way out. */
+static int table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
+                          struct base_err *err)
+{
+    struct catalog_table *copy = NULL;
+    int rc = catalog_get_table(s->t, id, table_out, err);
+
+    if (rc == 0) {
+        rc = open_table(s, (*table_out)->name, &copy, err);
+        catalog_table_free(copy);
+    }
+    return rc;
+}
+
+static int drop_index(struct submission *s, struct base_err *err)
+{
+    struct change_record other = {0};
+    struct catalog_table *table = NULL;
+    struct catalog_name name;
+    bool found;
+    bool attached = false;
+    int rc = find_name(s, CATALOG_NAME_INDEX, &name, &found, err);
+
+    if (rc != 0 || !found) {
+        return rc;
+    }
+    rc = table_of_index(s, name.table, &table, err);
+    if (rc == 0 && name.change != 0) {
+        rc = drop_at_work(s, name.change, &other, &attached, err);
+    }
+    if (rc == 0 && !attached) {
+        rc = fill(s, CHANGE_DROP_INDEX, s->name, err);
+    }
+    if (rc != 0 || attached) {
+        goto done;
+    }
+    s->rec.table = name.table;
+    snprintf(s->rec.table_name, sizeof(s->rec.table_name), "%s", table->name);
+    snprintf(s->rec.statement, sizeof(s->rec.statement), "DROP INDEX %s", s->name);
+    if (name.change != 0) {
+        s->rec.tree = other.tree;
+        s->rec.unique = other.unique;
+        rc = cancel_for(s, name.change, err);
+    } else {
+        const struct catalog_index *index = catalog_table_index(table, s->name);
+        if (index == NULL) {
+            rc = base_err_set(err, INSTAR_ECORRUPT, "table %s has no index %s, which its name says",
+                              table->name, s->name);
+            goto done;
+        }
+        s->rec.tree = index->tree;
+        s->rec.unique = index->unique;
+        s->rec.index = index->id;
+    }
+    if (rc == 0) {
+        rc = reserve(s, CATALOG_NAME_INDEX, name.index, err);
+    }
+done:
+    catalog_table_free(table);
+    record_free(&other);
+    return rc;
+}
+
+int change_drop_index(struct changes *c, const char *index, const instar_change_options *options,
+                      uint64_t *id_out, struct base_err *err)
+{
+    struct submission s = {.c = c, .options = options, .name = index};
+
+    return submit(&s, drop_index, id_out, err);
+}
+
+/* ---- cancel ------------------------------------------------------------------------------- */
+
+static int cancel(struct submission *s, struct base_err *err)
+{
+    struct change_record *r = &s->rec;
+    int rc = record_get(s->t, s->cancelled, STORE_READ_NORMAL, r, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (record_ended(r)) {
+        return base_err_set(err, INSTAR_ESTATE, "change %llu has ended: %s",
+                            (unsigned long long)r->id, plan_stage_name(r));
+    }
+    if (r->cancel) {
+        return 0; /* asked already */
+    }
+    if (!plan_may_revert(r)) {
+        return base_err_set(err, INSTAR_ESTATE, "change %llu %s, at stage %s",
+                            (unsigned long long)r->id,
+                            r->state == INSTAR_CHANGE_REVERTING ? "is being undone already"
+                                                                : "is past the point of no return",
+                            plan_stage_name(r));
+    }
+    r->cancel = true;
+    s->ready = true;
+    return 0;
+}
+
+int change_cancel(struct changes *c, uint64_t id, struct base_err *err)
+{
+    uint64_t same;
+    struct submission s = {.c = c, .cancelled = id};
+
+    return submit(&s, cancel, &same, err);
+}
