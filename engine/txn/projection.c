@@ -180,6 +180,13 @@ void txn_resolution_release(struct txn_projection *p, struct txn_resolution *r)
     }
 }
 
+void txn_projection_hold(struct txn_projection *p)
+{
+    os_plain_lock(&p->lock);
+    p->refs++;
+    os_plain_unlock(&p->lock);
+}
+
 /* ---- preparing ---------------------------------------------------------------------------- */
 
 static int add_names(struct txn_projection *p, const struct catalog_table *table,
@@ -266,6 +273,7 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
         return base_err_set(err, INSTAR_ENOMEM, "projection of %s: no memory", table);
     }
     os_plain_init(&p->lock);
+    p->refs = 1;
     int rc = copy_name(p->table, "table", table, err);
     if (rc == INSTAR_OK && index != NULL) {
         rc = copy_name(p->index, "index", index, err);
@@ -285,11 +293,8 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
     return INSTAR_OK;
 }
 
-void txn_projection_free(struct txn_projection *p)
+static void destroy(struct txn_projection *p)
 {
-    if (p == NULL) {
-        return;
-    }
     for (size_t i = 0; i < BASE_ARRAY_LEN(p->cached); i++) {
         if (p->cached[i] != NULL) {
             base_assert(p->cached[i]->refs == 1);
@@ -303,6 +308,20 @@ void txn_projection_free(struct txn_projection *p)
     base_free(p->types);
     os_plain_destroy(&p->lock);
     base_free(p);
+}
+
+void txn_projection_free(struct txn_projection *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    os_plain_lock(&p->lock);
+    base_assert(p->refs > 0);
+    bool last = --p->refs == 0;
+    os_plain_unlock(&p->lock);
+    if (last) {
+        destroy(p);
+    }
 }
 
 size_t txn_projection_count(const struct txn_projection *p)

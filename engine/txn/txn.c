@@ -96,6 +96,7 @@ static void unbind(struct txn *t)
 {
     for (struct txn_bound *b = t->bounds; b != NULL; b = b->next) {
         txn_resolution_release(b->projection, b->resolution);
+        txn_projection_free(b->projection);
     }
     for (struct txn_table *table = t->tables; table != NULL; table = table->next) {
         if (table->leased) {
@@ -195,6 +196,7 @@ static int bind_once(struct txn *t, struct txn_projection *p, struct txn_bound *
     if (rc != INSTAR_OK) {
         return rc;
     }
+    txn_projection_hold(p);
     t->first_bound_used = true;
     b->next = t->bounds;
     t->bounds = b;

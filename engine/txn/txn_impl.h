@@ -98,6 +98,7 @@ struct txn_resolution {
 
 struct txn_projection {
     struct os_plain_mutex lock;
+    uint32_t refs; /* of its owner, and of each transaction that bound it: it may be freed first */
     struct txn_resolution *cached[2]; /* of the versions used last; each holds one reference */
     size_t count;
     char **columns;
@@ -109,6 +110,8 @@ struct txn_projection {
 /* The resolution for this table, with a reference. EUNKNOWN. */
 int txn_resolve(struct txn_projection *p, const struct txn_codec *codec,
                 struct txn_resolution **out, struct base_err *err);
+/* One reference more; given back by txn_projection_free. */
+void txn_projection_hold(struct txn_projection *p);
 void txn_resolution_release(struct txn_projection *p, struct txn_resolution *r);
 
 /* ---- txn.c: the transaction --------------------------------------------------------------------
