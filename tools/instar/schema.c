@@ -319,7 +319,9 @@ static int create_parsed(struct cli *cli, instar_table_def *def)
     def->key = key;
     rc = rc == CLI_OK ? fill_change_options(cli, &options) : rc;
     if (rc == CLI_OK) {
-        rc = submitted(cli, instar_create_table(cli->db, def, &options, &change), change);
+        int rc_submit = instar_create_table(cli->db, def, &options, &change);
+
+        rc = submitted(cli, rc_submit, change);
     }
     free(list);
     return rc;
