@@ -194,6 +194,8 @@ static int64_t integer_at(const uint8_t *p, size_t size)
     }
 }
 
+/* What is read here can be written again: times are held to their range. Text is not tested for
+ * UTF-8 once more; nothing above relies on it. */
 bool row_payload_get(struct base_reader *r, unsigned type, instar_value *v)
 {
     size_t size = row_fixed_size[type];
@@ -230,7 +232,7 @@ bool row_payload_get(struct base_reader *r, unsigned type, instar_value *v)
         return true;
     default:
         v->i = integer_at(p, size);
-        return type != INSTAR_DATE || row_integer_in_range(INSTAR_DATE, v->i);
+        return type < INSTAR_TIMESTAMPTZ || row_integer_in_range(type, v->i);
     }
 }
 

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes the first inputs of the targets key, row and descriptor; the rest of their corpora is what
+ * fuzzing found. From the root, after make:
+ *
+ *   cc -std=gnu17 -Iengine -Iengine/include fuzz/corpus/make.c build/release/libinstar.a \
+ *      -llmdb -lzstd -lpthread -o build/corpus && build/corpus fuzz/corpus
+ */
+#include "catalog/catalog.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *root;
+
+static void must(int rc)
+{
+    if (rc != 0) {
+        fprintf(stderr, "%s\n", base_error_name(rc));
+        exit(1);
+    }
+}
+
+static void write_file(const char *target, const char *name, const struct base_buf *b)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/%s/%s", root, target, name);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL || fwrite(b->data, 1, b->size, f) != b->size || fclose(f) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static instar_value bytes(enum instar_type type, const char *data, size_t size)
+{
+    instar_value v = {.type = (uint8_t)type};
+    v.bytes.data = data;
+    v.bytes.size = size;
+    return v;
+}
+
+/* A few values of each type, the ends of its range among them. */
+static size_t samples(enum instar_type type, instar_value out[6])
+{
+    static const int64_t integers[][6] = {
+        [INSTAR_INT2] = {INT16_MIN, -97, 0, 95, 96, INT16_MAX},
+        [INSTAR_INT4] = {INT32_MIN, -257, -1, 255, 65536, INT32_MAX},
+        [INSTAR_INT8] = {INT64_MIN, -96, 1, 256, INT64_C(1) << 40, INT64_MAX},
+        [INSTAR_TIMESTAMPTZ] = {INT64_C(-210866803200000000), -1, 0, 1, 1800000000000000,
+                                INT64_MAX},
+        [INSTAR_DATE] = {-2440588, -1, 0, 1, 20000, 106762939},
+    };
+    static const double doubles[6] = {-(double)INFINITY, -1.5,       0, 1e-310,
+                                      (double)INFINITY,  (double)NAN};
+    size_t count = type == INSTAR_BOOL ? 2 : 6;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (instar_value){.type = (uint8_t)type};
+        switch (type) {
+        case INSTAR_BOOL:
+            out[i].b = i == 1;
+            break;
+        case INSTAR_FLOAT8:
+            out[i].f = doubles[i];
+            break;
+        case INSTAR_TEXT:
+        case INSTAR_BYTEA:
+            out[i] = bytes(type, "a\0b\0\0c", i);
+            break;
+        case INSTAR_UUID:
+            memset(out[i].uuid, (int)(i * 51), sizeof(out[i].uuid));
+            break;
+        default:
+            out[i].i = integers[type][i];
+            break;
+        }
+    }
+    return count;
+}
+
+/* For each type and direction: all its samples in one tuple after the other, and null. */
+static void make_keys(void)
+{
+    for (unsigned type = 1; type < INSTAR_TYPE_COUNT; type++) {
+        for (unsigned descending = 0; descending < 2; descending++) {
+            struct row_key_part part = {(enum instar_type)type, descending != 0};
+            struct row_key_part pair[2] = {part, {INSTAR_TEXT, descending == 0}};
+            instar_value v[6];
+            size_t count = samples(part.type, v);
+            char name[64];
+            for (size_t i = 0; i + 1 < count; i += 2) {
+                struct base_buf b = {0};
+                instar_value first[2] = {v[i], bytes(INSTAR_TEXT, "xy", 2)};
+                instar_value second[2] = {v[i + 1], {0}};
+                base_buf_add_u8(&b, 1);
+                base_buf_add_u8(&b, (uint8_t)((type - 1) | descending << 7));
+                base_buf_add_u8(&b, (uint8_t)((INSTAR_TEXT - 1) | (descending == 0) << 7));
+                must(row_key_encode(pair, first, 2, &b, NULL));
+                must(row_key_encode(pair, second, 2, &b, NULL));
+                snprintf(name, sizeof(name), "%s%s-%zu", row_type_name(part.type),
+                         descending != 0 ? "-desc" : "", i / 2);
+                write_file("key", name, &b);
+                base_buf_free(&b);
+            }
+        }
+    }
+}
+
+static void make_row(const char *name, const struct row_layout *layout, const instar_value *values,
+                     uint32_t version, uint8_t flags)
+{
+    struct base_buf b = {0};
+    base_buf_add_u8(&b, flags);
+    base_buf_add_u8(&b, (uint8_t)(layout->column_count - 1));
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        base_buf_add_u8(&b, (uint8_t)(layout->columns[i].type - 1));
+    }
+    must(row_encode(layout, version, base_slice("key", 3), values, &b, NULL));
+    write_file("row", name, &b);
+    base_buf_free(&b);
+}
+
+/* One row of each type, rows of all types, and large ones that are compressed. */
+static void make_rows(void)
+{
+    struct row_column columns[INSTAR_TYPE_COUNT] = {0};
+    static char large[9000];
+    char name[64];
+    for (size_t i = 0; i < sizeof(large); i++) {
+        large[i] = "instar "[i % 7];
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        instar_value values[INSTAR_TYPE_COUNT];
+        for (unsigned type = 1; type < INSTAR_TYPE_COUNT; type++) {
+            instar_value v[6];
+            size_t count = samples((enum instar_type)type, v);
+            columns[type - 1] = (struct row_column){.id = type, .type = (enum instar_type)type};
+            values[type - 1] = round == 3 ? (instar_value){0} : v[round * 2 % count];
+        }
+        struct row_layout all = {1, INSTAR_TYPE_COUNT - 1, columns};
+        snprintf(name, sizeof(name), "all-%u", round);
+        make_row(name, &all, values, 1u << (round * 9), round % 2 == 0);
+        for (unsigned i = 0; round < 2 && i < all.column_count; i++) {
+            struct row_layout one = {1, 1, &columns[i]};
+            snprintf(name, sizeof(name), "%s-%u", row_type_name(columns[i].type), round);
+            make_row(name, &one, &values[i], 7, 1);
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        struct row_column column = {.id = 1, .type = INSTAR_BYTEA};
+        struct row_layout one = {1, 1, &column};
+        instar_value v = bytes(INSTAR_BYTEA, large, 1020 + i * 3000);
+        snprintf(name, sizeof(name), "large-%u", i);
+        make_row(name, &one, &v, 300, 1);
+    }
+}
+
+/* Tables of one to many columns, with indexes in every state. */
+static void make_descriptors(void)
+{
+    static const struct {
+        enum instar_stage stage;
+        bool unique, enforcing;
+    } states[] = {
+        {INSTAR_STAGE_ABSENT, false, false},     {INSTAR_STAGE_DELETE_ONLY, true, false},
+        {INSTAR_STAGE_WRITE_ONLY, true, true},   {INSTAR_STAGE_PUBLIC, true, true},
+        {INSTAR_STAGE_WRITE_ONLY, false, false}, {INSTAR_STAGE_PUBLIC, false, false},
+    };
+    for (size_t round = 0; round < 12; round++) {
+        instar_column_def columns[INSTAR_TYPE_COUNT] = {0};
+        instar_key_column keys[INSTAR_TYPE_COUNT] = {0};
+        instar_value defaults[INSTAR_TYPE_COUNT][6];
+        char names[INSTAR_TYPE_COUNT][32];
+        size_t count = 1 + round % (INSTAR_TYPE_COUNT - 1);
+        for (size_t i = 0; i < count; i++) {
+            snprintf(names[i], sizeof(names[i]), "column_%zu", i);
+            enum instar_type type = (enum instar_type)(1 + (i + round) % (INSTAR_TYPE_COUNT - 1));
+            samples(type, defaults[i]);
+            bool valid = type != INSTAR_TEXT;
+            columns[i] = (instar_column_def){
+                names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
+            keys[i] = (instar_key_column){names[i], i % 2 == 1};
+        }
+        instar_table_def def = {"table", columns, count, keys, 1 + round % count};
+        struct catalog_table *table;
+        must(catalog_table_from_def(&def, &table, NULL));
+        table->id = round;
+        table->tree = 16 + round * 1000;
+        table->version = 1 + (uint32_t)round;
+        for (size_t i = 0; i < round % 7 && i < BASE_ARRAY_LEN(states); i++) {
+            char name[24];
+            struct catalog_index *index;
+            snprintf(name, sizeof(name), "index_%zu", i);
+            instar_index_def index_def = {name, "table", keys, 1 + i % count, states[i].unique};
+            must(catalog_index_from_def(table, &index_def, &index, NULL));
+            index->stage = states[i].stage;
+            index->enforcing = states[i].enforcing;
+            index->tree = 17 + i;
+            index->change = i;
+        }
+        struct base_buf b = {0};
+        char name[32];
+        must(catalog_table_encode(table, &b, NULL));
+        snprintf(name, sizeof(name), "table-%zu", round);
+        write_file("descriptor", name, &b);
+        base_buf_free(&b);
+        catalog_table_free(table);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s fuzz/corpus\n", argv[0]);
+        return 2;
+    }
+    root = argv[1];
+    make_keys();
+    make_rows();
+    make_descriptors();
+    return 0;
+}
