@@ -39,6 +39,7 @@ has 'open quote' "$err" 'line 2: the input ends inside a quoted field'
 expect 1 'no file' "$INSTAR" import "$db" t "$scratch/none.csv"
 expect 1 'empty file' "$INSTAR" import "$db" t /dev/null
 expect 2 'unknown policy' "$INSTAR" import "$db" t "$scratch/good.csv" --on-error maybe
+for id in 12 16; do expect 0 delete "$INSTAR" delete "$db" t $id; done
 expect 0 unique "$INSTAR" create-index "$db" t_name t name --unique
 printf 'id,name\n30,p\n31,q\n32,p\n' >"$scratch/dup.csv"
 expect 1 'duplicate in a batch' "$INSTAR" import "$db" t "$scratch/dup.csv"

@@ -25,7 +25,8 @@ struct import {
     bool upsert, skip;
     struct pending *batch;
     size_t batch_count, batch_max;
-    size_t failed_at; /* row of the batch that failed */
+    size_t failed_at;  /* row of the batch that failed */
+    size_t bad_column; /* of the record that did not parse */
     uint64_t imported, skipped;
     bool stop;
 };
@@ -146,11 +147,24 @@ static int parse_record(struct import *im, struct pending *row)
         rc = instar_value_parse(instar_projection_type(im->table.projection, i), at, field->size,
                                 at + field->size, field->size + 1, &row->values[i]);
         if (rc != INSTAR_OK) {
+            im->bad_column = i;
             return rc;
         }
         at += field->size * 2 + 1;
     }
     return INSTAR_OK;
+}
+
+/* Name the column and the value, as far as it fits. */
+static void bad_field(struct import *im)
+{
+    const struct csv_field *field = &im->csv.fields[im->bad_column];
+    char text[512];
+
+    (void)snprintf(text, sizeof(text), "column %s: %s: '%.*s'",
+                   instar_projection_column(im->table.projection, im->bad_column),
+                   instar_error_text(), (int)(field->size < 80 ? field->size : 80), field->text);
+    bad_line(im, im->csv.record_line, text);
 }
 
 static int take_record(struct import *im)
@@ -176,7 +190,7 @@ static int take_record(struct import *im)
     if (rc == INSTAR_ENOMEM) {
         return rc;
     }
-    bad_line(im, im->csv.record_line, instar_error_text());
+    bad_field(im);
     return INSTAR_OK;
 }
 
