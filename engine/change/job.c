@@ -261,7 +261,7 @@ static int after_failure(struct job *j, int code, uint64_t *backoff_ns, struct b
     }
     if (code != INSTAR_ECONFLICT) {
         char text[256];
-        snprintf(text, sizeof(text), "%s (tried again)", err->text);
+        snprintf(text, sizeof(text), "%.200s (tried again)", err->text);
         job_show_waiting(j, text);
     }
     uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);

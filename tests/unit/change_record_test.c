@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of a change's record, its states, and the plans. */
+#include "support/test.h"
+
+#include <string.h>
+
+#include "change/record.h"
+
+static struct change_record full_record(void)
+{
+    struct change_record r = {.id = 7,
+                              .kind = CHANGE_CREATE_INDEX,
+                              .state = INSTAR_CHANGE_RUNNING,
+                              .step = 3,
+                              .table = 21,
+                              .tree = 22,
+                              .after = 5,
+                              .index = 2,
+                              .version = 9,
+                              .owner = {.node = 3, .pid = 4711, .nonce = 99, .claim = 4},
+                              .cancel = true,
+                              .cancelled_by = 8,
+                              .error = INSTAR_EUNIQUE,
+                              .duplicate_count = 12,
+                              .rows = 1000,
+                              .submitted_us = -5,
+                              .finished_us = 6,
+                              .flags = 1,
+                              .fence_after_ms = 30000,
+                              .workers = 2,
+                              .rows_per_second_max = 77,
+                              .sort_memory_bytes = 1 << 20,
+                              .unique = true,
+                              .part_count = 2,
+                              .parts = {{.name = "path"}, {.name = "größe", .descending = true}},
+                              .table_name = "files",
+                              .object = "files_path",
+                              .statement = "CREATE UNIQUE INDEX files_path ON files (path)",
+                              .reason = "because"};
+    expect(base_buf_add(&r.descriptor, "bytes", 5));
+    return r;
+}
+
+static void expect_same(const struct change_record *a, const struct change_record *b)
+{
+    struct change_record x = *a;
+    struct change_record y = *b;
+
+    expect(base_slice_eq(base_buf_slice(&a->descriptor), base_buf_slice(&b->descriptor)));
+    memset(&x.descriptor, 0, sizeof(x.descriptor));
+    memset(&y.descriptor, 0, sizeof(y.descriptor));
+    expect(x.id == y.id && x.kind == y.kind && x.state == y.state && x.step == y.step);
+    expect(x.table == y.table && x.tree == y.tree && x.after == y.after && x.index == y.index);
+    expect(x.version == y.version && x.owner.node == y.owner.node && x.owner.pid == y.owner.pid);
+    expect(x.owner.nonce == y.owner.nonce && x.owner.claim == y.owner.claim);
+    expect(x.cancel == y.cancel && x.cancelled_by == y.cancelled_by && x.error == y.error);
+    expect(x.duplicate_count == y.duplicate_count && x.rows == y.rows);
+    expect(x.submitted_us == y.submitted_us && x.finished_us == y.finished_us);
+    expect(x.flags == y.flags && x.fence_after_ms == y.fence_after_ms && x.workers == y.workers);
+    expect(x.rows_per_second_max == y.rows_per_second_max);
+    expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
+    expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
+    expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
+    expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
+}
+
+/* Every field comes back as it was written; a copy is equal and independent. */
+Test(change_record, round_trip)
+{
+    struct change_record r = full_record();
+    struct change_record back = {0};
+    struct change_record copy = {0};
+    struct base_buf bytes = {0};
+
+    must(record_encode(&r, &bytes, &test_err));
+    must(record_decode(7, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&r, &back);
+    must(record_copy(&r, &copy, &test_err));
+    r.descriptor.data[0] ^= 1;
+    expect_same(&back, &copy);
+    base_buf_free(&bytes);
+    record_free(&r);
+    record_free(&back);
+    record_free(&copy);
+}
+
+/* A flipped bit anywhere, a missing end, another id: refused. */
+Test(change_record, damage_is_found)
+{
+    struct change_record r = full_record();
+    struct change_record back = {0};
+    struct base_buf bytes = {0};
+
+    must(record_encode(&r, &bytes, &test_err));
+    for (size_t i = 0; i < bytes.size * 8; i++) {
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+        cr_assert_eq(record_decode(7, base_buf_slice(&bytes), &back, NULL), INSTAR_ECORRUPT);
+        record_free(&back);
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+    }
+    for (size_t size = 0; size < bytes.size; size++) {
+        cr_assert_eq(record_decode(7, base_slice(bytes.data, size), &back, NULL), INSTAR_ECORRUPT);
+        record_free(&back);
+    }
+    cr_assert_eq(record_decode(8, base_buf_slice(&bytes), &back, NULL), INSTAR_ECORRUPT);
+    record_free(&back);
+    base_buf_free(&bytes);
+    record_free(&r);
+}
+
+/* Bytes with a right checksum may still be nonsense; any byte may be anything. */
+Test(change_record, nonsense_with_a_good_checksum_is_refused_or_harmless)
+{
+    struct change_record r = full_record();
+    struct change_record back = {0};
+    struct base_buf bytes = {0};
+    struct test_random chance = test_random(1);
+
+    must(record_encode(&r, &bytes, &test_err));
+    for (int i = 0; i < 20000; i++) {
+        size_t at = test_random_below(&chance, bytes.size - 8);
+        uint8_t before = bytes.data[at];
+        bytes.data[at] = (uint8_t)test_random_next(&chance);
+        base_put_u64(bytes.data + bytes.size - 8, base_hash64(bytes.data, bytes.size - 8, 7));
+        if (record_decode(7, base_buf_slice(&bytes), &back, NULL) == 0) {
+            /* What is accepted can be used: it has a plan, a step in it, and ended strings. */
+            expect(plan_kind_name(back.kind) != NULL);
+            expect(plan_stage_name(&back) != NULL);
+            expect(memchr(back.reason, 0, sizeof(back.reason)) != NULL);
+            expect(back.part_count <= INSTAR_INDEX_COLUMNS_MAX);
+        }
+        record_free(&back);
+        bytes.data[at] = before;
+    }
+    bytes.data[0] = 2;
+    base_put_u64(bytes.data + bytes.size - 8, base_hash64(bytes.data, bytes.size - 8, 7));
+    cr_assert_eq(record_decode(7, base_buf_slice(&bytes), &back, NULL), INSTAR_EVERSION);
+    record_free(&back);
+    base_buf_free(&bytes);
+    record_free(&r);
+}
+
+/* ---- plans -------------------------------------------------------------------------------- */
+
+static void expect_plan(enum change_kind kind, bool unique, enum instar_change_state state,
+                        const char *wanted)
+{
+    struct base_buf text = {0};
+
+    expect(plan_print(kind, unique, state, &text));
+    expect(base_buf_add(&text, "", 1));
+    cr_assert_str_eq((const char *)text.data, wanted);
+    base_buf_free(&text);
+}
+
+/* The plans in words: whoever changes one sees here what it means. */
+Test(change_plan, create_index)
+{
+    expect_plan(CHANGE_CREATE_INDEX, false, INSTAR_CHANGE_RUNNING,
+                "0 absent       publish delete-only; back by way of absent\n"
+                "1 delete-only  publish write-only; back by way of delete-only\n"
+                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "4 fold         wait for the applier, publish public; back by way of write-only\n");
+    expect_plan(CHANGE_CREATE_INDEX, true, INSTAR_CHANGE_RUNNING,
+                "0 absent       publish delete-only; back by way of absent\n"
+                "1 delete-only  publish write-only; back by way of delete-only\n"
+                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "4 fold         wait for the applier, publish write-only, enforcing; back by way "
+                "of write-only\n"
+                "5 enforcing    wait for older leases; back by way of write-only\n"
+                "6 validate     look for duplicates; back by way of write-only\n"
+                "7 validated    publish public, enforcing; back by way of write-only\n");
+    expect_plan(CHANGE_CREATE_INDEX, true, INSTAR_CHANGE_REVERTING,
+                "0 write-only   publish delete-only\n"
+                "1 delete-only  publish absent\n"
+                "2 purge        wait for older leases, drop the trees\n"
+                "3 absent       give the verdict\n");
+}
+
+Test(change_plan, drop_index)
+{
+    expect_plan(CHANGE_DROP_INDEX, false, INSTAR_CHANGE_RUNNING,
+                "0 public       publish write-only; back by way of public\n"
+                "1 write-only   publish delete-only; back by way of write-only\n"
+                "2 delete-only  publish absent\n"
+                "3 purge        wait for older leases, drop the trees\n");
+    expect_plan(CHANGE_DROP_INDEX, true, INSTAR_CHANGE_RUNNING,
+                "0 public       publish write-only, enforcing; back by way of public\n"
+                "1 write-only   publish delete-only; back by way of write-only\n"
+                "2 delete-only  publish absent\n"
+                "3 purge        wait for older leases, drop the trees\n");
+    expect_plan(CHANGE_DROP_INDEX, true, INSTAR_CHANGE_REVERTING,
+                "0 write-only   publish public, enforcing\n"
+                "1 public       give the verdict\n");
+}
+
+Test(change_plan, tables)
+{
+    expect_plan(CHANGE_CREATE_TABLE, false, INSTAR_CHANGE_RUNNING,
+                "0 absent       publish the table, create its tree; back by way of absent\n");
+    expect_plan(CHANGE_DROP_TABLE, false, INSTAR_CHANGE_RUNNING,
+                "0 public       publish a version without the table; back by way of absent\n"
+                "1 purge        wait for older leases, drop the trees\n");
+}
+
+/* Each step that publishes a stage is one that stage.def's rules allow after the one before it, on
+ * the way there and from wherever the way back begins. */
+Test(change_plan, steps_are_allowed_ones)
+{
+    for (int kind = CHANGE_CREATE_INDEX; kind <= CHANGE_DROP_INDEX; kind++) {
+        for (int unique = 0; unique < 2; unique++) {
+            const struct plan *plan =
+                plan_for((enum change_kind)kind, unique != 0, INSTAR_CHANGE_RUNNING);
+            const struct plan *back =
+                plan_for((enum change_kind)kind, unique != 0, INSTAR_CHANGE_REVERTING);
+            bool drop = kind == CHANGE_DROP_INDEX;
+            struct catalog_index at = {.unique = unique != 0,
+                                       .stage = drop ? INSTAR_STAGE_PUBLIC : INSTAR_STAGE_ABSENT,
+                                       .enforcing = drop && unique != 0};
+            for (uint32_t i = 0; i < plan->count; i++) {
+                struct catalog_index undone = at;
+                for (uint32_t k = plan->steps[i].revert; k < back->count; k++) {
+                    if (back->steps[k].work == WORK_STAGE) {
+                        struct catalog_index next = undone;
+                        next.stage = back->steps[k].stage;
+                        next.enforcing = back->steps[k].enforcing;
+                        cr_assert(catalog_step_allowed(&undone, &next), "%d %d back %u", kind,
+                                  unique, k);
+                        cr_assert(undone.stage != next.stage, "a step back does something");
+                        undone = next;
+                    }
+                }
+                if (plan->steps[i].revert != PLAN_NO_RETURN) {
+                    cr_assert_eq(undone.stage, drop ? INSTAR_STAGE_PUBLIC : INSTAR_STAGE_ABSENT);
+                }
+                if (plan->steps[i].work == WORK_STAGE) {
+                    struct catalog_index next = at;
+                    next.stage = plan->steps[i].stage;
+                    next.enforcing = plan->steps[i].enforcing;
+                    cr_assert(catalog_step_allowed(&at, &next), "%d %d step %u", kind, unique, i);
+                    at = next;
+                }
+            }
+            cr_assert_eq(at.stage, drop ? INSTAR_STAGE_ABSENT : INSTAR_STAGE_PUBLIC);
+            cr_assert_eq(at.enforcing, !drop && unique != 0);
+        }
+    }
+}
