@@ -28,6 +28,9 @@
 #define RETRY_NS ((uint64_t)200000000)
 #define READER_CHECK_NS ((uint64_t)10000000000)
 #define TRIM_NS ((uint64_t)10000000000)
+#define QUIET_WAIT_NS ((uint64_t)50000000) /* readers of this process are held up so long at most \
+                                            */
+#define ROOM_FACTOR 3 /* the log that may be pending, as pages, twice, and the deletes */
 #define CLOSE_LIMIT_NS ((uint64_t)10000000000)
 
 struct applier {
@@ -65,8 +68,32 @@ static int retire(struct applier *a, struct base_err *err)
     return rc;
 }
 
+/* Deletes need pages too, so puts are refused before the last of them is gone: for what is pending,
+ * and for deletes and drops. */
+static int watch_room(struct applier *a, struct base_err *err)
+{
+    struct store *s = a->s;
+    struct trees_usage u;
+    uint64_t unused = 0;
+    trees_usage_get(s->trees, &u);
+    uint64_t keep = (uint64_t)s->options.segments_pending * s->segment_bytes * ROOM_FACTOR;
+    keep = keep < u.map_bytes / 4 ? keep : u.map_bytes / 4;
+    bool tight = atomic_load(&s->ctl->map_tight) != 0;
+    uint64_t free_bytes = u.map_bytes - u.used_bytes;
+    if (free_bytes < 2 * keep) {
+        int rc = trees_free_bytes(s->trees, &unused, err);
+        if (rc != 0) {
+            return rc;
+        }
+        free_bytes += unused;
+    }
+    tight = free_bytes < (tight ? keep + keep / 4 : keep);
+    atomic_store(&s->ctl->map_tight, tight);
+    return 0;
+}
+
 /* Fold one part of the log, at most up to limit. */
-static int fold_some(struct applier *a, uint64_t limit, struct base_err *err)
+static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_err *err)
 {
     struct fold *f = &a->fold;
     int rc = fold_collect(f, a->s, &a->mark, limit, err);
@@ -81,9 +108,15 @@ static int fold_some(struct applier *a, uint64_t limit, struct base_err *err)
             a->purge_ns = 0;
         }
     } else {
-        rc = fold_apply(f, behind(a->s, a->mark.lo), &a->mark, err);
+        enum pace_kind kind = small                      ? PACE_SMALL
+                              : behind(a->s, a->mark.lo) ? PACE_HURRY
+                                                         : PACE_POLITE;
+        rc = fold_apply(f, kind, &a->mark, err);
     }
     fold_done(f);
+    if (rc == 0) {
+        rc = watch_room(a, err);
+    }
     return rc == 0 ? retire(a, err) : rc;
 }
 
@@ -131,7 +164,7 @@ static void note_success(struct applier *a)
 /* ---- the thread ---------------------------------------------------------------------------- */
 
 /* Other work than folding, when it is due. */
-static int care(struct applier *a, uint64_t now, struct base_err *err)
+static int care(struct applier *a, uint64_t now, uint64_t wait_ns, struct base_err *err)
 {
     int rc = 0;
     if (now >= a->readers_ns) {
@@ -141,7 +174,7 @@ static int care(struct applier *a, uint64_t now, struct base_err *err)
     }
     if (now >= a->purge_ns) {
         uint64_t again_ns;
-        rc = purge_step(a->s, &again_ns, err);
+        rc = purge_step(a->s, wait_ns, &again_ns, err);
         a->purge_ns = again_ns < UINT64_MAX - now ? now + again_ns : UINT64_MAX;
     }
     return rc;
@@ -157,15 +190,15 @@ static bool step(struct applier *a)
     }
     uint64_t lo = a->mark.lo;
     uint64_t limit = wanted(a, now, &err);
-    int rc = behind(a->s, lo) ? 0 : care(a, now, &err);
+    int rc = behind(a->s, lo) ? 0 : care(a, now, 0, &err);
     if (rc == 0 && limit > lo) {
-        rc = fold_some(a, limit, &err);
+        rc = fold_some(a, limit, false, &err);
         if (rc == INSTAR_EMAPFULL || rc == INSTAR_ESLOTS) {
             /* What dropped trees and killed readers keep may be enough. */
             a->purge_ns = 0;
             a->readers_ns = 0;
-            rc = care(a, now, &err);
-            rc = rc == 0 ? fold_some(a, limit, &err) : rc;
+            rc = care(a, now, QUIET_WAIT_NS, &err);
+            rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
     }
     if (rc != 0) {
@@ -228,7 +261,7 @@ static void fold_before_close(struct applier *a)
     while (rc == 0 && a->mark.lo < store_durable(a->s) && os_now_ns() < limit_ns &&
            store_poisoned(a->s, &err) == 0) {
         uint64_t lo = a->mark.lo;
-        rc = fold_some(a, store_durable(a->s), &err);
+        rc = fold_some(a, store_durable(a->s), false, &err);
         if (a->mark.lo == lo) {
             break;
         }

@@ -36,7 +36,7 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
 void fold_done(struct fold *f); /* zero-initialise once; keeps the memory */
 void fold_free(struct fold *f);
 /* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position. */
-int fold_apply(struct fold *f, bool hurry, struct trees_mark *mark, struct base_err *err);
+int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err);
 
 /* Where operations on a tree go, within one LMDB transaction. Zero-initialise, close at its end. */
 struct fold_target {
@@ -51,14 +51,15 @@ int fold_target_write(struct fold_target *t, struct base_slice key, bool deleted
                       struct base_slice value, struct base_err *err);
 void fold_target_close(struct fold_target *t);
 
-/* Execute a record with tree operations, and its other operations after them. *purge_out: there is a
- * dead tree to be emptied. */
+/* Execute a record with tree operations, and its other operations after them. *purge_out: there is
+ * a dead tree to be emptied. */
 int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
                  struct base_err *err);
 
-/* Empty a bounded part of a dead tree, or remove names of emptied ones. *again_ns_out: how long until
- * there may be more to do; UINT64_MAX: not before the next drop. */
-int purge_step(struct store *s, uint64_t *again_ns_out, struct base_err *err);
+/* Empty a bounded part of a dead tree, or remove names of emptied ones, waiting up to wait_ns for
+ * this process's LMDB transactions to end. *again_ns_out: how long until there may be more to do;
+ * UINT64_MAX: not before the next drop. */
+int purge_step(struct store *s, uint64_t wait_ns, uint64_t *again_ns_out, struct base_err *err);
 /* Pages that one turn may free. */
 #define PURGE_PAGES_AT_ONCE ((uint64_t)64 << 10)
 

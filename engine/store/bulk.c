@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading a tree past the log, between BEGIN_BUILD and FOLD_END: sorted appends, one LMDB transaction
- * a batch, through the gate. The log stays out of it: what is loaded is made from rows that the log
- * has, and a crash only loses batches that the checkpoint, in the same transaction, does not name.
+ * Loading a tree past the log, between BEGIN_BUILD and FOLD_END: sorted appends, one LMDB
+ * transaction a batch, through the gate. The log stays out of it: what is loaded is made from rows
+ * that the log has, and a crash only loses batches that the checkpoint, in the same transaction,
+ * does not name.
  *
- * A runner's token is checked inside each of these transactions. A runner that was stopped and wakes up
- * after another one went on finds a newer token, or none, or a tree that is built no more: ESTATE, and
- * nothing of it is written.
+ * A runner's token is checked inside each of these transactions. A runner that was stopped and
+ * wakes up after another one went on finds a newer token, or none, or a tree that is built no more:
+ * ESTATE, and nothing of it is written.
  */
+#include "store/control.h"
 #include "store/delta.h"
 #include "store/pace.h"
 #include "store/trees.h"
@@ -47,7 +49,7 @@ static int enter(struct store *s, uint64_t tree, uint64_t token, bool claim,
         gate_leave(s);
         return rc;
     }
-    pace_begin(s, false, pace);
+    pace_begin(s, PACE_POLITE, pace);
     rc = trees_write_state(w, tree, st, err);
     if (rc == INSTAR_ENOTFOUND || (rc == 0 && st->stage != TREES_BUILDING)) {
         rc = base_err_set(err, INSTAR_ESTATE, "tree %llu is not being built",
@@ -96,7 +98,9 @@ int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct stor
     }
     b->s = s;
     b->tree = tree;
-    int rc = enter(s, tree, token, false, &b->w, &st, &b->pace, err);
+    int rc = atomic_load(&s->ctl->map_tight) != 0
+                 ? base_err_set(err, INSTAR_EMAPFULL, "data.mdb is nearly as large as map_bytes")
+                 : enter(s, tree, token, false, &b->w, &st, &b->pace, err);
     if (rc != 0) {
         base_free(b);
         return rc;

@@ -5,9 +5,9 @@
  *   the transaction's own writes | the pinned memtables, newest to oldest | the LMDB tree
  *
  * Each source stands on its next key that was not handed out yet. The least (in reverse: the
- * greatest) of them is next; of equal keys the newest source wins, and all that stand there move on.
- * A winner that is a delete is skipped. When nothing is pending and nothing written, the LMDB cursor
- * is all there is.
+ * greatest) of them is next; of equal keys the newest source wins, and all that stand there move
+ * on. A winner that is a delete is skipped. When nothing is pending and nothing written, the LMDB
+ * cursor is all there is.
  *
  * Own writes may come while the cursor is open: then that source looks again for the first key
  * behind the last one that was handed out.
@@ -176,7 +176,8 @@ static void own_place(struct store_cursor *c)
     own_set(c, e);
 }
 
-/* The result of a move of a memtable's iterator, or of LMDB's cursor: 0, INSTAR_END, or an error. */
+/* The result of a move of a memtable's iterator, or of LMDB's cursor: 0, INSTAR_END, or an error.
+ */
 static int settle(struct store_cursor *c, struct source *src, int rc, struct base_err *err)
 {
     src->has = rc == 0;
@@ -299,6 +300,31 @@ static bool in_range(const struct store_cursor *c, struct base_slice key)
     return !c->has_upper || base_slice_cmp(key, base_buf_slice(&c->upper)) < 0;
 }
 
+/* Nothing but LMDB has a say, and it stands on the key that was handed out last. */
+static bool base_alone(const struct store_cursor *c)
+{
+    return c->placed && c->count == 2 && !c->sources[0].has && c->sources[1].used &&
+           c->own_version == c->t->writes.version;
+}
+
+static int next_of_base(struct store_cursor *c, struct base_slice *key_out,
+                        struct base_slice *value_out, struct base_err *err)
+{
+    struct source *src = base_source(c);
+    int rc = trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, &src->key,
+                               &src->value, err);
+    if (rc == INSTAR_END || (rc == 0 && !in_range(c, src->key))) {
+        c->ended = true;
+        return INSTAR_END;
+    }
+    if (rc == 0) {
+        c->last = src->key;
+        *key_out = src->key;
+        *value_out = src->value;
+    }
+    return rc;
+}
+
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
                       struct base_slice *value_out, struct base_err *err)
 {
@@ -306,6 +332,9 @@ int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
     *value_out = base_slice(NULL, 0);
     if (c->ended) {
         return INSTAR_END;
+    }
+    if (base_alone(c)) {
+        return next_of_base(c, key_out, value_out, err);
     }
     for (;;) {
         int rc = c->placed ? advance(c, err) : place(c, err);

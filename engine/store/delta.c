@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * While a tree is loaded past the log, the operations that come through the log go to its delta, so
- * that nothing old that is loaded later can overwrite something new. A delete is an entry there, not
- * an absence: it must still remove what the load brings.
+ * that nothing old that is loaded later can overwrite something new. A delete is an entry there,
+ * not an absence: it must still remove what the load brings.
  *
  * An entry is `kind (1: put, 2: delete) | value`. A newer operation replaces the older entry of its
- * key. Folding moves an entry and removes it in the same LMDB transaction, so an operation that comes
- * after that is again newer than what is in the tree.
+ * key. Folding moves an entry and removes it in the same LMDB transaction, so an operation that
+ * comes after that is again newer than what is in the tree.
  */
 #include "store/delta.h"
 

@@ -9,8 +9,8 @@
 /* Set the entry of a key in a delta. */
 int delta_put(struct trees_cursor *delta, struct base_slice key, bool deleted,
               struct base_slice value, struct base_err *err);
-/* Move entries, in key order, from the delta of `tree` into the tree, until the pace says full; NULL:
- * all of them. *left_out: how many are left. */
+/* Move entries, in key order, from the delta of `tree` into the tree, until the pace says full;
+ * NULL: all of them. *left_out: how many are left. */
 int delta_fold(struct trees_write *w, uint64_t tree, const struct pace *pace, uint64_t *left_out,
                struct base_err *err);
 

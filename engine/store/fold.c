@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Folding: a part of the log, sorted by tree and key, is written to the trees. Only the last operation
- * of each key is written; sorted, each page is touched once.
+ * Folding: a part of the log, sorted by tree and key, is written to the trees. Only the last
+ * operation of each key is written; sorted, each page is touched once.
  *
  *   lo          hi = to
  *    |  (lo, to]  |        several LMDB transactions, each with a part of the *keys*:
  *    |------------|        the first sets hi = to, the last sets lo = to
  *
- * So between them LMDB holds some keys as of `to` and others as of lo. Readers cannot tell: their S is
- * at least hi, and the memtables of (lo, S] have every key that was folded, the same or newer. After
- * a crash in between the part is folded again, which changes nothing.
+ * So between them LMDB holds some keys as of `to` and others as of lo. Readers cannot tell: their S
+ * is at least hi, and the memtables of (lo, S] have every key that was folded, the same or newer.
+ * After a crash in between the part is folded again, which changes nothing.
  */
 #include "store/apply_impl.h"
 
@@ -280,7 +280,7 @@ static int write_batch(const struct fold *f, const struct pace *pace, size_t *at
     return rc;
 }
 
-int fold_apply(struct fold *f, bool hurry, struct trees_mark *mark, struct base_err *err)
+int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err)
 {
     size_t at = 0;
     while (mark->lo < f->to) {
@@ -289,7 +289,7 @@ int fold_apply(struct fold *f, bool hurry, struct trees_mark *mark, struct base_
         if (rc != 0) {
             return rc;
         }
-        pace_begin(f->s, hurry, &pace);
+        pace_begin(f->s, kind, &pace);
         rc = write_batch(f, &pace, &at, mark, err);
         gate_leave(f->s);
         if (rc != 0) {

@@ -5,8 +5,8 @@
  * LMDB transactions, so that none keeps the others out for longer than one turn.
  *
  * A mutex alone would let the one who leaves come back before a waiter has woken. So whoever waits
- * renews a time stamp, and whoever had the last turn holds back while the stamp is fresh. A waiter that
- * is killed leaves a stamp that is soon old: nothing needs repair.
+ * renews a time stamp, and whoever had the last turn holds back while the stamp is fresh. A waiter
+ * that is killed leaves a stamp that is soon old: nothing needs repair.
  */
 #include "store/control.h"
 #include "store/store_impl.h"

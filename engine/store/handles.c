@@ -15,6 +15,7 @@
 #include "store/trees.h"
 
 #define QUIET (INT64_MIN / 2)
+#define WAIT_STEP_NS ((uint64_t)200000)
 
 int handles_init(struct handles *h, size_t trees_max, struct base_err *err)
 {
@@ -134,12 +135,26 @@ void handles_leave(struct handles *h)
     atomic_fetch_sub_explicit(&h->live, 1, memory_order_release);
 }
 
-bool handles_quiet_begin(struct handles *h)
+bool handles_quiet_begin(struct handles *h, uint64_t wait_ns)
 {
     os_plain_lock(&h->lock);
     int64_t none = 0;
     if (atomic_compare_exchange_strong(&h->live, &none, QUIET)) {
         return true;
+    }
+    if (wait_ns != 0) {
+        /* Nobody comes in from here on. Whoever is in and wants the lock keeps us waiting in vain,
+         * hence the limit. */
+        uint64_t until = os_now_ns() + wait_ns;
+        atomic_fetch_add(&h->live, QUIET);
+        while (atomic_load(&h->live) != QUIET && os_now_ns() < until) {
+            os_sleep_ns(WAIT_STEP_NS);
+        }
+        int64_t quiet = QUIET;
+        if (atomic_compare_exchange_strong(&h->live, &quiet, QUIET)) {
+            return true;
+        }
+        atomic_fetch_sub(&h->live, QUIET);
     }
     os_plain_unlock(&h->lock);
     return false;

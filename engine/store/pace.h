@@ -12,8 +12,13 @@ struct pace {
     bool gentle;        /* somebody waits for the disk */
 };
 
-/* A turn begins. hurry: others wait for this work more than for the disk. */
-void pace_begin(struct store *s, bool hurry, struct pace *p);
+enum pace_kind {
+    PACE_POLITE, /* small and with pauses while somebody waits for the disk */
+    PACE_HURRY,  /* others wait for this work more than for the disk */
+    PACE_SMALL   /* little at a time: what one transaction frees only the next ones can use */
+};
+/* A turn begins. */
+void pace_begin(struct store *s, enum pace_kind kind, struct pace *p);
 bool pace_full(const struct pace *p, uint64_t bytes);
 /* The turn is over, the gate is free. */
 void pace_pause(const struct store *s, const struct pace *p);

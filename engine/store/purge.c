@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is left of dropped trees. A dead tree that is too large for one turn of the gate is emptied from
- * its front, turn by turn, outside the applier's order; readers of older LMDB snapshots still see it
- * whole. The name goes later: LMDB's call for that also closes the handle, and a transaction of
- * the same process that has not yet touched the tree would then silently find it empty. So names go
- * when no LMDB transaction lives in the process, or when the store is next opened by one process alone.
+ * What is left of dropped trees. A dead tree that is too large for one turn of the gate is emptied
+ * from its front, turn by turn, outside the applier's order; readers of older LMDB snapshots still
+ * see it whole. The name goes later: LMDB's call for that also closes the handle, and a transaction
+ * of the same process that has not yet touched the tree would then silently find it empty. So names
+ * go when no LMDB transaction lives in the process, or when the store is next opened by one process
+ * alone.
  */
 #include "store/apply_impl.h"
 
@@ -121,7 +122,7 @@ static int empty_some(struct store *s, const struct dead *d, const struct pace *
     return trees_write_commit(w, err);
 }
 
-int purge_step(struct store *s, uint64_t *again_ns_out, struct base_err *err)
+int purge_step(struct store *s, uint64_t wait_ns, uint64_t *again_ns_out, struct base_err *err)
 {
     struct dead d;
     struct pace pace;
@@ -136,11 +137,11 @@ int purge_step(struct store *s, uint64_t *again_ns_out, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    pace_begin(s, false, &pace);
+    pace_begin(s, PACE_POLITE, &pace);
     if (d.found) {
         rc = empty_some(s, &d, &pace, err);
     } else {
-        rc = trees_names_remove(s, NAMES_AT_ONCE, &left, err);
+        rc = trees_names_remove(s, NAMES_AT_ONCE, wait_ns, &left, err);
     }
     gate_leave(s);
     if (rc == 0 && left) {

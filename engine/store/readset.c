@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The read set. A key is kept as 64 bits of hash: two keys that share it cost a conflict that was
- * none, never one that is missed. Ranges are kept unsorted while they come in, and sorted and merged
- * when there are many, and once before validation.
+ * none, never one that is missed. Ranges are kept unsorted while they come in, and sorted and
+ * merged when there are many, and once before validation.
  */
 #include "store/readset.h"
 

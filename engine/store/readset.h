@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * readset: what a transaction has read and must find unchanged when it commits: single keys, as hashes,
- * and ranges of keys. It may grow to a bound; beyond that it stands for more than was read (whole
- * trees), which can only cause a conflict that was none.
+ * readset: what a transaction has read and must find unchanged when it commits: single keys, as
+ * hashes, and ranges of keys. It may grow to a bound; beyond that it stands for more than was read
+ * (whole trees), which can only cause a conflict that was none.
  */
 #ifndef INSTAR_STORE_READSET_H
 #define INSTAR_STORE_READSET_H

@@ -5,13 +5,13 @@
  *   1. S is loaded (the caller has it)
  *   2. the LMDB read transaction begins
  *   3. lo and hi are read inside it; S = max(S, hi): LMDB may be newer than S was, never older
- *   4. the memtables that cover (lo, S] are pinned; one that is gone has been folded into a newer LMDB
- *      state than ours: start again
+ *   4. the memtables that cover (lo, S] are pinned; one that is gone has been folded into a newer
+ * LMDB state than ours: start again
  *   5. every tree of that LMDB state has its handle (trees_read_begin sees to it)
  *
- * All of it before anything is read. Then the newest version <= S wins: a memtable's before an older
- * one's before LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give the same or
- * something newer for each key that it may have.
+ * All of it before anything is read. Then the newest version <= S wins: a memtable's before an
+ * older one's before LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give the
+ * same or something newer for each key that it may have.
  */
 #include "store/snapshot.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot: the trees as of one LSN: an LMDB read transaction, and the memtables that cover what LMDB
- * does not have yet. */
+/* snapshot: the trees as of one LSN: an LMDB read transaction, and the memtables that cover what
+ * LMDB does not have yet. */
 #ifndef INSTAR_STORE_SNAPSHOT_H
 #define INSTAR_STORE_SNAPSHOT_H
 

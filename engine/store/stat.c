@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static int tree_stat(struct trees_read *read, uint64_t tree, struct store_tree_stat *out,
-                     struct base_err *err)
+static int tree_stat(struct trees *t, struct trees_read *read, uint64_t tree,
+                     struct store_tree_stat *out, struct base_err *err)
 {
     char name[TREES_META_MAX];
     struct base_slice bytes;
     struct trees_state st;
     struct trees_stat data;
     struct trees_stat delta = {0};
+    struct trees_usage usage;
     trees_state_name(name, tree);
     int rc = trees_read_meta(read, name, &bytes, err);
     if (rc == INSTAR_ENOTFOUND) {
@@ -34,7 +35,8 @@ static int tree_stat(struct trees_read *read, uint64_t tree, struct store_tree_s
         out->building = st.stage == TREES_BUILDING;
         out->entries = data.entries;
         out->delta_entries = delta.entries;
-        out->bytes = (data.pages + delta.pages) * 4096;
+        trees_usage_get(t, &usage);
+        out->bytes = (data.pages + delta.pages) * usage.page_bytes;
     }
     return rc;
 }
@@ -46,7 +48,7 @@ int store_tree_stat(struct store *s, uint64_t tree, struct store_tree_stat *stat
     *stat_out = (struct store_tree_stat){0};
     int rc = trees_read_begin(s->trees, &read, err);
     if (rc == 0) {
-        rc = tree_stat(read, tree, stat_out, err);
+        rc = tree_stat(s->trees, read, tree, stat_out, err);
         trees_read_end(s->trees, read);
     }
     return rc;

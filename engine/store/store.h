@@ -95,7 +95,9 @@ enum store_txn_flag {
     STORE_TXN_READONLY = 1,
     STORE_TXN_SYNC = 2,     /* snapshot <= durable, commit waits for the flush; else async */
     STORE_TXN_SNAPSHOT = 4, /* validate written keys and STORE_READ_PROBE reads only */
-    STORE_TXN_RESERVED = 8  /* take the advisory turn first: after several losses */
+    STORE_TXN_RESERVED = 8, /* take the advisory turn first: after several losses */
+    STORE_TXN_LAST_ROOM = 16 /* may put into the room that a nearly full map keeps for deletes and
+                              * drops: for the bookkeeping of those */
 };
 /* What a read means for validation at commit. */
 enum store_read {
@@ -159,7 +161,8 @@ struct store_commit {
     uint64_t deadline_ns; /* 0: the store's lock timeout from now */
 };
 /* Commit and end; how may be NULL. A transaction without writes validates nothing and succeeds.
- * ECONFLICT, ESNAPSHOT_TOO_OLD, a fence's code, ENOSPACE, EBUSY, ESTOPPED: nothing was written.
+ * ECONFLICT, ESNAPSHOT_TOO_OLD, a fence's code, ENOSPACE, EBUSY, ESTOPPED: nothing was written. So
+ * too EMAPFULL: the trees are nearly full, and only deletes, drops and publications go through.
  * ECOMMIT_UNKNOWN: the flush failed after the append. *lsn_out (may be NULL): its LSN. */
 int store_txn_commit(struct store_txn *t, const struct store_commit *how, uint64_t *lsn_out,
                      struct base_err *err);

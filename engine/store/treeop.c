@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Operations on whole trees, executed by the applier alone, in the order of the log. When one is
- * executed, all before it is folded, and it ends its own LMDB transaction with lo = hi: so a reader's
- * LMDB snapshot is either wholly before or wholly after it.
+ * executed, all before it is folded, and it ends its own LMDB transaction with lo = hi: so a
+ * reader's LMDB snapshot is either wholly before or wholly after it.
  *
  *             create              begin-build                fold-end
  *   (unknown) -------> LIVE ----------------------> BUILDING ----------> LIVE
@@ -13,8 +13,8 @@
  *                                      v     purge.c             purge.c
  *                                     DEAD ----------> EMPTIED ----------> (unknown)
  *
- * An operation that does not fit the state (a tree unknown or dead) is skipped: it was overtaken by a
- * drop. A begin-build on an unknown tree therefore makes nothing.
+ * An operation that does not fit the state (a tree unknown or dead) is skipped: it was overtaken by
+ * a drop. A begin-build on an unknown tree therefore makes nothing.
  */
 #include "store/apply_impl.h"
 
@@ -161,7 +161,7 @@ static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
             gate_leave(f->s);
             return rc;
         }
-        pace_begin(f->s, false, &pace);
+        pace_begin(f->s, PACE_POLITE, &pace);
         rc = trees_write_state(w, tree, &st, err);
         if (rc == INSTAR_ENOTFOUND || (rc == 0 && st.stage != TREES_BUILDING)) {
             trees_write_abort(w);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trees, inside the store: the LMDB environment of this process without LMDB's types. trees_lmdb.h is
- * the only file that includes lmdb.h.
+ * trees, inside the store: the LMDB environment of this process without LMDB's types. trees_lmdb.h
+ * is the only file that includes lmdb.h.
  *
  * LMDB's main tree holds, beside the named trees (`t` and `d`, then 16 hex digits of the id):
  *   !position      struct trees_mark, rewritten by every write transaction
  *   !s<16 hex>     struct trees_state of a tree, written in the transaction that makes the change
  *   !p<16 hex>     the build's checkpoint, the runner's own bytes
  *
- * A named tree is opened as a handle, a small number that is valid in the whole process. TREES-1: all
- * trees that exist in a read transaction's snapshot have had their handles before it began; so no
- * handle is ever opened in a transaction that reads for a user. TREES-2: every write transaction
+ * A named tree is opened as a handle, a small number that is valid in the whole process. TREES-1:
+ * all trees that exist in a read transaction's snapshot have had their handles before it began; so
+ * no handle is ever opened in a transaction that reads for a user. TREES-2: every write transaction
  * looks a tree's name up in the main tree before it uses the handle.
  */
 #ifndef INSTAR_STORE_TREES_H
@@ -101,9 +101,9 @@ void handles_remove(struct handles *h, uint64_t tree);
 /* Around every LMDB transaction. */
 void handles_enter(struct handles *h);
 void handles_leave(struct handles *h);
-/* Stop the process's LMDB transactions from beginning if none lives now; the handle lock is taken
- * with it. Short. */
-bool handles_quiet_begin(struct handles *h);
+/* Keep LMDB transactions from beginning in this process, if none lives now, or if those that live
+ * end within wait_ns. The handle lock is taken with it. Short. */
+bool handles_quiet_begin(struct handles *h, uint64_t wait_ns);
 void handles_quiet_end(struct handles *h);
 
 /* ---- reading (trees_read.c) ---------------------------------------------------------------- */
@@ -148,8 +148,8 @@ void trees_cursor_close(struct trees_cursor *c);
 
 /* ---- writing (trees_write.c) --------------------------------------------------------------- */
 
-/* One LMDB write transaction. The caller holds the gate. `creates`: it may make trees, and then keeps
- * the handle lock to its end. One thread. */
+/* One LMDB write transaction. The caller holds the gate. `creates`: it may make trees, and then
+ * keeps the handle lock to its end. One thread. */
 struct trees_write;
 int trees_write_begin(struct trees *t, bool creates, struct trees_write **write_out,
                       struct base_err *err);
@@ -189,15 +189,20 @@ void trees_write_abort(struct trees_write *w);
 
 /* Free what killed readers hold. */
 void trees_reap_readers(struct store *s);
-/* Remove the names of emptied trees, at most `max`; the caller holds the gate, and no LMDB transaction
- * lives in this process, or this does nothing. *left_out: more to do. */
-int trees_names_remove(struct store *s, size_t max, bool *left_out, struct base_err *err);
+/* Remove the names of emptied trees, at most `max`; the caller holds the gate, and no LMDB
+ * transaction lives in this process after wait_ns, or this does nothing. *left_out: more to do. */
+int trees_names_remove(struct store *s, size_t max, uint64_t wait_ns, bool *left_out,
+                       struct base_err *err);
 /* Close this process's handles of trees whose names have been removed, if it is quiet. */
 void trees_handles_trim(struct store *s);
 struct trees_usage {
     uint64_t map_bytes, used_bytes; /* used: up to the last page ever written */
+    uint32_t page_bytes;
     uint32_t readers;
 };
 void trees_usage_get(struct trees *t, struct trees_usage *out);
+/* Bytes below used_bytes that LMDB may use again, now or when readers have gone. Walks LMDB's free
+ * list. */
+int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err);
 
 #endif

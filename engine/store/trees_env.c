@@ -244,7 +244,7 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
     if (rc == 0 && exclusive) {
         bool left = true;
         while (rc == 0 && left) {
-            rc = trees_names_remove(s, TREES_CREATED_MAX, &left, err);
+            rc = trees_names_remove(s, TREES_CREATED_MAX, 0, &left, err);
         }
     }
     if (rc == 0) {
@@ -273,14 +273,7 @@ void trees_close(struct store *s)
     while (t->pool != NULL) {
         struct trees_read *r = t->pool;
         t->pool = r->next;
-        while (r->idle != NULL) {
-            struct trees_cursor *c = r->idle;
-            r->idle = c->next;
-            mdb_cursor_close(c->cursor);
-            base_free(c);
-        }
-        mdb_txn_abort(r->txn);
-        base_free(r);
+        trees_read_free(r);
     }
     mdb_env_close(t->env);
     os_plain_destroy(&t->pool_lock);
@@ -302,6 +295,40 @@ void trees_usage_get(struct trees *t, struct trees_usage *out)
     if (mdb_env_info(t->env, &info) == 0) {
         out->map_bytes = info.me_mapsize;
         out->used_bytes = (info.me_last_pgno + 1) * t->page_bytes;
+        out->page_bytes = (uint32_t)t->page_bytes;
         out->readers = info.me_numreaders;
     }
+}
+
+/* LMDB's own tree 0: transaction number -> count, page numbers. */
+static int sum_free(MDB_txn *txn, uint64_t *pages_out, struct base_err *err)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_open(txn, 0, &cursor);
+    if (rc != 0) {
+        return trees_failed(err, rc, "free list");
+    }
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        size_t count;
+        memcpy(&count, value.mv_data, sizeof count);
+        *pages_out += count;
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : trees_failed(err, rc, "free list");
+}
+
+int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err)
+{
+    struct trees_read *read;
+    uint64_t pages = 0;
+    *bytes_out = 0;
+    int rc = trees_read_begin(t, &read, err);
+    if (rc == 0) {
+        rc = sum_free(read->txn, &pages, err);
+        trees_read_end(t, read);
+        *bytes_out = pages * t->page_bytes;
+    }
+    return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LMDB behind a door: the only file that includes lmdb.h, and it is included by trees_*.c alone. What
- * may be asked of them is in trees.h.
+ * LMDB behind a door: the only file that includes lmdb.h, and it is included by trees_*.c alone.
+ * What may be asked of them is in trees.h.
  *
  * LMDB is opened with NOTLS alone: never NOSYNC or WRITEMAP, since the meta pages and the free list
  * belong to all trees, so one commit that was not synced endangers all of them; never NOMEMINIT,
@@ -60,6 +60,7 @@ struct trees {
     struct handles handles;
     struct os_plain_mutex pool_lock;
     struct trees_read *pool;
+    unsigned pool_count;
 };
 
 /* `t` or `d` and 16 hex digits. */
@@ -94,6 +95,7 @@ int trees_write_start(struct trees *t, struct trees_write *w, struct base_err *e
 int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err);
 int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
                   struct trees_stat *stat_out, struct base_err *err);
+void trees_read_free(struct trees_read *r); /* one that was reset */
 struct trees_cursor *trees_cursor_new(struct base_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names and handles of trees: opening handles for what other processes made, and removing the names of
- * trees that have been dropped and emptied. Handles are opened here and in trees_write_create only.
+ * Names and handles of trees: opening handles for what other processes made, and removing the names
+ * of trees that have been dropped and emptied. Handles are opened here and in trees_write_create
+ * only.
  */
 #include "store/trees_lmdb.h"
 
@@ -200,12 +201,13 @@ static int remove_names(struct trees *t, struct removal *r, struct base_err *err
     return lmdb == 0 ? 0 : trees_commit_failed(&w, lmdb, err);
 }
 
-int trees_names_remove(struct store *s, size_t max, bool *left_out, struct base_err *err)
+int trees_names_remove(struct store *s, size_t max, uint64_t wait_ns, bool *left_out,
+                       struct base_err *err)
 {
     struct trees *t = s->trees;
     struct removal r = {.max = max < TREES_CREATED_MAX ? max : TREES_CREATED_MAX};
     *left_out = false;
-    if (!handles_quiet_begin(&t->handles)) {
+    if (!handles_quiet_begin(&t->handles, wait_ns)) {
         return 0;
     }
     int rc = remove_names(t, &r, err);
@@ -247,7 +249,7 @@ void trees_handles_trim(struct store *s)
     struct trees *t = s->trees;
     struct trees_mark mark;
     MDB_txn *txn;
-    if (!handles_quiet_begin(&t->handles)) {
+    if (!handles_quiet_begin(&t->handles, 0)) {
         return;
     }
     if (mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn) == 0) {

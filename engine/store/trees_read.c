@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading LMDB. Read transactions are not bound to threads (NOTLS) and are kept in a pool: a transaction
- * that was reset keeps its slot in LMDB's reader table, and is renewed without a lock.
+ * Reading LMDB. Read transactions are not bound to threads (NOTLS) and are kept in a pool: a
+ * transaction that was reset keeps its slot in LMDB's reader table, and is renewed without a lock.
  */
 #include "store/trees_lmdb.h"
 
@@ -11,6 +11,19 @@
 
 #define BEGIN_TRIES 1000
 #define IDLE_CURSORS_MAX 8
+#define POOL_MAX 32
+
+void trees_read_free(struct trees_read *r)
+{
+    while (r->idle != NULL) {
+        struct trees_cursor *c = r->idle;
+        r->idle = c->next;
+        mdb_cursor_close(c->cursor);
+        base_free(c);
+    }
+    mdb_txn_abort(r->txn);
+    base_free(r);
+}
 
 static struct trees_read *pool_take(struct trees *t)
 {
@@ -18,17 +31,26 @@ static struct trees_read *pool_take(struct trees *t)
     struct trees_read *r = t->pool;
     if (r != NULL) {
         t->pool = r->next;
+        t->pool_count--;
     }
     os_plain_unlock(&t->pool_lock);
     return r;
 }
 
+/* Each one kept holds a slot of LMDB's reader table. */
 static void pool_give(struct trees *t, struct trees_read *r)
 {
     os_plain_lock(&t->pool_lock);
-    r->next = t->pool;
-    t->pool = r;
+    bool keep = t->pool_count < POOL_MAX;
+    if (keep) {
+        r->next = t->pool;
+        t->pool = r;
+        t->pool_count++;
+    }
     os_plain_unlock(&t->pool_lock);
+    if (!keep) {
+        trees_read_free(r);
+    }
 }
 
 /* Begin the LMDB transaction of r, made anew when it has none yet. */
@@ -106,8 +128,8 @@ int trees_read_begin(struct trees *t, struct trees_read **read_out, struct base_
 void trees_read_end(struct trees *t, struct trees_read *r)
 {
     mdb_txn_reset(r->txn);
-    handles_leave(&t->handles);
     pool_give(t, r);
+    handles_leave(&t->handles); /* after it: until now the environment cannot be closed */
 }
 
 const struct trees_mark *trees_read_mark(const struct trees_read *r)

@@ -3,10 +3,10 @@
  * Transactions: a snapshot to read from, a private write set, and a read set that is validated when
  * the record is appended. Whatever a small transaction needs is kept for the next one.
  *
- * Which snapshot: a sync transaction reads what is durable, an async one the tail. Both see the last
- * schema publication, and both only when it is durable: a schema that a power cut takes back would
- * leave rows of a version that never was. A sync transaction that follows this process's own async
- * commit flushes that first, since it must see its own writes.
+ * Which snapshot: a sync transaction reads what is durable, an async one the tail. Both see the
+ * last schema publication, and both only when it is durable: a schema that a power cut takes back
+ * would leave rows of a version that never was. A sync transaction that follows this process's own
+ * async commit flushes that first, since it must see its own writes.
  */
 #include "store/control.h"
 #include "store/txn_impl.h"
@@ -291,8 +291,8 @@ bool store_txn_has_reads(const struct store_txn *t)
 
 bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops)
 {
-    return bytes <= t->bytes_max && t->writes.bytes <= t->bytes_max - bytes &&
-           ops <= t->ops_max && t->writes.count <= t->ops_max - ops;
+    return bytes <= t->bytes_max && t->writes.bytes <= t->bytes_max - bytes && ops <= t->ops_max &&
+           t->writes.count <= t->ops_max - ops;
 }
 
 /* ---- reads and writes ---------------------------------------------------------------------- */
@@ -417,11 +417,34 @@ static bool conflicts(void *arg, const struct record_op *op)
            readset_hit(&t->reads, op->tree, op->key);
 }
 
+/* A nearly full map keeps its last room for what makes more of it. */
+static int check_room(const struct store_txn *t, const struct store_commit *how,
+                      struct base_err *err)
+{
+    bool exempt = (t->flags & STORE_TXN_LAST_ROOM) != 0 || t->tree_op_count != 0 ||
+                  (how != NULL && how->publication);
+    if (exempt || atomic_load_explicit(&t->s->ctl->map_tight, memory_order_relaxed) == 0) {
+        return 0;
+    }
+    for (const struct writeset_entry *e = t->writes.head[0]; e != NULL; e = e->next[0]) {
+        if (!e->deleted) {
+            return base_err_set(err, INSTAR_EMAPFULL,
+                                "data.mdb is nearly as large as map_bytes: only deletes and drops "
+                                "are let through");
+        }
+    }
+    return 0;
+}
+
 static int run_commit(struct store_txn *t, const struct store_commit *how, uint64_t *lsn_out,
                       struct base_err *err)
 {
     static const struct store_commit plain;
     struct store *s = t->s;
+    int rc = check_room(t, how, err);
+    if (rc != 0) {
+        return rc;
+    }
     if (!encode(t)) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for the record");
     }

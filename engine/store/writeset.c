@@ -153,8 +153,8 @@ static struct writeset_entry *link_new(struct writeset *ws, uint64_t tree, struc
     return e;
 }
 
-/* Room for a value where e has too little: NULL when out of memory. Doubling bounds what rewriting one
- * key over and over costs. */
+/* Room for a value where e has too little: NULL when out of memory. Doubling bounds what rewriting
+ * one key over and over costs. */
 static uint8_t *reserve(struct writeset *ws, const struct writeset_entry *e, size_t size,
                         size_t *capacity_out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * writeset: what a transaction is going to write, sorted by tree and key, one entry a key. A skip list
- * in an arena: entries never move and never go before the reset, so cursors may stand on them.
+ * writeset: what a transaction is going to write, sorted by tree and key, one entry a key. A skip
+ * list in an arena: entries never move and never go before the reset, so cursors may stand on them.
  */
 #ifndef INSTAR_STORE_WRITESET_H
 #define INSTAR_STORE_WRITESET_H
@@ -34,8 +34,8 @@ struct writeset {
 
 void writeset_reset(struct writeset *ws); /* zero-initialise first */
 void writeset_free(struct writeset *ws);
-/* Put, or delete when value.data is NULL. ELIMIT when the body would pass bytes_max or count_max, and
- * then nothing has changed. */
+/* Put, or delete when value.data is NULL. ELIMIT when the body would pass bytes_max or count_max,
+ * and then nothing has changed. */
 int writeset_set(struct writeset *ws, uint64_t tree, struct base_slice key, struct base_slice value,
                  uint64_t bytes_max, uint64_t count_max, struct base_err *err);
 struct writeset_entry *writeset_find(const struct writeset *ws, uint64_t tree,
