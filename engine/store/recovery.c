@@ -353,6 +353,8 @@ static int recover(struct recovery *r, const struct control_past *past, struct b
     if (rc == 0) {
         rc = remove_segments(r, err);
     }
+    /* No map of a removed file may stay: the next segment made will have its name. */
+    segment_close_all(s);
     os_point("recovery.repaired");
     return rc;
 }
