@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw LMDB, the floor: appending presorted index entries synced every 64 MiB, durable commits of one
- * row, point reads. Commits that do not wait are measured with MDB_NOSYNC, which Instar itself
+ * Raw LMDB, the floor: appending presorted index entries synced every 64 MiB, durable commits of
+ * one row, point reads. Commits that do not wait are measured with MDB_NOSYNC, which Instar itself
  * never uses: it is here because it is the fastest that LMDB can do.
  */
 #include "bench.h"

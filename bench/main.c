@@ -33,10 +33,10 @@ static int run(int argc, char **argv)
         return bench_drop(argv[2], argv[3]);
     }
     if (strcmp(what, "commits") == 0 && argc == 6) {
-        return bench_commits(argv[2], atoi(argv[3]), number(argv[4]), is_sync(argv[5]));
+        return bench_commits(argv[2], (int)number(argv[3]), number(argv[4]), is_sync(argv[5]));
     }
     if (strcmp(what, "foreground") == 0 && argc == 6) {
-        return bench_foreground(argv[2], atoi(argv[3]), number(argv[4]), is_sync(argv[5]));
+        return bench_foreground(argv[2], (int)number(argv[3]), number(argv[4]), is_sync(argv[5]));
     }
     if (strcmp(what, "read") == 0 && argc == 5) {
         return bench_read(argv[2], number(argv[3]), number(argv[4]));

@@ -54,8 +54,9 @@ struct os_call {
 
 /* Installed by tests only, before any store is opened. Any member may be NULL. */
 struct os_hooks {
-    /* Before each system call. 0: go on. Negative errno: it fails with that and does nothing; -EINTR
-     * is retried like a real one. Positive, for reads and writes: at most so many bytes are moved. */
+    /* Before each system call. 0: go on. Negative errno: it fails with that and does nothing;
+     * -EINTR is retried like a real one. Positive, for reads and writes: at most so many bytes are
+     * moved. */
     int (*before)(void *arg, const struct os_call *call);
     /* After it, with its result: >= 0 for success (open: the new descriptor; read, write: bytes).
      * Not called for one that `before` refused. */
@@ -81,8 +82,8 @@ void os_point_hit(const char *name);
 
 int os_open_dir(const char *path, int *fd_out); /* O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
 /* flags: O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECT … ; O_CLOEXEC and O_NOFOLLOW are added, new
- * files get mode 0600 whatever the umask. A file that was created was seen by the hooks as an open with
- * O_CREAT | O_EXCL. */
+ * files get mode 0600 whatever the umask. A file that was created was seen by the hooks as an open
+ * with O_CREAT | O_EXCL. */
 int os_openat(int dirfd, const char *name, int flags, int *fd_out);
 int os_close(int fd);
 int os_pread(int fd, void *buf, size_t size, off_t offset,

@@ -33,8 +33,8 @@
  * Caveats
  *  9. One open per process: a second open of the same store in one process is refused
  *     (INSTAR_EINUSE). Share the handle.
- * 10. After fork() the child must not use the parent's handles: every call refuses them. It may open
- *     the store itself.
+ * 10. After fork() the child must not use the parent's handles: every call refuses them. It may
+ * open the store itself.
  * 11. All processes that open a store are one trust domain: they share memory. They must run on one
  *     machine, in one pid namespace, with the same C library and word size.
  * 12. Not on network file systems. The directory is private: mode 0700, files 0600.
@@ -176,7 +176,8 @@ INSTAR_API enum instar_type instar_type_from_name(const char *name);
 INSTAR_API int instar_value_parse(enum instar_type type, const char *text, size_t text_size,
                                   char *scratch, size_t scratch_size, instar_value *value_out);
 /* Write a value the way instar_value_parse() reads it, null as "". Returns the length that the
- * whole text has (without the final zero), like snprintf; the text is cut when size is too small. */
+ * whole text has (without the final zero), like snprintf; the text is cut when size is too small.
+ */
 INSTAR_API size_t instar_value_format(const instar_value *value, char *text_out, size_t size);
 
 /* ---- opening a store ---------------------------------------------------------------------- */
@@ -192,31 +193,31 @@ enum instar_durability {
 };
 
 enum instar_open_flag {
-    INSTAR_OPEN_CREATE = 1,        /* make the store when the directory does not exist or is empty */
-    INSTAR_OPEN_NO_RUNNER = 2,     /* this process runs no schema changes itself */
+    INSTAR_OPEN_CREATE = 1,       /* make the store when the directory does not exist or is empty */
+    INSTAR_OPEN_NO_RUNNER = 2,    /* this process runs no schema changes itself */
     INSTAR_OPEN_FORCE_NETWORK = 4 /* open on a network file system: at your own risk */
 };
 
 /* Options. Marked S: a property of the store, fixed when it is created and ignored later. All have
  * a default; limits are in brackets, beyond them instar_open gives EINVALID and names the field. */
 typedef struct instar_options {
-    uint32_t struct_size;         /* set by instar_options_init */
-    uint32_t flags;               /* enum instar_open_flag [0] */
-    uint32_t durability;          /* of transactions that do not say [INSTAR_SYNC] */
-    uint32_t segments_pending;    /* segments that may wait for the applier [4; 2 … 64] */
-    uint32_t segments_retained;   /* applied segments kept for old writers [4; 1 … 64] */
-    uint32_t trees_max;           /* S: tables plus indexes, live or being purged [4096; 16 … 65536] */
-    uint32_t lease_slots;         /* S: (process, table) pairs [4096; 64 … 65536] */
-    uint32_t lease_ms;            /* duration of a schema lease [60000; 50 … 3600000] */
-    uint32_t lock_timeout_ms;     /* longest wait for another process's lock [10000; 10 … 600000] */
-    uint32_t readers_max;         /* S: snapshots open at once, all processes [2048; 64 … 65536] */
-    uint32_t nodes_max;           /* S: processes at once [256; 2 … 4096] */
-    uint32_t build_workers;       /* threads of an index build, 0: one per core [0; 0 … 64] */
-    uint64_t segment_bytes;       /* S: log segment [64 MiB; 64 KiB … 1 GiB, a power of two] */
-    uint64_t map_bytes;           /* S: largest size of the trees [1 TiB; 1 MiB … 64 TiB] */
-    uint64_t txn_bytes_max;       /* largest transaction [a quarter of a segment, also the limit] */
-    uint64_t row_bytes_max;       /* largest row [1 MiB; 1 KiB … a half of txn_bytes_max] */
-    uint64_t sort_memory_bytes;   /* of one index build [256 MiB; 1 MiB … 64 GiB] */
+    uint32_t struct_size;       /* set by instar_options_init */
+    uint32_t flags;             /* enum instar_open_flag [0] */
+    uint32_t durability;        /* of transactions that do not say [INSTAR_SYNC] */
+    uint32_t segments_pending;  /* segments that may wait for the applier [4; 2 … 64] */
+    uint32_t segments_retained; /* applied segments kept for old writers [4; 1 … 64] */
+    uint32_t trees_max;   /* S: tables plus indexes, live or being purged [4096; 16 … 65536] */
+    uint32_t lease_slots; /* S: (process, table) pairs [4096; 64 … 65536] */
+    uint32_t lease_ms;    /* duration of a schema lease [60000; 50 … 3600000] */
+    uint32_t lock_timeout_ms;   /* longest wait for another process's lock [10000; 10 … 600000] */
+    uint32_t readers_max;       /* S: snapshots open at once, all processes [2048; 64 … 65536] */
+    uint32_t nodes_max;         /* S: processes at once [256; 2 … 4096] */
+    uint32_t build_workers;     /* threads of an index build, 0: one per core [0; 0 … 64] */
+    uint64_t segment_bytes;     /* S: log segment [64 MiB; 64 KiB … 1 GiB, a power of two] */
+    uint64_t map_bytes;         /* S: largest size of the trees [1 TiB; 1 MiB … 64 TiB] */
+    uint64_t txn_bytes_max;     /* largest transaction [a quarter of a segment, also the limit] */
+    uint64_t row_bytes_max;     /* largest row [1 MiB; 1 KiB … a half of txn_bytes_max] */
+    uint64_t sort_memory_bytes; /* of one index build [256 MiB; 1 MiB … 64 GiB] */
 } instar_options;
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
  * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
@@ -257,9 +258,9 @@ INSTAR_API int instar_flush(instar *db);
  * index: NULL for the primary key.
  * The projection belongs to the caller; free it after its last use and before closing the store.
  * Errors: EUNKNOWN (names the nearest), EINVALID (a column twice, bad name). */
-INSTAR_API int instar_projection_prepare(instar *db, const char *table,
-                                         const char *const *columns, size_t count,
-                                         const char *index, instar_projection **projection_out);
+INSTAR_API int instar_projection_prepare(instar *db, const char *table, const char *const *columns,
+                                         size_t count, const char *index,
+                                         instar_projection **projection_out);
 INSTAR_API void instar_projection_free(instar_projection *projection);
 /* Number of columns, and name and type of one. NULL / INSTAR_NULL beyond the end. */
 INSTAR_API size_t instar_projection_count(const instar_projection *projection);
@@ -328,8 +329,8 @@ INSTAR_API int instar_get(instar_txn *txn, instar_projection *projection, const 
 
 /* What a scan covers: all rows whose first values of the key (the index's columns, or the primary
  * key's) lie between lower and upper. NULL or count 0: no bound on that side. A bound may be
- * shorter than the key: it then stands for all keys that begin with it. Order is that of the index, with
- * DESC columns descending; "lower" is what comes first in the index's own order. */
+ * shorter than the key: it then stands for all keys that begin with it. Order is that of the index,
+ * with DESC columns descending; "lower" is what comes first in the index's own order. */
 typedef struct instar_range {
     const instar_value *lower;
     size_t lower_count;
@@ -389,12 +390,12 @@ enum instar_change_flag {
 
 typedef struct instar_change_options {
     uint32_t struct_size;
-    uint32_t flags;              /* enum instar_change_flag [0] */
-    uint32_t fence_after_ms;     /* a transaction that holds the change up longer than this loses its
-                                  * lease: its commit fails and can be retried [30000; 0 at once] */
-    uint32_t workers;            /* of a build, 0: the store's option [0] */
+    uint32_t flags;          /* enum instar_change_flag [0] */
+    uint32_t fence_after_ms; /* a transaction that holds the change up longer than this loses its
+                              * lease: its commit fails and can be retried [30000; 0 at once] */
+    uint32_t workers;        /* of a build, 0: the store's option [0] */
     uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
-    uint64_t sort_memory_bytes;  /* of a build, 0: the store's option [0] */
+    uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
 } instar_change_options;
 INSTAR_API void instar_change_options_init(instar_change_options *options);
 
@@ -416,7 +417,7 @@ enum instar_change_state {
     INSTAR_CHANGE_RUNNING = 1,
     INSTAR_CHANGE_REVERTING = 2, /* failed or cancelled, being undone */
     INSTAR_CHANGE_DONE = 3,
-    INSTAR_CHANGE_FAILED = 4,    /* reverted; the reason is kept */
+    INSTAR_CHANGE_FAILED = 4, /* reverted; the reason is kept */
     INSTAR_CHANGE_CANCELLED = 5
 };
 
@@ -424,25 +425,25 @@ enum instar_change_state {
 typedef struct instar_change_info {
     uint64_t id;
     enum instar_change_state state;
-    int error;                 /* why it failed, or 0 */
-    uint32_t owner_pid;        /* the process that runs it, 0: none at present */
+    int error;          /* why it failed, or 0 */
+    uint32_t owner_pid; /* the process that runs it, 0: none at present */
     uint32_t owner_node;
-    uint64_t rows_done;        /* of the work in this stage */
-    uint64_t rows_total;       /* an estimate while a build runs */
+    uint64_t rows_done;  /* of the work in this stage */
+    uint64_t rows_total; /* an estimate while a build runs */
     uint64_t rows_per_second;
-    uint64_t eta_ms;           /* UINT64_MAX: unknown */
-    uint64_t delta_backlog;    /* entries written beside the build, not yet folded in */
-    uint64_t duplicate_count;  /* of a failed unique index: keys that occur more than once */
-    int64_t submitted_us;      /* since 1970 */
-    int64_t finished_us;       /* 0: not yet */
-    char kind[24];             /* "create index" … */
+    uint64_t eta_ms;          /* UINT64_MAX: unknown */
+    uint64_t delta_backlog;   /* entries written beside the build, not yet folded in */
+    uint64_t duplicate_count; /* of a failed unique index: keys that occur more than once */
+    int64_t submitted_us;     /* since 1970 */
+    int64_t finished_us;      /* 0: not yet */
+    char kind[24];            /* "create index" … */
     char table[64];
-    char object[64];           /* the index, or the table again */
-    char stage[24];            /* "delete-only", "build", … */
-    char waiting_for[256];     /* node, process, transaction age, deadline; "" when not waiting */
-    char throttle[64];         /* why the build is slowed down, or "" */
+    char object[64];       /* the index, or the table again */
+    char stage[24];        /* "delete-only", "build", … */
+    char waiting_for[256]; /* node, process, transaction age, deadline; "" when not waiting */
+    char throttle[64];     /* why the build is slowed down, or "" */
     char statement[512];
-    char reason[2048];         /* of a failure: constraint, sample keys with their primary keys */
+    char reason[2048]; /* of a failure: constraint, sample keys with their primary keys */
 } instar_change_info;
 
 /* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and
@@ -512,9 +513,9 @@ typedef struct instar_node_info {
     bool alive;
     uint64_t opened_ms_ago;
     uint32_t leases;
-    uint32_t transactions;           /* that hold a lease now */
-    uint64_t oldest_transaction_ms;  /* age, 0: none */
-    uint32_t changes;                /* that it runs now */
+    uint32_t transactions;          /* that hold a lease now */
+    uint64_t oldest_transaction_ms; /* age, 0: none */
+    uint32_t changes;               /* that it runs now */
 } instar_node_info;
 INSTAR_API int instar_node_list(instar *db, int (*fn)(void *arg, const instar_node_info *info),
                                 void *arg);
@@ -522,17 +523,17 @@ INSTAR_API int instar_node_list(instar *db, int (*fn)(void *arg, const instar_no
 typedef struct instar_stats {
     uint32_t struct_size;
     uint32_t durability;
-    uint64_t log_tail;      /* positions, in bytes of the endless log */
+    uint64_t log_tail; /* positions, in bytes of the endless log */
     uint64_t log_durable;
     uint64_t log_applied;
     uint64_t log_segments;
-    uint64_t log_bytes;     /* on disk */
-    uint64_t tree_bytes;    /* used in data.mdb */
+    uint64_t log_bytes;  /* on disk */
+    uint64_t tree_bytes; /* used in data.mdb */
     uint64_t tree_count;
-    uint64_t commits;       /* since the store was opened first, all processes */
+    uint64_t commits; /* since the store was opened first, all processes */
     uint64_t flushes;
     uint64_t conflicts;
-    uint64_t shared_bytes;  /* shared memory for control and memtables */
+    uint64_t shared_bytes; /* shared memory for control and memtables */
     uint32_t nodes;
     uint32_t readers;
     char format[16];
@@ -546,19 +547,19 @@ enum instar_problem {
     INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */
     INSTAR_PROBLEM_ENTRY_DANGLING = 3, /* an entry without its row */
     INSTAR_PROBLEM_ENTRY_UNREADABLE = 4,
-    INSTAR_PROBLEM_CONSTRAINT = 5,     /* unique, not null */
-    INSTAR_PROBLEM_TREE = 6,           /* a tree nobody owns, or one that is missing */
+    INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null */
+    INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
-    INSTAR_PROBLEM_VERSION = 8         /* a tag newer than its table */
+    INSTAR_PROBLEM_VERSION = 8 /* a tag newer than its table */
 };
 
 typedef struct instar_finding {
     enum instar_problem problem;
-    uint32_t written_by;  /* schema version that wrote it, 0: unknown */
+    uint32_t written_by; /* schema version that wrote it, 0: unknown */
     const char *table;
-    const char *index;    /* or NULL */
-    const char *key;      /* readable */
-    const char *text;     /* the whole finding in one line */
+    const char *index; /* or NULL */
+    const char *key;   /* readable */
+    const char *text;  /* the whole finding in one line */
 } instar_finding;
 
 typedef struct instar_check_summary {

@@ -13,7 +13,8 @@ expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
 
 expect 0 'create index' "$INSTAR" create-index "$db" t_ab t a b:desc
 has 'create index' "$out" 'done'
-expect 0 'scan by index' "$INSTAR" scan "$db" t --index t_ab --from 5 --to 5 --limit 2 --columns id,b --no-header
+expect 0 'scan by index' "$INSTAR" scan "$db" t --index t_ab --from 5 --to 5 --limit 2 \
+    --columns id,b --no-header
 same 'scan by index' "$out" "905${tab}b905
 805${tab}b805"
 expect 0 'scan all by index' "$INSTAR" scan "$db" t --index t_ab --columns id --no-header

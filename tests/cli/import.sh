@@ -15,7 +15,10 @@ rows = json.load(sys.stdin)
 assert [r["name"] for r in rows] == ["a, \"b\"", "two\nlines", "", None], rows
 assert [r["n"] for r in rows] == [10, None, 30, 40], rows' || fail 'values'
 
-printf 'id,name,n\n11,x,1\n12,"two\nlines",2\n13,x,many\n14,x\n15,"x"y,1\n16,x,6\n11,again,1\n' >"$scratch/bad.csv"
+{
+    printf 'id,name,n\n11,x,1\n12,"two\nlines",2\n13,x,many\n'
+    printf '14,x\n15,"x"y,1\n16,x,6\n11,again,1\n'
+} >"$scratch/bad.csv"
 expect 1 stop "$INSTAR" import "$db" t "$scratch/bad.csv"
 has 'the line is named' "$err" 'line 5: .*many'
 has 'what was kept' "$out" '^2 rows imported'

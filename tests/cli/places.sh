@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Bad surroundings: a full disk, a read-only directory, a newer format, wrong modes and links. Each is a
-# clean error; what was there stays readable. Needs root, for the mounts.
+# Bad surroundings: a full disk, a read-only directory, empty files, foreign owners and links. Each
+# is a clean error; what was there stays readable. Needs root, for the mounts.
 . "$(dirname "$0")/lib.sh.inc"
 trap 'umount "$scratch/small" "$scratch/ro" 2>/dev/null; rm -rf "$scratch"' EXIT
 
-# A full disk: the import fails with the reason, what was imported is readable, and when there is space
-# again writing goes on.
+# A full disk: the import fails with the reason, what was imported is readable, and when there is
+# space again writing goes on.
 mkdir "$scratch/small"
 mount -t tmpfs -o size=24m tmpfs "$scratch/small" || fail 'mounting needs root'
 db=$scratch/small/db

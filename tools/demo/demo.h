@@ -22,7 +22,8 @@
 #define FIGURES_STEPS 16
 #define FIGURES_BUCKETS (64 * FIGURES_STEPS)
 
-/* One writer's figures, in memory that it shares with the director. Only the writer changes them. */
+/* One writer's figures, in memory that it shares with the director. Only the writer changes them.
+ */
 struct figures {
     _Atomic uint64_t commits;
     _Atomic uint64_t retries; /* lost races, run again */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A runner: has the store open, so that the library's own thread runs changes; does nothing else. */
+/* A runner: has the store open, so that the library's own thread runs changes; does nothing else.
+ */
 #include "demo.h"
 
 #include <poll.h>

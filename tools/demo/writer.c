@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A writer: inserts rows of its own, updates them, deletes them again, one
- * change of a row per transaction, durable each, for as long as the demo lasts. Its rows have values
- * of their own in the indexed column, so they are never the duplicate that the demo looks for.
+ * change of a row per transaction, durable each, for as long as the demo lasts. Its rows have
+ * values of their own in the indexed column, so they are never the duplicate that the demo looks
+ * for.
  */
 #include "demo.h"
 
@@ -104,7 +105,7 @@ int writer_main(const char *store, const char *stage_path, const char *number,
                 const struct demo_data *data)
 {
     struct stage *stage = stage_map(stage_path, false);
-    int who = atoi(number);
+    long who = strtol(number, NULL, 10);
     struct writer w = {.data = data, .base = ((int64_t)who + 1) * 1000000000};
     int rc;
 
@@ -122,7 +123,7 @@ int writer_main(const char *store, const char *stage_path, const char *number,
         w.turn++;
     }
     if (rc != INSTAR_OK) {
-        fprintf(stderr, "\ndemo: writer %d: %s (%s)\n", who, instar_error_text(),
+        fprintf(stderr, "\ndemo: writer %ld: %s (%s)\n", who, instar_error_text(),
                 instar_error_name(rc));
         atomic_fetch_add(&stage->failed, 1);
     }

@@ -14,7 +14,8 @@ def tool(*words):
 
 def exports(tree, library):
     header = next(s for s in tree.sources if s.path == HEADER)
-    declared = {m[1]: line for line, m in header.matches(r"\bINSTAR_API\b[^;()]*?\b(instar_\w+)\s*\(")}
+    declared = {m[1]: line for line, m in header.matches(
+        r"\bINSTAR_API\b[^;()]*?\b(instar_\w+)\s*\(")}
     for line, name in header.declarations:
         if name not in declared:
             yield Finding(HEADER, line, f"{name} without INSTAR_API",

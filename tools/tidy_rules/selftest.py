@@ -177,7 +177,8 @@ def main(findings):
         root = pathlib.Path(name)
         write(root, CLEAN)
         wrong += [f"clean tree: {finding}" for finding in findings(root)]
-        write(root, {INSTAR_H: TOP + "#define INSTAR_API __attribute__((used))\nINSTAR_API int instar_add(int a);\n"})
+        write(root, {INSTAR_H: TOP + "#define INSTAR_API __attribute__((used))\n"
+                     "INSTAR_API int instar_add(int a);\n"})
         wrong += [library(findings, root, *case) for case in LIBRARIES]
     wrong += [planted(findings, *case) for case in PLANTED]
     wrong = [w for w in wrong if w]

@@ -44,15 +44,19 @@ def blank(match):
 
 
 def count_parameters(signature):
-    """How many parameters stand in "name(int a, void (*b)(int, int))"."""
+    """How many parameters stand in "name(int a, void (*b)(int, int))": those that go in. The place
+    for an error and out-parameters are not what makes a call hard to read."""
     inner = signature[signature.index("(") + 1:signature.rindex(")")].strip()
     if inner in ("", "void"):
         return 0
-    depth, count = 0, 1
+    depth, words = 0, [""]
     for c in inner:
         depth += (c in "([{") - (c in ")]}")
-        count += c == "," and depth == 0
-    return count
+        if c == "," and depth == 0:
+            words.append("")
+        else:
+            words[-1] += c
+    return sum(not re.search(r"(\*\s*err|_out(\[[^\]]*\])?)$", word.strip()) for word in words)
 
 
 class Source:
