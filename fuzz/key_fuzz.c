@@ -34,17 +34,18 @@ static bool take_tuple(const struct row_key_part *parts, size_t count, struct ba
 {
     struct base_buf again = {0};
     bool null = false;
-    size_t used;
+    struct base_slice whole = *rest;
     size_t skipped;
-    int rc = row_key_decode(parts, count, *rest, arena, values, &used, NULL);
-    int skip = row_key_skip(parts, count, *rest, &skipped, NULL);
+    int skip = row_key_skip(parts, count, whole, &skipped, NULL);
+    int rc = row_key_decode(parts, count, rest, arena, values, NULL);
     base_assert(rc == skip);
     if (rc != 0) {
         base_assert(rc == INSTAR_ECORRUPT);
+        base_assert(rest->size == whole.size);
         return false;
     }
-    base_assert(used == skipped);
-    *key_out = base_slice(rest->data, used);
+    base_assert(whole.size - rest->size == skipped);
+    *key_out = base_slice(whole.data, skipped);
     rc = row_key_encode(parts, values, count, &again, NULL);
     base_assert(rc == 0);
     base_assert(base_slice_eq(base_buf_slice(&again), *key_out));
@@ -56,7 +57,6 @@ static bool take_tuple(const struct row_key_part *parts, size_t count, struct ba
         base_assert(base_slice_cmp(*key_out, base_buf_slice(&again)) < 0);
     }
     base_buf_free(&again);
-    *rest = base_slice((const uint8_t *)rest->data + used, rest->size - used);
     return true;
 }
 

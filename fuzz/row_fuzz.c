@@ -48,24 +48,26 @@ static bool same(const instar_value *a, const instar_value *b)
 }
 
 /* The values of a good record survive another round, and reading only the last one gives it. */
-static void round_trip(const struct row_layout *layout, struct base_slice record,
-                       const instar_value *values, struct base_arena *arena)
+static void round_trip(const struct row_layout *layout, const struct row_found *row,
+                       const instar_value *values)
 {
     instar_value again[COLUMNS_MAX];
     uint32_t last = layout->column_count - 1;
     struct row_header header;
     struct base_buf b = {0};
-    int rc = row_header(record, &header, NULL);
+    int rc = row_header(row->record, &header, NULL);
     base_assert(rc == 0);
     base_assert(row_size(layout, values) <= BYTES_MAX);
     rc = row_encode(layout, header.version, key, values, &b, NULL);
     base_assert(rc == 0);
-    rc = row_decode(layout, key, base_buf_slice(&b), BYTES_MAX, arena, again, NULL);
+    struct row_found back = *row;
+    back.record = base_buf_slice(&b);
+    rc = row_decode(layout, &back, again, NULL);
     base_assert(rc == 0);
     for (uint32_t i = 0; i < layout->column_count; i++) {
         base_assert(same(&values[i], &again[i]));
     }
-    rc = row_decode_some(layout, key, record, BYTES_MAX, arena, &last, 1, again, NULL);
+    rc = row_decode_some(layout, row, &last, 1, again, NULL);
     base_assert(rc == 0);
     base_assert(same(&values[last], &again[0]));
     base_buf_free(&b);
@@ -92,12 +94,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((data[0] & REPAIR) != 0) {
         repair(record, record_size);
     }
-    struct base_slice bytes = base_slice(record, record_size);
-    int rc = row_decode(&layout, key, bytes, BYTES_MAX, &arena, values, NULL);
+    struct row_found row = {key, base_slice(record, record_size), BYTES_MAX, &arena};
+    int rc = row_decode(&layout, &row, values, NULL);
     base_assert(rc == 0 || rc == INSTAR_ECORRUPT);
     base_assert(arena.used_bytes <= BYTES_MAX + 16);
     if (rc == 0) {
-        round_trip(&layout, bytes, values, &arena);
+        round_trip(&layout, &row, values);
     }
     base_arena_free(&arena);
     base_free(record);

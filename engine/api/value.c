@@ -21,7 +21,8 @@ int instar_value_parse(enum instar_type type, const char *text, size_t text_size
         rc = api_need(text, "text");
     }
     if (rc == INSTAR_OK) {
-        rc = row_value_parse(type, text, text_size, scratch, scratch_size, value_out, api_err());
+        rc = row_value_parse(type, base_slice(text, text_size), scratch, scratch_size, value_out,
+                             api_err());
     }
     return rc;
 }

@@ -64,22 +64,28 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
 
 /* ---- differences -------------------------------------------------------------------------- */
 
-/* A list of key columns, by name and direction: what the first difference is. */
-static bool parts_same(const struct catalog_table *ta, const struct catalog_key_part *a,
-                       uint32_t a_count, const struct catalog_table *tb,
-                       const struct catalog_key_part *b, uint32_t b_count, struct words *w)
+/* The columns of a key, to be compared by name and direction. */
+struct key_list {
+    const struct catalog_table *table;
+    const struct catalog_key_part *parts;
+    uint32_t count;
+};
+
+static bool keys_same(const struct key_list *a, const struct key_list *b, struct words *w)
 {
-    for (uint32_t i = 0; i < a_count && i < b_count; i++) {
-        const char *x = ta->columns[a[i].column].name;
-        const char *y = tb->columns[b[i].column].name;
-        if (strcmp(x, y) != 0 || a[i].descending != b[i].descending) {
-            add(w, "column %u is %s%s, not %s%s", i + 1, x, a[i].descending ? " DESC" : "", y,
-                b[i].descending ? " DESC" : "");
+    for (uint32_t i = 0; i < a->count && i < b->count; i++) {
+        const char *x = a->table->columns[a->parts[i].column].name;
+        const char *y = b->table->columns[b->parts[i].column].name;
+        bool x_desc = a->parts[i].descending;
+        bool y_desc = b->parts[i].descending;
+        if (strcmp(x, y) != 0 || x_desc != y_desc) {
+            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_desc ? " DESC" : "", y,
+                y_desc ? " DESC" : "");
             return false;
         }
     }
-    if (a_count != b_count) {
-        add(w, "has %u columns, not %u", a_count, b_count);
+    if (a->count != b->count) {
+        add(w, "has %u columns, not %u", a->count, b->count);
         return false;
     }
     return true;
@@ -96,7 +102,9 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
         add(&w, "%s", a->unique ? "is unique" : "is not unique");
         return false;
     }
-    return parts_same(table, a->parts, a->part_count, table, b->parts, b->part_count, &w);
+    struct key_list x = {table, a->parts, a->part_count};
+    struct key_list y = {table, b->parts, b->part_count};
+    return keys_same(&x, &y, &w);
 }
 
 static bool columns_same(const struct catalog_column *a, const struct catalog_column *b,
@@ -138,7 +146,9 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
         return false;
     }
     add(&w, "primary key: ");
-    if (!parts_same(a, a->key, a->key_count, b, b->key, b->key_count, &w)) {
+    struct key_list x = {a, a->key, a->key_count};
+    struct key_list y = {b, b->key, b->key_count};
+    if (!keys_same(&x, &y, &w)) {
         return false;
     }
     if (size != 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * zstd for the bodies of large rows. Making a context costs far more than compressing a row with
- * it, so contexts are kept: a few slots, taken and given back by one atomic exchange, by any thread.
+ * it, so contexts are kept: a few slots, taken and given back by an atomic exchange, by any thread.
  * When more threads compress at once than there are slots, the others make their own and drop it.
  *
  * Nothing is decompressed before its size is known and bounded by the caller, and always into

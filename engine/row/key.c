@@ -13,12 +13,12 @@
  *   integers      20 … df                       lead - 80: -96 … 95 in the lead byte itself
  *   and times     e0 … e7 | 1 … 8 bytes         above: the fewest big-endian bytes that hold it
  *                 1f … 18 | 1 … 8 bytes         below: the same of the two's complement
- *   float8        80 | 8 bytes big-endian       positive: sign bit set; negative: all bits inverted;
+ *   float8        80 | 8 bytes big-endian       positive: sign bit set; negative: all bits turned;
  *                                               -0 as 0; every NaN as 7ff8 0000 0000 0000
  *   text, bytea   80 | bytes, 00 as 00 ff | 00 01
  *   uuid          80 | 16 bytes
  *
- * Text: the end mark 00 01 is less than any byte that may follow in a longer string (00 ff, or 01 and
+ * Text: the end mark 00 01 is less than whatever may follow in a longer string (00 ff, or 01 and
  * up), so a prefix sorts first; and the successor of a prefix's code does not reach into it.
  * Integers: a longer form has a greater lead above zero and a smaller one below it. The width of
  * the column does not show, so widening int4 to int8 leaves every key as it is.
@@ -307,15 +307,11 @@ static int bad_key(enum got got, enum instar_type type, size_t part, size_t at,
                         part + 1, at, row_type_name(type));
 }
 
-int row_key_decode(const struct row_key_part *parts, size_t count, struct base_slice key,
-                   struct base_arena *arena, instar_value *values_out, size_t *used_out,
-                   struct base_err *err)
+int row_key_decode(const struct row_key_part *parts, size_t count, struct base_slice *rest,
+                   struct base_arena *arena, instar_value *values_out, struct base_err *err)
 {
-    const uint8_t *begin = key.data != NULL ? key.data : (const uint8_t *)"";
-    struct walk w = {.at = begin, .end = begin + key.size};
-    if (used_out != NULL) {
-        *used_out = 0;
-    }
+    const uint8_t *begin = rest->data != NULL ? rest->data : (const uint8_t *)"";
+    struct walk w = {.at = begin, .end = begin + rest->size};
     for (size_t i = 0; i < count; i++) {
         const uint8_t *at = w.at;
         w.mask = parts[i].descending ? 0xff : 0;
@@ -325,9 +321,7 @@ int row_key_decode(const struct row_key_part *parts, size_t count, struct base_s
             return bad_key(got, parts[i].type, i, (size_t)(at - begin), err);
         }
     }
-    if (used_out != NULL) {
-        *used_out = (size_t)(w.at - begin);
-    }
+    *rest = base_slice(w.at, (size_t)(w.end - w.at));
     return 0;
 }
 

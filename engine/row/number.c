@@ -123,9 +123,9 @@ int row_float_parse(const char *text, size_t size, double *f_out, struct base_er
     return 0;
 }
 
-/* Digits without a point, and the exponent of the first: the fewest digits that read back as f.
- * 15 digits do for every number that was written with so many or fewer; but for those below the normal
- * range, which have fewer bits, so all lengths are tried. */
+/* Digits without a point, and the exponent of the first: the fewest digits that read back as f. 15
+ * give back every number that was written with so many or fewer; below the normal range, where
+ * doubles have fewer bits, all lengths are tried. */
 static int shortest_digits(double f, char digits[20], int *exponent_out)
 {
     char text[40];
@@ -139,7 +139,7 @@ static int shortest_digits(double f, char digits[20], int *exponent_out)
                 digits[n++] = *p; /* whatever stands there as the point is left out */
             }
         }
-        *exponent_out = atoi(e + 1);
+        *exponent_out = (int)strtol(e + 1, NULL, 10);
         snprintf(text, sizeof(text), "%.*se%d", n, digits, *exponent_out - (n - 1));
         if (to_double(text) == f) {
             break;

@@ -246,18 +246,17 @@ static int read_body(const struct row_layout *layout, struct base_reader *r,
     return 0;
 }
 
-static int decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
-                  size_t bytes_max, struct base_arena *arena, const struct wanted *want,
-                  struct base_err *err)
+static int decode(const struct row_layout *layout, const struct row_found *row,
+                  const struct wanted *want, struct base_err *err)
 {
     struct row_header header;
     struct base_reader r;
-    int rc = open_record(record, &header, &r, err);
+    int rc = open_record(row->record, &header, &r, err);
     if (rc == 0) {
-        rc = check_sum(&header, key, &r, err);
+        rc = check_sum(&header, row->key, &r, err);
     }
     if (rc == 0 && header.compressed) {
-        rc = open_compressed(&r, bytes_max, arena, err);
+        rc = open_compressed(&r, row->bytes_max, row->arena, err);
     }
     if (rc == 0) {
         rc = read_body(layout, &r, want, err);
@@ -268,21 +267,19 @@ static int decode(const struct row_layout *layout, struct base_slice key, struct
     return rc;
 }
 
-int row_decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
-               size_t bytes_max, struct base_arena *arena, instar_value *values_out,
-               struct base_err *err)
+int row_decode(const struct row_layout *layout, const struct row_found *row,
+               instar_value *values_out, struct base_err *err)
 {
     struct wanted want = {.count = layout->column_count, .values = values_out};
-    return decode(layout, key, record, bytes_max, arena, &want, err);
+    return decode(layout, row, &want, err);
 }
 
-int row_decode_some(const struct row_layout *layout, struct base_slice key,
-                    struct base_slice record, size_t bytes_max, struct base_arena *arena,
+int row_decode_some(const struct row_layout *layout, const struct row_found *row,
                     const uint32_t *positions, size_t count, instar_value *values_out,
                     struct base_err *err)
 {
     struct wanted want = {.positions = positions, .count = count, .values = values_out};
-    return decode(layout, key, record, bytes_max, arena, &want, err);
+    return decode(layout, row, &want, err);
 }
 
 /* Ids ascend in every layout as long as columns are only appended, so the search nearly always ends

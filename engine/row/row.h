@@ -18,7 +18,7 @@ int row_value_check(enum instar_type type, const instar_value *value, struct bas
 /* Order of two values of one type, as keys have it; null sorts last. */
 int row_value_cmp(const instar_value *a, const instar_value *b);
 /* As instar_value_parse and instar_value_format. */
-int row_value_parse(enum instar_type type, const char *text, size_t text_size, char *scratch,
+int row_value_parse(enum instar_type type, struct base_slice text, char *scratch,
                     size_t scratch_size, instar_value *value_out, struct base_err *err);
 size_t row_value_format(const instar_value *value, char *text_out, size_t size);
 const char *row_type_name(enum instar_type type);
@@ -42,11 +42,10 @@ struct row_key_part {
  * length is not limited here: INSTAR_KEY_BYTES_MAX is checked by who knows the index's name. */
 int row_key_encode(const struct row_key_part *parts, const instar_value *values, size_t count,
                    struct base_buf *out, struct base_err *err);
-/* Decode `count` values from the front of `key`; text and bytes go to the arena. *used_out (may be
- * NULL): bytes consumed. ECORRUPT for anything that encode does not produce. */
-int row_key_decode(const struct row_key_part *parts, size_t count, struct base_slice key,
-                   struct base_arena *arena, instar_value *values_out, size_t *used_out,
-                   struct base_err *err);
+/* Decode `count` values from the front of `*rest` and move it behind them; text and bytes go to the
+ * arena. ECORRUPT for anything that encode does not produce; then `*rest` stays where it is. */
+int row_key_decode(const struct row_key_part *parts, size_t count, struct base_slice *rest,
+                   struct base_arena *arena, instar_value *values_out, struct base_err *err);
 /* Length of the code of the first `count` values: where the primary key begins in an index key. */
 int row_key_skip(const struct row_key_part *parts, size_t count, struct base_slice key,
                  size_t *used_out, struct base_err *err);
@@ -78,25 +77,30 @@ struct row_header {
     bool compressed;
 };
 
-/* Bytes of the row before compression: this is what row_bytes_max limits, and what row_decode compares
- * with its bytes_max. Check it before row_encode, or the row cannot be read again. */
+/* Bytes of the row before compression: this is what row_bytes_max limits, and what row_decode
+ * compares with its bytes_max. Check it before row_encode, or the row cannot be read again. */
 size_t row_size(const struct row_layout *layout, const instar_value *values);
 /* Append the record of one row. `key` is the encoded primary key: the checksum covers it, so a row
  * that strays to another key is found. Rows above 1 KiB are compressed where that saves an eighth
- * or more. The values stand in the layout's order. ETYPE, ERANGE name the column by its position. */
+ * or more. The values stand in the layout's order. ETYPE and ERANGE name the column's position. */
 int row_encode(const struct row_layout *layout, uint32_t version, struct base_slice key,
                const instar_value *values, struct base_buf *out, struct base_err *err);
 /* Read the tag, so that the caller can find the layout. ECORRUPT. */
 int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err);
+/* A row as it was found. */
+struct row_found {
+    struct base_slice key; /* the encoded primary key under which it stands */
+    struct base_slice record;
+    size_t bytes_max;         /* what it may take when decompressed: row_bytes_max */
+    struct base_arena *arena; /* for the bytes of a compressed row */
+};
 /* Verify the checksum and decode by the layout of the record's own tag. Bytes of values point into
- * the record, or into the arena when it was compressed. bytes_max bounds what is decompressed.
- * ECORRUPT names what was expected and found. */
-int row_decode(const struct row_layout *layout, struct base_slice key, struct base_slice record,
-               size_t bytes_max, struct base_arena *arena, instar_value *values_out,
-               struct base_err *err);
+ * the record, or into the arena when it was compressed. ECORRUPT names what was expected and
+ * found. */
+int row_decode(const struct row_layout *layout, const struct row_found *row,
+               instar_value *values_out, struct base_err *err);
 /* The same, but only the columns at `count` ascending positions of the layout, in that order. */
-int row_decode_some(const struct row_layout *layout, struct base_slice key,
-                    struct base_slice record, size_t bytes_max, struct base_arena *arena,
+int row_decode_some(const struct row_layout *layout, const struct row_found *row,
                     const uint32_t *positions, size_t count, instar_value *values_out,
                     struct base_err *err);
 /* Bring values of an older layout into a newer one: missing values filled, columns skipped. */

@@ -130,44 +130,42 @@ static int parse_uuid(const char *text, size_t size, instar_value *v, struct bas
     return 0;
 }
 
-int row_value_parse(enum instar_type type, const char *text, size_t text_size, char *scratch,
+int row_value_parse(enum instar_type type, struct base_slice text, char *scratch,
                     size_t scratch_size, instar_value *value_out, struct base_err *err)
 {
     instar_value v = {.type = (uint8_t)type};
+    const char *at = text.data != NULL ? text.data : "";
+    size_t size = text.data != NULL ? text.size : 0;
     int rc = 0;
     *value_out = (instar_value){0};
-    if (text == NULL) {
-        text = "";
-        text_size = 0;
-    }
     switch (type) {
     case INSTAR_BOOL:
-        rc = parse_bool(text, text_size, &v, err);
+        rc = parse_bool(at, size, &v, err);
         break;
     case INSTAR_INT2:
     case INSTAR_INT4:
     case INSTAR_INT8:
-        rc = row_integer_parse(type, text, text_size, &v.i, err);
+        rc = row_integer_parse(type, at, size, &v.i, err);
         break;
     case INSTAR_FLOAT8:
-        rc = row_float_parse(text, text_size, &v.f, err);
+        rc = row_float_parse(at, size, &v.f, err);
         break;
     case INSTAR_TEXT:
-        v.bytes.data = text;
-        v.bytes.size = text_size;
+        v.bytes.data = at;
+        v.bytes.size = size;
         rc = row_value_check(type, &v, err);
         break;
     case INSTAR_BYTEA:
-        rc = parse_bytea(text, text_size, scratch, scratch_size, &v, err);
+        rc = parse_bytea(at, size, scratch, scratch_size, &v, err);
         break;
     case INSTAR_TIMESTAMPTZ:
-        rc = row_time_parse(text, text_size, &v.i, err);
+        rc = row_time_parse(at, size, &v.i, err);
         break;
     case INSTAR_DATE:
-        rc = row_date_parse(text, text_size, &v.i, err);
+        rc = row_date_parse(at, size, &v.i, err);
         break;
     case INSTAR_UUID:
-        rc = parse_uuid(text, text_size, &v, err);
+        rc = parse_uuid(at, size, &v, err);
         break;
     default:
         return base_err_set(err, INSTAR_ETYPE, "there is no type %u", (unsigned)type);

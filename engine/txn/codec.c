@@ -100,7 +100,8 @@ static int decode_foreign(const struct txn_codec *c, const struct row_layout *la
     if (values == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
     }
-    int rc = row_decode(layout, key, record, c->row_bytes_max, arena, values, err);
+    struct row_found row = {key, record, c->row_bytes_max, arena};
+    int rc = row_decode(layout, &row, values, err);
     if (rc == INSTAR_OK) {
         row_convert(layout, values, c->layout, image_out);
     }
@@ -125,7 +126,8 @@ int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct ba
         return rc;
     }
     if (layout == c->layout) {
-        rc = row_decode(layout, key, record, c->row_bytes_max, arena, image_out, err);
+        struct row_found row = {key, record, c->row_bytes_max, arena};
+        rc = row_decode(layout, &row, image_out, err);
     } else {
         rc = decode_foreign(c, layout, key, record, arena, image_out, err);
     }
@@ -141,8 +143,8 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
     int rc = row_header(record, &header, err);
     if (rc == INSTAR_OK && header.version <= c->table->version &&
         catalog_table_layout(c->table, header.version) == c->layout) {
-        rc = row_decode_some(c->layout, key, record, c->row_bytes_max, arena, positions, count,
-                             values_out, err);
+        struct row_found row = {key, record, c->row_bytes_max, arena};
+        rc = row_decode_some(c->layout, &row, positions, count, values_out, err);
         return txn_row_error(c->table, key, header.version, rc, err);
     }
     instar_value *image = base_arena_alloc(arena, sizeof(*image) * c->layout->column_count);

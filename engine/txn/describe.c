@@ -39,10 +39,10 @@ static size_t add_tuple(struct base_buf *out, const struct catalog_table *table,
 {
     instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
     struct base_arena arena = {0};
+    struct base_slice rest = key;
     size_t used = 0;
-    if (row_key_decode(parts, count, key, &arena, values, &used, NULL) != INSTAR_OK) {
+    if (row_key_decode(parts, count, &rest, &arena, values, NULL) != INSTAR_OK) {
         base_buf_add(out, "(unreadable key)", 16);
-        used = 0;
         goto done;
     }
     for (size_t i = 0; i < count; i++) {
@@ -53,6 +53,7 @@ static size_t add_tuple(struct base_buf *out, const struct catalog_table *table,
         add_value(out, &values[i]);
     }
     base_buf_add(out, ")", 1);
+    used = key.size - rest.size;
 done:
     base_arena_free(&arena);
     return used;

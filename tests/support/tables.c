@@ -17,7 +17,7 @@ static void split(struct items *items, const char *text)
 {
     char *rest = items->text;
     expect(strlen(text) < sizeof(items->text));
-    strcpy(items->text, text);
+    snprintf(items->text, sizeof(items->text), "%s", text);
     items->count = 0;
     while (rest != NULL) {
         char *item = strsep(&rest, ",");

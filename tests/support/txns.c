@@ -240,8 +240,8 @@ static void parse_one(struct line *line, size_t at, enum instar_type type)
         line->value[at] = (instar_value){.type = INSTAR_NULL};
         return;
     }
-    must(row_value_parse(type, item, strlen(item), scratch, strlen(item) + 1, &line->value[at],
-                         &test_err));
+    must(row_value_parse(type, base_slice(item, strlen(item)), scratch, strlen(item) + 1,
+                         &line->value[at], &test_err));
 }
 
 /* Values for the projection's columns, in its order. */
@@ -417,8 +417,7 @@ static void add_entry(char *text, size_t size, const struct catalog_index *index
 {
     instar_value values[VALUES_MAX];
     struct base_arena arena = {0};
-    must(row_key_decode(index->key_parts, index->key_part_count, key, &arena, values, NULL,
-                        &test_err));
+    must(row_key_decode(index->key_parts, index->key_part_count, &key, &arena, values, &test_err));
     for (uint32_t i = 0; i < index->key_part_count; i++) {
         add_row(text, size, &values[i], 1);
         strcat(text, i + 1 == index->part_count ? ":" : i + 1 == index->key_part_count ? " " : ",");

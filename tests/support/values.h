@@ -8,8 +8,8 @@
 
 /* A column type, any of them. */
 enum instar_type test_random_type(struct test_random *r);
-/* A value of the type, never null; bytes lie in the arena, at most bytes_max of them. Often near the
- * ends of its range, or close to the last one in order. */
+/* A value of the type, never null; bytes lie in the arena, at most bytes_max of them. Often near
+ * the ends of its range, or close to the last one in order. */
 instar_value test_random_value(struct test_random *r, enum instar_type type, size_t bytes_max,
                                struct base_arena *arena);
 /* Equal as stored: the same bits, NaN and -0 too. */

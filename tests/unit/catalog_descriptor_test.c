@@ -213,6 +213,96 @@ Test(catalog_descriptor, counts_are_believed_only_as_far_as_bytes_are_left)
     base_buf_free(&b);
 }
 
+/* Break one rule of the table and its columns: 1 to 12. */
+static void break_columns(struct catalog_table *t, int rule)
+{
+    struct catalog_column *c = &t->columns[2];
+    switch (rule) {
+    case 1:
+        t->version = 0;
+        break;
+    case 2:
+        t->name[0] = 0;
+        break;
+    case 3:
+        memcpy(c->name, "a", 2);
+        break;
+    case 4:
+        c->id = 1;
+        break;
+    case 5:
+        c->id = 9;
+        break;
+    case 6:
+        c->type = (enum instar_type)77;
+        break;
+    case 7:
+        c->default_value = (instar_value){.type = INSTAR_BOOL};
+        break;
+    case 8:
+        c->has_default = true;
+        break;
+    case 9:
+        t->key[1].column = 8;
+        break;
+    case 10:
+        t->key[1].column = 0;
+        break;
+    case 11:
+        t->columns[1].not_null = false;
+        break;
+    case 12:
+        t->column_count = 0;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Break one rule of its indexes and layouts: 13 to 23. */
+static void break_indexes(struct catalog_table *t, int rule)
+{
+    struct row_column *layout = (struct row_column *)t->layouts[0].columns;
+    switch (rule) {
+    case 13:
+        t->indexes[0].stage = INSTAR_STAGE_PUBLIC;
+        break;
+    case 14:
+        t->indexes[1].enforcing = true;
+        break;
+    case 15:
+        memcpy(t->indexes[1].name, "i", 2);
+        break;
+    case 16:
+        t->indexes[1].id = 1;
+        break;
+    case 17:
+        t->layout_map[0].first_version = 2;
+        break;
+    case 18:
+        t->layout_map[0].layout = 1;
+        break;
+    case 19:
+        add_layout(t, 9, INSTAR_BOOL, &(instar_value){0});
+        break;
+    case 20:
+        layout[1].type = INSTAR_BYTEA;
+        break;
+    case 21:
+        layout[0].id = 2;
+        layout[1].id = 1;
+        break;
+    case 22:
+        layout[0].missing = (instar_value){.type = INSTAR_BOOL};
+        break;
+    case 23:
+        t->indexes[0].part_count = 0;
+        break;
+    default:
+        break;
+    }
+}
+
 /* Each rule of validate.c, broken alone: it is not written, and the words say what is wrong. */
 Test(catalog_descriptor, broken_rules_are_not_written)
 {
@@ -229,7 +319,7 @@ Test(catalog_descriptor, broken_rules_are_not_written)
         "names column 9 of 3",
         "names a column twice",
         "may be null",
-        "of 0 columns",
+        "0 columns",
         "is no state",
         "is no state",
         "index \"i\" occurs twice",
@@ -240,93 +330,20 @@ Test(catalog_descriptor, broken_rules_are_not_written)
         "not in the newest layout",
         "column id 1 behind 2",
         "missing value that does not fit",
-        "0 columns",
+        "of 0 columns",
     };
-    for (int edit = 0; edit < (int)BASE_ARRAY_LEN(words); edit++) {
+    for (int rule = 0; rule < (int)BASE_ARRAY_LEN(words); rule++) {
         struct catalog_table *t = tables_make("t", "a int8, b text, c int4", "a, b");
+        struct base_buf b = {0};
         tables_add_index(t, "i", "b", true);
         tables_add_index(t, "j", "c", false);
         t->version = 5;
-        struct row_column *layout = (struct row_column *)t->layouts[0].columns;
-        switch (edit) {
-        case 1:
-            t->version = 0;
-            break;
-        case 2:
-            t->name[0] = 0;
-            break;
-        case 3:
-            strcpy(t->columns[2].name, "a");
-            break;
-        case 4:
-            t->columns[2].id = 1;
-            break;
-        case 5:
-            t->columns[2].id = 9;
-            break;
-        case 6:
-            t->columns[2].type = (enum instar_type)77;
-            break;
-        case 7:
-            t->columns[2].default_value = (instar_value){.type = INSTAR_BOOL};
-            break;
-        case 8:
-            t->columns[2].has_default = true;
-            break;
-        case 9:
-            t->key[1].column = 8;
-            break;
-        case 10:
-            t->key[1].column = 0;
-            break;
-        case 11:
-            t->columns[1].not_null = false;
-            break;
-        case 12:
-            t->indexes[0].part_count = 0;
-            break;
-        case 13:
-            t->indexes[0].stage = INSTAR_STAGE_PUBLIC;
-            break;
-        case 14:
-            t->indexes[1].enforcing = true;
-            break;
-        case 15:
-            strcpy(t->indexes[1].name, "i");
-            break;
-        case 16:
-            t->indexes[1].id = 1;
-            break;
-        case 17:
-            t->layout_map[0].first_version = 2;
-            break;
-        case 18:
-            t->layout_map[0].layout = 1;
-            break;
-        case 19:
-            add_layout(t, 9, INSTAR_BOOL, &(instar_value){0});
-            break;
-        case 20:
-            layout[1].type = INSTAR_BYTEA;
-            break;
-        case 21:
-            layout[0].id = 2;
-            layout[1].id = 1;
-            break;
-        case 22:
-            layout[0].missing = (instar_value){.type = INSTAR_BOOL};
-            break;
-        case 23:
-            t->column_count = 0;
-            break;
-        default:
-            break;
-        }
-        struct base_buf b = {0};
+        break_columns(t, rule);
+        break_indexes(t, rule);
         int rc = catalog_table_encode(t, &b, &test_err);
-        cr_assert_eq(rc, edit == 0 ? 0 : INSTAR_EINVALID, "edit %d: %d", edit, rc);
-        if (edit != 0) {
-            cr_assert_not_null(strstr(test_err.text, words[edit]), "edit %d: %s", edit,
+        cr_assert_eq(rc, rule == 0 ? 0 : INSTAR_EINVALID, "rule %d: %d", rule, rc);
+        if (rule != 0) {
+            cr_assert_not_null(strstr(test_err.text, words[rule]), "rule %d: %s", rule,
                                test_err.text);
             expect_u64(b.size, 0);
         }

@@ -10,7 +10,8 @@
 static int parse(enum instar_type type, const char *text, instar_value *v)
 {
     static char scratch[4096];
-    return row_value_parse(type, text, strlen(text), scratch, sizeof(scratch), v, &test_err);
+    return row_value_parse(type, base_slice(text, strlen(text)), scratch, sizeof(scratch), v,
+                           &test_err);
 }
 
 /* What a text of the type reads as, written again. */
@@ -74,7 +75,8 @@ Test(row_text, bools)
     }
 }
 
-/* Integers: a sign and digits; what does not fit is out of range, what is no number is the wrong type. */
+/* Integers: a sign and digits; what does not fit is out of range, what is no number is the wrong
+ * type. */
 Test(row_text, integers)
 {
     gives(INSTAR_INT2, "-32768", "-32768");
@@ -162,7 +164,7 @@ Test(row_text, byteas)
     }
     char small[2];
     instar_value v;
-    must_fail(row_value_parse(INSTAR_BYTEA, "\\x001122", 8, small, 2, &v, &test_err),
+    must_fail(row_value_parse(INSTAR_BYTEA, base_slice("\\x001122", 8), small, 2, &v, &test_err),
               INSTAR_EINVALID);
 }
 
@@ -233,7 +235,7 @@ Test(row_text, calendar_has_no_gaps)
         cr_assert(strcmp(before, text) < 0, "%s then %s", before, text);
         must(parse(INSTAR_DATE, text, &back));
         cr_assert_eq(back.i, day);
-        strcpy(before, text);
+        memcpy(before, text, sizeof(before));
     }
 }
 
@@ -293,7 +295,8 @@ Test(row_text, format_then_parse_is_the_same_value)
         char scratch[256];
         instar_value back;
         size_t n = row_value_format(&v, text, sizeof(text));
-        must(row_value_parse(type, text, n, scratch, sizeof(scratch), &back, &test_err));
+        must(
+            row_value_parse(type, base_slice(text, n), scratch, sizeof(scratch), &back, &test_err));
         bool both_nan = type == INSTAR_FLOAT8 && isnan(v.f) && isnan(back.f);
         cr_assert(both_nan || test_value_same(&v, &back), "%s '%s'", row_type_name(type), text);
         base_arena_reset(&arena);
@@ -301,8 +304,8 @@ Test(row_text, format_then_parse_is_the_same_value)
     base_arena_free(&arena);
 }
 
-/* A buffer that is too small gets as much as fits and a final zero; the length is that of the whole.
- * This holds also for values that no check has let through. */
+/* A buffer that is too small gets as much as fits and a final zero; the length is that of the
+ * whole. This holds also for values that no check has let through. */
 Test(row_text, format_cuts_like_snprintf)
 {
     struct test_random r = test_random(2);
@@ -350,7 +353,8 @@ Test(row_text, any_text_is_read_or_refused)
             text[i] = alphabet[test_random_below(&r, sizeof(alphabet) - 1)];
         }
         enum instar_type type = test_random_type(&r);
-        int rc = row_value_parse(type, text, size, scratch, sizeof(scratch), &v, &test_err);
+        int rc =
+            row_value_parse(type, base_slice(text, size), scratch, sizeof(scratch), &v, &test_err);
         if (rc == 0) {
             must(row_value_check(type, &v, &test_err));
         } else {

@@ -178,7 +178,7 @@ Test(row_value, copy_fails_cleanly_without_memory)
     cr_assert_eq(copy.type, INSTAR_NULL);
 }
 
-/* put and get give the same value for every type, and no proper prefix of its bytes reads as one. */
+/* put and get give the same value for every type; no proper prefix of its bytes reads as one. */
 Test(row_value, put_and_get_round_trip)
 {
     struct test_random r = test_random(1);
