@@ -88,13 +88,15 @@ BANNED = [
 
 def banned_calls(tree):
     for source in tree.c:
+        told = set()  # two patterns may find the same
         own = {function.name for function in source.functions if function.static}
         for applies, pattern, what, remedy in BANNED:
             if not applies(source):
                 continue
             for line, match in source.matches(pattern):
                 word = next(group for group in match.groups() if group)
-                if word not in own:
+                if word not in own and (line, remedy) not in told:
+                    told.add((line, remedy))
                     yield Finding(source.path, line, what.format(word), remedy)
 
 
