@@ -32,6 +32,9 @@ int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_e
         os_close(*fd_out);
         *fd_out = -1;
     }
+    if (rc == 0 && st.st_nlink == 0) { /* removed since it was opened */
+        return base_err_set(err, INSTAR_ENOTFOUND, "%s: no such file", name);
+    }
     if (rc == -EISDIR || rc == -ENXIO || (rc == 0 && !S_ISREG(st.st_mode))) {
         return base_err_set(err, INSTAR_EFOREIGN, "%s: is not a regular file", name);
     }
