@@ -146,37 +146,48 @@ static void get_name(struct base_reader *r, char name[INSTAR_NAME_BYTES_MAX + 1]
     }
 }
 
-static void get_value(struct base_reader *r, instar_value *value, struct base_arena *arena)
+/* Bytes on their way into a table. */
+struct input {
+    struct base_reader r;
+    struct catalog_table *table;
+    bool no_memory; /* then r.bad is set too, but nothing is said of the bytes */
+};
+
+static void get_value(struct input *in, instar_value *value)
 {
     instar_value v;
-    if (row_value_get(r, &v, NULL) == 0 && !row_value_copy(arena, &v, value)) {
-        r->bad = true;
+    if (row_value_get(&in->r, &v, NULL) == 0 && !row_value_copy(&in->table->arena, &v, value)) {
+        in->no_memory = true;
+        in->r.bad = true;
     }
 }
 
-/* Zeroed room for count things; NULL marks the reader bad. */
-static void *get_room(struct base_reader *r, struct base_arena *arena, uint32_t count, size_t size)
+/* Zeroed room for count things. */
+static void *get_room(struct input *in, uint32_t count, size_t size)
 {
     size_t total;
-    void *p = base_mul_ok(count, size, &total) ? base_arena_alloc(arena, total) : NULL;
+    void *p = base_mul_ok(count, size, &total) ? base_arena_alloc(&in->table->arena, total) : NULL;
     if (p == NULL) {
-        r->bad = true;
+        in->no_memory = true;
+        in->r.bad = true;
         return NULL;
     }
     return memset(p, 0, total);
 }
 
-static void get_columns(struct base_reader *r, struct catalog_table *t)
+static void get_columns(struct input *in)
 {
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
     t->column_count = get_count(r, 5, INSTAR_COLUMNS_MAX);
-    t->columns = get_room(r, &t->arena, t->column_count, sizeof(*t->columns));
+    t->columns = get_room(in, t->column_count, sizeof(*t->columns));
     for (uint32_t i = 0; !r->bad && i < t->column_count; i++) {
         struct catalog_column *c = &t->columns[i];
         c->id = get_u32(r);
         get_name(r, c->name);
         c->type = (enum instar_type)base_read_u8(r);
         c->not_null = get_flags(r, FLAG_NOT_NULL) != 0;
-        get_value(r, &c->default_value, &t->arena);
+        get_value(in, &c->default_value);
         c->has_default = c->default_value.type != INSTAR_NULL;
     }
 }
@@ -192,10 +203,12 @@ static uint32_t get_parts(struct base_reader *r,
     return count;
 }
 
-static void get_indexes(struct base_reader *r, struct catalog_table *t)
+static void get_indexes(struct input *in)
 {
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
     t->index_count = get_count(r, 7, CATALOG_INDEXES_MAX);
-    t->indexes = get_room(r, &t->arena, t->index_count, sizeof(*t->indexes));
+    t->indexes = get_room(in, t->index_count, sizeof(*t->indexes));
     for (uint32_t i = 0; !r->bad && i < t->index_count; i++) {
         struct catalog_index *x = &t->indexes[i];
         x->id = get_u32(r);
@@ -212,32 +225,36 @@ static void get_indexes(struct base_reader *r, struct catalog_table *t)
     }
 }
 
-static void get_layouts(struct base_reader *r, struct catalog_table *t)
+static void get_layouts(struct input *in)
 {
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
     t->layout_count = get_count(r, 2, UINT32_MAX);
-    t->layouts = get_room(r, &t->arena, t->layout_count, sizeof(*t->layouts));
+    t->layouts = get_room(in, t->layout_count, sizeof(*t->layouts));
     for (uint32_t i = 0; !r->bad && i < t->layout_count; i++) {
         struct row_layout *layout = &t->layouts[i];
         layout->number = get_u32(r);
         layout->column_count = get_count(r, 3, INSTAR_COLUMNS_MAX);
-        struct row_column *c = get_room(r, &t->arena, layout->column_count, sizeof(*c));
+        struct row_column *c = get_room(in, layout->column_count, sizeof(*c));
         layout->columns = c;
         for (uint32_t j = 0; !r->bad && j < layout->column_count; j++) {
             c[j].id = get_u32(r);
             c[j].type = (enum instar_type)base_read_u8(r);
-            get_value(r, &c[j].missing, &t->arena);
+            get_value(in, &c[j].missing);
         }
     }
     t->layout_map_count = get_count(r, 2, UINT32_MAX);
-    t->layout_map = get_room(r, &t->arena, t->layout_map_count, sizeof(*t->layout_map));
+    t->layout_map = get_room(in, t->layout_map_count, sizeof(*t->layout_map));
     for (uint32_t i = 0; !r->bad && i < t->layout_map_count; i++) {
         t->layout_map[i].first_version = get_u32(r);
         t->layout_map[i].layout = get_u32(r);
     }
 }
 
-static void get_table(struct base_reader *r, struct catalog_table *t)
+static void get_table(struct input *in)
 {
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
     r->bad = r->bad || base_read_u8(r) != CATALOG_FORMAT;
     t->id = base_read_varint(r);
     t->version = get_u32(r);
@@ -247,14 +264,14 @@ static void get_table(struct base_reader *r, struct catalog_table *t)
     t->next_column_id = get_u32(r);
     t->next_index_id = get_u32(r);
     if (!r->bad) {
-        get_columns(r, t);
+        get_columns(in);
     }
     t->key_count = get_parts(r, t->key);
     if (!r->bad) {
-        get_indexes(r, t);
+        get_indexes(in);
     }
     if (!r->bad) {
-        get_layouts(r, t);
+        get_layouts(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }
@@ -268,13 +285,15 @@ int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_o
     if (t == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
     }
-    struct base_reader r = base_reader(bytes);
-    get_table(&r, t);
+    struct input in = {.r = base_reader(bytes), .table = t};
+    get_table(&in);
     int rc = 0;
-    if (r.bad) {
+    if (in.no_memory) {
+        rc = base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
+    } else if (in.r.bad) {
         rc =
             base_err_set(err, INSTAR_ECORRUPT, "table descriptor of %zu bytes: wrong near byte %zu",
-                         bytes.size, (size_t)(r.at - (const uint8_t *)(r.end - bytes.size)));
+                         bytes.size, bytes.size - (size_t)(in.r.end - in.r.at));
     } else if (!catalog_table_valid(t, problem)) {
         rc = base_err_set(err, INSTAR_ECORRUPT, "table descriptor: %s", problem);
     } else {

@@ -270,6 +270,42 @@ Test(catalog_view, one_name_for_two_tables_is_corruption)
     end(&w);
 }
 
+static size_t allocations_left;
+
+static bool some_memory(size_t size)
+{
+    (void)size;
+    return allocations_left-- != 0;
+}
+
+/* Each allocation of a load may fail: the error is told, nothing is lost, and the next load works.
+ */
+Test(catalog_view, every_allocation_may_fail)
+{
+    struct world w = begin();
+    for (uint64_t id = 1; id <= 20; id++) {
+        char name[] = {(char)('a' + id), 0};
+        publish(w.store, id, name, 1);
+    }
+    struct store_txn *t = stores_begin(w.store, STORE_TXN_READONLY | STORE_TXN_SYNC);
+    int failures = 0;
+    int rc = INSTAR_ENOMEM;
+    for (size_t n = 0; rc == INSTAR_ENOMEM; n++) {
+        const struct catalog_view *view;
+        allocations_left = n;
+        base_alloc_hook = some_memory;
+        rc = catalog_view_get(w.catalog, t, &view, &test_err);
+        base_alloc_hook = NULL;
+        failures += rc != 0;
+        expect((rc == 0) == (view != NULL));
+        catalog_view_release(w.catalog, view);
+    }
+    must(rc);
+    expect(failures > 40);
+    store_txn_abort(t);
+    end(&w);
+}
+
 static void publish_in_child(struct test_child *self, void *arg)
 {
     (void)arg;
