@@ -3,9 +3,11 @@
 #define _GNU_SOURCE
 #include "support/test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,10 +58,31 @@ static void leave_all(void)
     base_arena_free(&paths);
 }
 
+/* What tests that were killed have left: the name says whose it was. Only in shared memory, which
+ * no runner cleans up. */
+static void sweep(const char *parent)
+{
+    DIR *dir = opendir(parent);
+    struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        int pid;
+        char path[512];
+        if (sscanf(entry->d_name, "instar-test-%d-", &pid) == 1 && kill(pid, 0) != 0 &&
+            errno == ESRCH) {
+            snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name);
+            test_remove(path);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
 static const char *enter(struct place *place, const char *parent)
 {
     if (place->path[0] == '\0') {
-        snprintf(place->path, sizeof(place->path), "%s/instar-test-XXXXXX", parent);
+        snprintf(place->path, sizeof(place->path), "%s/instar-test-%d-XXXXXX", parent,
+                 (int)getpid());
         if (mkdtemp(place->path) == NULL) {
             fprintf(stderr, "cannot make a directory in %s: %s\n", parent, strerror(errno));
             abort();
@@ -78,7 +101,13 @@ const char *test_dir(void)
 
 const char *test_fast_dir(void)
 {
-    return enter(&in_memory, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : test_dir());
+    if (access("/dev/shm", W_OK) != 0) {
+        return test_dir();
+    }
+    if (in_memory.path[0] == '\0') {
+        sweep("/dev/shm");
+    }
+    return enter(&in_memory, "/dev/shm");
 }
 
 const char *test_path(const char *fmt, ...)
