@@ -230,10 +230,12 @@ static int check_entry(struct check *c, struct entry_scan *scan, struct base_sli
     if (where.written_by > c->table->version) {
         return report(c, INSTAR_PROBLEM_VERSION, &where, "the entry is newer than its table");
     }
+    uint64_t before = c->sum.findings;
     rc = check_row_of_entry(c, index, key,
                             base_slice((const char *)key.data + prefix, key.size - prefix),
                             where.written_by);
-    if (rc == INSTAR_OK) {
+    /* An entry without its row is no duplicate of anything. */
+    if (rc == INSTAR_OK && c->sum.findings == before) {
         rc = check_unique(c, scan, key, prefix, where.written_by);
     }
     return rc;
@@ -359,7 +361,11 @@ static int check_trees(struct check *c)
         store_schema_lsn(c->db->env.store) > store_txn_lsn(c->txn)) {
         return rc;
     }
-    return store_tree_list(c->db->env.store, check_tree, c, api_err());
+    /* A drop that has been logged must have reached the trees. */
+    struct store *s = c->db->env.store;
+    uint64_t limit_ns = (uint64_t)store_options(s)->lock_timeout_ms * 1000000u;
+    rc = store_wait_applied(s, store_durable(s), os_now_ns() + limit_ns, api_err());
+    return rc != INSTAR_OK ? rc : store_tree_list(s, check_tree, c, api_err());
 }
 
 static int check_log(void *arg, uint64_t lsn, const char *text)
