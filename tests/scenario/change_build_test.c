@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Index builds while others write. The process that runs the change is held where it matters; this
+ * one writes meanwhile. Each ends with the checker, and scan by table = scan by index.
+ */
+#include "support/scenes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- writes that race with the scan ------------------------------------------------------- */
+
+/* B2: rows that change after the build has taken its snapshot are found by their new keys, and not
+ * by the old ones. */
+Test(change_build, rows_updated_behind_the_snapshot)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    struct test_random r = test_random(1);
+    bool moved[101] = {false};
+
+    test_hold_set(&hold, "build.snapshot", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 101, scene_plus_10);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
+    test_hold_await(&hold);
+    for (int i = 0; i < 10; i++) {
+        int64_t a = 1 + (int64_t)test_random_below(&r, 100);
+        moved[a] = true;
+        ok(dbs_update(db, "t", a, a + 200));
+    }
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    const char *found = dbs_dump(db, "t", "t_b");
+    for (int64_t a = 1; a <= 100; a++) {
+        char text[48];
+        snprintf(text, sizeof(text), "%" PRId64 ":%" PRId64 " ", a, moved[a] ? a + 200 : a + 10);
+        expect(strstr(found, text) != NULL);
+        snprintf(text, sizeof(text), "%" PRId64 ":%" PRId64 " ", a, moved[a] ? a + 10 : a + 200);
+        expect(strstr(found, text) == NULL || text[0] != found[0]);
+    }
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* Inserts, updates and deletes at every point of a build, of rows that the scan has or has not
+ * passed, and of rows that come and go: the index is exact. */
+Test(change_build, writes_at_each_point)
+{
+    static const char *const points[] = {"change.published", "change.cut",      "build.snapshot",
+                                         "build.scanned",    "build.loaded",    "build.folded",
+                                         "change.fold_end",  "change.validated"};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        struct test_child runner;
+        struct test_hold hold;
+        test_remove(dbs_path());
+        test_hold_set(&hold, points[i], strcmp(points[i], "change.published") == 0 ? 2 : 1);
+        scene_runner(&runner);
+        instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        dbs_make_table(db, "t");
+        scene_fill(db, "t", 1, 40, scene_plus_10);
+        uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, NULL);
+        test_hold_await(&hold);
+        ok(dbs_insert(db, "t", 100, 1000));
+        ok(dbs_update(db, "t", 5, 500));
+        ok(dbs_update(db, "t", 5, 501));
+        ok(dbs_delete(db, "t", 7));
+        ok(dbs_delete(db, "t", 8));
+        ok(dbs_insert(db, "t", 8, 800));
+        ok(dbs_insert(db, "t", 101, 17)); /* the value that row 7 had */
+        ok(dbs_insert(db, "t", 102, 1));
+        ok(dbs_delete(db, "t", 102));
+        test_hold_release(&hold);
+        scene_await(db, change, INSTAR_OK, NULL);
+        dbs_check_clean(db);
+        ok(instar_close(db));
+        scene_runner_end(&runner);
+        test_hold_end(&hold);
+    }
+}
+
+/* K8: a new row inside the range that is being built is no conflict for anybody, and neither is
+ * another table. */
+Test(change_build, inserts_into_the_range_being_built_do_not_conflict)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_txn *txn;
+    instar_projection *p;
+    instar_stats before = {.struct_size = sizeof(before)};
+    instar_stats after = {.struct_size = sizeof(after)};
+    const char *columns[] = {"a", "b"};
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = 50}, {.type = INSTAR_INT8, .i = 1}};
+
+    test_hold_set(&hold, "build.snapshot", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    dbs_make_table(db, "other");
+    scene_fill(db, "t", 1, 50, scene_plus_10);
+    scene_fill(db, "t", 51, 100, scene_plus_10);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
+    test_hold_await(&hold);
+    ok(instar_stat(db, &before));
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_begin(db, 0, &txn));
+    ok(instar_insert(txn, p, row));
+    ok(instar_commit(txn));
+    ok(dbs_insert(db, "other", 1, 1));
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    ok(instar_stat(db, &after));
+    expect_u64(after.conflicts - before.conflicts, 0);
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* ---- transactions from before ------------------------------------------------------------- */
+
+/* A transaction that has inserted a row and not committed yet. */
+struct open_insert {
+    instar_txn *txn;
+    instar_projection *p;
+};
+
+static void begin_insert(struct open_insert *o, instar *db, int64_t a, int64_t b)
+{
+    const char *columns[] = {"a", "b"};
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = a}, {.type = INSTAR_INT8, .i = b}};
+
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &o->p));
+    ok(instar_begin(db, 0, &o->txn));
+    ok(instar_insert(o->txn, o->p, row));
+}
+
+/* B4: a transaction from before write-only holds up the cut; the change says who it is. It commits,
+ * and its row has its entry. */
+Test(change_build, transaction_from_before_write_only_commits)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    struct open_insert o;
+    instar_change_info info;
+    char self[32];
+
+    test_hold_set(&hold, "change.published", 2); /* the table, then delete-only */
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 20, scene_plus_10);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
+    test_hold_await(&hold);
+    begin_insert(&o, db, 500, 5000);
+    test_hold_release(&hold);
+    scene_await_waiting(db, change, "write-only", &info);
+    snprintf(self, sizeof(self), "process %d,", (int)getpid());
+    expect(strstr(info.waiting_for, self) != NULL);
+    expect(strstr(info.waiting_for, "transaction open for") != NULL);
+    expect(strstr(info.waiting_for, "lease ends in") != NULL);
+    ok(instar_commit(o.txn));
+    scene_await(db, change, INSTAR_OK, NULL);
+    expect(strstr(dbs_dump(db, "t", "t_b"), "500:5000 ") != NULL);
+    dbs_check_clean(db);
+    instar_projection_free(o.p);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* B4 with a deadline: the transaction is fenced, its commit refused with the retryable error, and
+ * nothing of it is written. */
+Test(change_build, transaction_from_before_write_only_is_fenced)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    struct open_insert o;
+    instar_change_options options = scene_options(100);
+
+    test_hold_set(&hold, "change.published", 2);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 20, scene_plus_10);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, &options);
+    test_hold_await(&hold);
+    begin_insert(&o, db, 500, 5000);
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    fails(instar_commit(o.txn), INSTAR_ESCHEMA_CHANGED);
+    expect(strstr(dbs_dump(db, "t", "t_b"), "500:") == NULL);
+    expect(strstr(dbs_dump(db, "t", NULL), "500:") == NULL);
+    dbs_check_clean(db);
+    instar_projection_free(o.p);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* ---- unique ------------------------------------------------------------------------------- */
+
+/* B5: rows 1, 2, 3, … go in through a whole unique build. Meeting the entry that a writer has
+ * already made is no duplicate. */
+Test(change_build, unique_build_under_inserts)
+{
+    struct test_child runner;
+    instar_change_info info;
+    int64_t next = 20000;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, next, scene_scattered);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, NULL);
+    do {
+        ok(dbs_insert(db, "t", next, scene_scattered(next)));
+        next++;
+        info = scene_look(db, change);
+    } while (info.state == INSTAR_CHANGE_RUNNING);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.duplicate_count, 0);
+    expect(info.rows_done >= 19999);
+    fails(dbs_insert(db, "t", 1000000, scene_scattered(7)), INSTAR_EUNIQUE);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+static int64_t all_but_two(int64_t i)
+{
+    return i == 123 || i == 59000 ? -1 : scene_scattered(i) | 1;
+}
+
+static int64_t many_pairs(int64_t i)
+{
+    return i / 2 + (i > 60 ? i : 0);
+}
+
+/* T5: equal values far apart, in the ranges of different workers: the change fails, names the value
+ * and both rows, keeps them, and leaves nothing behind. */
+Test(change_build, duplicates_far_apart)
+{
+    instar_change_info info;
+    instar_change_options options = scene_options(30000);
+    instar *db = dbs_open(0);
+
+    options.workers = 3;
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 0, 60000, all_but_two);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, &options);
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.state == INSTAR_CHANGE_FAILED && info.error == INSTAR_EUNIQUE);
+    expect_u64(info.duplicate_count, 1);
+    expect(strstr(info.reason, "(b=-1) of row (a=123), row (a=59000)") != NULL);
+    const char *rows = dbs_dump(db, "t", NULL);
+    expect(strstr(rows, "123:-1 ") != NULL && strstr(rows, "59000:-1 ") != NULL);
+    dbs_check_clean(db);
+    /* Repaired, it goes through. */
+    ok(dbs_update(db, "t", 59000, -2));
+    ok(dbs_index(db, "t_b", "t", "b", true, NULL));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* At most ten keys are named, and the total is right. Nulls are no duplicates. */
+Test(change_build, many_duplicates_are_counted)
+{
+    instar_change_info info;
+    instar *db = dbs_open(0);
+    const char *columns[] = {"a"};
+    instar_projection *p;
+    size_t named = 0;
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 0, 200, many_pairs);
+    ok(instar_projection_prepare(db, "t", columns, 1, NULL, &p));
+    for (int64_t a = 900; a < 903; a++) {
+        instar_txn *txn;
+        instar_value key = {.type = INSTAR_INT8, .i = a};
+        ok(instar_begin(db, 0, &txn));
+        ok(instar_insert(txn, p, &key)); /* b is null */
+        ok(instar_commit(txn));
+    }
+    fails(dbs_index(db, "t_b", "t", "b", true, &info), INSTAR_EFAILED);
+    expect_u64(info.duplicate_count, 30);
+    for (const char *at = info.reason; (at = strstr(at, "(b=")) != NULL; at++) {
+        named++;
+    }
+    expect_u64(named, 10);
+    expect(strstr(info.reason, "(b=0) of row (a=0), row (a=1)") != NULL);
+    expect(strstr(info.reason, "30 keys occur more than once") != NULL);
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+static int insert_text(instar_txn *txn, void *arg)
+{
+    static char text[600];
+    const instar_value row[2] = {{.type = INSTAR_INT8, .i = 77},
+                                 {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+
+    memset(text, 'x', sizeof(text));
+    return instar_insert(txn, arg, row);
+}
+
+/* A row whose entry would be longer than a key may be: the change fails, names index and row, and
+ * reverts. */
+Test(change_build, key_over_the_limit)
+{
+    instar_change_info info;
+    const char *columns[] = {"a", "c"};
+    instar_projection *p;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 50, scene_plus_10);
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_run(db, 0, insert_text, p));
+    fails(dbs_index(db, "t_c", "t", "c", false, &info), INSTAR_EFAILED);
+    expect(info.error == INSTAR_ELIMIT);
+    expect(strstr(info.reason, "t_c") != NULL && strstr(info.reason, "(a=77)") != NULL);
+    dbs_check_clean(db);
+    instar_projection_free(p);
+    ok(instar_close(db));
+}
+
+/* K11, small: many times more entries than the sort memory holds go through runs in files; nothing
+ * of them is left. */
+Test(change_build, more_than_the_memory)
+{
+    instar_change_info info;
+    instar_change_options options = scene_options(30000);
+    instar *db = dbs_open(0);
+
+    options.sort_memory_bytes = 1 << 20;
+    options.workers = 2;
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 0, 150000, scene_scattered);
+    test_points_count(true);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b,a desc", true, &options);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(test_point_hits("build.spilled") >= 3);
+    test_points_count(false);
+    expect_u64(info.rows_done, 150000);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* A full disk while runs are written: the change fails with the reason, and the store goes on. */
+Test(change_build, disk_full_in_mid_build)
+{
+    instar_change_info info;
+    instar_change_options options = scene_options(30000);
+    instar *db = dbs_open(0);
+
+    options.sort_memory_bytes = 1 << 20;
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 0, 60000, scene_scattered);
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_WRITE, .path = "/spill/", .nth = 2, .error = 28 /* ENOSPC */, .sticky = true});
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, &options);
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_ENOSPACE);
+    ok(dbs_insert(db, "t", 1000000, 1));
+    test_fault_set(NULL);
+    dbs_check_clean(db);
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* An empty table, one row, and two columns of either direction with nulls. */
+Test(change_build, small_tables)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(dbs_index(db, "empty", "t", "b", true, NULL));
+    ok(dbs_insert(db, "t", 1, 5));
+    ok(dbs_index(db, "one", "t", "b desc,c", false, NULL));
+    ok(dbs_insert(db, "t", 2, 4));
+    cr_assert_str_eq(dbs_dump(db, "t", "one"), "1:5 2:4 ");
+    cr_assert_str_eq(dbs_dump(db, "t", "empty"), "2:4 1:5 ");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}

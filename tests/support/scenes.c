@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two processes around a schema change. */
+#include "support/scenes.h"
+
+#include <string.h>
+
+#define READY 1
+#define BATCH 1000
+
+static void run_changes(struct test_child *self, void *arg)
+{
+    (void)arg;
+    instar *db = dbs_open(0);
+    test_send(self, READY);
+    test_receive(self);
+    ok(instar_close(db));
+}
+
+void scene_runner(struct test_child *c)
+{
+    dbs_path(); /* the directory is this process's */
+    test_fork(c, run_changes, NULL);
+    test_await(c, READY);
+}
+
+void scene_runner_end(struct test_child *c)
+{
+    test_send(c, 0);
+    test_wait_ok(c);
+}
+
+struct batch {
+    instar_projection *p;
+    int64_t from, to;
+    int64_t (*b)(int64_t i);
+};
+
+static int insert_batch(instar_txn *txn, void *arg)
+{
+    const struct batch *w = arg;
+
+    for (int64_t i = w->from; i < w->to; i++) {
+        instar_value row[2] = {{.type = INSTAR_INT8, .i = i}, {.type = INSTAR_INT8, .i = w->b(i)}};
+        int rc = instar_insert(txn, w->p, row);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t (*b)(int64_t i))
+{
+    const char *columns[] = {"a", "b"};
+    struct batch w = {.b = b};
+
+    ok(instar_projection_prepare(db, table, columns, 2, NULL, &w.p));
+    for (w.from = from; w.from < to; w.from = w.to) {
+        w.to = w.from + BATCH < to ? w.from + BATCH : to;
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_batch, &w));
+    }
+    instar_projection_free(w.p);
+    ok(instar_flush(db));
+}
+
+int64_t scene_plus_10(int64_t i)
+{
+    return i + 10;
+}
+
+int64_t scene_scattered(int64_t i)
+{
+    return (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15u);
+}
+
+instar_change_options scene_options(uint32_t fence_after_ms)
+{
+    instar_change_options o;
+
+    instar_change_options_init(&o);
+    o.fence_after_ms = fence_after_ms;
+    return o;
+}
+
+int scene_drop_table(instar *db, const char *table)
+{
+    uint64_t change;
+    int rc = instar_drop_table(db, table, NULL, &change);
+
+    return rc != 0 ? rc : instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+}
+
+void scene_await(instar *db, uint64_t change, int code, instar_change_info *info)
+{
+    instar_change_info seen;
+
+    fails(instar_change_wait(db, change, TEST_AWAIT_S * 1000, &seen), code);
+    if (info != NULL) {
+        *info = seen;
+    }
+}
+
+instar_change_info scene_look(instar *db, uint64_t change)
+{
+    instar_change_info info;
+
+    ok(instar_change_get(db, change, &info));
+    return info;
+}
+
+void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_change_info *info)
+{
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+
+    for (;;) {
+        /* Returns at each thing that happens to the change, at the latest after a moment. */
+        instar_change_wait(db, change, 5, info);
+        if (info->waiting_for[0] != 0 && strcmp(info->stage, stage) == 0) {
+            return;
+        }
+        if (os_now_ns() > give_up) {
+            test_fail(__FILE__, __LINE__, "change %llu never waited at %s; it is at %s",
+                      (unsigned long long)change, stage, info->stage);
+        }
+    }
+}
