@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -23,7 +24,9 @@ enum {
     CHILD_LEAKS,
     CHILD_READS_FREED,
     CHILD_STAYS,
-    HANGS
+    HANGS,
+    THREADED_CHILD_PASSES,
+    THREADED_CHILD_LEAKS
 };
 
 int always_one = 1;
@@ -70,6 +73,23 @@ __attribute__((unused)) static void read_freed_body(void)
     always_one = p[always_one - 1];
 }
 
+__attribute__((unused)) static void nothing(void)
+{
+}
+
+static void *wait_for_ever(void *unused)
+{
+    pause();
+    return unused;
+}
+
+__attribute__((unused)) static void start_thread(void)
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_ever, NULL), 0);
+}
+
 #if CASE != 5 /* EMPTY */
 #if CASE == 3 /* SKIPS */
 Test(runner, case)
@@ -111,6 +131,14 @@ Test(runner, case)
             setsid();
             pause();
         }
+        break;
+    case THREADED_CHILD_PASSES:
+        start_thread();
+        in_child(nothing);
+        break;
+    case THREADED_CHILD_LEAKS:
+        start_thread();
+        in_child(leak);
         break;
     case HANGS:
         pause();

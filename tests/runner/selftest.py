@@ -16,19 +16,21 @@ CASES = [
     ("skips", 1, "SKIP"),
     ("disabled", 1, "SKIP"),
     ("empty", 0, "holds no test"),
-    ("leaks", 2, "sanitizer report"),
-    ("overflows", 1, "sanitizer report"),
-    ("child_overflows", 2, "sanitizer report"),
-    ("child_leaks", 2, "sanitizer report"),
-    ("child_reads_freed", 2, "sanitizer report"),
+    ("leaks", 2, "sanitizer reports"),
+    ("overflows", 1, "sanitizer reports"),
+    ("child_overflows", 2, "sanitizer reports"),
+    ("child_leaks", 2, "sanitizer reports"),
+    ("child_reads_freed", 2, "sanitizer reports"),
     ("child_stays", 2, "left processes behind"),
     ("hangs", 0, "no end within 2 s"),
+    ("threaded_child_passes", 2, None),
+    ("threaded_child_leaks", 2, "sanitizer reports"),
 ]
 COMMANDS = [
     ("command_passes", ["true"], 1, None),
     ("command_fails", ["false"], 0, "exit status 1"),
     ("command_missing", ["/nonexistent/program"], 0, "No such file"),
-    ("command_reports", ["sh", "-c", "echo 'x.c:1:1: runtime error: y'"], 1, "sanitizer report"),
+    ("command_reports", ["sh", "-c", "echo 'x.c:1:1: runtime error: y'"], 1, "sanitizer reports"),
 ]
 
 
