@@ -211,16 +211,31 @@ static bool step(struct applier *a)
     return a->mark.lo > lo || a->purge_ns <= now;
 }
 
-/* Take over: what the last holder committed may not have reached `control`. */
-static int take_over(struct applier *a, struct base_err *err)
+/* The position as of LMDB's last commit, read in a write transaction: a holder that was killed just
+ * after that commit has left it unseen by readers, and it is the next writer who uncovers it. */
+static int load_mark(struct applier *a, struct base_err *err)
 {
-    struct trees_read *read;
-    int rc = trees_read_begin(a->s->trees, &read, err);
+    struct trees_write *w;
+    int rc = gate_enter(a->s, "take over the applier's role", trees_deadline(a->s), err);
     if (rc != 0) {
         return rc;
     }
-    a->mark = *trees_read_mark(read);
-    trees_read_end(a->s->trees, read);
+    rc = trees_write_begin(a->s->trees, false, &w, err);
+    if (rc == 0) {
+        a->mark = *trees_write_mark(w);
+        trees_write_abort(w);
+    }
+    gate_leave(a->s);
+    return rc;
+}
+
+/* Take over: what the last holder committed may not have reached `control`. */
+static int take_over(struct applier *a, struct base_err *err)
+{
+    int rc = load_mark(a, err);
+    if (rc != 0) {
+        return rc;
+    }
     control_set_applied(a->s, a->mark.lo);
     a->seen_tail = 0;
     a->error = 0;

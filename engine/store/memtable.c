@@ -266,7 +266,20 @@ static int find_first(const struct segment *seg, const struct target *t, uint32_
 {
     _Atomic uint32_t *links[HEIGHT_MAX];
     int rc = find_links(seg, t, false, links);
-    *node_out = rc == 0 ? load_link(&links[0][0]) : 0;
+    uint32_t at = rc == 0 ? load_link(&links[0][0]) : 0;
+    uint32_t hops = hops_max(seg);
+    /* A writer may have linked nodes since the search that are still before the target. */
+    while (rc == 0 && at != 0) {
+        struct memnode *n = node_at(seg, at);
+        if (n == NULL || hops-- == 0) {
+            rc = INSTAR_ECORRUPT;
+        } else if (compare(seg, n, t) >= 0) {
+            break;
+        } else {
+            at = load_link(&n->next[0]);
+        }
+    }
+    *node_out = rc == 0 ? at : 0;
     return rc;
 }
 
