@@ -93,7 +93,8 @@ static int flush_locked(struct store *s, struct base_err *err)
     if (rc == 0) {
         rc = sync_range(s, from, to, &lost, err);
     }
-    if (lost || rc == INSTAR_EIO || rc == INSTAR_ECORRUPT) {
+    rc = lost ? INSTAR_EIO : rc; /* whatever the code: space that comes back does not help */
+    if (rc == INSTAR_EIO || rc == INSTAR_ECORRUPT) {
         store_poison(s, err->text);
     }
     if (rc != 0) {

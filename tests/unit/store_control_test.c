@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shared file: who may join it, and its locks. */
+#include "store/control.h"
+#include "store/log.h"
+#include "support/stores.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void open_once(struct test_child *self, void *arg)
+{
+    instar_options o = stores_options();
+    struct store *s;
+    (void)arg;
+    o.lock_timeout_ms = 100;
+    int rc = store_open(stores_path(), &o, &s, &test_err);
+    test_send(self, (uint64_t)-rc);
+    test_send(self, strstr(test_err.text, "differs in its") != NULL);
+    if (rc == 0) {
+        stores_close(s);
+    }
+}
+
+static int code_of_another_open(bool *differs_out)
+{
+    struct test_child child;
+    test_fork(&child, open_once, NULL);
+    int rc = -(int)test_receive(&child);
+    *differs_out = test_receive(&child) != 0;
+    test_wait_ok(&child);
+    return rc;
+}
+
+/* Another build of the library, another C library, another word size, another pid namespace:
+ * refused before any lock is touched, and said why. */
+Test(store_control, the_foreign_are_refused)
+{
+    struct store *s = stores_make(NULL);
+    struct store_control *ctl = s->ctl;
+    bool differs;
+    must(code_of_another_open(&differs));
+    ctl->signature++;
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
+    ctl->signature--;
+    ctl->libc_signature++;
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
+    ctl->libc_signature--;
+    ctl->pointer_bits = 32;
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
+    ctl->pointer_bits = sizeof(void *) * 8;
+    ctl->pid_namespace++;
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
+    ctl->pid_namespace--;
+    must(code_of_another_open(&differs));
+    stores_close(s);
+}
+
+/* Nobody joins a control that is superseded, of another opener, or not ready. */
+Test(store_control, the_unready_are_not_joined)
+{
+    struct store *s = stores_make(NULL);
+    struct store_control *ctl = s->ctl;
+    bool differs;
+    atomic_store(&ctl->superseded, 1);
+    expect(code_of_another_open(&differs) == INSTAR_EBUSY);
+    atomic_store(&ctl->superseded, 0);
+    atomic_store(&ctl->state, CONTROL_BUILDING);
+    expect(code_of_another_open(&differs) == INSTAR_EBUSY);
+    atomic_store(&ctl->state, CONTROL_READY);
+    ctl->builder++;
+    expect(code_of_another_open(&differs) == INSTAR_EBUSY);
+    ctl->builder--;
+    must(code_of_another_open(&differs));
+    stores_close(s);
+}
+
+/* A missing runtime directory is refused as long as somebody has the store open there. */
+Test(store_control, a_missing_runtime_directory)
+{
+    struct store *s = stores_make(NULL);
+    char away[300];
+    bool differs;
+    snprintf(away, sizeof(away), "%s.away", s->runtime_path);
+    expect(rename(s->runtime_path, away) == 0);
+    expect(code_of_another_open(&differs) != 0);
+    expect(rename(away, s->runtime_path) == 0);
+    must(code_of_another_open(&differs));
+    stores_close(s);
+}
+
+/* A copy of the directory has a runtime directory of its own. */
+Test(store_control, copies_do_not_meet)
+{
+    struct store *s = stores_make(NULL);
+    char command[800];
+    char copy[400];
+    instar_options o = stores_options();
+    struct store *other;
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_write(s, 1, "key", "original");
+    stores_fold(s);
+    snprintf(copy, sizeof(copy), "%s/copy", test_fast_dir());
+    snprintf(command, sizeof(command), "cp -a %s %s", stores_path(), copy);
+    expect(system(command) == 0);
+    must(store_open(copy, &o, &other, &test_err));
+    expect(strcmp(s->runtime_path, other->runtime_path) != 0);
+    stores_write(other, 1, "key", "copy");
+    stores_read(s, 1, "key", "original");
+    stores_read(other, 1, "key", "copy");
+    must(store_close(other, &test_err));
+    stores_close(s);
+}
+
+/* The last one to close leaves nothing behind in shared memory. */
+Test(store_control, nothing_is_left)
+{
+    struct store *s = stores_make(NULL);
+    char path[300];
+    snprintf(path, sizeof(path), "%s", s->runtime_path);
+    expect(access(path, F_OK) == 0);
+    stores_close(s);
+    expect(access(path, F_OK) != 0 && errno == ENOENT);
+}
+
+/* Without shared memory the store itself serves. */
+Test(store_control, fallback_into_the_store)
+{
+    instar_options o = stores_options();
+    struct test_fault fault = {OS_OP_OPEN, "/dev/shm", 1, ENOENT, 0, true};
+    struct store *s;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/store", test_dir());
+    must(store_create(path, &o, &test_err));
+    test_fault_set(&fault);
+    must(store_open(path, &o, &s, &test_err));
+    expect(test_fault_fired() > 0);
+    test_fault_set(NULL);
+    expect(strcmp(s->runtime_path, "run") == 0);
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_write(s, 1, "key", "value");
+    stores_read(s, 1, "key", "value");
+    must(store_close(s, &test_err));
+}
+
+/* A lock that is held names its holder, what it does, and since when. */
+Test(store_control, busy_text)
+{
+    struct store *s = stores_make(NULL);
+    char pid[32];
+    expect(control_lock_take(s, &s->ctl->prepare, "something slow", 0) == 0);
+    must_fail(control_lock_busy(&s->ctl->prepare, "some lock", &test_err), INSTAR_EBUSY);
+    snprintf(pid, sizeof(pid), "process %d ", (int)os_pid());
+    expect(strstr(test_err.text, "some lock") != NULL);
+    expect(strstr(test_err.text, pid) != NULL);
+    expect(strstr(test_err.text, "something slow") != NULL);
+    control_lock_leave(&s->ctl->prepare);
+    stores_close(s);
+}

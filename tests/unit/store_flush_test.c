@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flushes: what they promise, what a failed one does to everybody, and what follows a dead flusher.
+ */
+#include "store/control.h"
+#include "store/log.h"
+#include "support/stores.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#define TREE 1
+#define NS_PER_MS UINT64_C(1000000)
+
+/* Sleep until durable has reached an LSN, without driving the flush. */
+static void await_durable(struct store *s, uint64_t lsn)
+{
+    uint64_t deadline = os_now_ns() + UINT64_C(60) * 1000 * NS_PER_MS;
+    for (;;) {
+        uint32_t seen = atomic_load(&s->ctl->flushed.seen);
+        if (store_durable(s) >= lsn) {
+            return;
+        }
+        expect(os_now_ns() < deadline);
+        control_sleep(&s->ctl->flushed, seen, deadline, 100 * NS_PER_MS);
+    }
+}
+
+/* An async commit becomes durable by itself. */
+Test(store_flush, async_commits_are_flushed)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    await_durable(s, stores_write(s, TREE, "key", "value"));
+    await_durable(s, stores_write(s, TREE, "key", "other"));
+    stores_close(s);
+}
+
+/* A sync commit is durable when it returns, with all before it. */
+Test(store_flush, sync_commits_are_durable)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    stores_write(s, TREE, "a", "async");
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    stores_expect(t, TREE, "a", "async"); /* this process reads its own writes */
+    stores_put(t, TREE, "b", "sync");
+    uint64_t lsn = stores_commit(t);
+    expect(store_durable(s) >= lsn);
+    stores_close(s);
+}
+
+struct counts {
+    _Atomic uint64_t writes;
+    _Atomic uint64_t syncs;
+};
+
+static void count(void *arg, const struct os_call *call, int result)
+{
+    struct counts *c = arg;
+    if (result >= 0 && call->op == OS_OP_WRITE) {
+        atomic_fetch_add(&c->writes, 1);
+    }
+    if (result >= 0 && call->op == OS_OP_SYNC) {
+        atomic_fetch_add(&c->syncs, 1);
+    }
+}
+
+/* What is durable already is not synced again. */
+Test(store_flush, nothing_to_do)
+{
+    struct store *s = stores_make(NULL);
+    static struct counts counts;
+    struct test_listener listener = {.after = count, .arg = &counts};
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    uint64_t lsn = stores_write(s, TREE, "key", "value");
+    must(store_flush(s, lsn, STORE_FOREVER, &test_err));
+    uint64_t flushes = atomic_load(&s->ctl->flushes);
+    test_listener_set(&listener);
+    must(store_flush(s, lsn, STORE_FOREVER, &test_err));
+    must(store_flush(s, 1, STORE_FOREVER, &test_err));
+    test_listener_set(NULL);
+    expect_u64(atomic_load(&s->ctl->flushes), flushes);
+    expect_u64(atomic_load(&counts.syncs), 0);
+    stores_close(s);
+}
+
+static int put_sync(struct store *s, const char *key)
+{
+    struct store_txn *t;
+    int rc = store_txn_begin(s, STORE_TXN_SYNC, &t, &test_err);
+    if (rc == 0) {
+        stores_put(t, TREE, key, "value");
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+    }
+    return rc;
+}
+
+static void see_the_stop(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    test_send(self, 1);
+    test_await(self, 2);
+    must_fail(put_sync(s, "other"), INSTAR_ESTOPPED);
+    expect(strstr(test_err.text, "stopped writing") != NULL);
+    stores_read(s, TREE, "before", "value"); /* reading goes on */
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+}
+
+/* A failed flush is never tried again: the commit is unknown, the store stops for every process,
+ * says why, and stays closed. After a reboot it opens, with everything that was promised. */
+Test(store_flush, failure_stops_the_store)
+{
+    struct store *s = stores_make(NULL);
+    struct test_fault fault = {OS_OP_SYNC, ".seg", 1, EIO, 0, false};
+    struct test_child child;
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(put_sync(s, "before"));
+    test_fork(&child, see_the_stop, NULL);
+    test_await(&child, 1);
+    test_fault_set(&fault);
+    must_fail(put_sync(s, "lost?"), INSTAR_ECOMMIT_UNKNOWN);
+    expect_u64(test_fault_fired(), 1);
+    test_fault_set(NULL);
+    must_fail(put_sync(s, "after"), INSTAR_ESTOPPED);
+    must_fail(store_flush(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
+    stores_read(s, TREE, "before", "value");
+    test_send(&child, 2);
+    test_wait_ok(&child);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+    instar_options o = stores_options();
+    must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
+    must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
+    expect(strstr(test_err.text, "reboot") != NULL);
+    test_boot_set(2);
+    s = stores_open(NULL);
+    stores_read(s, TREE, "before", "value");
+    must(put_sync(s, "again"));
+    stores_close(s);
+    test_boot_set(0);
+}
+
+/* No space in the page cache's way out is a failed flush as well: what it did not write is lost. */
+Test(store_flush, no_space_in_a_sync_stops_the_store)
+{
+    struct store *s = stores_make(NULL);
+    struct test_fault fault = {OS_OP_SYNC, ".seg", 1, ENOSPC, 0, false};
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(put_sync(s, "before"));
+    test_fault_set(&fault);
+    must_fail(put_sync(s, "key"), INSTAR_ECOMMIT_UNKNOWN);
+    test_fault_set(NULL);
+    must_fail(put_sync(s, "key"), INSTAR_ESTOPPED);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+}
+
+/* ---- after a dead flusher ----------------------------------------------------------------- */
+
+static void die_in_flush(struct test_child *self, void *arg)
+{
+    (void)self;
+    struct store *s = stores_open(NULL);
+    test_kill_at_point(arg, 1);
+    put_sync(s, "victim");
+    test_fail(__FILE__, __LINE__, "%s was not reached", (const char *)arg);
+}
+
+struct writes {
+    uint64_t at;
+    _Atomic uint64_t bytes;
+};
+
+/* Bytes written to segments below a position. */
+static void count_below(void *arg, const struct os_call *call, int result)
+{
+    struct writes *w = arg;
+    if (result > 0 && call->op == OS_OP_WRITE && (uint64_t)call->offset < w->at) {
+        atomic_fetch_add(&w->bytes, (uint64_t)result);
+    }
+}
+
+/* The successor of a dead flusher does not trust the page cache: it writes back what lies beyond
+ * durable, and goes on doing so until durable has passed the tail of that time. */
+Test(store_flush, successor_writes_back)
+{
+    struct store *s = stores_make(NULL);
+    struct test_child child;
+    static struct writes writes; /* of this process, which appends nothing meanwhile */
+    struct test_listener listener = {.after = count_below, .arg = &writes};
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    uint64_t durable = store_durable(s);
+    writes.at = UINT64_MAX;
+    test_listener_set(&listener);
+    test_fork(&child, die_in_flush, (void *)(uintptr_t) "flush.loaded");
+    expect(test_wait(&child) == -SIGKILL);
+    uint64_t tail = store_tail(s);
+    expect(tail > durable);
+    must(store_flush(s, tail, STORE_FOREVER, &test_err));
+    expect_u64(atomic_load(&writes.bytes), tail - durable);
+    expect(control_load(&s->ctl->tail0) > tail);
+    /* durable is at tail0 now, not beyond it: once more. */
+    must(put_sync(s, "next"));
+    uint64_t next = store_tail(s);
+    atomic_store(&writes.bytes, 0);
+    writes.at = next + s->segment_bytes;
+    must(put_sync(s, "and next"));
+    uint64_t record = store_tail(s) - next;
+    expect(atomic_load(&writes.bytes) <= record); /* written once */
+    test_listener_set(NULL);
+    stores_read(s, TREE, "victim", "value");
+    stores_close(s);
+}
+
+/* A successor that finds the dead flusher's bytes damaged stops the store. */
+Test(store_flush, successor_finds_damage)
+{
+    struct store *s = stores_make(NULL);
+    struct test_child child;
+    struct segment *seg;
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    uint64_t durable = store_durable(s);
+    test_fork(&child, die_in_flush, (void *)(uintptr_t) "flush.loaded");
+    expect(test_wait(&child) == -SIGKILL);
+    must(segment_pin(s, 0, false, &seg, &test_err));
+    must(os_pwrite(seg->fd, "damage", 6, (off_t)durable + RECORD_HEADER));
+    segment_unpin_one(s, seg);
+    int rc = store_flush(s, store_tail(s), STORE_FOREVER, &test_err);
+    expect(rc == INSTAR_ECORRUPT || rc == INSTAR_ESTOPPED); /* the background may have found it */
+    must_fail(store_poisoned(s, &test_err), INSTAR_ESTOPPED);
+    expect_u64(store_durable(s), durable);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+}
+
+/* Wherever a flusher dies, others are flushed. */
+Test(store_flush, death_at_each_point)
+{
+    static const char *const points[] = {"flush.loaded", "flush.synced", "flush.durable_set"};
+    struct store *s = stores_make(NULL);
+    struct test_child child;
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        test_fork(&child, die_in_flush, (void *)(uintptr_t)points[i]);
+        expect(test_wait(&child) == -SIGKILL);
+        must(put_sync(s, "next"));
+        expect(store_durable(s) == store_tail(s));
+        stores_read(s, TREE, "victim", "value");
+    }
+    stores_close(s);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and making a store in surroundings that are not as they should be. */
+#include "store/control.h"
+#include "store/log.h"
+#include "support/stores.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int try_open(const char *path)
+{
+    instar_options o = stores_options();
+    struct store *s = NULL;
+    int rc = store_open(path, &o, &s, &test_err);
+    if (rc == 0) {
+        must(store_close(s, &test_err));
+    }
+    return rc;
+}
+
+static int try_create(const char *path)
+{
+    instar_options o = stores_options();
+    return store_create(path, &o, &test_err);
+}
+
+static const char *inside(const char *name)
+{
+    static char path[400];
+    snprintf(path, sizeof(path), "%s/%s", stores_path(), name);
+    return path;
+}
+
+/* The error names the file and what is wrong with it. */
+static void expect_words(const char *a, const char *b)
+{
+    expect(strstr(test_err.text, a) != NULL);
+    expect(strstr(test_err.text, b) != NULL);
+}
+
+/* No directory, an empty one, and one without a store. */
+Test(store_open, no_store)
+{
+    must_fail(try_open(stores_path()), INSTAR_ENOSTORE);
+    expect(mkdir(stores_path(), 0700) == 0);
+    must_fail(try_open(stores_path()), INSTAR_ENOSTORE);
+    test_write_file(inside("something"), "x", 1);
+    must_fail(try_open(stores_path()), INSTAR_ENOSTORE);
+    must_fail(try_create(stores_path()), INSTAR_EEXISTS);
+    expect_words("not empty", "something");
+    uint8_t *kept = test_read_file(inside("something"), NULL);
+    expect(kept[0] == 'x');
+    base_free(kept);
+}
+
+/* An empty directory becomes a store; a store never does again. */
+Test(store_open, create)
+{
+    expect(mkdir(stores_path(), 0700) == 0);
+    must(try_create(stores_path()));
+    must_fail(try_create(stores_path()), INSTAR_EEXISTS);
+    must(try_open(stores_path()));
+    must_fail(try_create(stores_path()), INSTAR_EEXISTS);
+    must(try_open(stores_path()));
+}
+
+static void die_in_create(struct test_child *self, void *arg)
+{
+    (void)self;
+    test_kill_at_point(arg, 1);
+    try_create(stores_path());
+}
+
+/* A creator that dies leaves no store, and nothing that the next one stumbles over. */
+Test(store_open, death_in_create)
+{
+    static const char *const points[] = {"create.marked", "create.made"};
+    struct test_child child;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        test_fork(&child, die_in_create, (void *)(uintptr_t)points[i]);
+        expect(test_wait(&child) == -9);
+        must_fail(try_open(stores_path()), INSTAR_ENOSTORE);
+    }
+    must(try_create(stores_path()));
+    must(try_open(stores_path()));
+}
+
+/* Files and directories are for their owner alone, whatever the umask says. */
+Test(store_open, modes)
+{
+    static const char *const files[] = {"format", "data.mdb", "lock.mdb", "lock"};
+    static const char *const dirs[] = {".", "log", "spill"};
+    struct stat st;
+    mode_t masks[] = {0, 077};
+    for (size_t m = 0; m < BASE_ARRAY_LEN(masks); m++) {
+        mode_t old = umask(masks[m]);
+        must(try_create(stores_path()));
+        must(try_open(stores_path()));
+        umask(old);
+        for (size_t i = 0; i < BASE_ARRAY_LEN(files); i++) {
+            expect(stat(inside(files[i]), &st) == 0 && (st.st_mode & 07777) == 0600);
+        }
+        for (size_t i = 0; i < BASE_ARRAY_LEN(dirs); i++) {
+            expect(stat(inside(dirs[i]), &st) == 0 && (st.st_mode & 07777) == 0700);
+        }
+        test_remove(stores_path());
+    }
+}
+
+/* A file that is no store's, a newer store's, a damaged one, a short one, an empty one: each is
+ * refused with what was expected and what was found, and is not touched. */
+Test(store_open, format_files)
+{
+    uint8_t bytes[128];
+    uint8_t *good;
+    size_t size;
+    must(try_create(stores_path()));
+    good = test_read_file(inside("format"), &size);
+    expect_u64(size, sizeof(bytes));
+    struct {
+        size_t at;
+        uint8_t value;
+        size_t size;
+        int code;
+        const char *words;
+    } cases[] = {{0, 'X', 128, INSTAR_EFOREIGN, "expected \"INSTAR STORE\""},
+                 {16, 2, 128, INSTAR_EVERSION, "version 2 at offset 16, expected 1: a newer"},
+                 {60, 0xff, 128, INSTAR_ECORRUPT, "checksum"},
+                 {0, 'I', 127, INSTAR_ECORRUPT, "has 127 bytes, expected 128"},
+                 {0, 'I', 20, INSTAR_EFOREIGN, "fewer than 24 bytes"},
+                 {0, 'I', 0, INSTAR_EFOREIGN, "fewer than 24 bytes"}};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        memcpy(bytes, good, sizeof(bytes));
+        bytes[cases[i].at] = cases[i].value;
+        test_write_file(inside("format"), bytes, cases[i].size);
+        must_fail(try_open(stores_path()), cases[i].code);
+        expect_words("format", cases[i].words);
+        uint8_t *after = test_read_file(inside("format"), &size);
+        expect(size == cases[i].size && memcmp(after, bytes, size) == 0);
+        base_free(after);
+    }
+    test_write_file(inside("format"), good, sizeof(bytes));
+    must(try_open(stores_path()));
+    base_free(good);
+}
+
+/* A good checksum does not make absurd sizes good. */
+Test(store_open, absurd_sizes)
+{
+    size_t size;
+    must(try_create(stores_path()));
+    uint8_t *bytes = test_read_file(inside("format"), &size);
+    base_put_u64(bytes + 56, UINT64_C(1) << 40); /* segment_bytes */
+    base_put_u64(bytes + 120, base_hash64(bytes, 120, 0));
+    test_write_file(inside("format"), bytes, size);
+    must_fail(try_open(stores_path()), INSTAR_ECORRUPT);
+    expect_words("format", "out of its range");
+    base_free(bytes);
+}
+
+/* Links, fifos, directories, and files with two names are not ours. */
+Test(store_open, strange_files)
+{
+    static const char *const names[] = {"format", "lock", "data.mdb"};
+    char away[400];
+    snprintf(away, sizeof(away), "%s/away", test_fast_dir());
+    must(try_create(stores_path()));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
+        expect(rename(inside(names[i]), away) == 0);
+        expect(symlink(away, inside(names[i])) == 0);
+        must_fail(try_open(stores_path()), INSTAR_EFOREIGN);
+        expect_words(names[i], "");
+        expect(unlink(inside(names[i])) == 0);
+        expect(mkfifo(inside(names[i]), 0600) == 0);
+        must_fail(try_open(stores_path()), INSTAR_EFOREIGN);
+        expect(unlink(inside(names[i])) == 0);
+        expect(link(away, inside(names[i])) == 0);
+        must_fail(try_open(stores_path()), INSTAR_EFOREIGN);
+        expect(unlink(away) == 0);
+        must(try_open(stores_path()));
+    }
+    expect(rename(stores_path(), away) == 0);
+    expect(symlink(away, stores_path()) == 0);
+    must_fail(try_open(stores_path()), INSTAR_EFOREIGN);
+}
+
+/* A directory that others may write to could be changed under us. */
+Test(store_open, open_directories)
+{
+    must(try_create(stores_path()));
+    expect(chmod(stores_path(), 0770) == 0);
+    must_fail(try_open(stores_path()), INSTAR_EFOREIGN);
+    expect_words("others may write", "chmod");
+    expect(chmod(stores_path(), 0755) == 0);
+    must(try_open(stores_path()));
+}
+
+/* A second open in one process is refused, and harms nothing: another process cannot get in
+ * between. */
+Test(store_open, twice_in_one_process)
+{
+    struct store *s = stores_make(NULL);
+    char other[400];
+    must_fail(try_open(stores_path()), INSTAR_EINUSE);
+    snprintf(other, sizeof(other), "%s/.", stores_path());
+    must_fail(try_open(other), INSTAR_EINUSE);
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_write(s, 1, "key", "value");
+    stores_read(s, 1, "key", "value");
+    stores_close(s);
+    must(try_open(stores_path()));
+}
+
+static void open_in_child(struct test_child *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    stores_write(s, 1, "child", "value");
+    stores_close(s);
+}
+
+/* After a fork the child may open the store itself, and the parent's handle works on. */
+Test(store_open, fork_and_open)
+{
+    struct store *s = stores_make(NULL);
+    struct test_child child;
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    test_fork(&child, open_in_child, NULL);
+    test_wait_ok(&child);
+    stores_read(s, 1, "child", "value");
+    stores_write(s, 1, "parent", "value");
+    stores_close(s);
+}
+
+/* Without permission to write there is a clear error, and the store is as it was. */
+Test(store_open, read_only_directory)
+{
+    struct test_fault fault = {OS_OP_OPEN, "lock", 1, EROFS, 0, true};
+    must(try_create(stores_path()));
+    test_fault_set(&fault);
+    must_fail(try_open(stores_path()), INSTAR_EACCESS);
+    expect_words("lock", "");
+    test_fault_set(NULL);
+    must(try_open(stores_path()));
+}
+
+/* The options of the store come from where it was made; a program's own are checked. */
+Test(store_open, options)
+{
+    instar_options o = stores_options();
+    struct store *s;
+    must(try_create(stores_path()));
+    o.segment_bytes = (uint64_t)64 << 20;
+    o.txn_bytes_max = (uint64_t)16 << 20;
+    o.trees_max = 4096;
+    must(store_open(stores_path(), &o, &s, &test_err));
+    expect_u64(store_options(s)->segment_bytes, (uint64_t)1 << 20);
+    expect_u64(store_options(s)->txn_bytes_max, (uint64_t)1 << 18);
+    expect_u64(store_options(s)->trees_max, 64);
+    must(store_close(s, &test_err));
+    o.segments_pending = 1;
+    must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_EINVALID);
+    expect_words("segments_pending", "1");
+}
+
+#define OPENERS 6
+
+static void open_and_close(struct test_child *self, void *arg)
+{
+    test_await(self, 1);
+    for (int i = 0; i < 10; i++) {
+        struct store *s = stores_open(NULL);
+        stores_write(s, 1, arg, "value");
+        stores_close(s);
+    }
+}
+
+/* Processes that open and close at once find each other: the first recovers, others join, the last
+ * one cleans up, over and over. */
+Test(store_open, many_openers)
+{
+    struct test_child children[OPENERS];
+    char keys[OPENERS][2] = {0};
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_close(s);
+    for (int i = 0; i < OPENERS; i++) {
+        keys[i][0] = (char)('a' + i);
+        test_fork(&children[i], open_and_close, keys[i]);
+    }
+    for (int i = 0; i < OPENERS; i++) {
+        test_send(&children[i], 1);
+    }
+    for (int i = 0; i < OPENERS; i++) {
+        test_wait_ok(&children[i]);
+    }
+    s = stores_open(NULL);
+    for (int i = 0; i < OPENERS; i++) {
+        stores_read(s, 1, keys[i], "value");
+    }
+    stores_close(s);
+}
+
+/* What a spill file's name may not be, and that the first opener finds none. */
+Test(store_open, spill_files)
+{
+    struct store *s = stores_make(NULL);
+    int fd;
+    must_fail(store_spill_create(s, "../format", &fd, &test_err), INSTAR_EINVALID);
+    must_fail(store_spill_create(s, "", &fd, &test_err), INSTAR_EINVALID);
+    must_fail(store_spill_open(s, "run-1", &fd, &test_err), INSTAR_ENOTFOUND);
+    must(store_spill_create(s, "run-1", &fd, &test_err));
+    must(os_pwrite(fd, "x", 1, 0));
+    os_close(fd);
+    must(store_spill_open(s, "run-1", &fd, &test_err));
+    os_close(fd);
+    must(store_spill_create(s, "run-2", &fd, &test_err));
+    os_close(fd);
+    must(store_spill_remove(s, "run-2", &test_err));
+    must(store_spill_remove(s, "run-2", &test_err));
+    stores_close(s);
+    s = stores_open(NULL);
+    must_fail(store_spill_open(s, "run-1", &fd, &test_err), INSTAR_ENOTFOUND);
+    stores_close(s);
+}
