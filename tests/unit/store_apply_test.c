@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define T 3
 
@@ -247,6 +248,56 @@ Test(store_apply, the_role_passes_on)
     stores_fold(s); /* by this one */
     expect(os_now_ns() - began < (uint64_t)5 * 1000000000);
     stores_read(s, T, "k", "2");
+    stores_close(s);
+}
+
+/* Dies when LMDB has written its meta page, and has not yet told readers of it. */
+static void die_after_meta(void *arg, const struct os_call *call, int result)
+{
+    char link[64];
+    char path[512] = "";
+    (void)arg;
+    if (call->op != OS_OP_WRITE || result <= 0 || call->size >= 512) {
+        return;
+    }
+    snprintf(link, sizeof link, "/proc/self/fd/%d", call->fd);
+    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, "data.mdb") != NULL) {
+        kill(getpid(), SIGKILL);
+    }
+}
+
+static void fold_and_die_unseen(struct test_child *self, void *arg)
+{
+    struct test_listener listener = {.after = die_after_meta};
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_write(s, T, "k", "1");
+    stores_fold(s);
+    test_send(self, 1);
+    test_await(self, 2);
+    test_listener_set(&listener);
+    stores_tree_op(s, STORE_TREE_CREATE, T + 1);
+    stores_fold(s);
+}
+
+/* A kill in the moment in which LMDB's commit is done but not yet seen by readers: who takes over
+ * goes on from that commit, not from the one before. */
+Test(store_apply, takes_over_from_an_unseen_commit)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, fold_and_die_unseen, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    stores_read(s, T, "k", "1");
+    test_send(&child, 2);
+    expect(test_wait(&child) == -SIGKILL);
+    stores_write(s, T + 1, "k", "2");
+    stores_fold(s);
+    stores_read(s, T, "k", "1");
+    stores_read(s, T + 1, "k", "2");
     stores_close(s);
 }
 

@@ -235,3 +235,65 @@ Test(store_snapshot, no_reader_sees_half_a_commit)
     os_thread_join(&readers[0]);
     os_thread_join(&readers[1]);
 }
+
+/* Ascending keys, each put between the one before and "m"; and "m" is always as "a" is. */
+static void *put_beside(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 90000;) {
+        struct store_txn *t = stores_begin(s, 0);
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        stores_put(t, T, "a", value);
+        for (int k = 0; k < 60; k++, i++) {
+            char key[16];
+            snprintf(key, sizeof key, "l%06d", i);
+            stores_put(t, T, key, "");
+        }
+        stores_put(t, T, "m", value);
+        stores_commit(t);
+    }
+    atomic_store(&stop, true);
+    return NULL;
+}
+
+static void *get_and_seek(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&stop)) {
+        struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
+        char value[16];
+        snprintf(value, sizeof value, "%s", stores_get(t, T, "a"));
+        for (int i = 0; i < 30; i++) {
+            struct store_range range = {.lower = stores_text("m")};
+            struct store_cursor *c;
+            struct base_slice key;
+            struct base_slice found;
+            stores_expect(t, T, "m", value);
+            must(store_cursor_open(t, T, &range, STORE_READ_NORMAL, &c, &test_err));
+            must(store_cursor_next(c, &key, &found, &test_err));
+            expect(base_slice_eq(key, stores_text("m")));
+            expect(base_slice_eq(found, stores_text(value)));
+            store_cursor_close(c);
+        }
+        store_txn_abort(t);
+    }
+    return NULL;
+}
+
+/* A key is found while others are put right before it. */
+Test(store_snapshot, keys_beside_do_not_hide_a_key)
+{
+    struct os_thread threads[3];
+    struct store_txn *t = stores_begin(s, 0);
+    stores_put(t, T, "a", "0");
+    stores_put(t, T, "m", "0");
+    stores_commit(t);
+    atomic_store(&stop, false);
+    expect(os_thread_start(&threads[0], "reader", get_and_seek, NULL) == 0);
+    expect(os_thread_start(&threads[1], "reader", get_and_seek, NULL) == 0);
+    expect(os_thread_start(&threads[2], "writer", put_beside, NULL) == 0);
+    for (size_t i = 0; i < 3; i++) {
+        os_thread_join(&threads[i]);
+    }
+}
