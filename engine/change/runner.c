@@ -269,6 +269,7 @@ static void *runner_main(void *arg)
         struct round round = {0};
         uint32_t seen = store_event_seen(c->store, STORE_EVENT_CHANGE);
         reap_jobs(c, false);
+        store_node_reap(c->store);
         int rc = look(c, &round, NULL);
         uint64_t rest = round.watch ? WATCH_NS : REST_NS;
         if (rc != 0) {
@@ -279,9 +280,6 @@ static void *runner_main(void *arg)
         }
         if (!atomic_load(&c->stop)) {
             store_event_wait(c->store, STORE_EVENT_CHANGE, seen, rest);
-        }
-        if (round.watch) {
-            store_node_reap(c->store);
         }
     }
     bool any = c->jobs != NULL;

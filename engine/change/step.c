@@ -107,7 +107,9 @@ static int publish(struct job *j, struct store_txn *t, struct lease_publication 
     if (rc == 0) {
         job_committed(j, lsn);
         job_show_waiting(j, "");
-        os_point("change.published");
+        if (what->descriptor != NULL || what->remove) {
+            os_point("change.published");
+        }
     }
     return rc;
 }
@@ -300,6 +302,25 @@ static void finish_at_public(struct job *j, const struct plan_step *step)
     }
 }
 
+/* One point for each stage, beside the one for all publications. */
+static void reached(enum instar_stage stage)
+{
+    switch (stage) {
+    case INSTAR_STAGE_ABSENT:
+        os_point("change.absent");
+        break;
+    case INSTAR_STAGE_DELETE_ONLY:
+        os_point("change.delete_only");
+        break;
+    case INSTAR_STAGE_WRITE_ONLY:
+        os_point("change.write_only");
+        break;
+    case INSTAR_STAGE_PUBLIC:
+        os_point("change.public");
+        break;
+    }
+}
+
 static int change_stage(struct job *j, const struct plan_step *step, struct base_err *err)
 {
     struct catalog_table *table = NULL;
@@ -343,6 +364,9 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
                                                  .descriptor = table,
                                                  .drained_below = table->version - 1},
                      seen, err);
+    }
+    if (rc == 0) {
+        reached(step->stage);
     }
     catalog_table_free(table);
     return rc;

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Steering changes, and what several requests for one name mean. The process that runs the changes
+ * is held where it matters; this one submits, cancels and looks.
+ */
+#include "support/scenes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A store with table t of some rows, and a process that is held at a point of the first build. */
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+};
+
+static void scene_begin(struct scene *s, const char *point, uint64_t nth)
+{
+    test_hold_set(&s->hold, point, nth);
+    scene_runner(&s->runner);
+    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(s->db, "t");
+    scene_fill(s->db, "t", 1, 100, scene_plus_10);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+static int submit(instar *db, const char *name, const char *column, bool unique, uint32_t flags,
+                  uint64_t *change)
+{
+    instar_key_column part = {column, false};
+    instar_index_def def = {name, "t", &part, 1, unique};
+    instar_change_options o = scene_options(30000);
+
+    o.flags = flags;
+    return instar_create_index(db, &def, &o, change);
+}
+
+static bool says(const char *words)
+{
+    return strstr(instar_error_text(), words) != NULL;
+}
+
+/* ---- one name, several requests ----------------------------------------------------------- */
+
+/* K3: another definition of a name that is being built is refused at once, and the difference is
+ * named; with and without IF NOT EXISTS. The same definition joins, or is told who is at it. */
+Test(change_control, name_that_is_being_built)
+{
+    struct scene s;
+    uint64_t change;
+    uint64_t other;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    test_hold_await(&s.hold);
+    fails(submit(s.db, "t_b", "c", false, 0, &other), INSTAR_EDEFINITION);
+    expect(says("\"t_b\"") && says("c") && says("change"));
+    expect_u64(other, 0);
+    fails(submit(s.db, "t_b", "b", true, INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
+    expect(says("unique"));
+    fails(submit(s.db, "t_b", "b", false, 0, &other), INSTAR_EEXISTS);
+    ok(submit(s.db, "t_b", "b", false, INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    expect_u64(other, change);
+    fails(submit(s.db, "t", "b", false, 0, &other), INSTAR_EEXISTS);
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_OK, NULL);
+    /* Now it exists. */
+    ok(submit(s.db, "t_b", "b", false, INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    expect_u64(other, 0);
+    ok(instar_change_wait(s.db, 0, 0, NULL));
+    fails(submit(s.db, "t_b", "b", true, INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
+    expect(says("unique"));
+    fails(submit(s.db, "t_b", "b", false, 0, &other), INSTAR_EEXISTS);
+    scene_end(&s);
+}
+
+/* All who join get the verdict: here a failure. */
+Test(change_control, joined_requests_share_the_verdict)
+{
+    struct scene s;
+    uint64_t change;
+    uint64_t other;
+    instar_change_info info;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(dbs_insert(s.db, "t", 500, 15)); /* row 5 has that value */
+    ok(submit(s.db, "t_b", "b", true, 0, &change));
+    test_hold_await(&s.hold);
+    ok(submit(s.db, "t_b", "b", true, INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    expect_u64(other, change);
+    test_hold_release(&s.hold);
+    scene_await(s.db, other, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "(b=15)") != NULL);
+    scene_await(s.db, change, INSTAR_EFAILED, NULL);
+    scene_end(&s);
+}
+
+/* While a name is being dropped: IF NOT EXISTS waits and then creates; without, it is refused. The
+ * same for a build that is being undone. */
+Test(change_control, name_that_is_being_dropped)
+{
+    struct scene s;
+    uint64_t drop;
+    uint64_t change;
+
+    scene_begin(&s, "change.delete_only", 2); /* that of the drop */
+    ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
+    ok(instar_drop_index(s.db, "t_b", NULL, &drop));
+    test_hold_await(&s.hold);
+    fails(submit(s.db, "t_b", "c", false, 0, &change), INSTAR_ESTATE);
+    expect(says("being dropped"));
+    ok(submit(s.db, "t_b", "c", true, INSTAR_CHANGE_IF_NOT_EXISTS, &change));
+    expect(change > drop);
+    expect(strcmp(scene_look(s.db, change).stage, "queued") == 0);
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_OK, NULL);
+    expect(scene_look(s.db, drop).state == INSTAR_CHANGE_DONE);
+    scene_end(&s);
+}
+
+Test(change_control, table_that_is_being_dropped)
+{
+    struct scene s;
+    uint64_t drop;
+    uint64_t change;
+    uint64_t other;
+    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL}, {"b", INSTAR_INT4, true, NULL}};
+    instar_key_column key = {"a", false};
+    instar_table_def def = {"t", columns, 2, &key, 1};
+    instar_change_options o = scene_options(30000);
+
+    scene_begin(&s, "change.claimed", 2);
+    ok(instar_drop_table(s.db, "t", NULL, &drop));
+    test_hold_await(&s.hold);
+    fails(instar_create_table(s.db, &def, NULL, &change), INSTAR_ESTATE);
+    fails(submit(s.db, "t_b", "b", false, 0, &change), INSTAR_ESTATE);
+    fails(instar_drop_table(s.db, "t", NULL, &change), INSTAR_ESTATE);
+    o.flags = INSTAR_CHANGE_IF_EXISTS;
+    ok(instar_drop_table(s.db, "t", &o, &change));
+    expect_u64(change, drop);
+    o.flags = INSTAR_CHANGE_IF_NOT_EXISTS;
+    ok(instar_create_table(s.db, &def, &o, &change));
+    ok(instar_create_table(s.db, &def, &o, &other));
+    test_hold_release(&s.hold);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    scene_await(s.db, change, INSTAR_OK, NULL);
+    scene_await(s.db, other, INSTAR_OK, NULL);
+    ok(instar_drop_index(s.db, "nothing",
+                         &(instar_change_options){.struct_size = sizeof(o), .flags = 2}, &change));
+    expect_u64(change, 0);
+    fails(instar_drop_table(s.db, "tt", NULL, &change), INSTAR_EUNKNOWN);
+    expect(says("\"t\""));
+    scene_end(&s);
+}
+
+/* ---- drops in mid-build ------------------------------------------------------------------- */
+
+/* B6: the index is dropped while it is being built: its creator learns it soon, and nothing is
+ * left. */
+Test(change_control, index_dropped_in_mid_build)
+{
+    struct scene s;
+    uint64_t change;
+    uint64_t drop;
+    instar_change_info info;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    test_hold_await(&s.hold);
+    ok(instar_drop_index(s.db, "t_b", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_ECANCELLED, &info);
+    expect(strstr(info.reason, "drops") != NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
+    scene_end(&s);
+}
+
+Test(change_control, table_dropped_in_mid_build)
+{
+    struct scene s;
+    uint64_t change;
+    uint64_t behind;
+    uint64_t drop;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    ok(submit(s.db, "t_c", "c", false, 0, &behind)); /* queued */
+    test_hold_await(&s.hold);
+    ok(instar_drop_table(s.db, "t", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
+    scene_await(s.db, behind, INSTAR_ECANCELLED, NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    fails(dbs_insert(s.db, "t", 1000, 1), INSTAR_EUNKNOWN);
+    dbs_make_table(s.db, "t");
+    scene_end(&s);
+}
+
+/* ---- cancel ------------------------------------------------------------------------------- */
+
+/* K5: a change that waits for a transaction is cancelled: the call returns at once, and says for
+ * whom it waits. When the transaction ends, all is as it was. */
+Test(change_control, cancel_while_waiting)
+{
+    struct scene s;
+    uint64_t change;
+    instar_change_info info;
+    instar_txn *txn;
+    instar_projection *p;
+    const char *columns[] = {"a", "b"};
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = 500}, {.type = INSTAR_INT8, .i = 1}};
+    char self[32];
+
+    scene_begin(&s, "change.waiting", 1);
+    ok(instar_projection_prepare(s.db, "t", columns, 2, NULL, &p));
+    ok(instar_begin(s.db, 0, &txn));
+    ok(instar_insert(txn, p, row));
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    test_hold_await(&s.hold);
+    test_hold_release(&s.hold);
+    scene_await_waiting(s.db, change, "delete-only", &info);
+    snprintf(self, sizeof(self), "process %d,", (int)getpid());
+    expect(strstr(info.waiting_for, self) != NULL);
+    uint64_t began = os_now_ns();
+    ok(instar_change_cancel(s.db, change));
+    expect(os_now_ns() - began < 5000000000u);
+    ok(instar_change_cancel(s.db, change)); /* asked already */
+    ok(instar_commit(txn));
+    scene_await(s.db, change, INSTAR_ECANCELLED, &info);
+    expect(strstr(info.reason, "on request") != NULL);
+    fails(instar_change_cancel(s.db, change), INSTAR_ESTATE);
+    fails(instar_change_cancel(s.db, 999), INSTAR_EUNKNOWN);
+    ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
+    instar_projection_free(p);
+    scene_end(&s);
+}
+
+/* A cancel at every stage of a build leaves the table without the index, and the statement can be
+ * run again. */
+Test(change_control, cancel_at_each_stage)
+{
+    static const struct {
+        const char *point;
+        uint64_t nth;
+    } places[] = {{"change.claimed", 2},  {"change.published", 2}, {"change.published", 3},
+                  {"change.cut", 1},      {"build.snapshot", 1},   {"build.loaded", 1},
+                  {"change.fold_end", 1}, {"change.published", 4}, {"validate.snapshot", 1},
+                  {"change.validated", 1}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(places); i++) {
+        struct scene s;
+        uint64_t change;
+        test_remove(dbs_path());
+        scene_begin(&s, places[i].point, places[i].nth);
+        ok(submit(s.db, "t_b", "b", true, 0, &change));
+        test_hold_await(&s.hold);
+        ok(instar_change_cancel(s.db, change));
+        test_hold_release(&s.hold);
+        scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
+        fails(dbs_drop_index(s.db, "t_b"), INSTAR_EUNKNOWN);
+        dbs_check_clean(s.db);
+        ok(dbs_index(s.db, "t_b", "t", "b", true, NULL));
+        scene_end(&s);
+    }
+}
+
+/* A drop can be cancelled as long as the index is whole, and not after; the text names the stage.
+ */
+Test(change_control, cancel_of_a_drop)
+{
+    static const struct {
+        const char *point;
+        uint64_t nth;
+        bool possible;
+    } places[] = {{"change.claimed", 3, true},
+                  {"change.write_only", 3, true},
+                  {"change.delete_only", 2, false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(places); i++) {
+        struct scene s;
+        uint64_t drop;
+        test_remove(dbs_path());
+        /* The index goes through write-only twice (enforcing), and delete-only once. */
+        scene_begin(&s, places[i].point, places[i].nth);
+        ok(dbs_index(s.db, "t_b", "t", "b", true, NULL));
+        ok(instar_drop_index(s.db, "t_b", NULL, &drop));
+        test_hold_await(&s.hold);
+        if (places[i].possible) {
+            ok(instar_change_cancel(s.db, drop));
+            test_hold_release(&s.hold);
+            scene_await(s.db, drop, INSTAR_ECANCELLED, NULL);
+            fails(dbs_insert(s.db, "t", 700, 11), INSTAR_EUNIQUE);
+            expect(strstr(dbs_dump(s.db, "t", "t_b"), "1:11 ") != NULL);
+            ok(dbs_drop_index(s.db, "t_b"));
+        } else {
+            fails(instar_change_cancel(s.db, drop), INSTAR_ESTATE);
+            expect(says("no return") && says("delete-only"));
+            test_hold_release(&s.hold);
+            scene_await(s.db, drop, INSTAR_OK, NULL);
+        }
+        scene_end(&s);
+    }
+}
+
+/* ---- what nobody may see ------------------------------------------------------------------ */
+
+/* U3: an index that is not finished cannot be used or finished by any call: not named, not joined
+ * into public, not made public by dropping or cancelling. */
+Test(change_control, unfinished_index_is_never_public)
+{
+    struct scene s;
+    uint64_t change;
+    uint64_t other;
+    instar_projection *p = NULL;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    test_hold_await(&s.hold);
+    fails(instar_projection_prepare(s.db, "t", NULL, 0, "t_b", &p), INSTAR_EUNKNOWN);
+    ok(submit(s.db, "t_b", "b", false, INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    fails(instar_change_wait(s.db, other, 0, NULL), INSTAR_EBUSY);
+    fails(instar_projection_prepare(s.db, "t", NULL, 0, "t_b", &p), INSTAR_EUNKNOWN);
+    ok(instar_change_cancel(s.db, change));
+    fails(instar_projection_prepare(s.db, "t", NULL, 0, "t_b", &p), INSTAR_EUNKNOWN);
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
+    fails(instar_projection_prepare(s.db, "t", NULL, 0, "t_b", &p), INSTAR_EUNKNOWN);
+    scene_end(&s);
+}
+
+static void expect_scan(instar_txn *txn, instar_projection *p)
+{
+    instar_cursor *c;
+    instar_value row[2];
+
+    ok(instar_scan(txn, p, NULL, &c));
+    for (int64_t a = 1; a < 100; a++) {
+        ok(instar_cursor_next(c, row));
+        expect(row[0].i == a && row[1].i == a + 10);
+    }
+    fails(instar_cursor_next(c, row), INSTAR_END);
+    instar_cursor_close(c);
+}
+
+/* L7: a reader keeps its snapshot while the index that it uses is dropped and purged, another is
+ * added, and the table changes. Its results never change, and the changes do not wait for it. */
+Test(change_control, reader_outlives_its_index)
+{
+    struct scene s;
+    instar_txn *txn;
+    instar_projection *p;
+    const char *columns[] = {"a", "b"};
+
+    scene_begin(&s, "none", 1);
+    ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
+    ok(instar_projection_prepare(s.db, "t", columns, 2, "t_b", &p));
+    ok(instar_begin(s.db, INSTAR_TXN_READONLY, &txn));
+    expect_scan(txn, p);
+    ok(dbs_drop_index(s.db, "t_b"));
+    expect_scan(txn, p);
+    ok(dbs_index(s.db, "t_b2", "t", "b desc", true, NULL));
+    ok(dbs_delete(s.db, "t", 50));
+    ok(dbs_update(s.db, "t", 51, 5100));
+    expect_scan(txn, p);
+    ok(scene_drop_table(s.db, "t"));
+    expect_scan(txn, p);
+    instar_abort(txn);
+    instar_projection_free(p);
+    scene_end(&s);
+}
+
+/* Changes of one table queue in the order of their ids; those of another do not wait for them. */
+Test(change_control, one_change_per_table_at_a_time)
+{
+    struct scene s;
+    uint64_t first;
+    uint64_t second;
+
+    scene_begin(&s, "build.snapshot", 1);
+    dbs_make_table(s.db, "other");
+    ok(submit(s.db, "t_b", "b", false, 0, &first));
+    ok(submit(s.db, "t_c", "c", false, 0, &second));
+    test_hold_await(&s.hold);
+    ok(dbs_index(s.db, "other_b", "other", "b", false, NULL));
+    expect(strcmp(scene_look(s.db, second).stage, "queued") == 0);
+    expect(strcmp(scene_look(s.db, first).stage, "build") == 0);
+    test_hold_release(&s.hold);
+    scene_await(s.db, second, INSTAR_OK, NULL);
+    expect(scene_look(s.db, first).state == INSTAR_CHANGE_DONE);
+    scene_end(&s);
+}
+
+/* Without a process that runs changes, one waits in the queue; wait says so; the first runner that
+ * comes does it. */
+Test(change_control, nobody_runs_changes)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    uint64_t change;
+    instar_change_info info;
+
+    test_hold_set(&hold, "none", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 100, scene_plus_10);
+    scene_runner_end(&runner);
+    ok(submit(db, "t_b", "b", false, 0, &change));
+    fails(instar_change_wait(db, change, 20, &info), INSTAR_EBUSY);
+    expect(strcmp(info.stage, "queued") == 0 && info.owner_pid == 0);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    scene_await(db, change, INSTAR_OK, &info);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    test_hold_end(&hold);
+}
