@@ -34,7 +34,7 @@ const struct test_case cases[] = {
     {.name = "add-unique-cancel",
      .text = "the same, cancelled at any moment",
      .config = {.bounds = {2, 2, 2, 1}, UNIQUE(PLAN_ADD_UNIQUE), .cancel = true},
-     .full = {2, 2, 2, 0},
+     .full = {2, 2, 2, 3},
      .milestones = WENT_PUBLIC | WENT_BACK | GAVE_UP},
     {.name = "add-unique-swap",
      .text = "a unique index beside transactions that write two rows (swap, move a value)",
