@@ -28,8 +28,8 @@
 #define RETRY_NS ((uint64_t)200000000)
 #define READER_CHECK_NS ((uint64_t)10000000000)
 #define TRIM_NS ((uint64_t)10000000000)
-#define QUIET_WAIT_NS ((uint64_t)50000000) /* readers of this process are held up so long at most \
-                                            */
+/* Readers of this process are held up at most so long. */
+#define QUIET_WAIT_NS ((uint64_t)50000000)
 #define ROOM_FACTOR 3 /* the log that may be pending, as pages, twice, and the deletes */
 #define CLOSE_LIMIT_NS ((uint64_t)10000000000)
 

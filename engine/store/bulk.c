@@ -18,94 +18,104 @@
 
 #define PROGRESS_MAX ((size_t)64 << 10)
 
-struct store_bulk {
+/* One passage of the gate, with an LMDB transaction in which the build is ours. */
+struct passage {
     struct store *s;
-    struct trees_write *w;
-    struct trees_cursor *to;
-    struct pace pace;
     uint64_t tree;
+    uint64_t token;
+    struct trees_write *w;
+    struct trees_state state;
+    struct pace pace;
+};
+
+struct store_bulk {
+    struct passage p;
+    struct trees_cursor *to;
     uint64_t appended;
     int failed; /* an LMDB error: the batch cannot be committed */
 };
 
-/* Enter the gate, begin, and see that the tree is being built under this token, or, to claim it, an
- * older one. On an error nothing is held. */
-static int enter(struct store *s, uint64_t tree, uint64_t token, bool claim,
-                 struct trees_write **w_out, struct trees_state *st, struct pace *pace,
-                 struct base_err *err)
+static int check_token(struct passage *p, bool claim, struct base_err *err)
 {
-    struct trees_write *w = NULL;
-    *w_out = NULL;
-    if (tree > TREES_ID_MAX || token == 0) {
+    int rc = trees_write_state(p->w, p->tree, &p->state, err);
+    if (rc == INSTAR_ENOTFOUND || (rc == 0 && p->state.stage != TREES_BUILDING)) {
+        return base_err_set(err, INSTAR_ESTATE, "tree %llu is not being built",
+                            (unsigned long long)p->tree);
+    }
+    if (rc == 0 && (claim ? p->state.token > p->token : p->state.token != p->token)) {
+        return base_err_set(err, INSTAR_ESTATE, "the build of tree %llu is in other hands",
+                            (unsigned long long)p->tree);
+    }
+    return rc;
+}
+
+/* Enter the gate, begin, and see that the tree is being built under this token, or, to claim it,
+ * under an older one. s, tree and token are set. On an error nothing is held. */
+static int enter(struct passage *p, bool claim, struct base_err *err)
+{
+    if (p->tree > TREES_ID_MAX || p->token == 0) {
         return base_err_set(err, INSTAR_EINVALID, "build of tree %llu with token %llu",
-                            (unsigned long long)tree, (unsigned long long)token);
+                            (unsigned long long)p->tree, (unsigned long long)p->token);
     }
-    int rc = gate_enter(s, "build a tree", trees_deadline(s), err);
+    int rc = gate_enter(p->s, "build a tree", trees_deadline(p->s), err);
     if (rc != 0) {
         return rc;
     }
-    rc = trees_write_begin(s->trees, false, &w, err);
+    rc = trees_write_begin(p->s->trees, false, &p->w, err);
     if (rc != 0) {
-        gate_leave(s);
+        gate_leave(p->s);
         return rc;
     }
-    pace_begin(s, PACE_POLITE, pace);
-    rc = trees_write_state(w, tree, st, err);
-    if (rc == INSTAR_ENOTFOUND || (rc == 0 && st->stage != TREES_BUILDING)) {
-        rc = base_err_set(err, INSTAR_ESTATE, "tree %llu is not being built",
-                          (unsigned long long)tree);
-    } else if (rc == 0 && (claim ? st->token > token : st->token != token)) {
-        rc = base_err_set(err, INSTAR_ESTATE, "the build of tree %llu is in other hands",
-                          (unsigned long long)tree);
-    }
+    pace_begin(p->s, PACE_POLITE, &p->pace);
+    rc = check_token(p, claim, err);
     if (rc != 0) {
-        trees_write_abort(w);
-        gate_leave(s);
-        return rc;
+        trees_write_abort(p->w);
+        gate_leave(p->s);
     }
-    *w_out = w;
-    return 0;
+    return rc;
+}
+
+/* Commit when all went well so far, and leave the gate. */
+static int leave(struct passage *p, int rc, struct base_err *err)
+{
+    if (rc == 0) {
+        rc = trees_write_commit(p->w, err);
+    } else {
+        trees_write_abort(p->w);
+    }
+    gate_leave(p->s);
+    return rc;
 }
 
 int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct base_err *err)
 {
-    struct trees_write *w;
-    struct trees_state st;
-    struct pace pace;
-    int rc = enter(s, tree, token, true, &w, &st, &pace, err);
+    struct passage p = {.s = s, .tree = tree, .token = token};
+    int rc = enter(&p, true, err);
     if (rc != 0) {
         return rc;
     }
-    st.token = token;
-    rc = trees_write_state_set(w, tree, &st, err);
-    if (rc == 0) {
-        rc = trees_write_commit(w, err);
-    } else {
-        trees_write_abort(w);
-    }
-    gate_leave(s);
-    return rc;
+    p.state.token = token;
+    return leave(&p, trees_write_state_set(p.w, tree, &p.state, err), err);
 }
 
 int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct store_bulk **bulk_out,
                      struct base_err *err)
 {
-    struct trees_state st;
     *bulk_out = NULL;
+    if (atomic_load(&s->ctl->map_tight) != 0) {
+        return base_err_set(err, INSTAR_EMAPFULL, "data.mdb is nearly as large as map_bytes");
+    }
     struct store_bulk *b = base_alloc_zero(1, sizeof *b);
     if (b == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a bulk load");
     }
-    b->s = s;
-    b->tree = tree;
-    int rc = atomic_load(&s->ctl->map_tight) != 0
-                 ? base_err_set(err, INSTAR_EMAPFULL, "data.mdb is nearly as large as map_bytes")
-                 : enter(s, tree, token, false, &b->w, &st, &b->pace, err);
+    b->p = (struct passage){.s = s, .tree = tree, .token = token};
+    int rc = enter(&b->p, false, err);
     if (rc != 0) {
         base_free(b);
         return rc;
     }
-    rc = trees_write_cursor(b->w, trees_data(tree), &b->to, err);
+    rc = trees_write_cursor(b->p.w, trees_data(tree), &b->to, err);
     if (rc != 0) {
         store_bulk_abort(b);
         return rc;
@@ -127,9 +137,9 @@ int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_s
 
 bool store_bulk_full(const struct store_bulk *b)
 {
-    uint64_t bytes = trees_write_bytes(b->w);
+    uint64_t bytes = trees_write_bytes(b->p.w);
     /* The clock is looked at now and then only. */
-    return bytes >= b->pace.bytes_max || (b->appended % 64 == 0 && pace_full(&b->pace, bytes));
+    return bytes >= b->p.pace.bytes_max || (b->appended % 64 == 0 && pace_full(&b->p.pace, bytes));
 }
 
 int store_bulk_progress(struct store_bulk *b, struct base_slice progress, struct base_err *err)
@@ -138,9 +148,9 @@ int store_bulk_progress(struct store_bulk *b, struct base_slice progress, struct
     if (progress.size > PROGRESS_MAX) {
         return base_err_set(err, INSTAR_ELIMIT, "a checkpoint of %zu bytes", progress.size);
     }
-    trees_progress_name(name, b->tree);
+    trees_progress_name(name, b->p.tree);
     int rc = trees_write_meta_set(
-        b->w, name, base_slice(progress.data != NULL ? progress.data : "", progress.size), err);
+        b->p.w, name, base_slice(progress.data != NULL ? progress.data : "", progress.size), err);
     b->failed = rc != 0 ? rc : b->failed;
     return rc;
 }
@@ -154,12 +164,12 @@ int store_bulk_commit(struct store_bulk *b, struct base_err *err)
     }
     trees_cursor_close(b->to);
     os_point("bulk.batch_written");
-    int rc = trees_write_commit(b->w, err);
+    int rc = trees_write_commit(b->p.w, err);
     if (rc == 0) {
         os_point("bulk.committed");
     }
-    gate_leave(b->s);
-    pace_pause(b->s, &b->pace);
+    gate_leave(b->p.s);
+    pace_pause(b->p.s, &b->p.pace);
     base_free(b);
     return rc;
 }
@@ -170,8 +180,8 @@ void store_bulk_abort(struct store_bulk *b)
         return;
     }
     trees_cursor_close(b->to);
-    trees_write_abort(b->w);
-    gate_leave(b->s);
+    trees_write_abort(b->p.w);
+    gate_leave(b->p.s);
     base_free(b);
 }
 
@@ -198,40 +208,27 @@ int store_build_progress(struct store *s, uint64_t tree, struct base_buf *progre
 int store_build_fold(struct store *s, uint64_t tree, uint64_t token, uint64_t *left_out,
                      struct base_err *err)
 {
-    struct trees_write *w;
-    struct trees_state st;
-    struct pace pace;
+    struct passage p = {.s = s, .tree = tree, .token = token};
     *left_out = 0;
-    int rc = enter(s, tree, token, false, &w, &st, &pace, err);
+    int rc = enter(&p, false, err);
     if (rc != 0) {
         return rc;
     }
-    rc = delta_fold(w, tree, &pace, left_out, err);
+    rc = delta_fold(p.w, tree, &p.pace, left_out, err);
     os_point("fold.batch_written");
-    if (rc == 0) {
-        rc = trees_write_commit(w, err);
-    } else {
-        trees_write_abort(w);
-    }
+    rc = leave(&p, rc, err);
     if (rc == 0) {
         os_point("fold.committed");
     }
-    gate_leave(s);
-    pace_pause(s, &pace);
+    pace_pause(s, &p.pace);
     return rc;
 }
 
-/* One more LMDB transaction: then the meta before it has all that was committed until now. */
+/* One more LMDB transaction, which writes the mark with a new serial: then the meta before it has
+ * all that was committed until now. */
 int store_build_settle(struct store *s, uint64_t tree, uint64_t token, struct base_err *err)
 {
-    struct trees_write *w;
-    struct trees_state st;
-    struct pace pace;
-    int rc = enter(s, tree, token, false, &w, &st, &pace, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = trees_write_commit(w, err); /* writes the mark, with a new serial */
-    gate_leave(s);
-    return rc;
+    struct passage p = {.s = s, .tree = tree, .token = token};
+    int rc = enter(&p, false, err);
+    return rc == 0 ? leave(&p, 0, err) : rc;
 }

@@ -34,12 +34,12 @@ const instar_options *store_options(const struct store *s);
 
 uint64_t store_tail(const struct store *s);
 uint64_t store_durable(const struct store *s);
-uint64_t store_applied(const struct store *s);    /* lo: all before it is in the trees */
+uint64_t store_applied(const struct store *s); /* lo: all before it is in the trees */
 /* End of the last schema publication (see store_commit.publication). Moves before the tail does, so
  * a cache that was loaded at or after it may serve every snapshot at or after it. */
 uint64_t store_schema_lsn(const struct store *s);
-/* Wait until everything before lsn is durable, driving the flush. EBUSY at the deadline. Deadlines are
- * points of os_now_ns(), or STORE_FOREVER. */
+/* Wait until everything before lsn is durable, driving the flush. EBUSY at the deadline. Deadlines
+ * are points of os_now_ns(), or STORE_FOREVER. */
 int store_flush(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err);
 /* Wait until lo >= lsn, urging the applier on, also past a segment that is not full. */
 int store_wait_applied(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err);
@@ -58,8 +58,8 @@ void store_event_bump(struct store *s, enum store_event event);
 
 /* ---- nodes and shared areas --------------------------------------------------------------- */
 
-/* A node is an open of the store by a process. Its number is free again after it has gone; the nonce
- * is never used twice. */
+/* A node is an open of the store by a process. Its number is free again after it has gone; the
+ * nonce is never used twice. */
 struct store_node {
     uint32_t index;
     uint64_t nonce;
@@ -93,9 +93,9 @@ int store_locked(struct store *s, int (*fn)(void *arg), void *arg, struct base_e
 
 enum store_txn_flag {
     STORE_TXN_READONLY = 1,
-    STORE_TXN_SYNC = 2,     /* snapshot <= durable, commit waits for the flush; else async */
-    STORE_TXN_SNAPSHOT = 4, /* validate written keys and STORE_READ_PROBE reads only */
-    STORE_TXN_RESERVED = 8, /* take the advisory turn first: after several losses */
+    STORE_TXN_SYNC = 2,      /* snapshot <= durable, commit waits for the flush; else async */
+    STORE_TXN_SNAPSHOT = 4,  /* validate written keys and STORE_READ_PROBE reads only */
+    STORE_TXN_RESERVED = 8,  /* take the advisory turn first: after several losses */
     STORE_TXN_LAST_ROOM = 16 /* may put into the room that a nearly full map keeps for deletes and
                               * drops: for the bookkeeping of those */
 };
@@ -115,12 +115,12 @@ int store_txn_restart(struct store_txn *t, struct base_err *err);
 uint64_t store_txn_lsn(const struct store_txn *t); /* its snapshot S */
 bool store_txn_has_writes(const struct store_txn *t);
 bool store_txn_has_reads(const struct store_txn *t);
-/* Is there room for so many more operations, whose keys, values and 20 bytes each add up to `bytes`?
- * Then puts and deletes of them do not fail with ELIMIT for the transaction's size. */
+/* Is there room for so many more operations, whose keys, values and 20 bytes each add up to
+ * `bytes`? Then puts and deletes of them do not fail with ELIMIT for the transaction's size. */
 bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops);
 
-/* The value is valid until the transaction ends, or writes the same key. ENOTFOUND. A tree that does
- * not exist is an empty tree. Sees the transaction's own writes. */
+/* The value is valid until the transaction ends, or writes the same key. ENOTFOUND. A tree that
+ * does not exist is an empty tree. Sees the transaction's own writes. */
 int store_txn_get(struct store_txn *t, uint64_t tree, struct base_slice key, enum store_read how,
                   struct base_slice *value_out, struct base_err *err);
 /* Bytes are copied. Writes of one key are netted, the last wins. ELIMIT: key, value or transaction
@@ -130,8 +130,8 @@ int store_txn_put(struct store_txn *t, uint64_t tree, struct base_slice key,
 int store_txn_delete(struct store_txn *t, uint64_t tree, struct base_slice key,
                      struct base_err *err);
 
-/* Operations on whole trees are part of the commit record, and executed by the applier alone, in LSN
- * order. Tree ids come from the caller, must be new to create, and are never used again. */
+/* Operations on whole trees are part of the commit record, and executed by the applier alone, in
+ * LSN order. Tree ids come from the caller, must be new to create, and are never used again. */
 enum store_tree_op {
     STORE_TREE_CREATE = 1,
     STORE_TREE_BEGIN_BUILD = 2, /* the cut: clear the tree, divert later operations to the delta */
@@ -144,10 +144,10 @@ int store_txn_tree_op(struct store_txn *t, enum store_tree_op op, uint64_t tree,
 /* A word of shared memory that must have a value when the commit is made. */
 struct store_fence {
     const _Atomic uint64_t *word;
-    uint64_t mask;   /* (*word & mask) == expect */
+    uint64_t mask; /* (*word & mask) == expect */
     uint64_t expect;
     const _Atomic uint64_t *expiry_ns; /* NULL: none; else os_now_ns() must be before it */
-    int code;        /* what commit returns when it does not hold */
+    int code;                          /* what commit returns when it does not hold */
 };
 struct store_commit {
     const struct store_fence *fences;
@@ -157,7 +157,7 @@ struct store_commit {
      * the commit will have. */
     int (*proof)(void *arg, uint64_t end_lsn, struct base_err *err);
     void *proof_arg;
-    bool publication; /* moves the schema LSN; always waits for the flush */
+    bool publication;     /* moves the schema LSN; always waits for the flush */
     uint64_t deadline_ns; /* 0: the store's lock timeout from now */
 };
 /* Commit and end; how may be NULL. A transaction without writes validates nothing and succeeds.
@@ -187,7 +187,8 @@ void store_cursor_close(struct store_cursor *c);
 /* Between BEGIN_BUILD (applied: lo >= its LSN) and FOLD_END. The token is that of the runner: every
  * call compares it inside the LMDB write transaction; ESTATE when another runner has written a
  * newer one. Each batch is one LMDB transaction, through the gate, bounded and paced by who waits
- * for the disk. */
+ * for the disk. From store_bulk_begin to commit or abort the applier is kept out: the caller has
+ * its entries at hand, stays on one thread, and commits no transaction meanwhile. */
 
 /* Claim the build: tokens only rise. */
 int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct base_err *err);
@@ -217,7 +218,7 @@ int store_build_settle(struct store *s, uint64_t tree, uint64_t token, struct ba
 struct store_tree_stat {
     bool exists;
     bool building;
-    uint64_t entries;       /* folded so far */
+    uint64_t entries; /* folded so far */
     uint64_t delta_entries;
     uint64_t bytes;
 };

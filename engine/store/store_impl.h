@@ -17,13 +17,13 @@ struct txn_pool;      /* txn.c: transactions kept for reuse */
 
 /* One log segment with its memtable, as mapped by this process. Shared by its pins. */
 struct segment {
-    uint64_t start;       /* LSN of its first byte; it ends at start + segment_bytes */
+    uint64_t start; /* LSN of its first byte; it ends at start + segment_bytes */
     int fd;
     const uint8_t *bytes; /* the whole file, read-only map */
     void *mem;            /* struct memtable in shared memory; NULL when it was not mapped */
     size_t mem_size;
-    size_t size;          /* of bytes */
-    uint32_t pins;        /* under segments_lock */
+    size_t size;   /* of bytes */
+    uint32_t pins; /* under segments_lock */
     struct segment *next;
 };
 /* The start of the segment that holds the byte at `lsn`. */
@@ -35,32 +35,33 @@ static inline uint64_t segment_base(uint64_t lsn, uint64_t segment_bytes)
 /* An open store of this process. */
 struct store {
     instar_options options;
-    uint8_t log_id[16];          /* of the log; kept by copies */
-    uint8_t instance_id[16];     /* of this copy of it */
-    uint64_t device, inode;      /* of the directory */
+    uint8_t log_id[16];      /* of the log; kept by copies */
+    uint8_t instance_id[16]; /* of this copy of it */
+    uint64_t device, inode;  /* of the directory */
     int dirfd;
-    int log_fd;                  /* directory of the segments */
-    int lock_fd;                 /* the lock file: shared while open */
-    int runtime_fd;              /* directory of control and memtables */
+    int log_fd;     /* directory of the segments */
+    int lock_fd;    /* the lock file: shared while open */
+    int runtime_fd; /* directory of control and memtables */
     char runtime_path[256];
-    struct store_control *ctl;   /* NULL until recovery is done. Its pages are given back, but its
-                                  * addresses never used again while the process lives (a robust
-                                  * mutex may be written to late) */
+    struct store_control *ctl; /* NULL until recovery is done. Its pages are given back, but its
+                                * addresses never used again while the process lives (a robust
+                                * mutex may be written to late) */
     size_t ctl_size;
-    uint64_t segment_bytes;      /* = options.segment_bytes */
-    uint32_t node;               /* own slot in ctl */
+    uint64_t segment_bytes; /* = options.segment_bytes */
+    uint32_t node;          /* own slot in ctl */
     uint64_t node_nonce;
-    pid_t pid;                   /* of the opener: a fork is detected by it */
+    pid_t pid; /* of the opener: a fork is detected by it */
     struct os_plain_mutex segments_lock;
-    struct segment *segments;    /* mapped now, newest first */
+    struct segment *segments; /* mapped now, newest first */
     struct trees *trees;
     struct applier *applier;
     struct txn_pool *txns;
-    struct os_thread background; /* holds the node's lock, flushes async commits, prepares segments */
+    struct os_thread
+        background; /* holds the node's lock, flushes async commits, prepares segments */
     _Atomic bool closing;
     _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */
     struct os_plain_mutex writers_lock;
-    struct store_txn *writers;   /* open write transactions: the oldest S goes to the node slot */
+    struct store_txn *writers; /* open write transactions: the oldest S goes to the node slot */
 };
 
 /* ---- records ------------------------------------------------------------------------------ */
@@ -68,7 +69,7 @@ struct store {
 enum record_kind {
     RECORD_BATCH = 1,
     RECORD_PUBLICATION = 2, /* a batch that moves the schema LSN */
-    RECORD_TREE_OP = 3,     /* a batch with tree operations in it (may be a publication too: flag) */
+    RECORD_TREE_OP = 3, /* a batch with tree operations in it (may be a publication too: flag) */
     RECORD_PAD = 4,
     RECORD_VOID = 5
 };
@@ -79,12 +80,13 @@ struct record {
     enum record_kind kind;
     bool publication;
     uint64_t durable_when_written;
-    uint64_t chain;      /* this header's checksum: the next record must name it */
+    uint64_t chain; /* this header's checksum: the next record must name it */
     struct base_slice body;
 };
 
 /* One operation of a body. Body: operations in order, tree operations first, then puts and deletes
- * sorted by (tree, key):  u8 op | varint tree | [varint key size | key | [varint value size | value]] */
+ * sorted by (tree, key):  u8 op | varint tree | [varint key size | key | [varint value size |
+ * value]] */
 enum record_op_kind {
     RECORD_PUT = 1,
     RECORD_DELETE = 2,
@@ -100,8 +102,8 @@ bool record_body_add(struct base_buf *body, const struct record_op *op);
 /* Walk a body: 0, INSTAR_END, or ECORRUPT with the offset named. */
 int record_body_next(struct base_reader *r, struct record_op *op_out, struct base_err *err);
 
-/* Walk accepted records from an LSN whose chain value is known (recovery, apply, verify). Segments are
- * pinned as needed. */
+/* Walk accepted records from an LSN whose chain value is known (recovery, apply, verify). Segments
+ * are pinned as needed. */
 struct log_reader {
     struct store *s;
     uint64_t at;
@@ -109,9 +111,9 @@ struct log_reader {
     struct segment *seg;
 };
 void log_reader_init(struct log_reader *r, struct store *s, uint64_t from, uint64_t chain);
-/* The next record that ends at or before `limit`, pads and voids included: 0, INSTAR_END, ECORRUPT. */
-int log_reader_next(struct log_reader *r, uint64_t limit, struct record *out,
-                    struct base_err *err);
+/* The next record that ends at or before `limit`, pads and voids included: 0, INSTAR_END, ECORRUPT.
+ */
+int log_reader_next(struct log_reader *r, uint64_t limit, struct record *out, struct base_err *err);
 void log_reader_done(struct log_reader *r);
 
 /* ---- segments and memtables --------------------------------------------------------------- */
@@ -148,7 +150,7 @@ struct memtable_iter {
 };
 void memtable_iter_init(struct memtable_iter *it, const struct segment *seg, uint64_t tree,
                         uint64_t snapshot);
-int memtable_iter_seek(struct memtable_iter *it, struct base_slice key);  /* first key >= */
+int memtable_iter_seek(struct memtable_iter *it, struct base_slice key);        /* first key >= */
 int memtable_iter_seek_before(struct memtable_iter *it, struct base_slice key); /* last key <;
                                                          data NULL: the last key of the tree */
 int memtable_iter_next(struct memtable_iter *it);
@@ -162,7 +164,7 @@ struct commit_request {
     enum record_kind kind;
     bool publication;
     bool sync;
-    uint64_t turn;        /* ticket of turn_take, 0: none */
+    uint64_t turn;                  /* ticket of turn_take, 0: none */
     const struct store_commit *how; /* never NULL here */
     /* Does this operation of a later commit contradict what the transaction read or writes? Called
      * outside the mutex for most of the log, inside for the last 64 KiB. */
@@ -187,8 +189,8 @@ void node_set_write_snapshot(struct store *s, uint64_t lsn); /* UINT64_MAX: none
 /* Ask for the applier: something waits for lo to move up to lsn. */
 void applier_urge(struct store *s, uint64_t lsn);
 uint64_t applier_urged(const struct store *s);
-/* Why the applier stands still (ENOSPACE, EMAPFULL …), 0: it does not. Commits that wait for it fail
- * with that code in place of waiting. */
+/* Why the applier stands still (ENOSPACE, EMAPFULL …), 0: it does not. Commits that wait for it
+ * fail with that code in place of waiting. */
 void applier_set_error(struct store *s, int code);
 /* After an I/O failure: the store stops for everybody. Called before any lock is released. */
 void store_poison(struct store *s, const char *why);
@@ -211,11 +213,13 @@ struct trees_position {
 /* Make the environment in an empty directory: position 0 chain 0. Synced, also the directory. */
 int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16],
                  struct base_err *err);
-/* Open. `exclusive`: nobody else has the store, leftovers (dead trees' names) may be removed; s->ctl
- * is still NULL then, because recovery needs the position first. No lock of ctl may be used here. */
+/* Open. `exclusive`: nobody else has the store, leftovers (dead trees' names) may be removed;
+ * s->ctl is still NULL then, because recovery needs the position first. No lock of ctl may be used
+ * here. */
 int trees_open(struct store *s, bool exclusive, struct base_err *err);
 void trees_close(struct store *s);
-int txn_pool_open(struct store *s, struct base_err *err); /* called by trees_open and trees_close */
+/* Called by trees_open and trees_close. */
+int txn_pool_open(struct store *s, struct base_err *err);
 void txn_pool_close(struct store *s);
 int trees_position_get(struct store *s, struct trees_position *out, struct base_err *err);
 /* lo in the older of the two LMDB metas: LMDB may fall back by one. */

@@ -70,10 +70,10 @@ static struct store_txn *txn_new(struct store *s)
         t = base_alloc_zero(1, sizeof *t);
         if (t != NULL) {
             t->s = s;
-            t->bytes_max = commit_body_bytes_max(s);
-            t->ops_max = commit_ops_max(s);
-            if (s->options.txn_bytes_max != 0 && s->options.txn_bytes_max < t->bytes_max) {
-                t->bytes_max = s->options.txn_bytes_max;
+            t->writes.bytes_max = commit_body_bytes_max(s);
+            t->writes.count_max = commit_ops_max(s);
+            if (s->options.txn_bytes_max != 0 && s->options.txn_bytes_max < t->writes.bytes_max) {
+                t->writes.bytes_max = s->options.txn_bytes_max;
             }
         }
     }
@@ -291,8 +291,8 @@ bool store_txn_has_reads(const struct store_txn *t)
 
 bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops)
 {
-    return bytes <= t->bytes_max && t->writes.bytes <= t->bytes_max - bytes && ops <= t->ops_max &&
-           t->writes.count <= t->ops_max - ops;
+    return bytes <= t->writes.bytes_max && t->writes.bytes <= t->writes.bytes_max - bytes &&
+           ops <= t->writes.count_max && t->writes.count <= t->writes.count_max - ops;
 }
 
 /* ---- reads and writes ---------------------------------------------------------------------- */
@@ -346,7 +346,7 @@ static int write_key(struct store_txn *t, uint64_t tree, struct base_slice key,
         return base_err_set(err, INSTAR_EINVALID, "tree %llu", (unsigned long long)tree);
     }
     int rc = txn_check_key(key, err);
-    return rc != 0 ? rc : writeset_set(&t->writes, tree, key, value, t->bytes_max, t->ops_max, err);
+    return rc != 0 ? rc : writeset_set(&t->writes, tree, key, value, err);
 }
 
 int store_txn_put(struct store_txn *t, uint64_t tree, struct base_slice key,

@@ -23,7 +23,6 @@ struct store_txn {
         uint64_t tree;
     } tree_ops[TXN_TREE_OPS_MAX];
     size_t tree_op_count;
-    uint64_t bytes_max, ops_max;
     struct base_buf body;
     struct store_cursor *idle_cursors;
     /* In s->writers, sorted by snapshot, the oldest first. */

@@ -164,7 +164,7 @@ static uint8_t *reserve(struct writeset *ws, const struct writeset_entry *e, siz
 }
 
 int writeset_set(struct writeset *ws, uint64_t tree, struct base_slice key, struct base_slice value,
-                 uint64_t bytes_max, uint64_t count_max, struct base_err *err)
+                 struct base_err *err)
 {
     struct writeset_entry *before[WRITESET_HEIGHT_MAX];
     struct writeset_entry *e = search(ws, tree, key, before);
@@ -176,13 +176,13 @@ int writeset_set(struct writeset *ws, uint64_t tree, struct base_slice key, stru
     if (e != NULL) {
         bytes -= body_bytes(tree, key.size, e->value_size, e->deleted);
     }
-    if (bytes > bytes_max || value.size > UINT32_MAX / 2) {
+    if (bytes > ws->bytes_max || value.size > UINT32_MAX / 2) {
         return base_err_set(err, INSTAR_ELIMIT, "the transaction would pass %llu bytes",
-                            (unsigned long long)bytes_max);
+                            (unsigned long long)ws->bytes_max);
     }
-    if (e == NULL && ws->count >= count_max) {
+    if (e == NULL && ws->count >= ws->count_max) {
         return base_err_set(err, INSTAR_ELIMIT, "the transaction would pass %llu operations",
-                            (unsigned long long)count_max);
+                            (unsigned long long)ws->count_max);
     }
     uint8_t *room = NULL;
     size_t capacity = 0;

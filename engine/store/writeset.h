@@ -27,17 +27,19 @@ struct writeset {
     struct writeset_entry *head[WRITESET_HEIGHT_MAX];
     struct writeset_entry *tail[WRITESET_HEIGHT_MAX]; /* the last of each level */
     size_t count;
-    uint64_t bytes;   /* as a record's body */
+    uint64_t bytes; /* as a record's body */
+    uint64_t bytes_max, count_max;
     uint64_t version; /* grows with every change */
     uint64_t random;
 };
 
-void writeset_reset(struct writeset *ws); /* zero-initialise first */
+/* Zero-initialise, and set bytes_max and count_max, first. Keeps them. */
+void writeset_reset(struct writeset *ws);
 void writeset_free(struct writeset *ws);
 /* Put, or delete when value.data is NULL. ELIMIT when the body would pass bytes_max or count_max,
  * and then nothing has changed. */
 int writeset_set(struct writeset *ws, uint64_t tree, struct base_slice key, struct base_slice value,
-                 uint64_t bytes_max, uint64_t count_max, struct base_err *err);
+                 struct base_err *err);
 struct writeset_entry *writeset_find(const struct writeset *ws, uint64_t tree,
                                      struct base_slice key);
 /* The first entry >= (tree, key), of whatever tree; NULL: none. */

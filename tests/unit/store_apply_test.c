@@ -175,7 +175,7 @@ static void expect_prefix(struct store *s)
     struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
     for (int k = 0; k < KEYS; k++) {
         const char *text = stores_get(t, T, keyed("k%03d", k));
-        value[k] = text != NULL ? atoi(text) : -1;
+        value[k] = text != NULL ? (int)strtol(text, NULL, 10) : -1;
         last = value[k] > last ? value[k] : last;
     }
     for (int k = 0; k < KEYS; k++) {

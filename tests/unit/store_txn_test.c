@@ -325,7 +325,7 @@ Test(store_txn, other_trees_do_not_conflict)
 Test(store_sets, write_set_is_a_sorted_map)
 {
     enum { KEYS = 256 };
-    struct writeset ws = {0};
+    struct writeset ws = {.bytes_max = 1 << 20, .count_max = 1 << 20};
     int value[KEYS];
     struct test_random r = test_random(11);
     memset(value, 0, sizeof value); /* 0: none, -1: deleted */
@@ -334,8 +334,7 @@ Test(store_sets, write_set_is_a_sorted_map)
         uint8_t key[2] = {(uint8_t)k, 1};
         int v = test_random_chance(&r, 20) ? -1 : 1 + (int)test_random_below(&r, 1000);
         must(writeset_set(&ws, (uint64_t)k % 3, base_slice(key, 1 + (size_t)k % 2),
-                          v < 0 ? base_slice(NULL, 0) : base_slice(&v, sizeof v), 1 << 20, 1 << 20,
-                          &test_err));
+                          v < 0 ? base_slice(NULL, 0) : base_slice(&v, sizeof v), &test_err));
         value[k] = v;
     }
     size_t count = 0;
@@ -373,10 +372,10 @@ static bool refuse(size_t size)
 Test(store_sets, write_set_without_memory_is_unchanged)
 {
     static char big[5000];
-    struct writeset ws = {0};
-    must(writeset_set(&ws, 1, stores_text("a"), stores_text("1"), 1 << 20, 9, &test_err));
+    struct writeset ws = {.bytes_max = 1 << 20, .count_max = 1 << 20};
+    must(writeset_set(&ws, 1, stores_text("a"), stores_text("1"), &test_err));
     base_alloc_hook = refuse;
-    int rc = writeset_set(&ws, 1, stores_text("b"), base_slice(big, sizeof big), 1 << 20, 9, NULL);
+    int rc = writeset_set(&ws, 1, stores_text("b"), base_slice(big, sizeof big), NULL);
     base_alloc_hook = NULL;
     expect(rc == INSTAR_ENOMEM);
     expect(writeset_find(&ws, 1, stores_text("b")) == NULL);
