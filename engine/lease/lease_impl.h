@@ -10,9 +10,9 @@
  *     |  grant number              | wanted | revoked |  use count  |
  *     +----------------------------+--------+---------+-------------+
  *
- * A grant is LIVE when its number is not 0 and it is not revoked. It is VALID, and so counts for the
- * two-version rule, when it is live and its node is alive; whoever holds the mutex may end that by
- * the revoked mark, for the reasons that drain.c has.
+ * A grant is LIVE when its number is not 0 and it is not revoked. It is VALID, and so counts for
+ * the two-version rule, when it is live and its node is alive; whoever holds the mutex may end that
+ * by the revoked mark, for the reasons that drain.c has.
  *
  *           grant (mutex)            share / release (its node, lock-free)
  *     free ───────────────► live, 0 uses ◄──────────────────► live, n uses
@@ -57,8 +57,8 @@
  *   48  used_ns     its node: when the last transaction that came began. For choosing what to give
  *                   up and what to renew; advisory
  *   56  granted_ns  the mutex's holder; for people
- *   64  marks       its node: when transactions in use now began, 0: free. For people: a transaction
- *                   that finds no free mark is not listed
+ *   64  marks       its node: when transactions in use now began, 0: free. For people: a
+ *                   transaction that finds no free mark is not listed
  */
 struct lease_slot {
     _Atomic uint64_t word;
@@ -117,7 +117,7 @@ struct leases {
     struct os_thread renewer;
 };
 
-/* ---- the word (slot.c) ------------------------------------------------------------------------- */
+/* ---- the word (slot.c) --------------------------------------------------------------------- */
 
 static inline bool lease_word_live(uint64_t word)
 {
@@ -150,21 +150,21 @@ bool lease_slot_want(struct lease_slot *s);
 /* When the oldest transaction began that is known to use it, 0: unknown. */
 uint64_t lease_slot_oldest(const struct lease_slot *s);
 
-/* ---- grants (grant.c) -------------------------------------------------------------------------- */
+/* ---- grants (grant.c) ---------------------------------------------------------------------- */
 
 int lease_grant(struct leases *l, uint64_t table, uint32_t version, uint64_t schema_lsn,
                 uint64_t begun_ns, struct lease_use *use_out, struct base_err *err);
 bool lease_hint_share(struct leases *l, uint64_t table, uint32_t version, uint64_t begun_ns,
                       struct lease_use *use_out);
 
-/* ---- renewal (renew.c) ------------------------------------------------------------------------- */
+/* ---- renewal (renew.c) --------------------------------------------------------------------- */
 
 /* One round over this node's grants. The renewer's work; tests call it themselves. */
 int lease_renew(struct leases *l, struct base_err *err);
 int lease_renewer_start(struct leases *l, struct base_err *err);
 void lease_renewer_stop(struct leases *l);
 
-/* ---- the drain (drain.c) ----------------------------------------------------------------------- */
+/* ---- the drain (drain.c) ------------------------------------------------------------------- */
 
 struct lease_drain {
     uint64_t table;

@@ -2,8 +2,8 @@
 /*
  * Renewal: a thread of every node moves the expiry of its grants on, at half of their duration.
  *
- * What is renewed: grants that transactions use, on whichever of the two versions; and idle grants on
- * the latest version that were used within the last duration. What is not: a grant that has
+ * What is renewed: grants that transactions use, on whichever of the two versions; and idle grants
+ * on the latest version that were used within the last duration. What is not: a grant that has
  * expired, if only by a nanosecond, because a publisher may have counted on that (LEASE-7); and an
  * idle one on the second-latest version, which nobody will want again.
  *

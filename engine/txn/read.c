@@ -18,14 +18,20 @@
 
 #define FEW_VALUES 32 /* that need no memory on the way */
 
+/* What stands between a record and the caller's values. */
+struct reader {
+    const struct txn *t;
+    const struct txn_bound *bound;
+    struct base_arena *arena;
+};
+
 struct txn_cursor {
     struct txn *t;
-    struct txn_projection *projection;
-    const struct txn_table *table;
-    struct txn_resolution *resolution;
+    const struct txn_bound *bound;     /* until the transaction ends */
     const struct catalog_index *index; /* NULL: the primary key */
     struct store_cursor *store;        /* NULL: the range is empty */
     struct base_arena arena;           /* of the row that was handed out last */
+    struct reader reader;
 };
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -37,11 +43,13 @@ static bool keep_bytes(const struct txn *t, struct base_arena *arena, instar_val
     return txn_read_only(t) || !has_bytes || row_value_copy(arena, value, value);
 }
 
-static int hand_out(const struct txn *t, const struct txn_codec *codec,
-                    const struct txn_projection *p, const struct txn_resolution *r,
-                    struct base_slice key, struct base_slice record, struct base_arena *arena,
+static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
                     instar_value *values_out, struct base_err *err)
 {
+    const struct txn_projection *p = reader->bound->projection;
+    const struct txn_resolution *r = reader->bound->resolution;
+    const struct txn_codec *codec = &reader->bound->table->codec;
+    struct base_arena *arena = reader->arena;
     instar_value few[FEW_VALUES];
     instar_value *decoded = r->straight ? values_out : few;
     if (!r->straight && p->count > FEW_VALUES) {
@@ -55,7 +63,7 @@ static int hand_out(const struct txn *t, const struct txn_codec *codec,
         if (!r->straight) {
             values_out[i] = decoded[r->picks[i]];
         }
-        if (!keep_bytes(t, arena, &values_out[i])) {
+        if (!keep_bytes(reader->t, arena, &values_out[i])) {
             rc = base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", p->table);
         }
     }
@@ -83,8 +91,8 @@ static int check_key_value(const struct catalog_table *table, uint32_t column, c
 static int get_bound(struct txn *t, const struct txn_bound *b, const instar_value *key,
                      instar_value *values_out, struct base_err *err)
 {
-    const struct txn_codec *codec = &b->table->codec;
-    const struct catalog_table *table = codec->table;
+    const struct catalog_table *table = b->table->codec.table;
+    struct reader reader = {.t = t, .bound = b, .arena = &t->arena};
     struct base_buf bytes = {0};
     struct base_slice record;
     char text[TXN_TEXT_MAX];
@@ -106,8 +114,7 @@ static int get_bound(struct txn *t, const struct txn_bound *b, const instar_valu
         base_err_set(err, rc, "table %s has no row %s", table->name, text);
     }
     if (rc == INSTAR_OK) {
-        rc = hand_out(t, codec, b->projection, b->resolution, base_buf_slice(&bytes), record,
-                      &t->arena, values_out, err);
+        rc = hand_out(&reader, base_buf_slice(&bytes), record, values_out, err);
     }
     base_buf_free(&bytes);
     return rc;
@@ -214,7 +221,7 @@ static int make_range(const struct scanned *s, const instar_range *range, struct
 
 static int open_store_cursor(struct txn_cursor *c, const instar_range *range, struct base_err *err)
 {
-    const struct catalog_table *table = c->table->codec.table;
+    const struct catalog_table *table = c->bound->table->codec.table;
     struct scanned s = scanned_key(table, c->index);
     struct base_buf lower = {0};
     struct base_buf upper = {0};
@@ -267,11 +274,8 @@ int txn_scan(struct txn *t, struct txn_projection *p, const instar_range *range,
     if (c == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "scan of table %s: no memory", p->table);
     }
-    *c = (struct txn_cursor){.t = t,
-                             .projection = p,
-                             .table = b->table,
-                             .resolution = b->resolution, /* bound until the transaction ends */
-                             .index = index};
+    *c = (struct txn_cursor){.t = t, .bound = b, .index = index};
+    c->reader = (struct reader){.t = t, .bound = b, .arena = &c->arena};
     rc = open_store_cursor(c, range != NULL ? range : &everything, err);
     if (rc != INSTAR_OK) {
         txn_cursor_close(c);
@@ -285,7 +289,7 @@ static int bad_entry(const struct txn_cursor *c, struct base_slice key, const ch
                      struct base_err *err)
 {
     char text[TXN_TEXT_MAX];
-    const struct catalog_table *table = c->table->codec.table;
+    const struct catalog_table *table = c->bound->table->codec.table;
     txn_entry_text(table, c->index, key, text);
     return base_err_set(err, INSTAR_ECORRUPT, "index %s of table %s, entry %s: %s", c->index->name,
                         table->name, text, what);
@@ -296,7 +300,7 @@ static int follow_entry(struct txn_cursor *c, struct base_slice entry, struct ba
                         struct base_slice *key_out, struct base_slice *record_out,
                         struct base_err *err)
 {
-    const struct txn_codec *codec = &c->table->codec;
+    const struct txn_codec *codec = &c->bound->table->codec;
     struct base_err inner = {0};
     uint32_t version;
     size_t used;
@@ -331,11 +335,10 @@ int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_
         rc = follow_entry(c, key, record, &key, &record, err);
     }
     if (rc == INSTAR_OK) {
-        rc = hand_out(c->t, &c->table->codec, c->projection, c->resolution, key, record, &c->arena,
-                      values_out, err);
+        rc = hand_out(&c->reader, key, record, values_out, err);
     }
     if (rc != INSTAR_OK) {
-        clear_values(c->projection, values_out);
+        clear_values(c->bound->projection, values_out);
     }
     return rc;
 }

@@ -211,7 +211,7 @@ static void split(struct line *line, const char *text)
 {
     char *rest = line->text;
     expect(strlen(text) < sizeof(line->text));
-    strcpy(line->text, text);
+    memcpy(line->text, text, strlen(text) + 1);
     line->count = 0;
     while (rest != NULL) {
         char *item = strsep(&rest, ",");
@@ -303,6 +303,13 @@ int txns_delete(struct txn *t, struct txn_projection *p, const char *key)
     return txn_delete(t, p, line.value, &test_err);
 }
 
+static void append(char *text, size_t size, const char *more)
+{
+    size_t used = strlen(text);
+    expect(used + strlen(more) < size);
+    memcpy(text + used, more, strlen(more) + 1);
+}
+
 static void add_row(char *text, size_t size, const instar_value *values, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -370,7 +377,7 @@ const char *txns_scan(struct txn *t, struct txn_projection *p, const char *lower
         rc = txn_cursor_next(c, values, &test_err);
         if (rc == INSTAR_OK) {
             add_row(text, sizeof(text), values, txn_projection_count(p));
-            strcat(text, " ");
+            append(text, sizeof(text), " ");
         }
     }
     txn_cursor_close(c);
@@ -420,7 +427,8 @@ static void add_entry(char *text, size_t size, const struct catalog_index *index
     must(row_key_decode(index->key_parts, index->key_part_count, &key, &arena, values, &test_err));
     for (uint32_t i = 0; i < index->key_part_count; i++) {
         add_row(text, size, &values[i], 1);
-        strcat(text, i + 1 == index->part_count ? ":" : i + 1 == index->key_part_count ? " " : ",");
+        const char *behind = i + 1 == index->key_part_count ? " " : ",";
+        append(text, size, i + 1 == index->part_count ? ":" : behind);
     }
     base_arena_free(&arena);
 }
