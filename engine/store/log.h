@@ -118,12 +118,18 @@ uint64_t memtable_room(const struct segment *seg); /* for commits */
  * nodes take. ECORRUPT when the body does not read, EINVALID when it is not in order. */
 int memtable_plan_body(struct base_slice body, uint64_t seed, struct memtable_plan *plan,
                        size_t max, size_t *count_out, uint64_t *bytes_out, struct base_err *err);
-/* The least that these nodes can take: never more than they took when they were committed. */
-void memtable_plan_flat(struct memtable_plan *plan, size_t count);
 /* Fill nodes for a record at `start` with LSN `lsn`, unseen yet; then link them. Writer only. */
 void memtable_fill(struct segment *seg, const struct memtable_plan *plan, size_t count,
                    uint64_t start, uint64_t lsn);
 int memtable_link(struct segment *seg, uint32_t from, uint32_t to);
+/* Build a whole memtable at once: its operations in any order, which is changed. ENOMEM. */
+struct memtable_item {
+    struct memtable_plan plan;
+    uint64_t start; /* of its record */
+    uint64_t lsn;
+};
+int memtable_build(struct segment *seg, struct memtable_item *items, size_t count,
+                   struct base_err *err);
 /* Make every node from the arena position on void. Writer only. */
 void memtable_void(struct segment *seg, uint32_t from);
 
@@ -227,6 +233,23 @@ int spill_remove_all(struct store *s, struct base_err *err);
 #define SPILL_DIR "spill"
 /* A directory that may hold a store: ours, on a local file system. */
 int open_directory(const char *path, const instar_options *o, int *fd_out, struct base_err *err);
+
+/* ---- rebuilding memtables (rebuild.c) -------------------------------------------------------- */
+
+/* Gathers the operations of one segment after the other, and builds each one's memtable. */
+struct rebuild {
+    struct store *s;
+    struct segment *seg; /* pinned */
+    struct memtable_item *items;
+    size_t count;
+    size_t room;
+    struct memtable_plan *plan; /* of one record */
+    size_t plan_room;
+};
+/* Records come in the log's order. */
+int rebuild_add(struct rebuild *b, const struct record *record, struct base_err *err);
+/* Build the last one, and free. Also after a failure, then with build false. */
+int rebuild_end(struct rebuild *b, bool build, struct base_err *err);
 
 /* ---- recovery, the marker of a stop --------------------------------------------------------- */
 

@@ -24,58 +24,17 @@
  * Heights come from a counter's trailing zero bits, begun at a random place: any run of n nodes
  * then has a bounded sum of heights, so what a body needs is known before the lock is taken.
  */
-#include "store/log.h"
+#include "store/memtable.h"
 
 #include <string.h>
 
 #define MEMTABLE_MAGIC UINT64_C(0x656c626174756d65)
-#define HEIGHT_MAX 12
 #define ARENA_LEAST ((uint64_t)64 << 10)
 #define FILTER_LEAST ((uint64_t)4 << 10)
-#define HOPS_BEFORE_SEEK \
-    8 /* versions of one key that are stepped over before a search is cheaper */
+/* Versions of one key that are stepped over before a search is cheaper. */
+#define HOPS_BEFORE_SEEK 8
 
-enum node_state { NODE_LIVE = 0, NODE_VOID = 1 };
-
-struct memnode {
-    uint64_t tree;
-    uint64_t prefix;
-    uint64_t lsn;
-    uint32_t key_at; /* in the segment */
-    uint32_t value_at;
-    uint32_t value_size;
-    uint16_t key_size;
-    uint8_t height_deleted; /* height, and DELETED */
-    _Atomic uint8_t state;
-    _Atomic uint32_t next[]; /* height of them */
-};
-#define DELETED 0x80u
-
-struct memtable {
-    uint64_t magic;
-    uint64_t start;
-    uint64_t nonce;
-    uint32_t size;
-    uint32_t arena_at;
-    uint32_t filter_mask;  /* blocks of 64 bytes, less one */
-    _Atomic uint32_t used; /* writer: where the next node goes; all below are filled */
-    uint8_t pad[24];
-    _Atomic uint32_t head[HEIGHT_MAX];
-    uint8_t head_pad[16];
-};
-_Static_assert(offsetof(struct memnode, next) == 40, "memtable layout: node");
-_Static_assert(offsetof(struct memtable, head) == 64, "memtable layout: head");
-_Static_assert(sizeof(struct memtable) == MEMTABLE_HEADER, "memtable layout: header");
-
-/* What is looked for: the first node that is not before (tree, key, lsn descending). */
-struct target {
-    uint64_t tree;
-    uint64_t prefix;
-    uint64_t lsn;
-    struct base_slice key;
-};
-
-static uint64_t key_prefix(struct base_slice key)
+uint64_t memtable_key_prefix(struct base_slice key)
 {
     uint8_t first[8] = {0};
     if (key.size >= 8) {
@@ -87,7 +46,7 @@ static uint64_t key_prefix(struct base_slice key)
     return base_get_be64(first);
 }
 
-static uint64_t key_hash(uint64_t tree, struct base_slice key)
+uint64_t memtable_key_hash(uint64_t tree, struct base_slice key)
 {
     return base_hash64(key.data, key.size, tree);
 }
@@ -111,7 +70,7 @@ uint64_t memtable_size(uint64_t segment_bytes)
     return sizeof(struct memtable) + filter_size(segment_bytes) + memtable_capacity(segment_bytes);
 }
 
-static uint32_t node_size(unsigned height)
+uint32_t memtable_node_size(unsigned height)
 {
     return (uint32_t)((sizeof(struct memnode) + height * sizeof(uint32_t) + 7) & ~(size_t)7);
 }
@@ -154,7 +113,7 @@ uint32_t memtable_used(const struct segment *seg)
     return atomic_load_explicit(&m->used, memory_order_acquire);
 }
 
-/* A sixteenth is kept back: recovery draws the heights anew, and sums differ a little. */
+/* A sixteenth is kept back: recovery gives out the heights anew, and sums differ a little. */
 uint64_t memtable_room(const struct segment *seg)
 {
     const struct memtable *m = seg->mem;
@@ -163,25 +122,19 @@ uint64_t memtable_room(const struct segment *seg)
     return used < most ? most - used : 0;
 }
 
-void memtable_plan_flat(struct memtable_plan *plan, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        plan[i].height = 1;
-    }
-}
-
 /* ---- reading ------------------------------------------------------------------------------ */
 
 /* The node at an offset that somebody else wrote, or NULL when it cannot be one. */
-static struct memnode *node_at(const struct segment *seg, uint32_t offset)
+struct memnode *memtable_node(const struct segment *seg, uint32_t offset)
 {
     if ((offset & 7) != 0 || offset < sizeof(struct memtable) ||
         offset + sizeof(struct memnode) > seg->mem_size) {
         return NULL;
     }
     struct memnode *n = (struct memnode *)((uint8_t *)seg->mem + offset);
-    unsigned height = n->height_deleted & ~DELETED;
-    if (height == 0 || height > HEIGHT_MAX || offset + node_size(height) > seg->mem_size ||
+    unsigned height = n->height_deleted & ~MEMNODE_DELETED;
+    if (height == 0 || height > MEMTABLE_HEIGHT_MAX ||
+        offset + memtable_node_size(height) > seg->mem_size ||
         (uint64_t)n->key_at + n->key_size > seg->size ||
         (uint64_t)n->value_at + n->value_size > seg->size) {
         return NULL;
@@ -194,13 +147,14 @@ static uint32_t load_link(const _Atomic uint32_t *link)
     return atomic_load_explicit(link, memory_order_acquire);
 }
 
-static struct base_slice node_key(const struct segment *seg, const struct memnode *n)
+struct base_slice memtable_node_key(const struct segment *seg, const struct memnode *n)
 {
     return base_slice(seg->bytes + n->key_at, n->key_size);
 }
 
 /* Tree and key only. */
-static int compare_keys(const struct segment *seg, const struct memnode *n, const struct target *t)
+static int compare_keys(const struct segment *seg, const struct memnode *n,
+                        const struct memtable_target *t)
 {
     if (n->tree != t->tree) {
         return n->tree < t->tree ? -1 : 1;
@@ -211,10 +165,11 @@ static int compare_keys(const struct segment *seg, const struct memnode *n, cons
     if (n->key_size <= 8 && t->key.size <= 8) {
         return (int)n->key_size - (int)t->key.size;
     }
-    return base_slice_cmp(node_key(seg, n), t->key);
+    return base_slice_cmp(memtable_node_key(seg, n), t->key);
 }
 
-static int compare(const struct segment *seg, const struct memnode *n, const struct target *t)
+static int compare(const struct segment *seg, const struct memnode *n,
+                   const struct memtable_target *t)
 {
     int c = compare_keys(seg, n, t);
     if (c != 0 || n->lsn == t->lsn) {
@@ -225,19 +180,19 @@ static int compare(const struct segment *seg, const struct memnode *n, const str
 
 static uint32_t hops_max(const struct segment *seg)
 {
-    return (uint32_t)(seg->mem_size / node_size(1)) + HEIGHT_MAX + 1;
+    return (uint32_t)(seg->mem_size / memtable_node_size(1)) + MEMTABLE_HEIGHT_MAX + 1;
 }
 
 /* For each height the last node before the target, as its array of links. `finger`: begin at what
  * `links` holds from an earlier search for a target that is not greater. ECORRUPT. */
-static int find_links(const struct segment *seg, const struct target *t, bool finger,
-                      _Atomic uint32_t *links[HEIGHT_MAX])
+int memtable_find(const struct segment *seg, const struct memtable_target *t, bool finger,
+                  _Atomic uint32_t *links[MEMTABLE_HEIGHT_MAX])
 {
     struct memtable *m = seg->mem;
     _Atomic uint32_t *at = m->head;
     bool moved = !finger;
     uint32_t hops = hops_max(seg);
-    for (int level = HEIGHT_MAX - 1; level >= 0; level--) {
+    for (int level = MEMTABLE_HEIGHT_MAX - 1; level >= 0; level--) {
         if (!moved) {
             at = links[level];
         }
@@ -246,8 +201,9 @@ static int find_links(const struct segment *seg, const struct target *t, bool fi
             if (next == 0) {
                 break;
             }
-            struct memnode *n = node_at(seg, next);
-            if (n == NULL || (n->height_deleted & ~DELETED) <= (unsigned)level || hops-- == 0) {
+            struct memnode *n = memtable_node(seg, next);
+            if (n == NULL || (n->height_deleted & ~MEMNODE_DELETED) <= (unsigned)level ||
+                hops-- == 0) {
                 return INSTAR_ECORRUPT;
             }
             if (compare(seg, n, t) >= 0) {
@@ -262,15 +218,16 @@ static int find_links(const struct segment *seg, const struct target *t, bool fi
 }
 
 /* The first node at or after the target: offset, 0 at the end. */
-static int find_first(const struct segment *seg, const struct target *t, uint32_t *node_out)
+static int find_first(const struct segment *seg, const struct memtable_target *t,
+                      uint32_t *node_out)
 {
-    _Atomic uint32_t *links[HEIGHT_MAX];
-    int rc = find_links(seg, t, false, links);
+    _Atomic uint32_t *links[MEMTABLE_HEIGHT_MAX];
+    int rc = memtable_find(seg, t, false, links);
     uint32_t at = rc == 0 ? load_link(&links[0][0]) : 0;
     uint32_t hops = hops_max(seg);
     /* A writer may have linked nodes since the search that are still before the target. */
     while (rc == 0 && at != 0) {
-        struct memnode *n = node_at(seg, at);
+        struct memnode *n = memtable_node(seg, at);
         if (n == NULL || hops-- == 0) {
             rc = INSTAR_ECORRUPT;
         } else if (compare(seg, n, t) >= 0) {
@@ -286,18 +243,19 @@ static int find_first(const struct segment *seg, const struct target *t, uint32_
 static void set_hit(const struct segment *seg, const struct memnode *n, struct memtable_hit *hit)
 {
     hit->lsn = n->lsn;
-    hit->deleted = (n->height_deleted & DELETED) != 0;
+    hit->deleted = (n->height_deleted & MEMNODE_DELETED) != 0;
     hit->value =
         hit->deleted ? base_slice(NULL, 0) : base_slice(seg->bytes + n->value_at, n->value_size);
 }
 
 static bool visible(const struct memnode *n, uint64_t snapshot)
 {
-    return n->lsn <= snapshot && atomic_load_explicit(&n->state, memory_order_acquire) == NODE_LIVE;
+    return n->lsn <= snapshot &&
+           atomic_load_explicit(&n->state, memory_order_acquire) == MEMNODE_LIVE;
 }
 
 /* Three bits in one cache line. */
-static _Atomic uint64_t *filter_block(const struct segment *seg, uint64_t hash)
+_Atomic uint64_t *memtable_filter_block(const struct segment *seg, uint64_t hash)
 {
     struct memtable *m = seg->mem;
     uint64_t block = (hash >> 32) & m->filter_mask;
@@ -306,7 +264,7 @@ static _Atomic uint64_t *filter_block(const struct segment *seg, uint64_t hash)
 
 static bool filter_has(const struct segment *seg, uint64_t hash)
 {
-    _Atomic uint64_t *block = filter_block(seg, hash);
+    _Atomic uint64_t *block = memtable_filter_block(seg, hash);
     for (int i = 0; i < 3; i++) {
         unsigned bit = (unsigned)(hash >> (9 * i)) & 511;
         uint64_t word = atomic_load_explicit(&block[bit / 64], memory_order_relaxed);
@@ -317,30 +275,19 @@ static bool filter_has(const struct segment *seg, uint64_t hash)
     return true;
 }
 
-static void filter_add(const struct segment *seg, uint64_t hash)
-{
-    _Atomic uint64_t *block = filter_block(seg, hash);
-    for (int i = 0; i < 3; i++) {
-        unsigned bit = (unsigned)(hash >> (9 * i)) & 511;
-        uint64_t word = atomic_load_explicit(&block[bit / 64], memory_order_relaxed);
-        atomic_store_explicit(&block[bit / 64], word | UINT64_C(1) << (bit % 64),
-                              memory_order_relaxed);
-    }
-}
-
 int memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key, uint64_t snapshot,
                  struct memtable_hit *hit_out)
 {
     *hit_out = (struct memtable_hit){0};
-    if (!filter_has(seg, key_hash(tree, key))) {
+    if (!filter_has(seg, memtable_key_hash(tree, key))) {
         return INSTAR_ENOTFOUND;
     }
-    struct target t = {tree, key_prefix(key), snapshot, key};
+    struct memtable_target t = {tree, memtable_key_prefix(key), snapshot, key};
     uint32_t at;
     int rc = find_first(seg, &t, &at);
     uint32_t hops = hops_max(seg);
     while (rc == 0 && at != 0) {
-        struct memnode *n = node_at(seg, at);
+        struct memnode *n = memtable_node(seg, at);
         if (n == NULL || hops-- == 0) {
             return INSTAR_ECORRUPT;
         }
@@ -362,10 +309,10 @@ void memtable_iter_init(struct memtable_iter *it, const struct segment *seg, uin
     *it = (struct memtable_iter){.seg = seg, .tree = tree, .snapshot = snapshot};
 }
 
-static struct target iter_target(const struct memtable_iter *it, struct base_slice key,
-                                 uint64_t lsn)
+static struct memtable_target iter_target(const struct memtable_iter *it, struct base_slice key,
+                                          uint64_t lsn)
 {
-    return (struct target){it->tree, key_prefix(key), lsn, key};
+    return (struct memtable_target){it->tree, memtable_key_prefix(key), lsn, key};
 }
 
 /* Stand on the first visible node from `at` on, in this tree. Nodes of one key come newest first,
@@ -374,7 +321,7 @@ static int settle_forward(struct memtable_iter *it, uint32_t at)
 {
     uint32_t hops = hops_max(it->seg);
     while (at != 0) {
-        struct memnode *n = node_at(it->seg, at);
+        struct memnode *n = memtable_node(it->seg, at);
         if (n == NULL || hops-- == 0) {
             return INSTAR_ECORRUPT;
         }
@@ -383,7 +330,7 @@ static int settle_forward(struct memtable_iter *it, uint32_t at)
         }
         if (visible(n, it->snapshot)) {
             it->node = at;
-            it->key = node_key(it->seg, n);
+            it->key = memtable_node_key(it->seg, n);
             set_hit(it->seg, n, &it->hit);
             return 0;
         }
@@ -395,7 +342,7 @@ static int settle_forward(struct memtable_iter *it, uint32_t at)
 
 int memtable_iter_seek(struct memtable_iter *it, struct base_slice key)
 {
-    struct target t = iter_target(it, key, UINT64_MAX);
+    struct memtable_target t = iter_target(it, key, UINT64_MAX);
     uint32_t at;
     int rc = find_first(it->seg, &t, &at);
     it->node = 0;
@@ -407,11 +354,11 @@ int memtable_iter_next(struct memtable_iter *it)
     if (it->node == 0) {
         return INSTAR_END;
     }
-    struct memnode *n = node_at(it->seg, it->node);
-    struct target t = iter_target(it, it->key, 0); /* behind all versions of this key */
+    struct memnode *n = memtable_node(it->seg, it->node);
+    struct memtable_target t = iter_target(it, it->key, 0); /* behind all versions of this key */
     for (int hops = 0; n != NULL && hops < HOPS_BEFORE_SEEK; hops++) {
         uint32_t at = load_link(&n->next[0]);
-        n = at != 0 ? node_at(it->seg, at) : NULL;
+        n = at != 0 ? memtable_node(it->seg, at) : NULL;
         if (at == 0 || (n != NULL && compare_keys(it->seg, n, &t) != 0)) {
             return settle_forward(it, at);
         }
@@ -426,14 +373,14 @@ int memtable_iter_next(struct memtable_iter *it)
 
 /* Going back, each key is found by a search: the last node before the target names the key, and the
  * key's own newest visible version is then looked for from its front. */
-static int settle_backward(struct memtable_iter *it, struct target t)
+static int settle_backward(struct memtable_iter *it, struct memtable_target t)
 {
     struct memtable *m = it->seg->mem;
     uint32_t hops = hops_max(it->seg);
     it->node = 0;
     for (;;) {
-        _Atomic uint32_t *links[HEIGHT_MAX];
-        int rc = find_links(it->seg, &t, false, links);
+        _Atomic uint32_t *links[MEMTABLE_HEIGHT_MAX];
+        int rc = memtable_find(it->seg, &t, false, links);
         if (rc != 0 || hops-- == 0) {
             return INSTAR_ECORRUPT;
         }
@@ -445,7 +392,7 @@ static int settle_backward(struct memtable_iter *it, struct target t)
         if (n->tree != it->tree) {
             return INSTAR_END;
         }
-        struct base_slice key = node_key(it->seg, n);
+        struct base_slice key = memtable_node_key(it->seg, n);
         struct memtable_iter front;
         memtable_iter_init(&front, it->seg, it->tree, it->snapshot);
         rc = memtable_iter_seek(&front, key);
@@ -462,9 +409,9 @@ static int settle_backward(struct memtable_iter *it, struct target t)
 
 int memtable_iter_seek_before(struct memtable_iter *it, struct base_slice key)
 {
-    struct target t = iter_target(it, key, UINT64_MAX);
+    struct memtable_target t = iter_target(it, key, UINT64_MAX);
     if (key.data == NULL) {
-        t = (struct target){.tree = it->tree + 1, .lsn = UINT64_MAX};
+        t = (struct memtable_target){.tree = it->tree + 1, .lsn = UINT64_MAX};
     }
     return settle_backward(it, t);
 }
@@ -475,127 +422,4 @@ int memtable_iter_prev(struct memtable_iter *it)
         return INSTAR_END;
     }
     return settle_backward(it, iter_target(it, it->key, UINT64_MAX));
-}
-
-/* ---- building ----------------------------------------------------------------------------- */
-
-static uint8_t draw_height(uint64_t count)
-{
-    unsigned zeros = count == 0 ? 2 * HEIGHT_MAX : (unsigned)__builtin_ctzll(count);
-    unsigned height = 1 + zeros / 2;
-    return (uint8_t)(height < HEIGHT_MAX ? height : HEIGHT_MAX);
-}
-
-int memtable_plan_body(struct base_slice body, uint64_t seed, struct memtable_plan *plan,
-                       size_t max, size_t *count_out, uint64_t *bytes_out, struct base_err *err)
-{
-    struct base_reader r = base_reader(body);
-    const uint8_t *base = body.data;
-    struct record_op op;
-    struct record_op last = {0};
-    size_t count = 0;
-    uint64_t bytes = 0;
-    int rc;
-    *count_out = 0;
-    *bytes_out = 0;
-    while ((rc = record_body_next(&r, &op, err)) == 0) {
-        if (op.op >= RECORD_TREE) {
-            continue;
-        }
-        if (count > 0 && (op.tree < last.tree ||
-                          (op.tree == last.tree && base_slice_cmp(last.key, op.key) >= 0))) {
-            return base_err_set(err, INSTAR_EINVALID, "record body: operations are not in order");
-        }
-        if (count == max) {
-            return base_err_set(err, INSTAR_ELIMIT, "record body: more than %zu operations", max);
-        }
-        plan[count] = (struct memtable_plan){
-            .tree = op.tree,
-            .prefix = key_prefix(op.key),
-            .hash = key_hash(op.tree, op.key),
-            .key_at = (uint32_t)((const uint8_t *)op.key.data - base) + RECORD_HEADER,
-            .value_at = op.op == RECORD_PUT
-                            ? (uint32_t)((const uint8_t *)op.value.data - base) + RECORD_HEADER
-                            : 0,
-            .value_size = (uint32_t)op.value.size,
-            .key_size = (uint16_t)op.key.size,
-            .height = draw_height(seed + count),
-            .deleted = op.op == RECORD_DELETE,
-        };
-        bytes += node_size(plan[count].height);
-        count++;
-        last = op;
-    }
-    *count_out = count;
-    *bytes_out = bytes;
-    return rc == INSTAR_END ? 0 : rc;
-}
-
-void memtable_fill(struct segment *seg, const struct memtable_plan *plan, size_t count,
-                   uint64_t start, uint64_t lsn)
-{
-    struct memtable *m = seg->mem;
-    uint32_t at = memtable_used(seg);
-    uint32_t base = (uint32_t)(start - seg->start);
-    for (size_t i = 0; i < count; i++) {
-        const struct memtable_plan *p = &plan[i];
-        struct memnode *n = (struct memnode *)((uint8_t *)seg->mem + at);
-        base_assert(at + node_size(p->height) <= seg->mem_size);
-        n->tree = p->tree;
-        n->prefix = p->prefix;
-        n->lsn = lsn;
-        n->key_at = base + p->key_at;
-        n->value_at = p->deleted ? 0 : base + p->value_at;
-        n->value_size = p->value_size;
-        n->key_size = p->key_size;
-        n->height_deleted = (uint8_t)(p->height | (p->deleted ? DELETED : 0));
-        atomic_store_explicit(&n->state, NODE_LIVE, memory_order_relaxed);
-        for (unsigned level = 0; level < p->height; level++) {
-            atomic_store_explicit(&n->next[level], 0, memory_order_relaxed);
-        }
-        filter_add(seg, p->hash);
-        at += node_size(p->height);
-    }
-    /* From here on a successor after a death finds them all complete. */
-    atomic_store_explicit(&m->used, at, memory_order_release);
-}
-
-int memtable_link(struct segment *seg, uint32_t from, uint32_t to)
-{
-    _Atomic uint32_t *links[HEIGHT_MAX];
-    bool finger = false;
-    for (uint32_t at = from; at < to;) {
-        struct memnode *n = node_at(seg, at);
-        if (n == NULL) {
-            return INSTAR_ECORRUPT;
-        }
-        unsigned height = n->height_deleted & ~DELETED;
-        struct target t = {n->tree, n->prefix, n->lsn, node_key(seg, n)};
-        int rc = find_links(seg, &t, finger, links);
-        if (rc != 0) {
-            return rc;
-        }
-        for (unsigned level = 0; level < height; level++) {
-            uint32_t next = atomic_load_explicit(&links[level][level], memory_order_relaxed);
-            atomic_store_explicit(&n->next[level], next, memory_order_relaxed);
-            atomic_store_explicit(&links[level][level], at, memory_order_release);
-            links[level] = n->next;
-        }
-        finger = true;
-        at += node_size(height);
-    }
-    return 0;
-}
-
-void memtable_void(struct segment *seg, uint32_t from)
-{
-    uint32_t used = memtable_used(seg);
-    for (uint32_t at = from; at < used;) {
-        struct memnode *n = node_at(seg, at);
-        if (n == NULL) {
-            return; /* beyond what any committer filled */
-        }
-        atomic_store_explicit(&n->state, NODE_VOID, memory_order_release);
-        at += node_size(n->height_deleted & ~DELETED);
-    }
 }

@@ -29,8 +29,6 @@ struct recovery {
     uint64_t stop;
     uint64_t chain; /* at the stop */
     uint64_t schema;
-    struct memtable_plan *plan;
-    size_t plan_max;
 };
 
 static int corrupt(struct recovery *r, const char *why, uint64_t position, struct base_err *err)
@@ -142,46 +140,6 @@ static int judge(struct recovery *r, const struct control_past *past, const uint
 
 /* ---- 3: repair ---------------------------------------------------------------------------- */
 
-static int plan_room(struct recovery *r, size_t body_size, struct base_err *err)
-{
-    size_t most = body_size / 3 + 1; /* an operation takes at least three bytes */
-    if (most <= r->plan_max) {
-        return 0;
-    }
-    base_free(r->plan);
-    r->plan_max = 0;
-    r->plan = base_alloc(most * sizeof(*r->plan));
-    if (r->plan == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "no memory to rebuild memtables");
-    }
-    r->plan_max = most;
-    return 0;
-}
-
-static int rebuild_nodes(struct recovery *r, struct segment *seg, const struct record *record,
-                         struct base_err *err)
-{
-    size_t count;
-    uint64_t bytes;
-    if (record->kind == RECORD_PAD || record->kind == RECORD_VOID) {
-        return 0;
-    }
-    int rc = plan_room(r, record->body.size, err);
-    if (rc == 0) {
-        rc = memtable_plan_body(record->body, record->start / RECORD_ALIGN, r->plan, r->plan_max,
-                                &count, &bytes, err);
-    }
-    if (rc == 0 && bytes > memtable_room(seg)) {
-        memtable_plan_flat(r->plan, count); /* heights are drawn anew: if need be without any */
-    }
-    if (rc == 0) {
-        uint32_t from = memtable_used(seg);
-        memtable_fill(seg, r->plan, count, record->start, record->end);
-        rc = memtable_link(seg, from, memtable_used(seg));
-    }
-    return rc;
-}
-
 static int sync_segment(struct segment *seg, struct base_err *err)
 {
     int rc = os_fdatasync(seg->fd);
@@ -190,47 +148,53 @@ static int sync_segment(struct segment *seg, struct base_err *err)
                                     (unsigned long long)seg->start);
 }
 
+/* The segment of a written record; the one before it is synced. */
+static int move_to(struct recovery *r, uint64_t position, struct segment **dirty,
+                   struct base_err *err)
+{
+    uint64_t start = segment_base(position, r->s->segment_bytes);
+    int rc = 0;
+    if (*dirty != NULL && (*dirty)->start != start) {
+        rc = sync_segment(*dirty, err);
+        segment_unpin_one(r->s, *dirty);
+        *dirty = NULL;
+    }
+    if (rc == 0 && *dirty == NULL) {
+        rc = segment_pin(r->s, start, false, dirty, err);
+    }
+    return rc;
+}
+
 /* Verify once more, write back what is not known to be on disk, and rebuild the memtables from the
  * same copy. */
 static int write_back_all(struct recovery *r, struct base_err *err)
 {
-    struct store *s = r->s;
     struct scan c;
     struct record record;
-    struct segment *seg = NULL;
-    bool dirty = false;
+    struct segment *dirty = NULL;
+    struct rebuild rebuild = {.s = r->s};
     int rc = 0;
-    scan_init(&c, s, r->trees.lo, r->trees.chain, true);
+    scan_init(&c, r->s, r->trees.lo, r->trees.chain, true);
     while (rc == 0 && (rc = scan_next(&c, r->stop, &record, err)) == 0) {
-        uint64_t start = segment_base(record.start, s->segment_bytes);
-        if (seg == NULL || seg->start != start) {
-            rc = dirty ? sync_segment(seg, err) : 0;
-            dirty = false;
-            if (seg != NULL) {
-                segment_unpin_one(s, seg);
-                seg = NULL;
-            }
-            rc = rc == 0 ? segment_pin(s, start, true, &seg, err) : rc;
-        }
-        if (rc == 0 && record.end > r->trusted) {
-            rc = scan_write_back(&c, &record, err);
-            dirty = true;
+        if (record.end > r->trusted) {
+            rc = move_to(r, record.start, &dirty, err);
+            rc = rc == 0 ? scan_write_back(&c, &record, err) : rc;
         }
         if (rc == 0) {
-            rc = rebuild_nodes(r, seg, &record, err);
+            rc = rebuild_add(&rebuild, &record, err);
         }
     }
-    if (dirty && rc == INSTAR_END) {
-        rc = sync_segment(seg, err) != 0 ? INSTAR_EIO : rc;
+    if (rc == INSTAR_END && c.at != r->stop) {
+        rc = base_err_set(err, INSTAR_EIO, "the log reads differently now");
     }
-    if (seg != NULL) {
-        segment_unpin_one(s, seg);
+    rc = rc == INSTAR_END ? 0 : rc;
+    if (dirty != NULL) {
+        rc = rc == 0 ? sync_segment(dirty, err) : rc;
+        segment_unpin_one(r->s, dirty);
     }
+    int ended = rebuild_end(&rebuild, rc == 0, err);
     scan_done(&c);
-    if (rc == INSTAR_END && c.at == r->stop) {
-        return 0;
-    }
-    return rc != INSTAR_END ? rc : base_err_set(err, INSTAR_EIO, "the log reads differently now");
+    return rc != 0 ? rc : ended;
 }
 
 static int clear_rest(struct recovery *r, struct base_err *err)
@@ -369,7 +333,6 @@ int recovery_run(struct store *s, const struct control_past *past, struct base_e
     r.trusted = past->found && past->durable > r.trees.lo ? past->durable : r.trees.lo;
     r.schema = r.trees.lo; /* the last publication in the log is derived again; else not later */
     rc = recover(&r, past, err);
-    base_free(r.plan);
     if (rc == 0) {
         base_err_clear(err);
         rc = control_publish(s, err);
