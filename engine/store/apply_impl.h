@@ -60,7 +60,7 @@ int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
  * this process's LMDB transactions to end. *again_ns_out: how long until there may be more to do;
  * UINT64_MAX: not before the next drop. */
 int purge_step(struct store *s, uint64_t wait_ns, uint64_t *again_ns_out, struct base_err *err);
-/* Pages that one turn may free. */
-#define PURGE_PAGES_AT_ONCE ((uint64_t)64 << 10)
+/* Pages that one turn may free; a test may set it lower. */
+extern uint64_t purge_pages_at_once;
 
 #endif

@@ -13,6 +13,8 @@
 #define NAMES_AT_ONCE 64
 #define NAMES_RETRY_NS ((uint64_t)1000000000)
 
+uint64_t purge_pages_at_once = (uint64_t)64 << 10;
+
 struct dead {
     uint64_t tree;
     struct trees_state state;
@@ -69,7 +71,7 @@ static int empty(struct trees_write *w, uint64_t tree, const struct pace *pace, 
     if (rc != 0) {
         return rc;
     }
-    if (st.pages <= PURGE_PAGES_AT_ONCE) {
+    if (st.pages <= purge_pages_at_once) {
         *done_out = true;
         return st.pages != 0 ? trees_write_clear(w, tree, err) : 0;
     }

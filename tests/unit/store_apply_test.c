@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The applier: what is folded, in which order, by whom, and what a kill in the middle leaves. */
-#include "store/store_impl.h"
+#include "store/apply_impl.h"
 #include "support/stores.h"
 
 #include <signal.h>
@@ -138,6 +138,150 @@ Test(store_apply, trees_are_listed)
     expect_u64(l.count, 2);
     expect_u64(l.trees[0], 4);
     expect_u64(l.trees[1], 6);
+    stores_close(s);
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+#define BIG 40
+
+/* One segment has room for all that such a test writes. */
+static instar_options big_options(void)
+{
+    instar_options o = stores_options();
+    o.segment_bytes = (uint64_t)4 << 20;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    return o;
+}
+
+/* More than one small batch, and somebody who waits for the disk, so that batches are small. */
+static uint64_t write_big(struct store *s, char fill)
+{
+    static char value[20000];
+    struct store_txn *t = NULL;
+    uint64_t lsn = 0;
+    memset(value, fill, sizeof value);
+    for (int i = 0; i < BIG; i++) {
+        if (i % 10 == 0) {
+            t = stores_begin(s, 0);
+        }
+        must(store_txn_put(t, T, stores_text(keyed("big%02d", i)), base_slice(value, sizeof value),
+                           &test_err));
+        if (i % 10 == 9) {
+            lsn = stores_commit(t);
+        }
+    }
+    must(store_flush(s, lsn, STORE_FOREVER, &test_err));
+    return lsn;
+}
+
+static void expect_big(struct store *s, char fill)
+{
+    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
+    for (int i = 0; i < BIG; i++) {
+        struct base_slice value;
+        must(store_txn_get(t, T, stores_text(keyed("big%02d", i)), STORE_READ_NORMAL, &value,
+                           &test_err));
+        expect(((const char *)value.data)[0] == fill && value.size == 20000);
+    }
+    store_txn_abort(t);
+}
+
+/* Between the steps of a fold LMDB has some keys new and others old; readers see all of them new.
+ */
+Test(store_apply, a_fold_in_steps_is_seen_whole)
+{
+    struct test_hold hold;
+    instar_options o = big_options();
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    write_big(s, 'a');
+    stores_fold(s);
+    uint64_t lsn = write_big(s, 'b');
+    test_hold_set(&hold, "apply.committed", 1);
+    applier_urge(s, lsn);
+    test_hold_await(&hold);
+    expect(store_applied(s) < lsn);
+    struct trees_position at;
+    must(trees_position_get(s, &at, &test_err));
+    expect(at.lo < lsn && at.hi >= lsn);
+    expect_big(s, 'b');
+    test_hold_release(&hold);
+    stores_fold(s);
+    test_hold_end(&hold);
+    expect_big(s, 'b');
+    stores_close(s);
+}
+
+/* Killed between the steps, the next one folds the part again. */
+static void fold_a_step_and_die(struct test_child *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    instar_options o = big_options();
+    struct store *s = stores_open(&o);
+    write_big(s, 'b');
+    test_kill_at_point("apply.committed", 1);
+    stores_fold(s);
+}
+
+Test(store_apply, a_fold_killed_between_steps_is_done_again)
+{
+    struct test_child child;
+    instar_options o = big_options();
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    write_big(s, 'a');
+    stores_close(s);
+    test_fork(&child, fold_a_step_and_die, NULL);
+    expect(test_wait(&child) == -SIGKILL);
+    s = stores_open(&o);
+    expect_big(s, 'b');
+    stores_fold(s);
+    expect_big(s, 'b');
+    stores_close(s);
+}
+
+/* A dropped tree that is too large for one turn is emptied in several, while a reader still sees it
+ * whole; then its name goes. */
+Test(store_apply, a_large_tree_is_emptied_in_turns)
+{
+    enum { ENTRIES = 3000 };
+    struct store *s = stores_make(NULL);
+    struct base_slice value;
+    uint64_t limit = os_now_ns() + (uint64_t)20 * 1000000000;
+    purge_pages_at_once = 3;
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    for (int i = 0; i < ENTRIES;) {
+        struct store_txn *t = stores_begin(s, 0);
+        for (int k = 0; k < 100; k++, i++) {
+            stores_put(t, T, keyed("key%05d", i), "some value that takes a little room");
+        }
+        stores_commit(t);
+    }
+    stores_fold(s);
+    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
+    stores_tree_op(s, STORE_TREE_DROP, T);
+    stores_write(s, T, "late", "skipped");
+    stores_fold(s);
+    for (int i = 0; i < ENTRIES; i++) {
+        must(store_txn_get(t, T, stores_text(keyed("key%05d", i)), STORE_READ_NORMAL, &value,
+                           &test_err));
+    }
+    store_txn_abort(t);
+    for (bool gone = false; !gone;) {
+        struct trees_read *r;
+        char name[TREES_META_MAX];
+        trees_state_name(name, T);
+        must(trees_read_begin(s->trees, &r, &test_err));
+        gone = trees_read_meta(r, name, &value, &test_err) == INSTAR_ENOTFOUND;
+        trees_read_end(s->trees, r);
+        expect(os_now_ns() < limit);
+        os_sleep_ns(10000000);
+    }
+    struct listed l = {0};
+    must(store_tree_list(s, list, &l, &test_err));
+    expect_u64(l.count, 0);
     stores_close(s);
 }
 
