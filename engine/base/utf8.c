@@ -35,6 +35,11 @@ bool base_utf8_valid(const void *data, size_t size)
     size_t at = 0;
     while (at < size) {
         uint32_t character;
+        /* Most text is ASCII: eight bytes at a time. */
+        if (size - at >= 8 && (base_get_u64(p + at) & UINT64_C(0x8080808080808080)) == 0) {
+            at += 8;
+            continue;
+        }
         size_t step = decode(p + at, size - at, &character);
         if (step == 0) {
             return false;

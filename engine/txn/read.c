@@ -93,30 +93,30 @@ static int get_bound(struct txn *t, const struct txn_bound *b, const instar_valu
 {
     const struct catalog_table *table = b->table->codec.table;
     struct reader reader = {.t = t, .bound = b, .arena = &t->arena};
-    struct base_buf bytes = {0};
+    struct base_buf *bytes = &t->from_key;
     struct base_slice record;
     char text[TXN_TEXT_MAX];
     int rc = INSTAR_OK;
+    base_buf_clear(bytes);
     for (uint32_t i = 0; i < table->key_count && rc == INSTAR_OK; i++) {
         rc = check_key_value(table, table->key[i].column, "key", &key[i], err);
     }
     if (rc == INSTAR_OK) {
-        rc = row_key_encode(table->key_parts, key, table->key_count, &bytes, err);
+        rc = row_key_encode(table->key_parts, key, table->key_count, bytes, err);
     }
-    if (rc == INSTAR_OK && bytes.size > INSTAR_KEY_BYTES_MAX) {
+    if (rc == INSTAR_OK && bytes->size > INSTAR_KEY_BYTES_MAX) {
         rc = INSTAR_ENOTFOUND; /* no row can have it */
     } else if (rc == INSTAR_OK) {
-        rc = store_txn_get(t->store, table->tree, base_buf_slice(&bytes), STORE_READ_NORMAL,
-                           &record, err);
+        rc = store_txn_get(t->store, table->tree, base_buf_slice(bytes), STORE_READ_NORMAL, &record,
+                           err);
     }
     if (rc == INSTAR_ENOTFOUND) {
-        txn_key_text(table, base_buf_slice(&bytes), text);
+        txn_key_text(table, base_buf_slice(bytes), text);
         base_err_set(err, rc, "table %s has no row %s", table->name, text);
     }
     if (rc == INSTAR_OK) {
-        rc = hand_out(&reader, base_buf_slice(&bytes), record, values_out, err);
+        rc = hand_out(&reader, base_buf_slice(bytes), record, values_out, err);
     }
-    base_buf_free(&bytes);
     return rc;
 }
 

@@ -257,6 +257,8 @@ static void end(struct txn *t)
     if (t->view != NULL) {
         catalog_view_release(t->env->catalog, t->view);
     }
+    base_buf_free(&t->from_key);
+    base_buf_free(&t->to_key);
     base_buf_free(&t->plan_bytes);
     base_buf_free(&t->plan_steps);
     base_buf_free(&t->probes);

@@ -172,6 +172,7 @@ struct txn {
     struct txn_table first_table; /* most use one */
     struct txn_bound first_bound;
     bool first_table_used, first_bound_used;
+    struct base_buf from_key, to_key; /* of one statement */
     struct base_buf plan_bytes;
     struct base_buf plan_steps; /* of struct txn_step */
     struct base_buf probes;     /* of struct txn_probe */

@@ -14,7 +14,7 @@ struct write {
     const struct txn_codec *codec;
     instar_value *from; /* image of the row that is there, or NULL */
     instar_value *to;
-    struct base_buf from_key, to_key;
+    struct base_buf *from_key, *to_key; /* the transaction's, used again by each statement */
 };
 
 static int no_memory(const struct txn_codec *codec, struct base_err *err)
@@ -24,7 +24,9 @@ static int no_memory(const struct txn_codec *codec, struct base_err *err)
 
 static int begin(struct write *w, struct txn *t, struct txn_projection *p, struct base_err *err)
 {
-    *w = (struct write){.t = t};
+    *w = (struct write){.t = t, .from_key = &t->from_key, .to_key = &t->to_key};
+    base_buf_clear(w->from_key);
+    base_buf_clear(w->to_key);
     if (txn_read_only(t)) {
         return base_err_set(err, INSTAR_EREADONLY, "table %s: this transaction is read-only",
                             p->table);
@@ -40,12 +42,6 @@ static int begin(struct write *w, struct txn *t, struct txn_projection *p, struc
     size_t size = sizeof(instar_value) * w->codec->layout->column_count;
     w->to = base_arena_alloc(&t->scratch, size);
     return w->to != NULL ? INSTAR_OK : no_memory(w->codec, err);
-}
-
-static void done(struct write *w)
-{
-    base_buf_free(&w->from_key);
-    base_buf_free(&w->to_key);
 }
 
 /* ---- images ------------------------------------------------------------------------------- */
@@ -123,13 +119,13 @@ static int encode_key(struct write *w, const instar_value *key, struct base_err 
             return rc;
         }
     }
-    int rc = row_key_encode(table->key_parts, key, table->key_count, &w->from_key, err);
+    int rc = row_key_encode(table->key_parts, key, table->key_count, w->from_key, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "primary key of table %s", table->name);
-    } else if (w->from_key.size > INSTAR_KEY_BYTES_MAX) {
+    } else if (w->from_key->size > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "primary key of table %s: a key of %zu bytes; the limit is %d",
-                          table->name, w->from_key.size, INSTAR_KEY_BYTES_MAX);
+                          table->name, w->from_key->size, INSTAR_KEY_BYTES_MAX);
     }
     return rc;
 }
@@ -155,7 +151,7 @@ static int decode_from(struct write *w, struct base_slice key, struct base_slice
 static int not_found(const struct write *w, struct base_err *err)
 {
     char text[TXN_TEXT_MAX];
-    txn_key_text(w->codec->table, base_buf_slice(&w->from_key), text);
+    txn_key_text(w->codec->table, base_buf_slice(w->from_key), text);
     return base_err_set(err, INSTAR_ENOTFOUND, "table %s has no row %s", w->codec->table->name,
                         text);
 }
@@ -163,7 +159,7 @@ static int not_found(const struct write *w, struct base_err *err)
 static int exists(const struct write *w, struct base_err *err)
 {
     char text[TXN_TEXT_MAX];
-    txn_key_text(w->codec->table, base_buf_slice(&w->to_key), text);
+    txn_key_text(w->codec->table, base_buf_slice(w->to_key), text);
     return base_err_set(err, INSTAR_EEXISTS, "table %s has a row %s already", w->codec->table->name,
                         text);
 }
@@ -172,7 +168,7 @@ static int exists(const struct write *w, struct base_err *err)
 static int load(struct write *w, struct base_err *err)
 {
     struct base_slice record;
-    struct base_slice key = base_buf_slice(&w->from_key);
+    struct base_slice key = base_buf_slice(w->from_key);
     int rc = read_row(w, key, &record, err);
     if (rc == INSTAR_ENOTFOUND) {
         return not_found(w, err);
@@ -186,8 +182,8 @@ static int plan_and_apply(struct write *w, const instar_value *to, struct base_e
 {
     struct txn_move move = {.from = w->from,
                             .to = to,
-                            .from_key = base_buf_slice(&w->from_key),
-                            .to_key = base_buf_slice(&w->to_key)};
+                            .from_key = base_buf_slice(w->from_key),
+                            .to_key = base_buf_slice(w->to_key)};
     int rc = txn_plan_move(w->t, w->b->table, &move, err);
     return rc == INSTAR_OK ? txn_plan_apply(w->t, w->b->table, err) : rc;
 }
@@ -199,7 +195,7 @@ static int insert_image(struct write *w, const instar_value *values, struct base
     if (rc == INSTAR_OK) {
         rc = check_rest(w, err);
     }
-    return rc == INSTAR_OK ? txn_codec_key(w->codec, w->to, &w->to_key, err) : rc;
+    return rc == INSTAR_OK ? txn_codec_key(w->codec, w->to, w->to_key, err) : rc;
 }
 
 int txn_insert(struct txn *t, struct txn_projection *p, const instar_value *values,
@@ -212,14 +208,13 @@ int txn_insert(struct txn *t, struct txn_projection *p, const instar_value *valu
         rc = insert_image(&w, values, err);
     }
     if (rc == INSTAR_OK) {
-        rc = read_row(&w, base_buf_slice(&w.to_key), &record, err);
+        rc = read_row(&w, base_buf_slice(w.to_key), &record, err);
         rc = rc == INSTAR_OK ? exists(&w, err) : rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc;
     }
     if (rc == INSTAR_OK) {
         base_err_clear(err);
         rc = plan_and_apply(&w, w.to, err);
     }
-    done(&w);
     return rc;
 }
 
@@ -230,13 +225,12 @@ static int update_image(struct write *w, const instar_value *values, struct base
     memcpy(w->to, w->from, sizeof(*w->to) * w->codec->layout->column_count);
     int rc = put_values(w, values, err);
     if (rc == INSTAR_OK) {
-        rc = txn_codec_key(w->codec, w->to, &w->to_key, err);
+        rc = txn_codec_key(w->codec, w->to, w->to_key, err);
     }
-    if (rc != INSTAR_OK ||
-        base_slice_eq(base_buf_slice(&w->from_key), base_buf_slice(&w->to_key))) {
+    if (rc != INSTAR_OK || base_slice_eq(base_buf_slice(w->from_key), base_buf_slice(w->to_key))) {
         return rc;
     }
-    rc = read_row(w, base_buf_slice(&w->to_key), &record, err);
+    rc = read_row(w, base_buf_slice(w->to_key), &record, err);
     return rc == INSTAR_OK ? exists(w, err) : rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc;
 }
 
@@ -256,17 +250,17 @@ int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *valu
         rc = put_values(&w, values, err);
     }
     if (rc == INSTAR_OK) {
-        rc = txn_codec_key(w.codec, w.to, &w.to_key, err);
+        rc = txn_codec_key(w.codec, w.to, w.to_key, err);
     }
     if (rc == INSTAR_OK) {
-        rc = read_row(&w, base_buf_slice(&w.to_key), &record, err);
+        rc = read_row(&w, base_buf_slice(w.to_key), &record, err);
         if (rc == INSTAR_ENOTFOUND) {
             rc = check_rest(&w, err);
         } else if (rc == INSTAR_OK) {
-            rc = base_buf_add(&w.from_key, w.to_key.data, w.to_key.size) ? INSTAR_OK
-                                                                         : no_memory(w.codec, err);
-            rc = rc == INSTAR_OK ? decode_from(&w, base_buf_slice(&w.from_key), record, err) : rc;
-            base_buf_clear(&w.to_key);
+            rc = base_buf_add(w.from_key, w.to_key->data, w.to_key->size) ? INSTAR_OK
+                                                                          : no_memory(w.codec, err);
+            rc = rc == INSTAR_OK ? decode_from(&w, base_buf_slice(w.from_key), record, err) : rc;
+            base_buf_clear(w.to_key);
             rc = rc == INSTAR_OK ? update_image(&w, values, err) : rc;
         }
     }
@@ -274,7 +268,6 @@ int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *valu
         base_err_clear(err);
         rc = plan_and_apply(&w, w.to, err);
     }
-    done(&w);
     return rc;
 }
 
@@ -296,7 +289,6 @@ int txn_update(struct txn *t, struct txn_projection *p, const instar_value *key,
         base_err_clear(err);
         rc = plan_and_apply(&w, w.to, err);
     }
-    done(&w);
     return rc;
 }
 
@@ -314,6 +306,5 @@ int txn_delete(struct txn *t, struct txn_projection *p, const instar_value *key,
     if (rc == INSTAR_OK) {
         rc = plan_and_apply(&w, NULL, err);
     }
-    done(&w);
     return rc;
 }

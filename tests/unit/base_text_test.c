@@ -52,6 +52,26 @@ Test(base_text, malformed_utf8_is_refused)
     }
 }
 
+/* Text of any length, with something that is not ASCII at any place: valid characters pass, a stray
+ * byte does not. */
+Test(base_text, utf8_is_looked_at_everywhere)
+{
+    char text[40];
+    for (size_t size = 2; size < sizeof(text); size++) {
+        for (size_t at = 0; at + 2 <= size; at++) {
+            memset(text, 'x', size);
+            memcpy(text + at, "\xc3\xa9", 2);
+            cr_expect(base_utf8_valid(text, size));
+            text[at + 1] = 'x';
+            cr_expect_not(base_utf8_valid(text, size));
+        }
+        memset(text, 'x', size);
+        cr_expect(base_utf8_valid(text, size));
+        text[size - 1] = '\x80';
+        cr_expect_not(base_utf8_valid(text, size));
+    }
+}
+
 /* Every character there is, and none that is not. */
 Test(base_text, utf8_agrees_with_the_encoding_of_each_character)
 {
