@@ -61,7 +61,8 @@ const char *test_op_name(int op)
     return op >= 0 && op < (int)BASE_ARRAY_LEN(op_names) ? op_names[op] : "any";
 }
 
-/* Is part of the path the operation is on? Costs a system call, so only asked when a path is set. */
+/* Is part of the path the operation is on? Costs a system call, so only asked when a path is set.
+ */
 static bool path_matches(const struct os_call *call, const char *part)
 {
     if (call->name != NULL && strstr(call->name, part) != NULL) {
@@ -86,6 +87,7 @@ static int apply_fault(const struct os_call *call)
 {
     const struct test_fault *f = &hooked.fault;
     if ((f->op != TEST_ANY_OP && f->op != (int)call->op) ||
+        (f->name != NULL && (call->name == NULL || strcmp(call->name, f->name) != 0)) ||
         (f->path != NULL && !path_matches(call, f->path))) {
         return 0;
     }

@@ -16,6 +16,7 @@
 struct test_fault {
     int op;             /* enum os_op, or TEST_ANY_OP */
     const char *path;   /* part of the file's path, or NULL */
+    const char *name;   /* the very name that the call was given, or NULL */
     uint64_t nth;       /* 1 is the first; 0 never, only count */
     int error;          /* errno, positive */
     size_t short_bytes; /* in place of an error: reads and writes move at most so many bytes */
@@ -30,7 +31,8 @@ const char *test_op_name(int op);
 
 /* ---- points ------------------------------------------------------------------------------- */
 
-/* End this process with SIGKILL at the nth hit of a point, as if by another process. NULL: never. */
+/* End this process with SIGKILL at the nth hit of a point, as if by another process. NULL: never.
+ */
 void test_kill_at_point(const char *name, uint64_t nth);
 /* The same before the nth file operation of any kind. 0: never. */
 void test_kill_at_op(uint64_t nth);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define KEYS 60
+#define COMMIT_BYTES 15000 /* below the limit of the smallest segments */
 
 /* ---- operations of a commit, from its seed ------------------------------------------------ */
 
@@ -46,6 +47,7 @@ void oracle_operations(const struct oracle *o, const struct oracle_step *step,
         trees++;
     }
     size_t count = 1 + (size_t)test_random_below(&random, ORACLE_OPS_MAX);
+    size_t room = COMMIT_BYTES;
     for (size_t i = 0; i < count; i++) {
         uint64_t tree = before->trees[test_random_below(&random, trees)];
         if (tree == mirror) {
@@ -57,6 +59,8 @@ void oracle_operations(const struct oracle *o, const struct oracle_step *step,
         size_t size = 0;
         if (!test_random_chance(&random, 25)) {
             size = value_size(&random, o->value_bytes_max);
+            size = size < room / 4 ? size : room / 4;
+            room -= 2 * size; /* the mirror's too */
             value = base_arena_alloc(&ops->arena, size);
             expect(value != NULL);
             test_random_fill(&random, value, size);

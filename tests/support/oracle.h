@@ -53,6 +53,17 @@ struct oracle {
     uint64_t stream; /* of chance: another script of the same shape */
 };
 
+/* Scripts for campaigns: a store in its first moments; commits over many segments; the applier
+ * urged on after each few; large commits that wait for no flush, so that what is pending reaches
+ * over several segments; anything; the last two by turns. */
+typedef void (*oracle_script)(struct oracle *o);
+void oracle_script_create(struct oracle *o);
+void oracle_script_commits(struct oracle *o);
+void oracle_script_apply(struct oracle *o);
+void oracle_script_burst(struct oracle *o);
+void oracle_script_any(struct oracle *o);
+void oracle_script_recovery(struct oracle *o);
+
 /* Told of what happens, in this order: a commit is about to be tried, a prefix is durable. */
 struct oracle_watch {
     void (*issued)(void *arg, uint64_t number);

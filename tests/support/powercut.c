@@ -303,7 +303,7 @@ static void walk_all(struct walk *w)
                 note_mark(w, &t->events[event]);
             }
         }
-        good = cut_here(w, steps[i]);
+        good = steps[i] < w->job->from || cut_here(w, steps[i]);
     }
     replay_free(w->replay);
     free(steps);

@@ -31,6 +31,7 @@ struct powercut_state {
 struct powercut {
     const struct trace *trace;
     const char *path; /* where states are written; removed after each */
+    uint64_t from;    /* the first step to cut at */
     uint64_t wanted;  /* states, about; UINT64_MAX all */
     uint64_t stream;  /* of chance */
     /* false: text says what is wrong. Runs in a process of its own, which may also crash. */

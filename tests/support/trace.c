@@ -7,7 +7,7 @@
  * same thread, which remembers its number in between.
  */
 #define _GNU_SOURCE
-#include "support/trace.h"
+#include "support/trace_impl.h"
 
 #include "support/test.h"
 
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,6 @@
 #include <unistd.h>
 
 #define FDS_MAX 4096
-#define NOTHING UINT32_MAX
 #define NO_EVENT SIZE_MAX
 #define LMDB_META_MAX 512 /* its metas are written alone, and are smaller than this */
 
@@ -30,132 +30,13 @@ static struct {
     pthread_mutex_t mutex;
     struct trace *now;
     uint32_t object_of[FDS_MAX]; /* + 1; 0: not known */
+    uint64_t kill_left;          /* operations until the kill; 0: never */
+    int kill_fd;
 } tracer = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static _Thread_local size_t in_progress = NO_EVENT;
 
-/* ---- objects and entries ------------------------------------------------------------------ */
-
-static void *grown(void *array, size_t count, size_t *room, size_t size)
-{
-    if (count < *room) {
-        return array;
-    }
-    *room = *room != 0 ? *room * 2 : 64;
-    array = realloc(array, *room * size);
-    expect(array != NULL);
-    return array;
-}
-
-static uint32_t add_object(struct trace *t, bool is_dir)
-{
-    t->objects = grown(t->objects, t->object_count, &t->object_room, sizeof(*t->objects));
-    t->objects[t->object_count] = (struct trace_object){.is_dir = is_dir};
-    return (uint32_t)t->object_count++;
-}
-
-static struct trace_entry *find_entry(struct trace *t, uint32_t dir, const char *name)
-{
-    for (size_t i = 0; i < t->entry_count; i++) {
-        if (t->entries[i].dir == dir && strcmp(t->entries[i].name, name) == 0) {
-            return &t->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static void drop_entry(struct trace *t, uint32_t dir, const char *name)
-{
-    struct trace_entry *e = find_entry(t, dir, name);
-    if (e != NULL) {
-        free(e->name);
-        *e = t->entries[--t->entry_count];
-    }
-}
-
-static void add_entry(struct trace *t, uint32_t dir, const char *name, uint32_t object)
-{
-    drop_entry(t, dir, name);
-    t->entries = grown(t->entries, t->entry_count, &t->entry_room, sizeof(*t->entries));
-    t->entries[t->entry_count++] =
-        (struct trace_entry){.dir = dir, .object = object, .name = strdup(name)};
-}
-
-/* ---- paths -------------------------------------------------------------------------------- */
-
-/* The absolute path of a name in a directory. False when there is none. */
-static bool whole_path(int dirfd, const char *name, char path[PATH_MAX])
-{
-    if (name != NULL && name[0] == '/') {
-        snprintf(path, PATH_MAX, "%s", name);
-        return true;
-    }
-    char link[64];
-    if (dirfd == AT_FDCWD) {
-        snprintf(link, sizeof(link), "/proc/self/cwd");
-    } else {
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
-    }
-    ssize_t size = readlink(link, path, PATH_MAX - 1);
-    if (size < 0) {
-        return false;
-    }
-    path[size] = '\0';
-    if (name != NULL) {
-        size_t room = PATH_MAX - (size_t)size;
-        return snprintf(path + size, room, "/%s", name) < (int)room;
-    }
-    return true;
-}
-
-/* LMDB may be told its place as /proc/self/fd/N/data.mdb: put the directory's own path there. */
-static void resolve_proc(char path[PATH_MAX])
-{
-    int fd;
-    int used = 0;
-    if (sscanf(path, "/proc/self/fd/%d%n", &fd, &used) != 1 || used == 0) {
-        return;
-    }
-    char rest[PATH_MAX];
-    snprintf(rest, sizeof(rest), "%s", path + used);
-    char dir[PATH_MAX];
-    if (whole_path(fd, NULL, dir) && strlen(dir) + strlen(rest) < PATH_MAX) {
-        snprintf(path, PATH_MAX, "%s", dir);
-        strcat(path, rest);
-    }
-}
-
-/* Walk to the directory that holds the path's last name; false when it is not below the root. */
-static bool locate(struct trace *t, char path[PATH_MAX], uint32_t *dir_out, const char **name_out)
-{
-    resolve_proc(path);
-    size_t root = strlen(t->root);
-    if (strncmp(path, t->root, root) != 0 || (path[root] != '/' && path[root] != '\0')) {
-        return false;
-    }
-    char *at = path + root;
-    uint32_t dir = 0;
-    const char *name = NULL;
-    char *save = NULL;
-    for (char *part = strtok_r(at, "/", &save); part != NULL; part = strtok_r(NULL, "/", &save)) {
-        if (strcmp(part, ".") == 0) {
-            continue;
-        }
-        if (name != NULL) {
-            struct trace_entry *e = find_entry(t, dir, name);
-            if (e == NULL) {
-                return false;
-            }
-            dir = e->object;
-        }
-        name = part;
-    }
-    *dir_out = dir;
-    *name_out = name;
-    return true;
-}
-
-/* The object a descriptor leads to, NOTHING when it is not below the root. */
+/* The object a descriptor leads to, TRACE_NOTHING when it is not below the root. */
 static uint32_t object_of(struct trace *t, int fd)
 {
     if (fd >= 0 && fd < FDS_MAX && tracer.object_of[fd] != 0) {
@@ -164,24 +45,14 @@ static uint32_t object_of(struct trace *t, int fd)
     char path[PATH_MAX];
     uint32_t dir;
     const char *name;
-    if (!whole_path(fd, NULL, path) || !locate(t, path, &dir, &name)) {
-        return NOTHING;
+    if (!trace_whole_path(fd, NULL, path) || !trace_locate(t, path, &dir, &name)) {
+        return TRACE_NOTHING;
     }
     if (name == NULL) {
         return 0;
     }
-    struct trace_entry *e = find_entry(t, dir, name);
-    return e != NULL ? e->object : NOTHING;
-}
-
-/* ---- events ------------------------------------------------------------------------------- */
-
-static struct trace_event *add_event(struct trace *t, enum trace_kind kind)
-{
-    t->events = grown(t->events, t->event_count, &t->event_room, sizeof(*t->events));
-    struct trace_event *e = &t->events[t->event_count++];
-    *e = (struct trace_event){.kind = kind, .begin = ++t->step};
-    return e;
+    struct trace_entry *e = trace_find_entry(t, dir, name);
+    return e != NULL ? e->object : TRACE_NOTHING;
 }
 
 static uint8_t *copy_bytes(const void *data, size_t size)
@@ -210,10 +81,10 @@ static bool is_lmdb_meta(struct trace *t, const struct trace_event *e)
 static void content_event(struct trace *t, const struct os_call *call, enum trace_kind kind)
 {
     uint32_t object = object_of(t, call->fd);
-    if (object == NOTHING) {
+    if (object == TRACE_NOTHING) {
         return;
     }
-    struct trace_event *e = add_event(t, kind);
+    struct trace_event *e = trace_add_event(t, kind);
     e->object = object;
     e->offset = (uint64_t)call->offset;
     e->size = call->size;
@@ -228,9 +99,9 @@ static void content_event(struct trace *t, const struct os_call *call, enum trac
 static void sync_event(struct trace *t, const struct os_call *call)
 {
     uint32_t object = object_of(t, call->fd);
-    if (object != NOTHING) {
+    if (object != TRACE_NOTHING) {
         bool is_dir = t->objects[object].is_dir;
-        add_event(t, is_dir ? TRACE_SYNC_DIR : TRACE_SYNC)->object = object;
+        trace_add_event(t, is_dir ? TRACE_SYNC_DIR : TRACE_SYNC)->object = object;
         in_progress = t->event_count - 1;
     }
 }
@@ -240,23 +111,23 @@ static void entry_event(struct trace *t, const struct os_call *call, enum trace_
     char path[PATH_MAX];
     uint32_t dir;
     const char *name;
-    if (!whole_path(call->dirfd, call->name, path) || !locate(t, path, &dir, &name) ||
+    if (!trace_whole_path(call->dirfd, call->name, path) || !trace_locate(t, path, &dir, &name) ||
         name == NULL) {
         return;
     }
-    struct trace_entry *entry = find_entry(t, dir, name);
+    struct trace_entry *entry = trace_find_entry(t, dir, name);
     if (kind != TRACE_LINK && entry == NULL) {
         return; /* it will fail */
     }
-    struct trace_event *e = add_event(t, kind);
+    struct trace_event *e = trace_add_event(t, kind);
     e->dir = dir;
     e->name = strdup(name);
-    e->object = entry != NULL ? entry->object : NOTHING;
+    e->object = entry != NULL ? entry->object : TRACE_NOTHING;
     if (kind == TRACE_MOVE) {
         char path2[PATH_MAX];
         const char *name2;
-        expect(whole_path(call->dirfd2, call->name2, path2));
-        expect(locate(t, path2, &e->dir2, &name2)); /* moves stay below the root */
+        expect(trace_whole_path(call->dirfd2, call->name2, path2));
+        expect(trace_locate(t, path2, &e->dir2, &name2)); /* moves stay below the root */
         e->name2 = strdup(name2);
     }
     in_progress = t->event_count - 1;
@@ -312,6 +183,10 @@ static void before(void *arg, const struct os_call *call)
     default:
         break;
     }
+    if (in_progress != NO_EVENT && tracer.kill_left != 0 && --tracer.kill_left == 0) {
+        trace_save(t, tracer.kill_fd);
+        kill(getpid(), SIGKILL);
+    }
     pthread_mutex_unlock(&tracer.mutex);
 }
 
@@ -322,9 +197,9 @@ static void learn_fd(struct trace *t, const struct os_call *call, int fd)
     }
     tracer.object_of[fd] = 0;
     uint32_t object = object_of(t, fd);
-    tracer.object_of[fd] = object != NOTHING ? object + 1 : 0;
-    if (object != NOTHING && (call->flags & O_TRUNC) != 0) {
-        struct trace_event *e = add_event(t, TRACE_TRUNCATE);
+    tracer.object_of[fd] = object != TRACE_NOTHING ? object + 1 : 0;
+    if (object != TRACE_NOTHING && (call->flags & O_TRUNC) != 0) {
+        struct trace_event *e = trace_add_event(t, TRACE_TRUNCATE);
         e->object = object;
         e->end = ++t->step;
     }
@@ -335,15 +210,15 @@ static void follow(struct trace *t, struct trace_event *e, bool is_dir)
 {
     switch (e->kind) {
     case TRACE_LINK:
-        e->object = add_object(t, is_dir);
-        add_entry(t, e->dir, e->name, e->object);
+        e->object = trace_add_object(t, is_dir);
+        trace_add_entry(t, e->dir, e->name, e->object);
         break;
     case TRACE_MOVE:
-        drop_entry(t, e->dir, e->name);
-        add_entry(t, e->dir2, e->name2, e->object);
+        trace_drop_entry(t, e->dir, e->name);
+        trace_add_entry(t, e->dir2, e->name2, e->object);
         break;
     case TRACE_UNLINK:
-        drop_entry(t, e->dir, e->name);
+        trace_drop_entry(t, e->dir, e->name);
         break;
     default:
         break;
@@ -389,8 +264,8 @@ static void load_dir(struct trace *t, const char *path, uint32_t dir)
         struct stat st;
         expect(snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) < PATH_MAX);
         expect(lstat(below, &st) == 0);
-        uint32_t object = add_object(t, S_ISDIR(st.st_mode));
-        add_entry(t, dir, entry->d_name, object);
+        uint32_t object = trace_add_object(t, S_ISDIR(st.st_mode));
+        trace_add_entry(t, dir, entry->d_name, object);
         if (S_ISDIR(st.st_mode)) {
             load_dir(t, below, object);
         } else {
@@ -412,7 +287,7 @@ struct trace *trace_start(const char *root)
     expect(strlen(real) < sizeof(t->root));
     strcpy(t->root, real);
     free(real);
-    add_object(t, true);
+    trace_add_object(t, true);
     load_dir(t, t->root, 0);
     t->first_count = t->entry_count;
     t->first_entries = calloc(t->first_count + 1, sizeof(*t->first_entries));
@@ -431,10 +306,19 @@ struct trace *trace_start(const char *root)
 void trace_mark(struct trace *t, uint64_t mark, uint64_t value)
 {
     pthread_mutex_lock(&tracer.mutex);
-    struct trace_event *e = add_event(t, TRACE_MARK);
+    struct trace_event *e = trace_add_event(t, TRACE_MARK);
     e->mark = mark;
     e->value = value;
     e->end = e->begin;
+    pthread_mutex_unlock(&tracer.mutex);
+}
+
+void trace_kill_at(struct trace *t, uint64_t nth, int fd)
+{
+    pthread_mutex_lock(&tracer.mutex);
+    expect(tracer.now == t);
+    tracer.kill_left = nth;
+    tracer.kill_fd = fd;
     pthread_mutex_unlock(&tracer.mutex);
 }
 
@@ -443,73 +327,6 @@ void trace_stop(void)
     test_listener_set(NULL);
     pthread_mutex_lock(&tracer.mutex);
     tracer.now = NULL;
+    tracer.kill_left = 0;
     pthread_mutex_unlock(&tracer.mutex);
-}
-
-void trace_free(struct trace *t)
-{
-    for (size_t i = 0; i < t->event_count; i++) {
-        free(t->events[i].name);
-        free(t->events[i].name2);
-        free(t->events[i].data);
-    }
-    for (size_t i = 0; i < t->object_count; i++) {
-        free(t->objects[i].data);
-    }
-    for (size_t i = 0; i < t->entry_count; i++) {
-        free(t->entries[i].name);
-    }
-    for (size_t i = 0; i < t->first_count; i++) {
-        free(t->first_entries[i].name);
-    }
-    free(t->events);
-    free(t->objects);
-    free(t->entries);
-    free(t->first_entries);
-    free(t);
-}
-
-/* ---- words -------------------------------------------------------------------------------- */
-
-static const char *name_of(const struct trace *t, uint32_t object)
-{
-    if (object == 0) {
-        return "/";
-    }
-    for (size_t i = 0; i < t->event_count; i++) {
-        const struct trace_event *e = &t->events[i];
-        if (e->kind == TRACE_LINK && e->object == object) {
-            return e->name;
-        }
-    }
-    for (size_t i = 0; i < t->first_count; i++) {
-        if (t->first_entries[i].object == object) {
-            return t->first_entries[i].name;
-        }
-    }
-    return "?";
-}
-
-void trace_describe(const struct trace *t, const struct trace_event *e, char *text, size_t size)
-{
-    static const char *const kinds[] = {"write", "zero",   "grow", "truncate", "link",
-                                        "move",  "unlink", "sync", "sync-dir", "mark"};
-    const char *kind = kinds[e->kind];
-    switch (e->kind) {
-    case TRACE_MARK:
-        snprintf(text, size, "mark %llu %llu", (unsigned long long)e->mark,
-                 (unsigned long long)e->value);
-        break;
-    case TRACE_LINK:
-    case TRACE_MOVE:
-    case TRACE_UNLINK:
-        snprintf(text, size, "%s %s in %s%s%s", kind, e->name, name_of(t, e->dir),
-                 e->name2 != NULL ? " to " : "", e->name2 != NULL ? e->name2 : "");
-        break;
-    default:
-        snprintf(text, size, "%s %s at %llu size %llu%s%s", kind, name_of(t, e->object),
-                 (unsigned long long)e->offset, (unsigned long long)e->size,
-                 e->synchronous ? " (synchronous)" : "", e->failed ? " (failed)" : "");
-        break;
-    }
 }

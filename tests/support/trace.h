@@ -76,6 +76,14 @@ struct trace *trace_start(const char *root);
 void trace_mark(struct trace *t, uint64_t mark, uint64_t value);
 void trace_stop(void);
 void trace_free(struct trace *t);
+/* From now on: before the nth operation the trace is written to fd, and this process is killed. */
+void trace_kill_at(struct trace *t, uint64_t nth, int fd);
+/* The trace of a process that was killed so. NULL: it was not, or another thread was in the middle
+ * of an operation, so that it cannot be known what the trace lacks. */
+struct trace *trace_load(int fd);
+/* What came before a kill, and what the next process did, as one trace: what was not synced before
+ * the kill is not synced after it either. Frees both. */
+struct trace *trace_join(struct trace *before, struct trace *after);
 /* An event in words. */
 void trace_describe(const struct trace *t, const struct trace_event *e, char *text, size_t size);
 
