@@ -4,7 +4,7 @@
  *
  *     claim --> scan <--> spill --> load --> fold --> settle        then the fold-end record
  *       |         (memory full,      ^         ^
- *       |          every 2 s)        |         |
+ *       |          now and then)     |         |
  *       +-- checkpoint: gaps left ---+         |
  *       +-- checkpoint: all in runs -+         |
  *       +-- checkpoint: all loaded ------------+
@@ -320,8 +320,7 @@ int build_run(struct job *j, struct base_err *err)
     uint64_t memory = take_memory(j->c, j->rec.sort_memory_bytes);
 
     b.budget_bytes = (size_t)memory;
-    b.began_ns = os_now_ns();
-    b.spilled_ns = b.began_ns;
+    b.spilled_ns = os_now_ns();
     pool_init(&b.pool, b.budget_bytes);
     limit_init(&b.limit, j->rec.rows_per_second_max);
     os_plain_init(&b.lock);

@@ -145,8 +145,7 @@ struct build {
     _Atomic bool full;          /* because the memory is used up */
     struct os_plain_mutex lock; /* for waiting out the limit */
     struct os_cond cond;
-    uint64_t began_ns;
-    uint64_t spilled_ns; /* last checkpoint of the scan */
+    uint64_t spilled_ns; /* last checkpoint of the scan, or its beginning */
     uint64_t tail_seen;  /* to notice who commits while we write files */
 };
 

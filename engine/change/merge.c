@@ -105,6 +105,17 @@ int merge_begin(struct run_reader *readers, size_t count, struct merge **merge_o
     return 0;
 }
 
+static int remember(struct merge *m, struct base_slice key, struct base_err *err)
+{
+    m->last.size = 0;
+    if (m->last.capacity < key.size && !base_buf_reserve(&m->last, key.size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "merging sorted runs: out of memory");
+    }
+    memcpy(m->last.data, key.data, key.size);
+    m->last.size = key.size;
+    return 0;
+}
+
 int merge_next(struct merge *m, struct base_slice *key_out, struct base_slice *value_out,
                struct base_err *err)
 {
@@ -125,11 +136,7 @@ int merge_next(struct merge *m, struct base_slice *key_out, struct base_slice *v
             m->begun = true;
             *key_out = s->key;
             *value_out = s->value;
-            base_buf_clear(&m->last);
-            if (!base_buf_add(&m->last, s->key.data, s->key.size)) {
-                return base_err_set(err, INSTAR_ENOMEM, "merging sorted runs: out of memory");
-            }
-            return 0;
+            return remember(m, s->key, err);
         }
     }
 }

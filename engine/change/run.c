@@ -77,16 +77,25 @@ static int write_block(struct run_writer *w, struct base_err *err)
     return rc;
 }
 
+/* Room in the pending block, which begins with its head. */
+static int reserve(struct run_writer *w, size_t size, struct base_err *err)
+{
+    static const uint8_t head[RUN_BLOCK_HEAD];
+    bool ok = w->pending.size != 0 || base_buf_add(&w->pending, head, sizeof(head));
+
+    if (!ok || !base_buf_reserve(&w->pending, size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "writing a sorted run: out of memory");
+    }
+    return 0;
+}
+
 int run_write_add(struct run_writer *w, struct base_slice key, struct base_slice value,
                   struct base_err *err)
 {
-    static const uint8_t head[RUN_BLOCK_HEAD];
-
     base_assert(value.size == SORT_VALUE_SIZE && key.size <= UINT16_MAX);
-    bool ok = w->pending.size != 0 || base_buf_add(&w->pending, head, sizeof(head));
-    ok = ok && base_buf_reserve(&w->pending, STREAM_HEAD + key.size + value.size);
-    if (!ok) {
-        return base_err_set(err, INSTAR_ENOMEM, "writing a sorted run: out of memory");
+    int rc = reserve(w, STREAM_HEAD + key.size + value.size, err);
+    if (rc != 0) {
+        return rc;
     }
     base_buf_add_u16(&w->pending, (uint16_t)key.size);
     base_buf_add(&w->pending, key.data, key.size);
@@ -94,6 +103,31 @@ int run_write_add(struct run_writer *w, struct base_slice key, struct base_slice
     w->pending_entries++;
     w->run.entries++;
     return w->pending.size < w->block_bytes ? 0 : write_block(w, err);
+}
+
+int run_write_sorted(struct run_writer *w, const struct sort_block *block, struct base_err *err)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    while (rc == 0 && at < block->size) {
+        /* As many entries as fill the pending block. */
+        size_t begin = at;
+        size_t room = w->block_bytes > w->pending.size ? w->block_bytes - w->pending.size : 1;
+        uint32_t entries = 0;
+        while (at < block->size && at - begin < room) {
+            at += STREAM_HEAD + (size_t)sort_u16(block->data + at) + SORT_VALUE_SIZE;
+            entries++;
+        }
+        rc = reserve(w, at - begin, err);
+        if (rc == 0) {
+            base_buf_add(&w->pending, block->data + begin, at - begin);
+            w->pending_entries += entries;
+            w->run.entries += entries;
+            rc = w->pending.size < w->block_bytes ? 0 : write_block(w, err);
+        }
+    }
+    return rc;
 }
 
 int run_write_end(struct run_writer *w, struct run *run_out, struct base_err *err)

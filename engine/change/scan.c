@@ -14,8 +14,11 @@
 
 #define NS_PER_S 1000000000u
 #define SNAPSHOT_NS ((uint64_t)NS_PER_S)
-/* A build that takes longer than this makes checkpoints, and then so often. */
-#define SPILL_EVERY_NS (2 * (uint64_t)NS_PER_S)
+/* How often what was gathered goes into a run with a checkpoint, so that no more is lost when the
+ * runner dies. Reading at full speed fills the memory within seconds and is as fast done again; a
+ * limited build takes its time, and each second of it counts. */
+#define SPILL_LIMITED_NS (2 * (uint64_t)NS_PER_S)
+#define SPILL_UNLIMITED_NS (8 * (uint64_t)NS_PER_S)
 
 /* What a worker has at hand. */
 struct reader {
@@ -238,8 +241,8 @@ static int poll(void *arg, struct base_err *err)
         b->job->live.delta_backlog = stat.delta_entries;
     }
     job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
-    if (now - b->spilled_ns >= SPILL_EVERY_NS && now - b->began_ns >= SPILL_EVERY_NS &&
-        atomic_load(&b->rows) > b->ck->rows_done) {
+    uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
+    if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->ck->rows_done) {
         halt(b);
     }
     return job_poll(b->job, err);

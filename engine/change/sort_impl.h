@@ -81,7 +81,9 @@ struct stream {
     const uint8_t **samples; /* every so many-th entry, where it lies */
     size_t sample_count;
     size_t sample_room;
+    uint8_t unshared[72]; /* streams of two threads stand side by side: not in one cache line */
 };
+_Static_assert(sizeof(struct stream) == 128, "two cache lines");
 /* False: out of chunks, or *nomem_out; nothing was added. */
 bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool sampled, bool beyond,
                 bool *nomem_out);
@@ -168,6 +170,8 @@ int run_write_begin(struct run_writer *w, int fd, uint64_t id, size_t block_byte
                     struct base_err *err);
 int run_write_add(struct run_writer *w, struct base_slice key, struct base_slice value,
                   struct base_err *err);
+/* The same for all entries of a sorted block. */
+int run_write_sorted(struct run_writer *w, const struct sort_block *block, struct base_err *err);
 /* Writes the rest and syncs: from here on the run may be relied on. */
 int run_write_end(struct run_writer *w, struct run *run_out, struct base_err *err);
 void run_write_abort(struct run_writer *w);

@@ -116,16 +116,8 @@ static int end_run(struct writing *wr, int fd, int rc, uint32_t level, struct ba
 static int write_block(void *arg, const struct sort_block *block, struct base_err *err)
 {
     struct writing *wr = arg;
-    struct base_slice key;
-    struct base_slice value;
-    bool bad = false;
-    int rc = 0;
+    int rc = run_write_sorted(&wr->w, block, err);
 
-    for (size_t at = 0;
-         rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad);) {
-        rc = run_write_add(&wr->w, key, value, err);
-    }
-    base_assert(!bad);
     return rc == 0 ? job_poll(wr->b->job, err) : rc;
 }
 

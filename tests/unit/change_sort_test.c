@@ -338,6 +338,46 @@ static int read_all(int fd, const struct run *run)
     return rc;
 }
 
+/* A whole sorted block written at once reads back as its entries do one by one. */
+Test(change_sort, sorted_block_as_a_run)
+{
+    struct keys k = make_keys(SHAPE_PATHS, 5000, 50);
+    struct base_buf bytes = {0};
+    struct run_writer w;
+    struct run_reader r;
+    struct run run;
+    struct base_slice key;
+    struct base_slice value;
+    uint8_t wanted[SORT_VALUE_SIZE];
+    int fd = open_file("run");
+
+    qsort(k.list, k.count, sizeof(k.list[0]), by_bytes);
+    for (size_t i = 0; i < k.count; i++) {
+        value_of(NULL, k.list[i], wanted);
+        expect(base_buf_add_u16(&bytes, (uint16_t)k.list[i].size));
+        expect(base_buf_add(&bytes, k.list[i].data, k.list[i].size));
+        expect(base_buf_add(&bytes, wanted, sizeof(wanted)));
+    }
+    struct sort_block block = {.data = bytes.data, .size = bytes.size, .entries = k.count};
+    must(run_write_begin(&w, fd, 5, 8192, &test_err));
+    must(run_write_sorted(&w, &block, &test_err));
+    must(run_write_end(&w, &run, &test_err));
+    expect_u64(run.entries, k.count);
+    must(run_read_begin(&r, fd, &run, &test_err));
+    for (size_t i = 0; i < k.count; i++) {
+        must(run_read_next(&r, &key, &value, &test_err));
+        value_of(NULL, key, wanted);
+        expect(base_slice_eq(key, k.list[i]));
+        expect(memcmp(value.data, wanted, sizeof(wanted)) == 0);
+        expect(r.size <= 8192 + 1024);
+    }
+    cr_assert_eq(run_read_next(&r, &key, &value, NULL), INSTAR_END);
+    run_read_end(&r);
+    os_close(fd);
+    base_buf_free(&bytes);
+    free_keys(&k);
+}
+
 /* A flipped byte anywhere, a missing end, another run's file: an error, never other entries. */
 Test(change_sort, damaged_run_is_refused)
 {
