@@ -81,6 +81,7 @@ static void build(const uint8_t *bytes, const struct record *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record r;
+    struct record_place place = {0, SEGMENT, log_id};
     if (size < 1 + RECORD_HEADER || size > SEGMENT) {
         return 0;
     }
@@ -93,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((data[0] & REPAIR) != 0) {
         repair(bytes, left);
     }
-    if (record_read(bytes, left, 0, SEGMENT, log_id, 0, &r, NULL) == 0) {
+    if (record_read(base_slice(bytes, left), &place, 0, &r, NULL) == 0) {
         base_assert(r.start == 0 && r.end <= SEGMENT && r.end - r.start >= RECORD_HEADER);
         base_assert(r.body.size <= left - RECORD_HEADER);
         build(bytes, &r);

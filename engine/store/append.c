@@ -170,9 +170,9 @@ int append_settle(struct store *s, struct base_err *err)
         rc = make_void(s, seg, err);
     } else {
         struct record r;
-        uint64_t ignored;
-        if (record_header_read(seg->bytes + (start - seg->start), start, s->segment_bytes,
-                               s->log_id, &r, &ignored, &ignored)) {
+        struct record_sums sums;
+        struct record_place place = record_place(s, start);
+        if (record_header_read(seg->bytes + (start - seg->start), &place, &r, &sums)) {
             control_store(&ctl->chain, r.chain);
             clear_mark(ctl);
         } else {

@@ -152,9 +152,9 @@ static int validate(struct commit *c, uint64_t to, struct base_err *err)
         }
         const struct segment *seg = c->pins.seg[i];
         struct record r;
-        uint64_t ignored;
-        if (!record_header_read(seg->bytes + (c->validated - seg->start), c->validated,
-                                segment_bytes, c->s->log_id, &r, &ignored, &ignored)) {
+        struct record_sums sums;
+        struct record_place place = record_place(c->s, c->validated);
+        if (!record_header_read(seg->bytes + (c->validated - seg->start), &place, &r, &sums)) {
             store_poison(c->s, "a published record's header does not verify");
             return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
                                 (unsigned long long)c->validated);

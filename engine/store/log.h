@@ -59,14 +59,28 @@ static inline uint64_t record_room(uint64_t body_size)
 uint64_t record_header_make(uint8_t out[RECORD_HEADER], const struct record *h,
                             const uint8_t log_id[16], uint64_t body_hash);
 uint64_t record_body_hash(struct base_slice body);
-/* Does a header stand at `start`? Looks at no body and no chain. Lengths are bounded by the
- * segment: the record ends in it, and leaves no rest or one with room for a header. */
-bool record_header_read(const uint8_t *at, uint64_t start, uint64_t segment_bytes,
-                        const uint8_t log_id[16], struct record *out, uint64_t *body_hash_out,
-                        uint64_t *before_out);
-/* The same with body and chain: at points to `left` bytes. ECORRUPT says what did not hold. */
-int record_read(const uint8_t *at, uint64_t left, uint64_t start, uint64_t segment_bytes,
-                const uint8_t log_id[16], uint64_t chain, struct record *out, struct base_err *err);
+/* Where a record is looked for. */
+struct record_place {
+    uint64_t start;
+    uint64_t segment_bytes;
+    const uint8_t *log_id;
+};
+static inline struct record_place record_place(const struct store *s, uint64_t start)
+{
+    return (struct record_place){start, s->segment_bytes, s->log_id};
+}
+/* What a header says of its body and of the header before it. */
+struct record_sums {
+    uint64_t body_hash;
+    uint64_t before;
+};
+/* Does a header stand there? Looks at no body and no chain. Lengths are bounded by the segment: the
+ * record ends in it, and leaves no rest or one with room for a header. */
+bool record_header_read(const uint8_t *at, const struct record_place *place, struct record *out,
+                        struct record_sums *sums_out);
+/* The same with body and chain. ECORRUPT says what did not hold. */
+int record_read(struct base_slice bytes, const struct record_place *place, uint64_t chain,
+                struct record *out, struct base_err *err);
 
 /* ---- segments (segment.c) ------------------------------------------------------------------ */
 

@@ -35,8 +35,8 @@ int log_reader_next(struct log_reader *r, uint64_t limit, struct record *out, st
     }
     uint64_t size = r->s->segment_bytes;
     uint64_t offset = r->at - r->seg->start;
-    rc = record_read(r->seg->bytes + offset, size - offset, r->at, size, r->s->log_id, r->chain,
-                     out, err);
+    struct record_place place = record_place(r->s, r->at);
+    rc = record_read(base_slice(r->seg->bytes + offset, size - offset), &place, r->chain, out, err);
     if (rc != 0) {
         return rc;
     }

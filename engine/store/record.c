@@ -49,14 +49,13 @@ uint64_t record_header_make(uint8_t out[RECORD_HEADER], const struct record *h,
     return checksum;
 }
 
-bool record_header_read(const uint8_t *at, uint64_t start, uint64_t segment_bytes,
-                        const uint8_t log_id[16], struct record *out, uint64_t *body_hash_out,
-                        uint64_t *before_out)
+bool record_header_read(const uint8_t *at, const struct record_place *place, struct record *out,
+                        struct record_sums *sums_out)
 {
     uint64_t length = base_get_u32(at);
-    uint64_t left = segment_bytes - (start & (segment_bytes - 1));
-    if (length < RECORD_HEADER || base_get_u64(at + 8) != start ||
-        memcmp(at + 16, log_id, 16) != 0) {
+    uint64_t left = place->segment_bytes - (place->start & (place->segment_bytes - 1));
+    if (length < RECORD_HEADER || base_get_u64(at + 8) != place->start ||
+        memcmp(at + 16, place->log_id, 16) != 0) {
         return false;
     }
     uint64_t checksum = base_hash64(at, 56, 0);
@@ -67,47 +66,45 @@ bool record_header_read(const uint8_t *at, uint64_t start, uint64_t segment_byte
         return false;
     }
     *out = (struct record){
-        .start = start,
-        .end = start + room,
+        .start = place->start,
+        .end = place->start + room,
         .kind = (enum record_kind)at[4],
         .publication = (at[5] & RECORD_PUBLISHES) != 0,
         .durable_when_written = base_get_u64(at + 32),
         .chain = checksum,
         .body = {at + RECORD_HEADER, length - RECORD_HEADER},
     };
-    *body_hash_out = base_get_u64(at + 40);
-    *before_out = base_get_u64(at + 48);
+    sums_out->body_hash = base_get_u64(at + 40);
+    sums_out->before = base_get_u64(at + 48);
     return true;
 }
 
-int record_read(const uint8_t *at, uint64_t left, uint64_t start, uint64_t segment_bytes,
-                const uint8_t log_id[16], uint64_t chain, struct record *out, struct base_err *err)
+int record_read(struct base_slice bytes, const struct record_place *place, uint64_t chain,
+                struct record *out, struct base_err *err)
 {
-    uint64_t body_hash;
-    uint64_t before;
+    struct record_sums sums;
+    unsigned long long start = place->start;
     *out = (struct record){0};
-    if (left < RECORD_HEADER ||
-        !record_header_read(at, start, segment_bytes, log_id, out, &body_hash, &before)) {
+    if (bytes.size < RECORD_HEADER || !record_header_read(bytes.data, place, out, &sums)) {
         return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
-                            (unsigned long long)start);
+                            start);
     }
-    if (before != chain) {
-        return base_err_set(
-            err, INSTAR_ECORRUPT, "log position %llu: chained to %016llx, expected %016llx",
-            (unsigned long long)start, (unsigned long long)before, (unsigned long long)chain);
+    if (sums.before != chain) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "log position %llu: chained to %016llx, expected %016llx", start,
+                            (unsigned long long)sums.before, (unsigned long long)chain);
     }
-    if (out->end - start > left) {
-        return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: record is cut off",
-                            (unsigned long long)start);
+    if (out->end - out->start > bytes.size) {
+        return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: record is cut off", start);
     }
     if (out->kind == RECORD_PAD || out->kind == RECORD_VOID) {
         return 0;
     }
     uint64_t found = record_body_hash(out->body);
-    if (found != body_hash) {
-        return base_err_set(
-            err, INSTAR_ECORRUPT, "log position %llu: body hash %016llx, expected %016llx",
-            (unsigned long long)start, (unsigned long long)found, (unsigned long long)body_hash);
+    if (found != sums.body_hash) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "log position %llu: body hash %016llx, expected %016llx", start,
+                            (unsigned long long)found, (unsigned long long)sums.body_hash);
     }
     return 0;
 }

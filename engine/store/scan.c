@@ -86,9 +86,8 @@ static int fetch(struct scan *c, uint64_t at, size_t size, const uint8_t **out,
 int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_err *err)
 {
     const uint8_t *at;
-    uint64_t ignored;
-    uint64_t before;
-    uint64_t segment_bytes = c->s->segment_bytes;
+    struct record_sums sums;
+    struct record_place place = record_place(c->s, c->at);
     *out = (struct record){0};
     if (c->at >= limit) {
         return INSTAR_END;
@@ -100,7 +99,7 @@ int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_er
     if (rc != 0) {
         return rc;
     }
-    if (!record_header_read(at, c->at, segment_bytes, c->s->log_id, out, &ignored, &before)) {
+    if (!record_header_read(at, &place, out, &sums)) {
         return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
                             (unsigned long long)c->at);
     }
@@ -110,8 +109,8 @@ int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_er
     size_t size = (size_t)(out->end - out->start);
     rc = fetch(c, c->at, size, &at, err);
     if (rc == 0) {
-        rc = record_read(at, size, c->at, segment_bytes, c->s->log_id,
-                         c->chained ? c->chain : before, out, err);
+        rc = record_read(base_slice(at, size), &place, c->chained ? c->chain : sums.before, out,
+                         err);
     }
     if (rc == 0) {
         c->at = out->end;
@@ -136,14 +135,13 @@ int scan_write_back(struct scan *c, const struct record *r, struct base_err *err
 static uint64_t look_through_buffer(const struct scan *c, uint64_t at, uint64_t *durable)
 {
     struct record r;
-    uint64_t ignored;
+    struct record_sums sums;
     uint64_t until = c->buffer_at + c->buffer_size;
     const uint8_t *bytes = c->buffer + (at - c->buffer_at);
     for (; at + RECORD_HEADER <= until; at += RECORD_ALIGN, bytes += RECORD_ALIGN) {
         /* The position first: nearly always it says no. */
-        if (base_get_u64(bytes + 8) == at &&
-            record_header_read(bytes, at, c->s->segment_bytes, c->s->log_id, &r, &ignored,
-                               &ignored) &&
+        struct record_place place = record_place(c->s, at);
+        if (base_get_u64(bytes + 8) == at && record_header_read(bytes, &place, &r, &sums) &&
             r.durable_when_written > *durable) {
             *durable = r.durable_when_written;
         }

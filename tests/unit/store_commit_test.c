@@ -175,7 +175,8 @@ Test(store_commit, back_pressure)
 Test(store_commit, no_space)
 {
     struct store *s = make_small();
-    struct test_fault fault = {OS_OP_ALLOCATE, "/log/", 1, ENOSPC, 0, true};
+    struct test_fault fault = {
+        .op = OS_OP_ALLOCATE, .path = "/log/", .nth = 1, .error = ENOSPC, .sticky = true};
     static char value[4000];
     int rc = 0;
     int done = 0;
@@ -206,7 +207,7 @@ Test(store_commit, no_space)
 Test(store_commit, failed_write_is_void)
 {
     struct store *s = stores_make(NULL);
-    struct test_fault fault = {OS_OP_WRITE, ".seg", 1, ENOSPC, 0, false};
+    struct test_fault fault = {.op = OS_OP_WRITE, .path = ".seg", .nth = 1, .error = ENOSPC};
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     struct store_txn *t = stores_begin(s, 0);
     stores_put(t, TREE, "key", "never");

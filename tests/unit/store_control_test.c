@@ -130,7 +130,8 @@ Test(store_control, nothing_is_left)
 Test(store_control, fallback_into_the_store)
 {
     instar_options o = stores_options();
-    struct test_fault fault = {OS_OP_OPEN, "/dev/shm", 1, ENOENT, 0, true};
+    struct test_fault fault = {
+        .op = OS_OP_OPEN, .path = "/dev/shm", .nth = 1, .error = ENOENT, .sticky = true};
     struct store *s;
     char path[300];
     snprintf(path, sizeof(path), "%s/store", test_dir());

@@ -91,7 +91,7 @@ static void see_the_stop(struct test_child *self, void *arg)
 Test(store_flush, failure_stops_the_store)
 {
     struct store *s = stores_make(NULL);
-    struct test_fault fault = {OS_OP_SYNC, ".seg", 1, EIO, 0, false};
+    struct test_fault fault = {.op = OS_OP_SYNC, .path = ".seg", .nth = 1, .error = EIO};
     struct test_child child;
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     must(put_sync(s, "before"));
@@ -123,7 +123,7 @@ Test(store_flush, failure_stops_the_store)
 Test(store_flush, no_space_in_a_sync_stops_the_store)
 {
     struct store *s = stores_make(NULL);
-    struct test_fault fault = {OS_OP_SYNC, ".seg", 1, ENOSPC, 0, false};
+    struct test_fault fault = {.op = OS_OP_SYNC, .path = ".seg", .nth = 1, .error = ENOSPC};
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     must(put_sync(s, "before"));
     test_fault_set(&fault);

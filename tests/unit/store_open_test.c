@@ -240,7 +240,8 @@ Test(store_open, fork_and_open)
 /* Without permission to write there is a clear error, and the store is as it was. */
 Test(store_open, read_only_directory)
 {
-    struct test_fault fault = {OS_OP_OPEN, "lock", 1, EROFS, 0, true};
+    struct test_fault fault = {
+        .op = OS_OP_OPEN, .path = "lock", .nth = 1, .error = EROFS, .sticky = true};
     must(try_create(stores_path()));
     test_fault_set(&fault);
     must_fail(try_open(stores_path()), INSTAR_EACCESS);

@@ -28,7 +28,8 @@ static struct record make(uint8_t *out, const char *body)
 static int read_at(const uint8_t *bytes, uint64_t left, uint64_t start, uint64_t chain)
 {
     struct record r;
-    return record_read(bytes, left, start, SEGMENT, log_id, chain, &r, &test_err);
+    struct record_place place = {start, SEGMENT, log_id};
+    return record_read(base_slice(bytes, left), &place, chain, &r, &test_err);
 }
 
 /* All that a header says comes back. */
@@ -37,7 +38,8 @@ Test(store_record, round_trip)
     uint8_t bytes[256] = {0};
     struct record made = make(bytes, "some body");
     struct record r;
-    must(record_read(bytes, sizeof(bytes), AT, SEGMENT, log_id, 77, &r, &test_err));
+    struct record_place place = {AT, SEGMENT, log_id};
+    must(record_read(base_slice(bytes, sizeof(bytes)), &place, 77, &r, &test_err));
     expect_u64(r.start, AT);
     expect_u64(r.end, AT + 80); /* 64 + 9, up to a multiple of 8 */
     expect_u64(r.chain, made.chain);
@@ -70,8 +72,8 @@ Test(store_record, belongs_to_its_place)
     must_fail(read_at(bytes, sizeof(bytes), AT + 8, 77), INSTAR_ECORRUPT);
     must_fail(read_at(bytes, sizeof(bytes), AT, 78), INSTAR_ECORRUPT);
     must_fail(read_at(bytes, RECORD_HEADER + 8, AT, 77), INSTAR_ECORRUPT);
-    must_fail(record_read(bytes, sizeof(bytes), AT, SEGMENT, (const uint8_t *)"the log's other.",
-                          77, &r, &test_err),
+    struct record_place other = {AT, SEGMENT, (const uint8_t *)"the log's other."};
+    must_fail(record_read(base_slice(bytes, sizeof(bytes)), &other, 77, &r, &test_err),
               INSTAR_ECORRUPT);
     uint8_t zeros[256] = {0};
     must_fail(read_at(zeros, sizeof(zeros), 0, 0), INSTAR_ECORRUPT);
