@@ -7,9 +7,11 @@
 #ifndef INSTAR_BASE_H
 #define INSTAR_BASE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <instar.h>
 
@@ -100,6 +102,53 @@ static inline struct base_slice base_buf_slice(const struct base_buf *b)
     return (struct base_slice){b->data, b->size};
 }
 
+/* Fixed little-endian fields in memory that may be unaligned; be: big-endian, for keys, whose byte
+ * order is their order. In the header, because every row that is read passes through them. */
+static inline void base_put_u16(void *at, uint16_t v)
+{
+    v = htole16(v);
+    memcpy(at, &v, sizeof(v));
+}
+static inline uint16_t base_get_u16(const void *at)
+{
+    uint16_t v;
+    memcpy(&v, at, sizeof(v));
+    return le16toh(v);
+}
+static inline void base_put_u32(void *at, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(at, &v, sizeof(v));
+}
+static inline uint32_t base_get_u32(const void *at)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof(v));
+    return le32toh(v);
+}
+static inline void base_put_u64(void *at, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(at, &v, sizeof(v));
+}
+static inline uint64_t base_get_u64(const void *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof(v));
+    return le64toh(v);
+}
+static inline void base_put_be64(void *at, uint64_t v)
+{
+    v = htobe64(v);
+    memcpy(at, &v, sizeof(v));
+}
+static inline uint64_t base_get_be64(const void *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof(v));
+    return be64toh(v);
+}
+
 /* A bounds-checked reader over untrusted bytes. After the first failure `bad` stays set and every
  * read gives zero; check it once at the end, and before using a length. */
 struct base_reader {
@@ -109,24 +158,20 @@ struct base_reader {
 };
 struct base_reader base_reader(struct base_slice s);
 size_t base_reader_left(const struct base_reader *r);
-uint8_t base_read_u8(struct base_reader *r);
+static inline uint8_t base_read_u8(struct base_reader *r)
+{
+    if (r->bad || r->at == r->end) {
+        r->bad = true;
+        return 0;
+    }
+    return *r->at++;
+}
 uint16_t base_read_u16(struct base_reader *r);
 uint32_t base_read_u32(struct base_reader *r);
 uint64_t base_read_u64(struct base_reader *r);
 uint64_t base_read_varint(struct base_reader *r);
 struct base_slice base_read_bytes(struct base_reader *r, size_t size);
 struct base_slice base_read_blob(struct base_reader *r);
-
-/* Fixed little-endian fields in memory that may be unaligned. */
-void base_put_u16(void *at, uint16_t v);
-void base_put_u32(void *at, uint32_t v);
-void base_put_u64(void *at, uint64_t v);
-uint16_t base_get_u16(const void *at);
-uint32_t base_get_u32(const void *at);
-uint64_t base_get_u64(const void *at);
-/* Big-endian, for keys, whose byte order is their order. */
-void base_put_be64(void *at, uint64_t v);
-uint64_t base_get_be64(const void *at);
 
 static inline bool base_add_ok(size_t a, size_t b, size_t *out)
 {

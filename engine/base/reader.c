@@ -32,12 +32,6 @@ static const uint8_t *take(struct base_reader *r, size_t size)
     return p;
 }
 
-uint8_t base_read_u8(struct base_reader *r)
-{
-    const uint8_t *p = take(r, 1);
-    return p != NULL ? *p : 0;
-}
-
 uint16_t base_read_u16(struct base_reader *r)
 {
     const uint8_t *p = take(r, 2);
@@ -60,6 +54,9 @@ uint64_t base_read_u64(struct base_reader *r)
 uint64_t base_read_varint(struct base_reader *r)
 {
     uint64_t v = 0;
+    if (!r->bad && r->at != r->end && *r->at < 0x80) {
+        return *r->at++; /* nearly always */
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte = base_read_u8(r);
         if (r->bad) {
