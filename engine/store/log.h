@@ -163,6 +163,8 @@ struct scan {
     uint64_t buffer_at; /* LSN of buffer[0] */
     size_t buffer_size;
     uint64_t fetch_end; /* read nothing from here on; 0: up to the segment's end */
+    bool direct;        /* past the page cache: set after init */
+    int direct_fd;
 };
 void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, bool chained);
 /* 0, INSTAR_END (limit reached), ENOTFOUND (no segment there), ECORRUPT, EIO, ENOMEM. The record's
@@ -218,6 +220,8 @@ int append_settle(struct store *s, struct base_err *err);
 /* The directory of control and memtables: found or made; recorded in the lock file. */
 int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);
+/* Remove controls and memtables wherever they are. Alone in the store. */
+void runtime_forget(struct store *s);
 /* What earlier controls of this boot say, wherever they are; marks them superseded. */
 int runtime_past(struct store *s, struct control_past *past_out, struct base_err *err);
 /* A new control has its name: sweep the other place. */
@@ -245,6 +249,10 @@ int spill_remove_all(struct store *s, struct base_err *err);
 #define LOCK_NAME "lock"
 #define LOG_DIR "log"
 #define SPILL_DIR "spill"
+/* Directory, format, options, lock file, log; nothing locked yet. Give back with open_free. */
+int open_store_files(const char *path, const instar_options *options, struct store **store_out,
+                     struct base_err *err);
+void open_free(struct store *s);
 /* A directory that may hold a store: ours, on a local file system. */
 int open_directory(const char *path, const instar_options *o, int *fd_out, struct base_err *err);
 
@@ -273,6 +281,8 @@ int rebuild_end(struct rebuild *b, bool build, struct base_err *err);
 int recovery_run(struct store *s, const struct control_past *past, struct base_err *err);
 /* The marker that a flush has failed: made by store_poison, looked at by openers. */
 void stopped_mark(struct store *s, const char *why);
+/* Remove it, and every control of this boot that says the same. */
+int stopped_forget(struct store *s, struct base_err *err);
 int stopped_check(struct store *s, struct base_err *err);
 
 #endif

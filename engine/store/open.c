@@ -239,7 +239,7 @@ static int enter(struct store *s, struct base_err *err)
     }
 }
 
-static void free_store(struct store *s)
+void open_free(struct store *s)
 {
     segment_close_all(s);
     control_close(s);
@@ -252,8 +252,8 @@ static void free_store(struct store *s)
     base_free(s);
 }
 
-int store_open(const char *path, const instar_options *options, struct store **store_out,
-               struct base_err *err)
+int open_store_files(const char *path, const instar_options *options, struct store **store_out,
+                     struct base_err *err)
 {
     *store_out = NULL;
     struct store *s = base_alloc_zero(1, sizeof(*s));
@@ -266,7 +266,21 @@ int store_open(const char *path, const instar_options *options, struct store **s
     os_plain_init(&s->writers_lock);
     int rc = open_files(s, path, options, err);
     if (rc != 0) {
-        goto out_free;
+        open_free(s);
+        return rc;
+    }
+    *store_out = s;
+    return 0;
+}
+
+int store_open(const char *path, const instar_options *options, struct store **store_out,
+               struct base_err *err)
+{
+    struct store *s;
+    *store_out = NULL;
+    int rc = open_store_files(path, options, &s, err);
+    if (rc != 0) {
+        return rc;
     }
     rc = enter_opened(s, path, err);
     if (rc != 0) {
@@ -293,7 +307,7 @@ out_trees:
 out_opened:
     leave_opened(s);
 out_free:
-    free_store(s);
+    open_free(s);
     return rc;
 }
 
@@ -333,6 +347,6 @@ int store_close(struct store *s, struct base_err *err)
         runtime_remove(s);
     }
     leave_opened(s);
-    free_store(s);
+    open_free(s);
     return rc;
 }

@@ -183,6 +183,18 @@ int runtime_past(struct store *s, struct control_past *past_out, struct base_err
     return 0;
 }
 
+void runtime_forget(struct store *s)
+{
+    static const enum kind kinds[] = {KIND_SHM, KIND_STORE};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        int fd;
+        if (open_place(s, kinds[i], false, &fd, NULL) == 0) {
+            sweep(fd, true);
+            os_close(fd);
+        }
+    }
+}
+
 void runtime_remove(struct store *s)
 {
     char name[64];

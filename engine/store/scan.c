@@ -5,8 +5,10 @@
  * that what was verified is what is used: through the map, a page could be verified, evicted, and
  * come back from disk as something else.
  */
+#define _GNU_SOURCE
 #include "store/log.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define WINDOW ((size_t)1 << 20)
@@ -14,7 +16,25 @@
 
 void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, bool chained)
 {
-    *c = (struct scan){.s = s, .at = from, .chain = chain, .chained = chained};
+    *c = (struct scan){.s = s, .at = from, .chain = chain, .chained = chained, .direct_fd = -1};
+}
+
+static void close_direct(struct scan *c)
+{
+    if (c->direct_fd >= 0) {
+        os_close(c->direct_fd);
+        c->direct_fd = -1;
+    }
+}
+
+static int open_direct(struct scan *c, struct base_err *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(name, c->seg->start, "seg");
+    close_direct(c);
+    int rc = os_openat(c->s->log_fd, name, O_RDONLY | O_DIRECT, &c->direct_fd);
+    return rc == 0 ? 0
+                   : base_err_errno(err, -rc, "log/%s: cannot be read past the page cache", name);
 }
 
 static int stand_on(struct scan *c, uint64_t at, struct base_err *err)
@@ -28,7 +48,8 @@ static int stand_on(struct scan *c, uint64_t at, struct base_err *err)
         c->seg = NULL;
     }
     c->buffer_size = 0;
-    return segment_pin(c->s, start, false, &c->seg, err);
+    int rc = segment_pin(c->s, start, false, &c->seg, err);
+    return rc == 0 && c->direct ? open_direct(c, err) : rc;
 }
 
 static int grow(struct scan *c, size_t size, struct base_err *err)
@@ -68,7 +89,8 @@ static int fetch(struct scan *c, uint64_t at, size_t size, const uint8_t **out,
         return rc;
     }
     c->buffer_size = 0;
-    rc = os_pread(c->seg->fd, c->buffer, want, (off_t)(from - c->seg->start), &got);
+    rc = os_pread(c->direct ? c->direct_fd : c->seg->fd, c->buffer, want,
+                  (off_t)(from - c->seg->start), &got);
     if (rc != 0) {
         return base_err_errno(err, -rc, "log position %llu: cannot be read",
                               (unsigned long long)at);
@@ -189,6 +211,7 @@ void scan_done(struct scan *c)
     if (c->seg != NULL) {
         segment_unpin_one(c->s, c->seg);
     }
+    close_direct(c);
     base_free(c->memory);
     c->memory = NULL;
     c->seg = NULL;

@@ -66,6 +66,17 @@ int stopped_check(struct store *s, struct base_err *err)
                         size > 16 ? (const char *)bytes + 16 : "unknown");
 }
 
+int stopped_forget(struct store *s, struct base_err *err)
+{
+    runtime_forget(s);
+    int rc = file_remove(s->dirfd, STOPPED_NAME, err);
+    if (rc == 0) {
+        rc = os_fsync_dir(s->dirfd);
+        rc = rc == 0 ? 0 : base_err_errno(err, -rc, "the directory cannot be synced");
+    }
+    return rc;
+}
+
 void store_poison(struct store *s, const char *why)
 {
     struct store_control *ctl = s->ctl;

@@ -6,7 +6,9 @@
 #include "support/stores.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 
 #define TREE 1
 #define NS_PER_MS UINT64_C(1000000)
@@ -117,6 +119,68 @@ Test(store_flush, failure_stops_the_store)
     must(put_sync(s, "again"));
     stores_close(s);
     test_boot_set(0);
+}
+
+static const char *disk_path(void)
+{
+    static char path[300];
+    snprintf(path, sizeof(path), "%s/store", test_dir());
+    return path;
+}
+
+/* A store on a disk, stopped by one failed flush after `key` was promised. */
+static void leave_stopped(void)
+{
+    struct test_fault fault = {.op = OS_OP_SYNC, .path = ".seg", .nth = 1, .error = EIO};
+    instar_options o = stores_options();
+    struct store *s;
+    must(store_create(disk_path(), &o, &test_err));
+    must(store_open(disk_path(), &o, &s, &test_err));
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(put_sync(s, "promised"));
+    test_fault_set(&fault);
+    must_fail(put_sync(s, "unknown"), INSTAR_ECOMMIT_UNKNOWN);
+    test_fault_set(NULL);
+    must_fail(store_check_after_io_error(disk_path(), &o, &test_err), INSTAR_EBUSY);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+    must_fail(store_open(disk_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
+}
+
+/* When all that was promised is found on the disk itself, the store opens again without a reboot.
+ */
+Test(store_flush, check_after_an_error)
+{
+    instar_options o = stores_options();
+    struct store *s;
+    leave_stopped();
+    must(store_check_after_io_error(disk_path(), &o, &test_err));
+    must(store_open(disk_path(), &o, &s, &test_err));
+    stores_read(s, TREE, "promised", "value");
+    must(put_sync(s, "again"));
+    must(store_close(s, &test_err));
+}
+
+/* When something promised is not on the disk, or the disk cannot be asked, the store stays closed.
+ */
+Test(store_flush, check_that_finds_a_loss)
+{
+    instar_options o = stores_options();
+    struct test_fault refused = {.op = OS_OP_OPEN, .path = "data.mdb", .nth = 2, .error = EINVAL};
+    struct store *s;
+    char path[400];
+    leave_stopped();
+    test_fault_set(&refused);
+    must_fail(store_check_after_io_error(disk_path(), &o, &test_err), INSTAR_ESTOPPED);
+    expect(strstr(test_err.text, "past the page cache") != NULL);
+    test_fault_set(NULL);
+    snprintf(path, sizeof(path), "%s/log/%016x.seg", disk_path(), 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    must(os_pwrite(fd, "loss", 4, 100));
+    must(os_fdatasync(fd));
+    os_close(fd);
+    must_fail(store_check_after_io_error(disk_path(), &o, &test_err), INSTAR_ESTOPPED);
+    expect(strstr(test_err.text, "only a reboot helps") != NULL);
+    must_fail(store_open(disk_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
 }
 
 /* No space in the page cache's way out is a failed flush as well: what it did not write is lost. */
