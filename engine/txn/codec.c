@@ -73,17 +73,15 @@ int txn_row_error(const struct catalog_table *table, struct base_slice key, uint
 static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_t version,
                        const struct row_layout **layout_out, struct base_err *err)
 {
-    if (version <= c->table->version || c->forced) {
-        *layout_out = catalog_table_layout(c->table, version);
-        if (*layout_out == NULL && c->forced) {
-            *layout_out = catalog_table_layout(c->newest, version);
-            if (*layout_out == NULL) {
-                *layout_out = c->layout; /* of another forced version, which no descriptor knows */
-            }
+    *layout_out = catalog_table_layout(c->table, version);
+    if (*layout_out == NULL && c->forced) {
+        *layout_out = catalog_table_layout(c->newest, version);
+        if (*layout_out == NULL) {
+            *layout_out = c->layout; /* of another forced version, which no descriptor knows */
         }
-        if (*layout_out != NULL) {
-            return INSTAR_OK;
-        }
+    }
+    if (*layout_out != NULL) {
+        return INSTAR_OK;
     }
     base_err_set(err, INSTAR_ECORRUPT,
                  "the tag is newer than the table's version %" PRIu32 ", or was never one",
@@ -141,8 +139,7 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
 {
     struct row_header header = {0};
     int rc = row_header(record, &header, err);
-    if (rc == INSTAR_OK && header.version <= c->table->version &&
-        catalog_table_layout(c->table, header.version) == c->layout) {
+    if (rc == INSTAR_OK && catalog_table_layout(c->table, header.version) == c->layout) {
         struct row_found row = {key, record, c->row_bytes_max, arena};
         rc = row_decode_some(c->layout, &row, positions, count, values_out, err);
         return txn_row_error(c->table, key, header.version, rc, err);
