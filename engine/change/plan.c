@@ -15,7 +15,7 @@
  *       +-----------+
  *
  * Going back, an index leaves by the stages through which it came, so that a writer of the version
- * before still meets what it expects. The last step of each plan gives the verdict in its commit.
+ * before still meets what it expects. The last step of a way gives the verdict in its commit.
  */
 #include "change/record.h"
 
@@ -42,46 +42,88 @@ static const struct plan create_table = {
 static const struct plan drop_table = {
     2,
     {{.shown = "public", .work = WORK_REMOVE_TABLE, .revert = 0},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
 };
 static const struct plan create_plain = {
     5,
-    {{.shown = "absent", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_FINISH},
-     {.shown = "delete-only", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_ABSENT},
-     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY},
-     {.shown = "build", .work = WORK_BUILD, .applied = true, .revert = BACK_DELETE_ONLY},
-     {.shown = "fold",
+    {{.shown = "absent",
+      .work = WORK_ADD_INDEX,
+      .stage = DELETE_ONLY,
+      .revert = BACK_FINISH,
+      .point = "change.delete_only"},
+     {.shown = "delete-only",
       .work = WORK_STAGE,
+      .stage = WRITE_ONLY,
+      .revert = BACK_ABSENT,
+      .point = "change.write_only"},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = "change.cut"},
+     {.shown = "build",
+      .work = WORK_BUILD,
+      .applied = true,
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.fold_end"},
+     {.shown = "fold",
+      .work = WORK_FINISH_INDEX,
       .stage = PUBLIC,
       .applied = true,
-      .revert = BACK_DELETE_ONLY}},
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.public"}},
 };
 static const struct plan create_unique = {
     8,
-    {{.shown = "absent", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_FINISH},
-     {.shown = "delete-only", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_ABSENT},
-     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY},
-     {.shown = "build", .work = WORK_BUILD, .applied = true, .revert = BACK_DELETE_ONLY},
+    {{.shown = "absent",
+      .work = WORK_ADD_INDEX,
+      .stage = DELETE_ONLY,
+      .revert = BACK_FINISH,
+      .point = "change.delete_only"},
+     {.shown = "delete-only",
+      .work = WORK_STAGE,
+      .stage = WRITE_ONLY,
+      .revert = BACK_ABSENT,
+      .point = "change.write_only"},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = "change.cut"},
+     {.shown = "build",
+      .work = WORK_BUILD,
+      .applied = true,
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.fold_end"},
      {.shown = "fold",
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .enforcing = true,
       .applied = true,
-      .revert = BACK_DELETE_ONLY},
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.write_only"},
      {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_DELETE_ONLY},
-     {.shown = "validate", .work = WORK_VALIDATE, .revert = BACK_DELETE_ONLY},
+     {.shown = "validate",
+      .work = WORK_VALIDATE,
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.validated"},
      {.shown = "validated",
-      .work = WORK_STAGE,
+      .work = WORK_FINISH_INDEX,
       .stage = PUBLIC,
       .enforcing = true,
-      .revert = BACK_DELETE_ONLY}},
+      .revert = BACK_DELETE_ONLY,
+      .point = "change.public"}},
 };
 static const struct plan drop_index = {
     4,
-    {{.shown = "public", .work = WORK_STAGE, .stage = WRITE_ONLY, .revert = BACK_UNTOUCHED},
-     {.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_PUBLIC},
-     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+    {{.shown = "public",
+      .work = WORK_STAGE,
+      .stage = WRITE_ONLY,
+      .revert = BACK_UNTOUCHED,
+      .point = "change.write_only"},
+     {.shown = "write-only",
+      .work = WORK_STAGE,
+      .stage = DELETE_ONLY,
+      .revert = BACK_PUBLIC,
+      .point = "change.delete_only"},
+     {.shown = "delete-only",
+      .work = WORK_REMOVE_INDEX,
+      .stage = ABSENT,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.absent"},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
 };
 static const struct plan drop_unique = {
     4,
@@ -89,10 +131,19 @@ static const struct plan drop_unique = {
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .enforcing = true,
-      .revert = BACK_UNTOUCHED},
-     {.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = BACK_PUBLIC},
-     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN}},
+      .revert = BACK_UNTOUCHED,
+      .point = "change.write_only"},
+     {.shown = "write-only",
+      .work = WORK_STAGE,
+      .stage = DELETE_ONLY,
+      .revert = BACK_PUBLIC,
+      .point = "change.delete_only"},
+     {.shown = "delete-only",
+      .work = WORK_REMOVE_INDEX,
+      .stage = ABSENT,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.absent"},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
 };
 
 static const struct plan back_nothing = {
@@ -101,23 +152,42 @@ static const struct plan back_nothing = {
 };
 static const struct plan back_create_index = {
     4,
-    {{.shown = "write-only", .work = WORK_STAGE, .stage = DELETE_ONLY, .revert = PLAN_NO_RETURN},
-     {.shown = "delete-only", .work = WORK_STAGE, .stage = ABSENT, .revert = PLAN_NO_RETURN},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN},
+    {{.shown = "write-only",
+      .work = WORK_STAGE,
+      .stage = DELETE_ONLY,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.delete_only"},
+     {.shown = "delete-only",
+      .work = WORK_REMOVE_INDEX,
+      .stage = ABSENT,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.absent"},
+     {.shown = "purge",
+      .work = WORK_PURGE,
+      .ends = true,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.purged"},
      {.shown = "absent", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 static const struct plan back_drop_index = {
     2,
-    {{.shown = "write-only", .work = WORK_STAGE, .stage = PUBLIC, .revert = PLAN_NO_RETURN},
+    {{.shown = "write-only",
+      .work = WORK_FINISH_INDEX,
+      .ends = true,
+      .stage = PUBLIC,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.public"},
      {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 static const struct plan back_drop_unique = {
     2,
     {{.shown = "write-only",
-      .work = WORK_STAGE,
+      .work = WORK_FINISH_INDEX,
+      .ends = true,
       .stage = PUBLIC,
       .enforcing = true,
-      .revert = PLAN_NO_RETURN},
+      .revert = PLAN_NO_RETURN,
+      .point = "change.public"},
      {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
@@ -201,7 +271,10 @@ static void work_text(const struct plan_step *s, char *text, size_t size)
     case WORK_REMOVE_TABLE:
         snprintf(text, size, "publish a version without the table");
         break;
+    case WORK_ADD_INDEX:
     case WORK_STAGE:
+    case WORK_FINISH_INDEX:
+    case WORK_REMOVE_INDEX:
         snprintf(text, size, "publish %s%s", catalog_stage_name(s->stage),
                  s->enforcing ? ", enforcing" : "");
         break;

@@ -126,7 +126,10 @@ int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_re
 enum change_work {
     WORK_ADD_TABLE,    /* publish version 1 and create the tree */
     WORK_REMOVE_TABLE, /* publish the version that names the table no more */
+    WORK_ADD_INDEX,    /* publish the index in its first stage and create its tree */
     WORK_STAGE,        /* publish the index's next stage */
+    WORK_FINISH_INDEX, /* publish it as public: no change is at work on it any more */
+    WORK_REMOVE_INDEX, /* publish the version that names it no more */
     WORK_CUT,          /* prove the drain and begin the build */
     WORK_BUILD,        /* scan, load, fold; ends with the fold-end record */
     WORK_DRAIN,        /* prove that nobody writes with an older version */
@@ -141,9 +144,11 @@ enum change_work {
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
     enum change_work work;
-    enum instar_stage stage; /* WORK_STAGE: to this one */
+    enum instar_stage stage; /* of the index, when one is published */
     bool enforcing;
-    bool applied;    /* wait until all that the change has logged is in the trees */
+    bool applied;      /* wait until all that the change has logged is in the trees */
+    bool ends;         /* gives the verdict, though it does not stand last */
+    const char *point; /* for tests: reached when the step's commit is done */
     uint32_t revert; /* at which step the way back begins from here; PLAN_NO_RETURN: not possible */
 };
 struct plan {
@@ -157,7 +162,7 @@ const struct plan *plan_for(enum change_kind kind, bool unique, enum instar_chan
 const struct plan_step *plan_step(const struct change_record *r);
 static inline bool plan_is_last(const struct change_record *r)
 {
-    return r->step + 1 == plan_of(r)->count;
+    return plan_step(r)->ends || r->step + 1 == plan_of(r)->count;
 }
 /* May it still be cancelled? */
 bool plan_may_revert(const struct change_record *r);

@@ -238,11 +238,8 @@ static int edit_stage(struct job *j, const struct plan_step *step, struct catalo
                       struct base_err *err)
 {
     struct change_record *r = &j->rec;
-    int rc = 0;
+    int rc = step->work == WORK_ADD_INDEX ? index_from_record(j, table, err) : 0;
 
-    if (r->kind == CHANGE_CREATE_INDEX && r->state == INSTAR_CHANGE_RUNNING && r->step == 0) {
-        rc = index_from_record(j, table, err);
-    }
     if (rc != 0) {
         return rc;
     }
@@ -251,12 +248,12 @@ static int edit_stage(struct job *j, const struct plan_step *step, struct catalo
         return base_err_set(err, INSTAR_ECORRUPT, "table %s has no index %u of change %llu",
                             table->name, r->index, (unsigned long long)r->id);
     }
-    if (step->stage == INSTAR_STAGE_ABSENT) {
+    if (step->work == WORK_REMOVE_INDEX) {
         catalog_index_remove(table, index->name);
     } else {
         index->stage = step->stage;
         index->enforcing = step->enforcing;
-        index->change = step->stage == INSTAR_STAGE_PUBLIC ? 0 : r->id;
+        index->change = step->work == WORK_FINISH_INDEX ? 0 : r->id;
     }
     table->version++;
     return catalog_table_finish(table, err);
@@ -268,12 +265,11 @@ static int beside_stage(struct job *j, struct store_txn *t, const struct plan_st
 {
     int rc = 0;
 
-    if (step->stage == INSTAR_STAGE_ABSENT) {
+    if (step->work == WORK_REMOVE_INDEX) {
         rc = name_release(j, t, false, err);
-    } else if (step->stage == INSTAR_STAGE_PUBLIC) {
+    } else if (step->work == WORK_FINISH_INDEX) {
         rc = name_release(j, t, true, err);
-    } else if (step->stage == INSTAR_STAGE_DELETE_ONLY && j->rec.step == 0 &&
-               j->rec.state == INSTAR_CHANGE_RUNNING) {
+    } else if (step->work == WORK_ADD_INDEX) {
         rc = store_txn_tree_op(t, STORE_TREE_CREATE, j->rec.tree, err);
         rc = rc == 0 ? name_complete(j, t, err) : rc;
     }
@@ -294,33 +290,6 @@ static bool find_dropped(struct job *j, const struct catalog_table *table)
     return true;
 }
 
-/* Going back the last step of a plan is not the last one that counts: nothing is left to do. */
-static void finish_at_public(struct job *j, const struct plan_step *step)
-{
-    if (step->stage == INSTAR_STAGE_PUBLIC && j->rec.state == INSTAR_CHANGE_REVERTING) {
-        j->rec.step = plan_of(&j->rec)->count - 1;
-    }
-}
-
-/* One point for each stage, beside the one for all publications. */
-static void reached(enum instar_stage stage)
-{
-    switch (stage) {
-    case INSTAR_STAGE_ABSENT:
-        os_point("change.absent");
-        break;
-    case INSTAR_STAGE_DELETE_ONLY:
-        os_point("change.delete_only");
-        break;
-    case INSTAR_STAGE_WRITE_ONLY:
-        os_point("change.write_only");
-        break;
-    case INSTAR_STAGE_PUBLIC:
-        os_point("change.public");
-        break;
-    }
-}
-
 static int change_stage(struct job *j, const struct plan_step *step, struct base_err *err)
 {
     struct catalog_table *table = NULL;
@@ -339,8 +308,7 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         return finish_early(j, t, err);
     }
     bool exists = false;
-    if (rc == 0 && j->rec.kind == CHANGE_CREATE_INDEX && j->rec.step == 0 &&
-        j->rec.state == INSTAR_CHANGE_RUNNING) {
+    if (rc == 0 && step->work == WORK_ADD_INDEX) {
         rc = name_claim(j, t, NULL, &exists, err);
     }
     if (exists) {
@@ -357,16 +325,12 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         store_txn_abort(t);
     } else {
         j->rec.version = table->version;
-        finish_at_public(j, step);
         job_advance(j);
         rc = publish(j, t,
                      &(struct lease_publication){.table = table->id,
                                                  .descriptor = table,
                                                  .drained_below = table->version - 1},
                      seen, err);
-    }
-    if (rc == 0) {
-        reached(step->stage);
     }
     catalog_table_free(table);
     return rc;
@@ -413,9 +377,6 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
         store_txn_abort(t);
         return rc;
     }
-    if (work == WORK_PURGE && j->rec.state == INSTAR_CHANGE_REVERTING) {
-        j->rec.step = plan_of(&j->rec)->count - 1; /* the verdict comes with it */
-    }
     job_advance(j);
     rc = publish(
         j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
@@ -461,9 +422,6 @@ static int build(struct job *j, struct base_err *err)
     if (rc == 0) {
         rc = go_on(j, WORK_BUILD, err);
     }
-    if (rc == 0) {
-        os_point("change.fold_end");
-    }
     return rc;
 }
 
@@ -479,9 +437,6 @@ static int validate(struct job *j, struct base_err *err)
     }
     if (rc == 0) {
         rc = go_on(j, WORK_VALIDATE, err);
-    }
-    if (rc == 0) {
-        os_point("change.validated");
     }
     return rc;
 }
@@ -544,7 +499,10 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_REMOVE_TABLE:
         rc = remove_table(j, err);
         break;
+    case WORK_ADD_INDEX:
     case WORK_STAGE:
+    case WORK_FINISH_INDEX:
+    case WORK_REMOVE_INDEX:
         rc = change_stage(j, step, err);
         break;
     case WORK_CUT:
@@ -561,6 +519,9 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);
         break;
+    }
+    if (rc == 0 && step->point != NULL) {
+        os_point(step->point);
     }
     if (rc == 0 && record_ended(&j->rec)) {
         rc = JOB_ENDED;

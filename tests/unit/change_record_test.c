@@ -205,6 +205,12 @@ Test(change_plan, tables)
                 "1 purge        wait for older leases, drop the trees\n");
 }
 
+static bool publishes(const struct plan_step *s)
+{
+    return s->work == WORK_ADD_INDEX || s->work == WORK_STAGE || s->work == WORK_FINISH_INDEX ||
+           s->work == WORK_REMOVE_INDEX;
+}
+
 /* Each step that publishes a stage is one that stage.def's rules allow after the one before it, on
  * the way there and from wherever the way back begins. */
 Test(change_plan, steps_are_allowed_ones)
@@ -222,7 +228,7 @@ Test(change_plan, steps_are_allowed_ones)
             for (uint32_t i = 0; i < plan->count; i++) {
                 struct catalog_index undone = at;
                 for (uint32_t k = plan->steps[i].revert; k < back->count; k++) {
-                    if (back->steps[k].work == WORK_STAGE) {
+                    if (publishes(&back->steps[k])) {
                         struct catalog_index next = undone;
                         next.stage = back->steps[k].stage;
                         next.enforcing = back->steps[k].enforcing;
@@ -231,11 +237,14 @@ Test(change_plan, steps_are_allowed_ones)
                         cr_assert(undone.stage != next.stage, "a step back does something");
                         undone = next;
                     }
+                    if (back->steps[k].ends) {
+                        break;
+                    }
                 }
                 if (plan->steps[i].revert != PLAN_NO_RETURN) {
                     cr_assert_eq(undone.stage, drop ? INSTAR_STAGE_PUBLIC : INSTAR_STAGE_ABSENT);
                 }
-                if (plan->steps[i].work == WORK_STAGE) {
+                if (publishes(&plan->steps[i])) {
                     struct catalog_index next = at;
                     next.stage = plan->steps[i].stage;
                     next.enforcing = plan->steps[i].enforcing;
