@@ -217,6 +217,10 @@ int append_settle(struct store *s, struct base_err *err);
 
 /* ---- control, runtime directory, nodes ------------------------------------------------------ */
 
+/* The name in shared memory: of log id, instance id, and device and inode of the directory, 8 bytes
+ * each, little-endian. */
+#define RUNTIME_NAME_SIZE 64
+void runtime_shm_name(const uint8_t id[48], char name[RUNTIME_NAME_SIZE]);
 /* The directory of control and memtables: found or made; recorded in the lock file. */
 int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);

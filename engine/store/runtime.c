@@ -28,22 +28,27 @@
 
 enum kind { KIND_SHM = 1, KIND_STORE = 2 };
 
-static void shm_name(const struct store *s, char name[64])
+static void shm_name(const struct store *s, char name[RUNTIME_NAME_SIZE])
 {
     uint8_t id[48];
     memcpy(id, s->log_id, 16);
     memcpy(id + 16, s->instance_id, 16);
     base_put_u64(id + 32, s->device);
     base_put_u64(id + 40, s->inode);
-    snprintf(name, 64, "instar-%u-%016llx", (unsigned)geteuid(),
-             (unsigned long long)base_hash64(id, sizeof(id), 0));
+    runtime_shm_name(id, name);
+}
+
+void runtime_shm_name(const uint8_t id[48], char name[RUNTIME_NAME_SIZE])
+{
+    snprintf(name, RUNTIME_NAME_SIZE, "instar-%u-%016llx", (unsigned)geteuid(),
+             (unsigned long long)base_hash64(id, 48, 0));
 }
 
 /* Open one of the two places. */
 static int open_place(struct store *s, enum kind kind, bool create, int *fd_out,
                       struct base_err *err)
 {
-    char name[64];
+    char name[RUNTIME_NAME_SIZE];
     *fd_out = -1;
     if (kind == KIND_STORE) {
         return file_open_dir(s->dirfd, STORE_DIR, create, fd_out, err);
@@ -62,7 +67,7 @@ static int open_place(struct store *s, enum kind kind, bool create, int *fd_out,
 
 static void set_path(struct store *s, enum kind kind)
 {
-    char name[64];
+    char name[RUNTIME_NAME_SIZE];
     if (kind == KIND_STORE) {
         snprintf(s->runtime_path, sizeof(s->runtime_path), "%s", STORE_DIR);
     } else {
@@ -197,7 +202,7 @@ void runtime_forget(struct store *s)
 
 void runtime_remove(struct store *s)
 {
-    char name[64];
+    char name[RUNTIME_NAME_SIZE];
     int shm;
     sweep(s->runtime_fd, true);
     if (strcmp(s->runtime_path, STORE_DIR) == 0) {

@@ -27,10 +27,10 @@ int store_open(const char *path, const instar_options *options, struct store **s
                struct base_err *err);
 /* Flushes and ends this process's part. No transaction may be open. Always frees. */
 int store_close(struct store *s, struct base_err *err);
-/* A store that has stopped after an I/O failure (ESTOPPED) may be opened again in this boot when all
- * that was promised is found on the disk, read past the page cache. Alone: no process may have it
- * open. 0: it is, and the store opens again. ESTOPPED: it is not, or cannot be told; only a reboot
- * helps. */
+/* A store that has stopped after an I/O failure (ESTOPPED) may be opened again in this boot when
+ * all that was promised is found on the disk, read past the page cache. Alone: no process may have
+ * it open. 0: it is, and the store opens again. ESTOPPED: it is not, or cannot be told; only a
+ * reboot helps. */
 int store_check_after_io_error(const char *path, const instar_options *options,
                                struct base_err *err);
 /* The options in force: those of the store, and this process's own. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Directories and files of a test. */
 #define _GNU_SOURCE
+#include "store/log.h"
 #include "support/test.h"
 
 #include <dirent.h>
@@ -32,15 +33,50 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
     return remove(path);
 }
 
+static void remove_tree(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+        fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
+    }
+}
+
+/* A store that was killed, and not opened again, has left a directory in shared memory. Its name is
+ * made of what the format file says, and of where the store is. */
+static int remove_runtime(const char *path, const struct stat *file, int kind, struct FTW *ftw)
+{
+    uint8_t format[128];
+    uint8_t id[48];
+    char name[RUNTIME_NAME_SIZE];
+    char other[512];
+    struct stat st;
+    if (kind != FTW_F || !S_ISREG(file->st_mode) || strcmp(path + ftw->base, FORMAT_NAME) != 0) {
+        return 0;
+    }
+    snprintf(other, sizeof(other), "%.*s.", ftw->base, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, format, sizeof(format)) == (ssize_t)sizeof(format) &&
+        stat(other, &st) == 0) {
+        memcpy(id, format + 24, 32);
+        base_put_u64(id + 32, (uint64_t)st.st_dev);
+        base_put_u64(id + 40, (uint64_t)st.st_ino);
+        runtime_shm_name(id, name);
+        snprintf(other, sizeof(other), "/dev/shm/%s", name);
+        remove_tree(other);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return 0;
+}
+
 void test_remove(const char *path)
 {
     struct stat st;
-    if (lstat(path, &st) != 0) {
-        return;
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        (void)nftw(path, remove_runtime, 16, FTW_PHYS);
     }
-    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
-        fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
-    }
+    remove_tree(path);
 }
 
 static void leave(struct place *place)
