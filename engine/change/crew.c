@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads that share one piece of work, started for it and joined after it. They stand back before
- * the application's own threads: on a machine without idle cores a build must not halve them. */
+/* Threads that share one piece of work, started for it and joined after it. */
 #include "change/build_impl.h"
 
 #define POLL_NS 20000000u
@@ -24,8 +23,6 @@ static void *member_main(void *arg)
     struct member *m = arg;
     struct shared *sh = m->sh;
     struct base_err err = {0};
-
-    os_thread_stand_back();
     int rc = sh->crew->work(sh->crew->arg, m->number, &err);
 
     os_plain_lock(&sh->lock);

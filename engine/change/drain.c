@@ -189,7 +189,6 @@ static void *partition_main(void *arg)
     struct stream *parts = sh->parts + w->number * sh->bucket_count;
     struct pool_chunk *chunk;
 
-    os_thread_stand_back();
     while ((chunk = take_chunk(sh)) != NULL) {
         bool nomem = false;
         for (size_t at = 0; at < chunk->used;) {
@@ -289,7 +288,6 @@ static void *sort_main(void *arg)
     struct shared *sh = w->sh;
     size_t b;
 
-    os_thread_stand_back();
     while ((b = take_bucket(sh)) < sh->bucket_count) {
         struct sort_block block = {0};
         bool ok = sort_bucket(w, b, &block);
