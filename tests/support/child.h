@@ -18,13 +18,13 @@ struct test_child {
 
 /* Run fn in a fork; it ends with status 0 when fn returns. */
 void test_fork(struct test_child *c, void (*fn)(struct test_child *self, void *arg), void *arg);
-/* Run tests/support/programs/<program>.c with these arguments (the last one NULL; argv[0] is added).
- * It calls test_child_self(). */
+/* Run tests/support/programs/<program>.c with these arguments (the last one NULL; argv[0] is
+ * added). It calls test_child_self(). */
 void test_spawn(struct test_child *c, const char *program, const char *const *args);
 struct test_child test_child_self(void);
 
-/* Words over the pipe. Receiving fails the test after TEST_AWAIT_S seconds, or when the other side is
- * gone. */
+/* Words over the pipe. Receiving fails the test after TEST_AWAIT_S seconds, or when the other side
+ * is gone. */
 #define TEST_AWAIT_S 60
 void test_send(struct test_child *c, uint64_t word);
 uint64_t test_receive(struct test_child *c);

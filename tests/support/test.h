@@ -38,8 +38,8 @@ void test_fail(const char *file, int line, const char *fmt, ...) BASE_PRINTF(3, 
 
 /* ---- places ------------------------------------------------------------------------------- */
 
-/* A fresh empty directory of this test, below $TMPDIR or /tmp, removed when it ends. The same one on
- * each call, in its children too. */
+/* A fresh empty directory of this test, below $TMPDIR or /tmp, removed when it ends. The same one
+ * on each call, in its children too. */
 const char *test_dir(void);
 /* The same in shared memory, where files cost little: no place to test what a disk does. */
 const char *test_fast_dir(void);

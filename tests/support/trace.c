@@ -285,7 +285,7 @@ struct trace *trace_start(const char *root)
     char *real = realpath(root, NULL); /* as the kernel names it in /proc/self/fd */
     expect(real != NULL);
     expect(strlen(real) < sizeof(t->root));
-    strcpy(t->root, real);
+    snprintf(t->root, sizeof(t->root), "%s", real);
     free(real);
     trace_add_object(t, true);
     load_dir(t, t->root, 0);

@@ -100,8 +100,8 @@ static void resolve_proc(char path[PATH_MAX])
     snprintf(rest, sizeof(rest), "%s", path + used);
     char dir[PATH_MAX];
     if (trace_whole_path(fd, NULL, dir) && strlen(dir) + strlen(rest) < PATH_MAX) {
-        snprintf(path, PATH_MAX, "%s", dir);
-        strcat(path, rest);
+        memcpy(path, dir, strlen(dir));
+        memcpy(path + strlen(dir), rest, strlen(rest) + 1);
     }
 }
 
