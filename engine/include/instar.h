@@ -329,8 +329,10 @@ INSTAR_API int instar_get(instar_txn *txn, instar_projection *projection, const 
 
 /* What a scan covers: all rows whose first values of the key (the index's columns, or the primary
  * key's) lie between lower and upper. NULL or count 0: no bound on that side. A bound may be
- * shorter than the key: it then stands for all keys that begin with it. Order is that of the index,
- * with DESC columns descending; "lower" is what comes first in the index's own order. */
+ * shorter than the key: it then stands for all keys that begin with it. A bound on an index may go
+ * on into the primary key, so that a reader can continue behind the last row it saw. Order is that
+ * of the index, with DESC columns descending; "lower" is what comes first in the index's own order.
+ */
 typedef struct instar_range {
     const instar_value *lower;
     size_t lower_count;
@@ -400,10 +402,11 @@ typedef struct instar_change_options {
 INSTAR_API void instar_change_options_init(instar_change_options *options);
 
 /* Submit a change. It gets its id before anything blocks, and goes on whatever becomes of the
- * caller; instar_change_wait() returns its verdict. options may be NULL.
- * Errors at once: EEXISTS, EUNKNOWN (names the nearest), EINVALID, ELIMIT, EDEFINITION (a running
- * change is creating the name with another definition, or the existing object differs under
- * IF NOT EXISTS: names the difference), ESTATE (the object is being dropped). */
+ * caller; instar_change_wait() returns its verdict. The id is 0 when there is nothing to do
+ * (IF NOT EXISTS and it is there, IF EXISTS and it is not); waiting for 0 succeeds at once. options
+ * may be NULL. Errors at once: EEXISTS, EUNKNOWN (names the nearest), EINVALID, ELIMIT, EDEFINITION
+ * (a running change is creating the name with another definition, or the existing object differs
+ * under IF NOT EXISTS: names the difference), ESTATE (the object is being dropped). */
 INSTAR_API int instar_create_table(instar *db, const instar_table_def *def,
                                    const instar_change_options *options, uint64_t *change_out);
 INSTAR_API int instar_drop_table(instar *db, const char *table,
