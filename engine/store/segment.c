@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PAGE ((size_t)4096)
+
 void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t start, const char *ending)
 {
     snprintf(out, SEGMENT_NAME_SIZE, "%016llx.%s", (unsigned long long)start, ending);
@@ -163,7 +165,7 @@ static int map_file(struct store *s, struct segment *seg, struct base_err *err)
     return 0;
 }
 
-static int map_mem(struct store *s, struct segment *seg, bool prefault, struct base_err *err)
+static int map_mem(struct store *s, struct segment *seg, struct base_err *err)
 {
     char name[SEGMENT_NAME_SIZE];
     struct stat st;
@@ -188,7 +190,7 @@ static int map_mem(struct store *s, struct segment *seg, bool prefault, struct b
         rc = -EINVAL;
     }
     if (rc == 0) {
-        rc = os_map(fd, size, true, prefault, &mem);
+        rc = os_map(fd, size, true, false, &mem);
     }
     os_close(fd);
     if (rc == 0 && !memtable_valid(mem, size, seg->start, s->ctl->builder)) {
@@ -203,19 +205,16 @@ static int map_mem(struct store *s, struct segment *seg, bool prefault, struct b
     return 0;
 }
 
-static void unmap_mem(struct segment *seg)
+/* What is not in the list any more. */
+static void free_segment(struct segment *seg)
 {
     if (seg->mem != NULL) {
         os_unmap(seg->mem, seg->mem_size);
-        seg->mem = NULL;
     }
-}
-
-static void free_segment(struct segment *seg)
-{
-    unmap_mem(seg);
-    os_unmap((void *)(uintptr_t)seg->bytes, seg->size);
-    os_close(seg->fd);
+    if (seg->bytes != NULL) {
+        os_unmap((void *)(uintptr_t)seg->bytes, seg->size);
+        os_close(seg->fd);
+    }
     base_free(seg);
 }
 
@@ -247,14 +246,14 @@ static int find_or_map(struct store *s, uint64_t start, struct segment **out, st
     return 0;
 }
 
-static int pin(struct store *s, uint64_t start, bool with_mem, bool prefault, struct segment **out,
-               struct base_err *err)
+int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
+                struct base_err *err)
 {
     base_assert(start == segment_base(start, s->segment_bytes));
     os_plain_lock(&s->segments_lock);
     int rc = find_or_map(s, start, out, err);
     if (rc == 0 && with_mem && (*out)->mem == NULL) {
-        rc = map_mem(s, *out, prefault, err);
+        rc = map_mem(s, *out, err);
     }
     if (rc == 0) {
         (*out)->pins++;
@@ -265,17 +264,21 @@ static int pin(struct store *s, uint64_t start, bool with_mem, bool prefault, st
     return rc;
 }
 
-int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment **out,
-                struct base_err *err)
+/* Outside segments_lock: it takes some milliseconds, and others want to pin meanwhile. */
+static void touch_pages(const void *mem, size_t size)
 {
-    return pin(s, start, with_mem, false, out, err);
+    const uint8_t *at = mem;
+    for (size_t i = 0; i + sizeof(uint64_t) <= size; i += PAGE) {
+        (void)atomic_load_explicit((const _Atomic uint64_t *)(at + i), memory_order_relaxed);
+    }
 }
 
 int segment_pin_ahead(struct store *s, uint64_t start)
 {
     struct segment *seg;
-    int rc = pin(s, start, true, true, &seg, NULL);
+    int rc = segment_pin(s, start, true, &seg, NULL);
     if (rc == 0) {
+        touch_pages(seg->mem, seg->mem_size);
         segment_unpin_one(s, seg);
     }
     return rc;
@@ -335,25 +338,47 @@ void segment_unpin(struct store *s, struct segment_pins *pins)
     pins->count = 0;
 }
 
-void segment_trim(struct store *s)
+/* Take out of the list what can go, one at a time: NULL when there is nothing more. A memtable that
+ * goes alone is carried by a struct of its own. */
+static struct segment *take_unneeded(struct store *s)
 {
     uint64_t floor = control_load(&s->ctl->floor);
     uint64_t lo = control_load(&s->ctl->lo);
-    os_plain_lock(&s->segments_lock);
-    for (struct segment **at = &s->segments; *at != NULL;) {
+    for (struct segment **at = &s->segments; *at != NULL; at = &(*at)->next) {
         struct segment *seg = *at;
         uint64_t end = seg->start + s->segment_bytes;
-        if (seg->pins == 0 && end <= floor) {
-            *at = seg->next;
-            free_segment(seg);
+        if (seg->pins != 0) {
             continue;
         }
-        if (seg->pins == 0 && end <= lo) {
-            unmap_mem(seg);
+        if (end <= floor) {
+            *at = seg->next;
+            return seg;
         }
-        at = &seg->next;
+        struct segment *carrier = NULL;
+        if (end <= lo && seg->mem != NULL) {
+            carrier = base_alloc_zero(1, sizeof(*carrier));
+        }
+        if (carrier != NULL) {
+            carrier->mem = seg->mem;
+            carrier->mem_size = seg->mem_size;
+            seg->mem = NULL;
+            return carrier;
+        }
     }
-    os_plain_unlock(&s->segments_lock);
+    return NULL;
+}
+
+void segment_trim(struct store *s)
+{
+    struct segment *seg;
+    do {
+        os_plain_lock(&s->segments_lock);
+        seg = take_unneeded(s);
+        os_plain_unlock(&s->segments_lock);
+        if (seg != NULL) {
+            free_segment(seg); /* unmapping takes milliseconds */
+        }
+    } while (seg != NULL);
 }
 
 void segment_close_all(struct store *s)
