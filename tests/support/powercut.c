@@ -18,6 +18,7 @@
 
 #define ALL_PARTS_MAX 10
 #define PARTS_BY_CHANCE 64
+#define FEW 3
 #define PENDING_MAX 4096
 #define TEAR_KINDS 6
 #define EVENTS_SHOWN 60 /* of a bad state */
@@ -31,6 +32,11 @@ struct shared {
 struct seen_set {
     uint64_t *slots;
     size_t count, room;
+};
+
+struct cut {
+    uint64_t step;
+    bool few; /* look at few states only */
 };
 
 struct walk {
@@ -142,8 +148,9 @@ static bool look(struct walk *w)
     }
     struct powercut_result *result = &w->shared->result;
     replay_choose(w->replay, w->choices);
-    uint64_t promises = w->state.durable * 2 + w->state.created;
-    if (!seen_add(&w->seen, replay_state_hash(w->replay) + promises * 0x9e3779b97f4a7c15u)) {
+    uint64_t bounds[3] = {w->state.durable, w->state.issued, w->state.created};
+    uint64_t state = base_hash64(bounds, sizeof(bounds), replay_state_hash(w->replay));
+    if (!seen_add(&w->seen, state)) {
         result->same++;
         return true;
     }
@@ -231,15 +238,31 @@ static bool tears(struct walk *w)
     return true;
 }
 
-static bool cut_here(struct walk *w, uint64_t step)
+/* All of it, and some parts. */
+static bool few(struct walk *w)
 {
-    w->cut = step;
-    replay_cut(w->replay, step);
+    size_t n = replay_pending(w->replay);
+    choose_all(w, REPLAY_WHOLE);
+    bool good = look(w);
+    for (int part = 0; part < FEW && n > 0 && good; part++) {
+        for (size_t i = 0; i < n; i++) {
+            bool whole = test_random_chance(&w->random, 75);
+            w->choices[i] = (struct replay_choice){.fate = whole ? REPLAY_WHOLE : REPLAY_LOST};
+        }
+        good = look(w);
+    }
+    return good;
+}
+
+static bool cut_here(struct walk *w, const struct cut *cut)
+{
+    w->cut = cut->step;
+    replay_cut(w->replay, cut->step);
     expect(replay_pending(w->replay) <= PENDING_MAX);
     if (!w->counting) {
         w->shared->result.cuts++;
     }
-    return parts(w) && prefixes(w) && tears(w);
+    return cut->few ? few(w) : parts(w) && prefixes(w) && tears(w);
 }
 
 /* ---- the walk ----------------------------------------------------------------------------- */
@@ -248,7 +271,7 @@ static void note_mark(struct walk *w, const struct trace_event *e)
 {
     if (e->mark == POWERCUT_CREATED) {
         w->state.created = true;
-    } else if (e->mark == POWERCUT_ISSUED) {
+    } else if (e->mark == POWERCUT_ISSUED || e->mark == POWERCUT_MOST) {
         w->state.issued = e->value;
     } else if (e->mark == POWERCUT_DURABLE) {
         w->state.durable = e->value;
@@ -262,35 +285,38 @@ static bool makes_durable(const struct trace_event *e)
            (e->kind == TRACE_SYNC || e->kind == TRACE_SYNC_DIR || e->synchronous);
 }
 
-static int compare_steps(const void *a, const void *b)
+static int compare_cuts(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    const struct cut *x = a;
+    const struct cut *y = b;
+    return (x->step > y->step) - (x->step < y->step);
 }
 
-/* Steps just before something becomes durable, ascending; the last one is the end. */
-static uint64_t *cut_steps(const struct trace *t, size_t *count_out)
+/* Ascending; the last one is the end. */
+static struct cut *list_cuts(const struct trace *t, size_t *count_out)
 {
-    uint64_t *steps = calloc(t->event_count + 1, sizeof(*steps));
-    expect(steps != NULL);
+    struct cut *cuts = calloc(t->event_count + 1, sizeof(*cuts));
+    expect(cuts != NULL);
     size_t count = 0;
     for (size_t i = 0; i < t->event_count; i++) {
-        if (makes_durable(&t->events[i])) {
-            steps[count++] = t->events[i].end - 1;
+        const struct trace_event *e = &t->events[i];
+        if (makes_durable(e)) {
+            cuts[count++] = (struct cut){.step = e->end - 1};
+        } else if (e->kind == TRACE_MARK && e->mark == POWERCUT_ISSUED) {
+            cuts[count++] = (struct cut){.step = e->begin - 1, .few = true};
         }
     }
-    steps[count++] = t->step;
-    qsort(steps, count, sizeof(*steps), compare_steps);
+    cuts[count++] = (struct cut){.step = t->step};
+    qsort(cuts, count, sizeof(*cuts), compare_cuts);
     *count_out = count;
-    return steps;
+    return cuts;
 }
 
 static void walk_all(struct walk *w)
 {
     const struct trace *t = w->job->trace;
     size_t count;
-    uint64_t *steps = cut_steps(t, &count);
+    struct cut *cuts = list_cuts(t, &count);
     size_t event = 0;
     w->replay = replay_new(t);
     w->random = test_random(w->job->stream);
@@ -298,15 +324,15 @@ static void walk_all(struct walk *w)
     bool good = true;
     for (size_t i = 0; i < count && good; i++) {
         /* Promises count from when they were given, intentions too. */
-        for (; event < t->event_count && t->events[event].begin <= steps[i]; event++) {
+        for (; event < t->event_count && t->events[event].begin <= cuts[i].step; event++) {
             if (t->events[event].kind == TRACE_MARK) {
                 note_mark(w, &t->events[event]);
             }
         }
-        good = steps[i] < w->job->from || cut_here(w, steps[i]);
+        good = cuts[i].step < w->job->from || cut_here(w, &cuts[i]);
     }
     replay_free(w->replay);
-    free(steps);
+    free(cuts);
 }
 
 static void walk_in_child(struct test_child *self, void *arg)

@@ -16,8 +16,8 @@
 
 #include "support/trace.h"
 
-/* Marks that the workload puts into the trace. */
-enum { POWERCUT_CREATED = 1, POWERCUT_ISSUED, POWERCUT_DURABLE };
+/* Marks that the workload puts into the trace. MOST: what may be there from before the trace. */
+enum { POWERCUT_CREATED = 1, POWERCUT_ISSUED, POWERCUT_DURABLE, POWERCUT_MOST };
 
 /* One state: the files are in `path`. */
 struct powercut_state {

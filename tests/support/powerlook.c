@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #define PATH_SIZE 400
-#define GO_ON_STEPS 6 /* after a recovery that is cut too */
+/* How far to go on after a recovery that is cut too: sometimes into the next segment. */
+#define GO_ON_LEAST 4
+#define GO_ON_MORE 14
 
 instar_options powerlook_options(void)
 {
@@ -252,12 +254,15 @@ struct trace *powerlook_record_recovery(const struct powerlook *l, const char *r
     char path[PATH_SIZE];
     store_below(path, root);
     struct look k = {.l = l, .path = path, .text = text, .text_size = text_size};
+    struct test_random random = test_random(least * 1000 + most);
     struct trace *t = trace_start(root);
-    struct oracle_watch watch = {
-        .issued = mark_issued, .durable = mark_durable, .arg = t, .steps_max = GO_ON_STEPS};
+    struct oracle_watch watch = {.issued = mark_issued,
+                                 .durable = mark_durable,
+                                 .arg = t,
+                                 .steps_max = GO_ON_LEAST + test_random_below(&random, GO_ON_MORE)};
     trace_mark(t, POWERCUT_CREATED, 1);
     trace_mark(t, POWERCUT_DURABLE, least);
-    trace_mark(t, POWERCUT_ISSUED, most);
+    trace_mark(t, POWERCUT_MOST, most);
     size_t place = t->event_count - 1;
     bool good = recover(&k, least, most, &number);
     if (good) {

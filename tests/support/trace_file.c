@@ -82,7 +82,9 @@ static void put_bytes(FILE *f, const void *data, size_t size)
 {
     uint64_t length = size;
     fwrite(&length, sizeof(length), 1, f);
-    fwrite(data, 1, size, f);
+    if (size != 0) {
+        fwrite(data, 1, size, f);
+    }
 }
 
 static void put_text(FILE *f, const char *text)
