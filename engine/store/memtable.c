@@ -328,7 +328,7 @@ static int settle_forward(struct memtable_iter *it, uint32_t at)
         if (n->tree != it->tree) {
             break;
         }
-        if (visible(n, it->snapshot)) {
+        if (visible(n, it->snapshot) && n->lsn > it->after) {
             it->node = at;
             it->key = memtable_node_key(it->seg, n);
             set_hit(it->seg, n, &it->hit);
@@ -395,6 +395,7 @@ static int settle_backward(struct memtable_iter *it, struct memtable_target t)
         struct base_slice key = memtable_node_key(it->seg, n);
         struct memtable_iter front;
         memtable_iter_init(&front, it->seg, it->tree, it->snapshot);
+        front.after = it->after;
         rc = memtable_iter_seek(&front, key);
         if (rc != 0 && rc != INSTAR_END) {
             return rc;

@@ -9,9 +9,11 @@
  * LMDB state than ours: start again
  *   5. every tree of that LMDB state has its handle (trees_read_begin sees to it)
  *
- * All of it before anything is read. Then the newest version <= S wins: a memtable's before an
- * older one's before LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give the
- * same or something newer for each key that it may have.
+ * All of it before anything is read. Then the newest version in (lo, S] wins: a memtable's before
+ * an older one's; else LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give
+ * the same or something newer for each key that it may have. What a memtable has up to lo is
+ * skipped, not only for speed: a tree that was loaded past the log holds keys that the log knows
+ * nothing of, or last knew as deleted before the cut.
  */
 #include "store/snapshot.h"
 
@@ -30,6 +32,7 @@ int snapshot_take(struct store *s, uint64_t lsn, struct snapshot *snap_out, stru
         }
         const struct trees_mark *mark = trees_read_mark(snap->read);
         snap->lsn = lsn > mark->hi ? lsn : mark->hi;
+        snap->lo = mark->lo;
         if (mark->lo == snap->lsn) {
             return 0;
         }
@@ -70,6 +73,9 @@ int snapshot_get(struct store *s, const struct snapshot *snap, uint64_t tree, st
     for (size_t i = snap->pins.count; i > 0; i--) {
         struct memtable_hit hit;
         int rc = memtable_get(snap->pins.seg[i - 1], tree, key, snap->lsn, &hit);
+        if (rc == 0 && hit.lsn <= snap->lo) {
+            break; /* and so are all older ones */
+        }
         if (rc == 0) {
             *value_out = hit.deleted ? base_slice(NULL, 0) : hit.value;
             return hit.deleted ? INSTAR_ENOTFOUND : 0;

@@ -144,7 +144,8 @@ struct memtable_iter {
     const struct segment *seg;
     uint64_t tree;
     uint64_t snapshot;
-    uint32_t node; /* arena offset, 0: none */
+    uint64_t after; /* only versions with a greater LSN; 0 at first */
+    uint32_t node;  /* arena offset, 0: none */
     struct base_slice key;
     struct memtable_hit hit;
 };

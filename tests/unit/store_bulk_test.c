@@ -77,6 +77,28 @@ Test(store_bulk, load_replaces_what_was_there)
     expect_u64(st.delta_entries, 0);
 }
 
+/* The memtable of the segment still has what the log did to these keys before the cut. It is older
+ * than what was loaded, whichever way one reads, and while newer records are pending. */
+Test(store_bulk, the_log_from_before_the_cut_hides_nothing)
+{
+    stores_write(s, T, "a", "old");
+    stores_write(s, T, "b", "old");
+    stores_write(s, T, "b", NULL);
+    stores_write(s, T, "c", "gone");
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    load(10, "a b", "x");
+    end_build(10);
+    stores_write(s, T, "d", "new"); /* pending: the memtable is read */
+    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
+    stores_expect(t, T, "a", "x");
+    stores_expect(t, T, "b", "x");
+    stores_expect(t, T, "c", NULL);
+    cr_assert_str_eq(stores_scan(t, T, false), "a=x b=x d=new ");
+    cr_assert_str_eq(stores_scan(t, T, true), "d=new b=x a=x ");
+    store_txn_abort(t);
+}
+
 /* Operations after the cut win over what is loaded later, deletes too; whether they are folded by
  * the runner, by fold-end, or are not applied when the fold begins. */
 Test(store_bulk, the_delta_wins_over_the_load)

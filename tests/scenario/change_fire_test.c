@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Schema changes under fire: several processes write, two can run changes, and something goes wrong
+ * at a moment that the seed decides: a runner or a writer is killed, a writer is stopped past its
+ * lease, the change is cancelled, another one is submitted. Whatever happens: the verdict is one
+ * that the case allows, the checker finds nothing, and scan by table = scan by index.
+ *
+ * INSTAR_FIRE_RUNS gives the number of runs, INSTAR_SEED the seed. A failure prints both.
+ */
+#include "support/scenes.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define READY 1
+#define WRITERS 2
+#define ROWS 300
+#define LEASE_MS 300
+#define FENCE_MS 100
+#define UNTOUCHED 100000 /* keys from here on are written by nobody */
+
+enum operation { PLAIN, UNIQUE, UNIQUE_DUPLICATES, DROP, DROP_TABLE, OPERATIONS };
+enum trouble { NONE, KILL_RUNNER, KILL_WRITER, STOP_WRITER, CANCEL, SECOND, TROUBLES };
+
+static const char *const operation_names[] = {"create index", "create unique index",
+                                              "create unique index over duplicates", "drop index",
+                                              "drop table"};
+static const char *const trouble_names[] = {"nothing",        "runner killed", "writer killed",
+                                            "writer stopped", "cancelled",     "second change"};
+
+/* Where a runner may be killed. */
+static const char *const points[] = {"change.claimed",
+                                     "change.published",
+                                     "change.delete_only",
+                                     "change.write_only",
+                                     "change.cut",
+                                     "build.snapshot",
+                                     "build.scanned",
+                                     "build.loaded",
+                                     "build.folded",
+                                     "change.fold_end",
+                                     "change.validated",
+                                     "change.public",
+                                     "change.waiting",
+                                     "change.absent",
+                                     "change.turned_back",
+                                     "change.purged",
+                                     "commit.record_written",
+                                     "bulk.batch_written",
+                                     "fold.batch_written"};
+
+struct shared {
+    _Atomic bool stop;
+    _Atomic uint64_t commits;
+};
+
+struct run {
+    uint64_t number;
+    struct test_random chance;
+    enum operation operation;
+    enum trouble trouble;
+    const char *point;
+    uint64_t nth;
+    struct shared *shared;
+    struct test_child runners[2];
+    struct test_child writers[WRITERS];
+};
+
+static instar *open_store(uint32_t flags)
+{
+    instar_options o = dbs_options();
+    instar *db = NULL;
+
+    o.flags |= flags;
+    o.lease_ms = LEASE_MS;
+    o.durability = INSTAR_ASYNC;
+    ok(instar_open(dbs_path(), &o, &db));
+    return db;
+}
+
+/* ---- processes ---------------------------------------------------------------------------- */
+
+static void run_changes(struct test_child *self, void *arg)
+{
+    const struct run *r = arg;
+
+    if (r != NULL) {
+        test_kill_at_point(r->point, r->nth);
+    }
+    instar *db = open_store(0);
+    test_send(self, READY);
+    test_receive(self);
+    ok(instar_close(db));
+}
+
+/* One row of a key: the values of two keys never meet. */
+struct write {
+    instar_projection *p;
+    int64_t a, b;
+    uint64_t verb;
+};
+
+static int write_row(instar_txn *txn, void *arg)
+{
+    const struct write *w = arg;
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = w->a}, {.type = INSTAR_INT8, .i = w->b}};
+    int rc = w->verb == 0 ? instar_delete(txn, w->p, row) : instar_upsert(txn, w->p, row);
+
+    return rc == INSTAR_ENOTFOUND ? 0 : rc;
+}
+
+static void write_rows(struct test_child *self, void *arg)
+{
+    const struct run *r = arg;
+    const char *columns[] = {"a", "b"};
+    struct test_random chance = test_random(r->number * 16 + (uint64_t)self->out);
+    instar *db = open_store(INSTAR_OPEN_NO_RUNNER);
+    struct write w;
+    int rc = 0;
+
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &w.p));
+    test_send(self, READY);
+    while (!atomic_load(&r->shared->stop) && rc != INSTAR_EUNKNOWN) {
+        w.a = 1 + (int64_t)test_random_below(&chance, ROWS);
+        w.b = w.a * 1000 + (int64_t)test_random_below(&chance, 5);
+        w.verb = test_random_below(&chance, 4);
+        rc = instar_run(db, 0, write_row, &w);
+        /* The table may have been dropped: then there is nothing to write any more. */
+        expect(rc == 0 || rc == INSTAR_EUNKNOWN);
+        atomic_fetch_add(&r->shared->commits, rc == 0);
+    }
+    instar_projection_free(w.p);
+    ok(instar_close(db));
+}
+
+/* ---- one run ------------------------------------------------------------------------------ */
+
+static void choose(struct run *r, uint64_t number)
+{
+    *r = (struct run){.number = number, .chance = test_random(number)};
+    r->operation = (enum operation)test_random_below(&r->chance, OPERATIONS);
+    r->trouble = (enum trouble)test_random_below(&r->chance, TROUBLES);
+    if (r->trouble == KILL_RUNNER) {
+        r->point = points[test_random_below(&r->chance, BASE_ARRAY_LEN(points))];
+        r->nth = 1 + test_random_below(&r->chance, 3);
+    }
+    r->shared =
+        mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(r->shared != MAP_FAILED);
+}
+
+static int64_t thousand(int64_t i)
+{
+    return i * 1000;
+}
+
+static int64_t same(int64_t i)
+{
+    (void)i;
+    return -1;
+}
+
+/* The table as it is before the change, made by a process that is gone when others start. */
+static void prepare(struct run *r)
+{
+    test_remove(dbs_path());
+    instar *db = open_store(0);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, ROWS, thousand);
+    if (r->operation == UNIQUE_DUPLICATES) {
+        scene_fill(db, "t", UNTOUCHED, UNTOUCHED + 3, same);
+    }
+    if (r->operation == DROP) {
+        ok(dbs_index(db, "t_b", "t", "b", true, NULL));
+    }
+    ok(instar_close(db));
+}
+
+static uint64_t submit(const struct run *r, instar *db)
+{
+    instar_change_options o = scene_options(FENCE_MS);
+    uint64_t change = 0;
+
+    o.sort_memory_bytes = 1 << 20;
+    switch (r->operation) {
+    case DROP:
+        ok(instar_drop_index(db, "t_b", &o, &change));
+        break;
+    case DROP_TABLE:
+        ok(instar_drop_table(db, "t", &o, &change));
+        break;
+    default:
+        change = dbs_submit_index(db, "t_b", "t", "b", r->operation != PLAIN, &o);
+        break;
+    }
+    return change;
+}
+
+/* The other processes are at work. */
+static void start(struct run *r)
+{
+    for (int i = 0; i < WRITERS; i++) {
+        test_fork(&r->writers[i], write_rows, r);
+    }
+    test_fork(&r->runners[0], run_changes, r->trouble == KILL_RUNNER ? r : NULL);
+    test_fork(&r->runners[1], run_changes, NULL);
+    for (int i = 0; i < WRITERS; i++) {
+        test_await(&r->writers[i], READY);
+    }
+    test_await(&r->runners[1], READY);
+    if (r->trouble != KILL_RUNNER) {
+        test_await(&r->runners[0], READY);
+    }
+}
+
+/* Make it go wrong. Returns the second change, or 0. */
+static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
+{
+    instar_change_options o = scene_options(FENCE_MS);
+    instar_key_column part = {"c", false};
+    instar_index_def def = {"t_c", "t", &part, 1, false};
+    uint64_t second = 0;
+    int rc;
+
+    switch (r->trouble) {
+    case KILL_WRITER:
+        test_kill(&r->writers[0], SIGKILL);
+        r->writers[0].pid = 0;
+        break;
+    case STOP_WRITER:
+        test_kill(&r->writers[0], SIGSTOP);
+        break;
+    case CANCEL:
+        rc = instar_change_cancel(db, change);
+        expect(rc == 0 || rc == INSTAR_ESTATE);
+        break;
+    case SECOND:
+        o.flags = INSTAR_CHANGE_IF_NOT_EXISTS;
+        rc = instar_create_index(db, &def, &o, &second);
+        expect(rc == 0 ||
+               (r->operation == DROP_TABLE && (rc == INSTAR_ESTATE || rc == INSTAR_EUNKNOWN)));
+        break;
+    default:
+        break;
+    }
+    return second;
+}
+
+static int await(struct run *r, instar *db, uint64_t change, instar_change_info *info)
+{
+    int rc = instar_change_wait(db, change, 2000, info);
+
+    if (rc == INSTAR_EBUSY) {
+        /* One who is stopped inside the mutex holds up everybody, and can only be continued. */
+        if (r->trouble == STOP_WRITER) {
+            test_kill(&r->writers[0], SIGCONT);
+        }
+        rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, info);
+    }
+    return rc;
+}
+
+static void stop(struct run *r)
+{
+    if (r->trouble == STOP_WRITER) {
+        test_kill(&r->writers[0], SIGCONT);
+    }
+    atomic_store(&r->shared->stop, true);
+    for (int i = 0; i < WRITERS; i++) {
+        if (r->writers[i].pid != 0) {
+            test_wait_ok(&r->writers[i]);
+        }
+    }
+    scene_runner_end(&r->runners[1]);
+    if (r->trouble == KILL_RUNNER) {
+        /* It was killed, or it never came to its point. */
+        test_kill(&r->runners[0], SIGKILL);
+    } else {
+        scene_runner_end(&r->runners[0]);
+    }
+    munmap(r->shared, sizeof(*r->shared));
+}
+
+static bool allowed(const struct run *r, int rc)
+{
+    if (r->trouble == CANCEL && rc == INSTAR_ECANCELLED) {
+        return true;
+    }
+    return rc == (r->operation == UNIQUE_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK);
+}
+
+static void fire(uint64_t number)
+{
+    struct run r;
+    instar_change_info info;
+
+    choose(&r, number);
+    fprintf(stderr, "run %" PRIu64 ": %s, %s %s %" PRIu64 "\n", number,
+            operation_names[r.operation], trouble_names[r.trouble], r.point != NULL ? r.point : "",
+            r.nth);
+    prepare(&r);
+    start(&r);
+    instar *db = open_store(INSTAR_OPEN_NO_RUNNER);
+    uint64_t change = submit(&r, db);
+    uint64_t second = make_trouble(&r, db, change);
+    int rc = await(&r, db, change, &info);
+    if (!allowed(&r, rc)) {
+        test_fail(__FILE__, __LINE__, "verdict %s: %s", instar_error_name(rc), info.reason);
+    }
+    if (r.operation == UNIQUE_DUPLICATES && rc == INSTAR_EFAILED) {
+        expect_u64(info.duplicate_count, 1);
+    }
+    if (second != 0) {
+        rc = await(&r, db, second, &info);
+        expect(rc == 0 || (rc == INSTAR_ECANCELLED && r.operation == DROP_TABLE));
+    }
+    stop(&r);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+Test(change_fire, verdicts_and_indexes_are_right, .timeout = 3600)
+{
+    uint64_t runs = test_env_u64("INSTAR_FIRE_RUNS", 40);
+    uint64_t first = test_env_u64("INSTAR_FIRE_FIRST", 1);
+
+    for (uint64_t i = first; i < first + runs; i++) {
+        fire(i);
+    }
+}
