@@ -365,21 +365,20 @@ int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns
         return control_lock_busy(l, "writer lock", err);
     }
     if (rc == -EOWNERDEAD) {
-        /* Not consistent yet: if we die in here, the next one is told as well. */
         os_point("control.owner_dead");
-        rc = append_settle(s, err);
-        if (rc != 0) {
-            store_poison(s, "the log's end could not be put in order after a process died");
-        }
         os_mutex_consistent(&l->mutex);
-        if (rc != 0) {
-            control_lock_leave(l);
-            return rc;
-        }
     } else if (rc != 0) {
         return base_err_errno(err, -rc, "writer lock");
     }
     rc = store_poisoned(s, err);
+    if (rc == 0 && atomic_load_explicit(&s->ctl->mark.valid, memory_order_acquire) != 0) {
+        /* The mark, not the lock, says that something is left to do: so whoever fails or dies in
+         * here leaves it to the next. */
+        rc = append_settle(s, err);
+        if (rc == INSTAR_ECORRUPT) {
+            store_poison(s, "the end of the log does not verify after a process died");
+        }
+    }
     if (rc != 0) {
         control_lock_leave(l);
     }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #define TREE 1
+#define GO 1
 #define SOON_MS 50u
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -261,11 +262,12 @@ struct victim {
     bool publication;
 };
 
+/* Forked while this process has no other thread, sanitizers need that; works when it is told to. */
 static void die_in_commit(struct test_child *self, void *arg)
 {
     const struct victim *v = arg;
     struct store_commit how = {.publication = v->publication};
-    (void)self;
+    test_await(self, GO);
     struct store *s = stores_open(NULL);
     test_kill_at_point(v->point, 1);
     struct store_txn *t = stores_begin(s, 0);
@@ -273,6 +275,12 @@ static void die_in_commit(struct test_child *self, void *arg)
     stores_put(t, TREE, "b", "victim");
     store_txn_commit(t, &how, NULL, &test_err);
     test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
+}
+
+static void let_die(struct test_child *child)
+{
+    test_send(child, GO);
+    expect(test_wait(child) == -SIGKILL);
 }
 
 static void expect_after_death(struct store *s, const char *value)
@@ -296,17 +304,20 @@ Test(store_commit, death_inside)
                  {"commit.tail_set", true},      {"commit.appended", true},
                  {"flush.loaded", true},         {"flush.synced", true},
                  {"commit.durable", true}};
-    struct store *s = stores_make(NULL);
-    struct test_child child;
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct test_child children[BASE_ARRAY_LEN(cases)];
+    stores_path();
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         struct victim victim = {cases[i].point, true};
+        test_fork(&children[i], die_in_commit, &victim);
+    }
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         uint64_t voids = atomic_load(&s->ctl->voids);
         stores_write(s, TREE, "a", NULL);
         stores_write(s, TREE, "b", "old");
         uint64_t schema = store_schema_lsn(s);
-        test_fork(&child, die_in_commit, &victim);
-        expect(test_wait(&child) == -SIGKILL);
+        let_die(&children[i]);
         stores_write(s, TREE, "c", "next");
         expect_after_death(s, cases[i].visible ? "victim" : NULL);
         expect_u64(atomic_load(&s->ctl->voids) - voids, cases[i].visible ? 0 : 1);
@@ -322,17 +333,44 @@ Test(store_commit, death_inside)
 /* The successor that dies while it makes the record void is succeeded in turn. */
 Test(store_commit, death_of_the_successor)
 {
-    struct store *s = stores_make(NULL);
-    struct test_child child;
     static const char *const points[] = {"commit.nodes_linked", "control.owner_dead",
                                          "commit.void_written"};
+    struct test_child children[BASE_ARRAY_LEN(points)];
+    stores_path();
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        struct victim victim = {points[i], false};
+        test_fork(&children[i], die_in_commit, &victim);
+    }
+    struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     stores_write(s, TREE, "b", "old");
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
-        struct victim victim = {points[i], false};
-        test_fork(&child, die_in_commit, &victim);
-        expect(test_wait(&child) == -SIGKILL);
+        let_die(&children[i]);
     }
+    stores_write(s, TREE, "c", "next");
+    expect_after_death(s, NULL);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    must(store_verify(s, NULL, NULL, &test_err));
+    stores_close(s);
+}
+
+/* A successor that cannot settle what it finds fails, and leaves it to the next: nothing is lost.
+ */
+Test(store_commit, failure_of_the_successor)
+{
+    struct test_child child;
+    struct victim victim = {"commit.nodes_linked", false};
+    struct test_fault fault = {.op = OS_OP_WRITE, .path = ".seg", .nth = 1, .error = EIO};
+    stores_path();
+    test_fork(&child, die_in_commit, &victim);
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    stores_write(s, TREE, "b", "old");
+    let_die(&child);
+    test_fault_set(&fault);
+    must_fail(commit_with(s, &(struct store_commit){0}, NULL), INSTAR_EIO);
+    test_fault_set(NULL);
+    must(store_poisoned(s, &test_err));
     stores_write(s, TREE, "c", "next");
     expect_after_death(s, NULL);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
@@ -351,9 +389,10 @@ static struct test_hold *shared_hold(void)
 
 static void stop_in_commit(struct test_child *self, void *arg)
 {
-    (void)arg;
+    test_await(self, GO);
     struct store *s = stores_open(NULL);
     test_send(self, (uint64_t)os_pid());
+    atomic_store(&((struct test_hold *)arg)->left, 1);
     stores_write(s, TREE, "key", "held");
     stores_close(s);
 }
@@ -362,14 +401,16 @@ static void stop_in_commit(struct test_child *self, void *arg)
  * on, and so does everything when it goes on. */
 Test(store_commit, a_stopped_holder_is_named)
 {
-    struct store *s = stores_make(NULL);
     struct store_commit how = {0};
     struct test_child child;
     struct test_hold *hold = shared_hold();
     char pid[32];
+    stores_path();
+    test_hold_set(hold, "commit.mark_set", 0); /* makes its pipes; another process arms it */
+    test_fork(&child, stop_in_commit, hold);
+    struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
-    test_hold_set(hold, "commit.mark_set", 1);
-    test_fork(&child, stop_in_commit, NULL);
+    test_send(&child, GO);
     snprintf(pid, sizeof(pid), "process %llu ", (unsigned long long)test_receive(&child));
     test_hold_await(hold);
     struct store_txn *t = stores_begin(s, 0);

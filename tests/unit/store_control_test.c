@@ -11,27 +11,46 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_once(struct test_child *self, void *arg)
+/* A process that opens the store each time it is told to: forked while this one has no other
+ * threads, sanitizers need that. */
+static struct test_child opener;
+
+static void open_often(struct test_child *self, void *arg)
 {
     instar_options o = stores_options();
-    struct store *s;
     (void)arg;
     o.lock_timeout_ms = 100;
-    int rc = store_open(stores_path(), &o, &s, &test_err);
-    test_send(self, (uint64_t)-rc);
-    test_send(self, strstr(test_err.text, "differs in its") != NULL);
-    if (rc == 0) {
-        stores_close(s);
+    while (test_receive(self) != 0) {
+        struct store *s;
+        base_err_clear(&test_err);
+        int rc = store_open(stores_path(), &o, &s, &test_err);
+        test_send(self, (uint64_t)-rc);
+        test_send(self, strstr(test_err.text, "differs in its") != NULL);
+        if (rc == 0) {
+            stores_close(s);
+        }
     }
+}
+
+static struct store *make_with_opener(void)
+{
+    stores_path();
+    test_fork(&opener, open_often, NULL);
+    return stores_make(NULL);
+}
+
+static void close_with_opener(struct store *s)
+{
+    test_send(&opener, 0);
+    test_wait_ok(&opener);
+    stores_close(s);
 }
 
 static int code_of_another_open(bool *differs_out)
 {
-    struct test_child child;
-    test_fork(&child, open_once, NULL);
-    int rc = -(int)test_receive(&child);
-    *differs_out = test_receive(&child) != 0;
-    test_wait_ok(&child);
+    test_send(&opener, 1);
+    int rc = -(int)test_receive(&opener);
+    *differs_out = test_receive(&opener) != 0;
     return rc;
 }
 
@@ -39,7 +58,7 @@ static int code_of_another_open(bool *differs_out)
  * refused before any lock is touched, and said why. */
 Test(store_control, the_foreign_are_refused)
 {
-    struct store *s = stores_make(NULL);
+    struct store *s = make_with_opener();
     struct store_control *ctl = s->ctl;
     bool differs;
     must(code_of_another_open(&differs));
@@ -56,13 +75,13 @@ Test(store_control, the_foreign_are_refused)
     expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
     ctl->pid_namespace--;
     must(code_of_another_open(&differs));
-    stores_close(s);
+    close_with_opener(s);
 }
 
 /* Nobody joins a control that is superseded, of another opener, or not ready. */
 Test(store_control, the_unready_are_not_joined)
 {
-    struct store *s = stores_make(NULL);
+    struct store *s = make_with_opener();
     struct store_control *ctl = s->ctl;
     bool differs;
     atomic_store(&ctl->superseded, 1);
@@ -75,13 +94,13 @@ Test(store_control, the_unready_are_not_joined)
     expect(code_of_another_open(&differs) == INSTAR_EBUSY);
     ctl->builder--;
     must(code_of_another_open(&differs));
-    stores_close(s);
+    close_with_opener(s);
 }
 
 /* A missing runtime directory is refused as long as somebody has the store open there. */
 Test(store_control, a_missing_runtime_directory)
 {
-    struct store *s = stores_make(NULL);
+    struct store *s = make_with_opener();
     char away[300];
     bool differs;
     snprintf(away, sizeof(away), "%s.away", s->runtime_path);
@@ -89,7 +108,7 @@ Test(store_control, a_missing_runtime_directory)
     expect(code_of_another_open(&differs) != 0);
     expect(rename(away, s->runtime_path) == 0);
     must(code_of_another_open(&differs));
-    stores_close(s);
+    close_with_opener(s);
 }
 
 /* A copy of the directory has a runtime directory of its own. */

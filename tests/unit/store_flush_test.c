@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #define TREE 1
+#define GO 1
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Sleep until durable has reached an LSN, without driving the flush. */
@@ -79,6 +80,7 @@ static int put_sync(struct store *s, const char *key)
 static void see_the_stop(struct test_child *self, void *arg)
 {
     (void)arg;
+    test_await(self, GO);
     struct store *s = stores_open(NULL);
     test_send(self, 1);
     test_await(self, 2);
@@ -92,12 +94,14 @@ static void see_the_stop(struct test_child *self, void *arg)
  * says why, and stays closed. After a reboot it opens, with everything that was promised. */
 Test(store_flush, failure_stops_the_store)
 {
-    struct store *s = stores_make(NULL);
     struct test_fault fault = {.op = OS_OP_SYNC, .path = ".seg", .nth = 1, .error = EIO};
     struct test_child child;
+    stores_path();
+    test_fork(&child, see_the_stop, NULL); /* before this process has other threads */
+    struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     must(put_sync(s, "before"));
-    test_fork(&child, see_the_stop, NULL);
+    test_send(&child, GO);
     test_await(&child, 1);
     test_fault_set(&fault);
     must_fail(put_sync(s, "lost?"), INSTAR_ECOMMIT_UNKNOWN);
@@ -201,11 +205,17 @@ Test(store_flush, no_space_in_a_sync_stops_the_store)
 
 static void die_in_flush(struct test_child *self, void *arg)
 {
-    (void)self;
+    test_await(self, GO);
     struct store *s = stores_open(NULL);
     test_kill_at_point(arg, 1);
     put_sync(s, "victim");
     test_fail(__FILE__, __LINE__, "%s was not reached", (const char *)arg);
+}
+
+static void let_die(struct test_child *child)
+{
+    test_send(child, GO);
+    expect(test_wait(child) == -SIGKILL);
 }
 
 struct writes {
@@ -226,17 +236,18 @@ static void count_below(void *arg, const struct os_call *call, int result)
  * durable, and goes on doing so until durable has passed the tail of that time. */
 Test(store_flush, successor_writes_back)
 {
-    struct store *s = stores_make(NULL);
     struct test_child child;
     static struct writes writes; /* of this process, which appends nothing meanwhile */
     struct test_listener listener = {.after = count_below, .arg = &writes};
+    stores_path();
+    test_fork(&child, die_in_flush, (void *)(uintptr_t) "flush.loaded");
+    struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     uint64_t durable = store_durable(s);
     writes.at = UINT64_MAX;
     test_listener_set(&listener);
-    test_fork(&child, die_in_flush, (void *)(uintptr_t) "flush.loaded");
-    expect(test_wait(&child) == -SIGKILL);
+    let_die(&child);
     uint64_t tail = store_tail(s);
     expect(tail > durable);
     must(store_flush(s, tail, STORE_FOREVER, &test_err));
@@ -273,8 +284,8 @@ static void damage_and_die(void *arg, const char *name)
 
 static void flush_damaged(struct test_child *self, void *arg)
 {
-    (void)self;
     (void)arg;
+    test_await(self, GO);
     static struct damage damage;
     struct test_listener listener = {.point = damage_and_die, .arg = &damage};
     damage.s = stores_open(NULL);
@@ -287,13 +298,14 @@ static void flush_damaged(struct test_child *self, void *arg)
 /* A successor that finds the dead flusher's bytes damaged stops the store. */
 Test(store_flush, successor_finds_damage)
 {
-    struct store *s = stores_make(NULL);
     struct test_child child;
+    stores_path();
+    test_fork(&child, flush_damaged, NULL);
+    struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     uint64_t durable = store_durable(s);
-    test_fork(&child, flush_damaged, NULL);
-    expect(test_wait(&child) == -SIGKILL);
+    let_die(&child);
     int rc = store_flush(s, store_tail(s), STORE_FOREVER, &test_err);
     expect(rc == INSTAR_ECORRUPT || rc == INSTAR_ESTOPPED); /* the background may have found it */
     must_fail(store_poisoned(s, &test_err), INSTAR_ESTOPPED);
@@ -305,12 +317,15 @@ Test(store_flush, successor_finds_damage)
 Test(store_flush, death_at_each_point)
 {
     static const char *const points[] = {"flush.loaded", "flush.synced", "flush.durable_set"};
+    struct test_child children[BASE_ARRAY_LEN(points)];
+    stores_path();
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        test_fork(&children[i], die_in_flush, (void *)(uintptr_t)points[i]);
+    }
     struct store *s = stores_make(NULL);
-    struct test_child child;
     stores_tree_op(s, STORE_TREE_CREATE, TREE);
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
-        test_fork(&child, die_in_flush, (void *)(uintptr_t)points[i]);
-        expect(test_wait(&child) == -SIGKILL);
+        let_die(&children[i]);
         must(put_sync(s, "next"));
         expect(store_durable(s) == store_tail(s));
         stores_read(s, TREE, "victim", "value");

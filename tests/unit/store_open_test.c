@@ -230,6 +230,7 @@ Test(store_open, fork_and_open)
     struct store *s = stores_make(NULL);
     struct test_child child;
     stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_fold(s); /* then the store's threads are idle, and hold no lock of a sanitizer */
     test_fork(&child, open_in_child, NULL);
     test_wait_ok(&child);
     stores_read(s, 1, "child", "value");
