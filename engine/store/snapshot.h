@@ -9,7 +9,7 @@
 struct snapshot {
     struct trees_read *read; /* NULL: not taken */
     uint64_t lsn;
-    uint64_t lo; /* of LMDB: what the memtables have up to here does not count */
+    uint64_t lo;              /* of LMDB: what the memtables have up to here does not count */
     struct segment_pins pins; /* cover (lo of LMDB, lsn]; none when nothing is pending */
 };
 
