@@ -131,7 +131,6 @@ static int code_of_errno(int number)
     switch (number) {
     case ENOSPC:
     case EDQUOT:
-    case EFBIG: /* the process's limit on file sizes */
         return INSTAR_ENOSPACE;
     case EACCES:
     case EPERM:
@@ -139,9 +138,6 @@ static int code_of_errno(int number)
         return INSTAR_EACCESS;
     case ENOMEM:
         return INSTAR_ENOMEM;
-    case EMFILE:
-    case ENFILE:
-        return INSTAR_ESLOTS;
     default:
         return INSTAR_EIO;
     }

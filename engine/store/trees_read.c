@@ -65,12 +65,9 @@ static int start(struct trees *t, struct trees_read *r)
     return rc;
 }
 
-/* Begun, the mark read, and every tree of the snapshot has had its handle before. *crowded_out: a
- * handle could not be opened, too many are. */
-static int start_complete(struct trees *t, struct trees_read *r, bool *crowded_out,
-                          struct base_err *err)
+/* Begun, the mark read, and every tree of the snapshot has had its handle before. */
+static int start_complete(struct trees *t, struct trees_read *r, struct base_err *err)
 {
-    *crowded_out = false;
     for (int tries = 0; tries < BEGIN_TRIES; tries++) {
         uint64_t epoch = atomic_load_explicit(&t->handles.epoch, memory_order_acquire);
         int rc = start(t, r);
@@ -90,7 +87,6 @@ static int start_complete(struct trees *t, struct trees_read *r, bool *crowded_o
             os_plain_lock(&t->handles.lock);
             rc = trees_refresh_locked(t, err);
             os_plain_unlock(&t->handles.lock);
-            *crowded_out = rc == INSTAR_ESLOTS;
         }
         if (rc != 0) {
             return rc;
@@ -111,15 +107,11 @@ int trees_read_begin(struct trees *t, struct trees_read **read_out, struct base_
         r->handles = &t->handles;
         r->main = t->main;
     }
-    bool crowded;
-    handles_enter(&t->handles);
-    int rc = start_complete(t, r, &crowded, err);
-    if (crowded) {
-        handles_leave(&t->handles);
-        trees_handles_trim(t->s, TREES_TRIM_WAIT_NS);
-        handles_enter(&t->handles);
-        rc = start_complete(t, r, &crowded, err);
+    if (t->handles.count > t->handles.mask / 3) {
+        trees_handles_trim(t->s); /* before they run out */
     }
+    handles_enter(&t->handles);
+    int rc = start_complete(t, r, err);
     if (rc != 0) {
         handles_leave(&t->handles);
         if (r->txn != NULL) {
