@@ -14,6 +14,12 @@
 static struct os_plain_mutex shells_lock = {PTHREAD_MUTEX_INITIALIZER};
 static struct api_shell *free_shells[KINDS];
 
+/* A transaction may begin or end in another thread at the moment of a fork. */
+__attribute__((constructor)) static void guard_fork(void)
+{
+    os_plain_guard_fork(&shells_lock);
+}
+
 static unsigned kind_of(enum api_magic magic)
 {
     return (unsigned)magic & 7u;

@@ -131,6 +131,7 @@ static int code_of_errno(int number)
     switch (number) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG: /* the process's limit on file sizes */
         return INSTAR_ENOSPACE;
     case EACCES:
     case EPERM:
@@ -138,6 +139,9 @@ static int code_of_errno(int number)
         return INSTAR_EACCESS;
     case ENOMEM:
         return INSTAR_ENOMEM;
+    case EMFILE:
+    case ENFILE:
+        return INSTAR_ESLOTS;
     default:
         return INSTAR_EIO;
     }

@@ -151,6 +151,9 @@ void os_plain_init(struct os_plain_mutex *m);
 void os_plain_destroy(struct os_plain_mutex *m);
 void os_plain_lock(struct os_plain_mutex *m);
 void os_plain_unlock(struct os_plain_mutex *m);
+/* Have this lock, which is never destroyed, free in the child of every fork: fork then waits for
+ * its holder. For short leaf locks, from a constructor. */
+void os_plain_guard_fork(struct os_plain_mutex *m);
 /* A condition that is only ever waited for with a limit. */
 struct os_cond {
     pthread_cond_t c;
@@ -177,5 +180,6 @@ int os_boot_id(uint8_t id[16]);
 int os_pid_namespace(uint64_t *inode_out);
 pid_t os_pid(void); /* cached, right after fork */
 unsigned os_cpu_count(void);
+uint64_t os_file_size_limit(void); /* of this process; UINT64_MAX: none */
 
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define NS_PER_S 1000000000u
+#define GUARDED_MAX 8
 
 /* A point of time on the given clock, timeout_ns from now; the end of time when that is too far. */
 static struct timespec deadline(clockid_t clock, uint64_t timeout_ns)
@@ -149,6 +150,33 @@ void os_plain_lock(struct os_plain_mutex *m)
 void os_plain_unlock(struct os_plain_mutex *m)
 {
     base_assert(pthread_mutex_unlock(&m->m) == 0);
+}
+
+/* A fork copies a lock as it stands, but not the thread that would give it back. */
+static struct os_plain_mutex *guarded[GUARDED_MAX];
+static size_t guarded_count;
+
+static void lock_guarded(void)
+{
+    for (size_t i = 0; i < guarded_count; i++) {
+        os_plain_lock(guarded[i]);
+    }
+}
+
+static void unlock_guarded(void)
+{
+    for (size_t i = guarded_count; i > 0; i--) {
+        os_plain_unlock(guarded[i - 1]);
+    }
+}
+
+void os_plain_guard_fork(struct os_plain_mutex *m)
+{
+    base_assert(guarded_count < GUARDED_MAX);
+    if (guarded_count == 0) {
+        base_assert(pthread_atfork(lock_guarded, unlock_guarded, unlock_guarded) == 0);
+    }
+    guarded[guarded_count++] = m;
 }
 
 void os_cond_init(struct os_cond *c)

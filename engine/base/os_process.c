@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* 0: ask the kernel again. A child of fork starts with 0. */
@@ -108,6 +109,15 @@ int os_pid_namespace(uint64_t *inode_out)
         *inode_out = (uint64_t)st.st_ino;
     }
     return rc;
+}
+
+uint64_t os_file_size_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)limit.rlim_cur;
 }
 
 unsigned os_cpu_count(void)

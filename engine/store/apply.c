@@ -28,8 +28,6 @@
 #define RETRY_NS ((uint64_t)200000000)
 #define READER_CHECK_NS ((uint64_t)10000000000)
 #define TRIM_NS ((uint64_t)10000000000)
-/* Readers of this process are held up at most so long. */
-#define QUIET_WAIT_NS ((uint64_t)50000000)
 #define ROOM_FACTOR 3 /* the log that may be pending, as pages, twice, and the deletes */
 #define CLOSE_LIMIT_NS ((uint64_t)10000000000)
 
@@ -197,7 +195,10 @@ static bool step(struct applier *a)
             /* What dropped trees and killed readers keep may be enough. */
             a->purge_ns = 0;
             a->readers_ns = 0;
-            rc = care(a, now, QUIET_WAIT_NS, &err);
+            if (rc == INSTAR_ESLOTS) {
+                trees_handles_trim(a->s, TREES_TRIM_WAIT_NS);
+            }
+            rc = care(a, now, TREES_TRIM_WAIT_NS, &err);
             rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
     }
@@ -298,7 +299,7 @@ static void trim(struct applier *a)
     uint64_t now = os_now_ns();
     if (now >= a->trim_ns) {
         a->trim_ns = now + TRIM_NS;
-        trees_handles_trim(a->s);
+        trees_handles_trim(a->s, 0);
     }
 }
 

@@ -234,6 +234,7 @@ int store_create(const char *path, const instar_options *options, struct base_er
                      : base_err_errno(err, -rc, "%s: the directory above cannot be synced", path);
     }
 out_lock:
+    (void)os_unlock(lock); /* a child forked meanwhile has it too */
     os_close(lock);
 out_dir:
     os_close(dirfd);

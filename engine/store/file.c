@@ -25,7 +25,8 @@ int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_e
     if (rc == 0) {
         rc = os_fstat(*fd_out, &st);
     }
-    if (rc == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) {
+    if (rc == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
+        (st.st_mode & 022) == 0) {
         return 0;
     }
     if (*fd_out >= 0) {
@@ -45,8 +46,13 @@ int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_e
         return base_err_set(err, INSTAR_EFOREIGN, "%s: belongs to user %u, expected %u", name,
                             (unsigned)st.st_uid, (unsigned)geteuid());
     }
-    return base_err_set(err, INSTAR_EFOREIGN, "%s: has %lu names, expected one", name,
-                        (unsigned long)st.st_nlink);
+    if (st.st_nlink != 1) {
+        return base_err_set(err, INSTAR_EFOREIGN, "%s: has %lu names, expected one", name,
+                            (unsigned long)st.st_nlink);
+    }
+    return base_err_set(err, INSTAR_EFOREIGN,
+                        "%s: others may write to this file (mode %03o); chmod it to 600", name,
+                        (unsigned)(st.st_mode & 0777));
 }
 
 static int check_dir(int fd, const char *name, struct base_err *err)

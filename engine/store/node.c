@@ -11,6 +11,7 @@
  * prepares and maps the next segment, looks for dead nodes, and gives back maps.
  */
 #include "store/log.h"
+#include "store/trees.h"
 
 #include <errno.h>
 
@@ -208,6 +209,7 @@ void store_node_reap(struct store *s)
     }
     if (found) {
         os_point("node.reaped");
+        trees_reap_readers(s); /* their snapshots keep pages */
         store_event_bump(s, STORE_EVENT_LEASE);
         store_event_bump(s, STORE_EVENT_CHANGE);
     }

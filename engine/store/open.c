@@ -32,6 +32,12 @@ struct opened {
 static struct os_plain_mutex opened_lock = {PTHREAD_MUTEX_INITIALIZER};
 static struct opened *opened_first;
 
+/* A child may open the store itself, whatever other threads did when it was forked. */
+__attribute__((constructor)) static void guard_fork(void)
+{
+    os_plain_guard_fork(&opened_lock);
+}
+
 static int enter_opened(struct store *s, const char *path, struct base_err *err)
 {
     struct opened *mine = base_alloc(sizeof(*mine));
@@ -120,6 +126,14 @@ static int open_files(struct store *s, const char *path, const instar_options *g
     }
     if (rc != 0) {
         return rc;
+    }
+    if (os_file_size_limit() < f.segment_bytes) {
+        /* A commit would fail inside a record, and so would the attempt to make it void. */
+        return base_err_set(err, INSTAR_ENOSPACE,
+                            "%s: this process may write files of %llu bytes (ulimit -f), a segment "
+                            "of the log has %llu",
+                            path, (unsigned long long)os_file_size_limit(),
+                            (unsigned long long)f.segment_bytes);
     }
     memcpy(s->log_id, f.log_id, 16);
     memcpy(s->instance_id, f.instance_id, 16);
@@ -245,7 +259,12 @@ void open_free(struct store *s)
     control_close(s);
     close_fd(&s->runtime_fd);
     close_fd(&s->log_fd);
-    close_fd(&s->lock_fd); /* drops the lock: the last thing that others wait for */
+    if (s->lock_fd >= 0) {
+        /* The last thing that others wait for. Closing is not enough: a child that was forked
+         * meanwhile has the same open file description, and would keep the lock. */
+        (void)os_unlock(s->lock_fd);
+    }
+    close_fd(&s->lock_fd);
     close_fd(&s->dirfd);
     os_plain_destroy(&s->segments_lock);
     os_plain_destroy(&s->writers_lock);

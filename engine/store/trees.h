@@ -193,8 +193,10 @@ void trees_reap_readers(struct store *s);
  * transaction lives in this process after wait_ns, or this does nothing. *left_out: more to do. */
 int trees_names_remove(struct store *s, size_t max, uint64_t wait_ns, bool *left_out,
                        struct base_err *err);
-/* Close this process's handles of trees whose names have been removed, if it is quiet. */
-void trees_handles_trim(struct store *s);
+/* Close this process's handles of trees that are gone, if no LMDB transaction lives in it after
+ * wait_ns. With 0, only if names have been removed since the last time. */
+void trees_handles_trim(struct store *s, uint64_t wait_ns);
+#define TREES_TRIM_WAIT_NS ((uint64_t)50000000) /* readers of this process are held up so long */
 struct trees_usage {
     uint64_t map_bytes, used_bytes; /* used: up to the last page ever written */
     uint32_t page_bytes;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define OPEN_TRIES 50
+#define TREES_FILE_LEAST 8192 /* two meta pages */
 
 void trees_name(char name[TREES_NAME_MAX], uint64_t tree)
 {
@@ -76,6 +77,15 @@ static int check_files(int dirfd, bool create, struct base_err *err)
             return base_err_set(err, INSTAR_EFOREIGN,
                                 "%s is not a plain file of the store's owner with one name",
                                 names[i]);
+        }
+        if (rc == 0 && (st.st_mode & 022) != 0) {
+            return base_err_set(err, INSTAR_EFOREIGN,
+                                "%s: others may write to this file (mode %03o); chmod it to 600",
+                                names[i], (unsigned)(st.st_mode & 0777));
+        }
+        if (rc == 0 && i == 0 && st.st_size < TREES_FILE_LEAST) {
+            return base_err_set(err, INSTAR_ECORRUPT, "%s: has %lld bytes, expected at least %d",
+                                names[i], (long long)st.st_size, TREES_FILE_LEAST);
         }
     }
     return rc == 0 ? 0 : base_err_errno(err, -rc, "data.mdb");
@@ -238,6 +248,9 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
     s->trees = t;
     mdb_reader_check(t->env, NULL);
     rc = txn_pool_open(s, err);
+    if (rc == 0 && exclusive) {
+        rc = trees_tail_check(t, err);
+    }
     if (rc == 0) {
         rc = open_main(t, err);
     }

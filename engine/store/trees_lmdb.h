@@ -91,8 +91,13 @@ int trees_refresh(struct trees *t, struct base_err *err);
 
 /* Begin the LMDB transaction and read the mark; no locks. */
 int trees_write_start(struct trees *t, struct trees_write *w, struct base_err *err);
+/* LMDB's code; ENOSPC where its own says less. */
+int trees_commit(struct trees_write *w);
 /* After LMDB's commit failed: poisons the store unless nothing can have been lost. */
 int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err);
+/* Refuse a data.mdb whose end is missing, before anything is read through the map. Nobody else has
+ * the store. */
+int trees_tail_check(struct trees *t, struct base_err *err);
 int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
                   struct trees_stat *stat_out, struct base_err *err);
 void trees_read_free(struct trees_read *r); /* one that was reset */

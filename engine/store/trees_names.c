@@ -197,7 +197,7 @@ static int remove_names(struct trees *t, struct removal *r, struct base_err *err
         mdb_txn_abort(w.txn);
         return trees_failed(err, lmdb, "removal of emptied trees");
     }
-    lmdb = mdb_txn_commit(w.txn);
+    lmdb = trees_commit(&w);
     return lmdb == 0 ? 0 : trees_commit_failed(&w, lmdb, err);
 }
 
@@ -219,42 +219,58 @@ int trees_names_remove(struct store *s, size_t max, uint64_t wait_ns, bool *left
     return rc;
 }
 
-/* Close what has no name in this transaction's snapshot any more. */
-static int close_nameless(struct trees *t, MDB_txn *txn)
+/* Has a tree neither its name any more, nor anything under it that will ever be asked for? */
+static int is_gone(struct trees *t, MDB_txn *txn, uint64_t tree, bool *gone_out)
+{
+    char name[TREES_META_MAX];
+    struct trees_state st;
+    trees_state_name(name, tree >> 1);
+    MDB_val k = trees_val(base_slice(name, strlen(name)));
+    MDB_val v;
+    int rc = mdb_get(txn, t->main, &k, &v);
+    *gone_out = rc == MDB_NOTFOUND;
+    if (rc != 0) {
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    }
+    *gone_out =
+        trees_state_decode(trees_slice(&v), tree >> 1, &st, NULL) == 0 && st.stage == TREES_EMPTIED;
+    return 0;
+}
+
+/* Close the handles of trees that are gone in this transaction's snapshot. */
+static int close_gone(struct trees *t, MDB_txn *txn)
 {
     for (size_t at = 0;;) {
         uint64_t tree;
         uint32_t handle;
-        char name[TREES_NAME_MAX];
+        bool gone;
         size_t here = at;
         if (!handles_each(&t->handles, &at, &tree, &handle)) {
             return 0;
         }
-        trees_name(name, tree);
-        MDB_val k = trees_val(base_slice(name, strlen(name)));
-        MDB_val v;
-        int rc = mdb_get(txn, t->main, &k, &v);
-        if (rc == MDB_NOTFOUND) {
+        int rc = is_gone(t, txn, tree, &gone);
+        if (rc != 0) {
+            return rc;
+        }
+        if (gone) {
             mdb_dbi_close(t->env, handle);
             handles_remove(&t->handles, tree);
             at = here; /* another may have moved into its place */
-        } else if (rc != 0) {
-            return rc;
         }
     }
 }
 
-void trees_handles_trim(struct store *s)
+void trees_handles_trim(struct store *s, uint64_t wait_ns)
 {
     struct trees *t = s->trees;
     struct trees_mark mark;
     MDB_txn *txn;
-    if (!handles_quiet_begin(&t->handles, 0)) {
+    if (!handles_quiet_begin(&t->handles, wait_ns)) {
         return;
     }
     if (mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn) == 0) {
         if (trees_mark_get(txn, t->main, &mark, NULL) == 0 &&
-            mark.removals != t->handles.removals && close_nameless(t, txn) == 0) {
+            (wait_ns != 0 || mark.removals != t->handles.removals) && close_gone(t, txn) == 0) {
             t->handles.removals = mark.removals;
         }
         mdb_txn_abort(txn);

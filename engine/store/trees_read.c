@@ -65,9 +65,12 @@ static int start(struct trees *t, struct trees_read *r)
     return rc;
 }
 
-/* Begun, the mark read, and every tree of the snapshot has had its handle before. */
-static int start_complete(struct trees *t, struct trees_read *r, struct base_err *err)
+/* Begun, the mark read, and every tree of the snapshot has had its handle before. *crowded_out: a
+ * handle could not be opened, too many are. */
+static int start_complete(struct trees *t, struct trees_read *r, bool *crowded_out,
+                          struct base_err *err)
 {
+    *crowded_out = false;
     for (int tries = 0; tries < BEGIN_TRIES; tries++) {
         uint64_t epoch = atomic_load_explicit(&t->handles.epoch, memory_order_acquire);
         int rc = start(t, r);
@@ -87,6 +90,7 @@ static int start_complete(struct trees *t, struct trees_read *r, struct base_err
             os_plain_lock(&t->handles.lock);
             rc = trees_refresh_locked(t, err);
             os_plain_unlock(&t->handles.lock);
+            *crowded_out = rc == INSTAR_ESLOTS;
         }
         if (rc != 0) {
             return rc;
@@ -107,11 +111,15 @@ int trees_read_begin(struct trees *t, struct trees_read **read_out, struct base_
         r->handles = &t->handles;
         r->main = t->main;
     }
-    if (t->handles.count > t->handles.mask / 3) {
-        trees_handles_trim(t->s); /* before they run out */
-    }
+    bool crowded;
     handles_enter(&t->handles);
-    int rc = start_complete(t, r, err);
+    int rc = start_complete(t, r, &crowded, err);
+    if (crowded) {
+        handles_leave(&t->handles);
+        trees_handles_trim(t->s, TREES_TRIM_WAIT_NS);
+        handles_enter(&t->handles);
+        rc = start_complete(t, r, &crowded, err);
+    }
     if (rc != 0) {
         handles_leave(&t->handles);
         if (r->txn != NULL) {

@@ -280,6 +280,27 @@ void trees_write_abort(struct trees_write *w)
     write_end(w);
 }
 
+/* LMDB tells a short write of its pages as EIO, but no call has failed with that: then there was no
+ * room for the rest, and nothing has been lost. Unless it was the meta page: after that LMDB begins
+ * no other transaction. */
+static bool was_short_write(struct trees_write *w, int rc, int number)
+{
+    MDB_txn *txn;
+    if (rc != EIO || number == EIO || mdb_txn_begin(w->trees->env, NULL, 0, &txn) != 0) {
+        return false;
+    }
+    mdb_txn_abort(txn);
+    return true;
+}
+
+int trees_commit(struct trees_write *w)
+{
+    errno = 0;
+    int rc = mdb_txn_commit(w->txn); /* ends it in any case */
+    int number = errno;
+    return was_short_write(w, rc, number) ? ENOSPC : rc;
+}
+
 /* A full disk or map leaves the trees as they were. Anything else may have lost bytes that LMDB
  * believes written: nobody may build on that. */
 int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err)
@@ -289,8 +310,8 @@ int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err)
         room < DISK_NEARLY_FULL + w->bytes) {
         rc = ENOSPC;
     }
-    bool clean =
-        rc == ENOSPC || rc == EDQUOT || rc == ENOMEM || rc == MDB_MAP_FULL || rc == MDB_TXN_FULL;
+    bool clean = rc == ENOSPC || rc == EDQUOT || rc == EFBIG || rc == ENOMEM ||
+                 rc == MDB_MAP_FULL || rc == MDB_TXN_FULL;
     if (!clean) {
         char text[160];
         snprintf(text, sizeof text, "commit of data.mdb: %s", mdb_strerror(rc));
@@ -307,7 +328,7 @@ int trees_write_commit(struct trees_write *w, struct base_err *err)
         trees_write_abort(w);
         return trees_failed(err, rc, "commit of data.mdb");
     }
-    rc = mdb_txn_commit(w->txn); /* ends it in any case */
+    rc = trees_commit(w);
     if (rc != 0) {
         rc = trees_commit_failed(w, rc, err);
         write_end(w);

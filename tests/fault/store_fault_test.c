@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,11 +93,32 @@ static void expect_fitting(int rc, const char *what)
     test_fail(__FILE__, __LINE__, "%s: %s (%s)", what, base_error_name(rc), test_err.text);
 }
 
+enum begin {
+    FROM_NOTHING, /* the store is yet to be made */
+    FROM_NEW,     /* it has just been made */
+    FROM_KILLED   /* its process was killed in the middle of the workload */
+};
+
 struct attempt {
     const struct oracle *oracle;
     struct test_fault fault;
-    bool create;
+    enum begin begin;
 };
+
+#define KILL_AT 130 /* operations of a workload */
+
+static void run_until_killed(struct test_child *self, void *arg)
+{
+    const struct attempt *a = arg;
+    instar_options options = small_options();
+    struct oracle_watch watch = {.issued = note_issued, .durable = note_durable};
+    struct store *s = NULL;
+    (void)self;
+    test_boot_set(1);
+    test_kill_at_op(KILL_AT);
+    must(store_open(store_path(), &options, &s, &test_err));
+    must(oracle_run(a->oracle, 0, store_path(), &options, &s, &watch, &test_err));
+}
 
 static void run_with_fault(struct test_child *self, void *arg)
 {
@@ -110,7 +132,7 @@ static void run_with_fault(struct test_child *self, void *arg)
     test_fault_set(&a->fault);
     base_err_clear(&test_err);
     int rc = 0;
-    if (a->create) {
+    if (a->begin == FROM_NOTHING) {
         rc = store_create(store_path(), &options, &test_err);
         expect_fitting(rc, "create");
     }
@@ -118,8 +140,13 @@ static void run_with_fault(struct test_child *self, void *arg)
         rc = store_open(store_path(), &options, &s, &test_err);
         expect_fitting(rc, "open");
     }
+    uint64_t number = 0;
     if (rc == 0) {
-        rc = oracle_run(a->oracle, 0, store_path(), &options, &s, &watch, &test_err);
+        rc = oracle_number(s, &number, &test_err);
+        expect_fitting(rc, "reading");
+    }
+    if (rc == 0) {
+        rc = oracle_run(a->oracle, number, store_path(), &options, &s, &watch, &test_err);
         expect_fitting(rc, "workload");
     }
     report->failed += rc != 0;
@@ -150,7 +177,7 @@ static void open_again(struct test_child *self, void *arg)
         test_boot_set(2);
         rc = store_open(store_path(), &options, &s, &test_err);
     }
-    if (a->create && rc == INSTAR_ENOSTORE) {
+    if (a->begin == FROM_NOTHING && rc == INSTAR_ENOSTORE) {
         must(store_create(store_path(), &options, &test_err));
         rc = store_open(store_path(), &options, &s, &test_err);
     }
@@ -180,9 +207,24 @@ static void run_child(void (*fn)(struct test_child *self, void *arg), const stru
     }
 }
 
-static void fail_each(const char *name, struct oracle *o, bool create)
+static void prepare(const struct attempt *a)
 {
     instar_options options = small_options();
+    struct test_child child;
+    struct attempt copy = *a;
+    memset(report, 0, sizeof(*report));
+    test_remove(store_path());
+    if (a->begin != FROM_NOTHING) {
+        must(store_create(store_path(), &options, &test_err));
+    }
+    if (a->begin == FROM_KILLED) {
+        test_fork(&child, run_until_killed, &copy);
+        expect(test_wait(&child) == -SIGKILL);
+    }
+}
+
+static void fail_each(const char *name, struct oracle *o, enum begin begin)
+{
     uint64_t attempts = 0;
     uint64_t failed = 0;
     oracle_ready(o);
@@ -190,14 +232,10 @@ static void fail_each(const char *name, struct oracle *o, bool create)
     cr_assert_neq(report, MAP_FAILED);
     uint64_t stride = test_env_u64("INSTAR_FAULT_STRIDE", STRIDE);
     for (uint64_t n = 1;; n += stride) {
-        struct attempt a = {.oracle = o, .create = create};
+        struct attempt a = {.oracle = o, .begin = begin};
         a.fault = (struct test_fault){
             .op = TEST_ANY_OP, .nth = n, .error = n / stride % 2 != 0 ? EIO : ENOSPC};
-        memset(report, 0, sizeof(*report));
-        test_remove(store_path());
-        if (!create) {
-            must(store_create(store_path(), &options, &test_err));
-        }
+        prepare(&a);
         run_child(run_with_fault, &a);
         failed += report->failed;
         if (report->fired == 0) {
@@ -220,7 +258,7 @@ Test(store_fault, create)
 {
     struct oracle o = {.value_bytes_max = 1000};
     oracle_add(&o, ORACLE_CREATE, 1, true);
-    fail_each("create", &o, true);
+    fail_each("create", &o, FROM_NOTHING);
 }
 
 /* Commits of both kinds over several segments, applied, closed and opened again. */
@@ -233,7 +271,16 @@ Test(store_fault, commit_and_apply)
     oracle_add_writes(&o, 6, 40);
     oracle_add(&o, ORACLE_REOPEN, 0, false);
     oracle_add_writes(&o, 3, 40);
-    fail_each("commit and apply", &o, false);
+    fail_each("commit and apply", &o, FROM_NEW);
+}
+
+/* Recovery after a kill, and going on. */
+Test(store_fault, recovery)
+{
+    struct oracle o = {.value_bytes_max = 8000};
+    oracle_add(&o, ORACLE_CREATE, 1, true);
+    oracle_add_writes(&o, 30, 70);
+    fail_each("recovery", &o, FROM_KILLED);
 }
 
 /* An online build and a drop. */
@@ -249,7 +296,7 @@ Test(store_fault, build)
     oracle_add(&o, ORACLE_FOLD_END, 10, true);
     oracle_add(&o, ORACLE_DROP, 10, true);
     oracle_add(&o, ORACLE_APPLY, 0, false);
-    fail_each("build", &o, false);
+    fail_each("build", &o, FROM_NEW);
 }
 
 /* One commit of a large value under a key of its own. */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "support/test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <fcntl.h>
@@ -47,12 +49,69 @@ static void end_with_parent(pid_t parent)
     }
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define QUIET_TRIES 200
+#define QUIET_STEP_NS 1000000
+
+/* Sleeps in a call in which nobody holds a lock of the sanitizer's. */
+static bool sleeps(const char *tid)
+{
+    static const long calls[] = {SYS_futex, SYS_poll,       SYS_ppoll,
+                                 SYS_read,  SYS_epoll_wait, SYS_clock_nanosleep};
+    char path[320];
+    char text[32] = "";
+    snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return true; /* it has ended */
+    }
+    ssize_t size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    for (size_t i = 0; size > 0 && i < BASE_ARRAY_LEN(calls); i++) {
+        char *end;
+        if (strtol(text, &end, 10) == calls[i] && end != text) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool all_others_sleep(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    char own[16];
+    bool all = true;
+    expect(dir != NULL);
+    snprintf(own, sizeof(own), "%d", (int)gettid());
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        all = all && (e->d_name[0] == '.' || strcmp(e->d_name, own) == 0 || sleeps(e->d_name));
+    }
+    closedir(dir);
+    return all;
+}
+
+/* The sanitizer's allocator does not survive a fork in the middle of another thread's allocation:
+ * the child would wait for that thread for ever. So wait until the other threads sleep, if they do.
+ */
+static void await_quiet(void)
+{
+    for (int i = 0; i < QUIET_TRIES && !all_others_sleep(); i++) {
+        os_sleep_ns(QUIET_STEP_NS);
+    }
+}
+#else
+static void await_quiet(void)
+{
+}
+#endif
+
 void test_fork(struct test_child *c, void (*fn)(struct test_child *self, void *arg), void *arg)
 {
     struct pipes p;
     make_pipes(&p);
     pid_t parent = getpid();
     fflush(NULL);
+    await_quiet();
     pid_t pid = fork();
     if (pid < 0) {
         test_fail(__FILE__, __LINE__, "fork: %s", strerror(errno));

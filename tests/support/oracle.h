@@ -89,7 +89,9 @@ int oracle_run(const struct oracle *o, uint64_t done, const char *path,
                const instar_options *options, struct store **store,
                const struct oracle_watch *watch, struct base_err *err);
 
-/* How many commits does the store hold? Checks that they are whole: every readable tree equals the
+/* How many commits does the store say that it holds? */
+int oracle_number(struct store *s, uint64_t *number_out, struct base_err *err);
+/* The same, and checks that they are whole: every readable tree equals the
  * model. On a difference: false, and text says which. */
 bool oracle_check(const struct oracle *o, struct store *s, uint64_t *number_out, char *text,
                   size_t text_size);

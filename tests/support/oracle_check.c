@@ -18,6 +18,18 @@ static int read_number(struct store_txn *t, uint64_t *number_out, struct base_er
     return rc == INSTAR_ENOTFOUND ? 0 : rc;
 }
 
+int oracle_number(struct store *s, uint64_t *number_out, struct base_err *err)
+{
+    struct store_txn *t;
+    *number_out = 0;
+    int rc = store_txn_begin(s, STORE_TXN_READONLY, &t, err);
+    if (rc == 0) {
+        rc = read_number(t, number_out, err);
+        store_txn_abort(t);
+    }
+    return rc;
+}
+
 typedef int (*row_fn)(void *arg, struct base_slice key, struct base_slice value);
 
 static int scan(struct store_txn *t, uint64_t tree, row_fn fn, void *arg, struct base_err *err)

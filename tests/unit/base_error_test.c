@@ -107,7 +107,7 @@ Test(base_error, errno_becomes_a_code)
         int code;
     } cases[] = {{ENOSPC, INSTAR_ENOSPACE}, {EDQUOT, INSTAR_ENOSPACE}, {EACCES, INSTAR_EACCESS},
                  {EPERM, INSTAR_EACCESS},   {EROFS, INSTAR_EACCESS},   {ENOMEM, INSTAR_ENOMEM},
-                 {EIO, INSTAR_EIO},         {EMFILE, INSTAR_EIO}};
+                 {EIO, INSTAR_EIO},         {EMFILE, INSTAR_ESLOTS},   {EFBIG, INSTAR_ENOSPACE}};
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         struct base_err err = {0};
         cr_expect_eq(base_err_errno(&err, cases[i].number, "open x"), cases[i].code);

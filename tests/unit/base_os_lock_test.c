@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MS ((uint64_t)1000000)
@@ -264,4 +265,50 @@ Test(base_os_lock, threads_block_signals_and_meet)
     os_plain_unlock(&m.mutex);
     os_cond_destroy(&m.cond);
     os_plain_destroy(&m.mutex);
+}
+
+/* ---- a lock across forks ------------------------------------------------------------------- */
+
+static struct os_plain_mutex guarded = {PTHREAD_MUTEX_INITIALIZER};
+static _Atomic bool guard_done;
+static _Atomic uint32_t guard_turns;
+
+__attribute__((constructor)) static void guard(void)
+{
+    os_plain_guard_fork(&guarded);
+}
+
+static void *hold_it_often(void *arg)
+{
+    while (!atomic_load(&guard_done)) {
+        os_plain_lock(&guarded);
+        for (int i = 0; i < 1000; i++) {
+            atomic_fetch_add(&guard_turns, 1);
+        }
+        os_plain_unlock(&guarded);
+    }
+    return arg;
+}
+
+/* A guarded lock is free in the child of a fork, though another thread takes it all the time. */
+Test(base_os_lock, guarded_lock_is_free_after_a_fork)
+{
+    struct os_thread thread;
+    cr_assert_eq(os_thread_start(&thread, "holder", hold_it_often, NULL), 0);
+    while (atomic_load(&guard_turns) == 0) {
+        os_sleep_ns(100000);
+    }
+    for (int i = 0; i < 30; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            alarm(5); /* instead of waiting for ever */
+            os_plain_lock(&guarded);
+            os_plain_unlock(&guarded);
+            _exit(0);
+        }
+        cr_assert(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    atomic_store(&guard_done, true);
+    os_thread_join(&thread);
 }

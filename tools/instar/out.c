@@ -27,6 +27,18 @@ struct out {
 
 /* ---- text --------------------------------------------------------------------------------- */
 
+/* How many bytes of a control character stand there, 0: none. Those of two bytes, U+0080 to U+009F,
+ * steer some terminals too. */
+static size_t control_size(const char *text, size_t size)
+{
+    unsigned char c = (unsigned char)text[0];
+
+    if (c < 0x20 || c == 0x7f) {
+        return 1;
+    }
+    return c == 0xc2 && size > 1 && ((unsigned char)text[1] & 0xe0) == 0x80 ? 2 : 0;
+}
+
 void out_json_string(FILE *file, const char *text, size_t size)
 {
     fputc('"', file);
@@ -35,8 +47,10 @@ void out_json_string(FILE *file, const char *text, size_t size)
 
         if (c == '"' || c == '\\') {
             fprintf(file, "\\%c", c);
-        } else if (c < 0x20 || c == 0x7f) {
+        } else if (control_size(text + i, size - i) == 1) {
             fprintf(file, "\\u%04x", c);
+        } else if (control_size(text + i, size - i) == 2) {
+            fprintf(file, "\\u%04x", (unsigned char)text[++i]);
         } else {
             fputc(c, file);
         }
@@ -44,22 +58,31 @@ void out_json_string(FILE *file, const char *text, size_t size)
     fputc('"', file);
 }
 
+/* The next character, or control character as hexadecimal numbers; its size. */
+static size_t put_harmless(FILE *file, const char *text, size_t size)
+{
+    size_t control = control_size(text, size);
+
+    if (control == 0) {
+        fputc(text[0], file);
+        return 1;
+    }
+    for (size_t i = 0; i < control; i++) {
+        fprintf(file, "\\x%02x", (unsigned char)text[i]);
+    }
+    return control;
+}
+
 void out_printable(FILE *file, const char *text, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c < 0x20 || c == 0x7f) {
-            fprintf(file, "\\x%02x", c);
-        } else {
-            fputc(c, file);
-        }
+    for (size_t i = 0; i < size;) {
+        i += put_harmless(file, text + i, size - i);
     }
 }
 
 static void print_escaped(const char *text, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size;) {
         char c = text[i];
 
         if (c == '\t') {
@@ -71,8 +94,10 @@ static void print_escaped(const char *text, size_t size)
         } else if (c == '\\') {
             fputs("\\\\", stdout);
         } else {
-            fputc(c, stdout);
+            i += put_harmless(stdout, text + i, size - i);
+            continue;
         }
+        i++;
     }
 }
 
