@@ -198,6 +198,9 @@ int memtable_find(const struct segment *seg, const struct memtable_target *t, bo
         }
         for (;;) {
             uint32_t next = load_link(&at[level]);
+            if (level > 0) {
+                __builtin_prefetch((const uint8_t *)m + load_link(&at[level - 1]));
+            }
             if (next == 0) {
                 break;
             }
