@@ -25,9 +25,13 @@
 
 /* One worker for so many rows: a thread for a few rows costs more than it brings. */
 #define ROWS_PER_WORKER 20000u
-/* Folding ends when so little is left, or when writers add as fast as it takes. */
-#define FOLD_ENOUGH 2000u
-#define FOLD_ROUNDS_MAX 50
+/* Folding ends when so little is left, or when writers add about as fast as it takes: then the
+ * applier, which does not stand back for them, folds the rest at fold-end. */
+#define FOLD_ENOUGH 50000u
+#define FOLD_ROUNDS_MAX 20
+#define LAG_ENOUGH ((uint64_t)16 << 20) /* of log that is not yet in the trees */
+#define ENTRY_LOG_BYTES 64              /* that an entry takes there, at least */
+#define CATCH_UP_NS ((uint64_t)200000000)
 /* A build gets at least this, however much others have taken. */
 #define SORT_MEMORY_MIN ((uint64_t)1 << 20)
 #define WAIT_CLAIM_NS 100000000u
@@ -206,10 +210,7 @@ static int begin(struct build *b, struct base_err *err)
     for (size_t i = 0; i < b->ck->gap_count; i++) {
         gaps_add(b->gaps, &b->ck->gaps[i]);
     }
-    if (j->rec.rows_per_second_max != 0) {
-        snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
-                 (unsigned long long)j->rec.rows_per_second_max);
-    }
+    build_show_throttle(b);
     return 0;
 }
 
@@ -232,6 +233,29 @@ static void end(struct build *b)
 }
 
 /* ---- scan and load ------------------------------------------------------------------------ */
+
+void build_breathe(void *arg, unsigned worker)
+{
+    struct build *b = arg;
+
+    atomic_fetch_add_explicit(&b->stood_back_ns, store_breathe(b->store, &b->breaths[worker]),
+                              memory_order_relaxed);
+}
+
+void build_show_throttle(struct build *b)
+{
+    struct job *j = b->job;
+    uint64_t stood = atomic_load_explicit(&b->stood_back_ns, memory_order_relaxed);
+
+    j->live.throttle[0] = '\0';
+    if (j->rec.rows_per_second_max != 0) {
+        snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
+                 (unsigned long long)j->rec.rows_per_second_max);
+    } else if (stood != b->stood_back_shown) {
+        snprintf(j->live.throttle, sizeof(j->live.throttle), "standing back for commits");
+    }
+    b->stood_back_shown = stood;
+}
 
 static int scan(struct build *b, struct base_err *err)
 {
@@ -261,6 +285,23 @@ static int scan(struct build *b, struct base_err *err)
 
 /* ---- fold --------------------------------------------------------------------------------- */
 
+/* How much log has not reached the trees; of it the delta gets its share yet. The applier is urged
+ * on, so that less and less is left: it would fold whole segments only, and fold-end would stand
+ * behind one, with every commit after it. */
+static int catch_up(struct build *b, uint64_t *lag_out, struct base_err *err)
+{
+    uint64_t tail = store_tail(b->store);
+    int rc = 0;
+
+    if (tail - store_applied(b->store) > LAG_ENOUGH) {
+        rc = store_wait_applied(b->store, tail, os_now_ns() + CATCH_UP_NS, err);
+        rc = rc == INSTAR_EBUSY ? 0 : rc; /* not yet */
+    }
+    *lag_out = store_tail(b->store) - store_applied(b->store);
+    return rc;
+}
+
+/* Fold until little is left, or until it does not get much less. */
 static int fold(struct build *b, struct base_err *err)
 {
     struct job *j = b->job;
@@ -271,18 +312,24 @@ static int fold(struct build *b, struct base_err *err)
     job_show_stage(j, "fold");
     while (rc == 0 && rounds < FOLD_ROUNDS_MAX) {
         uint64_t left = 0;
+        uint64_t lag = 0;
         rc = store_build_fold(b->store, b->tree, j->token, &left, err);
+        if (rc == 0 && left <= FOLD_ENOUGH) {
+            rc = catch_up(b, &lag, err);
+        }
         if (rc != 0) {
             break;
         }
         os_point("build.folded");
         j->live.delta_backlog = left;
         job_show_rows(j, 0, 0);
-        if (left <= FOLD_ENOUGH) {
+        if (left <= FOLD_ENOUGH && lag <= LAG_ENOUGH) {
             break;
         }
-        rounds = left < least ? 0 : rounds + 1;
-        least = left < least ? left : least;
+        uint64_t todo = left + lag / ENTRY_LOG_BYTES;
+        bool less = todo < least - least / 8;
+        rounds = less ? 0 : rounds + 1;
+        least = less ? todo : least;
         rc = job_poll(j, err);
     }
     if (rc == 0) {

@@ -147,7 +147,14 @@ struct build {
     struct os_cond cond;
     uint64_t spilled_ns; /* last checkpoint of the scan, or its beginning */
     uint64_t tail_seen;  /* to notice who commits while we write files */
+    struct store_breath breaths[GAPS_WORKERS_MAX]; /* one for each worker */
+    _Atomic uint64_t stood_back_ns;                /* all of them together, for commits */
+    uint64_t stood_back_shown;
 };
+/* Say in the change's progress why the build is slowed down, if it is. Main thread of the build. */
+void build_show_throttle(struct build *b);
+/* A worker lets commits go before it, between its pieces of work; arg is the build. */
+void build_breathe(void *arg, unsigned worker);
 
 /* ---- scan.c ------------------------------------------------------------------------------- */
 

@@ -182,6 +182,13 @@ static void worker_left(struct shared *sh)
     os_plain_unlock(&sh->lock);
 }
 
+static void breathe(const struct worker *w)
+{
+    if (w->sh->d->breathe != NULL) {
+        w->sh->d->breathe(w->sh->d->breathe_arg, w->number);
+    }
+}
+
 static void *partition_main(void *arg)
 {
     struct worker *w = arg;
@@ -200,6 +207,7 @@ static void *partition_main(void *arg)
             }
         }
         pool_give(sh->d->pool, chunk);
+        breathe(w);
     }
     worker_left(sh);
     return NULL;
@@ -299,6 +307,7 @@ static void *sort_main(void *arg)
         if (!ok) {
             give_up(sh, true);
         }
+        breathe(w);
     }
     base_free(w->items);
     worker_left(sh);

@@ -6,7 +6,7 @@
 /* What was not used in the last moment may be caught up, not more. */
 #define BURST_NS 50000000u
 #define BATCHES_PER_SECOND 40
-#define BATCH_MAX 1024
+#define BATCH_MAX 256
 
 void limit_init(struct limit *l, uint64_t rows_per_second)
 {

@@ -48,6 +48,7 @@ static int end_batch(struct loading *l, struct base_err *err)
 
     if (rc == 0) {
         os_point("build.batch_loaded");
+        build_show_throttle(b);
         job_show_rows(b->job, b->ck->entries_loaded, l->total);
         rc = job_poll(b->job, err);
     }
@@ -114,7 +115,9 @@ static int load_memory(struct loading *l, struct base_err *err)
                       .consume = load_block,
                       .consume_arg = l,
                       .poll = job_poll,
-                      .poll_arg = b->job};
+                      .poll_arg = b->job,
+                      .breathe = build_breathe,
+                      .breathe_arg = b};
 
     return drain_run(&d, err);
 }

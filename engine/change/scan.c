@@ -168,6 +168,7 @@ static int read_on(struct reader *r, struct base_err *err)
         r->granted = false;
         rc = read_batch(r, rows, err);
         os_point("build.batch_scanned");
+        build_breathe(b, r->number);
         if (rc != 0 || share(r) || os_now_ns() >= r->until_ns) {
             break;
         }
@@ -240,6 +241,7 @@ static int poll(void *arg, struct base_err *err)
     if (store_tree_stat(b->store, b->tree, &stat, NULL) == 0) {
         b->job->live.delta_backlog = stat.delta_entries;
     }
+    build_show_throttle(b);
     job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
     uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
     if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->ck->rows_done) {

@@ -132,6 +132,9 @@ struct drain {
     /* Called in the calling thread every few milliseconds while it waits. Likewise. */
     int (*poll)(void *arg, struct base_err *err);
     void *poll_arg;
+    /* Called in each thread between pieces of about a millisecond, to let others work. Or NULL. */
+    void (*breathe)(void *arg, unsigned worker);
+    void *breathe_arg;
 };
 /* The streams are empty afterwards, whatever is returned. */
 int drain_run(struct drain *d, struct base_err *err);

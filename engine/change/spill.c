@@ -294,7 +294,9 @@ int spill_write(struct build *b, struct base_err *err)
                           .consume = write_block,
                           .consume_arg = &wr,
                           .poll = job_poll,
-                          .poll_arg = b->job};
+                          .poll_arg = b->job,
+                          .breathe = build_breathe,
+                          .breathe_arg = b};
         rc = begin_run(&wr, &fd, err);
         if (rc == 0) {
             rc = drain_run(&d, err);

@@ -123,7 +123,8 @@ int append_record(struct store *s, struct segment *seg, const struct append *a, 
     }
     os_point("commit.record_written");
     uint32_t from = memtable_used(seg);
-    memtable_fill(seg, a->plan, a->plan_count, start, end);
+    unread_before(ctl, a);
+    unread_fill(ctl, seg, a, start, end);
     os_point("commit.nodes_filled");
     rc = memtable_link(seg, from, memtable_used(seg));
     if (rc != 0) {
@@ -137,6 +138,7 @@ int append_record(struct store *s, struct segment *seg, const struct append *a, 
         os_point("commit.schema_set");
     }
     publish(ctl, chain, end);
+    unread_after(ctl, a);
     return 0;
 }
 

@@ -66,7 +66,7 @@ static int enter(struct passage *p, bool claim, struct base_err *err)
         gate_leave(p->s);
         return rc;
     }
-    pace_begin(p->s, PACE_POLITE, &p->pace);
+    pace_begin(p->s, PACE_BUILD, &p->pace);
     rc = check_token(p, claim, err);
     if (rc != 0) {
         trees_write_abort(p->w);

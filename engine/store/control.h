@@ -27,8 +27,9 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 1u
+#define CONTROL_LAYOUT 2u
 #define CONTROL_LINE 64
+#define CONTROL_UNREAD_MAX 8
 
 enum control_state {
     CONTROL_BUILDING = 0, /* not to be joined */
@@ -171,7 +172,9 @@ struct store_control {
     _Atomic uint64_t voids;
     _Atomic uint64_t reader_check_ns; /* when stale LMDB readers were last looked for */
     _Atomic uint64_t map_tight;       /* applier: 1 while only deletes and drops have room */
-    uint8_t counter_pad[120];
+    /* writer: trees without nodes in the memtables (unread.c) */
+    _Atomic uint64_t unread[CONTROL_UNREAD_MAX];
+    uint8_t counter_pad[56];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
 };

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #define OPS_MAX \
-    ((size_t)1 << 19) /* 16 MiB of fold_op; a segment of tiny records takes several folds */
+    ((size_t)1 << 20) /* 32 MiB of fold_op; a segment of tiny records takes several folds */
 #define CHECK_EVERY 32
 
 static uint64_t prefix_of(struct base_slice key)

@@ -210,6 +210,12 @@ struct append {
 /* Under the writer lock, in a segment with room: mark, record, nodes, tail. An error poisons. */
 int append_record(struct store *s, struct segment *seg, const struct append *a, uint64_t *end_out,
                   struct base_err *err);
+/* Which trees get nodes in the memtables; under the writer lock. Before a record with tree
+ * operations is seen, its nodes, and after it was seen. */
+void unread_before(struct store_control *ctl, const struct append *a);
+void unread_fill(const struct store_control *ctl, struct segment *seg, const struct append *a,
+                 uint64_t start, uint64_t end);
+void unread_after(struct store_control *ctl, const struct append *a);
 /* Fill the rest of the current segment with a pad record. */
 int append_pad(struct store *s, struct segment *seg, struct base_err *err);
 /* What a writer that died left: finish or void its append. Under the writer lock. */

@@ -219,6 +219,16 @@ int store_build_fold(struct store *s, uint64_t tree, uint64_t token, uint64_t *l
 /* See to it that both LMDB metas hold all that was loaded and folded: before FOLD_END. */
 int store_build_settle(struct store *s, uint64_t tree, uint64_t token, struct base_err *err);
 
+/* Work that nobody waits for gives way to commits: call this between short pieces of it. When
+ * anybody has committed since the last call it sleeps, some times as long as the piece took, of
+ * which 5 ms count at most. One for each thread, all zero at first. Returns the nanoseconds slept.
+ */
+struct store_breath {
+    uint64_t since_ns;
+    uint64_t tail;
+};
+uint64_t store_breathe(struct store *s, struct store_breath *b);
+
 /* ---- looking ------------------------------------------------------------------------------ */
 
 struct store_tree_stat {
