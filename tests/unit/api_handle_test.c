@@ -148,6 +148,23 @@ Test(api_handle, run_ends_its_transaction_itself)
     ok(instar_close(db));
 }
 
+static int close_it(instar_txn *txn, void *arg)
+{
+    (void)txn;
+    return instar_close(*(instar **)arg);
+}
+
+/* Nor may it close the store: that is refused, and all goes on. */
+Test(api_handle, run_does_not_close_the_store)
+{
+    instar *db = dbs_open(0);
+
+    fails(instar_run(db, 0, close_it, &db), INSTAR_EMISUSE);
+    expect(strstr(instar_error_text(), "instar_run") != NULL);
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+}
+
 /* A projection of one store does not work in a transaction of another. */
 Test(api_handle, projection_of_another_store)
 {
