@@ -45,6 +45,8 @@ Test(api_handle, ended_is_misuse)
     ok(instar_begin(db, 0, &txn));
     ok(instar_scan(txn, p, NULL, &c));
     fails(instar_commit((instar_txn *)c), INSTAR_EMISUSE);
+    fails(instar_cursor_next(c, row), INSTAR_END);
+    expect(strstr(instar_error_text(), "no more rows") != NULL);
     fails(instar_flush((instar *)txn), INSTAR_EMISUSE);
     instar_cursor_close(c);
     fails(instar_cursor_next(c, row), INSTAR_EMISUSE);
