@@ -473,8 +473,9 @@ INSTAR_API int instar_change_get(instar *db, uint64_t change, instar_change_info
  * list and is returned. The info is valid during the call. */
 INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info *info),
                                   void *arg);
-/* Ask a change to stop and revert. Returns at once; wait for the verdict (ECANCELLED).
- * Errors: EUNKNOWN, ESTATE (it has ended, or is past the point of no return: names the stage). */
+/* Ask a change to stop and revert. Returns at once; wait for the verdict: ECANCELLED, or EFAILED
+ * when it failed by itself before it saw that. Errors: EUNKNOWN, ESTATE (it has ended, or is past
+ * the point of no return: names the stage). */
 INSTAR_API int instar_change_cancel(instar *db, uint64_t change);
 
 /* ---- looking at a store ------------------------------------------------------------------- */
