@@ -170,8 +170,7 @@ struct store_control {
     _Atomic uint64_t conflicts;
     _Atomic uint64_t voids;
     _Atomic uint64_t reader_check_ns; /* when stale LMDB readers were last looked for */
-    _Atomic uint64_t map_tight;       /* 1 while only deletes and drops have room: set by the
-                                       * applier, taken back by room.c too */
+    _Atomic uint64_t map_tight;       /* applier: 1 while only deletes and drops have room */
     uint8_t counter_pad[120];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
