@@ -58,6 +58,8 @@ void *api_shell_new(enum api_magic magic, size_t size, struct api_shell *owner);
 void api_shell_end(struct api_shell *shell, enum api_magic magic);
 /* The first live child, or NULL: for ending them one by one. */
 struct api_shell *api_shell_child(struct api_shell *shell);
+/* Is there a live child of which is_one says so? It is asked under the shells' lock. */
+bool api_shell_any(struct api_shell *shell, bool (*is_one)(const struct api_shell *child));
 
 /* Is this a live handle of this kind and process? 0, EMISUSE or EFORKED, with words. */
 int api_enter(const void *handle, enum api_magic magic, const char *what);

@@ -102,6 +102,18 @@ struct api_shell *api_shell_child(struct api_shell *shell)
     return child;
 }
 
+bool api_shell_any(struct api_shell *shell, bool (*is_one)(const struct api_shell *child))
+{
+    bool found = false;
+
+    os_plain_lock(&shells_lock);
+    for (const struct api_shell *at = shell->children; at != NULL && !found; at = at->next) {
+        found = is_one(at);
+    }
+    os_plain_unlock(&shells_lock);
+    return found;
+}
+
 int api_enter(const void *handle, enum api_magic magic, const char *what)
 {
     const struct api_shell *shell = handle;

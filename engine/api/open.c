@@ -116,6 +116,13 @@ int instar_open(const char *path, const instar_options *options, instar **db_out
     return INSTAR_OK;
 }
 
+/* Is the caller inside instar_run()? Its transaction is not ours to end. */
+static bool runs(const struct api_shell *shell)
+{
+    return atomic_load(&shell->magic) == (uint32_t)API_MAGIC_TXN &&
+           ((const instar_txn *)(const void *)shell)->borrowed;
+}
+
 static void end_child(struct api_shell *child)
 {
     if (atomic_load(&child->magic) == (uint32_t)API_MAGIC_TXN) {
@@ -136,6 +143,11 @@ int instar_close(instar *db)
     rc = api_enter_alone(db, API_MAGIC_DB, "store");
     if (rc != INSTAR_OK) {
         return rc;
+    }
+    if (api_shell_any(&db->shell, runs)) {
+        api_leave(db);
+        return base_err_set(api_err(), INSTAR_EMISUSE,
+                            "instar_run() is at work on this store: close it after that");
     }
     change_close(db->changes);
     while ((child = api_shell_child(&db->shell)) != NULL) {

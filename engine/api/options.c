@@ -10,6 +10,9 @@
 #define GIB (MIB * 1024)
 #define TIB (GIB * 1024)
 
+#define TXN_BYTES_LEAST (4 * KIB)
+#define ROW_BYTES_DEFAULT MIB
+
 /* One option: where it lies, what it may be. */
 struct option_rule {
     const char *name;
@@ -40,8 +43,8 @@ static const struct option_rule rules[] = {
     RULE(build_workers, 0, 0, 64),
     {"segment_bytes", offsetof(instar_options, segment_bytes), 8, 64 * MIB, 64 * KIB, GIB, true},
     RULE(map_bytes, TIB, MIB, 64 * TIB),
-    RULE(txn_bytes_max, 0, 0, GIB / 4),
-    RULE(row_bytes_max, MIB, KIB, GIB / 8),
+    RULE(txn_bytes_max, 0, 0, GIB / 4), /* 0: a quarter of a segment */
+    RULE(row_bytes_max, ROW_BYTES_DEFAULT, KIB, GIB / 8),
     RULE(sort_memory_bytes, 256 * MIB, MIB, 64 * GIB),
 };
 
@@ -98,6 +101,32 @@ static int check_rule(const instar_options *o, const struct option_rule *rule)
     return INSTAR_OK;
 }
 
+/* The limits that depend on other options. */
+static int check_sizes(instar_options *o)
+{
+    uint64_t quarter = o->segment_bytes / 4;
+    uint64_t half;
+
+    if (o->txn_bytes_max < TXN_BYTES_LEAST || o->txn_bytes_max > quarter) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "option txn_bytes_max is %" PRIu64 ", and must be %" PRIu64
+                            " to a quarter of segment_bytes (%" PRIu64 ")",
+                            o->txn_bytes_max, TXN_BYTES_LEAST, quarter);
+    }
+    half = o->txn_bytes_max / 2;
+    /* Who asks for small transactions need not say that rows are small too. */
+    if (o->row_bytes_max > half && o->row_bytes_max == ROW_BYTES_DEFAULT) {
+        o->row_bytes_max = half;
+    }
+    if (o->row_bytes_max > half) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "option row_bytes_max is %" PRIu64
+                            ", and must be at most half of txn_bytes_max (%" PRIu64 ")",
+                            o->row_bytes_max, half);
+    }
+    return INSTAR_OK;
+}
+
 int api_options_complete(const instar_options *from, instar_options *out)
 {
     int rc;
@@ -124,16 +153,7 @@ int api_options_complete(const instar_options *from, instar_options *out)
     if (out->txn_bytes_max == 0) {
         out->txn_bytes_max = out->segment_bytes / 4;
     }
-    if (out->txn_bytes_max > out->segment_bytes / 4) {
-        return base_err_set(api_err(), INSTAR_EINVALID,
-                            "option txn_bytes_max is %" PRIu64
-                            ", and must be at most a quarter of segment_bytes (%" PRIu64 ")",
-                            out->txn_bytes_max, out->segment_bytes / 4);
-    }
-    if (out->row_bytes_max > out->txn_bytes_max / 2) {
-        out->row_bytes_max = out->txn_bytes_max / 2;
-    }
-    return INSTAR_OK;
+    return check_sizes(out);
 }
 
 void instar_change_options_init(instar_change_options *options)

@@ -371,6 +371,9 @@ int instar_cursor_next(instar_cursor *cursor, instar_value *values_out)
     rc = api_enter_alone(txn, API_MAGIC_TXN, "transaction");
     if (rc == INSTAR_OK) {
         rc = txn_cursor_next(cursor_inner(cursor), values_out, api_err());
+        if (rc == INSTAR_END) {
+            base_err_set(api_err(), rc, "the scan has no more rows");
+        }
         api_leave(txn);
     }
     return rc;

@@ -175,6 +175,10 @@ struct catalog_name {
 };
 int catalog_name_get(struct store_txn *t, const char *name, struct catalog_name *out,
                      struct base_err *err); /* ENOTFOUND */
+/* The name of a table, from the names alone: for saying which descriptor cannot be read. False and
+ * "" when there is none to be found. */
+bool catalog_name_of_table(struct store_txn *t, uint64_t id,
+                           char name_out[INSTAR_NAME_BYTES_MAX + 1]);
 int catalog_name_put(struct store_txn *t, const char *name, const struct catalog_name *value,
                      struct base_err *err);
 int catalog_name_delete(struct store_txn *t, const char *name, struct base_err *err);

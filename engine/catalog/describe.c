@@ -99,7 +99,7 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
         difference[0] = 0;
     }
     if (a->unique != b->unique) {
-        add(&w, "%s", a->unique ? "is unique" : "is not unique");
+        add(&w, "%s", a->unique ? "it is unique" : "it is not unique");
         return false;
     }
     struct key_list x = {table, a->parts, a->part_count};

@@ -203,6 +203,37 @@ int catalog_name_get(struct store_txn *t, const char *name, struct catalog_name 
     return 0;
 }
 
+bool catalog_name_of_table(struct store_txn *t, uint64_t id,
+                           char name_out[INSTAR_NAME_BYTES_MAX + 1])
+{
+    static const uint8_t first = CATALOG_KIND_NAME;
+    static const uint8_t behind = CATALOG_KIND_NAME + 1;
+    struct store_range range = {.lower = {&first, 1}, .upper = {&behind, 1}};
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice record;
+    bool found = false;
+    name_out[0] = '\0';
+    if (store_cursor_open(t, CATALOG_TREE, &range, STORE_READ_UNTRACKED, &cursor, NULL) != 0) {
+        return false;
+    }
+    while (!found && store_cursor_next(cursor, &key, &record, NULL) == 0) {
+        struct base_slice body;
+        if (key.size < 2 || key.size > INSTAR_NAME_BYTES_MAX + 1 ||
+            catalog_record_open(key, record, &body, NULL) != 0) {
+            continue;
+        }
+        struct base_reader r = base_reader(body);
+        found = base_read_u8(&r) == CATALOG_NAME_TABLE && base_read_varint(&r) == id && !r.bad;
+        if (found) {
+            memcpy(name_out, (const uint8_t *)key.data + 1, key.size - 1);
+            name_out[key.size - 1] = '\0';
+        }
+    }
+    store_cursor_close(cursor);
+    return found;
+}
+
 int catalog_name_put(struct store_txn *t, const char *name, const struct catalog_name *value,
                      struct base_err *err)
 {

@@ -242,13 +242,23 @@ static int add_table(struct catalog_held *held, const struct catalog_held *old,
         if (s != NULL) {
             release_shared(s);
         }
-        base_err_prefix(err, "descriptor of table %" PRIu64, catalog_key_table_id(key));
         return rc;
     }
     held->shared[held->view.table_count] = s;
     held->by_id[held->view.table_count] = s->table;
     held->view.table_count++;
     return 0;
+}
+
+/* Say whose descriptor it was. One that cannot be read does not know its own name. */
+static void name_bad(struct store_txn *t, uint64_t id, struct base_err *err)
+{
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    if (catalog_name_of_table(t, id, name)) {
+        base_err_prefix(err, "descriptor of table %" PRIu64 " (%s)", id, name);
+    } else {
+        base_err_prefix(err, "descriptor of table %" PRIu64, id);
+    }
 }
 
 static int read_tables(struct store_txn *t, struct catalog_held *held,
@@ -262,15 +272,20 @@ static int read_tables(struct store_txn *t, struct catalog_held *held,
     if (rc != 0) {
         return rc;
     }
+    uint64_t bad = 0;
     while (rc == 0) {
         struct base_slice key;
         struct base_slice record;
         rc = store_cursor_next(cursor, &key, &record, err);
         if (rc == 0) {
             rc = add_table(held, old, key, record, err);
+            bad = rc != 0 ? catalog_key_table_id(key) : 0;
         }
     }
     store_cursor_close(cursor);
+    if (bad != 0) {
+        name_bad(t, bad, err);
+    }
     return rc == INSTAR_END ? 0 : rc;
 }
 

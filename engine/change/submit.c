@@ -3,7 +3,8 @@
  * Submitting and cancelling. A submission is one serializable transaction: it looks up what it
  * names, decides by join.c's table, takes the ids, reserves the name and writes the record. So the
  * change has its id, and its claim on the name, before anything waits; and of two submissions that
- * meet, one is tried again and sees the other.
+ * meet, one is tried again and sees the other. Drops and cancels may write when the map is nearly
+ * full: they are what makes room.
  */
 #include "change/runner_impl.h"
 
@@ -22,6 +23,7 @@ struct submission {
     const instar_index_def *index_def;
     const char *name;   /* to be dropped */
     uint64_t cancelled; /* to be cancelled */
+    unsigned room;      /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
     struct store_txn *t;
     const struct catalog_view *view;
     struct change_record rec;
@@ -71,7 +73,7 @@ static int submit(struct submission *s, int (*fn)(struct submission *s, struct b
         s->ready = false;
         s->id = 0;
         base_err_clear(err);
-        rc = attempt(s, fn, losses > RESERVE_AFTER ? STORE_TXN_RESERVED : 0, err);
+        rc = attempt(s, fn, s->room | (losses > RESERVE_AFTER ? STORE_TXN_RESERVED : 0u), err);
         if (base_error_class(rc) != INSTAR_CLASS_RETRY || os_now_ns() > give_up) {
             break;
         }
@@ -427,7 +429,7 @@ static int drop_table(struct submission *s, struct base_err *err)
 int change_drop_table(struct changes *c, const char *table, const instar_change_options *options,
                       uint64_t *id_out, struct base_err *err)
 {
-    struct submission s = {.c = c, .options = options, .name = table};
+    struct submission s = {.c = c, .options = options, .name = table, .room = STORE_TXN_LAST_ROOM};
 
     return submit(&s, drop_table, id_out, err);
 }
@@ -498,7 +500,7 @@ done:
 int change_drop_index(struct changes *c, const char *index, const instar_change_options *options,
                       uint64_t *id_out, struct base_err *err)
 {
-    struct submission s = {.c = c, .options = options, .name = index};
+    struct submission s = {.c = c, .options = options, .name = index, .room = STORE_TXN_LAST_ROOM};
 
     return submit(&s, drop_index, id_out, err);
 }
@@ -535,7 +537,7 @@ static int cancel(struct submission *s, struct base_err *err)
 int change_cancel(struct changes *c, uint64_t id, struct base_err *err)
 {
     uint64_t same;
-    struct submission s = {.c = c, .cancelled = id};
+    struct submission s = {.c = c, .cancelled = id, .room = STORE_TXN_LAST_ROOM};
 
     return submit(&s, cancel, &same, err);
 }

@@ -25,7 +25,8 @@
  *
  * Threads
  *  7. An instar handle may be used from many threads at once. A transaction, its cursors and the
- *     values they hand out belong to one thread at a time. A projection may be shared.
+ *     values they hand out belong to one thread at a time: a second one that comes meanwhile gets
+ *     EMISUSE. A projection may be shared. A callback (fn) may call any function but instar_close.
  *  8. The library starts a few threads of its own in every process that opens a store; they
  *     block all signals. No signal handler is installed. A store's file that is truncated from
  *     outside while mapped raises SIGBUS.
@@ -34,7 +35,7 @@
  *  9. One open per process: a second open of the same store in one process is refused
  *     (INSTAR_EINUSE). Share the handle.
  * 10. After fork() the child must not use the parent's handles: every call refuses them. It may
- * open the store itself.
+ *     open the store itself.
  * 11. All processes that open a store are one trust domain: they share memory. They must run on one
  *     machine, in one pid namespace, with the same C library and word size.
  * 12. Not on network file systems. The directory is private: mode 0700, files 0600.
@@ -209,14 +210,15 @@ typedef struct instar_options {
     uint32_t trees_max;   /* S: tables plus indexes, live or being purged [4096; 16 … 65536] */
     uint32_t lease_slots; /* S: (process, table) pairs [4096; 64 … 65536] */
     uint32_t lease_ms;    /* duration of a schema lease [60000; 50 … 3600000] */
-    uint32_t lock_timeout_ms;   /* longest wait for another process's lock [10000; 10 … 600000] */
-    uint32_t readers_max;       /* S: snapshots open at once, all processes [2048; 64 … 65536] */
-    uint32_t nodes_max;         /* S: processes at once [256; 2 … 4096] */
-    uint32_t build_workers;     /* threads of an index build, 0: one per core [0; 0 … 64] */
-    uint64_t segment_bytes;     /* S: log segment [64 MiB; 64 KiB … 1 GiB, a power of two] */
-    uint64_t map_bytes;         /* S: largest size of the trees [1 TiB; 1 MiB … 64 TiB] */
-    uint64_t txn_bytes_max;     /* largest transaction [a quarter of a segment, also the limit] */
-    uint64_t row_bytes_max;     /* largest row [1 MiB; 1 KiB … a half of txn_bytes_max] */
+    uint32_t lock_timeout_ms; /* longest wait for another process's lock [10000; 10 … 600000] */
+    uint32_t readers_max;     /* S: snapshots open at once, all processes [2048; 64 … 65536] */
+    uint32_t nodes_max;       /* S: processes at once [256; 2 … 4096] */
+    uint32_t build_workers;   /* threads of an index build, 0: one per core [0; 0 … 64] */
+    uint64_t segment_bytes;   /* S: log segment [64 MiB; 64 KiB … 1 GiB, a power of two] */
+    uint64_t map_bytes;       /* S: largest size of the trees [1 TiB; 1 MiB … 64 TiB] */
+    uint64_t txn_bytes_max;   /* largest transaction [0: a quarter of a segment; 4 KiB … that] */
+    uint64_t row_bytes_max;   /* largest row [1 MiB, or half of txn_bytes_max where that is less;
+                               * 1 KiB … half of txn_bytes_max] */
     uint64_t sort_memory_bytes; /* of one index build [256 MiB; 1 MiB … 64 GiB] */
 } instar_options;
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
@@ -231,19 +233,20 @@ INSTAR_API void instar_options_init(instar_options *options);
 
 /* Make a new store in `path`, which must not exist or be an empty directory of this user.
  * options may be NULL. Nothing stays open.
- * Errors: EEXISTS (there is a store), EINVALID, EACCESS, ENOSPACE, EFOREIGN (not a plain
- * directory of ours, network file system). */
+ * Errors: EEXISTS (there is a store, or the directory is not empty), EINVALID, EACCESS, ENOSPACE,
+ * EFOREIGN (not a plain directory of ours, network file system). */
 INSTAR_API int instar_create(const char *path, const instar_options *options);
 /* Open a store; recovers what a crash left. options may be NULL.
  * The handle belongs to the caller, who closes it.
- * Errors: ENOSTORE, EINUSE (already open in this process), EFOREIGN (other namespace, owner, C
- * library; not a store), EVERSION (a newer format), ECORRUPT (log or trees: names file and place),
+ * Errors: ENOSTORE (no such directory, or one that holds no store), EINUSE (already open in this
+ * process), EFOREIGN (not a plain directory; other namespace, owner or C library), EINVALID (names
+ * the option), EVERSION (a newer format), ECORRUPT (log or trees: names file and place),
  * EACCESS, ENOSPACE, ESLOTS (too many processes), EBUSY (another opener is at work), ESTOPPED. */
 INSTAR_API int instar_open(const char *path, const instar_options *options, instar **db_out);
 /* Close. Transactions still open are aborted; async commits are flushed first. A change that this
  * process was running goes on in another one, or when the store is opened next. The handle is gone
- * whatever is returned. db may be NULL. No other thread may be using the handle.
- * Errors: EIO (the last flush failed). */
+ * whatever is returned but EMISUSE. db may be NULL. No other thread may be using the handle.
+ * Errors: EIO (the last flush failed), EMISUSE (also inside instar_run, which needs the store). */
 INSTAR_API int instar_close(instar *db);
 /* Wait until everything committed so far is on disk. Errors: EBUSY, ESTOPPED. */
 INSTAR_API int instar_flush(instar *db);
@@ -262,7 +265,9 @@ INSTAR_API int instar_projection_prepare(instar *db, const char *table, const ch
                                          size_t count, const char *index,
                                          instar_projection **projection_out);
 INSTAR_API void instar_projection_free(instar_projection *projection);
-/* Number of columns, and name and type of one. NULL / INSTAR_NULL beyond the end. */
+/* Number of columns, and name and type of one, as when it was prepared. NULL / INSTAR_NULL beyond
+ * the end. A table that was dropped and made anew may have other types: a value that is read says
+ * its own, and one of the old type is refused by the writes (ETYPE). */
 INSTAR_API size_t instar_projection_count(const instar_projection *projection);
 INSTAR_API const char *instar_projection_column(const instar_projection *projection, size_t at);
 INSTAR_API enum instar_type instar_projection_type(const instar_projection *projection, size_t at);
@@ -284,7 +289,8 @@ INSTAR_API int instar_begin(instar *db, unsigned flags, instar_txn **txn_out);
 /* Commit and end. The handle is gone whatever is returned. After any error but ECOMMIT_UNKNOWN
  * nothing was written.
  * Errors: ECONFLICT, ESNAPSHOT_TOO_OLD, ESCHEMA_CHANGED (run it again); EUNIQUE (names the index,
- * the values and the other row); ELIMIT; ENOSPACE;
+ * the values and the other row); ELIMIT; ENOSPACE (of the disk: free some, then go on);
+ * EMAPFULL (map_bytes is nearly reached: only transactions that delete, and drops, go through);
  * EBUSY (could not get in within lock_timeout_ms: the text names the holder);
  * ECOMMIT_UNKNOWN (the flush failed or timed out after the append: read back before repeating). */
 INSTAR_API int instar_commit(instar_txn *txn);
@@ -295,24 +301,25 @@ INSTAR_API void instar_abort(instar_txn *txn);
  * the commit, run it again with backoff, and after several losses with a reservation. fn must not
  * commit or abort, and must be safe to run more than once. It returns 0 to commit; any other value
  * aborts: a code of class RETRY is tried again, all else is returned as it is.
- * Gives up after 30 s of losses and returns the last code. ECOMMIT_UNKNOWN is never retried. */
+ * Gives up after 30 s of losses and returns the last code. ECOMMIT_UNKNOWN is never retried.
+ * Errors: those of instar_begin and instar_commit, and what fn returns. */
 INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn, void *arg),
                           void *arg);
 
 /* Writes. values has one entry per column of the projection, in its order. A failed write changes
  * nothing, and the transaction may go on, unless the code says otherwise.
  * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ELIMIT (a key
- * or row over its limit: names the index; or the transaction's size), EREADONLY, EUNKNOWN (table,
- * column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again).
- * Unique indexes are checked at commit, against what the transaction leaves behind: so two rows may
- * swap their values. instar_commit then returns EUNIQUE. */
+ * or row over its limit: names the index; or the transaction's size), EINVALID (bytes at NULL),
+ * EREADONLY, EUNKNOWN (table, column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the
+ * transaction again). Unique indexes are checked at commit, against what the transaction leaves
+ * behind: so two rows may swap their values. instar_commit then returns EUNIQUE. */
 
 /* Insert a row; columns that are not named get their default, or null.
  * Errors: EEXISTS (primary key). */
 INSTAR_API int instar_insert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
 /* Insert, or where the primary key exists set the named columns. The projection names the whole
- * primary key. */
+ * primary key. Errors: EINVALID (it does not). */
 INSTAR_API int instar_upsert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
 /* Set the projection's columns of the row with that primary key (its values in key order). The key
@@ -344,12 +351,15 @@ typedef struct instar_range {
 } instar_range;
 
 /* Begin a scan over the projection's index (or the primary key). range may be NULL: all rows. The
- * cursor belongs to the caller and must be closed before the transaction ends. It sees the
- * transaction's own writes, also those made while it is open.
- * Errors: ETYPE, EUNKNOWN, ELIMIT (a bound is too long). */
+ * cursor belongs to the caller; the end of the transaction ends it too. It sees the transaction's
+ * own writes, also those made while it is open.
+ * Errors: ETYPE, ERANGE, EENCODING (a bound's value: names the column), EINVALID (more values than
+ * the key has), EUNKNOWN (table, column or index gone), ELIMIT (a bound is too long),
+ * ESCHEMA_CHANGED. */
 INSTAR_API int instar_scan(instar_txn *txn, instar_projection *projection,
                            const instar_range *range, instar_cursor **cursor_out);
-/* The next row. Errors: INSTAR_END. */
+/* The next row; values_out has room for the projection's columns. Errors: INSTAR_END (again and
+ * again), ECORRUPT (an entry without its row: names both). */
 INSTAR_API int instar_cursor_next(instar_cursor *cursor, instar_value *values_out);
 INSTAR_API void instar_cursor_close(instar_cursor *cursor);
 
@@ -406,7 +416,8 @@ INSTAR_API void instar_change_options_init(instar_change_options *options);
  * (IF NOT EXISTS and it is there, IF EXISTS and it is not); waiting for 0 succeeds at once. options
  * may be NULL. Errors at once: EEXISTS, EUNKNOWN (names the nearest), EINVALID, ELIMIT, EDEFINITION
  * (a running change is creating the name with another definition, or the existing object differs
- * under IF NOT EXISTS: names the difference), ESTATE (the object is being dropped). */
+ * under IF NOT EXISTS: names the difference), ESTATE (the object is being dropped), EMAPFULL (to
+ * create; drops go through). */
 INSTAR_API int instar_create_table(instar *db, const instar_table_def *def,
                                    const instar_change_options *options, uint64_t *change_out);
 INSTAR_API int instar_drop_table(instar *db, const char *table,
@@ -450,7 +461,8 @@ typedef struct instar_change_info {
 } instar_change_info;
 
 /* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and
- * processes may wait. info_out may be NULL.
+ * processes may wait. info_out may be NULL; it says how things stand also where the call fails with
+ * EFAILED, ECANCELLED or EBUSY.
  * 0: complete, the object is public (or gone). Errors: EFAILED (reverted: info_out->reason),
  * ECANCELLED, EBUSY (timeout; the change goes on), EUNKNOWN (no such change). */
 INSTAR_API int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
@@ -461,8 +473,9 @@ INSTAR_API int instar_change_get(instar *db, uint64_t change, instar_change_info
  * list and is returned. The info is valid during the call. */
 INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info *info),
                                   void *arg);
-/* Ask a change to stop and revert. Returns at once; wait for the verdict (ECANCELLED).
- * Errors: EUNKNOWN, ESTATE (it has ended, or is past the point of no return: names the stage). */
+/* Ask a change to stop and revert. Returns at once; wait for the verdict: ECANCELLED, or EFAILED
+ * when it failed by itself before it saw that. Errors: EUNKNOWN, ESTATE (it has ended, or is past
+ * the point of no return: names the stage). */
 INSTAR_API int instar_change_cancel(instar *db, uint64_t change);
 
 /* ---- looking at a store ------------------------------------------------------------------- */

@@ -93,7 +93,7 @@ struct parsed_date {
 
 static bool take_date(struct text *t, struct parsed_date *d)
 {
-    return take_number(t, 4, 6, &d->year) && take(t, '-') && take_two(t, &d->month) &&
+    return take_number(t, 4, 9, &d->year) && take(t, '-') && take_two(t, &d->month) &&
            take(t, '-') && take_two(t, &d->day);
 }
 

@@ -2,10 +2,13 @@
 /*
  * The check after an I/O error. After a failed write-back the page cache may show bytes that the
  * disk does not have, and nothing will ever write them. So what was promised is looked for on the
- * disk itself, past the page cache: data.mdb: every block equals what the page cache shows log:
- * every record from lo up to the durable position of this boot's control verifies What lies beyond
- * durable was promised to nobody; recovery writes it back or cuts it off. When a file system
- * refuses reads past its cache, nothing can be said, and only a reboot helps.
+ * disk itself, past the page cache:
+ *
+ *   data.mdb   every block equals what the page cache shows
+ *   log        every record from lo up to the durable position of this boot's control verifies
+ *
+ * What lies beyond durable was promised to nobody; recovery writes it back or cuts it off. When a
+ * file system refuses reads past its cache, nothing can be said, and only a reboot helps.
  */
 #define _GNU_SOURCE
 #include "store/log.h"

@@ -2,8 +2,8 @@
 /*
  * Making a store, in a directory that is empty or not there yet:
  *
- *   directory -> lock -> creating -> log/ spill/ data.mdb -> all synced -> format -> creating
- * removed
+ *   directory -> lock -> creating -> log/ spill/ data.mdb -> all synced -> format
+ *             -> creating removed
  *
  * The format file comes last, by rename, so there is a store exactly when it is there. What a death
  * in between leaves is told by the file `creating`: then the next attempt clears it away. Without

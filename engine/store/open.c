@@ -4,10 +4,10 @@
  * `lock`; it is an open-file-description lock, so it goes with the process, and closing some other
  * descriptor does not drop it.
  *
- *   exclusive lock had   nobody else is there: recover, build control, turn the lock into a shared
- * one shared lock had      somebody is there: join their control. If it is not ready, its builder
- * has died: let go, and try for the exclusive lock again neither              an opener or the last
- * closer is at work: again after a while
+ *   exclusive lock   nobody else is there: recover, build control, make the lock a shared one
+ *   shared lock      somebody is there: join their control. If it is not ready, its builder has
+ *                    died: let go, and try for the exclusive lock again
+ *   neither          an opener or the last closer is at work: again after a while
  *
  * One open per process (H-4): a list of device and inode numbers refuses a second one. An entry
  * made before a fork is the parent's and does not count.

@@ -3,13 +3,15 @@
  * Recovery: what the first opener does, alone in the store, before anything is shown to anybody.
  *
  *   1  verify   from lo, whose chain value the trees keep, follow the chain to the first record
- * that does not hold: the stop. All in private memory. 2  judge    is the stop a torn tail, or
- * corruption? Corruption when a `control` of this boot, or any readable later record, names a
- * durable position beyond it, or when the trees hold more (stop < hi). Nothing has been changed so
- * far. 3  repair   every record beyond the last durable position that can be trusted (a control of
- * this boot, else lo) is verified again, and that very copy written back; the rest of the stop's
- * segment is zeroed; synced; later segments deleted; the directory synced. 4  rebuild  control and
- * memtables, in the runtime directory; then control gets its name.
+ *               that does not hold: the stop. All in private memory.
+ *   2  judge    is the stop a torn tail, or corruption? Corruption when a `control` of this boot,
+ *               or any readable later record, names a durable position beyond it, or when the
+ *               trees hold more (stop < hi). Nothing has been changed so far.
+ *   3  repair   every record beyond the last durable position that can be trusted (a control of
+ *               this boot, else lo) is verified again, and that very copy written back; the rest
+ *               of the stop's segment is zeroed; synced; later segments deleted; the directory
+ *               synced.
+ *   4  rebuild  control and memtables, in the runtime directory; then control gets its name.
  *
  * Why write back: after a kill without a reboot the page cache may hold what the disk does not, and
  * after a failed write-back it never will. Why zeros: a dead record behind a torn one would be

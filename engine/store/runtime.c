@@ -2,9 +2,12 @@
 /*
  * The runtime directory: control and memtables, in shared memory, because on a disk file system
  * write-back stalls single stores into a shared mapping for many milliseconds. It is
- *   /dev/shm/instar-<user>-<hash of log id, instance id, device, inode>   where that is a tmpfs
- * with room enough, else run/                                                                  in
- * the store So a copy of a store never meets the original's, and nobody but its user can have made
+ *
+ *   /dev/shm/instar-<user>-<hash of log id, instance id, device, inode>
+ *              where that is a tmpfs with room enough, else
+ *   run/       in the store
+ *
+ * So a copy of a store never meets the original's, and nobody but its user can have made
  * it (mode and owner are checked). Which of the two, and the nonce of its builder, stand in the
  * lock file, written by the opener that holds the store alone:
  *

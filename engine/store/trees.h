@@ -203,7 +203,7 @@ struct trees_usage {
     uint32_t readers;
 };
 void trees_usage_get(struct trees *t, struct trees_usage *out);
-/* Bytes below used_bytes that LMDB may use again, now or when readers have gone. Walks LMDB's free
+/* Bytes below used_bytes that LMDB may use again now: those that no reader keeps. Walks LMDB's free
  * list. */
 int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err);
 

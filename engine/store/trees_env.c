@@ -313,9 +313,27 @@ void trees_usage_get(struct trees *t, struct trees_usage *out)
     }
 }
 
-/* LMDB's own tree 0: transaction number -> count, page numbers. */
-static int sum_free(MDB_txn *txn, uint64_t *pages_out, struct base_err *err)
+/* One line of LMDB's list of readers: process, thread, transaction number or '-'. */
+static int note_reader(const char *line, void *arg)
 {
+    size_t *oldest = arg;
+    const char *word = strrchr(line, ' ');
+    char *end;
+    if (word == NULL || word[1] < '0' || word[1] > '9') {
+        return 0; /* the head of the list, or a reader between two reads */
+    }
+    size_t number = (size_t)strtoull(word + 1, &end, 10);
+    if (*end == '\n' && number < *oldest) {
+        *oldest = number;
+    }
+    return 0;
+}
+
+/* LMDB's own tree 0: transaction number -> count, page numbers. A writer may take the pages that
+ * were freed before the oldest reader began: what it keeps is no room. */
+static int sum_free(MDB_txn *txn, size_t oldest, uint64_t *pages_out, struct base_err *err)
+{
+
     MDB_cursor *cursor;
     MDB_val key;
     MDB_val value;
@@ -324,22 +342,28 @@ static int sum_free(MDB_txn *txn, uint64_t *pages_out, struct base_err *err)
         return trees_failed(err, rc, "free list");
     }
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        size_t count;
+        size_t number, count;
+        memcpy(&number, key.mv_data, sizeof number);
         memcpy(&count, value.mv_data, sizeof count);
+        if (number >= oldest) {
+            break; /* they stand in order */
+        }
         *pages_out += count;
     }
     mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : trees_failed(err, rc, "free list");
+    return rc == 0 || rc == MDB_NOTFOUND ? 0 : trees_failed(err, rc, "free list");
 }
 
 int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err)
 {
     struct trees_read *read;
     uint64_t pages = 0;
+    size_t oldest = SIZE_MAX;
     *bytes_out = 0;
+    (void)mdb_reader_list(t->env, note_reader, &oldest); /* before we are one */
     int rc = trees_read_begin(t, &read, err);
     if (rc == 0) {
-        rc = sum_free(read->txn, &pages, err);
+        rc = sum_free(read->txn, oldest, &pages, err);
         trees_read_end(t, read);
         *bytes_out = pages * t->page_bytes;
     }

@@ -426,14 +426,18 @@ static int check_room(const struct store_txn *t, const struct store_commit *how,
     if (exempt || atomic_load_explicit(&t->s->ctl->map_tight, memory_order_relaxed) == 0) {
         return 0;
     }
-    for (const struct writeset_entry *e = t->writes.head[0]; e != NULL; e = e->next[0]) {
+    const struct writeset_entry *e = t->writes.head[0];
+    for (; e != NULL; e = e->next[0]) {
         if (!e->deleted) {
-            return base_err_set(err, INSTAR_EMAPFULL,
-                                "data.mdb is nearly as large as map_bytes: only deletes and drops "
-                                "are let through");
+            break;
         }
     }
-    return 0;
+    if (e == NULL || !room_refuses(t->s)) {
+        return 0;
+    }
+    return base_err_set(err, INSTAR_EMAPFULL,
+                        "data.mdb is nearly as large as map_bytes: only deletes and drops are let "
+                        "through");
 }
 
 static int run_commit(struct store_txn *t, const struct store_commit *how, uint64_t *lsn_out,

@@ -164,7 +164,7 @@ static int encode_bound(const struct scanned *s, const char *what, const instar_
 {
     if (count > s->count) {
         return base_err_set(err, INSTAR_EINVALID,
-                            "%s bound of %zu values; the key of %s %s has %zu columns", what, count,
+                            "%s of %zu values; the key of %s %s has %zu columns", what, count,
                             s->index != NULL ? "index" : "table",
                             s->index != NULL ? s->index->name : s->table->name, s->count);
     }
@@ -176,8 +176,8 @@ static int encode_bound(const struct scanned *s, const char *what, const instar_
     }
     int rc = row_key_encode(s->parts, values, count, out, err);
     if (rc == INSTAR_OK && out->size > INSTAR_KEY_BYTES_MAX) {
-        rc = base_err_set(err, INSTAR_ELIMIT, "%s bound of %zu bytes; the limit of %s %s is %d",
-                          what, out->size, s->index != NULL ? "index" : "table",
+        rc = base_err_set(err, INSTAR_ELIMIT, "%s of %zu bytes; the limit of %s %s is %d", what,
+                          out->size, s->index != NULL ? "index" : "table",
                           s->index != NULL ? s->index->name : s->table->name, INSTAR_KEY_BYTES_MAX);
     }
     return rc;
@@ -195,7 +195,7 @@ static int make_range(const struct scanned *s, const instar_range *range, struct
     *empty_out = false;
     *out = (struct store_range){.lower = base_slice(&first, 0), .reverse = range->reverse};
     if (has_lower) {
-        rc = encode_bound(s, "lower", range->lower, range->lower_count, lower, err);
+        rc = encode_bound(s, "lower bound", range->lower, range->lower_count, lower, err);
         if (rc != INSTAR_OK) {
             return rc;
         }
@@ -203,7 +203,7 @@ static int make_range(const struct scanned *s, const instar_range *range, struct
         out->lower = base_buf_slice(lower);
     }
     if (has_upper) {
-        rc = encode_bound(s, "upper", range->upper, range->upper_count, upper, err);
+        rc = encode_bound(s, "upper bound", range->upper, range->upper_count, upper, err);
         if (rc != INSTAR_OK) {
             return rc;
         }

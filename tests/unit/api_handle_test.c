@@ -45,6 +45,8 @@ Test(api_handle, ended_is_misuse)
     ok(instar_begin(db, 0, &txn));
     ok(instar_scan(txn, p, NULL, &c));
     fails(instar_commit((instar_txn *)c), INSTAR_EMISUSE);
+    fails(instar_cursor_next(c, row), INSTAR_END);
+    expect(strstr(instar_error_text(), "no more rows") != NULL);
     fails(instar_flush((instar *)txn), INSTAR_EMISUSE);
     instar_cursor_close(c);
     fails(instar_cursor_next(c, row), INSTAR_EMISUSE);
@@ -145,6 +147,23 @@ Test(api_handle, run_ends_its_transaction_itself)
 
     ok(instar_run(db, 0, end_it, &found));
     fails(found, INSTAR_EMISUSE);
+    ok(instar_close(db));
+}
+
+static int close_it(instar_txn *txn, void *arg)
+{
+    (void)txn;
+    return instar_close(*(instar **)arg);
+}
+
+/* Nor may it close the store: that is refused, and all goes on. */
+Test(api_handle, run_does_not_close_the_store)
+{
+    instar *db = dbs_open(0);
+
+    fails(instar_run(db, 0, close_it, &db), INSTAR_EMISUSE);
+    expect(strstr(instar_error_text(), "instar_run") != NULL);
+    dbs_make_table(db, "t");
     ok(instar_close(db));
 }
 

@@ -86,6 +86,25 @@ Test(api_options, limits)
     fails(instar_open(dbs_path(), &o, &db), INSTAR_EINVALID);
 }
 
+/* The sizes of transactions and rows depend on each other; rows are smaller by themselves only
+ * where nobody said how large they may be. */
+Test(api_options, sizes_that_depend)
+{
+    instar_options o = dbs_options();
+    instar *db = NULL;
+
+    o.txn_bytes_max = 4095;
+    fails(instar_open(dbs_path(), &o, &db), INSTAR_EINVALID);
+    expect(strstr(instar_error_text(), "txn_bytes_max") != NULL);
+    o.txn_bytes_max = 4096;
+    o.row_bytes_max = 2049;
+    fails(instar_open(dbs_path(), &o, &db), INSTAR_EINVALID);
+    expect(strstr(instar_error_text(), "row_bytes_max") != NULL);
+    o.row_bytes_max = dbs_options().row_bytes_max;
+    ok(instar_open(dbs_path(), &o, &db));
+    ok(instar_close(db));
+}
+
 /* An older program's shorter structure gets defaults for the rest. */
 Test(api_options, shorter_structure)
 {

@@ -267,7 +267,7 @@ Test(catalog_define, differences_are_told)
     expect(catalog_index_same(t, &x[0], &x[1], text, sizeof(text)));
     cr_assert_str_eq(text, "");
     expect(!catalog_index_same(t, &x[0], &x[2], text, sizeof(text)));
-    cr_assert_str_eq(text, "is not unique");
+    cr_assert_str_eq(text, "it is not unique");
     expect(!catalog_index_same(t, &x[0], &x[3], text, sizeof(text)));
     cr_assert_str_eq(text, "column 2 is b, not b DESC");
     expect(!catalog_index_same(t, &x[4], &x[0], text, sizeof(text)));

@@ -228,7 +228,8 @@ Test(catalog_view, indexes_are_found_by_name)
     end(&w);
 }
 
-/* A damaged descriptor is an error that names its table, and the cache takes no part of it. */
+/* A damaged descriptor is an error that names its table by id and name, and the cache takes no part
+ * of it. */
 Test(catalog_view, damaged_descriptor_is_named)
 {
     static const uint8_t key[9] = {2, [8] = 2};
@@ -240,12 +241,16 @@ Test(catalog_view, damaged_descriptor_is_named)
     struct store_txn *t = stores_begin(w.store, STORE_TXN_SYNC);
     must(store_txn_put(t, CATALOG_TREE, base_slice(key, sizeof(key)),
                        base_slice("\1\2nonsense", 10), &test_err));
+    must(catalog_name_put(t, "t2_index", &(struct catalog_name){CATALOG_NAME_INDEX, 2, 1, 0},
+                          &test_err));
+    must(
+        catalog_name_put(t, "two", &(struct catalog_name){CATALOG_NAME_TABLE, 2, 0, 0}, &test_err));
     must(store_txn_commit(t, &how, NULL, &test_err));
     for (int i = 0; i < 2; i++) {
         const struct catalog_view *view;
         t = stores_begin(w.store, STORE_TXN_READONLY | STORE_TXN_SYNC);
         must_fail(catalog_view_get(w.catalog, t, &view, &test_err), INSTAR_ECORRUPT);
-        cr_assert_not_null(strstr(test_err.text, "descriptor of table 2"));
+        cr_assert_not_null(strstr(test_err.text, "descriptor of table 2 (two)"));
         cr_assert_null(view);
         store_txn_abort(t);
     }

@@ -400,6 +400,53 @@ Test(store_trees, a_full_map_can_be_emptied)
     stores_close(s);
 }
 
+/* Pages that an old reader keeps are no room: puts are refused while what was accepted still fits;
+ * when the reader is gone there is room again. */
+Test(store_trees, pages_that_a_reader_keeps_are_no_room)
+{
+    instar_options o = stores_options();
+    o.segment_bytes = 64 << 10;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    o.row_bytes_max = 4096;
+    o.map_bytes = 4 << 20;
+    struct store *s = stores_make(&o);
+    int rc;
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    int most = fill(s, &rc);
+    expect(rc == INSTAR_EMAPFULL);
+    for (int i = 0; i < most; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%05d", i);
+        stores_write(s, T, key, NULL);
+    }
+    stores_fold(s);
+    stores_write(s, T, "seen", "kept");
+    stores_fold(s);
+    struct store_txn *reader = stores_begin(s, STORE_TXN_READONLY);
+    struct base_slice value;
+    must(store_txn_get(reader, T, base_slice("seen", 4), STORE_READ_NORMAL, &value, &test_err));
+    fill(s, &rc);
+    expect(rc == INSTAR_EMAPFULL);
+    expect(strstr(test_err.text, "nearly") != NULL);
+    stores_fold(s);
+    struct store_txn *t = stores_begin(s, STORE_TXN_LAST_ROOM);
+    stores_put(t, T, "note", "made it");
+    stores_commit(t);
+    stores_fold(s);
+    struct store_txn *refused = stores_begin(s, 0);
+    stores_put(refused, T, "again", "room");
+    must_fail(store_txn_commit(refused, NULL, NULL, &test_err), INSTAR_EMAPFULL);
+    store_txn_abort(reader);
+    uint64_t give_up_ns = os_now_ns() + UINT64_C(10) * 1000000000;
+    do { /* nothing is folded meanwhile: who is refused looks for room himself */
+        refused = stores_begin(s, 0);
+        stores_put(refused, T, "again", "room");
+        rc = store_txn_commit(refused, NULL, NULL, &test_err);
+    } while (rc == INSTAR_EMAPFULL && os_now_ns() < give_up_ns);
+    must(rc);
+    stores_close(s);
+}
+
 /* A full disk stops folding with a reason, not reading; when there is room again all goes on. */
 Test(store_trees, a_full_disk_is_survived)
 {

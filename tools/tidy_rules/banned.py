@@ -77,7 +77,7 @@ BANNED = [
     (engine_or_tests, calls("sleep usleep nanosleep clock_nanosleep"), "{}() waits for luck",
      "await the event: a condition, a futex, a pipe"),
     (all_but_bench, r"\b(MDB_NOSYNC|MDB_NOMETASYNC|MDB_MAPASYNC|MDB_WRITEMAP|MDB_NOMEMINIT)\b",
-     "{} gives up what a commit promises", "never set it: H-21, H-22 and H-27 in engine/store"),
+     "{} gives up what a commit promises", "never set it: H-21, H-22 and H-27 in docs/hazards.md"),
     (outside_catalog,
      rf"(?:[=!]=|[<>]=?)\s*({STAGE})|({STAGE})\s*(?:[=!]=|[<>]=?)|\bcase\s+({STAGE})",
      "{} is compared", ASK),
