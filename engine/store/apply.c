@@ -28,7 +28,6 @@
 #define RETRY_NS ((uint64_t)200000000)
 #define READER_CHECK_NS ((uint64_t)10000000000)
 #define TRIM_NS ((uint64_t)10000000000)
-#define ROOM_FACTOR 3 /* the log that may be pending, as pages, twice, and the deletes */
 #define CLOSE_LIMIT_NS ((uint64_t)10000000000)
 
 struct applier {
@@ -66,30 +65,6 @@ static int retire(struct applier *a, struct base_err *err)
     return rc;
 }
 
-/* Deletes need pages too, so puts are refused before the last of them is gone: for what is pending,
- * and for deletes and drops. */
-static int watch_room(struct applier *a, struct base_err *err)
-{
-    struct store *s = a->s;
-    struct trees_usage u;
-    uint64_t unused = 0;
-    trees_usage_get(s->trees, &u);
-    uint64_t keep = (uint64_t)s->options.segments_pending * s->segment_bytes * ROOM_FACTOR;
-    keep = keep < u.map_bytes / 4 ? keep : u.map_bytes / 4;
-    bool tight = atomic_load(&s->ctl->map_tight) != 0;
-    uint64_t free_bytes = u.map_bytes - u.used_bytes;
-    if (free_bytes < 2 * keep) {
-        int rc = trees_free_bytes(s->trees, &unused, err);
-        if (rc != 0) {
-            return rc;
-        }
-        free_bytes += unused;
-    }
-    tight = free_bytes < (tight ? keep + keep / 4 : keep);
-    atomic_store(&s->ctl->map_tight, tight);
-    return 0;
-}
-
 /* Fold one part of the log, at most up to limit. */
 static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_err *err)
 {
@@ -113,7 +88,7 @@ static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_
     }
     fold_done(f);
     if (rc == 0) {
-        rc = watch_room(a, err);
+        rc = room_look(a->s, err);
     }
     return rc == 0 ? retire(a, err) : rc;
 }

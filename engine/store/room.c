@@ -6,7 +6,8 @@
  * `map_tight` in `control` says that puts are refused now. Each fold sets it anew. That is not
  * enough to take it back: when an old reader ends, or a purge has emptied a tree, nothing may be
  * left to fold, and nothing can come, because puts are refused. So a commit that is about to be
- * refused looks for itself, ten times a second at most.
+ * refused looks for itself: after a fold (the applier shows that it has folded before it looks),
+ * else ten times a second at most.
  */
 #include "store/control.h"
 #include "store/store_impl.h"
@@ -15,17 +16,24 @@
 #define ROOM_FACTOR 3 /* the log that may be pending, as pages, twice, and the deletes */
 #define LOOK_AGAIN_NS (UINT64_C(100) * 1000000)
 
-static bool is_tight(struct store *s, bool before)
+int room_look(struct store *s, struct base_err *err)
 {
     struct trees_usage u;
     uint64_t unused = 0;
     trees_usage_get(s->trees, &u);
     uint64_t keep = (uint64_t)s->options.segments_pending * s->segment_bytes * ROOM_FACTOR;
     keep = keep < u.map_bytes / 4 ? keep : u.map_bytes / 4;
-    if (trees_free_bytes(s->trees, &unused, NULL) != 0) {
-        return before;
+    bool tight = atomic_load(&s->ctl->map_tight) != 0;
+    uint64_t free_bytes = u.map_bytes - u.used_bytes;
+    if (free_bytes < 2 * keep) {
+        int rc = trees_free_bytes(s->trees, &unused, err);
+        if (rc != 0) {
+            return rc;
+        }
+        free_bytes += unused;
     }
-    return u.map_bytes - u.used_bytes + unused < (before ? keep + keep / 4 : keep);
+    atomic_store(&s->ctl->map_tight, free_bytes < (tight ? keep + keep / 4 : keep));
+    return 0;
 }
 
 bool room_refuses(struct store *s)
@@ -35,15 +43,13 @@ bool room_refuses(struct store *s)
         return false;
     }
     uint64_t now = os_now_ns();
+    uint64_t lo = store_applied(s);
     uint64_t looked = atomic_load(&s->room_looked_ns);
-    if (now - looked < LOOK_AGAIN_NS ||
-        !atomic_compare_exchange_strong(&s->room_looked_ns, &looked, now)) {
+    bool folded = atomic_exchange(&s->room_looked_lo, lo) != lo;
+    if (!folded && (now - looked < LOOK_AGAIN_NS ||
+                    !atomic_compare_exchange_strong(&s->room_looked_ns, &looked, now))) {
         return true;
     }
     trees_reap_readers(s); /* what killed ones keep is room */
-    bool tight = is_tight(s, true);
-    if (!tight) {
-        atomic_store(&ctl->map_tight, 0);
-    }
-    return tight;
+    return room_look(s, NULL) != 0 || atomic_load(&ctl->map_tight) != 0;
 }

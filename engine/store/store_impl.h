@@ -60,7 +60,8 @@ struct store {
         background; /* holds the node's lock, flushes async commits, prepares segments */
     _Atomic bool closing;
     _Atomic uint64_t room_looked_ns; /* room.c: when this process last looked for room */
-    _Atomic uint64_t own_async_lsn;  /* newest async commit of this handle */
+    _Atomic uint64_t room_looked_lo;
+    _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */
     struct os_plain_mutex writers_lock;
     struct store_txn *writers; /* open write transactions: the oldest S goes to the node slot */
 };
@@ -226,6 +227,8 @@ void txn_pool_close(struct store *s);
 int trees_position_get(struct store *s, struct trees_position *out, struct base_err *err);
 /* lo in the older of the two LMDB metas: LMDB may fall back by one. */
 int trees_older_lo(struct store *s, uint64_t *lo_out, struct base_err *err);
+/* Look how much room the map has, and set map_tight. The applier does so after each fold. */
+int room_look(struct store *s, struct base_err *err);
 /* Is the map too full for puts? After map_tight has said so; it may take that back (room.c). */
 bool room_refuses(struct store *s);
 int applier_start(struct store *s, struct base_err *err);
