@@ -33,7 +33,8 @@ int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err
 
     *t_out = NULL;
     uint32_t seen = store_event_seen(j->store, STORE_EVENT_CHANGE);
-    int rc = store_txn_begin(j->store, STORE_TXN_SYNC, &t, err);
+    /* Into a map that is nearly full too: that is when a change must be able to turn back. */
+    int rc = store_txn_begin(j->store, STORE_TXN_SYNC | STORE_TXN_LAST_ROOM, &t, err);
     if (rc != 0) {
         return rc;
     }

@@ -34,6 +34,10 @@ struct submission {
 static int attempt(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
                    unsigned flags, struct base_err *err)
 {
+    /* Drops and cancels are what makes room in a nearly full map. */
+    if (s->table_def == NULL && s->index_def == NULL) {
+        flags |= STORE_TXN_LAST_ROOM;
+    }
     int rc = store_txn_begin(s->c->store, STORE_TXN_SYNC | flags, &s->t, err);
 
     if (rc != 0) {
