@@ -197,7 +197,7 @@ static bool begin(struct csv *csv, struct machine *m)
 enum csv_result csv_next(struct csv *csv)
 {
     struct machine m = {.state = FIELD_START};
-    bool any;
+    bool any, more;
     int c = 0;
 
     csv->size = 0;
@@ -205,11 +205,12 @@ enum csv_result csv_next(struct csv *csv)
     csv->problem = NULL;
     csv->record_line = csv->line;
     any = !csv->begun && begin(csv, &m);
-    while (!m.done && !m.failed && (c = getc_unlocked(csv->file)) != EOF) {
+    more = feof(csv->file) == 0 && ferror(csv->file) == 0; /* an interrupt is not read past */
+    while (more && !m.done && !m.failed && (c = getc_unlocked(csv->file)) != EOF) {
         any = true;
         step(csv, &m, (char)c);
     }
-    if (m.failed || (c == EOF && ferror(csv->file) != 0)) {
+    if (m.failed || ferror(csv->file) != 0) {
         return CSV_FAILED;
     }
     if (!any) {

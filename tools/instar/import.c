@@ -367,14 +367,16 @@ int command_import(struct cli *cli)
     if (rc != CLI_OK) {
         return rc;
     }
+    cli_catch_interrupts();
     file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     if (file == NULL) {
-        rc = cli_error(cli, "give the path of a CSV file, or - for standard input", "'%s': %s",
-                       path, strerror(errno));
+        rc = cli_interrupted != 0
+                 ? CLI_INTERRUPTED
+                 : cli_error(cli, "give the path of a CSV file, or - for standard input",
+                             "'%s': %s", path, strerror(errno));
         free(im.batch);
         return rc;
     }
-    cli_catch_interrupts();
     csv_open(&im.csv, file);
     rc = import_file(&im);
     csv_close(&im.csv);
