@@ -22,6 +22,9 @@ static int create_complete(const char *path, const instar_options *options)
     }
     rc = store_open(path, options, &s, api_err());
     if (rc != INSTAR_OK) {
+        base_err_prefix(api_err(),
+                        "%s: made, but not complete: open it when the cause is gone, or remove it",
+                        path);
         return rc;
     }
     rc = catalog_bootstrap(s, api_err());

@@ -21,6 +21,19 @@
 static const char *const own_names[] = {LOCK_NAME,  CREATING_NAME, LOG_DIR,     SPILL_DIR,
                                         "data.mdb", "lock.mdb",    "format.new"};
 
+/* A path that cannot be is the caller's mistake, not the disk's. */
+static int refuse_path(const char *path, int number, const char *what, struct base_err *err)
+{
+    if (number == ENOENT || number == ENOTDIR) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "%.200s: the directory above does not exist; make it first", path);
+    }
+    if (number == ENAMETOOLONG) {
+        return base_err_set(err, INSTAR_EINVALID, "%.200s...: the path is too long", path);
+    }
+    return base_err_errno(err, number, "%s: %s", path, what);
+}
+
 /* The name in the directory above, and that directory. */
 static int open_parent(const char *path, int *fd_out, struct base_err *err)
 {
@@ -53,7 +66,7 @@ static int open_parent(const char *path, int *fd_out, struct base_err *err)
         }
     }
     if (rc != 0) {
-        rc = base_err_errno(err, -rc, "%s: the directory above cannot be opened", path);
+        rc = refuse_path(path, -rc, "the directory above cannot be opened", err);
     }
     base_free(copy);
     return rc;
@@ -209,7 +222,7 @@ int store_create(const char *path, const instar_options *options, struct base_er
     }
     rc = os_mkdirat(AT_FDCWD, path);
     if (rc != 0 && rc != -EEXIST) {
-        rc = base_err_errno(err, -rc, "%s: the directory cannot be made", path);
+        rc = refuse_path(path, -rc, "the directory cannot be made", err);
         goto out_parent;
     }
     rc = open_directory(path, options, &dirfd, err);

@@ -115,9 +115,13 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
             err, INSTAR_EVERSION, FORMAT_NAME ": version %u at offset 16, expected %u: %s", version,
             FORMAT_VERSION, version > FORMAT_VERSION ? "a newer release wrote it" : "unknown");
     }
-    if (size != FORMAT_SIZE || base_get_u32(bytes + 20) != FORMAT_SIZE) {
+    if (size != FORMAT_SIZE) {
         return base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": has %zu bytes, expected %u", size,
                             FORMAT_SIZE);
+    }
+    if (base_get_u32(bytes + 20) != FORMAT_SIZE) {
+        return base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": size %u at offset 20, expected %u",
+                            base_get_u32(bytes + 20), FORMAT_SIZE);
     }
     uint64_t found = base_hash64(bytes, 120, 0);
     if (base_get_u64(bytes + 120) != found) {

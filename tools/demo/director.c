@@ -210,12 +210,6 @@ static int open_store(struct director *d)
     return rc == INSTAR_OK ? 0 : wrong_call("opening", rc);
 }
 
-static int count_rows(void *arg, const instar_table_info *info)
-{
-    *(uint64_t *)arg = info->rows;
-    return 0;
-}
-
 static void print_table(const struct director *d)
 {
     const struct step *idle = &d->steps[1];
@@ -264,8 +258,7 @@ int director_main(const char *tool, const char *scratch, const struct demo_data 
     if (d.stage == NULL || step_import(&d) != 0 || open_store(&d) != 0) {
         return 1;
     }
-    rc = instar_table_list(d.db, DEMO_TABLE, count_rows, &d.rows);
-    rc = rc == INSTAR_OK ? start_all(&d) : wrong_call("counting rows", rc);
+    rc = start_all(&d);
     if (rc == 0) {
         rc = go_through(&d);
     }

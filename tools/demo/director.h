@@ -27,7 +27,6 @@ struct director {
     instar *db;
     pid_t writers[DEMO_WRITERS];
     pid_t runners[RUNNERS];
-    uint64_t rows;
     struct step steps[STEPS_MAX];
     size_t step_count;
     struct sample begin; /* of the step in hand */

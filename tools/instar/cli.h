@@ -51,16 +51,23 @@ struct cli {
 /* An option by name: NULL when not given. */
 const char *cli_option(const struct cli *cli, const char *name);
 bool cli_switch(const struct cli *cli, const char *name);
-/* A number with an optional suffix K, M, G (of 1024) from an option: CLI_OK, or CLI_USAGE with a
- * message. *value_out is left alone when the option was not given. */
-int cli_number(const struct cli *cli, const char *name, uint64_t *value_out);
+/* A number up to `max` with an optional suffix K, M, G, T (of 1024) from an option: CLI_OK, or
+ * CLI_USAGE with a message. *value_out is left alone when the option was not given. */
+int cli_number(const struct cli *cli, const char *name, uint64_t max, uint64_t *value_out);
+int cli_number_u32(const struct cli *cli, const char *name, uint32_t *value_out);
 
-/* Print the failure of a library call, or of our own, to standard error; returns CLI_FAILED. */
+/* Print the failure of a library call to standard error; returns CLI_FAILED. */
 int cli_fail(const struct cli *cli, int code, const char *doing);
+/* The same of a value that a column of this name refuses. */
+int cli_fail_value(const struct cli *cli, int code, const char *column, const char *text);
+/* A failure of our own with its remedy (CLI_FAILED), and a wrong call (CLI_USAGE). */
+int cli_error(const struct cli *cli, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Ctrl-C and SIGTERM set this; commands that wait look at it. */
+/* After cli_catch_interrupts() Ctrl-C and SIGTERM set this: for commands that look at it. */
 extern volatile sig_atomic_t cli_interrupted;
+void cli_catch_interrupts(void);
 
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
@@ -84,6 +91,9 @@ void out_row(struct out *out, const struct out_cell *cells);
 /* Flush; CLI_FAILED when standard output failed. */
 int out_end(struct out *out);
 
+/* What a command says that prints nothing otherwise: with --json {"WHAT": 1}. CLI_OK. */
+int cli_written(const struct cli *cli, const char *what);
+
 /* A cell of a string, and of a number that is formatted into `buffer`. */
 #define OUT_NUMBER_SIZE 32
 struct out_cell out_text(const char *text);
@@ -95,6 +105,17 @@ void out_printable(FILE *file, const char *text, size_t size);
 
 /* ---- rows (rows.c) ------------------------------------------------------------------------ */
 
+/* A list of names (names.c). */
+struct cli_names {
+    const char **list;
+    size_t count;
+};
+/* A copy of a name at the end; false: out of memory. */
+bool cli_names_add(struct cli_names *names, const char *name, size_t size);
+/* "a,b" of an option, empty when it was not given. CLI_OK, or CLI_USAGE with a message. */
+int cli_names_option(const struct cli *cli, const char *option, struct cli_names *names_out);
+void cli_names_free(struct cli_names *names);
+
 /* A table as a command sees it. */
 struct cli_table {
     const char *name;
@@ -102,10 +123,11 @@ struct cli_table {
     size_t column_count;
     size_t key_count;
     size_t *key; /* column positions of the primary key, in key order */
+    char missing_key[INSTAR_NAME_BYTES_MAX + 1]; /* a key column that is not among them, or "" */
 };
-/* All columns (or the comma-separated ones), by the named index or the primary key. */
-int cli_table_open(struct cli *cli, const char *name, const char *columns, const char *index,
-                   struct cli_table *table_out);
+/* All columns (or the named ones), by the named index or the primary key. */
+int cli_table_open(struct cli *cli, const char *name, const struct cli_names *columns,
+                   const char *index, struct cli_table *table_out);
 void cli_table_close(struct cli_table *table);
 /* Parse one text as a value of a type; the bytes lie in memory that *owned_out holds. */
 int cli_value(enum instar_type type, const char *text, size_t size, instar_value *value_out,

@@ -43,7 +43,7 @@ static const struct cli_option get_options[] = {{"columns", "A,B", "only these c
 
 static const struct cli_option scan_options[] = {
     {"index", "NAME", "in the order of this index [the primary key]"},
-    {"from", "V[,V]", "first key, inclusive; a prefix of the key's columns will do"},
+    {"from", "V[,V]", "first key in that order, inclusive; a prefix of its columns will do"},
     {"to", "V[,V]", "last key, inclusive"},
     {"limit", "N", "at most so many rows"},
     {"reverse", NULL, "from the end"},
@@ -87,9 +87,11 @@ const struct cli_command cli_commands[] = {
     {"put", "TABLE COL=VALUE...", "write one row",
      "Inserts the row, or sets the given columns when its key exists. COL without = is null.",
      put_options, 2, -1, command_put, false, false},
-    {"get", "TABLE KEY...", "print one row", "KEY: a value for each column of the primary key.",
+    {"get", "TABLE KEY...", "print one row",
+     "KEY: a value for each column of the primary key; after -- when one begins with -.",
      get_options, 2, 1 + INSTAR_INDEX_COLUMNS_MAX, command_get, false, false},
-    {"delete", "TABLE KEY...", "delete one row", "KEY: a value for each column of the primary key.",
+    {"delete", "TABLE KEY...", "delete one row",
+     "KEY: a value for each column of the primary key; after -- when one begins with -.",
      no_options, 2, 1 + INSTAR_INDEX_COLUMNS_MAX, command_delete, false, false},
     {"scan", "TABLE", "print rows in order of the primary key or an index", NULL, scan_options, 1,
      1, command_scan, false, false},

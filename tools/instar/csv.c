@@ -170,21 +170,47 @@ static void finish(struct csv *csv, struct machine *m)
     }
 }
 
+/* The first bytes of the input: a byte order mark in UTF-8, as spreadsheets write it, belongs to no
+ * field. False when there was nothing. */
+static bool begin(struct csv *csv, struct machine *m)
+{
+    static const unsigned char mark[] = {0xef, 0xbb, 0xbf};
+    size_t same = 0;
+    int c = EOF;
+
+    csv->begun = true;
+    while (same < sizeof(mark) && (c = getc_unlocked(csv->file)) == mark[same]) {
+        same++;
+    }
+    if (same == sizeof(mark)) {
+        return true;
+    }
+    for (size_t i = 0; i < same; i++) {
+        step(csv, m, (char)mark[i]);
+    }
+    if (c != EOF) {
+        step(csv, m, (char)c);
+    }
+    return c != EOF || same > 0;
+}
+
 enum csv_result csv_next(struct csv *csv)
 {
     struct machine m = {.state = FIELD_START};
-    bool any = false;
-    int c = EOF;
+    bool any, more;
+    int c = 0;
 
     csv->size = 0;
     csv->count = 0;
     csv->problem = NULL;
     csv->record_line = csv->line;
-    while (!m.done && !m.failed && (c = getc_unlocked(csv->file)) != EOF) {
+    any = !csv->begun && begin(csv, &m);
+    more = feof(csv->file) == 0 && ferror(csv->file) == 0; /* an interrupt is not read past */
+    while (more && !m.done && !m.failed && (c = getc_unlocked(csv->file)) != EOF) {
         any = true;
         step(csv, &m, (char)c);
     }
-    if (m.failed || (c == EOF && ferror(csv->file) != 0)) {
+    if (m.failed || ferror(csv->file) != 0) {
         return CSV_FAILED;
     }
     if (!any) {

@@ -27,6 +27,7 @@ struct csv {
     struct csv_field *fields;
     size_t count, field_capacity;
     const char *problem; /* of the last record, or NULL */
+    bool begun;          /* the first bytes are read */
 };
 
 void csv_open(struct csv *csv, FILE *file);

@@ -36,9 +36,15 @@ struct import {
 /* A bad line: told with its number; under --on-error stop it ends the import. */
 static void bad_line(struct import *im, uint64_t line, const char *text)
 {
-    fprintf(stderr, "instar: import: line %" PRIu64 ": ", line);
-    out_printable(stderr, text, strlen(text));
-    fprintf(stderr, "\n");
+    if (im->cli->json) {
+        fprintf(stderr, "{\"line\": %" PRIu64 ", \"text\": ", line);
+        out_json_string(stderr, text, strlen(text));
+        fprintf(stderr, "}\n");
+    } else {
+        fprintf(stderr, "instar: import: line %" PRIu64 ": ", line);
+        out_printable(stderr, text, strlen(text));
+        fprintf(stderr, "\n");
+    }
     if (im->skip) {
         im->skipped++;
     } else {
@@ -46,12 +52,13 @@ static void bad_line(struct import *im, uint64_t line, const char *text)
     }
 }
 
-/* Is it the row's fault, not the store's? */
+/* Is it the row's fault, not the store's? A table that was dropped meanwhile is not. */
 static bool blames_row(int code)
 {
     enum instar_class class = instar_error_class(code);
 
-    return class == INSTAR_CLASS_RESULT || class == INSTAR_CLASS_CALLER;
+    return class == INSTAR_CLASS_RESULT ||
+           (class == INSTAR_CLASS_CALLER && code != INSTAR_EUNKNOWN);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -122,6 +129,18 @@ static int flush_batch(struct import *im)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
+/* A line that is no row. Where it ends the import, the rows before it are written first: one of
+ * them may be refused, and that is the line to name. */
+static int refuse_line(struct import *im, uint64_t line, const char *text)
+{
+    int rc = im->skip ? INSTAR_OK : flush_batch(im);
+
+    if (rc == INSTAR_OK && !im->stop) {
+        bad_line(im, line, text);
+    }
+    return rc;
+}
+
 /* Copy a record's fields and parse them. Each field has as much room again behind it, where the
  * value's bytes may lie. */
 static int parse_record(struct import *im, struct pending *row)
@@ -156,7 +175,7 @@ static int parse_record(struct import *im, struct pending *row)
 }
 
 /* Name the column and the value, as far as it fits. */
-static void bad_field(struct import *im)
+static int refuse_field(struct import *im)
 {
     const struct csv_field *field = &im->csv.fields[im->bad_column];
     char text[512];
@@ -164,21 +183,23 @@ static void bad_field(struct import *im)
     (void)snprintf(text, sizeof(text), "column %s: %s: '%.*s'",
                    instar_projection_column(im->table.projection, im->bad_column),
                    instar_error_text(), (int)(field->size < 80 ? field->size : 80), field->text);
-    bad_line(im, im->csv.record_line, text);
+    return refuse_line(im, im->csv.record_line, text);
 }
 
 static int take_record(struct import *im)
 {
     struct pending *row = &im->batch[im->batch_count];
+    const struct csv *csv = &im->csv;
     int rc;
 
-    if (im->csv.count != im->table.column_count) {
+    if (csv->count != im->table.column_count) {
+        bool empty = csv->count == 1 && csv->size == 0 && !csv->fields[0].quoted;
         char text[128];
 
-        (void)snprintf(text, sizeof(text), "%zu fields, the header names %zu columns",
-                       im->csv.count, im->table.column_count);
-        bad_line(im, im->csv.record_line, text);
-        return INSTAR_OK;
+        (void)snprintf(text, sizeof(text), "%s%zu field%s, the header names %zu columns",
+                       empty ? "an empty line: " : "", csv->count, csv->count == 1 ? "" : "s",
+                       im->table.column_count);
+        return refuse_line(im, csv->record_line, text);
     }
     rc = parse_record(im, row);
     if (rc == INSTAR_OK) {
@@ -190,8 +211,17 @@ static int take_record(struct import *im)
     if (rc == INSTAR_ENOMEM) {
         return rc;
     }
-    bad_field(im);
-    return INSTAR_OK;
+    return refuse_field(im);
+}
+
+/* Reading itself failed; Ctrl-C is no failure. */
+static void report_reading(struct import *im, int number)
+{
+    if (cli_interrupted == 0) {
+        (void)cli_error(im->cli, "see that the file can be read, then import the rest of it",
+                        "%s: line %" PRIu64 ": reading failed: %s", im->cli->argv[1],
+                        im->csv.record_line, strerror(number));
+    }
 }
 
 static int read_all(struct import *im)
@@ -205,11 +235,10 @@ static int read_all(struct import *im)
             break;
         }
         if (result == CSV_FAILED) {
-            fprintf(stderr, "instar: import: line %" PRIu64 ": reading failed: %s\n",
-                    im->csv.record_line, strerror(errno));
+            report_reading(im, errno);
             im->stop = true;
         } else if (result == CSV_BAD) {
-            bad_line(im, im->csv.record_line, im->csv.problem);
+            rc = refuse_line(im, im->csv.record_line, im->csv.problem);
         } else {
             rc = take_record(im);
         }
@@ -227,50 +256,79 @@ static int read_all(struct import *im)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
-/* The header's names as a list for the projection. */
-static char *header_names(const struct csv *csv)
+/* The header's names. */
+static int header_names(struct import *im, struct cli_names *names)
 {
-    char *list = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&list, &size);
+    const struct csv *csv = &im->csv;
 
-    if (memory == NULL) {
-        return NULL;
-    }
     for (size_t i = 0; i < csv->count; i++) {
-        fprintf(memory, "%s%.*s", i > 0 ? "," : "", (int)csv->fields[i].size, csv->fields[i].text);
+        const struct csv_field *field = &csv->fields[i];
+
+        if (field->size == 0 || memchr(field->text, '\0', field->size) != NULL) {
+            return cli_error(im->cli, "the first line of the file names a column for each field",
+                             "line 1: the name of column %zu %s", i + 1,
+                             field->size == 0 ? "is empty" : "holds a zero byte");
+        }
+        if (!cli_names_add(names, field->text, field->size)) {
+            return cli_fail(im->cli, INSTAR_ENOMEM, "import");
+        }
     }
-    (void)fclose(memory);
-    return list;
+    return CLI_OK;
 }
 
-static int import_file(struct import *im)
+/* The header line, and the table by the columns that it names. */
+static int open_by_header(struct import *im)
 {
-    char *names;
+    struct cli_names names = {NULL, 0};
+    enum csv_result result = csv_next(&im->csv);
     int rc;
 
-    if (csv_next(&im->csv) != CSV_RECORD) {
-        fprintf(stderr, "instar: import: line 1: %s\n",
-                im->csv.problem != NULL ? im->csv.problem : "the header line is missing");
-        return CLI_FAILED;
+    if (result == CSV_FAILED) {
+        report_reading(im, errno);
+        return cli_interrupted != 0 ? CLI_INTERRUPTED : CLI_FAILED;
     }
-    names = header_names(&im->csv);
-    if (names == NULL || cli_table_open(im->cli, im->cli->argv[0], names, NULL, &im->table) != 0) {
-        free(names);
-        return CLI_FAILED;
+    if (result != CSV_RECORD) {
+        return cli_error(im->cli, "the first line of the file names the columns", "line 1: %s",
+                         im->csv.problem != NULL ? im->csv.problem : "the header line is missing");
     }
-    free(names);
-    rc = read_all(im);
-    cli_table_close(&im->table);
-    if (rc != INSTAR_OK) {
-        (void)cli_fail(im->cli, rc, "import");
+    rc = header_names(im, &names);
+    if (rc == CLI_OK) {
+        rc = cli_table_open(im->cli, im->cli->argv[0], &names, NULL, &im->table) == INSTAR_OK
+                 ? CLI_OK
+                 : CLI_FAILED;
     }
+    cli_names_free(&names);
+    if (rc == CLI_OK && im->upsert && im->table.missing_key[0] != '\0') {
+        rc = cli_error(im->cli, "--upsert finds rows by their whole primary key",
+                       "line 1: column %s of the primary key is not named", im->table.missing_key);
+        cli_table_close(&im->table);
+    }
+    return rc;
+}
+
+static void print_counts(const struct import *im)
+{
     if (im->cli->json) {
         printf("{\"imported\": %" PRIu64 ", \"skipped\": %" PRIu64 "}\n", im->imported,
                im->skipped);
     } else {
         printf("%" PRIu64 " rows imported, %" PRIu64 " lines skipped\n", im->imported, im->skipped);
     }
+}
+
+static int import_file(struct import *im)
+{
+    int rc = open_by_header(im);
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    rc = read_all(im);
+    cli_table_close(&im->table);
+    if (rc != INSTAR_OK) {
+        (void)cli_fail(im->cli, rc, "import");
+    }
+    print_counts(im);
     if (cli_interrupted != 0) {
         return CLI_INTERRUPTED;
     }
@@ -281,7 +339,7 @@ static int parse_import_options(struct import *im)
 {
     const char *on_error = cli_option(im->cli, "on-error");
     uint64_t batch = 1000;
-    int rc = cli_number(im->cli, "batch", &batch);
+    int rc = cli_number(im->cli, "batch", UINT64_MAX, &batch);
 
     if (rc != CLI_OK) {
         return rc;
@@ -303,18 +361,24 @@ int command_import(struct cli *cli)
 {
     struct import im = {.cli = cli};
     const char *path = cli->argv[1];
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    int rc;
+    FILE *file;
+    int rc = parse_import_options(&im);
 
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    cli_catch_interrupts();
+    file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     if (file == NULL) {
-        fprintf(stderr, "instar: import: %s: %s\n", path, strerror(errno));
-        return CLI_FAILED;
+        rc = cli_interrupted != 0
+                 ? CLI_INTERRUPTED
+                 : cli_error(cli, "give the path of a CSV file, or - for standard input",
+                             "'%s': %s", path, strerror(errno));
+        free(im.batch);
+        return rc;
     }
     csv_open(&im.csv, file);
-    rc = parse_import_options(&im);
-    if (rc == CLI_OK) {
-        rc = import_file(&im);
-    }
+    rc = import_file(&im);
     csv_close(&im.csv);
     free(im.batch);
     if (file != stdin) {

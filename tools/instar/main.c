@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -17,6 +18,38 @@ static void on_signal(int number)
 {
     (void)number;
     cli_interrupted = 1;
+}
+
+/* The second signal ends the process, should the first one not be heard. */
+void cli_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+/* A standard stream that the caller closed would be opened next as a file of the store, and what is
+ * printed written into it. Placeholders that cannot be written to make printing fail instead. */
+static bool hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What was printed must have arrived. */
+static int end_output(int rc)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return rc;
+    }
+    fprintf(stderr, "instar: writing to standard output failed\n"
+                    "  see whether its reader is gone or its disk is full\n");
+    return rc == CLI_OK ? CLI_FAILED : rc;
 }
 
 /* ---- help --------------------------------------------------------------------------------- */
@@ -34,8 +67,8 @@ static void print_commands(FILE *file)
 
 static void print_help(const struct cli_command *command)
 {
-    printf("usage: instar %s STORE %s [OPTION...]\n\n%s.\n", command->name, command->arguments,
-           command->what);
+    printf("usage: instar %s STORE%s%s [OPTION...]\n\n%s.\n", command->name,
+           command->arguments[0] != '\0' ? " " : "", command->arguments, command->what);
     if (command->more != NULL) {
         printf("%s\n", command->more);
     }
@@ -68,7 +101,7 @@ bool cli_switch(const struct cli *cli, const char *name)
     return cli_option(cli, name) != NULL;
 }
 
-int cli_number(const struct cli *cli, const char *name, uint64_t *value_out)
+int cli_number(const struct cli *cli, const char *name, uint64_t max, uint64_t *value_out)
 {
     const char *text = cli_option(cli, name);
     unsigned shift = 0;
@@ -80,16 +113,28 @@ int cli_number(const struct cli *cli, const char *name, uint64_t *value_out)
     }
     errno = 0;
     value = strtoull(text, &end, 10);
-    if (errno == 0 && end != text && *text != '-') {
-        shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (errno == 0 && end != text) {
+        shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : *end == 'T' ? 40 : 0;
         end += shift != 0 ? 1 : 0;
     }
-    if (errno != 0 || end == text || *end != '\0' || *text == '-' ||
-        value > (UINT64_MAX >> shift)) {
-        return cli_usage(cli, "--%s: '%s' is not a number (100, 64K, 16M, 1G)", name, text);
+    /* strtoull would take a sign, and spaces before it. */
+    if (*text < '0' || *text > '9' || *end != '\0') {
+        return cli_usage(cli, "--%s: '%s' is not a number (100, 64K, 16M, 1G, 1T)", name, text);
+    }
+    if (errno != 0 || value > (max >> shift)) {
+        return cli_usage(cli, "--%s: %s is too much: at most %" PRIu64, name, text, max);
     }
     *value_out = value << shift;
     return CLI_OK;
+}
+
+int cli_number_u32(const struct cli *cli, const char *name, uint32_t *value_out)
+{
+    uint64_t value = *value_out;
+    int rc = cli_number(cli, name, UINT32_MAX, &value);
+
+    *value_out = (uint32_t)value;
+    return rc;
 }
 
 int cli_fail(const struct cli *cli, int code, const char *doing)
@@ -106,22 +151,62 @@ int cli_fail(const struct cli *cli, int code, const char *doing)
         fprintf(stderr, "}\n");
         return CLI_FAILED;
     }
-    fprintf(stderr, "instar: %s: ", doing);
+    fprintf(stderr, "instar: ");
+    out_printable(stderr, doing, strlen(doing));
+    fprintf(stderr, ": ");
     out_printable(stderr, text[0] != '\0' ? text : instar_error_what(code),
                   strlen(text[0] != '\0' ? text : instar_error_what(code)));
     fprintf(stderr, "\n  %s: %s\n", instar_error_name(code), instar_error_remedy(code));
     return CLI_FAILED;
 }
 
-int cli_usage(const struct cli *cli, const char *format, ...)
+int cli_fail_value(const struct cli *cli, int code, const char *column, const char *text)
 {
+    char doing[INSTAR_NAME_BYTES_MAX + 128];
+
+    (void)snprintf(doing, sizeof(doing), "%s=%.100s", column, text);
+    return cli_fail(cli, code, doing);
+}
+
+/* A failure that is not the library's. */
+static void own_error(const struct cli *cli, const char *kind, const char *text, const char *remedy)
+{
+    if (cli->json) {
+        fprintf(stderr, "{\"error\": \"%s\", \"doing\": \"%s\", \"text\": ", kind,
+                cli->command->name);
+        out_json_string(stderr, text, strlen(text));
+        fprintf(stderr, ", \"remedy\": ");
+        out_json_string(stderr, remedy, strlen(remedy));
+        fprintf(stderr, "}\n");
+        return;
+    }
+    fprintf(stderr, "instar: %s: ", cli->command->name);
+    out_printable(stderr, text, strlen(text));
+    fprintf(stderr, "\n  %s\n", remedy);
+}
+
+int cli_error(const struct cli *cli, const char *remedy, const char *format, ...)
+{
+    char text[1024];
     va_list args;
 
-    fprintf(stderr, "instar %s: ", cli->command->name);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fprintf(stderr, "\n  see: instar %s --help\n", cli->command->name);
+    own_error(cli, "FAILED", text, remedy);
+    return CLI_FAILED;
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+    char text[1024], remedy[64];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)snprintf(remedy, sizeof(remedy), "see: instar %s --help", cli->command->name);
+    own_error(cli, "USAGE", text, remedy);
     return CLI_USAGE;
 }
 
@@ -145,12 +230,26 @@ static void fill_long_options(const struct cli_command *command, struct option *
     longs[count] = (struct option){NULL, 0, NULL, 0};
 }
 
+/* getopt has said what is wrong. A negative number looks like an option to it. */
+static int refuse_option(const struct cli *cli)
+{
+    if (optopt >= '0' && optopt <= '9') {
+        fprintf(stderr, "  a value that begins with - goes after --: instar %s ... -- -%c\n",
+                cli->command->name, optopt);
+    }
+    fprintf(stderr, "  see: instar %s --help\n", cli->command->name);
+    return CLI_USAGE + 1;
+}
+
 /* 0 to go on, else the exit code plus one. */
 static int parse_options(struct cli *cli, int argc, char **argv)
 {
     struct option longs[CLI_OPTIONS_MAX + 4];
+    char label[64];
     int found;
 
+    (void)snprintf(label, sizeof(label), "instar %s", cli->command->name);
+    argv[0] = label; /* what getopt begins its messages with */
     fill_long_options(cli->command, longs);
     while ((found = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         if (found == OPTION_HELP || found == 'h') {
@@ -162,10 +261,12 @@ static int parse_options(struct cli *cli, int argc, char **argv)
         } else if (found == OPTION_NO_HEADER) {
             cli->header = false;
         } else if (found >= 0 && found < CLI_OPTIONS_MAX) {
+            if (cli->values[found] != NULL) {
+                return cli_usage(cli, "--%s is given twice", longs[found].name) + 1;
+            }
             cli->values[found] = optarg != NULL ? optarg : "";
         } else {
-            fprintf(stderr, "  see: instar %s --help\n", cli->command->name);
-            return CLI_USAGE + 1;
+            return refuse_option(cli);
         }
     }
     return 0;
@@ -175,7 +276,7 @@ static int parse_arguments(struct cli *cli, int argc, char **argv)
 {
     const struct cli_command *command = cli->command;
 
-    if (optind >= argc) {
+    if (optind >= argc || argv[optind][0] == '\0') {
         return cli_usage(cli, "the path of the store is missing");
     }
     cli->store = argv[optind];
@@ -183,7 +284,9 @@ static int parse_arguments(struct cli *cli, int argc, char **argv)
     cli->argv = argv + optind + 1;
     if (cli->argc < command->min_arguments ||
         (command->max_arguments >= 0 && cli->argc > command->max_arguments)) {
-        return cli_usage(cli, "expected arguments: STORE %s", command->arguments);
+        return cli_usage(cli, "%s arguments; expected: STORE%s%s",
+                         cli->argc < command->min_arguments ? "too few" : "too many",
+                         command->arguments[0] != '\0' ? " " : "", command->arguments);
     }
     return CLI_OK;
 }
@@ -216,6 +319,9 @@ static int run_command(struct cli *cli)
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, "opening the store");
     }
+    if (cli->command->runs_changes) {
+        cli_catch_interrupts();
+    }
     rc = cli->command->run(cli);
     rc_close = instar_close(cli->db);
     if (rc_close != INSTAR_OK && rc == CLI_OK) {
@@ -224,35 +330,55 @@ static int run_command(struct cli *cli)
     return rc;
 }
 
-int main(int argc, char **argv)
+/* Help and version; -1 when it is a command that is asked for. */
+static int run_general(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    struct cli cli = {.header = true};
-    int rc;
+    const char *first = argc < 2 ? "" : argv[1];
+    bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0;
 
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        print_commands(argc < 2 ? stderr : stdout);
-        return argc < 2 ? CLI_USAGE : CLI_OK;
+    if (strcmp(first, "help") == 0 && argc > 2 && find_command(argv[2]) != NULL) {
+        print_help(find_command(argv[2]));
+        return CLI_OK;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (help || (strcmp(first, "help") == 0 && argc == 2)) {
+        print_commands(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(first, "--version") == 0) {
         printf("instar %s\n", instar_version());
         return CLI_OK;
     }
-    cli.command = find_command(argv[1]);
-    if (cli.command == NULL) {
-        fprintf(stderr, "instar: no command '%s'\n\n", argv[1]);
-        print_commands(stderr);
-        return CLI_USAGE;
+    if (find_command(first) != NULL) {
+        return -1;
     }
+    if (argc > 1) {
+        const char *name = strcmp(first, "help") == 0 ? argv[2] : first;
+
+        fprintf(stderr, "instar: no command '");
+        out_printable(stderr, name, strlen(name));
+        fprintf(stderr, first[0] == '-' ? "'; options go after the command\n\n" : "'\n\n");
+    }
+    print_commands(stderr);
+    return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.header = true};
+    int rc;
+
+    if (!hold_standard_streams()) {
+        return CLI_FAILED;
+    }
+    rc = run_general(argc, argv);
+    if (rc >= 0) {
+        return end_output(rc);
+    }
+    cli.command = find_command(argv[1]);
     rc = parse_options(&cli, argc - 1, argv + 1);
     if (rc != 0) {
-        return rc - 1;
+        return end_output(rc - 1);
     }
     rc = parse_arguments(&cli, argc - 1, argv + 1);
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    return run_command(&cli);
+    return rc != CLI_OK ? rc : end_output(run_command(&cli));
 }

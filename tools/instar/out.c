@@ -27,50 +27,79 @@ struct out {
 
 /* ---- text --------------------------------------------------------------------------------- */
 
-/* How many bytes of a control character stand there, 0: none. Those of two bytes, U+0080 to U+009F,
- * steer some terminals too. */
-static size_t control_size(const char *text, size_t size)
+/* How many bytes the character takes that stands there: 0 when it is no UTF-8, which only echoed
+ * arguments can hold. */
+static size_t utf8_size(const char *text, size_t size)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    size_t want = c[0] < 0x80   ? 1
+                  : c[0] < 0xc2 ? 0
+                  : c[0] < 0xe0 ? 2
+                  : c[0] < 0xf0 ? 3
+                  : c[0] < 0xf5 ? 4
+                                : 0;
+
+    if (want > size) {
+        return 0;
+    }
+    for (size_t i = 1; i < want; i++) {
+        if ((c[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    /* Overlong forms, surrogates, beyond U+10FFFF. */
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f)) {
+        return 0;
+    }
+    return want;
+}
+
+/* Those of two bytes, U+0080 to U+009F, steer some terminals too. */
+static bool is_control(const char *text, size_t size)
 {
     unsigned char c = (unsigned char)text[0];
 
-    if (c < 0x20 || c == 0x7f) {
-        return 1;
-    }
-    return c == 0xc2 && size > 1 && ((unsigned char)text[1] & 0xe0) == 0x80 ? 2 : 0;
+    return c < 0x20 || c == 0x7f || (c == 0xc2 && size > 1 && (unsigned char)text[1] < 0xa0);
 }
 
 void out_json_string(FILE *file, const char *text, size_t size)
 {
+    size_t width;
+
     fputc('"', file);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i += width) {
         unsigned char c = (unsigned char)text[i];
 
-        if (c == '"' || c == '\\') {
+        width = utf8_size(text + i, size - i);
+        if (width == 0) {
+            fputs("\\ufffd", file);
+            width = 1;
+        } else if (c == '"' || c == '\\') {
             fprintf(file, "\\%c", c);
-        } else if (control_size(text + i, size - i) == 1) {
-            fprintf(file, "\\u%04x", c);
-        } else if (control_size(text + i, size - i) == 2) {
-            fprintf(file, "\\u%04x", (unsigned char)text[++i]);
+        } else if (is_control(text + i, width)) {
+            fprintf(file, "\\u%04x", (unsigned char)text[i + width - 1]);
         } else {
-            fputc(c, file);
+            fwrite(text + i, 1, width, file);
         }
     }
     fputc('"', file);
 }
 
-/* The next character, or control character as hexadecimal numbers; its size. */
+/* The next character; control characters and what is no UTF-8 as hexadecimal numbers. Its size. */
 static size_t put_harmless(FILE *file, const char *text, size_t size)
 {
-    size_t control = control_size(text, size);
+    size_t width = utf8_size(text, size);
 
-    if (control == 0) {
-        fputc(text[0], file);
-        return 1;
+    if (width > 0 && !is_control(text, width)) {
+        fwrite(text, 1, width, file);
+        return width;
     }
-    for (size_t i = 0; i < control; i++) {
+    width = width > 0 ? width : 1;
+    for (size_t i = 0; i < width; i++) {
         fprintf(file, "\\x%02x", (unsigned char)text[i]);
     }
-    return control;
+    return width;
 }
 
 void out_printable(FILE *file, const char *text, size_t size)
@@ -99,6 +128,14 @@ static void print_escaped(const char *text, size_t size)
         }
         i++;
     }
+}
+
+int cli_written(const struct cli *cli, const char *what)
+{
+    if (cli->json) {
+        printf("{\"%s\": 1}\n", what);
+    }
+    return CLI_OK;
 }
 
 struct out_cell out_text(const char *text)
@@ -314,9 +351,5 @@ int out_end(struct out *out)
     free(out->widths);
     free(out->held);
     free(out);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "instar: writing to standard output failed\n");
-        return CLI_FAILED;
-    }
-    return CLI_OK;
+    return fflush(stdout) == 0 && ferror(stdout) == 0 ? CLI_OK : CLI_FAILED; /* main says why */
 }

@@ -80,18 +80,6 @@ static int take_key(void *arg, const instar_table_info *info)
     return INSTAR_OK;
 }
 
-static size_t split_names(char *list, const char **names, size_t max)
-{
-    char *rest = NULL;
-    size_t count = 0;
-
-    for (char *name = strtok_r(list, ",", &rest); name != NULL && count < max;
-         name = strtok_r(NULL, ",", &rest)) {
-        names[count++] = name;
-    }
-    return count;
-}
-
 static size_t find_column(const instar_projection *projection, const char *name)
 {
     size_t count = instar_projection_count(projection);
@@ -104,27 +92,29 @@ static size_t find_column(const instar_projection *projection, const char *name)
     return count;
 }
 
-int cli_table_open(struct cli *cli, const char *name, const char *columns, const char *index,
-                   struct cli_table *table_out)
+int cli_table_open(struct cli *cli, const char *name, const struct cli_names *columns,
+                   const char *index, struct cli_table *table_out)
 {
-    const char *names[INSTAR_COLUMNS_MAX];
     struct key_names key = {NULL, 0};
-    char *list = columns != NULL ? strdup(columns) : NULL;
-    size_t count = list != NULL ? split_names(list, names, INSTAR_COLUMNS_MAX) : 0;
+    size_t count = columns != NULL ? columns->count : 0;
     int rc = instar_table_list(cli->db, name, take_key, &key);
 
     *table_out = (struct cli_table){.name = name};
     if (rc == INSTAR_OK) {
-        rc = instar_projection_prepare(cli->db, name, count > 0 ? names : NULL, count, index,
-                                       &table_out->projection);
+        rc = instar_projection_prepare(cli->db, name, count > 0 ? columns->list : NULL, count,
+                                       index, &table_out->projection);
     }
-    free(list);
     if (rc == INSTAR_OK) {
         table_out->column_count = instar_projection_count(table_out->projection);
         table_out->key_count = key.count;
         table_out->key = calloc(key.count, sizeof(*table_out->key));
+        table_out->missing_key[0] = '\0';
         for (size_t i = 0; table_out->key != NULL && i < key.count; i++) {
             table_out->key[i] = find_column(table_out->projection, key.names[i]);
+            if (table_out->key[i] == table_out->column_count) {
+                (void)snprintf(table_out->missing_key, sizeof(table_out->missing_key), "%s",
+                               key.names[i]);
+            }
         }
         rc = table_out->key == NULL ? INSTAR_ENOMEM : INSTAR_OK;
     }
@@ -160,6 +150,7 @@ static void printer_close(struct row_printer *p)
     free(p->texts);
     free(p->cells);
     free(p->columns);
+    *p = (struct row_printer){0};
 }
 
 static enum out_kind kind_of(enum instar_type type)
@@ -233,7 +224,8 @@ static int parse_key(struct cli *cli, const struct cli_table *table, struct pars
         rc = cli_value(instar_projection_type(table->projection, table->key[i]), text, strlen(text),
                        &key->values[i], &key->owned[i]);
         if (rc != INSTAR_OK) {
-            return cli_fail(cli, rc, text);
+            return cli_fail_value(cli, rc,
+                                  instar_projection_column(table->projection, table->key[i]), text);
         }
         key->count = i + 1;
     }
@@ -292,15 +284,19 @@ static int print_row(struct cli *cli, struct cli_table *table, struct cli_table 
 int command_get(struct cli *cli)
 {
     struct cli_table table, shown;
+    struct cli_names columns;
     struct parsed key = {.count = 0};
-    int rc;
+    int rc = cli_names_option(cli, "columns", &columns);
 
+    if (rc != CLI_OK) {
+        return rc;
+    }
     if (cli_table_open(cli, cli->argv[0], NULL, NULL, &table) != INSTAR_OK) {
+        cli_names_free(&columns);
         return CLI_FAILED;
     }
     rc = parse_key(cli, &table, &key);
-    if (rc == CLI_OK &&
-        cli_table_open(cli, cli->argv[0], cli_option(cli, "columns"), NULL, &shown) != INSTAR_OK) {
+    if (rc == CLI_OK && cli_table_open(cli, cli->argv[0], &columns, NULL, &shown) != INSTAR_OK) {
         rc = CLI_FAILED;
     } else if (rc == CLI_OK) {
         rc = print_row(cli, &table, &shown, &key);
@@ -308,6 +304,7 @@ int command_get(struct cli *cli)
     }
     parsed_free(&key);
     cli_table_close(&table);
+    cli_names_free(&columns);
     return rc;
 }
 
@@ -331,7 +328,7 @@ int command_delete(struct cli *cli)
     rc = parse_key(cli, &table, &key);
     if (rc == CLI_OK) {
         rc = instar_run(cli->db, 0, delete_row, &call);
-        rc = rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "delete");
+        rc = rc == INSTAR_OK ? cli_written(cli, "deleted") : cli_fail(cli, rc, "delete");
     }
     parsed_free(&key);
     cli_table_close(&table);
@@ -353,21 +350,16 @@ static int put_row(instar_txn *txn, void *arg)
     return instar_upsert(txn, call->table->projection, call->values);
 }
 
-/* "a=1 b" as a list of names "a,b". */
-static char *names_of_assignments(const struct cli *cli)
+/* The names of "a=1 b". */
+static bool names_of_assignments(const struct cli *cli, struct cli_names *names)
 {
-    char *list = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&list, &size);
+    bool ok = true;
 
-    if (memory == NULL) {
-        return NULL;
+    *names = (struct cli_names){NULL, 0};
+    for (int i = 1; ok && i < cli->argc; i++) {
+        ok = cli_names_add(names, cli->argv[i], strcspn(cli->argv[i], "="));
     }
-    for (int i = 1; i < cli->argc; i++) {
-        fprintf(memory, "%s%.*s", i > 1 ? "," : "", (int)strcspn(cli->argv[i], "="), cli->argv[i]);
-    }
-    (void)fclose(memory);
-    return list;
+    return ok;
 }
 
 static int parse_assignments(struct cli *cli, const struct cli_table *table, instar_value *values,
@@ -383,7 +375,8 @@ static int parse_assignments(struct cli *cli, const struct cli_table *table, ins
         rc = cli_value(instar_projection_type(table->projection, i), text + 1, strlen(text + 1),
                        &values[i], &owned[i]);
         if (rc != INSTAR_OK) {
-            return cli_fail(cli, rc, cli->argv[1 + i]);
+            return cli_fail_value(cli, rc, instar_projection_column(table->projection, i),
+                                  text + 1);
         }
     }
     return CLI_OK;
@@ -400,14 +393,15 @@ static int put_parsed(struct cli *cli, struct cli_table *table, instar_value *va
                             .update = cli_switch(cli, "update")};
     int rc;
 
+    if (table->missing_key[0] != '\0') {
+        return cli_usage(cli, "column %s of the primary key of %s is missing", table->missing_key,
+                         table->name);
+    }
     for (size_t i = 0; i < table->key_count; i++) {
-        if (table->key[i] >= table->column_count) {
-            return cli_usage(cli, "a column of the primary key of %s is missing", table->name);
-        }
         key[i] = values[table->key[i]];
     }
     rc = instar_run(cli->db, 0, put_row, &call);
-    return rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "put");
+    return rc == INSTAR_OK ? cli_written(cli, "written") : cli_fail(cli, rc, "put");
 }
 
 int command_put(struct cli *cli)
@@ -415,11 +409,15 @@ int command_put(struct cli *cli)
     struct cli_table table;
     instar_value *values = NULL;
     char **owned = NULL;
-    char *names = names_of_assignments(cli);
+    struct cli_names names;
     int rc = CLI_FAILED;
 
-    if (names == NULL || cli_table_open(cli, cli->argv[0], names, NULL, &table) != INSTAR_OK) {
-        free(names);
+    if (cli_switch(cli, "insert") && cli_switch(cli, "update")) {
+        return cli_usage(cli, "--insert and --update exclude each other");
+    }
+    if (!names_of_assignments(cli, &names) ||
+        cli_table_open(cli, cli->argv[0], &names, NULL, &table) != INSTAR_OK) {
+        cli_names_free(&names);
         return CLI_FAILED;
     }
     values = calloc(table.column_count, sizeof(*values));
@@ -433,7 +431,7 @@ int command_put(struct cli *cli)
     }
     free(owned);
     free(values);
-    free(names);
+    cli_names_free(&names);
     cli_table_close(&table);
     return rc;
 }
@@ -443,6 +441,7 @@ int command_put(struct cli *cli)
 /* Types of the key that a scan follows: the index's own columns, or the primary key's. */
 struct scan_key {
     const char *index;
+    char names[INSTAR_INDEX_COLUMNS_MAX][INSTAR_NAME_BYTES_MAX + 1];
     enum instar_type types[INSTAR_INDEX_COLUMNS_MAX];
     size_t count;
 };
@@ -470,6 +469,7 @@ static int take_scan_key(void *arg, const instar_table_info *info)
         }
     }
     for (size_t i = 0; i < key->count; i++) {
+        (void)snprintf(key->names[i], sizeof(key->names[i]), "%s", columns[i].name);
         key->types[i] = type_of(info, columns[i].name);
     }
     return INSTAR_OK;
@@ -488,7 +488,11 @@ static int parse_bound(struct cli *cli, const char *option, const struct scan_ke
                            &bound->owned[bound->count]);
 
         if (rc != INSTAR_OK) {
-            return cli_fail(cli, rc, option);
+            char doing[INSTAR_NAME_BYTES_MAX + 128];
+
+            (void)snprintf(doing, sizeof(doing), "--%s: %s=%.*s", option, key->names[bound->count],
+                           (int)(size < 100 ? size : 100), text);
+            return cli_fail(cli, rc, doing);
         }
         bound->count++;
         text = comma != NULL ? comma + 1 : NULL;
@@ -511,7 +515,7 @@ static int print_scan(struct cli *cli, struct cli_table *table, const instar_ran
     if (rc == INSTAR_OK) {
         rc = instar_scan(txn, table->projection, range, &cursor);
     }
-    while (rc == INSTAR_OK && limit > 0 && cli_interrupted == 0) {
+    while (rc == INSTAR_OK && limit > 0 && cli_interrupted == 0 && ferror(stdout) == 0) {
         rc = instar_cursor_next(cursor, values);
         if (rc == INSTAR_OK) {
             printer_row(&printer, values);
@@ -536,16 +540,20 @@ int command_scan(struct cli *cli)
     struct scan_key key = {.index = cli_option(cli, "index")};
     struct parsed from = {.count = 0}, to = {.count = 0};
     struct cli_table table;
+    struct cli_names columns;
     uint64_t limit = UINT64_MAX;
-    int rc = cli_number(cli, "limit", &limit);
+    int rc = cli_number(cli, "limit", UINT64_MAX, &limit);
 
+    rc = rc == CLI_OK ? cli_names_option(cli, "columns", &columns) : rc;
     if (rc != CLI_OK) {
         return rc;
     }
-    if (cli_table_open(cli, cli->argv[0], cli_option(cli, "columns"), key.index, &table) !=
-        INSTAR_OK) {
+    rc = cli_table_open(cli, cli->argv[0], &columns, key.index, &table);
+    cli_names_free(&columns);
+    if (rc != INSTAR_OK) {
         return CLI_FAILED;
     }
+    cli_catch_interrupts();
     rc = instar_table_list(cli->db, cli->argv[0], take_scan_key, &key);
     rc = rc == INSTAR_OK ? parse_bound(cli, "from", &key, &from) : cli_fail(cli, rc, "scan");
     if (rc == CLI_OK) {

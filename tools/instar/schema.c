@@ -11,23 +11,18 @@
 int command_init(struct cli *cli)
 {
     instar_options options;
-    uint64_t trees, nodes;
     int rc;
 
     instar_options_init(&options);
-    trees = options.trees_max;
-    nodes = options.nodes_max;
-    rc = cli_number(cli, "segment-bytes", &options.segment_bytes);
-    rc = rc == CLI_OK ? cli_number(cli, "map-bytes", &options.map_bytes) : rc;
-    rc = rc == CLI_OK ? cli_number(cli, "trees", &trees) : rc;
-    rc = rc == CLI_OK ? cli_number(cli, "nodes", &nodes) : rc;
+    rc = cli_number(cli, "segment-bytes", UINT64_MAX, &options.segment_bytes);
+    rc = rc == CLI_OK ? cli_number(cli, "map-bytes", UINT64_MAX, &options.map_bytes) : rc;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "trees", &options.trees_max) : rc;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "nodes", &options.nodes_max) : rc;
     if (rc != CLI_OK) {
         return rc;
     }
-    options.trees_max = trees > UINT32_MAX ? UINT32_MAX : (uint32_t)trees;
-    options.nodes_max = nodes > UINT32_MAX ? UINT32_MAX : (uint32_t)nodes;
     rc = instar_create(cli->store, &options);
-    return rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "init");
+    return rc == INSTAR_OK ? cli_written(cli, "created") : cli_fail(cli, rc, "init");
 }
 
 /* ---- tables ------------------------------------------------------------------------------- */
@@ -63,30 +58,74 @@ int command_tables(struct cli *cli)
 
 /* ---- schema ------------------------------------------------------------------------------- */
 
+/* In quotes as SQL has them, unless it is a plain name. */
+static void print_quoted(const char *text, size_t size, char quote)
+{
+    putchar(quote);
+    for (size_t i = 0; i < size;) {
+        const char *end = memchr(text + i, quote, size - i);
+        size_t part = end != NULL ? (size_t)(end - text) + 1 - i : size - i;
+
+        out_printable(stdout, text + i, part);
+        if (end != NULL) {
+            putchar(quote);
+        }
+        i += part;
+    }
+    putchar(quote);
+}
+
+static void print_name(const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+    if (strspn(name, plain) == strlen(name) && (name[0] < '0' || name[0] > '9')) {
+        fputs(name, stdout);
+    } else {
+        print_quoted(name, strlen(name), '"');
+    }
+}
+
+/* The text of a default; to be freed. */
+static char *value_text(const instar_value *value, size_t *size_out)
+{
+    char *text;
+
+    *size_out = instar_value_format(value, NULL, 0);
+    text = malloc(*size_out + 1);
+    if (text != NULL) {
+        (void)instar_value_format(value, text, *size_out + 1);
+    }
+    return text;
+}
+
 static void print_value(const instar_value *value)
 {
-    char text[256];
+    size_t size;
+    char *text = value_text(value, &size);
 
-    (void)instar_value_format(value, text, sizeof(text));
-    printf("'");
-    for (const char *c = text; *c != '\0'; c++) {
-        printf(*c == '\'' ? "''" : "%c", *c);
-    }
-    printf("'");
+    print_quoted(text != NULL ? text : "?", text != NULL ? size : 1, '\'');
+    free(text);
 }
 
 static void print_key(const instar_key_column *key, size_t count)
 {
     printf("(");
     for (size_t i = 0; i < count; i++) {
-        printf("%s%s%s", i > 0 ? ", " : "", key[i].name, key[i].descending ? " DESC" : "");
+        printf("%s", i > 0 ? ", " : "");
+        print_name(key[i].name);
+        printf("%s", key[i].descending ? " DESC" : "");
     }
     printf(")");
 }
 
 static void print_index(const char *table, const instar_index_info *index)
 {
-    printf("CREATE %sINDEX %s ON %s ", index->unique ? "UNIQUE " : "", index->name, table);
+    printf("CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+    print_name(index->name);
+    printf(" ON ");
+    print_name(table);
+    printf(" ");
     print_key(index->columns, index->column_count);
     printf(";");
     if (index->change != 0) {
@@ -100,12 +139,15 @@ static void print_index(const char *table, const instar_index_info *index)
 static int print_definition(void *arg, const instar_table_info *info)
 {
     (void)arg;
-    printf("CREATE TABLE %s ( -- version %" PRIu32 "\n", info->name, info->version);
+    printf("CREATE TABLE ");
+    print_name(info->name);
+    printf(" ( -- version %" PRIu32 "\n", info->version);
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *column = &info->columns[i];
 
-        printf("    %s %s%s", column->name, instar_type_name(column->type),
-               column->not_null ? " NOT NULL" : "");
+        printf("    ");
+        print_name(column->name);
+        printf(" %s%s", instar_type_name(column->type), column->not_null ? " NOT NULL" : "");
         if (column->has_default) {
             printf(" DEFAULT ");
             print_value(&column->default_value);
@@ -142,15 +184,17 @@ static void json_columns(const instar_table_info *info)
 {
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *column = &info->columns[i];
-        char text[256];
 
         printf("%s{", i > 0 ? ", " : "");
         json_name("name", column->name);
         printf(", \"type\": \"%s\", \"not_null\": %s, \"default\": ",
                instar_type_name(column->type), column->not_null ? "true" : "false");
         if (column->has_default) {
-            (void)instar_value_format(&column->default_value, text, sizeof(text));
-            out_json_string(stdout, text, strlen(text));
+            size_t size;
+            char *text = value_text(&column->default_value, &size);
+
+            out_json_string(stdout, text != NULL ? text : "?", text != NULL ? size : 1);
+            free(text);
         } else {
             printf("null");
         }
@@ -198,21 +242,19 @@ int command_schema(struct cli *cli)
     if (cli->json) {
         printf(first ? "[]\n" : "\n]\n");
     }
-    return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+    return CLI_OK;
 }
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
 static int fill_change_options(const struct cli *cli, instar_change_options *options)
 {
-    uint64_t workers = 0, fence_after = 30000;
-    int rc = cli_number(cli, "rate", &options->rows_per_second_max);
+    int rc = cli_number(cli, "rate", UINT64_MAX, &options->rows_per_second_max);
 
-    rc = rc == CLI_OK ? cli_number(cli, "workers", &workers) : rc;
-    rc = rc == CLI_OK ? cli_number(cli, "sort-memory", &options->sort_memory_bytes) : rc;
-    rc = rc == CLI_OK ? cli_number(cli, "fence-after", &fence_after) : rc;
-    options->workers = workers > UINT32_MAX ? UINT32_MAX : (uint32_t)workers;
-    options->fence_after_ms = fence_after > UINT32_MAX ? UINT32_MAX : (uint32_t)fence_after;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "workers", &options->workers) : rc;
+    rc =
+        rc == CLI_OK ? cli_number(cli, "sort-memory", UINT64_MAX, &options->sort_memory_bytes) : rc;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "fence-after", &options->fence_after_ms) : rc;
     if (cli_switch(cli, "if-not-exists")) {
         options->flags |= INSTAR_CHANGE_IF_NOT_EXISTS;
     }
@@ -235,19 +277,21 @@ static int submitted(struct cli *cli, int rc, uint64_t change)
     return CLI_OK;
 }
 
-/* "a,b:desc" or separate arguments: key columns. The names are cut out of `text` in place. */
+/* "a" or "b:desc": a key column. The name is cut out of `text` in place, when it is one. */
 static bool parse_key_column(char *text, instar_key_column *column)
 {
-    char *colon = strchr(text, ':');
+    char *colon = strrchr(text, ':');
 
     column->name = text;
-    column->descending = false;
+    column->descending = colon != NULL && strcmp(colon + 1, "desc") == 0;
     if (colon == NULL) {
-        return true;
+        return text[0] != '\0';
+    }
+    if (colon == text || (!column->descending && strcmp(colon + 1, "asc") != 0)) {
+        return false;
     }
     *colon = '\0';
-    column->descending = strcmp(colon + 1, "desc") == 0;
-    return column->descending || strcmp(colon + 1, "asc") == 0;
+    return true;
 }
 
 /* COL:TYPE[:not-null][:default=VALUE] */
@@ -278,7 +322,10 @@ static int parse_column(struct cli *cli, struct parsed_column *room, const char 
     }
     *column = (instar_column_def){.name = room->text, .type = instar_type_from_name(type)};
     if (column->type == INSTAR_NULL) {
-        return cli_usage(cli, "'%s': no type '%s'", argument, type);
+        return cli_usage(cli,
+                         "'%s': no type '%s': bool, int2, int4, int8, float8, text, bytea, "
+                         "timestamptz, date, uuid",
+                         argument, type);
     }
     if (rest != NULL && strncmp(rest, "not-null", 8) == 0 && (rest[8] == '\0' || rest[8] == ':')) {
         column->not_null = true;
@@ -288,7 +335,7 @@ static int parse_column(struct cli *cli, struct parsed_column *room, const char 
         return CLI_OK;
     }
     if (strncmp(rest, "default=", 8) != 0) {
-        return cli_usage(cli, "'%s': what is '%s'?", argument, rest);
+        return cli_usage(cli, "'%s': '%s' is neither not-null nor default=VALUE", argument, rest);
     }
     rc = cli_value(column->type, rest + 8, strlen(rest + 8), &room->value, &room->owned);
     if (rc != INSTAR_OK) {
@@ -298,24 +345,41 @@ static int parse_column(struct cli *cli, struct parsed_column *room, const char 
     return CLI_OK;
 }
 
+/* --key: "a,b:desc", cut in place. */
+static int parse_key(struct cli *cli, char *list, instar_key_column *key, size_t *count_out)
+{
+    size_t count = 0;
+
+    *count_out = 0;
+    for (char *name = list; name != NULL;) {
+        char *comma = strchr(name, ',');
+
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        if (count == INSTAR_INDEX_COLUMNS_MAX) {
+            return cli_usage(cli, "--key: at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
+        }
+        if (!parse_key_column(name, &key[count])) {
+            return cli_usage(cli, "--key: '%s' is neither NAME nor NAME:desc", name);
+        }
+        count++;
+        name = comma != NULL ? comma + 1 : NULL;
+    }
+    *count_out = count;
+    return CLI_OK;
+}
+
 static int create_parsed(struct cli *cli, instar_table_def *def)
 {
     instar_key_column key[INSTAR_INDEX_COLUMNS_MAX];
     instar_change_options options;
     uint64_t change = 0;
-    char *list = strdup(cli_option(cli, "key")), *rest = NULL;
-    int rc = list != NULL ? CLI_OK : CLI_FAILED;
+    char *list = strdup(cli_option(cli, "key"));
+    int rc = list != NULL ? parse_key(cli, list, key, &def->key_count)
+                          : cli_fail(cli, INSTAR_ENOMEM, "create-table");
 
     instar_change_options_init(&options);
-    for (char *name = list != NULL ? strtok_r(list, ",", &rest) : NULL;
-         rc == CLI_OK && name != NULL; name = strtok_r(NULL, ",", &rest)) {
-        if (def->key_count == INSTAR_INDEX_COLUMNS_MAX ||
-            !parse_key_column(name, &key[def->key_count])) {
-            rc = cli_usage(cli, "--key: at most %d columns, each NAME or NAME:desc",
-                           INSTAR_INDEX_COLUMNS_MAX);
-        }
-        def->key_count++;
-    }
     def->key = key;
     rc = rc == CLI_OK ? fill_change_options(cli, &options) : rc;
     if (rc == CLI_OK) {
@@ -384,7 +448,7 @@ int command_create_index(struct cli *cli)
 
     for (size_t i = 0; i < def.column_count; i++) {
         if (!parse_key_column(cli->argv[2 + i], &columns[i])) {
-            return cli_usage(cli, "'%s': a column is NAME or NAME:desc", cli->argv[2 + i]);
+            return cli_usage(cli, "'%s' is neither NAME nor NAME:desc", cli->argv[2 + i]);
         }
     }
     instar_change_options_init(&options);

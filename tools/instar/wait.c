@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,16 +54,31 @@ static void progress_text(const instar_change_info *info, char *text, size_t siz
     }
 }
 
+/* A line that is wider than the terminal would not be drawn over but left behind. */
+static size_t line_width(void)
+{
+    struct winsize window = {0};
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1
+               ? (size_t)window.ws_col - 1
+               : 79;
+}
+
 static void draw_progress(const struct cli *cli, const instar_change_info *info)
 {
     char text[512];
+    size_t width;
 
     if (cli->json || isatty(STDERR_FILENO) != 1) {
         return;
     }
     progress_text(info, text, sizeof(text));
+    width = strnlen(text, line_width());
+    while (width > 0 && ((unsigned char)text[width] & 0xc0) == 0x80) {
+        width--; /* not inside a character */
+    }
     fprintf(stderr, "\r\x1b[K");
-    out_printable(stderr, text, strnlen(text, 160));
+    out_printable(stderr, text, width);
     (void)fflush(stderr);
 }
 
@@ -87,11 +103,15 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
         printf("}\n");
         return;
     }
-    printf("change %" PRIu64 ": %s %s: %s\n", info->id, info->kind, info->object,
-           state_name(info->state));
+    if (info->id == 0) {
+        printf("nothing to do\n");
+        return;
+    }
+    printf("change %" PRIu64 ": %s ", info->id, info->kind);
+    out_printable(stdout, info->object, strlen(info->object));
+    printf(": %s\n", state_name(info->state));
     if (info->reason[0] != '\0') {
-        /* Several lines: the offending keys. */
-        fputs(info->reason, stdout);
+        out_printable(stdout, info->reason, strlen(info->reason));
         putchar('\n');
     }
 }
@@ -99,11 +119,18 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
 static int left_running(const struct cli *cli, uint64_t change)
 {
     clear_progress(cli);
+    if (cli->json) {
+        fprintf(stderr, "{\"interrupted\": true, \"change\": %" PRIu64 "}\n", change);
+        return CLI_INTERRUPTED;
+    }
     fprintf(stderr,
-            "\ninstar: the change goes on (in another process that has the store open, or when it "
-            "is opened next)\n  follow it:  instar wait %s %" PRIu64
-            "\n  cancel it:  instar cancel %s %" PRIu64 "\n",
-            cli->store, change, cli->store, change);
+            "\ninstar: change %" PRIu64 " goes on (in another process that has the store open, or "
+            "when it is opened next)\n",
+            change);
+    fprintf(stderr, "  follow it:  instar wait %s %" PRIu64 "\n", cli->store, change);
+    if (cli->command->run != command_cancel) {
+        fprintf(stderr, "  cancel it:  instar cancel %s %" PRIu64 "\n", cli->store, change);
+    }
     return CLI_INTERRUPTED;
 }
 
@@ -151,12 +178,14 @@ int cli_follow(struct cli *cli, uint64_t change)
 
 static int parse_id(struct cli *cli, uint64_t *id_out)
 {
+    const char *text = cli->argv[0];
     char *end = NULL;
 
     errno = 0;
-    *id_out = strtoull(cli->argv[0], &end, 10);
-    if (errno != 0 || end == cli->argv[0] || *end != '\0' || cli->argv[0][0] == '-') {
-        return cli_usage(cli, "'%s' is not the number of a change", cli->argv[0]);
+    *id_out = strtoull(text, &end, 10);
+    /* strtoull would take a sign, and spaces before it. */
+    if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0') {
+        return cli_usage(cli, "'%s' is not the number of a change", text);
     }
     return CLI_OK;
 }
@@ -166,7 +195,7 @@ int command_wait(struct cli *cli)
     uint64_t id = 0, timeout = UINT64_MAX;
     int rc = parse_id(cli, &id);
 
-    rc = rc == CLI_OK ? cli_number(cli, "timeout", &timeout) : rc;
+    rc = rc == CLI_OK ? cli_number(cli, "timeout", UINT64_MAX, &timeout) : rc;
     return rc == CLI_OK ? follow(cli, id, timeout) : rc;
 }
 
@@ -183,17 +212,18 @@ int command_cancel(struct cli *cli)
         return cli_fail(cli, rc, "cancel");
     }
     if (cli_switch(cli, "no-wait")) {
+        if (cli->json) {
+            printf("{\"change\": %" PRIu64 "}\n", id);
+        }
         return CLI_OK;
     }
-    /* The verdict "cancelled" is what was asked for. */
     rc = follow(cli, id, UINT64_MAX);
-    if (rc == CLI_FAILED) {
+    if (rc == CLI_OK || rc == CLI_FAILED) {
         instar_change_info info;
 
-        if (instar_change_get(cli->db, id, &info) == INSTAR_OK &&
-            info.state == INSTAR_CHANGE_CANCELLED) {
-            return CLI_OK;
-        }
+        /* The verdict "cancelled" is what was asked for, no other one. */
+        rc = instar_change_get(cli->db, id, &info);
+        rc = rc == INSTAR_OK && info.state == INSTAR_CHANGE_CANCELLED ? CLI_OK : CLI_FAILED;
     }
     return rc;
 }
@@ -260,6 +290,14 @@ int command_changes(struct cli *cli)
 
     if (rc != CLI_OK) {
         return rc;
+    }
+    if (cli->argc > 0) {
+        instar_change_info info;
+
+        rc = instar_change_get(cli->db, list.only, &info);
+        if (rc != INSTAR_OK) {
+            return cli_fail(cli, rc, "changes");
+        }
     }
     list.out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
     rc = instar_change_list(cli->db, print_change, &list);
