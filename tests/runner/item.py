@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ import uuid
 MARK = "INSTAR_TEST_RUN"
 # A process that was told to end may take so long to do it before it counts as left behind.
 GRACE_SECONDS = 3
+# A killed process ends at once, unless the kernel holds it; then it is killed again.
+KILL_SECONDS = 1
 OUTPUT_LINES_MAX = 80
 REPORTS_SHOWN_MAX = 3
 # No finding: in the child of a process with threads LeakSanitizer looks for the parent's threads,
@@ -89,11 +92,27 @@ def marked_processes(mark):
     return found
 
 
+def await_an_end(pids, seconds):
+    """Return when one of these processes has ended, or after so many seconds."""
+    ends = select.poll()
+    opened = []
+    try:
+        for pid in pids:
+            opened.append(os.pidfd_open(pid))
+            ends.register(opened[-1], select.POLLIN)
+        ends.poll(max(seconds, 0) * 1000)
+    except ProcessLookupError:
+        pass  # it has ended
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
 def end_leftovers(mark, grace):
     """Wait a moment for the item's processes to end, then kill the rest and say which they were."""
     deadline = time.monotonic() + grace
     while (left := marked_processes(mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        await_an_end([pid for pid, _ in left], deadline - time.monotonic())
     described = [f"pid {pid}: {command}" for pid, command in left]
     while left:
         for pid, _ in left:
@@ -101,7 +120,7 @@ def end_leftovers(mark, grace):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        time.sleep(0.02)
+        await_an_end([pid for pid, _ in left], KILL_SECONDS)
         left = marked_processes(mark)
     return described
 
