@@ -155,9 +155,17 @@ int command_cancel(struct cli *cli);
 int command_nodes(struct cli *cli);
 int command_check(struct cli *cli);
 int command_stat(struct cli *cli);
+int command_sql(struct cli *cli);
 
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
 int cli_follow(struct cli *cli, uint64_t change);
+/* The same of one whose end was asked for: CLI_OK when it was cancelled. */
+int cli_follow_cancel(struct cli *cli, uint64_t change);
+/* The list of all changes. */
+int cli_list_changes(struct cli *cli);
+
+/* For instar_table_list(): the statements that make a table (sql.c). */
+int cli_print_sql(void *arg, const instar_table_info *info);
 
 #endif

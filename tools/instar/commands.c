@@ -33,6 +33,15 @@ static const struct cli_option create_index_options[] = {
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option schema_options[] = {
+    {"sql", NULL, "print statements that make the same schema in another store"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option sql_options[] = {
+    {"file", "FILE", "read the script from this file [standard input]"},
+    {"statement-bytes", "N", "length of a statement at most [64K]"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option put_options[] = {
     {"insert", NULL, "fail when the row exists"},
     {"update", NULL, "fail when the row does not exist"},
@@ -70,8 +79,15 @@ const struct cli_command cli_commands[] = {
      init_options, 0, 0, command_init, false, true},
     {"tables", "", "list the tables", NULL, no_options, 0, 0, command_tables, false, false},
     {"schema", "[TABLE]", "print tables and indexes as definitions",
-     "Shows the stage of an index that a change is at work on.", no_options, 0, 1, command_schema,
-     false, false},
+     "Shows the stage of an index that a change is at work on.", schema_options, 0, 1,
+     command_schema, false, false},
+    {"sql", "[TEXT]", "run a script of schema changes in SQL",
+     "CREATE TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, DROP INDEX, SHOW CHANGES,\n"
+     "WAIT CHANGE id, CANCEL CHANGE id, EXPLAIN statement; docs/ddl.md has all of it.\n"
+     "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
+     "statement is waited for; the first that fails ends the script.\n"
+     "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
+     sql_options, 0, 1, command_sql, true, false},
     {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
      "Types: bool int2 int4 int8 float8 text bytea timestamptz date uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",

@@ -241,17 +241,29 @@ static int refuse_option(const struct cli *cli)
     return CLI_USAGE + 1;
 }
 
+/* Where the command has --file in its list, -1 when it has not: -f is the same. */
+static int file_option(const struct cli_command *command)
+{
+    int at = 0;
+
+    while (command->options[at].name != NULL && strcmp(command->options[at].name, "file") != 0) {
+        at++;
+    }
+    return command->options[at].name != NULL ? at : -1;
+}
+
 /* 0 to go on, else the exit code plus one. */
 static int parse_options(struct cli *cli, int argc, char **argv)
 {
     struct option longs[CLI_OPTIONS_MAX + 4];
     char label[64];
-    int found;
+    int found, file = file_option(cli->command);
 
     (void)snprintf(label, sizeof(label), "instar %s", cli->command->name);
     argv[0] = label; /* what getopt begins its messages with */
     fill_long_options(cli->command, longs);
-    while ((found = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+    while ((found = getopt_long(argc, argv, file >= 0 ? "hf:" : "h", longs, NULL)) != -1) {
+        found = found == 'f' ? file : found;
         if (found == OPTION_HELP || found == 'h') {
             print_help(cli->command);
             return CLI_OK + 1;
