@@ -128,8 +128,9 @@ struct ddl_node {
 
 /* Parse one statement. NULL when it is empty. The tree lies in the script's arena. */
 int ddl_parse(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **node_out);
-/* Is the name a word of PostgreSQL's grammar, so that it needs quotes? Both in ddl_run() only. */
-bool ddl_is_keyword(const char *name);
+/* Is a plain name a word of PostgreSQL's grammar that cannot name a thing everywhere? Both in
+ * ddl_run() only. */
+bool ddl_needs_quotes(const char *name);
 
 /* Call fn(arg) in the thread of libpg_query and wait for its end; false: there is no such thread,
  * nothing was done. Any thread but that one. */

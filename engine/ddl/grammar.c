@@ -257,21 +257,21 @@ int ddl_parse(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **
     return rc;
 }
 
-bool ddl_is_keyword(const char *name)
+bool ddl_needs_quotes(const char *name)
 {
     PgQueryScanResult scan = pg_query_scan(name);
-    bool keyword = true;
+    bool needed = true;
 
     if (scan.error == NULL) {
         PgQuery__ScanResult *result =
             pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
 
-        keyword = result == NULL || result->n_tokens != 1 ||
-                  result->tokens[0]->keyword_kind != PG_QUERY__KEYWORD_KIND__NO_KEYWORD;
+        needed = result == NULL || result->n_tokens != 1 ||
+                 result->tokens[0]->keyword_kind > PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD;
         if (result != NULL) {
             pg_query__scan_result__free_unpacked(result, NULL);
         }
     }
     pg_query_free_scan_result(scan);
-    return keyword;
+    return needed;
 }

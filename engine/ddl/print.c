@@ -55,7 +55,7 @@ static void put_name(struct sink *sink, const char *name)
     bool escape = has_control(name, strlen(name));
 
     if (strspn(name, plain) == strlen(name) && (name[0] < '0' || name[0] > '9') &&
-        !sink->quote_all && !ddl_is_keyword(name)) {
+        !sink->quote_all && !ddl_needs_quotes(name)) {
         say(sink, name);
         return;
     }

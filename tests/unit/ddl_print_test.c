@@ -90,10 +90,10 @@ struct names {
 static const char *new_name(struct test_random *r, struct names *names)
 {
     static const char *const odd[] = {
-        "select", "Order",    "a b",  "a\"b",    "ä",   "1a",     "a;b",  "-- a",
-        "int8",   "primary",  "asc",  "a'b",     "A",   "abort",  "a\nb", "\x1b[31m",
-        "\\",     "a\\\tb",   "$$",   "U&\"a\"", "a.b", "/* a",   "null", "a$b",
-        "none",   "position", "x\"y", "1",       "\"",  "change", "",     "table"};
+        "select",  "Order",   "a b", "a\"b",   "ä",     "1a",   "a;b",      "-- a", "int8",
+        "primary", "asc",     "a'b", "A",      "abort", "a\nb", "\x1b[31m", "\\",   "a\\\tb",
+        "$$",      "U&\"a\"", "a.b", "/* a",   "null",  "a$b",  "none",     "name", "position",
+        "x\"y",    "1",       "\"",  "change", "",      "table"};
     char *name = names->text[names->count];
 
     do {
