@@ -31,7 +31,7 @@ expect 1 'unsupported' "$INSTAR" sql "$db" --file "$scratch/script.sql"
 has 'unsupported' "$err" 'line 3, column 41: not supported: an array'
 same 'nothing done' "$out" ''
 expect 1 'as JSON' "$INSTAR" sql "$db" --json -f "$scratch/script.sql"
-has 'as JSON' "$err" '"error": "INSTAR_EINVALID", "line": 3, "column": 41, "offset": 71, "text": "not'
+has 'as JSON' "$err" '"error": "INSTAR_EINVALID", "line": 3, "column": 41, "offset": 71, "text'
 expect 0 schema "$INSTAR" schema "$db" --sql
 has 'still there' "$out" 'CREATE INDEX t_ab ON t \(a, b DESC\);'
 expect 1 'no rows' "$INSTAR" sql "$db" 'select * from t'
