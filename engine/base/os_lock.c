@@ -131,9 +131,9 @@ int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
     return os_futex_wait_group(word, seen, FUTEX_BITSET_MATCH_ANY, timeout_ns);
 }
 
-void os_futex_wake_group(_Atomic uint32_t *word, uint32_t group, int count)
+int os_futex_wake_group(_Atomic uint32_t *word, uint32_t group, int count)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, NULL, NULL, group);
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, NULL, NULL, group);
 }
 
 void os_futex_wake_all(_Atomic uint32_t *word)

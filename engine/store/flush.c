@@ -9,8 +9,8 @@
  * To wake all would let every commit of a busy store wake up twice. Which group is which alternates
  * from round to round; the word flush_round says what the present one covers, and its low bit whose
  * turn it is. A round begins only after `seen` was moved at the end of the one before: so whoever
- * looked at the wrong round does not fall asleep, or is woken once too often. Where the one that was
- * chosen dies or stops, the others look for themselves after RETRY_NS.
+ * looked at the wrong round does not fall asleep, or is woken once too often. Where the one that
+ * was chosen dies or stops, the others look for themselves after RETRY_NS.
  *
  * After a flusher's death: it may have got an I/O error that nobody else will ever get; the kernel
  * has marked the pages clean, and the next sync would succeed on lost data. So its successor does

@@ -203,6 +203,32 @@ Test(base_os_lock, futex_wakes_all_processes)
     }
 }
 
+static void wait_in_group(struct test_child *self, void *arg)
+{
+    struct shared *s = arg;
+    uint32_t group = (uint32_t)test_receive(self);
+    expect(os_futex_wait_group(&s->word, 0, group, 60000 * MS) == 0);
+}
+
+/* A wake-up of one group reaches those who sleep in it, and no other. */
+Test(base_os_lock, futex_wakes_a_group)
+{
+    struct shared *s = make_shared();
+    struct test_child children[3];
+    for (int i = 0; i < 3; i++) {
+        test_fork(&children[i], wait_in_group, s);
+        test_send(&children[i], UINT64_C(1) << i);
+    }
+    for (int i = 2; i >= 0; i--) {
+        int woken = 0;
+        while (woken == 0) { /* until it sleeps */
+            woken = os_futex_wake_group(&s->word, UINT32_C(1) << i, INT32_MAX);
+        }
+        cr_expect_eq(woken, 1);
+        test_wait_ok(&children[i]);
+    }
+}
+
 /* A word that has moved on already is not waited for; one that stays is, for the limit. */
 Test(base_os_lock, futex_wait_ends_by_change_or_limit)
 {
