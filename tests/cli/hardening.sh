@@ -45,6 +45,16 @@ expect 1 'a bad bound names its column' "$INSTAR" scan "$db" t --from x
 has 'a bad bound names its column' "$err" '--from: id=x'
 expect 1 'echoed bytes' "$INSTAR" put "$db" t id=1 "a=$(printf 'x\377\033')" --json
 valid 'echoed bytes' "$err"
+# An error of the call itself is JSON too, wherever --json stands in it.
+for call in "scam $db --json" "--json" "tables $db --jason --json" "tables --json $db --jason" \
+    "scan $db t -5 --json" "scan $db t --json --limit" "scan $db t --limit 1 --limit 2 --json" \
+    "scan $db --json" "tables --json"; do
+    # shellcheck disable=SC2086
+    expect 2 "$call" "$INSTAR" $call
+    valid "$call" "$err"
+    has "$call" "$err" '^\{"error": "USAGE".*"remedy": "[^"]'
+    same "$call: nothing else is said" "$(printf '%s\n' "$err" | wc -l)" 1
+done
 expect 1 'no such change' "$INSTAR" changes "$db" 99
 expect 1 'change 0' "$INSTAR" changes "$db" 0
 expect 2 'a sign' "$INSTAR" wait "$db" +1
