@@ -126,6 +126,62 @@ valid 'bad lines as JSON' "$err"
 expect 1 'a directory' "$INSTAR" import "$db" t "$scratch"
 has 'a directory' "$err" 'directory'
 
+# One SIGINT ends an import that waits for its input, wherever it waits: for the header, for the
+# next row, inside one. `interrupted NAME BYTES` feeds a named pipe and leaves it open.
+mkfifo "$scratch/fifo"
+ends_with() { # ends_with CODE NAME PID
+    local code=0
+    timeout 60 tail --pid="$3" -f /dev/null || kill -KILL "$3"
+    wait "$3" || code=$?
+    same "$2" "$code" "$1"
+    same "$2: no failure is told" "$(cat "$scratch/err")" ''
+}
+interrupted() {
+    "$INSTAR" import "$db" t "$scratch/fifo" >"$scratch/out" 2>"$scratch/err" &
+    exec 3>"$scratch/fifo" # returns when the import has opened it
+    # shellcheck disable=SC2059
+    printf "$2" >&3
+    kill -INT "$!"
+    ends_with 130 "$1" "$!"
+    exec 3>&-
+}
+interrupted 'a pipe without a header' ''
+interrupted 'a pipe with half a header' 'id,'
+interrupted 'a pipe without rows' 'id,a\n'
+interrupted 'a pipe with half a row' 'id,a\n501,x\n502,'
+
+# Also one that comes in the last instant before the wait, when nothing looks for it any more.
+cat >"$scratch/stop.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    static int calls;
+    int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+
+    real = (__typeof__(real))dlsym(RTLD_NEXT, "ppoll");
+    if (++calls == atoi(getenv("STOP_AT"))) {
+        kill(getpid(), SIGINT);
+    }
+    return real(fds, count, timeout, mask);
+}
+END
+"${CC:-gcc}" -shared -fPIC -o "$scratch/stop.so" "$scratch/stop.c" -ldl || fail 'no stop.so'
+for at in 1 2; do
+    exec 4<>"$scratch/fifo"
+    [ "$at" = 1 ] || printf 'id,a\n503,x\n' >&4
+    # A preloaded library does not go with the sanitizers.
+    STOP_AT=$at LD_PRELOAD=$scratch/stop.so "$INSTAR_BUILD/release/instar" import "$db" t - <&4 \
+        >"$scratch/out" 2>"$scratch/err" &
+    ends_with 130 "stopped before wait $at" "$!"
+    exec 4>&-
+done
+same 'what was read is kept' "$(cat "$scratch/out")" '1 rows imported, 0 lines skipped'
+
 # A map that is nearly full keeps no change from ending: a build is reverted with the reason, and
 # what makes room goes through.
 expect 0 'a small store' "$INSTAR" init "$scratch/small" --segment-bytes 64K --map-bytes 1M
