@@ -237,7 +237,8 @@ typedef struct instar_options {
 INSTAR_API void instar_options_init(instar_options *options);
 
 /* Make a new store in `path`, which must not exist or be an empty directory of this user.
- * options may be NULL. Nothing stays open.
+ * options may be NULL. Nothing stays open. What a failed call has made is removed again; what a
+ * death in it left is no store, and the next call clears it away.
  * Errors: EEXISTS (there is a store, or the directory is not empty), EINVALID, EACCESS, ENOSPACE,
  * EFOREIGN (not a plain directory of ours, network file system). */
 INSTAR_API int instar_create(const char *path, const instar_options *options);
