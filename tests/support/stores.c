@@ -2,6 +2,7 @@
 /* A small store for tests. */
 #include "support/stores.h"
 #include "store/log.h"
+#include "store/trees.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,6 +139,13 @@ void stores_await_folding(struct store *s, uint64_t lsn)
         expect(control_left_ns(deadline) > 0);
         control_sleep(&s->ctl->applied, seen, deadline, UINT64_MAX);
     }
+}
+
+uint64_t stores_used_bytes(struct store *s)
+{
+    struct trees_usage usage;
+    trees_usage_get(s->trees, &usage);
+    return usage.used_bytes;
 }
 
 const char *stores_scan(struct store_txn *t, uint64_t tree, bool reverse)

@@ -51,7 +51,8 @@ Test(store_apply, folds_when_idle)
     stores_close(s);
 }
 
-/* Close leaves nothing pending: the next open reads everything from the trees. */
+/* Close leaves nothing pending: the next open reads everything from the trees. What was folded is
+ * not needed again: a log that ends at lo is a whole log. */
 Test(store_apply, close_folds_everything)
 {
     struct store *s = stores_make(NULL);

@@ -288,13 +288,6 @@ static void read_until_killed(struct test_child *self, void *arg)
     test_receive(self);
 }
 
-static uint64_t used_bytes(struct store *s)
-{
-    struct trees_usage usage;
-    trees_usage_get(s->trees, &usage);
-    return usage.used_bytes;
-}
-
 static void churn(struct store *s, int commits)
 {
     static char value[3000];
@@ -320,9 +313,9 @@ Test(store_trees, killed_readers_keep_nothing)
     test_kill(&child, SIGKILL);
     trees_reap_readers(s);
     churn(s, 10);
-    uint64_t before = used_bytes(s);
+    uint64_t before = stores_used_bytes(s);
     churn(s, 60);
-    expect(used_bytes(s) <= before + before / 5);
+    expect(stores_used_bytes(s) <= before + before / 5);
     stores_close(s);
 }
 
@@ -352,6 +345,17 @@ Test(store_trees, too_many_snapshots)
 
 /* ---- failures ------------------------------------------------------------------------------ */
 
+/* A store whose map is soon full. */
+static struct store *make_small(void)
+{
+    instar_options o = stores_options();
+    o.segment_bytes = 64 << 10;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    o.row_bytes_max = 4096;
+    o.map_bytes = 4 << 20;
+    return stores_make(&o);
+}
+
 /* Put values until a commit fails; how many were put. */
 static int fill(struct store *s, int *rc_out)
 {
@@ -367,16 +371,21 @@ static int fill(struct store *s, int *rc_out)
     return i - 1;
 }
 
+/* Delete them again. */
+static void unfill(struct store *s, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%05d", i);
+        stores_write(s, T, key, NULL);
+    }
+}
+
 /* A map that fills up refuses puts with a reason while there is still room for deletes; after them
  * it can be filled again, as far as before, any number of times (H-10). */
 Test(store_trees, a_full_map_can_be_emptied)
 {
-    instar_options o = stores_options();
-    o.segment_bytes = 64 << 10;
-    o.txn_bytes_max = o.segment_bytes / 4;
-    o.row_bytes_max = 4096;
-    o.map_bytes = 4 << 20;
-    struct store *s = stores_make(&o);
+    struct store *s = make_small();
     int first = 0;
     stores_tree_op(s, STORE_TREE_CREATE, T);
     for (int round = 0; round < 5; round++) {
@@ -390,11 +399,7 @@ Test(store_trees, a_full_map_can_be_emptied)
         struct store_txn *t = stores_begin(s, STORE_TXN_LAST_ROOM);
         stores_put(t, T, "note", "made it");
         stores_commit(t);
-        for (int i = 0; i < count; i++) {
-            char key[16];
-            snprintf(key, sizeof key, "k%05d", i);
-            stores_write(s, T, key, NULL);
-        }
+        unfill(s, count);
         stores_fold(s);
         cr_assert_str_eq(stores_dump(s, T), "note=made it ");
     }
@@ -405,21 +410,12 @@ Test(store_trees, a_full_map_can_be_emptied)
  * when the reader is gone there is room again. */
 Test(store_trees, pages_that_a_reader_keeps_are_no_room)
 {
-    instar_options o = stores_options();
-    o.segment_bytes = 64 << 10;
-    o.txn_bytes_max = o.segment_bytes / 4;
-    o.row_bytes_max = 4096;
-    o.map_bytes = 4 << 20;
-    struct store *s = stores_make(&o);
+    struct store *s = make_small();
     int rc;
     stores_tree_op(s, STORE_TREE_CREATE, T);
     int most = fill(s, &rc);
     expect(rc == INSTAR_EMAPFULL);
-    for (int i = 0; i < most; i++) {
-        char key[16];
-        snprintf(key, sizeof key, "k%05d", i);
-        stores_write(s, T, key, NULL);
-    }
+    unfill(s, most);
     stores_fold(s);
     stores_write(s, T, "seen", "kept");
     stores_fold(s);
