@@ -128,6 +128,11 @@ INSTAR_API const char *instar_error_name(int code);
 INSTAR_API const char *instar_error_what(int code);
 INSTAR_API const char *instar_error_remedy(int code);
 INSTAR_API enum instar_class instar_error_class(int code);
+/* Of `count` names the one that `name` is most likely a slip of, or NULL when none is near: what
+ * the library's own errors name, for a program that looks names up itself. The result is one of the
+ * candidates, none of which is NULL. Any thread, any time; no errors. */
+INSTAR_API const char *instar_nearest_name(const char *name, const char *const *candidates,
+                                           size_t count);
 /* The library's version, "0.1.0". */
 INSTAR_API const char *instar_version(void);
 
@@ -232,7 +237,8 @@ typedef struct instar_options {
 INSTAR_API void instar_options_init(instar_options *options);
 
 /* Make a new store in `path`, which must not exist or be an empty directory of this user.
- * options may be NULL. Nothing stays open.
+ * options may be NULL. Nothing stays open. What a failed call has made is removed again; what a
+ * death in it left is no store, and the next call clears it away.
  * Errors: EEXISTS (there is a store, or the directory is not empty), EINVALID, EACCESS, ENOSPACE,
  * EFOREIGN (not a plain directory of ours, network file system). */
 INSTAR_API int instar_create(const char *path, const instar_options *options);

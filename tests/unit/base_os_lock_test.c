@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -297,7 +298,7 @@ Test(base_os_lock, threads_block_signals_and_meet)
 
 static struct os_plain_mutex guarded = {PTHREAD_MUTEX_INITIALIZER};
 static _Atomic bool guard_done;
-static _Atomic uint32_t guard_turns;
+static sem_t guard_begun;
 
 __attribute__((constructor)) static void guard(void)
 {
@@ -306,10 +307,12 @@ __attribute__((constructor)) static void guard(void)
 
 static void *hold_it_often(void *arg)
 {
+    _Atomic uint32_t work = 0;
+    sem_post(&guard_begun);
     while (!atomic_load(&guard_done)) {
         os_plain_lock(&guarded);
         for (int i = 0; i < 1000; i++) {
-            atomic_fetch_add(&guard_turns, 1);
+            atomic_fetch_add(&work, 1);
         }
         os_plain_unlock(&guarded);
     }
@@ -320,10 +323,9 @@ static void *hold_it_often(void *arg)
 Test(base_os_lock, guarded_lock_is_free_after_a_fork)
 {
     struct os_thread thread;
+    cr_assert_eq(sem_init(&guard_begun, 0, 0), 0);
     cr_assert_eq(os_thread_start(&thread, "holder", hold_it_often, NULL), 0);
-    while (atomic_load(&guard_turns) == 0) {
-        os_sleep_ns(100000);
-    }
+    cr_assert_eq(sem_wait(&guard_begun), 0);
     for (int i = 0; i < 30; i++) {
         int status = -1;
         pid_t pid = fork();

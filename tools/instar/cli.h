@@ -69,6 +69,18 @@ int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((for
 extern volatile sig_atomic_t cli_interrupted;
 void cli_catch_interrupts(void);
 
+/* ---- the call (parse.c) ------------------------------------------------------------------- */
+
+/* NULL when there is none. */
+const struct cli_command *cli_find_command(const char *name);
+/* The options and arguments after the command's name. -1 when the command is to run, else the exit
+ * code: help was printed, or the call is wrong and it was said how. */
+int cli_parse(struct cli *cli, int argc, char **argv);
+/* "; did you mean ...?" of the command that is nearest, or "". */
+#define CLI_HINT_MAX 160
+const char *cli_command_hint(const char *name, char hint[CLI_HINT_MAX]);
+void cli_print_help(const struct cli_command *command);
+
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
 enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
