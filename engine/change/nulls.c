@@ -166,6 +166,7 @@ int nulls_run(struct job *j, struct base_err *err)
         rc = read_rows(s, err);
     }
     if (rc == 0) {
+        j->rows = s->read;
         job_show_rows(j, s->read, s->total);
         rc = verdict(s, err);
     }

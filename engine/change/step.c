@@ -402,6 +402,8 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     if (work == WORK_BUILD) {
         rc = store_txn_tree_op(t, STORE_TREE_FOLD_END, j->rec.tree, err);
         j->rec.rows = j->rows;
+    } else if (work == WORK_NULLS) {
+        j->rec.rows = j->rows;
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
         rc = alter_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING) {

@@ -288,3 +288,36 @@ Test(alter_columns, many_layouts)
     dbs_check_clean(db);
     ok(instar_close(db));
 }
+
+/* A wide table: rows of the layout before are read as a whole, and in part, in any order. */
+Test(alter_columns, wide)
+{
+    instar_column_def columns[40];
+    char names[40][8];
+    instar_key_column key = {"c39", false};
+    instar_table_def def = {"w", columns, 40, &key, 1};
+    instar *db = dbs_open(0);
+    char row[256] = "";
+    char wanted[300];
+    uint64_t change;
+
+    for (int i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof(names[i]), "c%d", i);
+        columns[i] = (instar_column_def){names[i], INSTAR_INT8, false, NULL};
+        snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%d", i == 0 ? "" : ",", i);
+    }
+    ok(instar_create_table(db, &def, NULL, &change));
+    ok(instar_change_wait(db, change, 60000, NULL));
+    ok(alters_insert(db, "w", NULL, row));
+    ok(alters_run(db, "w", "add x int8 default 100 , add y int8"));
+    snprintf(wanted, sizeof(wanted), "%s,100,null", row);
+    cr_assert_str_eq(alters_rows(db, "w", NULL), wanted);
+    cr_assert_str_eq(alters_rows(db, "w", "x,c39,y,c0,c17"), "100,39,null,0,17");
+    cr_assert_str_eq(alters_rows(db, "w", "y,x"), "null,100");
+    ok(alters_run(db, "w", "drop c17"));
+    ok(alters_update(db, "w", "y", 39, "7"));
+    cr_assert_str_eq(alters_rows(db, "w", "x,c39,y,c0,c18"), "100,39,7,0,18");
+    instar_check_summary sum;
+    ok(instar_check(db, NULL, NULL, &sum));
+    ok(instar_close(db));
+}

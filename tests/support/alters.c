@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 32
+#define COLUMNS_MAX 64
 
 /* ---- alterations -------------------------------------------------------------------------- */
 
