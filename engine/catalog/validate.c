@@ -168,6 +168,7 @@ static bool check_aliases(const struct catalog_table *table, struct problem *p)
     for (uint32_t i = 0; i < table->column_count; i++) {
         const char *alias = table->columns[i].alias;
         if (alias[0] != 0 && (catalog_name_check("column", alias, NULL) != 0 ||
+                              catalog_table_column(table, alias) >= 0 ||
                               catalog_table_find_column(table, alias) != (int)i)) {
             return bad(p, "column %u has an alias that is no name, or another's", i + 1);
         }
@@ -175,6 +176,7 @@ static bool check_aliases(const struct catalog_table *table, struct problem *p)
     for (uint32_t i = 0; i < table->index_count; i++) {
         const char *alias = table->indexes[i].alias;
         if (alias[0] != 0 && (catalog_name_check("index", alias, NULL) != 0 ||
+                              catalog_table_index(table, alias) != NULL ||
                               catalog_table_find_index(table, alias) != &table->indexes[i])) {
             return bad(p, "index %u has an alias that is no name, or another's", i + 1);
         }
