@@ -156,6 +156,8 @@ int command_create_table(struct cli *cli);
 int command_drop_table(struct cli *cli);
 int command_create_index(struct cli *cli);
 int command_drop_index(struct cli *cli);
+int command_alter_table(struct cli *cli);
+int command_rename_index(struct cli *cli);
 int command_put(struct cli *cli);
 int command_get(struct cli *cli);
 int command_delete(struct cli *cli);
@@ -171,5 +173,9 @@ int command_stat(struct cli *cli);
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
 int cli_follow(struct cli *cli, uint64_t change);
+/* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
+int cli_change_options(const struct cli *cli, instar_change_options *options);
+/* After a submission that gave rc: follow it, or print its id. */
+int cli_submitted(struct cli *cli, int rc, uint64_t change);
 
 #endif
