@@ -72,6 +72,33 @@ int instar_drop_index(instar *db, const char *index, const instar_change_options
     return rc;
 }
 
+int instar_alter_table(instar *db, const char *table, const instar_alteration *steps, size_t count,
+                       const instar_change_options *options, uint64_t *change_out)
+{
+    instar_change_options complete;
+    int rc = enter_submit(db, table, options, &complete, change_out);
+
+    if (rc == INSTAR_OK && count > 0) {
+        rc = api_need(steps, "steps");
+    }
+    if (rc == INSTAR_OK) {
+        rc = change_alter_table(db->changes, table, steps, count, &complete, change_out, api_err());
+    }
+    return rc;
+}
+
+int instar_rename_index(instar *db, const char *index, const char *new_name,
+                        const instar_change_options *options, uint64_t *change_out)
+{
+    instar_change_options complete;
+    int rc = enter_submit(db, index, options, &complete, change_out);
+
+    if (rc == INSTAR_OK) {
+        rc = change_rename_index(db->changes, index, new_name, &complete, change_out, api_err());
+    }
+    return rc;
+}
+
 int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
                        instar_change_info *info_out)
 {

@@ -37,6 +37,11 @@ enum instar_class instar_error_class(int code)
     return base_error_class(code);
 }
 
+const char *instar_nearest_name(const char *name, const char *const *candidates, size_t count)
+{
+    return base_nearest_name(name, candidates, count);
+}
+
 #define STRINGIFY_1(x) #x
 #define STRINGIFY(x) STRINGIFY_1(x)
 

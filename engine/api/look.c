@@ -65,7 +65,8 @@ static bool fill_columns(struct base_arena *arena, const struct catalog_table *t
                                           .type = from->type,
                                           .not_null = from->not_null,
                                           .has_default = from->has_default,
-                                          .default_value = from->default_value};
+                                          .default_value = from->default_value,
+                                          .enforcing = from->enforcing};
     }
     info->columns = columns;
     info->column_count = table->column_count;

@@ -13,23 +13,7 @@ static int check_path(const char *path)
 /* A store is complete once its catalog has its own trees. */
 static int create_complete(const char *path, const instar_options *options)
 {
-    struct store *s = NULL;
-    int rc = store_create(path, options, api_err());
-    int rc_close;
-
-    if (rc != INSTAR_OK) {
-        return rc;
-    }
-    rc = store_open(path, options, &s, api_err());
-    if (rc != INSTAR_OK) {
-        base_err_prefix(api_err(),
-                        "%s: made, but not complete: open it when the cause is gone, or remove it",
-                        path);
-        return rc;
-    }
-    rc = catalog_bootstrap(s, api_err());
-    rc_close = store_close(s, rc == INSTAR_OK ? api_err() : NULL);
-    return rc != INSTAR_OK ? rc : rc_close;
+    return store_create_filled(path, options, catalog_bootstrap, api_err());
 }
 
 int instar_create(const char *path, const instar_options *options)

@@ -140,6 +140,10 @@ void os_mutex_unlock(struct os_mutex *m);
  * lie in shared memory. */
 int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns);
 void os_futex_wake_all(_Atomic uint32_t *word);
+/* Sleepers on one word in groups, a bit each, not 0: at most `count` of a group are woken; returns
+ * how many were. Who sleeps by os_futex_wait belongs to all groups. */
+int os_futex_wait_group(_Atomic uint32_t *word, uint32_t seen, uint32_t group, uint64_t timeout_ns);
+int os_futex_wake_group(_Atomic uint32_t *word, uint32_t group, int count);
 
 /* ---- threads ------------------------------------------------------------------------------ */
 

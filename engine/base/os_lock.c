@@ -104,7 +104,7 @@ void os_mutex_unlock(struct os_mutex *m)
 }
 
 /* Not the private kind: the word may be mapped at another address in another process. */
-int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
+int os_futex_wait_group(_Atomic uint32_t *word, uint32_t seen, uint32_t group, uint64_t timeout_ns)
 {
     struct timespec until;
     const struct timespec *limit = NULL;
@@ -116,8 +116,7 @@ int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
         if (atomic_load(word) != seen) {
             return 0;
         }
-        long rc =
-            syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, limit, NULL, FUTEX_BITSET_MATCH_ANY);
+        long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, limit, NULL, group);
         if (rc == 0 || errno == EAGAIN) {
             return 0;
         }
@@ -127,9 +126,19 @@ int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
     }
 }
 
+int os_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
+{
+    return os_futex_wait_group(word, seen, FUTEX_BITSET_MATCH_ANY, timeout_ns);
+}
+
+int os_futex_wake_group(_Atomic uint32_t *word, uint32_t group, int count)
+{
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, NULL, NULL, group);
+}
+
 void os_futex_wake_all(_Atomic uint32_t *word)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    os_futex_wake_group(word, FUTEX_BITSET_MATCH_ANY, INT32_MAX);
 }
 
 void os_plain_init(struct os_plain_mutex *m)

@@ -19,14 +19,18 @@
 /* Limits that the public header does not have; both are ELIMIT. */
 #define CATALOG_INDEXES_MAX 256        /* of one table, in any stage */
 #define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
+#define CATALOG_LAYOUTS_MAX 1024       /* of one table, in its life */
 
 struct catalog_column {
     uint32_t id; /* never reused in its table */
     char name[INSTAR_NAME_BYTES_MAX + 1];
+    char alias[INSTAR_NAME_BYTES_MAX + 1]; /* the name before, while its version lives; or "" */
     enum instar_type type;
-    bool not_null;
+    bool not_null;  /* holds for every row */
+    bool enforcing; /* NOT NULL is on its way: writers obey it, rows may not yet */
     bool has_default;
     instar_value default_value;
+    instar_value missing; /* between catalog_alter and its finish: for the layout of a new column */
 };
 struct catalog_key_part {
     uint32_t column; /* position in columns[] */
@@ -36,6 +40,7 @@ struct catalog_index {
     uint32_t id; /* never reused in its table */
     uint64_t tree;
     char name[INSTAR_NAME_BYTES_MAX + 1];
+    char alias[INSTAR_NAME_BYTES_MAX + 1]; /* as a column's */
     bool unique;
     bool enforcing;          /* unique is probed by writers, from its version on */
     enum instar_stage stage; /* outside catalog/: ask catalog_may_…, never compare */
@@ -51,6 +56,7 @@ struct catalog_table {
     uint64_t id;
     uint32_t version;
     char name[INSTAR_NAME_BYTES_MAX + 1];
+    char alias[INSTAR_NAME_BYTES_MAX + 1]; /* as a column's */
     uint64_t tree;
     uint64_t change; /* the change that creates or drops it, or 0 */
     uint32_t next_column_id, next_index_id;
@@ -97,6 +103,11 @@ struct catalog_index *catalog_table_index(const struct catalog_table *table, con
 struct catalog_index *catalog_table_index_by_id(const struct catalog_table *table, uint32_t id);
 /* Position of a column, or -1. */
 int catalog_table_column(const struct catalog_table *table, const char *name);
+int catalog_table_column_by_id(const struct catalog_table *table, uint32_t id);
+/* The same for names as applications know them: an alias will do when nothing bears the name. */
+int catalog_table_find_column(const struct catalog_table *table, const char *name);
+const struct catalog_index *catalog_table_find_index(const struct catalog_table *table,
+                                                     const char *name);
 /* The layout by which rows with this tag are decoded: NULL for a tag newer than the table. */
 const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version);
 /* Same columns, order and uniqueness? If not, the first difference in words. */
@@ -114,8 +125,35 @@ int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_o
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
                             char *text, size_t size);
 
+/* A name as SQL wants it: in quotes unless it is all small letters, digits and underscores. */
+bool catalog_name_add(struct base_buf *out, const char *name);
+
+/* ---- alterations (alter.c) ---------------------------------------------------------------- */
+
+/* Do one step to a private copy; names, columns and defaults only, its version stays.
+ * *changed_out: false when its IF [NOT] EXISTS leaves nothing to do. Errors as
+ * instar_alter_table. */
+int catalog_alter(struct catalog_table *table, const instar_alteration *step, bool *changed_out,
+                  struct base_err *err);
+/* Make the altered copy of `from` its next version: a layout for new columns, aliases for what has
+ * another name now. ELIMIT, ENOMEM; EINVALID, ESTATE: a NOT NULL that does not hold for old rows.
+ * The copy then is finished. */
+int catalog_alter_finish(const struct catalog_table *from, struct catalog_table *to,
+                         struct base_err *err);
+/* The version before that: NOT NULL that is new in `target` is enforced in the copy of `from`.
+ * False, and no new version, when there is none. */
+bool catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target);
+/* And back from there, by one more version. */
+void catalog_alter_relax(struct catalog_table *copy);
+/* Does it still have aliases, or columns that are hidden in its layout? */
+bool catalog_alter_leaves(const struct catalog_table *table);
+/* The version after it, for when nobody uses the one before: without these. ELIMIT, ENOMEM. */
+int catalog_alter_retire(struct catalog_table *copy, struct base_err *err);
+
 /* ---- stages ------------------------------------------------------------------------------- */
 
+/* Must writers keep null out of it? */
+bool catalog_must_refuse_null(const struct catalog_column *column);
 /* The only questions that may be asked of a stage (catalog/stage.def). */
 bool catalog_may_delete(const struct catalog_index *index); /* remove entries of old row images */
 bool catalog_may_write(const struct catalog_index *index);  /* write entries of new row images */
@@ -153,6 +191,9 @@ void catalog_view_release(struct catalog *c, const struct catalog_view *view);
 /* EUNKNOWN names the nearest. The table is the view's. */
 int catalog_view_table(const struct catalog_view *view, const char *name,
                        const struct catalog_table **table_out, struct base_err *err);
+/* The same for names as applications know them: an alias will do when nothing bears the name. */
+int catalog_view_find_table(const struct catalog_view *view, const char *name,
+                            const struct catalog_table **table_out, struct base_err *err);
 const struct catalog_table *catalog_view_table_by_id(const struct catalog_view *view, uint64_t id);
 /* The table that has an index of this name. */
 int catalog_view_index(const struct catalog_view *view, const char *name,

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Format of the envelope and of descriptors; a reader refuses any other. */
+/* Format of the envelope; a reader refuses any other. That of descriptors is descriptor.c's. */
 #define CATALOG_FORMAT 1
 
 /* Kinds of records; the first byte of their keys, and repeated in the envelope. */
@@ -36,6 +36,19 @@ uint64_t catalog_key_table_id(struct base_slice key);
 struct catalog_table *catalog_table_new(void);
 /* Room for one index more at the end of table->indexes. */
 int catalog_table_reserve_index(struct catalog_table *table, struct base_err *err);
+int catalog_no_memory(struct base_err *err); /* for a descriptor: ENOMEM */
+/* The column of a definition, checked, with the table's next id, which is then used up. The table
+ * is not given the column. */
+int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
+                          struct catalog_column *column_out, struct base_err *err);
+/* NULL: no default. */
+int catalog_define_default(struct catalog_table *table, struct catalog_column *column,
+                           const instar_value *value, struct base_err *err);
+/* EUNKNOWN with the nearest name; what: "index i" or so, or "". */
+int catalog_unknown_column(const struct catalog_table *table, const char *what, const char *name,
+                           struct base_err *err);
+/* By binary search; NULL: the layout has no such column. */
+const struct row_column *catalog_layout_column(const struct row_layout *layout, uint32_t id);
 /* Does the table obey every rule that readers rely on? If not, the text says where. */
 #define CATALOG_PROBLEM_MAX 256
 bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX]);

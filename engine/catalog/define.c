@@ -25,9 +25,11 @@ int catalog_name_check(const char *what, const char *name, struct base_err *err)
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
-static int define_default(struct catalog_table *table, struct catalog_column *column,
-                          const instar_value *value, struct base_err *err)
+int catalog_define_default(struct catalog_table *table, struct catalog_column *column,
+                           const instar_value *value, struct base_err *err)
 {
+    static const instar_value null = {.type = INSTAR_NULL};
+    value = value != NULL ? value : &null;
     int rc = row_value_check(column->type, value, err);
     if (rc != 0) {
         base_err_prefix(err, "column \"%s\": default", column->name);
@@ -45,8 +47,8 @@ static int define_default(struct catalog_table *table, struct catalog_column *co
     return 0;
 }
 
-static int define_column(struct catalog_table *table, const instar_column_def *def,
-                         struct base_err *err)
+int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
+                          struct catalog_column *column_out, struct base_err *err)
 {
     int rc = catalog_name_check("column", def->name, err);
     if (rc != 0) {
@@ -59,16 +61,12 @@ static int define_column(struct catalog_table *table, const instar_column_def *d
         return base_err_set(err, INSTAR_EINVALID, "column \"%s\": there is no type %u", def->name,
                             (unsigned)def->type);
     }
-    struct catalog_column *column = &table->columns[table->column_count];
-    *column = (struct catalog_column){
+    *column_out = (struct catalog_column){
         .id = table->next_column_id, .type = def->type, .not_null = def->not_null};
-    snprintf(column->name, sizeof(column->name), "%s", def->name);
-    if (def->default_value != NULL) {
-        rc = define_default(table, column, def->default_value, err);
-    }
+    snprintf(column_out->name, sizeof(column_out->name), "%s", def->name);
+    rc = catalog_define_default(table, column_out, def->default_value, err);
     if (rc == 0) {
         table->next_column_id++;
-        table->column_count++;
     }
     return rc;
 }
@@ -88,16 +86,17 @@ static int define_columns(struct catalog_table *table, const instar_table_def *d
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
     }
     for (size_t i = 0; i < def->column_count; i++) {
-        int rc = define_column(table, &def->columns[i], err);
+        int rc = catalog_define_column(table, &def->columns[i], &table->columns[i], err);
         if (rc != 0) {
             return rc;
         }
+        table->column_count++;
     }
     return 0;
 }
 
-static int unknown_column(const struct catalog_table *table, const char *what, const char *name,
-                          struct base_err *err)
+int catalog_unknown_column(const struct catalog_table *table, const char *what, const char *name,
+                           struct base_err *err)
 {
     const char *names[INSTAR_COLUMNS_MAX];
     char hint[CATALOG_HINT_MAX];
@@ -130,7 +129,7 @@ static int define_parts(const struct catalog_table *table, const char *what,
         }
         int at = catalog_table_column(table, columns[i].name);
         if (at < 0) {
-            return unknown_column(table, what, columns[i].name, err);
+            return catalog_unknown_column(table, what, columns[i].name, err);
         }
         for (size_t j = 0; j < i; j++) {
             if (parts[j].column == (uint32_t)at) {

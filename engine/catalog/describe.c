@@ -24,7 +24,7 @@ static void add(struct words *w, const char *fmt, ...)
     w->length += n > 0 ? (size_t)n : 0;
 }
 
-/* As PostgreSQL would want it: in quotes unless it is all small letters, digits and underscores. */
+/* In quotes unless it is all small letters, digits and underscores. */
 static void add_name(struct words *w, const char *name)
 {
     bool plain = !(name[0] >= '0' && name[0] <= '9');
@@ -40,6 +40,14 @@ static void add_name(struct words *w, const char *name)
         add(w, "%s%c", *p == '"' ? "\"" : "", *p);
     }
     add(w, "\"");
+}
+
+bool catalog_name_add(struct base_buf *out, const char *name)
+{
+    char text[2 * INSTAR_NAME_BYTES_MAX + 3];
+    struct words w = {text, sizeof(text), 0};
+    add_name(&w, name);
+    return base_buf_add(out, text, w.length);
 }
 
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,

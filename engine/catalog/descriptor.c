@@ -3,20 +3,25 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (1)
- *   v id | v version | name | v tree | v change | v next column id | v next index id
- *   v count, columns:   v id | name | u8 type | u8 flags (1 not null) | value: the default, or null
+ *   u8 format (2)
+ *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
+ *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing)
+ *                       | value: the default, or null
  *   v count, key parts: v position | u8 flags (1 descending)
- *   v count, indexes:   v id | v tree | name | u8 flags (1 unique, 2 enforcing) | u8 stage
+ *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing) | u8 stage
  *                       | v change | v count, parts as above
  *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
  *   v count, map:       v first version | v position of the layout
+ *
+ * Format 1, from before tables could be altered, has no aliases; it is read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
  */
 #include "catalog/catalog_impl.h"
 
+#define FORMAT 2
+#define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
 #define FLAG_UNIQUE 1
@@ -34,9 +39,10 @@ static bool put_columns(struct base_buf *out, const struct catalog_table *t)
     bool ok = base_buf_add_varint(out, t->column_count);
     for (uint32_t i = 0; ok && i < t->column_count; i++) {
         const struct catalog_column *c = &t->columns[i];
-        ok = base_buf_add_varint(out, c->id) && put_name(out, c->name) &&
-             base_buf_add_u8(out, (uint8_t)c->type) &&
-             base_buf_add_u8(out, c->not_null ? FLAG_NOT_NULL : 0) &&
+        uint8_t flags =
+            (uint8_t)((c->not_null ? FLAG_NOT_NULL : 0) | (c->enforcing ? FLAG_ENFORCING : 0));
+        ok = base_buf_add_varint(out, c->id) && put_name(out, c->name) && put_name(out, c->alias) &&
+             base_buf_add_u8(out, (uint8_t)c->type) && base_buf_add_u8(out, flags) &&
              row_value_put(out, &c->default_value);
     }
     return ok;
@@ -60,7 +66,7 @@ static bool put_indexes(struct base_buf *out, const struct catalog_table *t)
         uint8_t flags =
             (uint8_t)((x->unique ? FLAG_UNIQUE : 0) | (x->enforcing ? FLAG_ENFORCING : 0));
         ok = base_buf_add_varint(out, x->id) && base_buf_add_varint(out, x->tree) &&
-             put_name(out, x->name) && base_buf_add_u8(out, flags) &&
+             put_name(out, x->name) && put_name(out, x->alias) && base_buf_add_u8(out, flags) &&
              base_buf_add_u8(out, (uint8_t)x->stage) && base_buf_add_varint(out, x->change) &&
              put_parts(out, x->parts, x->part_count);
     }
@@ -97,9 +103,10 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
         return base_err_set(err, INSTAR_EINVALID, "descriptor of table \"%s\": %s", table->name,
                             problem);
     }
-    bool ok = base_buf_add_u8(out, CATALOG_FORMAT) && base_buf_add_varint(out, table->id) &&
+    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_varint(out, table->id) &&
               base_buf_add_varint(out, table->version) && put_name(out, table->name) &&
-              base_buf_add_varint(out, table->tree) && base_buf_add_varint(out, table->change) &&
+              put_name(out, table->alias) && base_buf_add_varint(out, table->tree) &&
+              base_buf_add_varint(out, table->change) &&
               base_buf_add_varint(out, table->next_column_id) &&
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
@@ -128,6 +135,13 @@ static uint32_t get_count(struct base_reader *r, size_t bytes_each, uint32_t mos
     return r->bad ? 0 : count;
 }
 
+static uint8_t get_format(struct base_reader *r)
+{
+    uint8_t format = base_read_u8(r);
+    r->bad = r->bad || format < FORMAT_NO_ALIASES || format > FORMAT;
+    return format;
+}
+
 /* A byte of flags of which only some are known. */
 static uint8_t get_flags(struct base_reader *r, unsigned known)
 {
@@ -150,8 +164,16 @@ static void get_name(struct base_reader *r, char name[INSTAR_NAME_BYTES_MAX + 1]
 struct input {
     struct base_reader r;
     struct catalog_table *table;
+    bool aliases;   /* the format has them */
     bool no_memory; /* then r.bad is set too, but nothing is said of the bytes */
 };
+
+static void get_alias(struct input *in, char alias[INSTAR_NAME_BYTES_MAX + 1])
+{
+    if (in->aliases) {
+        get_name(&in->r, alias);
+    }
+}
 
 static void get_value(struct input *in, instar_value *value)
 {
@@ -185,8 +207,11 @@ static void get_columns(struct input *in)
         struct catalog_column *c = &t->columns[i];
         c->id = get_u32(r);
         get_name(r, c->name);
+        get_alias(in, c->alias);
         c->type = (enum instar_type)base_read_u8(r);
-        c->not_null = get_flags(r, FLAG_NOT_NULL) != 0;
+        uint8_t flags = get_flags(r, FLAG_NOT_NULL | FLAG_ENFORCING);
+        c->not_null = (flags & FLAG_NOT_NULL) != 0;
+        c->enforcing = (flags & FLAG_ENFORCING) != 0;
         get_value(in, &c->default_value);
         c->has_default = c->default_value.type != INSTAR_NULL;
     }
@@ -214,6 +239,7 @@ static void get_indexes(struct input *in)
         x->id = get_u32(r);
         x->tree = base_read_varint(r);
         get_name(r, x->name);
+        get_alias(in, x->alias);
         uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING);
         x->unique = (flags & FLAG_UNIQUE) != 0;
         x->enforcing = (flags & FLAG_ENFORCING) != 0;
@@ -255,10 +281,11 @@ static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
     struct catalog_table *t = in->table;
-    r->bad = r->bad || base_read_u8(r) != CATALOG_FORMAT;
+    in->aliases = get_format(r) != FORMAT_NO_ALIASES;
     t->id = base_read_varint(r);
     t->version = get_u32(r);
     get_name(r, t->name);
+    get_alias(in, t->alias);
     t->tree = base_read_varint(r);
     t->change = base_read_varint(r);
     t->next_column_id = get_u32(r);
@@ -312,7 +339,7 @@ int catalog_table_peek(struct base_slice bytes, uint64_t *id_out, uint32_t *vers
                        struct base_err *err)
 {
     struct base_reader r = base_reader(bytes);
-    r.bad = base_read_u8(&r) != CATALOG_FORMAT;
+    get_format(&r);
     *id_out = base_read_varint(&r);
     *version_out = get_u32(&r);
     if (r.bad) {

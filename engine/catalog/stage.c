@@ -24,6 +24,15 @@
  * enforcing): both write the same. Any longer step puts a reader beside a writer that leaves
  * entries out. enforcing -> delete-only is no longer step: nobody reads the index in either, and
  * that it is unique matters to nobody any more.
+ *
+ * A column is there or it is not, from one version to the next; what makes that safe is its layout:
+ *   added        the layout of the version that has it has it too; rows of the version before get
+ *                its missing value. By schema.md's lemma no writer of the version before ever
+ *                overwrites a row that has it.
+ *   dropped      it stays in the layout of the version that drops it, hidden: that version's
+ * writers carry it along, since the version before still reads it. Only the next layout may be
+ * without it. NOT NULL     nullable -> enforcing -> not null. Between the last two stands the
+ * validation, after the drain of enforcing. Back to nullable it is one step from either.
  */
 #include "catalog/catalog_impl.h"
 
@@ -108,6 +117,11 @@ bool catalog_must_probe(const struct catalog_index *index)
     return index->unique && index->enforcing && stages[index->stage].writes;
 }
 
+bool catalog_must_refuse_null(const struct catalog_column *column)
+{
+    return column->not_null || column->enforcing;
+}
+
 const char *catalog_stage_name(enum instar_stage stage)
 {
     return (unsigned)stage < BASE_ARRAY_LEN(stages) ? stages[stage].name : "unknown";
@@ -115,20 +129,29 @@ const char *catalog_stage_name(enum instar_stage stage)
 
 /* ---- steps -------------------------------------------------------------------------------- */
 
-/* What an index keeps for as long as it lives. */
-static bool is_same_element(const struct catalog_index *a, const struct catalog_index *b)
+/* The same columns; their positions may have moved. */
+static bool is_same_key(const struct catalog_table *from, const struct catalog_key_part *a,
+                        const struct catalog_table *to, const struct catalog_key_part *b,
+                        uint32_t count)
 {
-    if (a->id != b->id || a->tree != b->tree || a->unique != b->unique ||
-        a->part_count != b->part_count || strcmp(a->name, b->name) != 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->part_count; i++) {
-        if (a->parts[i].column != b->parts[i].column ||
-            a->parts[i].descending != b->parts[i].descending) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (from->columns[a[i].column].id != to->columns[b[i].column].id ||
+            a[i].descending != b[i].descending) {
             return false;
         }
     }
     return true;
+}
+
+/* What an index keeps for as long as it lives. */
+static bool is_same_element(const struct catalog_table *from, const struct catalog_index *a,
+                            const struct catalog_table *to, const struct catalog_index *b)
+{
+    if (a->id != b->id || a->tree != b->tree || a->unique != b->unique ||
+        a->part_count != b->part_count) {
+        return false;
+    }
+    return is_same_key(from, a->parts, to, b->parts, a->part_count);
 }
 
 bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to)
@@ -148,30 +171,58 @@ bool catalog_step_allowed(const struct catalog_index *from, const struct catalog
     return base_sm_may(&sm, (int)new);
 }
 
-static bool is_same_column(const struct catalog_column *a, const struct catalog_column *b)
+static const struct row_layout *newest_layout(const struct catalog_table *table)
 {
-    return a->id == b->id && a->type == b->type;
+    return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
-/* Columns are as they were (no change touches them yet), and layouts and ids only grow. */
+/* A column of the version before: it is there in the same form, or hidden in the layout. */
+static bool is_column_step(const struct catalog_column *old, const struct catalog_table *to)
+{
+    int at = catalog_table_column_by_id(to, old->id);
+    if (at < 0) {
+        return catalog_layout_column(newest_layout(to), old->id) != NULL;
+    }
+    const struct catalog_column *new = &to->columns[at];
+    return old->type == new->type && (!new->not_null || old->not_null || old->enforcing);
+}
+
+/* A column that the version before has not: of a new id, and NOT NULL only where old rows are. */
+static bool is_new_column(const struct catalog_table *from, const struct catalog_column *new,
+                          const struct catalog_table *to)
+{
+    const struct row_column *form = catalog_layout_column(newest_layout(to), new->id);
+    return new->id >= from->next_column_id &&form != NULL && !new->enforcing &&
+           (!new->not_null || form->missing.type != INSTAR_NULL);
+}
+
+static bool are_columns_steps(const struct catalog_table *from, const struct catalog_table *to)
+{
+    for (uint32_t i = 0; i < from->column_count; i++) {
+        if (!is_column_step(&from->columns[i], to)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        if (catalog_table_column_by_id(from, to->columns[i].id) < 0 &&
+            !is_new_column(from, &to->columns[i], to)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Layouts and ids only grow, and the primary key stays. */
 static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
 {
     if (from->id != to->id || from->tree != to->tree || to->version != from->version + 1 ||
         to->next_column_id < from->next_column_id || to->next_index_id < from->next_index_id ||
-        to->column_count != from->column_count || to->key_count != from->key_count ||
-        to->layout_count < from->layout_count || to->layout_map_count < from->layout_map_count) {
+        to->key_count != from->key_count || to->layout_count < from->layout_count ||
+        to->layout_map_count < from->layout_map_count) {
         return false;
     }
-    for (uint32_t i = 0; i < from->column_count; i++) {
-        if (!is_same_column(&from->columns[i], &to->columns[i])) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < from->key_count; i++) {
-        if (from->key[i].column != to->key[i].column ||
-            from->key[i].descending != to->key[i].descending) {
-            return false;
-        }
+    if (!is_same_key(from, from->key, to, to->key, from->key_count)) {
+        return false;
     }
     for (uint32_t i = 0; i < from->layout_map_count; i++) {
         if (from->layout_map[i].first_version != to->layout_map[i].first_version ||
@@ -184,13 +235,14 @@ static bool is_same_table(const struct catalog_table *from, const struct catalog
 
 bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to)
 {
-    if (!is_same_table(from, to)) {
+    if (!is_same_table(from, to) || !are_columns_steps(from, to)) {
         return false;
     }
     for (uint32_t i = 0; i < from->index_count; i++) {
         const struct catalog_index *old = &from->indexes[i];
         const struct catalog_index *new = catalog_table_index_by_id(to, old->id);
-        if ((new != NULL && !is_same_element(old, new)) || !catalog_step_allowed(old, new)) {
+        if ((new != NULL && !is_same_element(from, old, to, new)) ||
+            !catalog_step_allowed(old, new)) {
             return false;
         }
     }

@@ -21,7 +21,7 @@ void catalog_table_free(struct catalog_table *table)
     }
 }
 
-static int no_memory(struct base_err *err)
+int catalog_no_memory(struct base_err *err)
 {
     return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
 }
@@ -81,7 +81,7 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
     *copy_out = NULL;
     struct catalog_table *to = catalog_table_new();
     if (to == NULL) {
-        return no_memory(err);
+        return catalog_no_memory(err);
     }
     *to = *from;
     to->arena = (struct base_arena){0};
@@ -89,7 +89,7 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
         base_arena_copy(&to->arena, from->indexes, from->index_count * sizeof(*from->indexes));
     if (to->indexes == NULL || !copy_columns(from, to) || !copy_layouts(from, to)) {
         catalog_table_free(to);
-        return no_memory(err);
+        return catalog_no_memory(err);
     }
     *copy_out = to;
     return 0;
@@ -105,7 +105,7 @@ int catalog_table_reserve_index(struct catalog_table *table, struct base_err *er
     struct catalog_index *indexes =
         base_arena_alloc(&table->arena, (table->index_count + 1) * sizeof(*indexes));
     if (indexes == NULL) {
-        return no_memory(err);
+        return catalog_no_memory(err);
     }
     if (table->index_count != 0) {
         memcpy(indexes, table->indexes, table->index_count * sizeof(*indexes));
@@ -208,6 +208,40 @@ int catalog_table_column(const struct catalog_table *table, const char *name)
     return -1;
 }
 
+int catalog_table_column_by_id(const struct catalog_table *table, uint32_t id)
+{
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        if (table->columns[i].id == id) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Names come first: two columns that have changed places must not be taken for each other. */
+int catalog_table_find_column(const struct catalog_table *table, const char *name)
+{
+    int at = catalog_table_column(table, name);
+    for (uint32_t i = 0; at < 0 && name[0] != 0 && i < table->column_count; i++) {
+        if (strcmp(table->columns[i].alias, name) == 0) {
+            at = (int)i;
+        }
+    }
+    return at;
+}
+
+const struct catalog_index *catalog_table_find_index(const struct catalog_table *table,
+                                                     const char *name)
+{
+    const struct catalog_index *index = catalog_table_index(table, name);
+    for (uint32_t i = 0; index == NULL && name[0] != 0 && i < table->index_count; i++) {
+        if (strcmp(table->indexes[i].alias, name) == 0) {
+            index = &table->indexes[i];
+        }
+    }
+    return index;
+}
+
 /* The last entry of the map that begins at or before the version. */
 const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version)
 {
@@ -225,6 +259,22 @@ const struct row_layout *catalog_table_layout(const struct catalog_table *table,
         }
     }
     return low == 0 ? NULL : &table->layouts[table->layout_map[low - 1].layout];
+}
+
+const struct row_column *catalog_layout_column(const struct row_layout *layout, uint32_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = layout->column_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (layout->columns[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < layout->column_count && layout->columns[low].id == id ? &layout->columns[low]
+                                                                       : NULL;
 }
 
 const char *catalog_hint(const char *nearest, char hint[CATALOG_HINT_MAX])

@@ -4,11 +4,13 @@
  * written and after one is read. Bytes from disk that break a rule are corruption; ours never do.
  *
  * CAT-1  ids of columns and indexes are unique in the table and below its counters.
- * CAT-2  names are names, unique among the columns and among the indexes.
+ * CAT-2  names are names, unique among the columns and among the indexes; aliases are names that
+ * nothing beside them bears.
  * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL.
  * CAT-4  every index is in a state of stage.c.
  * CAT-5  every version from 1 to the table's own leads to a layout; layouts list columns by
- * ascending id; a column id has one type in all of them; the newest has every column of the table.
+ * ascending id; a column id has one type and one missing value in all of them; the newest has every
+ * column of the table.
  * CAT-6  defaults and missing values fit their columns.
  */
 #include "catalog/catalog_impl.h"
@@ -97,6 +99,9 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
         if (row_type_name(c->type) == NULL) {
             return bad(p, "column %u has type %u", i + 1, (unsigned)c->type);
         }
+        if (c->enforcing && c->not_null) {
+            return bad(p, "column %u enforces what holds already", i + 1);
+        }
         if (!fits(c->type, &c->default_value) ||
             c->has_default != (c->default_value.type != INSTAR_NULL)) {
             return bad(p, "column %u has a default that does not fit", i + 1);
@@ -158,6 +163,31 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
     return check_labels(labels, table->index_count, "index", table->next_index_id, p);
 }
 
+static bool check_aliases(const struct catalog_table *table, struct problem *p)
+{
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const char *alias = table->columns[i].alias;
+        if (alias[0] != 0 && (catalog_name_check("column", alias, NULL) != 0 ||
+                              catalog_table_column(table, alias) >= 0 ||
+                              catalog_table_find_column(table, alias) != (int)i)) {
+            return bad(p, "column %u has an alias that is no name, or another's", i + 1);
+        }
+    }
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const char *alias = table->indexes[i].alias;
+        if (alias[0] != 0 && (catalog_name_check("index", alias, NULL) != 0 ||
+                              catalog_table_index(table, alias) != NULL ||
+                              catalog_table_find_index(table, alias) != &table->indexes[i])) {
+            return bad(p, "index %u has an alias that is no name, or another's", i + 1);
+        }
+    }
+    if (table->alias[0] != 0 && (catalog_name_check("table", table->alias, NULL) != 0 ||
+                                 strcmp(table->alias, table->name) == 0)) {
+        return bad(p, "the table has an alias that is no name, or its own");
+    }
+    return true;
+}
+
 /* ---- layouts ------------------------------------------------------------------------------ */
 
 static bool check_layout(const struct catalog_table *table, const struct row_layout *layout,
@@ -182,8 +212,9 @@ static bool check_layout(const struct catalog_table *table, const struct row_lay
     return true;
 }
 
-/* What two neighbours share has one type, and what is new in the second has an id above all before
- * it: so a column that has gone never comes back, and an id has one type in all layouts. */
+/* What two neighbours share has one type and one missing value, and what is new in the second has
+ * an id above all before it: so a column that has gone never comes back, and an id means one thing
+ * in all layouts. */
 static bool layouts_agree(const struct row_layout *a, const struct row_layout *b, uint32_t last_id)
 {
     uint32_t i = 0;
@@ -193,27 +224,15 @@ static bool layouts_agree(const struct row_layout *a, const struct row_layout *b
             i++;
         }
         bool shared = i < a->column_count && a->columns[i].id == id;
-        if (shared ? a->columns[i].type != b->columns[j].type : id <= last_id) {
+        if (!shared && id <= last_id) {
+            return false;
+        }
+        if (shared && (a->columns[i].type != b->columns[j].type ||
+                       row_value_cmp(&a->columns[i].missing, &b->columns[j].missing) != 0)) {
             return false;
         }
     }
     return true;
-}
-
-static const struct row_column *find_column(const struct row_layout *layout, uint32_t id)
-{
-    uint32_t low = 0;
-    uint32_t high = layout->column_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (layout->columns[middle].id < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < layout->column_count && layout->columns[low].id == id ? &layout->columns[low]
-                                                                       : NULL;
 }
 
 static bool check_map(const struct catalog_table *table, struct problem *p)
@@ -252,7 +271,7 @@ static bool check_layouts(const struct catalog_table *table, struct problem *p)
     }
     const struct row_layout *newest = catalog_table_layout(table, table->version);
     for (uint32_t i = 0; i < table->column_count; i++) {
-        const struct row_column *c = find_column(newest, table->columns[i].id);
+        const struct row_column *c = catalog_layout_column(newest, table->columns[i].id);
         if (c == NULL || c->type != table->columns[i].type) {
             return bad(p, "column \"%s\" is not in the newest layout", table->columns[i].name);
         }
@@ -271,5 +290,5 @@ bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG
         return bad(&p, "version 0");
     }
     return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
-           check_layouts(table, &p);
+           check_aliases(table, &p) && check_layouts(table, &p);
 }

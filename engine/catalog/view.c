@@ -152,6 +152,20 @@ int catalog_view_table(const struct catalog_view *view, const char *name,
     return *table_out != NULL ? 0 : unknown(view, false, name, err);
 }
 
+int catalog_view_find_table(const struct catalog_view *view, const char *name,
+                            const struct catalog_table **table_out, struct base_err *err)
+{
+    int rc = catalog_view_table(view, name, table_out, err);
+    for (uint32_t i = 0; rc == INSTAR_EUNKNOWN && i < view->table_count; i++) {
+        if (strcmp(view->tables[i]->alias, name) == 0) {
+            *table_out = view->tables[i];
+            base_err_clear(err);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
 int catalog_view_index(const struct catalog_view *view, const char *name,
                        const struct catalog_table **table_out,
                        const struct catalog_index **index_out, struct base_err *err)

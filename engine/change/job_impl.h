@@ -111,6 +111,10 @@ void job_show_waiting(struct job *j, const char *text); /* "": no more */
 
 /* Do the step at which j->rec stands, up to and with the commit that ends it. */
 int step_run(struct job *j, struct base_err *err);
+/* Write the record and commit t by way of this publication; waits for leases where it must
+ * (JOB_AGAIN). `seen`: of the lease event, from before the step began. Always ends t. */
+int step_publish(struct job *j, struct store_txn *t, struct lease_publication *what, uint32_t seen,
+                 struct base_err *err);
 /* Turn round; the reason is kept. NULL: the words of a cancel. ESTATE: past the point of no return.
  */
 int step_turn_back(struct job *j, int code, const char *reason, struct base_err *err);

@@ -82,7 +82,7 @@ static int at_work(const struct change_record *r, const char *name, uint32_t fla
         return 0;
     }
     return base_err_set(err, INSTAR_ESTATE, "\"%s\" is being %s by change %llu", name,
-                        creates ? "undone" : "dropped", (unsigned long long)r->id);
+                        plan_doing(r), (unsigned long long)r->id);
 }
 
 /* The change is creating the name, with the same definition or not. */
@@ -117,13 +117,14 @@ static int same_as_record(struct store_txn *t, const struct change_record *r,
         snprintf(difference, DIFFERENCE_MAX, "it is a table");
         return 0;
     }
-    if (strcmp(r->table_name, def->table) != 0) {
-        snprintf(difference, DIFFERENCE_MAX, "it is an index of table %s", r->table_name);
-        return 0;
-    }
     int rc = catalog_get_table(t, r->table, &table, err);
     if (rc != 0) {
         return rc;
+    }
+    if (strcmp(table->name, def->table) != 0) {
+        snprintf(difference, DIFFERENCE_MAX, "it is an index of table %s", table->name);
+        catalog_table_free(table);
+        return 0;
     }
     catalog_index_remove(table, r->object);
     rc = catalog_index_from_def(table, &other, &made, err);

@@ -14,6 +14,11 @@
  *       ^           |              (from delete-only on the entries are no longer complete)
  *       +-----------+
  *
+ * alter table
+ *     as it stands -> [enforcing -> drain -> validate] -> as it is wanted -> [retired]
+ *          ^               |            |
+ *          +---- relaxed --+------------+
+ *
  * Going back, an index leaves by the stages through which it came, so that a writer of the version
  * before still meets what it expects. The last step of a way gives the verdict in its commit.
  */
@@ -34,6 +39,9 @@
 /* And of a drop index. */
 #define BACK_PUBLIC 0
 #define BACK_UNTOUCHED 1
+/* And of alter table. */
+#define BACK_RELAX 0
+#define BACK_UNALTERED 1
 
 static const struct plan create_table = {
     1,
@@ -191,27 +199,74 @@ static const struct plan back_drop_unique = {
      {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
-/* [kind][unique][going back] */
-static const struct plan *const plans[CHANGE_KIND_COUNT][2][2] = {
+/* An alteration stands complete in one version; what is done before only makes sure that it may. */
+#define ALTER(from, back)                                                                \
+    {                                                                                    \
+        .shown = (from), .work = WORK_ALTER, .revert = (back), .point = "change.altered" \
+    }
+#define RETIRE                                                             \
+    {                                                                      \
+        .shown = "altered", .work = WORK_RETIRE, .revert = PLAN_NO_RETURN, \
+        .point = "change.retired"                                          \
+    }
+#define VALIDATION                                                                                 \
+    {.shown = "unaltered",                                                                         \
+     .work = WORK_ENFORCE,                                                                         \
+     .revert = BACK_UNALTERED,                                                                     \
+     .point = "change.enforcing"},                                                                 \
+        {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_RELAX},                          \
+    {                                                                                              \
+        .shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = "change.validated" \
+    }
+
+static const struct plan alter = {1, {ALTER("unaltered", BACK_UNALTERED)}};
+static const struct plan alter_retire = {2, {ALTER("unaltered", BACK_UNALTERED), RETIRE}};
+static const struct plan alter_validate = {4, {VALIDATION, ALTER("validated", BACK_RELAX)}};
+static const struct plan alter_both = {5, {VALIDATION, ALTER("validated", BACK_RELAX), RETIRE}};
+static const struct plan back_alter = {
+    2,
+    {{.shown = "enforcing",
+      .work = WORK_RELAX,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.relaxed"},
+     {.shown = "unaltered", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+
+/* [kind][variant][going back] */
+static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
     [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
     [CHANGE_DROP_TABLE] = {{&drop_table, &back_nothing}, {&drop_table, &back_nothing}},
     [CHANGE_CREATE_INDEX] = {{&create_plain, &back_create_index},
                              {&create_unique, &back_create_index}},
     [CHANGE_DROP_INDEX] = {{&drop_index, &back_drop_index}, {&drop_unique, &back_drop_unique}},
+    [CHANGE_ALTER_TABLE] = {[0] = {&alter, &back_alter},
+                            [PLAN_VALIDATES] = {&alter_validate, &back_alter},
+                            [PLAN_RETIRES] = {&alter_retire, &back_alter},
+                            [PLAN_VALIDATES | PLAN_RETIRES] = {&alter_both, &back_alter}},
 };
 
-const struct plan *plan_for(enum change_kind kind, bool unique, enum instar_change_state state)
+const struct plan *plan_for(enum change_kind kind, unsigned variant, enum instar_change_state state)
 {
     if (state != INSTAR_CHANGE_RUNNING && state != INSTAR_CHANGE_REVERTING) {
         return NULL;
     }
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
-    return plans[kind][unique][state == INSTAR_CHANGE_REVERTING];
+    const struct plan *plan = plans[kind][variant][state == INSTAR_CHANGE_REVERTING];
+    base_assert(plan != NULL);
+    return plan;
+}
+
+static unsigned variant_of(const struct change_record *r)
+{
+    if (r->kind == CHANGE_ALTER_TABLE) {
+        return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0);
+    }
+    return r->unique;
 }
 
 const struct plan *plan_of(const struct change_record *r)
 {
-    return plan_for(r->kind, r->unique, r->state);
+    return plan_for(r->kind, variant_of(r), r->state);
 }
 
 const struct plan_step *plan_step(const struct change_record *r)
@@ -231,14 +286,30 @@ bool plan_may_revert(const struct change_record *r)
 const char *plan_kind_name(enum change_kind kind)
 {
     static const char *const names[CHANGE_KIND_COUNT] = {
-        [CHANGE_CREATE_TABLE] = "create table",
-        [CHANGE_DROP_TABLE] = "drop table",
-        [CHANGE_CREATE_INDEX] = "create index",
-        [CHANGE_DROP_INDEX] = "drop index",
+        [CHANGE_CREATE_TABLE] = "create table", [CHANGE_DROP_TABLE] = "drop table",
+        [CHANGE_CREATE_INDEX] = "create index", [CHANGE_DROP_INDEX] = "drop index",
+        [CHANGE_ALTER_TABLE] = "alter table",
     };
 
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
     return names[kind];
+}
+
+const char *plan_doing(const struct change_record *r)
+{
+    bool back = r->state == INSTAR_CHANGE_REVERTING;
+
+    switch (r->kind) {
+    case CHANGE_CREATE_TABLE:
+    case CHANGE_CREATE_INDEX:
+        return back || r->cancel ? "undone" : "created";
+    case CHANGE_DROP_TABLE:
+    case CHANGE_DROP_INDEX:
+        return back || r->cancel ? "restored" : "dropped";
+    case CHANGE_ALTER_TABLE:
+        break;
+    }
+    return "renamed";
 }
 
 const char *plan_stage_name(const struct change_record *r)
@@ -293,17 +364,32 @@ static void work_text(const struct plan_step *s, char *text, size_t size)
     case WORK_PURGE:
         snprintf(text, size, "wait for older leases, drop the trees");
         break;
+    case WORK_ENFORCE:
+        snprintf(text, size, "publish that NOT NULL is enforced");
+        break;
+    case WORK_RELAX:
+        snprintf(text, size, "publish that NOT NULL is enforced no more");
+        break;
+    case WORK_NULLS:
+        snprintf(text, size, "look for nulls");
+        break;
+    case WORK_ALTER:
+        snprintf(text, size, "publish the altered table");
+        break;
+    case WORK_RETIRE:
+        snprintf(text, size, "publish it without old names and hidden columns");
+        break;
     case WORK_NOTHING:
         snprintf(text, size, "give the verdict");
         break;
     }
 }
 
-bool plan_print(enum change_kind kind, bool unique, enum instar_change_state state,
+bool plan_print(enum change_kind kind, unsigned variant, enum instar_change_state state,
                 struct base_buf *out)
 {
-    const struct plan *plan = plan_for(kind, unique, state);
-    const struct plan *back = plan_for(kind, unique, INSTAR_CHANGE_REVERTING);
+    const struct plan *plan = plan_for(kind, variant, state);
+    const struct plan *back = plan_for(kind, variant, INSTAR_CHANGE_REVERTING);
 
     for (uint32_t i = 0; plan != NULL && i < plan->count; i++) {
         const struct plan_step *s = &plan->steps[i];

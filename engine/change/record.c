@@ -2,7 +2,8 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel, unique | fixed numbers | parts |
+ *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8 |
+ *     fixed numbers | parts |
  *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
@@ -16,6 +17,9 @@
 #define FORMAT 1
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
+#define FLAG_VALIDATES 4u
+#define FLAG_RETIRES 8u
+#define FLAGS_KNOWN (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES)
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -61,6 +65,19 @@ int record_copy(const struct change_record *from, struct change_record *to, stru
     return 0;
 }
 
+void record_cut(const struct base_buf *words, char *text, size_t size)
+{
+    size_t shown = words->size < size ? words->size : size - 1;
+
+    while (shown > 0 && shown < words->size && (words->data[shown] & 0xc0) == 0x80) {
+        shown--;
+    }
+    if (shown != 0) {
+        memcpy(text, words->data, shown);
+    }
+    text[shown] = 0;
+}
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
 static bool add_text(struct base_buf *out, const char *text)
@@ -97,7 +114,8 @@ static bool add_parts(struct base_buf *out, const struct change_record *r)
 int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->size;
-    unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0);
+    unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0) |
+                     (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
     bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
@@ -195,7 +213,8 @@ static bool sensible(const struct change_record *r)
     if (r->kind == CHANGE_CREATE_INDEX && r->part_count == 0) {
         return false;
     }
-    return r->kind != CHANGE_CREATE_TABLE || r->descriptor.size != 0;
+    bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE;
+    return !described || r->descriptor.size != 0;
 }
 
 static int corrupt(uint64_t id, const char *what, struct base_err *err)
@@ -226,6 +245,8 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     uint8_t flags = base_read_u8(&r);
     record_out->cancel = (flags & FLAG_CANCEL) != 0;
     record_out->unique = (flags & FLAG_UNIQUE) != 0;
+    record_out->validates = (flags & FLAG_VALIDATES) != 0;
+    record_out->retires = (flags & FLAG_RETIRES) != 0;
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
@@ -237,7 +258,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     read_text(&r, record_out->object, sizeof(record_out->object));
     read_text(&r, record_out->statement, sizeof(record_out->statement));
     read_text(&r, record_out->reason, sizeof(record_out->reason));
-    if (r.bad || base_reader_left(&r) != 0 || flags > (FLAG_CANCEL | FLAG_UNIQUE)) {
+    if (r.bad || base_reader_left(&r) != 0 || flags > FLAGS_KNOWN) {
         return corrupt(id, "malformed", err);
     }
     if (!sensible(record_out)) {

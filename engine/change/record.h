@@ -27,9 +27,10 @@ enum change_kind {
     CHANGE_CREATE_TABLE = 1,
     CHANGE_DROP_TABLE = 2,
     CHANGE_CREATE_INDEX = 3,
-    CHANGE_DROP_INDEX = 4
+    CHANGE_DROP_INDEX = 4,
+    CHANGE_ALTER_TABLE = 5
 };
-#define CHANGE_KIND_COUNT 5
+#define CHANGE_KIND_COUNT 6
 
 /* A node, and which of its claims: both together are never used twice. */
 struct change_owner {
@@ -70,9 +71,12 @@ struct change_record {
     uint64_t sort_memory_bytes;
     /* what is to be made */
     bool unique;
+    bool validates; /* alter table: its plan has a validation */
+    bool retires;   /* alter table: its plan has a last version that retires what it left */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
-    struct base_buf descriptor; /* create table: catalog_table_encode's bytes */
+    struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
+                                 * alter.c's */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
@@ -98,6 +102,9 @@ static inline bool record_owned_by(const struct change_record *r, const struct c
 {
     return r->owner.nonce == o->nonce && r->owner.claim == o->claim && r->owner.node == o->node;
 }
+
+/* Words into a text of the record, cut between two characters. */
+void record_cut(const struct base_buf *words, char *text, size_t size);
 
 /* Records in CATALOG_CHANGE_TREE. The key is the id, big-endian. Beside them stands one marker for
  * each change that has not ended, under eight zero bytes and the id: so whoever looks for work
@@ -135,6 +142,11 @@ enum change_work {
     WORK_DRAIN,        /* prove that nobody writes with an older version */
     WORK_VALIDATE,     /* look for duplicates */
     WORK_PURGE,        /* prove the drain and drop the trees */
+    WORK_ENFORCE,      /* publish the NOT NULLs that are new as enforced */
+    WORK_RELAX,        /* publish that they are not */
+    WORK_NULLS,        /* look for nulls */
+    WORK_ALTER,        /* publish the table as it is wanted */
+    WORK_RETIRE,       /* publish it without old names and hidden columns */
     WORK_NOTHING       /* only the verdict */
 };
 
@@ -157,7 +169,11 @@ struct plan {
 };
 /* The plan of a record in its state; NULL for one that has ended. */
 const struct plan *plan_of(const struct change_record *r);
-const struct plan *plan_for(enum change_kind kind, bool unique, enum instar_change_state state);
+/* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES. */
+#define PLAN_VALIDATES 1u
+#define PLAN_RETIRES 2u
+const struct plan *plan_for(enum change_kind kind, unsigned variant,
+                            enum instar_change_state state);
 /* The step that the record stands at. It must not have ended. */
 const struct plan_step *plan_step(const struct change_record *r);
 static inline bool plan_is_last(const struct change_record *r)
@@ -170,7 +186,9 @@ const char *plan_kind_name(enum change_kind kind);
 /* "delete-only", "build", … or "queued", "done". */
 const char *plan_stage_name(const struct change_record *r);
 /* The plan in words, a line for each step. */
-bool plan_print(enum change_kind kind, bool unique, enum instar_change_state state,
+bool plan_print(enum change_kind kind, unsigned variant, enum instar_change_state state,
                 struct base_buf *out);
+/* What it does to the name that it holds: "created", "dropped", "renamed". */
+const char *plan_doing(const struct change_record *r);
 
 #endif

@@ -7,7 +7,7 @@
  * until a lease is given up or ends, and tries again; when the wait has lasted as long as the
  * request allows, it revokes what is left.
  */
-#include "change/job_impl.h"
+#include "change/alter_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -86,9 +86,8 @@ static int wait_leases(struct job *j, const struct lease_blockers *b, uint32_t s
 
 /* ---- publications ------------------------------------------------------------------------- */
 
-/* Commit t by way of the publication. `seen`: of the lease event, from before it began. */
-static int publish(struct job *j, struct store_txn *t, struct lease_publication *what,
-                   uint32_t seen, struct base_err *err)
+int step_publish(struct job *j, struct store_txn *t, struct lease_publication *what, uint32_t seen,
+                 struct base_err *err)
 {
     struct lease_blockers blockers = {0};
     uint64_t lsn = 0;
@@ -163,11 +162,11 @@ static int add_table(struct job *j, struct base_err *err)
     } else {
         j->rec.version = table->version;
         job_advance(j);
-        rc = publish(j, t,
-                     &(struct lease_publication){.table = table->id,
-                                                 .descriptor = table,
-                                                 .drained_below = table->version - 1},
-                     seen, err);
+        rc = step_publish(j, t,
+                          &(struct lease_publication){.table = table->id,
+                                                      .descriptor = table,
+                                                      .drained_below = table->version - 1},
+                          seen, err);
     }
     catalog_table_free(table);
     return rc;
@@ -200,10 +199,10 @@ static int remove_table(struct job *j, struct base_err *err)
     } else {
         j->rec.version = table->version + 1;
         job_advance(j);
-        rc = publish(j, t,
-                     &(struct lease_publication){
-                         .table = table->id, .remove = true, .drained_below = table->version},
-                     seen, err);
+        rc = step_publish(j, t,
+                          &(struct lease_publication){
+                              .table = table->id, .remove = true, .drained_below = table->version},
+                          seen, err);
     }
     catalog_table_free(table);
     return rc;
@@ -326,11 +325,11 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
     } else {
         j->rec.version = table->version;
         job_advance(j);
-        rc = publish(j, t,
-                     &(struct lease_publication){.table = table->id,
-                                                 .descriptor = table,
-                                                 .drained_below = table->version - 1},
-                     seen, err);
+        rc = step_publish(j, t,
+                          &(struct lease_publication){.table = table->id,
+                                                      .descriptor = table,
+                                                      .drained_below = table->version - 1},
+                          seen, err);
     }
     catalog_table_free(table);
     return rc;
@@ -378,7 +377,7 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
         return rc;
     }
     job_advance(j);
-    rc = publish(
+    rc = step_publish(
         j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
         seen, err);
     if (rc == 0 && work == WORK_CUT) {
@@ -403,6 +402,10 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     if (work == WORK_BUILD) {
         rc = store_txn_tree_op(t, STORE_TREE_FOLD_END, j->rec.tree, err);
         j->rec.rows = j->rows;
+    } else if (work == WORK_NULLS) {
+        j->rec.rows = j->rows;
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
+        rc = alter_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING) {
         rc = name_release(
             j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
@@ -425,18 +428,19 @@ static int build(struct job *j, struct base_err *err)
     return rc;
 }
 
-static int validate(struct job *j, struct base_err *err)
+/* EUNIQUE, ENOT_NULL: the rows that are there break what is to hold. */
+static int validate(struct job *j, enum change_work work, struct base_err *err)
 {
-    int rc = validate_run(j, err);
+    int rc = work == WORK_NULLS ? nulls_run(j, err) : validate_run(j, err);
 
-    if (rc == INSTAR_EUNIQUE) {
+    if (rc == INSTAR_EUNIQUE || rc == INSTAR_ENOT_NULL) {
         char reason[RECORD_REASON_MAX];
         snprintf(reason, sizeof(reason), "%s", j->rec.reason);
-        rc = step_turn_back(j, INSTAR_EUNIQUE, reason, err);
+        rc = step_turn_back(j, rc, reason, err);
         return rc == 0 ? JOB_AGAIN : rc;
     }
     if (rc == 0) {
-        rc = go_on(j, WORK_VALIDATE, err);
+        rc = go_on(j, work, err);
     }
     return rc;
 }
@@ -471,7 +475,8 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
         snprintf(r->reason, sizeof(r->reason), "%s", reason);
     }
     r->error = code;
-    r->duplicate_count = code == INSTAR_EUNIQUE ? duplicates : 0;
+    bool counted = code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL;
+    r->duplicate_count = counted ? duplicates : 0;
     bool building = plan_step(r)->work == WORK_BUILD;
     record_move(r, INSTAR_CHANGE_REVERTING, plan_step(r)->revert);
     rc = job_commit(j, t, err);
@@ -514,7 +519,20 @@ int step_run(struct job *j, struct base_err *err)
         rc = build(j, err);
         break;
     case WORK_VALIDATE:
-        rc = validate(j, err);
+    case WORK_NULLS:
+        rc = validate(j, step->work, err);
+        break;
+    case WORK_ENFORCE:
+        rc = alter_enforce(j, err);
+        break;
+    case WORK_RELAX:
+        rc = alter_relax(j, err);
+        break;
+    case WORK_ALTER:
+        rc = alter_publish(j, err);
+        break;
+    case WORK_RETIRE:
+        rc = alter_retire(j, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);

@@ -6,7 +6,7 @@
  * meet, one is tried again and sees the other. Drops and cancels may write when the map is nearly
  * full: they are what makes room.
  */
-#include "change/runner_impl.h"
+#include "change/submit_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,21 +15,6 @@
 #define GIVE_UP_NS (30000u * (uint64_t)NS_PER_MS)
 #define BACKOFF_MAX_NS (50u * (uint64_t)NS_PER_MS)
 #define RESERVE_AFTER 4
-
-struct submission {
-    struct changes *c;
-    const instar_change_options *options;
-    const instar_table_def *table_def;
-    const instar_index_def *index_def;
-    const char *name;   /* to be dropped */
-    uint64_t cancelled; /* to be cancelled */
-    unsigned room;      /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
-    struct store_txn *t;
-    const struct catalog_view *view;
-    struct change_record rec;
-    uint64_t id; /* the answer: 0 nothing to do, or a change that exists already */
-    bool ready;  /* rec is to be written */
-};
 
 /* ---- the transaction ---------------------------------------------------------------------- */
 
@@ -58,8 +43,8 @@ static int attempt(struct submission *s, int (*fn)(struct submission *s, struct 
     return store_txn_commit(s->t, NULL, NULL, err);
 }
 
-static int submit(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
-                  uint64_t *id_out, struct base_err *err)
+int submit_run(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
+               uint64_t *id_out, struct base_err *err)
 {
     uint64_t give_up = os_now_ns() + GIVE_UP_NS;
     uint64_t backoff_ns = NS_PER_MS / 4;
@@ -96,7 +81,7 @@ static int submit(struct submission *s, int (*fn)(struct submission *s, struct b
 
 /* ---- what all records have ---------------------------------------------------------------- */
 
-static int fill(struct submission *s, enum change_kind kind, const char *object,
+int submit_fill(struct submission *s, enum change_kind kind, const char *object,
                 struct base_err *err)
 {
     struct change_record *r = &s->rec;
@@ -124,8 +109,7 @@ static int reserve(struct submission *s, enum catalog_name_kind kind, uint32_t i
     return catalog_name_put(s->t, s->rec.object, &name, err);
 }
 
-/* A table that exists and is not on its way out. The copy is the caller's. */
-static int open_table(struct submission *s, const char *name, struct catalog_table **copy_out,
+int submit_open_table(struct submission *s, const char *name, struct catalog_table **copy_out,
                       struct base_err *err)
 {
     const struct catalog_table *table;
@@ -138,8 +122,7 @@ static int open_table(struct submission *s, const char *name, struct catalog_tab
         rc = record_get(s->t, found.change, STORE_READ_NORMAL, &r, err);
         if (rc == 0) {
             rc = base_err_set(err, INSTAR_ESTATE, "table \"%s\" is being %s by change %llu", name,
-                              r.kind == CHANGE_CREATE_TABLE ? "created" : "dropped",
-                              (unsigned long long)r.id);
+                              plan_doing(&r), (unsigned long long)r.id);
         }
         record_free(&r);
         return rc;
@@ -173,15 +156,7 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, " DESC", t->key[i].descending ? 5 : 0);
     }
     base_buf_add(&b, "))", 2);
-    /* Cut between two characters. */
-    size_t shown = b.size < size ? b.size : size - 1;
-    while (shown > 0 && shown < b.size && (b.data[shown] & 0xc0) == 0x80) {
-        shown--;
-    }
-    if (shown != 0) {
-        memcpy(text, b.data, shown);
-    }
-    text[shown] = 0;
+    record_cut(&b, text, size);
     base_buf_free(&b);
 }
 
@@ -189,7 +164,7 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
                         uint64_t other, struct base_err *err)
 {
     struct change_record *r = &s->rec;
-    int rc = fill(s, CHANGE_CREATE_TABLE, table->name, err);
+    int rc = submit_fill(s, CHANGE_CREATE_TABLE, table->name, err);
 
     if (rc == 0) {
         rc = catalog_next_id(s->t, CATALOG_COUNTER_TABLE, &table->id, err);
@@ -237,7 +212,7 @@ int change_create_table(struct changes *c, const instar_table_def *def,
 {
     struct submission s = {.c = c, .options = options, .table_def = def};
 
-    return submit(&s, create_table, id_out, err);
+    return submit_run(&s, create_table, id_out, err);
 }
 
 /* ---- create index ------------------------------------------------------------------------- */
@@ -252,7 +227,7 @@ static int record_index(struct submission *s, struct catalog_table *table, enum 
     catalog_index_remove(table, def->name); /* one that is being dropped */
     int rc = catalog_index_from_def(table, def, &index, err);
     if (rc == 0) {
-        rc = fill(s, CHANGE_CREATE_INDEX, def->name, err);
+        rc = submit_fill(s, CHANGE_CREATE_INDEX, def->name, err);
     }
     if (rc == 0) {
         rc = catalog_next_id(s->t, CATALOG_COUNTER_TREE, &r->tree, err);
@@ -285,7 +260,7 @@ static int create_index(struct submission *s, struct base_err *err)
         rc = catalog_name_check("table", def->table, err);
     }
     if (rc == 0) {
-        rc = open_table(s, def->table, &table, err);
+        rc = submit_open_table(s, def->table, &table, err);
     }
     if (rc == 0) {
         rc = join_index(s->t, def, s->options->flags, &join, &other, err);
@@ -305,19 +280,19 @@ int change_create_index(struct changes *c, const instar_index_def *def,
 {
     struct submission s = {.c = c, .options = options, .index_def = def};
 
-    return submit(&s, create_index, id_out, err);
+    return submit_run(&s, create_index, id_out, err);
 }
 
 /* ---- drops -------------------------------------------------------------------------------- */
 
-/* Ask a change to stop, as far as it still can, because this one drops what it makes. */
+/* Ask a change to stop, as far as it still can, because this one drops what it makes or alters. */
 static int cancel_for(struct submission *s, uint64_t id, struct base_err *err)
 {
     struct change_record r = {0};
     int rc = record_get(s->t, id, STORE_READ_NORMAL, &r, err);
-    bool creates = r.kind == CHANGE_CREATE_INDEX || r.kind == CHANGE_CREATE_TABLE;
+    bool drops = r.kind == CHANGE_DROP_INDEX || r.kind == CHANGE_DROP_TABLE;
 
-    if (rc == 0 && creates && !record_ended(&r) && plan_may_revert(&r) && !r.cancel) {
+    if (rc == 0 && !drops && !record_ended(&r) && plan_may_revert(&r) && !r.cancel) {
         r.cancel = true;
         r.cancelled_by = s->rec.id;
         rc = record_put(s->t, &r, err);
@@ -337,19 +312,18 @@ static int drop_at_work(struct submission *s, uint64_t change, struct change_rec
     if (rc != 0 || other->kind == CHANGE_CREATE_TABLE || other->kind == CHANGE_CREATE_INDEX) {
         return rc;
     }
-    if (other->state == INSTAR_CHANGE_RUNNING && !other->cancel &&
+    bool drops = other->kind == CHANGE_DROP_TABLE || other->kind == CHANGE_DROP_INDEX;
+    if (drops && other->state == INSTAR_CHANGE_RUNNING && !other->cancel &&
         (s->options->flags & INSTAR_CHANGE_IF_EXISTS) != 0) {
         *attached_out = true;
         s->id = change;
         return 0;
     }
     return base_err_set(err, INSTAR_ESTATE, "\"%s\" is being %s by change %llu", s->name,
-                        other->state == INSTAR_CHANGE_RUNNING ? "dropped" : "restored",
-                        (unsigned long long)change);
+                        plan_doing(other), (unsigned long long)change);
 }
 
-/* The name of what is to be dropped. *found_out: false when there is none and that is no error. */
-static int find_name(struct submission *s, enum catalog_name_kind kind, struct catalog_name *name,
+int submit_find_name(struct submission *s, enum catalog_name_kind kind, struct catalog_name *name,
                      bool *found_out, struct base_err *err)
 {
     const struct catalog_table *table;
@@ -403,7 +377,7 @@ static int drop_table(struct submission *s, struct base_err *err)
     struct catalog_name name;
     bool found;
     bool attached = false;
-    int rc = find_name(s, CATALOG_NAME_TABLE, &name, &found, err);
+    int rc = submit_find_name(s, CATALOG_NAME_TABLE, &name, &found, err);
 
     if (rc != 0 || !found) {
         return rc;
@@ -415,7 +389,7 @@ static int drop_table(struct submission *s, struct base_err *err)
     if (rc != 0 || attached) {
         return rc;
     }
-    rc = fill(s, CHANGE_DROP_TABLE, s->name, err);
+    rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
     if (rc == 0) {
         struct cancelling cancelling = {s, err};
         s->rec.table = name.table;
@@ -431,18 +405,17 @@ int change_drop_table(struct changes *c, const char *table, const instar_change_
 {
     struct submission s = {.c = c, .options = options, .name = table, .room = STORE_TXN_LAST_ROOM};
 
-    return submit(&s, drop_table, id_out, err);
+    return submit_run(&s, drop_table, id_out, err);
 }
 
-/* The table that the index belongs to must not be on its way out. */
-static int table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
+int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
                           struct base_err *err)
 {
     struct catalog_table *copy = NULL;
     int rc = catalog_get_table(s->t, id, table_out, err);
 
     if (rc == 0) {
-        rc = open_table(s, (*table_out)->name, &copy, err);
+        rc = submit_open_table(s, (*table_out)->name, &copy, err);
         catalog_table_free(copy);
     }
     return rc;
@@ -455,17 +428,17 @@ static int drop_index(struct submission *s, struct base_err *err)
     struct catalog_name name;
     bool found;
     bool attached = false;
-    int rc = find_name(s, CATALOG_NAME_INDEX, &name, &found, err);
+    int rc = submit_find_name(s, CATALOG_NAME_INDEX, &name, &found, err);
 
     if (rc != 0 || !found) {
         return rc;
     }
-    rc = table_of_index(s, name.table, &table, err);
+    rc = submit_table_of_index(s, name.table, &table, err);
     if (rc == 0 && name.change != 0) {
         rc = drop_at_work(s, name.change, &other, &attached, err);
     }
     if (rc == 0 && !attached) {
-        rc = fill(s, CHANGE_DROP_INDEX, s->name, err);
+        rc = submit_fill(s, CHANGE_DROP_INDEX, s->name, err);
     }
     if (rc != 0 || attached) {
         goto done;
@@ -502,7 +475,7 @@ int change_drop_index(struct changes *c, const char *index, const instar_change_
 {
     struct submission s = {.c = c, .options = options, .name = index, .room = STORE_TXN_LAST_ROOM};
 
-    return submit(&s, drop_index, id_out, err);
+    return submit_run(&s, drop_index, id_out, err);
 }
 
 /* ---- cancel ------------------------------------------------------------------------------- */
@@ -539,5 +512,5 @@ int change_cancel(struct changes *c, uint64_t id, struct base_err *err)
     uint64_t same;
     struct submission s = {.c = c, .cancelled = id, .room = STORE_TXN_LAST_ROOM};
 
-    return submit(&s, cancel, &same, err);
+    return submit_run(&s, cancel, &same, err);
 }

@@ -362,12 +362,7 @@ static int verdict(struct validation *v, struct base_err *err)
     if (v->duplicates > v->sample_count) {
         base_buf_add(&text, "; …", strlen("; …"));
     }
-    size_t size = text.size < sizeof(r->reason) ? text.size : sizeof(r->reason) - 1;
-    while (size < text.size && size > 0 && (text.data[size] & 0xc0) == 0x80) {
-        size--; /* not in the middle of a character */
-    }
-    memcpy(r->reason, text.data, size);
-    r->reason[size] = 0;
+    record_cut(&text, r->reason, sizeof(r->reason));
     r->duplicate_count = v->duplicates;
     base_buf_free(&text);
     return base_err_set(err, INSTAR_EUNIQUE, "%s", r->reason);

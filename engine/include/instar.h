@@ -128,6 +128,11 @@ INSTAR_API const char *instar_error_name(int code);
 INSTAR_API const char *instar_error_what(int code);
 INSTAR_API const char *instar_error_remedy(int code);
 INSTAR_API enum instar_class instar_error_class(int code);
+/* Of `count` names the one that `name` is most likely a slip of, or NULL when none is near: what
+ * the library's own errors name, for a program that looks names up itself. The result is one of the
+ * candidates, none of which is NULL. Any thread, any time; no errors. */
+INSTAR_API const char *instar_nearest_name(const char *name, const char *const *candidates,
+                                           size_t count);
 /* The library's version, "0.1.0". */
 INSTAR_API const char *instar_version(void);
 
@@ -232,7 +237,8 @@ typedef struct instar_options {
 INSTAR_API void instar_options_init(instar_options *options);
 
 /* Make a new store in `path`, which must not exist or be an empty directory of this user.
- * options may be NULL. Nothing stays open.
+ * options may be NULL. Nothing stays open. What a failed call has made is removed again; what a
+ * death in it left is no store, and the next call clears it away.
  * Errors: EEXISTS (there is a store, or the directory is not empty), EINVALID, EACCESS, ENOSPACE,
  * EFOREIGN (not a plain directory of ours, network file system). */
 INSTAR_API int instar_create(const char *path, const instar_options *options);
@@ -427,6 +433,58 @@ INSTAR_API int instar_create_index(instar *db, const instar_index_def *def,
 INSTAR_API int instar_drop_index(instar *db, const char *index,
                                  const instar_change_options *options, uint64_t *change_out);
 
+/* What can be altered of a table in place: no row is rewritten, whatever its size. */
+enum instar_alteration_kind {
+    INSTAR_ALTER_RENAME_TABLE = 1,  /* to new_name */
+    INSTAR_ALTER_RENAME_COLUMN = 2, /* name to new_name */
+    INSTAR_ALTER_RENAME_INDEX = 3,  /* name to new_name */
+    INSTAR_ALTER_ADD_COLUMN = 4,    /* column; rows from before read as its default for ever */
+    INSTAR_ALTER_DROP_COLUMN = 5,   /* name; not one of the primary key or of an index */
+    INSTAR_ALTER_SET_DEFAULT = 6,   /* of name: value. Rows that are there keep what they have */
+    INSTAR_ALTER_DROP_DEFAULT = 7,  /* of name */
+    INSTAR_ALTER_SET_NOT_NULL = 8,  /* name; the rows are validated */
+    INSTAR_ALTER_DROP_NOT_NULL = 9  /* name; not one of the primary key */
+};
+enum instar_alteration_flag {
+    INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
+    INSTAR_ALTER_IF_EXISTS = 2      /* all but add column and rename table: nothing to do when there
+                                     * is no such column or index */
+};
+
+/* One alteration. Only what its kind names is looked at. */
+typedef struct instar_alteration {
+    uint32_t kind;        /* enum instar_alteration_kind */
+    uint32_t flags;       /* enum instar_alteration_flag */
+    const char *name;     /* of the column or index */
+    const char *new_name; /* of a rename */
+    const instar_column_def *column;
+    const instar_value *value; /* NULL: null */
+} instar_alteration;
+
+/* Alter a table: all steps become public together, in one version of it, or none does. A step sees
+ * what those before it did. Submits a change, as the functions above; the names that it gives are
+ * reserved at once. Values and texts are copied.
+ *
+ * Names: for as long as a transaction may use the version before, the old name of a table, column
+ * or index goes on working beside the new one, but not where the new version gives that name to
+ * another. Then a projection that names the old one gets EUNKNOWN. Changes go by the new names
+ * only. Columns: one that is added is last. NOT NULL needs a default then, because there are rows.
+ * One that is dropped is gone for good when the change is done, also if another of that name is
+ * added. NOT NULL: from its first stage on writes that set null fail; an update that leaves a null
+ * where it was does not. When rows hold nulls the change fails: info.reason names up to 10 of them
+ * by primary key, info.duplicate_count says how many there are. options.flags are not used. The id
+ * is 0 when there is nothing to do. Errors at once: EUNKNOWN (table, column or index; names the
+ * nearest), EEXISTS (a name is taken), EDEFINITION (IF NOT EXISTS, and the column differs: names
+ * the difference), EINVALID, ETYPE, ERANGE, EENCODING, ELIMIT, ESTATE (an index or the primary key
+ * needs the column: names it; another change is at work on a name). */
+INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_alteration *steps,
+                                  size_t count, const instar_change_options *options,
+                                  uint64_t *change_out);
+/* Rename an index, as INSTAR_ALTER_RENAME_INDEX in a change of its own; its table need not be
+ * named. options.flags: INSTAR_CHANGE_IF_EXISTS. */
+INSTAR_API int instar_rename_index(instar *db, const char *index, const char *new_name,
+                                   const instar_change_options *options, uint64_t *change_out);
+
 enum instar_change_state {
     INSTAR_CHANGE_RUNNING = 1,
     INSTAR_CHANGE_REVERTING = 2, /* failed or cancelled, being undone */
@@ -447,7 +505,8 @@ typedef struct instar_change_info {
     uint64_t rows_per_second;
     uint64_t eta_ms;          /* UINT64_MAX: unknown */
     uint64_t delta_backlog;   /* entries written beside the build, not yet folded in */
-    uint64_t duplicate_count; /* of a failed unique index: keys that occur more than once */
+    uint64_t duplicate_count; /* of a failed unique index: keys that occur more than once; of a
+                               * failed NOT NULL: rows that hold a null */
     int64_t submitted_us;     /* since 1970 */
     int64_t finished_us;      /* 0: not yet */
     char kind[24];            /* "create index" … */
@@ -493,6 +552,7 @@ typedef struct instar_column_info {
     bool not_null;
     bool has_default;
     instar_value default_value;
+    bool enforcing; /* NOT NULL is enforced on writes already, and being validated */
 } instar_column_info;
 
 typedef struct instar_index_info {

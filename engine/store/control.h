@@ -27,7 +27,7 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 2u
+#define CONTROL_LAYOUT 3u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
@@ -174,7 +174,8 @@ struct store_control {
     _Atomic uint64_t map_tight;       /* applier: 1 while only deletes and drops have room */
     /* writer: trees without nodes in the memtables (unread.c) */
     _Atomic uint64_t unread[CONTROL_UNREAD_MAX];
-    uint8_t counter_pad[56];
+    _Atomic uint64_t flush_round; /* flusher: what the flush that goes on covers; see flush.c */
+    uint8_t counter_pad[48];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
 };

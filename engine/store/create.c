@@ -2,12 +2,13 @@
 /*
  * Making a store, in a directory that is empty or not there yet:
  *
- *   directory -> lock -> creating -> log/ spill/ data.mdb -> all synced -> format
- *             -> creating removed
+ *   directory -> lock -> creating -> log/ spill/ data.mdb -> all synced -> format.new
+ *             -> opened and filled -> format -> creating removed
  *
- * The format file comes last, by rename, so there is a store exactly when it is there. What a death
- * in between leaves is told by the file `creating`: then the next attempt clears it away. Without
- * that file nothing in a directory that is not empty is touched.
+ * The format file comes last, by rename, so there is a store exactly when it is there; until then
+ * its maker holds the lock and nobody else can open it. An attempt that fails takes back what it
+ * made. What a death in between leaves is told by the file `creating`: then the next attempt clears
+ * it away. Without that file nothing in a directory that is not empty is touched.
  */
 #include "store/log.h"
 
@@ -18,8 +19,17 @@
 
 #define CREATING_NAME "creating"
 
-static const char *const own_names[] = {LOCK_NAME,  CREATING_NAME, LOG_DIR,     SPILL_DIR,
-                                        "data.mdb", "lock.mdb",    "format.new"};
+struct create {
+    const instar_options *options;
+    int (*fill)(struct store *s, struct base_err *err); /* or NULL */
+};
+
+/* What an attempt may have left, in the order in which it is cleared away: `creating` when nothing
+ * else is left to be cleared. */
+static const char *const own_dirs[] = {LOG_DIR, SPILL_DIR, RUNTIME_DIR};
+static const char *const own_files[] = {"data.mdb",   "lock.mdb",    STOPPED_NAME,
+                                        FORMAT_FRESH, CREATING_NAME, LOCK_NAME};
+#define FILES_BUT_MARKS (BASE_ARRAY_LEN(own_files) - 2)
 
 /* A path that cannot be is the caller's mistake, not the disk's. */
 static int refuse_path(const char *path, int number, const char *what, struct base_err *err)
@@ -74,22 +84,36 @@ static int open_parent(const char *path, int *fd_out, struct base_err *err)
 
 static bool is_own_name(const char *name)
 {
-    for (size_t i = 0; i < BASE_ARRAY_LEN(own_names); i++) {
-        if (strcmp(name, own_names[i]) == 0) {
-            return true;
-        }
+    bool own = false;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(own_dirs); i++) {
+        own = own || strcmp(name, own_dirs[i]) == 0;
     }
-    return false;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(own_files); i++) {
+        own = own || strcmp(name, own_files[i]) == 0;
+    }
+    return own;
 }
 
-static int clear_dir(int dirfd, const char *name, struct base_err *err)
+static int make_dir(int dirfd, const char *name, struct base_err *err)
+{
+    int fd;
+    int rc = file_open_dir(dirfd, name, true, &fd, err);
+    if (rc == 0) {
+        rc = os_fsync_dir(fd);
+        rc = rc == 0 ? 0 : base_err_errno(err, -rc, "%s: cannot be synced", name);
+        os_close(fd);
+    }
+    return rc;
+}
+
+static int remove_dir(int dirfd, const char *name, struct base_err *err)
 {
     char **names;
     size_t count;
     int fd;
-    int rc = file_open_dir(dirfd, name, true, &fd, err);
+    int rc = file_open_dir(dirfd, name, false, &fd, NULL);
     if (rc != 0) {
-        return rc;
+        return rc == INSTAR_ENOTFOUND ? 0 : base_err_set(err, rc, "%s: cannot be opened", name);
     }
     rc = os_list_dir(fd, &names, &count);
     if (rc != 0) {
@@ -100,11 +124,41 @@ static int clear_dir(int dirfd, const char *name, struct base_err *err)
         }
         file_free_names(names, count);
     }
-    if (rc == 0) {
-        rc = os_fsync_dir(fd);
-        rc = rc == 0 ? 0 : base_err_errno(err, -rc, "%s: cannot be synced", name);
-    }
     os_close(fd);
+    if (rc == 0) {
+        rc = os_unlinkat(dirfd, name, AT_REMOVEDIR);
+        rc = rc == 0 ? 0 : base_err_errno(err, -rc, "%s: cannot be removed", name);
+    }
+    return rc;
+}
+
+/* Controls and memtables of an attempt; where they are follows from its ids. */
+static void discard_runtime(int dirfd, const char *path)
+{
+    struct format f;
+    struct stat st;
+    if (format_read(dirfd, path, FORMAT_FRESH, &f, NULL) == 0 && os_fstat(dirfd, &st) == 0) {
+        struct store s = {.dirfd = dirfd,
+                          .runtime_fd = -1,
+                          .device = (uint64_t)st.st_dev,
+                          .inode = (uint64_t)st.st_ino};
+        memcpy(s.log_id, f.log_id, 16);
+        memcpy(s.instance_id, f.instance_id, 16);
+        runtime_discard(&s);
+    }
+}
+
+/* Clear away an attempt, but for its marks. */
+static int discard(int dirfd, const char *path, struct base_err *err)
+{
+    int rc = 0;
+    discard_runtime(dirfd, path);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(own_dirs) && rc == 0; i++) {
+        rc = remove_dir(dirfd, own_dirs[i], err);
+    }
+    for (size_t i = 0; i < FILES_BUT_MARKS && rc == 0; i++) {
+        rc = file_remove(dirfd, own_files[i], err);
+    }
     return rc;
 }
 
@@ -166,7 +220,7 @@ static int new_format(const instar_options *o, struct format *f, struct base_err
     return format_check(f, err);
 }
 
-/* Alone in the directory: everything but the last step may be made again. */
+/* Alone in the directory: all of this may be made again. */
 static int make_store(int dirfd, const char *path, const instar_options *options,
                       struct base_err *err)
 {
@@ -184,43 +238,146 @@ static int make_store(int dirfd, const char *path, const instar_options *options
     }
     os_point("create.marked");
     if (rc == 0) {
-        rc = file_remove(dirfd, "data.mdb", err);
+        rc = discard(dirfd, path, err);
     }
     if (rc == 0) {
-        rc = file_remove(dirfd, "lock.mdb", err);
+        rc = make_dir(dirfd, LOG_DIR, err);
     }
     if (rc == 0) {
-        rc = clear_dir(dirfd, LOG_DIR, err);
-    }
-    if (rc == 0) {
-        rc = clear_dir(dirfd, SPILL_DIR, err);
+        rc = make_dir(dirfd, SPILL_DIR, err);
     }
     if (rc == 0) {
         rc = trees_create(dirfd, &complete, f.log_id, err);
     }
     os_point("create.made");
-    if (rc == 0) {
-        rc = format_write(dirfd, &f, err);
-    }
+    return rc == 0 ? format_write(dirfd, &f, err) : rc;
+}
+
+static int install(int dirfd, struct base_err *err)
+{
+    int rc = format_install(dirfd, err);
     os_point("create.formatted");
     if (rc == 0) {
-        rc = file_remove(dirfd, CREATING_NAME, NULL);
+        (void)file_remove(dirfd, CREATING_NAME, NULL);
         (void)os_fsync_dir(dirfd); /* if it is lost, the next open does not mind */
-        rc = 0;
     }
     return rc;
 }
 
-int store_create(const char *path, const instar_options *options, struct base_err *err)
+/* Takes the lock over. */
+static int fill_and_install(int dirfd, const char *path, const struct create *c, int lock,
+                            struct base_err *err)
 {
+    struct store *s;
+    int rc = open_fresh(path, c->options, lock, &s, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = c->fill(s, err);
+    if (rc == 0) {
+        /* A disk without room for it shows now, not when the store is there. */
+        uint64_t limit_ns = (uint64_t)c->options->lock_timeout_ms * 1000000u;
+        rc = store_wait_applied(s, store_tail(s), os_now_ns() + limit_ns, err);
+    }
+    if (rc == 0) {
+        rc = install(dirfd, err);
+    }
+    int rc_close = store_close(s, rc == 0 ? err : NULL);
+    return rc != 0 ? rc : rc_close;
+}
+
+/* ---- taking it back ------------------------------------------------------------------------ */
+
+/* What stands in the way is not ours, or is somebody else's by now: then it is left alone. The lock
+ * file goes only together with the directory: another maker may be waiting with it in hand. */
+static void take_back(int dirfd, const char *path, bool made)
+{
+    int lock;
+    int rc = file_open(dirfd, LOCK_NAME, O_RDWR, &lock, NULL);
+    if (rc != 0) {
+        if (made && rc == INSTAR_ENOTFOUND) {
+            (void)os_unlinkat(AT_FDCWD, path, AT_REMOVEDIR); /* if it is empty */
+        }
+        return;
+    }
+    if (os_lock_exclusive(lock) == 0 && check_empty(dirfd, path, NULL) == 0 &&
+        discard(dirfd, path, NULL) == 0) {
+        (void)os_fsync_dir(dirfd);
+        (void)file_remove(dirfd, CREATING_NAME, NULL);
+        if (made) {
+            (void)file_remove(dirfd, LOCK_NAME, NULL);
+            (void)os_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+        }
+    }
+    (void)os_unlock(lock);
+    os_close(lock);
+}
+
+/* ---- create -------------------------------------------------------------------------------- */
+
+/* Another maker is waited for: what it makes is there then, for this one too. */
+static int lock_directory(int dirfd, const char *path, const instar_options *o, int *lock_out,
+                          struct base_err *err)
+{
+    uint64_t deadline = os_now_ns() + (uint64_t)o->lock_timeout_ms * 1000000u;
+    int rc = file_open(dirfd, LOCK_NAME, O_RDWR | O_CREAT, lock_out, err);
+    if (rc != 0) {
+        return rc;
+    }
+    while ((rc = os_lock_exclusive(*lock_out)) == -EAGAIN) {
+        rc = check_empty(dirfd, path, err);
+        if (rc == 0 && control_left_ns(deadline) == 0) {
+            rc = base_err_set(err, INSTAR_EEXISTS, "%s: is in use", path);
+        }
+        if (rc != 0) {
+            goto out_close;
+        }
+        os_sleep_ns(open_retry_ns());
+    }
+    if (rc == 0) {
+        return 0;
+    }
+    rc = base_err_errno(err, -rc, "%s/" LOCK_NAME ": cannot be locked", path);
+out_close:
+    os_close(*lock_out);
+    *lock_out = -1;
+    return rc;
+}
+
+static int create_in(int dirfd, const char *path, const struct create *c, struct base_err *err)
+{
+    int lock;
+    int rc = check_empty(dirfd, path, err); /* before the lock file would stand in it */
+    if (rc == 0) {
+        rc = lock_directory(dirfd, path, c->options, &lock, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = make_store(dirfd, path, c->options, err);
+    if (rc == 0 && c->fill != NULL) {
+        return fill_and_install(dirfd, path, c, lock, err);
+    }
+    if (rc == 0) {
+        rc = install(dirfd, err);
+    }
+    (void)os_unlock(lock); /* a child forked meanwhile has it too */
+    os_close(lock);
+    return rc;
+}
+
+int store_create_filled(const char *path, const instar_options *options,
+                        int (*fill)(struct store *s, struct base_err *err), struct base_err *err)
+{
+    const struct create c = {options, fill};
     int parent;
     int dirfd;
-    int lock = -1;
     int rc = open_parent(path, &parent, err);
     if (rc != 0) {
         return rc;
     }
     rc = os_mkdirat(AT_FDCWD, path);
+    bool made = rc == 0;
     if (rc != 0 && rc != -EEXIST) {
         rc = refuse_path(path, -rc, "the directory cannot be made", err);
         goto out_parent;
@@ -228,30 +385,26 @@ int store_create(const char *path, const instar_options *options, struct base_er
     rc = open_directory(path, options, &dirfd, err);
     if (rc != 0) {
         rc = rc == INSTAR_ENOSTORE ? INSTAR_EFOREIGN : rc;
+        if (made) {
+            (void)os_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+        }
         goto out_parent;
     }
-    rc = file_open(dirfd, LOCK_NAME, O_RDWR | O_CREAT, &lock, err);
+    rc = create_in(dirfd, path, &c, err);
     if (rc != 0) {
-        goto out_dir;
-    }
-    rc = os_lock_exclusive(lock);
-    if (rc != 0) {
-        rc = rc == -EAGAIN ? base_err_set(err, INSTAR_EEXISTS, "%s: is in use", path)
-                           : base_err_errno(err, -rc, "%s/" LOCK_NAME ": cannot be locked", path);
-        goto out_lock;
-    }
-    rc = make_store(dirfd, path, options, err);
-    if (rc == 0) {
+        take_back(dirfd, path, made);
+    } else {
         rc = os_fsync_dir(parent);
         rc = rc == 0 ? 0
                      : base_err_errno(err, -rc, "%s: the directory above cannot be synced", path);
     }
-out_lock:
-    (void)os_unlock(lock); /* a child forked meanwhile has it too */
-    os_close(lock);
-out_dir:
     os_close(dirfd);
 out_parent:
     os_close(parent);
     return rc;
+}
+
+int store_create(const char *path, const instar_options *options, struct base_err *err)
+{
+    return store_create_filled(path, options, NULL, err);
 }

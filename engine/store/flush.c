@@ -4,6 +4,14 @@
  * on one word, and one wake-up reaches all, from whatever process. The flusher loads T = tail
  * before it syncs: so all it declares durable was written before the sync began.
  *
+ * The sleepers are two groups: those the flush that goes on covers, and those who came too late for
+ * it. When it ends, it wakes one of the second group, who flushes next, and then the whole first.
+ * To wake all would let every commit of a busy store wake up twice. Which group is which alternates
+ * from round to round; the word flush_round says what the present one covers, and its low bit whose
+ * turn it is. A round begins only after `seen` was moved at the end of the one before: so whoever
+ * looked at the wrong round does not fall asleep, or is woken once too often. Where the one that
+ * was chosen dies or stops, the others look for themselves after RETRY_NS.
+ *
  * After a flusher's death: it may have got an I/O error that nobody else will ever get; the kernel
  * has marked the pages clean, and the next sync would succeed on lost data. So its successor does
  * not believe the page cache: it reads (durable, T] into private memory, verifies, writes that copy
@@ -18,6 +26,42 @@
 #include <errno.h>
 
 #define RETRY_NS ((uint64_t)20 * 1000 * 1000) /* waiters look for themselves so often */
+
+#define ROUND_BIT UINT64_C(1) /* LSNs are even */
+_Static_assert(RECORD_ALIGN > ROUND_BIT, "flush_round keeps a bit beside the LSN");
+
+static uint32_t covered_group(uint64_t round)
+{
+    return (round & ROUND_BIT) != 0 ? 2 : 1;
+}
+
+static uint32_t later_group(uint64_t round)
+{
+    return (round & ROUND_BIT) != 0 ? 1 : 2;
+}
+
+static uint64_t load_round(struct store_control *ctl)
+{
+    return atomic_load_explicit(&ctl->flush_round, memory_order_acquire);
+}
+
+static void begin_round(struct store_control *ctl, uint64_t to)
+{
+    uint64_t bit = ~load_round(ctl) & ROUND_BIT;
+    atomic_store_explicit(&ctl->flush_round, to | bit, memory_order_release);
+}
+
+/* Sleep until the flush that covers lsn has ended, or it is time to look again. */
+static void await_round(struct store_control *ctl, uint64_t lsn, uint32_t seen,
+                        uint64_t deadline_ns)
+{
+    uint64_t round = load_round(ctl);
+    uint64_t left = control_left_ns(deadline_ns);
+    bool covered = lsn <= (round & ~ROUND_BIT);
+    os_futex_wait_group(&ctl->flushed.seen, seen,
+                        covered ? covered_group(round) : later_group(round),
+                        left < RETRY_NS ? left : RETRY_NS);
+}
 
 static bool must_verify(const struct store_control *ctl, uint64_t durable)
 {
@@ -85,6 +129,7 @@ static int flush_locked(struct store *s, struct base_err *err)
         return rc;
     }
     bool lost = false;
+    begin_round(ctl, to);
     os_point("flush.loaded");
     if (must_verify(ctl, from)) {
         rc = write_back(s, from, to, err);
@@ -122,7 +167,8 @@ static int try_flush(struct store *s, struct base_err *err)
     if (rc == -ETIMEDOUT) {
         return rc;
     }
-    if (rc == -EOWNERDEAD) {
+    bool dead = rc == -EOWNERDEAD;
+    if (dead) {
         control_store(&ctl->tail0, control_load(&ctl->tail) + 1);
         os_point("flush.taken_over");
         os_mutex_consistent(&ctl->flush.mutex);
@@ -130,8 +176,15 @@ static int try_flush(struct store *s, struct base_err *err)
         return base_err_errno(err, -rc, "flush lock");
     }
     rc = flush_locked(s, &own);
+    uint64_t round = load_round(ctl);
+    atomic_fetch_add_explicit(&ctl->flushed.seen, 1, memory_order_seq_cst);
     control_lock_leave(&ctl->flush);
-    control_wake(&ctl->flushed);
+    if (rc != 0 || dead) {
+        os_futex_wake_all(&ctl->flushed.seen); /* those of the dead one's round too */
+    } else {
+        os_futex_wake_group(&ctl->flushed.seen, later_group(round), 1);
+        os_futex_wake_group(&ctl->flushed.seen, covered_group(round), INT32_MAX);
+    }
     if (rc != 0) {
         base_err_set(err, rc, "%s", own.text);
     }
@@ -176,7 +229,7 @@ int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits, st
             rc = control_lock_busy(&ctl->flush, "flush of the log", err);
         }
         if (rc == 0) {
-            control_sleep(&ctl->flushed, seen, deadline_ns, RETRY_NS);
+            await_round(ctl, lsn, seen, deadline_ns);
         }
     }
     return rc;

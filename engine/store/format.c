@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define FORMAT_SIZE 128u
-#define FORMAT_FRESH "format.new"
 
 static const uint8_t magic[16] = "INSTAR STORE\n";
 
@@ -59,9 +58,12 @@ int format_write(int dirfd, const struct format *f, struct base_err *err)
         rc = os_fdatasync(fd);
     }
     os_close(fd);
-    if (rc == 0) {
-        rc = os_renameat(dirfd, FORMAT_FRESH, dirfd, FORMAT_NAME);
-    }
+    return rc == 0 ? 0 : base_err_errno(err, -rc, FORMAT_FRESH ": cannot be written");
+}
+
+int format_install(int dirfd, struct base_err *err)
+{
+    int rc = os_renameat(dirfd, FORMAT_FRESH, dirfd, FORMAT_NAME);
     if (rc == 0) {
         rc = os_fsync_dir(dirfd);
     }
@@ -144,16 +146,17 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
                    : base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": a size is out of its range");
 }
 
-int format_read(int dirfd, const char *path, struct format *f_out, struct base_err *err)
+int format_read(int dirfd, const char *path, const char *name, struct format *f_out,
+                struct base_err *err)
 {
     uint8_t bytes[FORMAT_SIZE + 1];
     size_t size;
     int fd;
     memset(f_out, 0, sizeof(*f_out));
-    int rc = file_open(dirfd, FORMAT_NAME, O_RDONLY, &fd, err);
+    int rc = file_open(dirfd, name, O_RDONLY, &fd, err);
     if (rc == INSTAR_ENOTFOUND) {
         return base_err_set(err, INSTAR_ENOSTORE, "%s: no store there (it has no file \"%s\")",
-                            path, FORMAT_NAME);
+                            path, name);
     }
     if (rc != 0) {
         base_err_prefix(err, "%s", path);
@@ -162,7 +165,7 @@ int format_read(int dirfd, const char *path, struct format *f_out, struct base_e
     rc = os_pread(fd, bytes, sizeof(bytes), 0, &size);
     os_close(fd);
     if (rc != 0) {
-        return base_err_errno(err, -rc, "%s/" FORMAT_NAME ": cannot be read", path);
+        return base_err_errno(err, -rc, "%s/%s: cannot be read", path, name);
     }
     rc = decode(bytes, size, f_out, err);
     if (rc != 0) {

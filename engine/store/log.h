@@ -35,10 +35,14 @@ struct format {
     uint32_t nodes_max;
     int64_t created_us;
 };
-/* Written whole under another name, synced, renamed, the directory synced. */
+/* Written whole under another name and synced; renamed, the directory synced. */
+#define FORMAT_FRESH "format.new"
 int format_write(int dirfd, const struct format *f, struct base_err *err);
-/* ENOSTORE, EFOREIGN (not ours), EVERSION, ECORRUPT: names file, expected and found. */
-int format_read(int dirfd, const char *path, struct format *f_out, struct base_err *err);
+int format_install(int dirfd, struct base_err *err);
+/* From either name. ENOSTORE, EFOREIGN (not ours), EVERSION, ECORRUPT: names file, expected and
+ * found. */
+int format_read(int dirfd, const char *path, const char *name, struct format *f_out,
+                struct base_err *err);
 int format_check(const struct format *f, struct base_err *err);
 /* Check options that the caller gave, and put in the store's own. NULL: defaults. */
 int format_options(const instar_options *given, const struct format *f, instar_options *out,
@@ -232,6 +236,8 @@ int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);
 /* Remove controls and memtables wherever they are. Alone in the store. */
 void runtime_forget(struct store *s);
+/* And their directories; of the store, only the directory, its ids, device and inode are set. */
+void runtime_discard(struct store *s);
 /* What earlier controls of this boot say, wherever they are; marks them superseded. */
 int runtime_past(struct store *s, struct control_past *past_out, struct base_err *err);
 /* A new control has its name: sweep the other place. */
@@ -259,10 +265,17 @@ int spill_remove_all(struct store *s, struct base_err *err);
 #define LOCK_NAME "lock"
 #define LOG_DIR "log"
 #define SPILL_DIR "spill"
+#define RUNTIME_DIR "run"
 /* Directory, format, options, lock file, log; nothing locked yet. Give back with open_free. */
 int open_store_files(const char *path, const instar_options *options, struct store **store_out,
                      struct base_err *err);
 void open_free(struct store *s);
+/* store_open by the store's maker, who has written its format file under FORMAT_FRESH and holds the
+ * lock exclusively on `lock_fd`, which is taken over, also by a failure. */
+int open_fresh(const char *path, const instar_options *options, int lock_fd,
+               struct store **store_out, struct base_err *err);
+/* How long to sleep before trying for the lock again; not the same for all. */
+uint64_t open_retry_ns(void);
 /* A directory that may hold a store: ours, on a local file system. */
 int open_directory(const char *path, const instar_options *o, int *fd_out, struct base_err *err);
 

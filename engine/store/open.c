@@ -105,9 +105,11 @@ int open_directory(const char *path, const instar_options *o, int *fd_out, struc
     return rc;
 }
 
+/* The lock is taken over from the maker of the store, when lock_fd is one. */
 static int open_files(struct store *s, const char *path, const instar_options *given,
                       struct base_err *err)
 {
+    bool fresh = s->lock_fd >= 0;
     struct format f;
     struct stat st;
     int rc = open_directory(path, given, &s->dirfd, err);
@@ -120,7 +122,7 @@ static int open_files(struct store *s, const char *path, const instar_options *g
     }
     s->device = (uint64_t)st.st_dev;
     s->inode = (uint64_t)st.st_ino;
-    rc = format_read(s->dirfd, path, &f, err);
+    rc = format_read(s->dirfd, path, fresh ? FORMAT_FRESH : FORMAT_NAME, &f, err);
     if (rc == 0) {
         rc = format_options(given, &f, &s->options, err);
     }
@@ -138,7 +140,9 @@ static int open_files(struct store *s, const char *path, const instar_options *g
     memcpy(s->log_id, f.log_id, 16);
     memcpy(s->instance_id, f.instance_id, 16);
     s->segment_bytes = f.segment_bytes;
-    rc = file_open(s->dirfd, LOCK_NAME, O_RDWR | O_CREAT, &s->lock_fd, err);
+    if (!fresh) {
+        rc = file_open(s->dirfd, LOCK_NAME, O_RDWR | O_CREAT, &s->lock_fd, err);
+    }
     if (rc == 0) {
         rc = file_open_dir(s->dirfd, LOG_DIR, false, &s->log_fd, err);
         rc = rc == INSTAR_ENOTFOUND
@@ -216,7 +220,7 @@ static void forget_join(struct store *s)
     close_fd(&s->runtime_fd);
 }
 
-static uint64_t jitter(void)
+uint64_t open_retry_ns(void)
 {
     uint8_t byte = 0;
     (void)os_random(&byte, 1);
@@ -249,7 +253,7 @@ static int enter(struct store *s, struct base_err *err)
         if (control_left_ns(deadline) == 0) {
             return err != NULL ? err->code : INSTAR_EBUSY;
         }
-        os_sleep_ns(jitter());
+        os_sleep_ns(open_retry_ns());
     }
 }
 
@@ -271,15 +275,17 @@ void open_free(struct store *s)
     base_free(s);
 }
 
-int open_store_files(const char *path, const instar_options *options, struct store **store_out,
-                     struct base_err *err)
+static int open_shell(const char *path, const instar_options *options, int lock_fd,
+                      struct store **store_out, struct base_err *err)
 {
     *store_out = NULL;
     struct store *s = base_alloc_zero(1, sizeof(*s));
     if (s == NULL) {
+        close_fd(&lock_fd);
         return base_err_set(err, INSTAR_ENOMEM, "no memory to open a store");
     }
-    s->dirfd = s->log_fd = s->lock_fd = s->runtime_fd = -1;
+    s->dirfd = s->log_fd = s->runtime_fd = -1;
+    s->lock_fd = lock_fd;
     s->pid = os_pid();
     os_plain_init(&s->segments_lock);
     os_plain_init(&s->writers_lock);
@@ -292,12 +298,18 @@ int open_store_files(const char *path, const instar_options *options, struct sto
     return 0;
 }
 
-int store_open(const char *path, const instar_options *options, struct store **store_out,
-               struct base_err *err)
+int open_store_files(const char *path, const instar_options *options, struct store **store_out,
+                     struct base_err *err)
+{
+    return open_shell(path, options, -1, store_out, err);
+}
+
+static int open_and_enter(const char *path, const instar_options *options, int lock_fd,
+                          struct store **store_out, struct base_err *err)
 {
     struct store *s;
     *store_out = NULL;
-    int rc = open_store_files(path, options, &s, err);
+    int rc = open_shell(path, options, lock_fd, &s, err);
     if (rc != 0) {
         return rc;
     }
@@ -328,6 +340,18 @@ out_opened:
 out_free:
     open_free(s);
     return rc;
+}
+
+int store_open(const char *path, const instar_options *options, struct store **store_out,
+               struct base_err *err)
+{
+    return open_and_enter(path, options, -1, store_out, err);
+}
+
+int open_fresh(const char *path, const instar_options *options, int lock_fd,
+               struct store **store_out, struct base_err *err)
+{
+    return open_and_enter(path, options, lock_fd, store_out, err);
 }
 
 /* ---- close -------------------------------------------------------------------------------- */

@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #define SHM_PATH "/dev/shm"
-#define STORE_DIR "run"
 #define NOTE_MAGIC UINT64_C(0x65746f6e6b636f6c)
 #define NOTE_SIZE 32u
 #define MEMTABLES_LEAST 3u /* of room, for a place to be chosen */
@@ -54,7 +53,7 @@ static int open_place(struct store *s, enum kind kind, bool create, int *fd_out,
     char name[RUNTIME_NAME_SIZE];
     *fd_out = -1;
     if (kind == KIND_STORE) {
-        return file_open_dir(s->dirfd, STORE_DIR, create, fd_out, err);
+        return file_open_dir(s->dirfd, RUNTIME_DIR, create, fd_out, err);
     }
     int shm;
     int rc = os_open_dir(SHM_PATH, &shm);
@@ -72,7 +71,7 @@ static void set_path(struct store *s, enum kind kind)
 {
     char name[RUNTIME_NAME_SIZE];
     if (kind == KIND_STORE) {
-        snprintf(s->runtime_path, sizeof(s->runtime_path), "%s", STORE_DIR);
+        snprintf(s->runtime_path, sizeof(s->runtime_path), "%s", RUNTIME_DIR);
     } else {
         shm_name(s, name);
         snprintf(s->runtime_path, sizeof(s->runtime_path), SHM_PATH "/%s", name);
@@ -139,7 +138,7 @@ int runtime_make(struct store *s, uint64_t builder, struct base_err *err)
 void runtime_settle(struct store *s)
 {
     /* The new control has its name: what the other place still holds is no evidence any more. */
-    enum kind other = strcmp(s->runtime_path, STORE_DIR) == 0 ? KIND_SHM : KIND_STORE;
+    enum kind other = strcmp(s->runtime_path, RUNTIME_DIR) == 0 ? KIND_SHM : KIND_STORE;
     int fd;
     if (open_place(s, other, false, &fd, NULL) == 0) {
         sweep(fd, true);
@@ -208,8 +207,8 @@ void runtime_remove(struct store *s)
     char name[RUNTIME_NAME_SIZE];
     int shm;
     sweep(s->runtime_fd, true);
-    if (strcmp(s->runtime_path, STORE_DIR) == 0) {
-        (void)os_unlinkat(s->dirfd, STORE_DIR, AT_REMOVEDIR);
+    if (strcmp(s->runtime_path, RUNTIME_DIR) == 0) {
+        (void)os_unlinkat(s->dirfd, RUNTIME_DIR, AT_REMOVEDIR);
         return;
     }
     shm_name(s, name);
@@ -217,4 +216,17 @@ void runtime_remove(struct store *s)
         (void)os_unlinkat(shm, name, AT_REMOVEDIR);
         os_close(shm);
     }
+}
+
+void runtime_discard(struct store *s)
+{
+    static const enum kind kinds[] = {KIND_SHM, KIND_STORE};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        if (open_place(s, kinds[i], false, &s->runtime_fd, NULL) == 0) {
+            set_path(s, kinds[i]);
+            runtime_remove(s);
+            os_close(s->runtime_fd);
+        }
+    }
+    s->runtime_fd = -1;
 }

@@ -131,11 +131,38 @@ int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct bas
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
+/* Through a descriptor that cannot write: before the kernel writes a page out, it walks the page
+ * tables of all processes that may write to it through a map. With 32 of them that is a seventh of
+ * what a commit costs. */
+static int map_bytes(struct store *s, const char *name, const uint8_t **bytes_out,
+                     struct base_err *err)
+{
+    struct stat st;
+    void *bytes = NULL;
+    int fd;
+    int rc = file_open(s->log_fd, name, O_RDONLY, &fd, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = os_fstat(fd, &st);
+    bool whole = rc == 0 && (uint64_t)st.st_size == s->segment_bytes;
+    if (whole) {
+        rc = os_map(fd, s->segment_bytes, false, false, &bytes);
+    }
+    os_close(fd);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "log/%s: cannot be mapped", name);
+    }
+    *bytes_out = bytes;
+    return whole
+               ? 0
+               : base_err_set(err, INSTAR_ECORRUPT, "log/%s: has %llu bytes, expected %llu", name,
+                              (unsigned long long)st.st_size, (unsigned long long)s->segment_bytes);
+}
+
 static int map_file(struct store *s, struct segment *seg, struct base_err *err)
 {
     char name[SEGMENT_NAME_SIZE];
-    struct stat st;
-    void *bytes;
     segment_name(name, seg->start, "seg");
     int rc = file_open(s->log_fd, name, O_RDWR, &seg->fd, err);
     if (rc == INSTAR_ENOTFOUND && s->ctl != NULL &&
@@ -146,21 +173,12 @@ static int map_file(struct store *s, struct segment *seg, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = os_fstat(seg->fd, &st);
-    if (rc == 0 && (uint64_t)st.st_size != s->segment_bytes) {
-        os_close(seg->fd);
-        return base_err_set(err, INSTAR_ECORRUPT, "log/%s: has %llu bytes, expected %llu", name,
-                            (unsigned long long)st.st_size, (unsigned long long)s->segment_bytes);
-    }
-    if (rc == 0) {
-        rc = os_map(seg->fd, s->segment_bytes, false, false, &bytes);
-    }
+    rc = map_bytes(s, name, &seg->bytes, err);
     if (rc != 0) {
         os_close(seg->fd);
-        return base_err_errno(err, -rc, "log/%s: cannot be mapped", name);
+        return rc;
     }
     os_advise_random(seg->fd);
-    seg->bytes = bytes;
     seg->size = s->segment_bytes;
     return 0;
 }

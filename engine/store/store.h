@@ -23,6 +23,10 @@ struct store_bulk;
 
 /* As instar_create and instar_open; options are complete and checked by the store. */
 int store_create(const char *path, const instar_options *options, struct base_err *err);
+/* The same of a store that is not there for anybody else before `fill` has written into it; `fill`
+ * commits synchronously. */
+int store_create_filled(const char *path, const instar_options *options,
+                        int (*fill)(struct store *s, struct base_err *err), struct base_err *err);
 int store_open(const char *path, const instar_options *options, struct store **store_out,
                struct base_err *err);
 /* Flushes and ends this process's part. No transaction may be open. Always frees. */

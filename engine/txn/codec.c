@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define FEW_COLUMNS 32 /* that need no memory on the way */
+
 static uint32_t place_of(const struct row_layout *layout, uint32_t id)
 {
     for (uint32_t i = 0; i < layout->column_count; i++) {
@@ -132,27 +134,64 @@ int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct ba
     return txn_row_error(c->table, key, header.version, rc, err);
 }
 
+/* Some columns by a layout that is not ours. Ids ascend in both, so one walk finds their places. */
+static int decode_some_foreign(const struct txn_codec *c, const struct row_layout *layout,
+                               const struct row_found *row, const uint32_t *positions, size_t count,
+                               instar_value *values_out, struct base_err *err)
+{
+    uint32_t few_places[FEW_COLUMNS] = {0};
+    instar_value few[FEW_COLUMNS];
+    uint32_t *places = few_places;
+    instar_value *values = few;
+    size_t found = 0;
+    uint32_t at = 0;
+    if (count > FEW_COLUMNS) {
+        places = base_arena_alloc(row->arena, sizeof(*places) * count);
+        values = base_arena_alloc(row->arena, sizeof(*values) * count);
+        if (places == NULL || values == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = c->layout->columns[positions[i]].id;
+        while (at < layout->column_count && layout->columns[at].id < id) {
+            at++;
+        }
+        if (at < layout->column_count && layout->columns[at].id == id) {
+            places[found++] = at;
+        }
+    }
+    int rc = row_decode_some(layout, row, places, found, values, err);
+    for (size_t i = count; i > 0 && rc == INSTAR_OK; i--) {
+        const struct row_column *column = &c->layout->columns[positions[i - 1]];
+        bool there = found > 0 && layout->columns[places[found - 1]].id == column->id;
+        values_out[i - 1] = there ? values[--found] : column->missing;
+    }
+    return rc;
+}
+
 int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
                           struct base_slice record, struct base_arena *arena,
                           const uint32_t *positions, size_t count, instar_value *values_out,
                           struct base_err *err)
 {
     struct row_header header = {0};
+    struct row_found row = {key, record, c->row_bytes_max, arena};
+    const struct row_layout *layout = NULL;
     int rc = row_header(record, &header, err);
-    if (rc == INSTAR_OK && catalog_table_layout(c->table, header.version) == c->layout) {
-        struct row_found row = {key, record, c->row_bytes_max, arena};
-        rc = row_decode_some(c->layout, &row, positions, count, values_out, err);
+    if (rc != INSTAR_OK) {
         return txn_row_error(c->table, key, header.version, rc, err);
     }
-    instar_value *image = base_arena_alloc(arena, sizeof(*image) * c->layout->column_count);
-    if (image == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+    rc = find_layout(c, key, header.version, &layout, err);
+    if (rc != INSTAR_OK) {
+        return rc;
     }
-    rc = txn_codec_decode(c, key, record, arena, image, NULL, err);
-    for (size_t i = 0; i < count && rc == INSTAR_OK; i++) {
-        values_out[i] = image[positions[i]];
+    if (layout == c->layout) {
+        rc = row_decode_some(layout, &row, positions, count, values_out, err);
+    } else {
+        rc = decode_some_foreign(c, layout, &row, positions, count, values_out, err);
     }
-    return rc;
+    return txn_row_error(c->table, key, header.version, rc, err);
 }
 
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,

@@ -87,9 +87,15 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
         r->values[i] = TXN_NO_COLUMN;
     }
     for (size_t i = 0; i < p->count; i++) {
-        int at = catalog_table_column(table, p->columns[i]);
+        int at = catalog_table_find_column(table, p->columns[i]);
         if (at < 0) {
             return unknown_column(table, p->columns[i], err);
+        }
+        /* One of them has gone, and the other was renamed to its name. */
+        if (r->values[at] != TXN_NO_COLUMN) {
+            return base_err_set(err, INSTAR_EUNKNOWN,
+                                "table %s has one column for the names %s and %s now", table->name,
+                                p->columns[r->values[at]], p->columns[i]);
         }
         r->columns[i] = (uint32_t)at;
         r->values[at] = (uint32_t)i;
@@ -98,7 +104,7 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
         r->names_key = r->names_key && r->values[table->key[i].column] != TXN_NO_COLUMN;
     }
     if (p->index[0] != '\0') {
-        const struct catalog_index *index = catalog_table_index(table, p->index);
+        const struct catalog_index *index = catalog_table_find_index(table, p->index);
         if (index == NULL) {
             return unknown_index(table, p->index, err);
         }
@@ -192,6 +198,7 @@ void txn_projection_hold(struct txn_projection *p)
 static int add_names(struct txn_projection *p, const struct catalog_table *table,
                      const char *const *columns, size_t count, struct base_err *err)
 {
+    bool named[INSTAR_COLUMNS_MAX] = {false};
     p->count = columns != NULL && count > 0 ? count : table->column_count;
     p->columns = base_alloc_zero(p->count, sizeof(*p->columns));
     p->types = base_alloc_zero(p->count, sizeof(*p->types));
@@ -204,16 +211,15 @@ static int add_names(struct txn_projection *p, const struct catalog_table *table
             return base_err_set(err, INSTAR_EINVALID, "projection of %s: name %zu is NULL",
                                 p->table, i + 1);
         }
-        int at = catalog_table_column(table, name);
+        int at = catalog_table_find_column(table, name);
         if (at < 0) {
             return unknown_column(table, name, err);
         }
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(p->columns[j], name) == 0) {
-                return base_err_set(err, INSTAR_EINVALID,
-                                    "projection of %s: column %s is named twice", p->table, name);
-            }
+        if (named[at]) {
+            return base_err_set(err, INSTAR_EINVALID, "projection of %s: column %s is named twice",
+                                p->table, name);
         }
+        named[at] = true;
         p->types[i] = table->columns[at].type;
         p->columns[i] = base_strdup(name);
         if (p->columns[i] == NULL) {
@@ -228,7 +234,7 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
                       const char *const *columns, size_t count, struct base_err *err)
 {
     const struct catalog_table *table;
-    int rc = catalog_view_table(view, p->table, &table, err);
+    int rc = catalog_view_find_table(view, p->table, &table, err);
     if (rc != INSTAR_OK) {
         return rc;
     }
@@ -236,7 +242,7 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
     if (rc != INSTAR_OK || p->index[0] == '\0') {
         return rc;
     }
-    const struct catalog_index *index = catalog_table_index(table, p->index);
+    const struct catalog_index *index = catalog_table_find_index(table, p->index);
     if (index == NULL) {
         return unknown_index(table, p->index, err);
     }

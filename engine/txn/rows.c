@@ -14,6 +14,7 @@ struct txn_rows {
     struct base_arena row;   /* of the row at hand */
     instar_value *image;
     instar_value *values;
+    uint32_t *columns; /* places of the columns that were asked for */
     /* The plan for the index that was asked for last. */
     const struct catalog_index *index;
     uint32_t positions[INSTAR_INDEX_COLUMNS_MAX]; /* ascending, distinct */
@@ -35,7 +36,8 @@ int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struc
         size_t size = sizeof(instar_value);
         r->image = base_arena_alloc(&r->arena, size * (r->codec.layout->column_count + 1));
         r->values = base_arena_alloc(&r->arena, size * (table->column_count + 1));
-        if (r->image == NULL || r->values == NULL) {
+        r->columns = base_arena_alloc(&r->arena, sizeof(*r->columns) * (table->column_count + 1));
+        if (r->image == NULL || r->values == NULL || r->columns == NULL) {
             rc = base_err_set(err, INSTAR_ENOMEM, "rows of table %s: no memory", table->name);
         }
     }
@@ -82,6 +84,28 @@ int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice
     }
     *values_out = r->values;
     return INSTAR_OK;
+}
+
+int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                     const uint32_t *columns, size_t count, instar_value *values_out,
+                     struct base_err *err)
+{
+    const instar_value *all;
+    bool ascends = true;
+    next_row(r);
+    for (size_t i = 0; i < count; i++) {
+        r->columns[i] = txn_place(&r->codec, columns[i]);
+        ascends = ascends && (i == 0 || r->columns[i] > r->columns[i - 1]);
+    }
+    if (ascends) {
+        return txn_codec_decode_some(&r->codec, key, record, &r->row, r->columns, count, values_out,
+                                     err);
+    }
+    int rc = txn_rows_decode(r, key, record, &all, NULL, err);
+    for (size_t i = 0; rc == INSTAR_OK && i < count; i++) {
+        values_out[i] = all[columns[i]];
+    }
+    return rc;
 }
 
 static void plan_for(struct txn_rows *r, const struct catalog_index *index)

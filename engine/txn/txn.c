@@ -139,7 +139,7 @@ static int open_table(struct txn *t, const char *name, struct txn_table **table_
 {
     const struct catalog_table *forced = forced_table(t, name);
     const struct catalog_table *table = NULL;
-    int rc = catalog_view_table(t->view, name, &table, err);
+    int rc = catalog_view_find_table(t->view, name, &table, err);
     if (rc != INSTAR_OK && forced == NULL) {
         return rc;
     }

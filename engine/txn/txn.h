@@ -70,6 +70,10 @@ void txn_rows_close(struct txn_rows *r);
  * table, key and the version that wrote it. *version_out (may be NULL): its tag. */
 int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice record,
                     const instar_value **values_out, uint32_t *version_out, struct base_err *err);
+/* Only the columns at these ascending positions in the table; otherwise as txn_rows_decode. */
+int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                     const uint32_t *columns, size_t count, instar_value *values_out,
+                     struct base_err *err);
 /* Key of the row's entry in an index, appended to `key_out`. ELIMIT names the index. Only the
  * columns that the index needs are looked at. */
 int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,

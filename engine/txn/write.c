@@ -68,7 +68,7 @@ static int check_column(const struct txn_codec *codec, uint32_t at, const instar
     int rc = row_value_check(column->type, value, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "column %s of table %s", column->name, codec->table->name);
-    } else if (value->type == INSTAR_NULL && column->not_null) {
+    } else if (value->type == INSTAR_NULL && catalog_must_refuse_null(column)) {
         rc = base_err_set(err, INSTAR_ENOT_NULL, "column %s of table %s cannot be null",
                           column->name, codec->table->name);
     }

@@ -45,6 +45,16 @@ expect 1 'a bad bound names its column' "$INSTAR" scan "$db" t --from x
 has 'a bad bound names its column' "$err" '--from: id=x'
 expect 1 'echoed bytes' "$INSTAR" put "$db" t id=1 "a=$(printf 'x\377\033')" --json
 valid 'echoed bytes' "$err"
+# An error of the call itself is JSON too, wherever --json stands in it.
+for call in "scam $db --json" "--json" "tables $db --jason --json" "tables --json $db --jason" \
+    "scan $db t -5 --json" "scan $db t --json --limit" "scan $db t --limit 1 --limit 2 --json" \
+    "scan $db --json" "tables --json"; do
+    # shellcheck disable=SC2086
+    expect 2 "$call" "$INSTAR" $call
+    valid "$call" "$err"
+    has "$call" "$err" '^\{"error": "USAGE".*"remedy": "[^"]'
+    same "$call: nothing else is said" "$(printf '%s\n' "$err" | wc -l)" 1
+done
 expect 1 'no such change' "$INSTAR" changes "$db" 99
 expect 1 'change 0' "$INSTAR" changes "$db" 0
 expect 2 'a sign' "$INSTAR" wait "$db" +1
@@ -115,6 +125,62 @@ import 1 'bad lines as JSON' 'id,a\n13,x\n' --json
 valid 'bad lines as JSON' "$err"
 expect 1 'a directory' "$INSTAR" import "$db" t "$scratch"
 has 'a directory' "$err" 'directory'
+
+# One SIGINT ends an import that waits for its input, wherever it waits: for the header, for the
+# next row, inside one. `interrupted NAME BYTES` feeds a named pipe and leaves it open.
+mkfifo "$scratch/fifo"
+ends_with() { # ends_with CODE NAME PID
+    local code=0
+    timeout 60 tail --pid="$3" -f /dev/null || kill -KILL "$3"
+    wait "$3" || code=$?
+    same "$2" "$code" "$1"
+    same "$2: no failure is told" "$(cat "$scratch/err")" ''
+}
+interrupted() {
+    "$INSTAR" import "$db" t "$scratch/fifo" >"$scratch/out" 2>"$scratch/err" &
+    exec 3>"$scratch/fifo" # returns when the import has opened it
+    # shellcheck disable=SC2059
+    printf "$2" >&3
+    kill -INT "$!"
+    ends_with 130 "$1" "$!"
+    exec 3>&-
+}
+interrupted 'a pipe without a header' ''
+interrupted 'a pipe with half a header' 'id,'
+interrupted 'a pipe without rows' 'id,a\n'
+interrupted 'a pipe with half a row' 'id,a\n501,x\n502,'
+
+# Also one that comes in the last instant before the wait, when nothing looks for it any more.
+cat >"$scratch/stop.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    static int calls;
+    int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+
+    real = (__typeof__(real))dlsym(RTLD_NEXT, "ppoll");
+    if (++calls == atoi(getenv("STOP_AT"))) {
+        kill(getpid(), SIGINT);
+    }
+    return real(fds, count, timeout, mask);
+}
+END
+"${CC:-gcc}" -shared -fPIC -o "$scratch/stop.so" "$scratch/stop.c" -ldl || fail 'no stop.so'
+for at in 1 2; do
+    exec 4<>"$scratch/fifo"
+    [ "$at" = 1 ] || printf 'id,a\n503,x\n' >&4
+    # A preloaded library does not go with the sanitizers.
+    STOP_AT=$at LD_PRELOAD=$scratch/stop.so "$INSTAR_BUILD/release/instar" import "$db" t - <&4 \
+        >"$scratch/out" 2>"$scratch/err" &
+    ends_with 130 "stopped before wait $at" "$!"
+    exec 4>&-
+done
+same 'what was read is kept' "$(cat "$scratch/out")" '1 rows imported, 0 lines skipped'
 
 # A map that is nearly full keeps no change from ending: a build is reverted with the reason, and
 # what makes room goes through.

@@ -10,6 +10,11 @@ trap 'umount "$scratch/small" "$scratch/ro" 2>/dev/null; rm -rf "$scratch"' EXIT
 mkdir "$scratch/small"
 mount -t tmpfs -o size=24m tmpfs "$scratch/small" || fail 'mounting needs root'
 db=$scratch/small/db
+expect 1 'no room for a store' "$INSTAR" init "$db"
+has 'no room for a store' "$err" 'ENOSPACE'
+same 'nothing is left of it' "$(ls -A "$scratch/small")" ''
+mkdir "$db"
+expect 1 'no room in a directory' "$INSTAR" init "$db"
 expect 0 init "$INSTAR" init "$db" --segment-bytes 1M --map-bytes 64M
 expect 0 create "$INSTAR" create-table "$db" t id:int8 pad:text --key id
 head -c 2000000 /dev/zero >"$scratch/small/ballast"

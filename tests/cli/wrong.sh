@@ -5,8 +5,27 @@
 
 expect 2 'no command' "$INSTAR"
 expect 2 'unknown command' "$INSTAR" scam "$db"
+has 'nearest command' "$err" 'no command .scam.; did you mean "scan"'
+has 'and the list' "$err" '^  create-index '
+expect 2 'help of an unknown command' "$INSTAR" help crate-table
+has 'help of an unknown command' "$err" 'did you mean "create-table"'
+expect 2 'nothing like a command' "$INSTAR" frobnicate "$db"
+has 'nothing like a command' "$err" "^instar: no command 'frobnicate'$"
 expect 2 'no store' "$INSTAR" tables
 expect 2 'unknown option' "$INSTAR" tables "$db" --jason
+has 'nearest option' "$err" 'no option .--jason.; did you mean "--json"'
+expect 2 'an option of the command' "$INSTAR" scan "$db" t --limti=3
+has 'an option of the command' "$err" "'--limti'; did you mean \"--limit\""
+expect 2 'nothing like an option' "$INSTAR" scan "$db" t --frobnicate
+has 'nothing like an option' "$err" "no option '--frobnicate'$"
+expect 2 'an option that may be two' "$INSTAR" create-table "$db" t a:text --n
+has 'an option that may be two' "$err" "'--n' may mean more than one thing"
+expect 2 'an option without its value' "$INSTAR" scan "$db" t --limit
+has 'an option without its value' "$err" "'--limit' needs a value"
+expect 2 'a switch with a value' "$INSTAR" scan "$db" t --reverse=3
+has 'a switch with a value' "$err" "'--reverse=3' takes no value"
+expect 2 'a short option' "$INSTAR" scan "$db" t -q
+has 'a short option' "$err" "no option '-q'"
 expect 1 'no such store' "$INSTAR" tables "$scratch/none"
 has 'no such store' "$err" 'ENOSTORE'
 mkdir "$scratch/foreign"

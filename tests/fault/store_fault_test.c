@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "support/oracle.h"
+#include "support/powerlook.h"
 #include "support/test.h"
 
 #include <dirent.h>
@@ -33,17 +34,7 @@ static struct report *report;
 
 static instar_options small_options(void)
 {
-    instar_options o;
-    instar_options_init(&o);
-    o.segment_bytes = (uint64_t)64 << 10;
-    o.map_bytes = (uint64_t)32 << 20;
-    o.txn_bytes_max = o.segment_bytes / 4;
-    o.row_bytes_max = o.txn_bytes_max / 2;
-    o.segments_retained = 1;
-    o.trees_max = 16;
-    o.nodes_max = 2;
-    o.lease_slots = 64;
-    o.readers_max = 64;
+    instar_options o = powerlook_options();
     o.lock_timeout_ms = 2000;
     return o;
 }

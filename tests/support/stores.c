@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small store for tests. */
 #include "support/stores.h"
+#include "store/log.h"
+#include "store/trees.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +126,26 @@ void stores_fold(struct store *s)
     uint64_t deadline = os_now_ns() + (uint64_t)30 * 1000000000;
     must(store_flush(s, lsn, deadline, &test_err));
     must(store_wait_applied(s, lsn, deadline, &test_err));
+}
+
+void stores_await_folding(struct store *s, uint64_t lsn)
+{
+    uint64_t deadline = os_now_ns() + (uint64_t)60 * 1000000000;
+    for (;;) {
+        uint32_t seen = atomic_load(&s->ctl->applied.seen);
+        if (store_applied(s) >= lsn) {
+            return;
+        }
+        expect(control_left_ns(deadline) > 0);
+        control_sleep(&s->ctl->applied, seen, deadline, UINT64_MAX);
+    }
+}
+
+uint64_t stores_used_bytes(struct store *s)
+{
+    struct trees_usage usage;
+    trees_usage_get(s->trees, &usage);
+    return usage.used_bytes;
 }
 
 const char *stores_scan(struct store_txn *t, uint64_t tree, bool reverse)

@@ -38,6 +38,10 @@ uint64_t stores_tree_op(struct store *s, enum store_tree_op op, uint64_t tree);
 void stores_read(struct store *s, uint64_t tree, const char *key, const char *value);
 /* Flush and fold everything committed so far. */
 void stores_fold(struct store *s);
+/* Wait until the applier has folded everything up to there without being asked. */
+void stores_await_folding(struct store *s, uint64_t lsn);
+/* Of the map, by pages that hold something. */
+uint64_t stores_used_bytes(struct store *s);
 /* Keys and values of a tree, "a=1 b=2 ", as a new transaction sees it, or t. */
 const char *stores_scan(struct store_txn *t, uint64_t tree, bool reverse);
 const char *stores_dump(struct store *s, uint64_t tree);

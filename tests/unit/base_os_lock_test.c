@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -203,6 +204,32 @@ Test(base_os_lock, futex_wakes_all_processes)
     }
 }
 
+static void wait_in_group(struct test_child *self, void *arg)
+{
+    struct shared *s = arg;
+    uint32_t group = (uint32_t)test_receive(self);
+    expect(os_futex_wait_group(&s->word, 0, group, 60000 * MS) == 0);
+}
+
+/* A wake-up of one group reaches those who sleep in it, and no other. */
+Test(base_os_lock, futex_wakes_a_group)
+{
+    struct shared *s = make_shared();
+    struct test_child children[3];
+    for (int i = 0; i < 3; i++) {
+        test_fork(&children[i], wait_in_group, s);
+        test_send(&children[i], UINT64_C(1) << i);
+    }
+    for (int i = 2; i >= 0; i--) {
+        int woken = 0;
+        while (woken == 0) { /* until it sleeps */
+            woken = os_futex_wake_group(&s->word, UINT32_C(1) << i, INT32_MAX);
+        }
+        cr_expect_eq(woken, 1);
+        test_wait_ok(&children[i]);
+    }
+}
+
 /* A word that has moved on already is not waited for; one that stays is, for the limit. */
 Test(base_os_lock, futex_wait_ends_by_change_or_limit)
 {
@@ -271,7 +298,7 @@ Test(base_os_lock, threads_block_signals_and_meet)
 
 static struct os_plain_mutex guarded = {PTHREAD_MUTEX_INITIALIZER};
 static _Atomic bool guard_done;
-static _Atomic uint32_t guard_turns;
+static sem_t guard_begun;
 
 __attribute__((constructor)) static void guard(void)
 {
@@ -280,10 +307,12 @@ __attribute__((constructor)) static void guard(void)
 
 static void *hold_it_often(void *arg)
 {
+    _Atomic uint32_t work = 0;
+    sem_post(&guard_begun);
     while (!atomic_load(&guard_done)) {
         os_plain_lock(&guarded);
         for (int i = 0; i < 1000; i++) {
-            atomic_fetch_add(&guard_turns, 1);
+            atomic_fetch_add(&work, 1);
         }
         os_plain_unlock(&guarded);
     }
@@ -294,10 +323,9 @@ static void *hold_it_often(void *arg)
 Test(base_os_lock, guarded_lock_is_free_after_a_fork)
 {
     struct os_thread thread;
+    cr_assert_eq(sem_init(&guard_begun, 0, 0), 0);
     cr_assert_eq(os_thread_start(&thread, "holder", hold_it_often, NULL), 0);
-    while (atomic_load(&guard_turns) == 0) {
-        os_sleep_ns(100000);
-    }
+    cr_assert_eq(sem_wait(&guard_begun), 0);
     for (int i = 0; i < 30; i++) {
         int status = -1;
         pid_t pid = fork();

@@ -412,3 +412,94 @@ Test(catalog_descriptor, finish_checks_positions)
     must_fail(catalog_table_finish(t, &test_err), INSTAR_EINVALID);
     catalog_table_free(t);
 }
+
+/* Aliases, NOT NULL on its way and several layouts come back as they were. */
+Test(catalog_descriptor, altered_tables_come_back)
+{
+    instar_value value = {.type = INSTAR_TEXT, .bytes = {"dd", 2}};
+    instar_column_def def = {"d", INSTAR_TEXT, true, &value};
+    const instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "u"},
+        {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "b", .new_name = "bb"},
+        {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "i", .new_name = "j"},
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def},
+        {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c"},
+        {.kind = INSTAR_ALTER_DROP_DEFAULT, .name = "d"}};
+    struct catalog_table *t = tables_make("t", "a int8, b text, c int4", "a");
+    struct catalog_table *u;
+    struct catalog_table *back;
+    struct base_buf bytes = {0};
+    tables_add_index(t, "i", "b", false)->stage = INSTAR_STAGE_PUBLIC;
+    must(catalog_table_copy(t, &u, &test_err));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(steps); i++) {
+        bool changed;
+        must(catalog_alter(u, &steps[i], &changed, &test_err));
+    }
+    must(catalog_alter_finish(t, u, &test_err));
+    u->columns[1].enforcing = true;
+    must(catalog_table_encode(u, &bytes, &test_err));
+    must(catalog_table_decode(base_buf_slice(&bytes), &back, &test_err));
+    cr_assert_str_eq(back->alias, "t");
+    cr_assert_str_eq(back->columns[1].alias, "b");
+    cr_assert_str_eq(back->columns[2].name, "d");
+    cr_assert_str_eq(back->indexes[0].alias, "i");
+    expect(back->columns[1].enforcing && !back->columns[1].not_null);
+    expect(!back->columns[2].has_default);
+    expect_u64(back->layout_count, 2);
+    expect_u64(back->layouts[1].column_count, 4); /* the dropped one is hidden */
+    expect(row_value_cmp(&back->layouts[1].columns[3].missing, &value) == 0);
+    expect_u64((uint64_t)catalog_table_find_column(back, "b"), 1);
+    expect_u64((uint64_t)catalog_table_find_column(back, "bb"), 1);
+    expect(catalog_table_column(back, "b") < 0 && catalog_table_find_column(back, "") < 0);
+    expect(catalog_table_find_index(back, "i") == &back->indexes[0]);
+    base_buf_free(&bytes);
+    catalog_table_free(t);
+    catalog_table_free(u);
+    catalog_table_free(back);
+}
+
+/* Aliases that mean two things are not written, nor is NOT NULL that holds and is on its way. */
+Test(catalog_descriptor, ambiguous_aliases_are_not_written)
+{
+    for (int edit = 0; edit < 7; edit++) {
+        struct catalog_table *t = tables_make("t", "a int8, b text", "a");
+        struct base_buf bytes = {0};
+        tables_add_index(t, "i", "b", false);
+        tables_add_index(t, "j", "b", false);
+        snprintf(t->columns[1].alias, sizeof(t->columns[1].alias), "%s",
+                 edit == 1   ? "a"
+                 : edit == 2 ? "b"
+                             : "old");
+        snprintf(t->columns[0].alias, sizeof(t->columns[0].alias), "%s", edit == 3 ? "old" : "");
+        snprintf(t->indexes[1].alias, sizeof(t->indexes[1].alias), "%s", edit == 4 ? "i" : "k");
+        snprintf(t->alias, sizeof(t->alias), "%s", edit == 5 ? "t" : "s");
+        t->columns[0].enforcing = edit == 6;
+        cr_assert_eq(catalog_table_encode(t, &bytes, NULL), edit == 0 ? 0 : INSTAR_EINVALID,
+                     "edit %d", edit);
+        base_buf_free(&bytes);
+        catalog_table_free(t);
+    }
+}
+
+/* A descriptor of format 1, as stores from before tables could be altered have it: it is read. */
+Test(catalog_descriptor, format_from_before_aliases_is_read)
+{
+    /* t(a int8 not null default 5, b text), version 3, primary key a, a unique public index on b.
+     */
+    static const uint8_t bytes[] = {1, 7, 3,   1,   't', 20, 0, 3, 2, /* to the next index id */
+                                    2, 1, 1,   'a', 4,   1,  4, 5, 0, 0, 0,
+                                    0, 0, 0,   0,                           /* columns */
+                                    2, 1, 'b', 6,   0,   0,                 /* */
+                                    1, 0, 0,                                /* primary key */
+                                    1, 1, 21,  1,   'i', 3,  3, 0, 1, 1, 0, /* index */
+                                    1, 1, 2,   1,   4,   0,  2, 6, 0,       /* layout */
+                                    1, 1, 0};                               /* map */
+    struct catalog_table *t;
+    must(catalog_table_decode(base_slice(bytes, sizeof(bytes)), &t, &test_err));
+
+    expect(t->id == 7 && t->version == 3 && t->alias[0] == 0);
+    expect(t->columns[0].not_null && t->columns[0].default_value.i == 5);
+    expect(t->indexes[0].unique && t->indexes[0].stage == INSTAR_STAGE_PUBLIC);
+    expect(t->columns[1].alias[0] == 0 && t->indexes[0].alias[0] == 0);
+    catalog_table_free(t);
+}

@@ -147,7 +147,7 @@ Test(catalog_stage, table_steps)
     catalog_table_free(v3);
 }
 
-/* What is for ever may not differ: ids, trees, columns, layouts; nor may counters fall, or an id be
+/* What is for ever may not differ: ids, trees, types, layouts; nor may counters fall, or an id be
  * used again for another index. */
 Test(catalog_stage, table_steps_keep_what_is_for_ever)
 {
@@ -191,7 +191,7 @@ Test(catalog_stage, table_steps_keep_what_is_for_ever)
             v2->key[0].descending = true;
             break;
         case 12:
-            v2->column_count = 2;
+            v2->columns[2].id = 9;
             break;
         default:
             break;
@@ -207,6 +207,101 @@ Test(catalog_stage, table_steps_keep_what_is_for_ever)
     expect(catalog_table_step_allowed(v1, v2));
     again->id = 1;
     again->tree = 33;
+    expect(!catalog_table_step_allowed(v1, v2));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+}
+
+/* Do one alteration to a copy, and make it the next version. */
+static struct catalog_table *altered(const struct catalog_table *from, instar_alteration step)
+{
+    struct catalog_table *to;
+    bool changed;
+    must(catalog_table_copy(from, &to, &test_err));
+    must(catalog_alter(to, &step, &changed, &test_err));
+    expect(changed);
+    to->version = from->version; /* catalog_alter leaves it alone */
+    struct catalog_table *enforced;
+    must(catalog_table_copy(from, &enforced, &test_err));
+    if (catalog_alter_enforce(enforced, to)) {
+        enforced->version--;
+    }
+    must(catalog_alter_finish(enforced, to, &test_err));
+    catalog_table_free(enforced);
+    return to;
+}
+
+/* A column that is dropped stays in the layout of the version that drops it; only the next version
+ * may have a layout without it. */
+Test(catalog_stage, dropped_column_is_hidden_first)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text, c int4", "a");
+    struct catalog_table *v2 =
+        altered(v1, (instar_alteration){.kind = INSTAR_ALTER_DROP_COLUMN, .name = "b"});
+    struct catalog_table *v3;
+    expect(catalog_table_step_allowed(v1, v2));
+    expect(catalog_alter_leaves(v2) && v2->column_count == 2 && v2->layout_count == 1);
+    must(catalog_table_copy(v2, &v3, &test_err));
+    must(catalog_alter_retire(v3, &test_err));
+    expect(catalog_table_step_allowed(v2, v3));
+    expect(!catalog_alter_leaves(v3) && v3->layout_count == 2);
+    expect_u64(catalog_table_layout(v3, 2)->column_count, 3);
+    expect_u64(catalog_table_layout(v3, 3)->column_count, 2);
+    v3->version = 2;
+    v3->layout_map[1].first_version = 2;
+    expect(!catalog_table_step_allowed(v1, v3));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+    catalog_table_free(v3);
+}
+
+/* NOT NULL passes through enforcing; without it the step is refused. Back it is one step. */
+Test(catalog_stage, not_null_is_enforced_first)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text", "a");
+    struct catalog_table *wanted =
+        altered(v1, (instar_alteration){.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "b"});
+    struct catalog_table *v2;
+    expect(!catalog_table_step_allowed(v1, wanted));
+    must(catalog_table_copy(v1, &v2, &test_err));
+    expect(catalog_alter_enforce(v2, wanted));
+    expect(v2->columns[1].enforcing && !v2->columns[1].not_null);
+    expect(catalog_must_refuse_null(&v2->columns[1]));
+    expect(catalog_table_step_allowed(v1, v2));
+    wanted->version = 3;
+    expect(catalog_table_step_allowed(v2, wanted));
+    struct catalog_table *back;
+    must(catalog_table_copy(v2, &back, &test_err));
+    catalog_alter_relax(back);
+    expect(catalog_table_step_allowed(v2, back));
+    expect(!catalog_must_refuse_null(&back->columns[1]));
+    struct catalog_table *v4 =
+        altered(wanted, (instar_alteration){.kind = INSTAR_ALTER_DROP_NOT_NULL, .name = "b"});
+    expect(catalog_table_step_allowed(wanted, v4));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+    catalog_table_free(back);
+    catalog_table_free(wanted);
+    catalog_table_free(v4);
+}
+
+/* A column that is added has an id of its own, and is NOT NULL only with a value for old rows. */
+Test(catalog_stage, added_column)
+{
+    instar_value five = {.type = INSTAR_INT8, .i = 5};
+    instar_column_def def = {"d", INSTAR_INT8, true, &five};
+    struct catalog_table *v1 = tables_make("t", "a int8, b text", "a");
+    struct catalog_table *v2 =
+        altered(v1, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def});
+    expect(catalog_table_step_allowed(v1, v2));
+    expect_u64(v2->columns[2].id, 3);
+    struct row_layout *newest = &v2->layouts[1];
+    expect(newest->columns[2].missing.i == 5 && !catalog_alter_leaves(v2));
+    ((struct row_column *)(uintptr_t)newest->columns)[2].missing.type = INSTAR_NULL;
+    expect(!catalog_table_step_allowed(v1, v2));
+    ((struct row_column *)(uintptr_t)newest->columns)[2].missing.type = INSTAR_INT8;
+    v1->next_column_id = 4; /* as if the id had been given before */
+    v2->next_column_id = 4;
     expect(!catalog_table_step_allowed(v1, v2));
     catalog_table_free(v1);
     catalog_table_free(v2);

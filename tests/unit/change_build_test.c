@@ -2,6 +2,7 @@
 /* Parts of an index build: intervals that workers share, the rate limit, checkpoints, threads. */
 #include "support/test.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,7 +181,7 @@ Test(change_gaps, each_key_is_read_once)
 /* ---- threads ------------------------------------------------------------------------------ */
 
 struct failing {
-    _Atomic bool halted;
+    sem_t halted;
     int poll_code;
 };
 
@@ -191,15 +192,14 @@ static int fail_work(void *arg, unsigned worker, struct base_err *err)
     if (worker == 1 && f->poll_code == 0) {
         return base_err_set(err, INSTAR_ENOSPACE, "worker %u", worker);
     }
-    while (!atomic_load(&f->halted)) {
-        os_sleep_ns(100000);
-    }
+    (void)sem_wait(&f->halted);
+    (void)sem_post(&f->halted); /* for the next worker */
     return 0;
 }
 
 static void fail_halt(void *arg)
 {
-    atomic_store(&((struct failing *)arg)->halted, true);
+    (void)sem_post(&((struct failing *)arg)->halted);
 }
 
 static int fail_poll(void *arg, struct base_err *err)
@@ -219,9 +219,11 @@ Test(change_crew, first_failure_ends_all)
                         .poll = fail_poll,
                         .arg = &f};
 
+    cr_assert_eq(sem_init(&f.halted, 0, 0), 0);
     must_fail(crew_run(&crew, &test_err), INSTAR_ENOSPACE);
     cr_assert_str_eq(test_err.text, "worker 1");
-    f = (struct failing){.poll_code = JOB_CANCEL};
+    cr_assert_eq(sem_init(&f.halted, 0, 0), 0);
+    f.poll_code = JOB_CANCEL;
     cr_assert_eq(crew_run(&crew, NULL), JOB_CANCEL);
 }
 

@@ -31,6 +31,8 @@ static struct change_record full_record(void)
                               .rows_per_second_max = 77,
                               .sort_memory_bytes = 1 << 20,
                               .unique = true,
+                              .validates = true,
+                              .retires = true,
                               .part_count = 2,
                               .parts = {{.name = "path"}, {.name = "größe", .descending = true}},
                               .table_name = "files",
@@ -59,6 +61,7 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.flags == y.flags && x.fence_after_ms == y.fence_after_ms && x.workers == y.workers);
     expect(x.rows_per_second_max == y.rows_per_second_max);
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
+    expect(x.validates == y.validates && x.retires == y.retires);
     expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
@@ -142,12 +145,12 @@ Test(change_record, nonsense_with_a_good_checksum_is_refused_or_harmless)
 
 /* ---- plans -------------------------------------------------------------------------------- */
 
-static void expect_plan(enum change_kind kind, bool unique, enum instar_change_state state,
+static void expect_plan(enum change_kind kind, unsigned variant, enum instar_change_state state,
                         const char *wanted)
 {
     struct base_buf text = {0};
 
-    expect(plan_print(kind, unique, state, &text));
+    expect(plan_print(kind, variant, state, &text));
     expect(base_buf_add(&text, "", 1));
     cr_assert_str_eq((const char *)text.data, wanted);
     base_buf_free(&text);
@@ -203,6 +206,31 @@ Test(change_plan, tables)
     expect_plan(CHANGE_DROP_TABLE, false, INSTAR_CHANGE_RUNNING,
                 "0 public       publish a version without the table; back by way of absent\n"
                 "1 purge        wait for older leases, drop the trees\n");
+}
+
+Test(change_plan, alter_table)
+{
+    const enum change_kind alter = CHANGE_ALTER_TABLE;
+
+    expect_plan(alter, 0, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish the altered table; back by way of unaltered\n");
+    expect_plan(alter, PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish the altered table; back by way of unaltered\n"
+                "1 altered      publish it without old names and hidden columns\n");
+    expect_plan(alter, PLAN_VALIDATES, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "1 enforcing    wait for older leases; back by way of enforcing\n"
+                "2 validate     look for nulls; back by way of enforcing\n"
+                "3 validated    publish the altered table; back by way of enforcing\n");
+    expect_plan(alter, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "1 enforcing    wait for older leases; back by way of enforcing\n"
+                "2 validate     look for nulls; back by way of enforcing\n"
+                "3 validated    publish the altered table; back by way of enforcing\n"
+                "4 altered      publish it without old names and hidden columns\n");
+    expect_plan(alter, 0, INSTAR_CHANGE_REVERTING,
+                "0 enforcing    publish that NOT NULL is enforced no more\n"
+                "1 unaltered    give the verdict\n");
 }
 
 static bool publishes(const struct plan_step *s)

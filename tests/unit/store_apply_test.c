@@ -3,6 +3,7 @@
 #include "store/apply_impl.h"
 #include "support/stores.h"
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,16 +47,12 @@ Test(store_apply, folds_when_idle)
 {
     struct store *s = stores_make(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, T);
-    uint64_t lsn = stores_write(s, T, "k", "1");
-    uint64_t limit = os_now_ns() + (uint64_t)20 * 1000000000;
-    while (store_applied(s) < lsn) {
-        expect(os_now_ns() < limit);
-        os_sleep_ns(20000000); /* that it happens unasked is what is tested */
-    }
+    stores_await_folding(s, stores_write(s, T, "k", "1"));
     stores_close(s);
 }
 
-/* Close leaves nothing pending: the next open reads everything from the trees. */
+/* Close leaves nothing pending: the next open reads everything from the trees. What was folded is
+ * not needed again: a log that ends at lo is a whole log. */
 Test(store_apply, close_folds_everything)
 {
     struct store *s = stores_make(NULL);
@@ -269,6 +266,7 @@ Test(store_apply, a_large_tree_is_emptied_in_turns)
                            &test_err));
     }
     store_txn_abort(t);
+    /* Names go at some moment without readers, which is announced nowhere. */
     for (bool gone = false; !gone;) {
         struct trees_read *r;
         char name[TREES_META_MAX];
@@ -451,6 +449,7 @@ struct turns {
     struct store *s;
     _Atomic bool stop;
     _Atomic uint64_t taken[2];
+    sem_t done; /* a turn of either */
 };
 
 static struct turns turns;
@@ -460,9 +459,10 @@ static void *take_turns(void *arg)
     size_t me = (size_t)(uintptr_t)arg;
     while (!atomic_load(&turns.stop)) {
         if (gate_enter(turns.s, "test", STORE_FOREVER, NULL) == 0) {
-            os_sleep_ns(1000000);
+            os_sleep_ns(1000000); /* work, during which the other one comes to wait */
             atomic_fetch_add(&turns.taken[me], 1);
             gate_leave(turns.s);
+            sem_post(&turns.done);
         }
     }
     return NULL;
@@ -473,11 +473,12 @@ Test(store_apply, the_gate_takes_turns)
 {
     struct os_thread thread[2];
     turns.s = stores_make(NULL);
+    expect(sem_init(&turns.done, 0, 0) == 0);
     for (size_t i = 0; i < 2; i++) {
         expect(os_thread_start(&thread[i], "turns", take_turns, (void *)(uintptr_t)i) == 0);
     }
-    while (atomic_load(&turns.taken[0]) + atomic_load(&turns.taken[1]) < 100) {
-        os_sleep_ns(1000000);
+    for (int n = 0; n < 100; n++) {
+        expect(sem_wait(&turns.done) == 0);
     }
     atomic_store(&turns.stop, true);
     os_thread_join(&thread[0]);

@@ -469,11 +469,7 @@ Test(store_hazards_places, a_limit_on_file_sizes)
     must(store_poisoned(s, &test_err));
     stores_read(s, T, "k", "value");
     set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
-    uint64_t limit = os_now_ns() + (uint64_t)10 * 1000000000;
-    while (store_applied(s) < store_durable(s)) {
-        expect(os_now_ns() < limit);
-        os_sleep_ns(10000000);
-    }
+    stores_await_folding(s, store_durable(s));
     stores_write(s, T, "after", "value");
     stores_close(s);
 }

@@ -23,13 +23,6 @@ static void read_and_wait(struct test_child *self, void *arg)
     stores_close(s);
 }
 
-static uint64_t used_bytes(struct store *s)
-{
-    struct trees_usage usage;
-    trees_usage_get(s->trees, &usage);
-    return usage.used_bytes;
-}
-
 static void churn(struct store *s, int folds)
 {
     static const char value[3000];
@@ -65,9 +58,9 @@ Test(store_hazards_readers, killed_readers_are_noticed)
         seen = store_event_seen(s, STORE_EVENT_LEASE);
     }
     churn(s, 10);
-    uint64_t before = used_bytes(s);
+    uint64_t before = stores_used_bytes(s);
     churn(s, 60);
-    expect(used_bytes(s) <= before + before / 5);
+    expect(stores_used_bytes(s) <= before + before / 5);
     stores_close(s);
 }
 

@@ -113,11 +113,7 @@ Test(store_hazards_trees, a_short_write_is_a_full_disk)
     expect(test_fault_fired() > 0);
     stores_read(s, T, "k", "1");
     test_fault_set(NULL);
-    uint64_t limit = os_now_ns() + (uint64_t)10 * 1000 * MS;
-    while (store_applied(s) < store_tail(s)) { /* it tries again by itself */
-        expect(os_now_ns() < limit);
-        os_sleep_ns(10 * MS);
-    }
+    stores_await_folding(s, store_tail(s)); /* it tries again by itself */
     stores_close(s);
     s = stores_open(NULL);
     stores_read(s, T, "k", "1");

@@ -4,6 +4,7 @@
 #include "store/log.h"
 #include "support/stores.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -87,6 +88,89 @@ Test(store_open, death_in_create)
     }
     must(try_create(stores_path()));
     must(try_open(stores_path()));
+}
+
+static int fill(struct store *s, struct base_err *err)
+{
+    struct store_txn *t;
+    int rc = store_txn_begin(s, STORE_TXN_SYNC, &t, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = store_txn_tree_op(t, STORE_TREE_CREATE, 100, err);
+    if (rc != 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    return store_txn_commit(t, NULL, NULL, err);
+}
+
+static int try_create_filled(void)
+{
+    instar_options o = stores_options();
+    return store_create_filled(stores_path(), &o, fill, &test_err);
+}
+
+/* What stands in the store's directory; SIZE_MAX: there is none. */
+static size_t entries(void)
+{
+    DIR *dir = opendir(stores_path());
+    size_t count = 0;
+    if (dir == NULL) {
+        return SIZE_MAX;
+    }
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    closedir(dir);
+    return count - 2;
+}
+
+/* The nth operation fails, and those after it if the disk stays full; what was made is taken back.
+ * False: there are fewer operations. */
+static bool create_without_space(const struct test_fault *fault, bool directory_is_there)
+{
+    if (directory_is_there) {
+        expect(mkdir(stores_path(), 0700) == 0);
+    }
+    test_fault_set(fault);
+    int rc = try_create_filled();
+    bool fired = test_fault_fired() > 0;
+    test_fault_set(NULL);
+    if (rc == 0 || access(inside("format"), F_OK) == 0) {
+        /* The operation could be done without, or came after the store was there: a sync of a
+         * directory, which no disk that stays full refuses. */
+        expect(rc == 0 || !fault->sticky);
+    } else if (directory_is_there) {
+        expect(entries() <= 1); /* the lock file, which another maker may hold */
+    } else {
+        expect(entries() == SIZE_MAX);
+    }
+    rc = rc == 0 ? 0 : try_create_filled();
+    expect(rc == 0 || rc == INSTAR_EEXISTS);
+    must(try_open(stores_path()));
+    test_remove(stores_path());
+    return fired;
+}
+
+/* A store that cannot be made for want of space leaves nothing behind, wherever it fails; made
+ * again where there is space, it is a store. */
+Test(store_open, create_without_space)
+{
+    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_TRUNCATE, OS_OP_MKDIR};
+    uint64_t n = 1;
+    while (create_without_space(&(struct test_fault){.op = TEST_ANY_OP, .nth = n, .error = ENOSPC},
+                                n % 2 == 0)) {
+        n++;
+    }
+    expect(n > 50);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(writing); i++) {
+        struct test_fault full = {.op = writing[i], .nth = 1, .error = ENOSPC, .sticky = true};
+        while (create_without_space(&full, i % 2 == 0)) {
+            full.nth++;
+        }
+        expect(full.nth > 1);
+    }
 }
 
 /* Files and directories are for their owner alone, whatever the umask says. */

@@ -245,16 +245,3 @@ Test(store_recovery, after_a_reboot)
     stores_close(s);
     test_boot_set(0);
 }
-
-/* What was folded before is not needed again: a log that ends at lo is a whole log. */
-Test(store_recovery, a_folded_log)
-{
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
-    stores_write(s, TREE, "key", "value");
-    stores_close(s);
-    s = stores_open(NULL);
-    expect_u64(store_applied(s), store_tail(s));
-    stores_read(s, TREE, "key", "value");
-    stores_close(s);
-}

@@ -22,12 +22,12 @@ static void setup(void)
     table = tables_make("t", "a int8, b int8", "a");
     table->version = 5;
     uint32_t a = table->columns[0].id;
-    uint32_t b = table->columns[1].id;
+    uint32_t b = table->columns[1].id = a + 2; /* ids ascend in every layout */
     old_columns[0] = (struct row_column){.id = a, .type = INSTAR_INT8};
     old_columns[1] = (struct row_column){.id = b, .type = INSTAR_INT8};
     new_columns[0] = old_columns[0];
     new_columns[1] =
-        (struct row_column){.id = b + 1,
+        (struct row_column){.id = a + 1,
                             .type = INSTAR_TEXT,
                             .missing = {.type = INSTAR_TEXT, .bytes = {.data = "m", .size = 1}}};
     new_columns[2] = old_columns[1];

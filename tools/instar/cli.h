@@ -69,6 +69,18 @@ int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((for
 extern volatile sig_atomic_t cli_interrupted;
 void cli_catch_interrupts(void);
 
+/* ---- the call (parse.c) ------------------------------------------------------------------- */
+
+/* NULL when there is none. */
+const struct cli_command *cli_find_command(const char *name);
+/* The options and arguments after the command's name. -1 when the command is to run, else the exit
+ * code: help was printed, or the call is wrong and it was said how. */
+int cli_parse(struct cli *cli, int argc, char **argv);
+/* "; did you mean ...?" of the command that is nearest, or "". */
+#define CLI_HINT_MAX 160
+const char *cli_command_hint(const char *name, char hint[CLI_HINT_MAX]);
+void cli_print_help(const struct cli_command *command);
+
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
 enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
@@ -144,6 +156,8 @@ int command_create_table(struct cli *cli);
 int command_drop_table(struct cli *cli);
 int command_create_index(struct cli *cli);
 int command_drop_index(struct cli *cli);
+int command_alter_table(struct cli *cli);
+int command_rename_index(struct cli *cli);
 int command_put(struct cli *cli);
 int command_get(struct cli *cli);
 int command_delete(struct cli *cli);
@@ -167,5 +181,9 @@ int cli_list_changes(struct cli *cli);
 
 /* For instar_table_list(): the statements that make a table (sql.c). */
 int cli_print_sql(void *arg, const instar_table_info *info);
+/* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
+int cli_change_options(const struct cli *cli, instar_change_options *options);
+/* After a submission that gave rc: follow it, or print its id. */
+int cli_submitted(struct cli *cli, int rc, uint64_t change);
 
 #endif

@@ -42,6 +42,13 @@ static const struct cli_option sql_options[] = {
     {"statement-bytes", "N", "length of a statement at most [64K]"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option alter_options[] = {
+    {"if-exists", NULL, "leave out steps on what does not exist"},
+    {"if-not-exists", NULL, "leave out add-column when it is there as defined"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option put_options[] = {
     {"insert", NULL, "fail when the row exists"},
     {"update", NULL, "fail when the row does not exist"},
@@ -79,7 +86,7 @@ const struct cli_command cli_commands[] = {
      init_options, 0, 0, command_init, false, true},
     {"tables", "", "list the tables", NULL, no_options, 0, 0, command_tables, false, false},
     {"schema", "[TABLE]", "print tables and indexes as definitions",
-     "Shows the stage of an index that a change is at work on.", schema_options, 0, 1,
+     "Shows the stage of an index or NOT NULL that a change is at work on.", schema_options, 0, 1,
      command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, DROP INDEX, SHOW CHANGES,\n"
@@ -100,6 +107,19 @@ const struct cli_command cli_commands[] = {
      create_index_options, 3, 2 + INSTAR_INDEX_COLUMNS_MAX, command_create_index, true, false},
     {"drop-index", "INDEX", "drop an index", NULL, drop_options, 1, 1, command_drop_index, true,
      false},
+    {"alter-table", "TABLE STEP [, STEP]...", "alter a table while others read and write",
+     "Steps, all in one change, public together; each sees what those before it did:\n"
+     "  add-column COL TYPE [not-null] [default VALUE]\n"
+     "  drop-column COL            rename-column COL NEW\n"
+     "  set-default COL VALUE      drop-default COL\n"
+     "  set-not-null COL           drop-not-null COL\n"
+     "  rename-to NEW              rename-index INDEX NEW\n"
+     "A comma between two steps is an argument of its own. No row is rewritten.\n"
+     "Example: instar alter-table db files add-column owner text default root , drop-column old\n"
+     "A VALUE that begins with - goes after --.",
+     alter_options, 2, -1, command_alter_table, true, false},
+    {"rename-index", "INDEX NEW", "rename an index", NULL, drop_options, 2, 2, command_rename_index,
+     true, false},
     {"put", "TABLE COL=VALUE...", "write one row",
      "Inserts the row, or sets the given columns when its key exists. COL without = is null.",
      put_options, 2, -1, command_put, false, false},

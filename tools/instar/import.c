@@ -5,6 +5,7 @@
  */
 #include "cli.h"
 #include "csv.h"
+#include "input.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -368,12 +369,10 @@ int command_import(struct cli *cli)
         return rc;
     }
     cli_catch_interrupts();
-    file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    file = input_open(path);
     if (file == NULL) {
-        rc = cli_interrupted != 0
-                 ? CLI_INTERRUPTED
-                 : cli_error(cli, "give the path of a CSV file, or - for standard input",
-                             "'%s': %s", path, strerror(errno));
+        rc = cli_error(cli, "give the path of a CSV file, or - for standard input", "'%s': %s",
+                       path, strerror(errno));
         free(im.batch);
         return rc;
     }
@@ -381,8 +380,6 @@ int command_import(struct cli *cli)
     rc = import_file(&im);
     csv_close(&im.csv);
     free(im.batch);
-    if (file != stdin) {
-        (void)fclose(file);
-    }
+    (void)fclose(file);
     return rc;
 }

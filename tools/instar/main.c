@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* instar COMMAND STORE …: parsing by the table in commands.c, help, errors, exit codes. */
+/* instar COMMAND STORE …: help, errors, exit codes; the call is parsed by parse.c. */
 
 #include "cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -65,7 +64,7 @@ static void print_commands(FILE *file)
                   "in a pipe rows are tab-separated. The exit code is 0 only on success.\n");
 }
 
-static void print_help(const struct cli_command *command)
+void cli_print_help(const struct cli_command *command)
 {
     printf("usage: instar %s STORE%s%s [OPTION...]\n\n%s.\n", command->name,
            command->arguments[0] != '\0' ? " " : "", command->arguments, command->what);
@@ -168,19 +167,20 @@ int cli_fail_value(const struct cli *cli, int code, const char *column, const ch
     return cli_fail(cli, code, doing);
 }
 
-/* A failure that is not the library's. */
+/* A failure that is not the library's; of the call as a whole when there is no command. */
 static void own_error(const struct cli *cli, const char *kind, const char *text, const char *remedy)
 {
+    const char *command = cli->command != NULL ? cli->command->name : "";
+
     if (cli->json) {
-        fprintf(stderr, "{\"error\": \"%s\", \"doing\": \"%s\", \"text\": ", kind,
-                cli->command->name);
+        fprintf(stderr, "{\"error\": \"%s\", \"doing\": \"%s\", \"text\": ", kind, command);
         out_json_string(stderr, text, strlen(text));
         fprintf(stderr, ", \"remedy\": ");
         out_json_string(stderr, remedy, strlen(remedy));
         fprintf(stderr, "}\n");
         return;
     }
-    fprintf(stderr, "instar: %s: ", cli->command->name);
+    fprintf(stderr, "instar: %s%s", command, command[0] != '\0' ? ": " : "");
     out_printable(stderr, text, strlen(text));
     fprintf(stderr, "\n  %s\n", remedy);
 }
@@ -205,112 +205,10 @@ int cli_usage(const struct cli *cli, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    (void)snprintf(remedy, sizeof(remedy), "see: instar %s --help", cli->command->name);
+    (void)snprintf(remedy, sizeof(remedy), "see: instar %s%s--help",
+                   cli->command != NULL ? cli->command->name : "", cli->command != NULL ? " " : "");
     own_error(cli, "USAGE", text, remedy);
     return CLI_USAGE;
-}
-
-/* ---- parsing ------------------------------------------------------------------------------ */
-
-enum { OPTION_HELP = 1000, OPTION_JSON, OPTION_NO_HEADER };
-
-static void fill_long_options(const struct cli_command *command, struct option *longs)
-{
-    size_t count = 0;
-
-    for (; command->options[count].name != NULL; count++) {
-        longs[count] = (struct option){command->options[count].name,
-                                       command->options[count].argument != NULL ? required_argument
-                                                                                : no_argument,
-                                       NULL, (int)count};
-    }
-    longs[count++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
-    longs[count++] = (struct option){"json", no_argument, NULL, OPTION_JSON};
-    longs[count++] = (struct option){"no-header", no_argument, NULL, OPTION_NO_HEADER};
-    longs[count] = (struct option){NULL, 0, NULL, 0};
-}
-
-/* getopt has said what is wrong. A negative number looks like an option to it. */
-static int refuse_option(const struct cli *cli)
-{
-    if (optopt >= '0' && optopt <= '9') {
-        fprintf(stderr, "  a value that begins with - goes after --: instar %s ... -- -%c\n",
-                cli->command->name, optopt);
-    }
-    fprintf(stderr, "  see: instar %s --help\n", cli->command->name);
-    return CLI_USAGE + 1;
-}
-
-/* Where the command has --file in its list, -1 when it has not: -f is the same. */
-static int file_option(const struct cli_command *command)
-{
-    int at = 0;
-
-    while (command->options[at].name != NULL && strcmp(command->options[at].name, "file") != 0) {
-        at++;
-    }
-    return command->options[at].name != NULL ? at : -1;
-}
-
-/* 0 to go on, else the exit code plus one. */
-static int parse_options(struct cli *cli, int argc, char **argv)
-{
-    struct option longs[CLI_OPTIONS_MAX + 4];
-    char label[64];
-    int found, file = file_option(cli->command);
-
-    (void)snprintf(label, sizeof(label), "instar %s", cli->command->name);
-    argv[0] = label; /* what getopt begins its messages with */
-    fill_long_options(cli->command, longs);
-    while ((found = getopt_long(argc, argv, file >= 0 ? "hf:" : "h", longs, NULL)) != -1) {
-        found = found == 'f' ? file : found;
-        if (found == OPTION_HELP || found == 'h') {
-            print_help(cli->command);
-            return CLI_OK + 1;
-        }
-        if (found == OPTION_JSON) {
-            cli->json = true;
-        } else if (found == OPTION_NO_HEADER) {
-            cli->header = false;
-        } else if (found >= 0 && found < CLI_OPTIONS_MAX) {
-            if (cli->values[found] != NULL) {
-                return cli_usage(cli, "--%s is given twice", longs[found].name) + 1;
-            }
-            cli->values[found] = optarg != NULL ? optarg : "";
-        } else {
-            return refuse_option(cli);
-        }
-    }
-    return 0;
-}
-
-static int parse_arguments(struct cli *cli, int argc, char **argv)
-{
-    const struct cli_command *command = cli->command;
-
-    if (optind >= argc || argv[optind][0] == '\0') {
-        return cli_usage(cli, "the path of the store is missing");
-    }
-    cli->store = argv[optind];
-    cli->argc = argc - optind - 1;
-    cli->argv = argv + optind + 1;
-    if (cli->argc < command->min_arguments ||
-        (command->max_arguments >= 0 && cli->argc > command->max_arguments)) {
-        return cli_usage(cli, "%s arguments; expected: STORE%s%s",
-                         cli->argc < command->min_arguments ? "too few" : "too many",
-                         command->arguments[0] != '\0' ? " " : "", command->arguments);
-    }
-    return CLI_OK;
-}
-
-static const struct cli_command *find_command(const char *name)
-{
-    for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
-        if (strcmp(c->name, name) == 0) {
-            return c;
-        }
-    }
-    return NULL;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -342,14 +240,33 @@ static int run_command(struct cli *cli)
     return rc;
 }
 
+/* The nearest command is named; the list of them is for people alone. */
+static int refuse_command(const char *name, int argc, char **argv)
+{
+    struct cli cli = {.json = false};
+    char hint[CLI_HINT_MAX];
+
+    for (int i = 1; i < argc; i++) {
+        cli.json = cli.json || strcmp(argv[i], "--json") == 0;
+    }
+    (void)cli_usage(&cli, "no command '%s'%s", name,
+                    name[0] == '-' ? "; options go after the command"
+                                   : cli_command_hint(name, hint));
+    if (!cli.json) {
+        fprintf(stderr, "\n");
+        print_commands(stderr);
+    }
+    return CLI_USAGE;
+}
+
 /* Help and version; -1 when it is a command that is asked for. */
 static int run_general(int argc, char **argv)
 {
     const char *first = argc < 2 ? "" : argv[1];
     bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0;
 
-    if (strcmp(first, "help") == 0 && argc > 2 && find_command(argv[2]) != NULL) {
-        print_help(find_command(argv[2]));
+    if (strcmp(first, "help") == 0 && argc > 2 && cli_find_command(argv[2]) != NULL) {
+        cli_print_help(cli_find_command(argv[2]));
         return CLI_OK;
     }
     if (help || (strcmp(first, "help") == 0 && argc == 2)) {
@@ -360,15 +277,11 @@ static int run_general(int argc, char **argv)
         printf("instar %s\n", instar_version());
         return CLI_OK;
     }
-    if (find_command(first) != NULL) {
+    if (cli_find_command(first) != NULL) {
         return -1;
     }
     if (argc > 1) {
-        const char *name = strcmp(first, "help") == 0 ? argv[2] : first;
-
-        fprintf(stderr, "instar: no command '");
-        out_printable(stderr, name, strlen(name));
-        fprintf(stderr, first[0] == '-' ? "'; options go after the command\n\n" : "'\n\n");
+        return refuse_command(strcmp(first, "help") == 0 ? argv[2] : first, argc, argv);
     }
     print_commands(stderr);
     return CLI_USAGE;
@@ -386,11 +299,7 @@ int main(int argc, char **argv)
     if (rc >= 0) {
         return end_output(rc);
     }
-    cli.command = find_command(argv[1]);
-    rc = parse_options(&cli, argc - 1, argv + 1);
-    if (rc != 0) {
-        return end_output(rc - 1);
-    }
-    rc = parse_arguments(&cli, argc - 1, argv + 1);
-    return rc != CLI_OK ? rc : end_output(run_command(&cli));
+    cli.command = cli_find_command(argv[1]);
+    rc = cli_parse(&cli, argc - 1, argv + 1);
+    return end_output(rc >= 0 ? rc : run_command(&cli));
 }

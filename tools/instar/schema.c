@@ -152,7 +152,7 @@ static int print_definition(void *arg, const instar_table_info *info)
             printf(" DEFAULT ");
             print_value(&column->default_value);
         }
-        printf(",\n");
+        printf(",%s\n", column->enforcing ? " -- NOT NULL is being validated" : "");
     }
     printf("    PRIMARY KEY ");
     print_key(info->key, info->key_count);
@@ -187,8 +187,9 @@ static void json_columns(const instar_table_info *info)
 
         printf("%s{", i > 0 ? ", " : "");
         json_name("name", column->name);
-        printf(", \"type\": \"%s\", \"not_null\": %s, \"default\": ",
-               instar_type_name(column->type), column->not_null ? "true" : "false");
+        printf(", \"type\": \"%s\", \"not_null\": %s, \"enforcing\": %s, \"default\": ",
+               instar_type_name(column->type), column->not_null ? "true" : "false",
+               column->enforcing ? "true" : "false");
         if (column->has_default) {
             size_t size;
             char *text = value_text(&column->default_value, &size);
@@ -255,7 +256,7 @@ int command_schema(struct cli *cli)
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
-static int fill_change_options(const struct cli *cli, instar_change_options *options)
+int cli_change_options(const struct cli *cli, instar_change_options *options)
 {
     int rc = cli_number(cli, "rate", UINT64_MAX, &options->rows_per_second_max);
 
@@ -272,8 +273,7 @@ static int fill_change_options(const struct cli *cli, instar_change_options *opt
     return rc;
 }
 
-/* After a submission: follow it, or print its id. */
-static int submitted(struct cli *cli, int rc, uint64_t change)
+int cli_submitted(struct cli *cli, int rc, uint64_t change)
 {
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, cli->command->name);
@@ -389,11 +389,11 @@ static int create_parsed(struct cli *cli, instar_table_def *def)
 
     instar_change_options_init(&options);
     def->key = key;
-    rc = rc == CLI_OK ? fill_change_options(cli, &options) : rc;
+    rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
     if (rc == CLI_OK) {
         int rc_submit = instar_create_table(cli->db, def, &options, &change);
 
-        rc = submitted(cli, rc_submit, change);
+        rc = cli_submitted(cli, rc_submit, change);
     }
     free(list);
     return rc;
@@ -434,12 +434,12 @@ int command_drop_table(struct cli *cli)
     int rc;
 
     instar_change_options_init(&options);
-    rc = fill_change_options(cli, &options);
+    rc = cli_change_options(cli, &options);
     if (rc != CLI_OK) {
         return rc;
     }
     rc = instar_drop_table(cli->db, cli->argv[0], &options, &change);
-    return submitted(cli, rc, change);
+    return cli_submitted(cli, rc, change);
 }
 
 int command_create_index(struct cli *cli)
@@ -460,12 +460,12 @@ int command_create_index(struct cli *cli)
         }
     }
     instar_change_options_init(&options);
-    rc = fill_change_options(cli, &options);
+    rc = cli_change_options(cli, &options);
     if (rc != CLI_OK) {
         return rc;
     }
     rc = instar_create_index(cli->db, &def, &options, &change);
-    return submitted(cli, rc, change);
+    return cli_submitted(cli, rc, change);
 }
 
 int command_drop_index(struct cli *cli)
@@ -475,10 +475,10 @@ int command_drop_index(struct cli *cli)
     int rc;
 
     instar_change_options_init(&options);
-    rc = fill_change_options(cli, &options);
+    rc = cli_change_options(cli, &options);
     if (rc != CLI_OK) {
         return rc;
     }
     rc = instar_drop_index(cli->db, cli->argv[0], &options, &change);
-    return submitted(cli, rc, change);
+    return cli_submitted(cli, rc, change);
 }

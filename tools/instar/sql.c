@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sql: a script of schema changes; schema --sql: the script that makes a schema anew. */
 #include "cli.h"
+#include "input.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ struct text {
  */
 static int read_file(struct cli *cli, const char *path, size_t bytes_max, struct text *text)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    FILE *file = input_open(path);
     size_t got;
 
     if (file == NULL) {
@@ -29,7 +30,7 @@ static int read_file(struct cli *cli, const char *path, size_t bytes_max, struct
     }
     text->bytes = malloc(bytes_max + 1);
     if (text->bytes == NULL) {
-        (void)(file != stdin ? fclose(file) : 0);
+        (void)fclose(file);
         return cli_fail(cli, INSTAR_ENOMEM, "sql");
     }
     do {
@@ -39,9 +40,7 @@ static int read_file(struct cli *cli, const char *path, size_t bytes_max, struct
     } while (got > 0 && cli_interrupted == 0);
     int failed = ferror(file) != 0 ? errno : 0;
 
-    if (file != stdin) {
-        (void)fclose(file);
-    }
+    (void)fclose(file);
     if (cli_interrupted != 0) {
         return CLI_INTERRUPTED;
     }

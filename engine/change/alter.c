@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Submitting an alter table: the steps are done on a copy of the table as it stands, so that what
+ * is impossible is refused before anything begins; the copy says what the plan needs, and which
+ * names change.
+ */
+#include "change/alter_impl.h"
+#include "change/submit_impl.h"
+
+#include <stdio.h>
+
+/* Does the target need a validation, does it leave something to retire, and is it possible? */
+static int plan_for_target(struct submission *s, const struct catalog_table *from,
+                           struct catalog_table *target, struct base_err *err)
+{
+    struct catalog_table *enforced;
+    int rc = catalog_table_copy(from, &enforced, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    s->rec.validates = catalog_alter_enforce(enforced, target);
+    rc = catalog_alter_finish(enforced, target, err);
+    if (rc == 0) {
+        s->rec.retires = catalog_alter_leaves(target);
+    }
+    catalog_table_free(enforced);
+    return rc;
+}
+
+static int record_alter(struct submission *s, const struct catalog_table *from,
+                        struct catalog_table *target, struct base_err *err)
+{
+    struct change_record *r = &s->rec;
+    struct base_arena arena = {0};
+    struct alter_name *names;
+    size_t count;
+    int rc = plan_for_target(s, from, target, err);
+
+    if (rc == 0) {
+        rc = submit_fill(s, CHANGE_ALTER_TABLE, from->name, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    r->table = from->id;
+    snprintf(r->table_name, sizeof(r->table_name), "%s", from->name);
+    alter_describe(from->name, s->steps, s->step_count, r->statement, sizeof(r->statement));
+    rc = alter_names_find(from, target, &arena, &names, &count, err);
+    if (rc == 0) {
+        rc = alter_names_reserve(s->t, from->id, r->id, names, count, err);
+    }
+    if (rc == 0) {
+        rc = alter_encode(s->steps, s->step_count, names, count, &r->descriptor, err);
+    }
+    base_arena_free(&arena);
+    return rc;
+}
+
+static int alter_opened(struct submission *s, const struct catalog_table *from,
+                        struct base_err *err)
+{
+    struct catalog_table *target;
+    int rc = alter_target(from, s->steps, s->step_count, &target, err);
+
+    if (rc == 0 && target != NULL) {
+        rc = record_alter(s, from, target, err);
+    }
+    catalog_table_free(target);
+    return rc;
+}
+
+static int alter_table(struct submission *s, struct base_err *err)
+{
+    struct catalog_table *from = NULL;
+    int rc = catalog_name_check("table", s->name, err);
+
+    if (rc == 0) {
+        rc = submit_open_table(s, s->name, &from, err);
+    }
+    if (rc == 0) {
+        rc = alter_opened(s, from, err);
+    }
+    catalog_table_free(from);
+    return rc;
+}
+
+int change_alter_table(struct changes *c, const char *table, const instar_alteration *steps,
+                       size_t count, const instar_change_options *options, uint64_t *id_out,
+                       struct base_err *err)
+{
+    struct submission s = {
+        .c = c, .options = options, .name = table, .steps = steps, .step_count = count};
+
+    *id_out = 0;
+    if (count == 0 || count > ALTER_STEPS_MAX) {
+        return base_err_set(err, count == 0 ? INSTAR_EINVALID : INSTAR_ELIMIT,
+                            "alter table: %zu steps, at least 1 and at most %d", count,
+                            ALTER_STEPS_MAX);
+    }
+    return submit_run(&s, alter_table, id_out, err);
+}
+
+/* ---- an index by its name alone ----------------------------------------------------------- */
+
+static int rename_index(struct submission *s, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct catalog_name name;
+    bool found;
+    int rc = submit_find_name(s, CATALOG_NAME_INDEX, &name, &found, err);
+
+    if (rc != 0 || !found) {
+        return rc;
+    }
+    rc = submit_table_of_index(s, name.table, &table, err);
+    if (rc == 0 && name.change != 0) {
+        rc = alter_name_busy(s->t, s->name, name.change, err);
+    }
+    if (rc == 0) {
+        rc = alter_opened(s, table, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+int change_rename_index(struct changes *c, const char *index, const char *new_name,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err)
+{
+    instar_alteration step = {
+        .kind = INSTAR_ALTER_RENAME_INDEX, .name = index, .new_name = new_name};
+    struct submission s = {
+        .c = c, .options = options, .name = index, .steps = &step, .step_count = 1};
+
+    return submit_run(&s, rename_index, id_out, err);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alter: what the record of an alter table holds, and the names that it gives and takes. */
+#ifndef INSTAR_CHANGE_ALTER_IMPL_H
+#define INSTAR_CHANGE_ALTER_IMPL_H
+
+#include "change/job_impl.h"
+
+#define ALTER_STEPS_MAX 1024 /* in one change */
+
+/* ---- alter_record.c ----------------------------------------------------------------------- */
+
+/* A table or an index that gets another name. */
+struct alter_name {
+    uint32_t index; /* id, 0: the table */
+    char old[INSTAR_NAME_BYTES_MAX + 1];
+    char new[INSTAR_NAME_BYTES_MAX + 1];
+};
+/* The request as it is kept, in memory of its own. */
+struct alter_request {
+    instar_alteration *steps;
+    size_t step_count;
+    struct alter_name *names;
+    size_t name_count;
+    struct base_arena arena;
+};
+int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
+                 size_t name_count, struct base_buf *out, struct base_err *err);
+/* Trusts nothing: ECORRUPT. Free with base_arena_free(&out->arena), also on failure. */
+int alter_decode(struct base_slice bytes, struct alter_request *out, struct base_err *err);
+/* In the words of SQL, cut between two characters. */
+void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,
+                    size_t size);
+/* The table as it is wanted: a copy of `from` with all steps done, not finished. NULL and 0: there
+ * is nothing to do. */
+int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
+                 struct catalog_table **target_out, struct base_err *err);
+
+/* ---- alter_names.c ------------------------------------------------------------------------ */
+
+/* What has another name in `to`. The list is in the arena. */
+int alter_names_find(const struct catalog_table *from, const struct catalog_table *to,
+                     struct base_arena *arena, struct alter_name **names_out, size_t *count_out,
+                     struct base_err *err);
+/* Another change is at work on the name: ESTATE says what it does. */
+int alter_name_busy(struct store_txn *t, const char *name, uint64_t change, struct base_err *err);
+/* Both names of each belong to the change from now on. EEXISTS, ESTATE. */
+int alter_names_reserve(struct store_txn *t, uint64_t table, uint64_t change,
+                        const struct alter_name *names, size_t count, struct base_err *err);
+/* The new names stand; the old ones are held still, for they are aliases. */
+int alter_names_give(struct store_txn *t, const struct change_record *r,
+                     const struct alter_request *request, struct base_err *err);
+/* The old names are free. */
+int alter_names_retire(struct store_txn *t, const struct alter_request *request,
+                       struct base_err *err);
+/* All is as before the reservation. */
+int alter_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
+
+/* ---- alter_step.c ------------------------------------------------------------------------- */
+
+int alter_enforce(struct job *j, struct base_err *err);
+int alter_relax(struct job *j, struct base_err *err);
+int alter_publish(struct job *j, struct base_err *err);
+int alter_retire(struct job *j, struct base_err *err);
+
+/* ---- nulls.c ------------------------------------------------------------------------------ */
+
+/* ENOT_NULL with words when there are nulls; their number in j->rec.duplicate_count. */
+int nulls_run(struct job *j, struct base_err *err);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The request of an alter table, as bytes in the change's record, as words, and as a descriptor.
+ * The record holds what was asked for, not what came of it: the runner does the steps once more, to
+ * the table as it stands then.
+ *
+ *   u8 format (1)
+ *   v count, steps:  u8 kind | u8 flags | name | name: the new one
+ *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
+ *   v count, names:  v index (0: the table) | name: the old one | name: the new one
+ *
+ * v is a varint, name and value are as in base and row. A name that is not there is empty.
+ */
+#include "change/alter_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FORMAT 1
+#define STEP_BYTES_MIN 7 /* so a few bytes cannot ask for much memory */
+#define NAME_BYTES_MIN 3
+
+static const instar_value null = {.type = INSTAR_NULL};
+
+/* The column's definition is kept beside the step. */
+struct kept_step {
+    instar_column_def column;
+    instar_value value;
+};
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+static bool put_name(struct base_buf *out, const char *name)
+{
+    return base_buf_add_blob(out, name != NULL ? name : "", name != NULL ? strlen(name) : 0);
+}
+
+static bool put_step(struct base_buf *out, const instar_alteration *step)
+{
+    const instar_column_def *column = step->kind == INSTAR_ALTER_ADD_COLUMN ? step->column : NULL;
+    bool renames = step->new_name != NULL && (step->kind == INSTAR_ALTER_RENAME_TABLE ||
+                                              step->kind == INSTAR_ALTER_RENAME_COLUMN ||
+                                              step->kind == INSTAR_ALTER_RENAME_INDEX);
+    const instar_value *value = step->kind == INSTAR_ALTER_SET_DEFAULT ? step->value : NULL;
+    const char *name = step->kind != INSTAR_ALTER_RENAME_TABLE ? step->name : NULL;
+
+    if (column != NULL) {
+        value = column->default_value;
+        name = column->name;
+    }
+    return base_buf_add_u8(out, (uint8_t)step->kind) &&
+           base_buf_add_u8(out, (uint8_t)step->flags) && put_name(out, name) &&
+           put_name(out, renames ? step->new_name : NULL) &&
+           base_buf_add_u8(out, column != NULL ? (uint8_t)column->type : 0) &&
+           base_buf_add_u8(out, column != NULL && column->not_null) &&
+           row_value_put(out, value != NULL ? value : &null);
+}
+
+int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
+                 size_t name_count, struct base_buf *out, struct base_err *err)
+{
+    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_varint(out, step_count);
+
+    for (size_t i = 0; ok && i < step_count; i++) {
+        ok = put_step(out, &steps[i]);
+    }
+    ok = ok && base_buf_add_varint(out, name_count);
+    for (size_t i = 0; ok && i < name_count; i++) {
+        ok = base_buf_add_varint(out, names[i].index) && put_name(out, names[i].old) &&
+             put_name(out, names[i].new);
+    }
+    return ok ? 0 : base_err_set(err, INSTAR_ENOMEM, "recording an alteration: out of memory");
+}
+
+/* ---- and back ----------------------------------------------------------------------------- */
+
+struct input {
+    struct base_reader r;
+    struct base_arena *arena;
+    bool no_memory;
+};
+
+static void *get_room(struct input *in, size_t count, size_t size)
+{
+    void *room = base_arena_alloc(in->arena, (count + 1) * size);
+
+    if (room == NULL) {
+        in->no_memory = true;
+        in->r.bad = true;
+        return NULL;
+    }
+    return memset(room, 0, (count + 1) * size);
+}
+
+static size_t get_count(struct base_reader *r, size_t each, size_t max)
+{
+    uint64_t count = base_read_varint(r);
+
+    r->bad = r->bad || count > max || count > base_reader_left(r) / each;
+    return r->bad ? 0 : (size_t)count;
+}
+
+static bool get_name(struct base_reader *r, char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    struct base_slice s = base_read_blob(r);
+
+    r->bad = r->bad || s.size > INSTAR_NAME_BYTES_MAX ||
+             (s.size != 0 && memchr(s.data, 0, s.size) != NULL) || !base_utf8_valid(s.data, s.size);
+    if (r->bad) {
+        return false;
+    }
+    if (s.size != 0) {
+        memcpy(name, s.data, s.size);
+    }
+    name[s.size] = 0;
+    return true;
+}
+
+static const char *get_text(struct input *in)
+{
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    const char *kept = "";
+
+    if (get_name(&in->r, name)) {
+        kept = base_arena_strdup(in->arena, name);
+        in->no_memory = in->no_memory || kept == NULL;
+        in->r.bad = in->r.bad || kept == NULL;
+    }
+    return kept;
+}
+
+static void get_step(struct input *in, instar_alteration *step, struct kept_step *kept)
+{
+    struct base_reader *r = &in->r;
+    instar_value value;
+
+    step->kind = base_read_u8(r);
+    step->flags = base_read_u8(r);
+    step->name = get_text(in);
+    step->new_name = get_text(in);
+    uint8_t type = base_read_u8(r);
+    uint8_t not_null = base_read_u8(r);
+    r->bad = r->bad || not_null > 1 || row_value_get(r, &value, NULL) != 0;
+    if (r->bad) {
+        return;
+    }
+    if (!row_value_copy(in->arena, &value, &kept->value)) {
+        in->no_memory = true;
+        r->bad = true;
+        return;
+    }
+    step->value = &kept->value;
+    kept->column = (instar_column_def){.name = step->name,
+                                       .type = (enum instar_type)type,
+                                       .not_null = not_null != 0,
+                                       .default_value = &kept->value};
+    step->column = &kept->column;
+}
+
+static void get_request(struct input *in, struct alter_request *out)
+{
+    struct base_reader *r = &in->r;
+
+    r->bad = base_read_u8(r) != FORMAT;
+    size_t steps = get_count(r, STEP_BYTES_MIN, ALTER_STEPS_MAX);
+    out->steps = get_room(in, steps, sizeof(*out->steps));
+    struct kept_step *kept = get_room(in, steps, sizeof(*kept));
+    for (size_t i = 0; !r->bad && i < steps; i++) {
+        get_step(in, &out->steps[i], &kept[i]);
+    }
+    size_t names = get_count(r, NAME_BYTES_MIN, CATALOG_INDEXES_MAX + 1);
+    out->names = get_room(in, names, sizeof(*out->names));
+    for (size_t i = 0; !r->bad && i < names; i++) {
+        struct alter_name *n = &out->names[i];
+        uint64_t index = base_read_varint(r);
+        n->index = (uint32_t)index;
+        r->bad = r->bad || index > UINT32_MAX || !get_name(r, n->old) || !get_name(r, n->new) ||
+                 n->old[0] == 0 || n->new[0] == 0;
+    }
+    r->bad = r->bad || base_reader_left(r) != 0;
+    out->step_count = steps;
+    out->name_count = names;
+}
+
+int alter_decode(struct base_slice bytes, struct alter_request *out, struct base_err *err)
+{
+    *out = (struct alter_request){0};
+    struct input in = {.r = base_reader(bytes), .arena = &out->arena};
+    get_request(&in, out);
+    if (in.no_memory) {
+        return base_err_set(err, INSTAR_ENOMEM, "reading an alteration: out of memory");
+    }
+    if (in.r.bad) {
+        out->step_count = 0;
+        out->name_count = 0;
+        return base_err_set(err, INSTAR_ECORRUPT, "the alteration in the record is malformed");
+    }
+    return 0;
+}
+
+/* ---- words -------------------------------------------------------------------------------- */
+
+static void add(struct base_buf *out, const char *text)
+{
+    base_buf_add(out, text, strlen(text));
+}
+
+/* A value as SQL has it; long ones are cut, as the statement will be. */
+static void add_value(struct base_buf *out, const instar_value *value)
+{
+    char text[RECORD_STATEMENT_MAX];
+    bool plain =
+        value->type == INSTAR_BOOL || (value->type >= INSTAR_INT2 && value->type <= INSTAR_FLOAT8);
+
+    if (value->type == INSTAR_NULL) {
+        add(out, "NULL");
+        return;
+    }
+    row_value_format(value, text, sizeof(text));
+    if (plain) {
+        add(out, text);
+        return;
+    }
+    add(out, "'");
+    for (const char *p = text; *p != 0; p++) {
+        base_buf_add(out, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1);
+    }
+    add(out, "'");
+}
+
+static void add_column(struct base_buf *out, const instar_column_def *column)
+{
+    catalog_name_add(out, column->name);
+    add(out, " ");
+    add(out, row_type_name(column->type));
+    add(out, column->not_null ? " NOT NULL" : "");
+    if (column->default_value != NULL && column->default_value->type != INSTAR_NULL) {
+        add(out, " DEFAULT ");
+        add_value(out, column->default_value);
+    }
+}
+
+/* The step was done once, so what it needs is there. */
+static void add_step(struct base_buf *out, const instar_alteration *step)
+{
+    const char *if_exists = (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? "IF EXISTS " : "";
+
+    switch (step->kind) {
+    case INSTAR_ALTER_RENAME_TABLE:
+        add(out, "RENAME TO ");
+        catalog_name_add(out, step->new_name);
+        return;
+    case INSTAR_ALTER_RENAME_COLUMN:
+    case INSTAR_ALTER_RENAME_INDEX:
+        add(out, step->kind == INSTAR_ALTER_RENAME_INDEX ? "RENAME INDEX " : "RENAME COLUMN ");
+        add(out, if_exists);
+        catalog_name_add(out, step->name);
+        add(out, " TO ");
+        catalog_name_add(out, step->new_name);
+        return;
+    case INSTAR_ALTER_ADD_COLUMN:
+        add(out, "ADD COLUMN ");
+        add(out, (step->flags & INSTAR_ALTER_IF_NOT_EXISTS) != 0 ? "IF NOT EXISTS " : "");
+        add_column(out, step->column);
+        return;
+    case INSTAR_ALTER_DROP_COLUMN:
+        add(out, "DROP COLUMN ");
+        add(out, if_exists);
+        catalog_name_add(out, step->name);
+        return;
+    default:
+        break;
+    }
+    add(out, "ALTER COLUMN ");
+    add(out, if_exists);
+    catalog_name_add(out, step->name);
+    add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
+             : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
+             : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"
+                                                       : " DROP NOT NULL");
+    if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
+        add_value(out, step->value != NULL ? step->value : &null);
+    }
+}
+
+void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,
+                    size_t size)
+{
+    struct base_buf b = {0};
+
+    add(&b, "ALTER TABLE ");
+    catalog_name_add(&b, table);
+    for (size_t i = 0; i < count && b.size < size; i++) {
+        add(&b, i == 0 ? " " : ", ");
+        add_step(&b, &steps[i]);
+    }
+    record_cut(&b, text, size);
+    base_buf_free(&b);
+}
+
+/* ---- the table that is wanted ------------------------------------------------------------- */
+
+int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
+                 struct catalog_table **target_out, struct base_err *err)
+{
+    struct catalog_table *target;
+    bool any = false;
+
+    *target_out = NULL;
+    int rc = catalog_table_copy(from, &target, err);
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bool changed = false;
+        rc = catalog_alter(target, &steps[i], &changed, err);
+        any = any || changed;
+        if (rc != 0 && count > 1) {
+            base_err_prefix(err, "step %zu", i + 1);
+        }
+    }
+    if (rc != 0 || !any) {
+        catalog_table_free(target);
+        return rc;
+    }
+    *target_out = target;
+    return 0;
+}

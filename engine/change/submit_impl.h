@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit: what the submissions of all kinds of changes have in common. */
+#ifndef INSTAR_CHANGE_SUBMIT_IMPL_H
+#define INSTAR_CHANGE_SUBMIT_IMPL_H
+
+#include "change/runner_impl.h"
+
+struct submission {
+    struct changes *c;
+    const instar_change_options *options;
+    const instar_table_def *table_def;
+    const instar_index_def *index_def;
+    const char *name; /* of what is to be dropped or altered */
+    const struct instar_alteration *steps;
+    size_t step_count;
+    uint64_t cancelled; /* to be cancelled */
+    unsigned room;      /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
+    struct store_txn *t;
+    const struct catalog_view *view;
+    struct change_record rec;
+    uint64_t id; /* the answer: 0 nothing to do, or a change that exists already */
+    bool ready;  /* rec is to be written */
+};
+
+/* Run fn in a transaction, again and again while others are faster. */
+int submit_run(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
+               uint64_t *id_out, struct base_err *err);
+/* What all records have, and the change's id; the record will be written. */
+int submit_fill(struct submission *s, enum change_kind kind, const char *object,
+                struct base_err *err);
+/* A table that exists and is not on its way out. The copy is the caller's. */
+int submit_open_table(struct submission *s, const char *name, struct catalog_table **copy_out,
+                      struct base_err *err);
+/* The name of what is to be dropped or renamed. *found_out: false when there is none and that is no
+ * error. */
+int submit_find_name(struct submission *s, enum catalog_name_kind kind, struct catalog_name *name,
+                     bool *found_out, struct base_err *err);
+/* The table that an index belongs to; it must not be on its way out. The copy is the caller's, also
+ * on failure. */
+int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
+                          struct base_err *err);
+
+#endif

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Tables are altered from the command line.
+. "$(dirname "$0")/lib.sh.inc"
+
+expect 0 init "$INSTAR" init "$db"
+expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 note:text --key id
+printf 'id,a,note\n1,10,x\n2,20,\n3,30,z\n' >"$scratch/rows.csv"
+expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+expect 0 index "$INSTAR" create-index "$db" t_a t a
+
+expect 0 add "$INSTAR" alter-table "$db" t add-column b int8 not-null default 5
+has add "$out" 'done'
+expect 0 scan "$INSTAR" scan "$db" t --no-header
+same scan "$out" "1${tab}10${tab}x${tab}5
+2${tab}20${tab}\\N${tab}5
+3${tab}30${tab}z${tab}5"
+expect 0 several "$INSTAR" alter-table "$db" t add-column c text default "it's" , \
+    rename-column c d , set-default d other , drop-column note
+expect 0 put "$INSTAR" put "$db" t id=4 a=40
+expect 0 scan "$INSTAR" scan "$db" t --no-header
+same scan "$out" "1${tab}10${tab}5${tab}it's
+2${tab}20${tab}5${tab}it's
+3${tab}30${tab}5${tab}it's
+4${tab}40${tab}5${tab}other"
+expect 0 schema "$INSTAR" schema "$db" t
+has schema "$out" "b int8 NOT NULL DEFAULT '5'"
+has schema "$out" "d text DEFAULT 'other'"
+expect 0 changes "$INSTAR" changes "$db"
+has changes "$out" 'alter table'
+expect 0 'changes as JSON' "$INSTAR" changes "$db" --json
+has 'the statement' "$out" 'ALTER TABLE t ADD COLUMN c text DEFAULT .it..s., RENAME COLUMN c TO d'
+
+expect 0 'below zero' "$INSTAR" alter-table "$db" t -- set-default b -7
+expect 0 put "$INSTAR" put "$db" t id=5
+expect 0 get "$INSTAR" get "$db" t 5 --no-header
+same 'below zero' "$out" "5${tab}\\N${tab}-7${tab}other"
+expect 1 'not null' "$INSTAR" alter-table "$db" t set-not-null a
+has 'names the row' "$out$err" '\(id=5\)'
+expect 0 put "$INSTAR" put "$db" t id=5 a=50
+expect 0 'not null' "$INSTAR" alter-table "$db" t set-not-null a , drop-default b
+expect 1 'put' "$INSTAR" put "$db" t id=6 b=1
+has 'put' "$err" 'ENOT_NULL'
+expect 0 'drop' "$INSTAR" alter-table "$db" t drop-not-null a , drop-not-null b
+
+expect 0 'rename index' "$INSTAR" rename-index "$db" t_a t_by_a
+expect 0 'scan by it' "$INSTAR" scan "$db" t --index t_by_a --columns id --no-header --limit 1
+expect 1 'the old name' "$INSTAR" rename-index "$db" t_a x
+has 'the nearest' "$err" 't_by_a|EUNKNOWN'
+expect 0 'if exists' "$INSTAR" rename-index "$db" t_a x --if-exists
+expect 0 'rename' "$INSTAR" alter-table "$db" t rename-to people
+expect 1 'the old name' "$INSTAR" scan "$db" t
+expect 1 'slip' "$INSTAR" scan "$db" peopel
+has 'slip' "$err" '"people"'
+
+# What is wrong is refused, and named.
+expect 2 'no step' "$INSTAR" alter-table "$db" people add c int8
+has 'no step' "$err" "no step 'add': .*add-column"
+expect 2 'no type' "$INSTAR" alter-table "$db" people add-column c int9
+has 'no type' "$err" 'int9'
+expect 2 'too few' "$INSTAR" alter-table "$db" people rename-column a
+has 'too few' "$err" 'rename-column COL NEW'
+expect 2 'too many' "$INSTAR" alter-table "$db" people drop-column a b
+has 'too many' "$err" "'b'"
+expect 2 'nothing behind a comma' "$INSTAR" alter-table "$db" people drop-column d ,
+expect 2 'neither' "$INSTAR" alter-table "$db" people add-column c int8 unique
+expect 1 'value' "$INSTAR" alter-table "$db" people set-default a many
+has 'value' "$err" 'a=many'
+expect 1 'slip' "$INSTAR" alter-table "$db" people set-default bb 1
+has 'slip' "$err" 'no column "bb"'
+expect 1 'slip' "$INSTAR" alter-table "$db" peple drop-column a
+has 'slip' "$err" '"people"'
+expect 1 'used by an index' "$INSTAR" alter-table "$db" people drop-column a
+has 'used by an index' "$err" 't_by_a'
+expect 0 'left out' "$INSTAR" alter-table "$db" people drop-column x , add-column b int8 \
+    --if-exists --if-not-exists
+expect 0 check "$INSTAR" check "$db"
+finish

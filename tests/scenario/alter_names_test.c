@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Renaming tables, columns and indexes while they are in use. */
+#include "support/alters.h"
+
+#include <string.h>
+
+static bool says(const char *words)
+{
+    return strstr(instar_error_text(), words) != NULL;
+}
+
+/* t(a, b, c), primary key a, with rows (1, 11) … (3, 13), and an index on b. */
+static instar *open_t(void)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 4, scene_plus_10);
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    return db;
+}
+
+/* Each gets its new name; what names the old one then is refused, and the nearest is named. */
+Test(alter_names, renamed)
+{
+    instar *db = open_t();
+    uint64_t change;
+
+    ok(alters_run(db, "t", "rename-column c price"));
+    instar_projection *p = alters_projection(db, "t", "a,price");
+    ok(alters_run(db, "t", "rename-column b bb , rename-column price prices"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; bb int8; prices text");
+    cr_assert_str_eq(alters_rows(db, "t", "a,bb"), "1,11;2,12;3,13");
+    instar_txn *txn;
+    ok(instar_begin(db, 0, &txn));
+    fails(alters_insert_in(txn, p, "9,x"), INSTAR_EUNKNOWN);
+    expect(says("no column price;") && says("prices?"));
+    instar_abort(txn);
+    instar_projection_free(p);
+    ok(alters_run(db, "t", "rename-column bb b"));
+    ok(instar_rename_index(db, "t_b", "t_b2", NULL, &change));
+    ok(instar_change_wait(db, change, 60000, NULL));
+    cr_assert_str_eq(dbs_dump(db, "t", "t_b2"), "1:11 2:12 3:13 ");
+    fails(dbs_drop_index(db, "t_b"), INSTAR_EUNKNOWN);
+    expect(says("t_b2"));
+    ok(alters_run(db, "t", "rename-to table2 , rename-index t_b2 t_b"));
+    cr_assert_str_eq(dbs_dump(db, "table2", "t_b"), "1:11 2:12 3:13 ");
+    fails(dbs_insert(db, "t", 9, 9), INSTAR_EUNKNOWN);
+    fails(dbs_insert(db, "table1", 9, 9), INSTAR_EUNKNOWN);
+    expect(says("\"table2\""));
+    dbs_make_table(db, "t"); /* the old name is free */
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* What is impossible is refused at once, and says why. */
+Test(alter_names, refused)
+{
+    instar *db = open_t();
+    char long_name[80];
+
+    dbs_make_table(db, "u");
+    fails(alters_run(db, "t", "rename-to u"), INSTAR_EEXISTS);
+    expect(says("a table named \"u\""));
+    fails(alters_run(db, "t", "rename-to t_b"), INSTAR_EEXISTS);
+    expect(says("an index named \"t_b\""));
+    fails(alters_run(db, "t", "rename-to t"), INSTAR_EEXISTS);
+    fails(alters_run(db, "tt", "rename-to x"), INSTAR_EUNKNOWN);
+    fails(alters_run(db, "t", "rename-column b c"), INSTAR_EEXISTS);
+    expect(says("a column \"c\""));
+    fails(alters_run(db, "t", "rename-column bb x"), INSTAR_EUNKNOWN);
+    expect(says("did you mean \"b\""));
+    ok(alters_run(db, "t", "if rename-column bb x"));
+    fails(alters_run(db, "t", "rename-index t_c x"), INSTAR_EUNKNOWN);
+    fails(alters_run(db, "t", "rename-index t_b u"), INSTAR_EEXISTS);
+    fails(alters_run(db, "t", "rename-column b x , rename-column b y"), INSTAR_EUNKNOWN);
+    expect(says("step 2"));
+    memset(long_name, 'x', sizeof(long_name));
+    long_name[79] = 0;
+    instar_alteration step = {
+        .kind = INSTAR_ALTER_RENAME_COLUMN, .name = "b", .new_name = long_name};
+    uint64_t change;
+    fails(instar_alter_table(db, "t", &step, 1, NULL, &change), INSTAR_EINVALID);
+    step.new_name = NULL;
+    fails(instar_alter_table(db, "t", &step, 1, NULL, &change), INSTAR_EINVALID);
+    step.kind = 99;
+    fails(instar_alter_table(db, "t", &step, 1, NULL, &change), INSTAR_EINVALID);
+    fails(instar_alter_table(db, "t", &step, 0, NULL, &change), INSTAR_EINVALID);
+    fails(instar_alter_table(db, "t", NULL, 1, NULL, &change), INSTAR_EMISUSE);
+    fails(instar_rename_index(db, "u", "x", NULL, &change), INSTAR_EUNKNOWN);
+    instar_change_options o = scene_options(30000);
+    o.flags = INSTAR_CHANGE_IF_EXISTS;
+    ok(instar_rename_index(db, "t_x", "x", &o, &change));
+    expect_u64(change, 0);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* While a transaction of the version before is open, both names work; the one that was prepared
+ * with the old name goes on, in new transactions too. When it has gone, so has the old name. */
+Test(alter_names, old_name_lives_as_long_as_the_version_before)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    uint64_t change;
+    instar_change_info info;
+    instar_txn *txn;
+    instar_txn *later;
+
+    test_hold_set(&hold, "none", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    instar_projection *old = alters_projection(db, "t", "a,c");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, old, "1,11"));
+    ok(alters_submit(db, "t", "rename-column c x , rename-to u", NULL, &change));
+    scene_await_waiting(db, change, "altered", &info);
+    expect(strcmp(info.kind, "alter table") == 0);
+    cr_assert_str_eq(info.statement, "ALTER TABLE t RENAME COLUMN c TO x, RENAME TO u");
+    /* New transactions are of the new version, by either name. */
+    ok(instar_begin(db, 0, &later));
+    ok(alters_insert_in(later, old, "2,12"));
+    ok(instar_commit(later));
+    ok(alters_insert(db, "u", "a,x", "3,13"));
+    ok(alters_insert(db, "t", "a,c", "4,14"));
+    uint64_t other;
+    fails(instar_drop_table(db, "t", NULL, &other), INSTAR_ESTATE);
+    expect(says("renamed"));
+    fails(alters_submit(db, "t", "drop c", NULL, &other), INSTAR_ESTATE);
+    fails(alters_submit(db, "u", "rename-to t", NULL, &other), INSTAR_ESTATE);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_OK, NULL);
+    fails(alters_insert(db, "u", "a,x", "1,0"), INSTAR_EEXISTS);
+    ok(instar_begin(db, 0, &later));
+    fails(alters_insert_in(later, old, "5,15"), INSTAR_EUNKNOWN);
+    instar_abort(later);
+    cr_assert_str_eq(alters_rows(db, "u", "a,x"), "1,11;2,12;3,13;4,14");
+    instar_projection_free(old);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}

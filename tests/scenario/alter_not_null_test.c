@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NOT NULL comes and goes while rows hold nulls and writers of two versions work. */
+#include "support/alters.h"
+
+#include <string.h>
+
+static bool says(const char *words)
+{
+    return strstr(instar_error_text(), words) != NULL;
+}
+
+/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
+static instar *open_t(uint32_t flags, int64_t rows)
+{
+    instar *db = dbs_open(flags);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+    return db;
+}
+
+/* Rows without nulls: it holds from then on. Taken back, nulls may come again. */
+Test(alter_not_null, set_and_dropped)
+{
+    instar *db = open_t(0, 3);
+
+    ok(alters_run(db, "t", "set-not-null b"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 not null; c text");
+    fails(alters_insert(db, "t", "a", "4"), INSTAR_ENOT_NULL);
+    fails(alters_update(db, "t", "b", 1, "null"), INSTAR_ENOT_NULL);
+    ok(alters_run(db, "t", "set-not-null b")); /* it is already */
+    dbs_check_clean(db);
+    ok(alters_run(db, "t", "drop-not-null b"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_insert(db, "t", "a", "4"));
+    fails(alters_run(db, "t", "set-not-null b"), INSTAR_EFAILED);
+    ok(alters_update(db, "t", "b", 4, "14"));
+    ok(alters_run(db, "t", "set-not-null b , set-default b 5"));
+    ok(alters_insert(db, "t", "a", "5"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,b"), "1,11;2,12;3,13;4,14;5,5");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* Rows with nulls: the change fails, names up to ten of them and says how many there are; nothing
+ * of it stays, and nulls may be written. */
+Test(alter_not_null, rows_that_hold_nulls_are_named)
+{
+    instar_change_info info;
+    instar *db = open_t(0, 12);
+    uint64_t change;
+
+    ok(alters_update(db, "t", "c", 3, "x"));
+    ok(alters_submit(db, "t", "rename-column b bb , set-not-null c , add d int8", NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_ENOT_NULL);
+    expect_u64(info.duplicate_count, 11);
+    cr_assert_str_eq(
+        info.reason,
+        "table t: column c is null in 11 rows: row (a=1); row (a=2); row (a=4); row "
+        "(a=5); row (a=6); row (a=7); row (a=8); row (a=9); row (a=10); row (a=11); …");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_update(db, "t", "c", 3, "null"));
+    ok(alters_insert(db, "t", "a,b", "13,13"));
+    /* Two columns: each null is named with its own. */
+    ok(alters_insert(db, "t", "a,c", "14,x"));
+    for (int64_t i = 1; i <= 13; i++) {
+        ok(alters_update(db, "t", "c", i, "x"));
+    }
+    ok(alters_update(db, "t", "c", 2, "null"));
+    ok(alters_submit(db, "t", "set-not-null c , set-not-null b", NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    cr_assert_str_eq(info.reason, "table t: columns that are to be NOT NULL hold 2 nulls: column c "
+                                  "of row (a=2); column b of row (a=14)");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* Rows of an older layout are null in a column that came without a default. */
+Test(alter_not_null, rows_from_before_the_column)
+{
+    instar *db = open_t(0, 3);
+
+    ok(alters_run(db, "t", "add d int8"));
+    ok(alters_insert(db, "t", "a,d", "4,4"));
+    fails(alters_run(db, "t", "set-not-null d"), INSTAR_EFAILED);
+    expect(says("3 rows") && says("(a=3)") && !says("(a=4)"));
+    ok(alters_run(db, "t", "add e int8 default 1"));
+    ok(alters_run(db, "t", "set-not-null e"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+/* SET NOT NULL of b is held at the point. */
+static void scene_begin(struct scene *s, const char *point, int64_t rows)
+{
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = open_t(INSTAR_OPEN_NO_RUNNER, rows);
+    ok(alters_submit(s->db, "t", "set-not-null b", NULL, &s->change));
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+/* From enforcing on nobody writes a null, though the rows are not validated yet. */
+Test(alter_not_null, enforced_while_it_is_validated)
+{
+    struct scene s;
+
+    scene_begin(&s, "validate.snapshot", 3);
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 enforcing; c text");
+    fails(alters_insert(s.db, "t", "a", "4"), INSTAR_ENOT_NULL);
+    fails(alters_update(s.db, "t", "b", 1, "null"), INSTAR_ENOT_NULL);
+    ok(alters_insert(s.db, "t", "a,b", "4,14"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_rows(s.db, "t", "a,b"), "1,11;2,12;3,13;4,14");
+    scene_end(&s);
+}
+
+/* A row keeps the null that it had, and is given a key that was read already: it is found all the
+ * same, because all rows are read at one snapshot. */
+Test(alter_not_null, null_that_moves_is_found)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+
+    test_hold_set(&hold, "nulls.batch", 1);
+    scene_runner(&runner);
+    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3000);
+    uint64_t change;
+    ok(alters_update(db, "t", "b", 2900, "null"));
+    ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
+    test_hold_await(&hold);
+    ok(alters_update(db, "t", "a", 2900, "0"));
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "in 1 row: row (a=2900)") != NULL);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* A transaction that began before NOT NULL was enforced writes a null: it is waited for, and its
+ * row is found. */
+Test(alter_not_null, writer_from_before_is_waited_for)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_txn *txn;
+    uint64_t change;
+
+    scene_runner(&runner);
+    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, "4,null"));
+    ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
+    scene_await_waiting(db, change, "enforcing", &info);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "row (a=4)") != NULL);
+    ok(alters_insert(db, "t", "a,b", "5,null"));
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* Cancelled while it reads: it stops within a batch. */
+Test(alter_not_null, cancelled_while_it_is_validated)
+{
+    struct scene s;
+    instar_change_info info;
+
+    scene_begin(&s, "nulls.batch", 5000);
+    ok(instar_change_cancel(s.db, s.change));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_insert(s.db, "t", "a", "6000"));
+    scene_end(&s);
+}
+
+/* The table is dropped in mid-validation: the change is cancelled, and says by which. */
+Test(alter_not_null, table_dropped_in_mid_validation)
+{
+    struct scene s;
+    instar_change_info info;
+    uint64_t drop;
+
+    scene_begin(&s, "validate.snapshot", 3);
+    ok(instar_drop_table(s.db, "t", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
+    expect(strstr(info.reason, "drops table t") != NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    scene_end(&s);
+}

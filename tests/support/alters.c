@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Alterations of a table from a line of text, and rows of any columns as text. */
+#include "support/alters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 64
+
+/* ---- alterations -------------------------------------------------------------------------- */
+
+/* A value of the type that its text looks like: a number is int8, else it is text. */
+static instar_value guess_value(char *text)
+{
+    char *end;
+    instar_value v = {.type = INSTAR_INT8, .i = strtoll(text, &end, 10)};
+
+    if (strcmp(text, "null") == 0) {
+        return (instar_value){.type = INSTAR_NULL};
+    }
+    if (*end != 0 || end == text) {
+        v = (instar_value){.type = INSTAR_TEXT, .bytes = {text, strlen(text)}};
+    }
+    return v;
+}
+
+static char *word(char **rest)
+{
+    char *w = *rest != NULL ? strsep(rest, " ") : NULL;
+
+    return w;
+}
+
+static void parse_column(struct alters *a, char **rest)
+{
+    instar_column_def *def = &a->columns[a->count];
+    char *w;
+
+    *def = (instar_column_def){.name = word(rest)};
+    def->type = instar_type_from_name(word(rest));
+    expect(def->type != INSTAR_NULL);
+    while ((w = word(rest)) != NULL) {
+        if (strcmp(w, "not-null") == 0) {
+            def->not_null = true;
+        } else {
+            expect(strcmp(w, "default") == 0);
+            a->values[a->count] = guess_value(word(rest));
+            def->default_value = &a->values[a->count];
+        }
+    }
+    a->steps[a->count].column = def;
+}
+
+static void parse_step(struct alters *a, char *text)
+{
+    static const struct {
+        const char *word;
+        enum instar_alteration_kind kind;
+    } kinds[] = {
+        {"rename-to", INSTAR_ALTER_RENAME_TABLE},     {"rename-column", INSTAR_ALTER_RENAME_COLUMN},
+        {"rename-index", INSTAR_ALTER_RENAME_INDEX},  {"add", INSTAR_ALTER_ADD_COLUMN},
+        {"drop", INSTAR_ALTER_DROP_COLUMN},           {"set-default", INSTAR_ALTER_SET_DEFAULT},
+        {"drop-default", INSTAR_ALTER_DROP_DEFAULT},  {"set-not-null", INSTAR_ALTER_SET_NOT_NULL},
+        {"drop-not-null", INSTAR_ALTER_DROP_NOT_NULL}};
+    instar_alteration *step = &a->steps[a->count];
+    char *rest = text;
+    char *verb = word(&rest);
+
+    *step = (instar_alteration){0};
+    if (strcmp(verb, "if") == 0) {
+        step->flags = INSTAR_ALTER_IF_EXISTS | INSTAR_ALTER_IF_NOT_EXISTS;
+        verb = word(&rest);
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        step->kind = strcmp(verb, kinds[i].word) == 0 ? (uint32_t)kinds[i].kind : step->kind;
+    }
+    expect(step->kind != 0);
+    if (step->kind == INSTAR_ALTER_ADD_COLUMN) {
+        parse_column(a, &rest);
+    } else if (step->kind == INSTAR_ALTER_RENAME_TABLE) {
+        step->new_name = word(&rest);
+    } else {
+        step->name = word(&rest);
+        step->new_name = step->kind <= INSTAR_ALTER_RENAME_INDEX ? word(&rest) : NULL;
+        if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
+            a->values[a->count] = guess_value(word(&rest));
+            step->value = &a->values[a->count];
+        }
+    }
+    expect(word(&rest) == NULL);
+    a->count++;
+}
+
+void alters_parse(struct alters *a, const char *text)
+{
+    char *at = a->text;
+
+    a->count = 0;
+    expect(strlen(text) < sizeof(a->text));
+    snprintf(a->text, sizeof(a->text), "%s", text);
+    while (at != NULL) {
+        char *next = strstr(at, " , ");
+        if (next != NULL) {
+            *next = 0;
+            next += 3;
+        }
+        expect(a->count < ALTERS_STEPS_MAX);
+        parse_step(a, at);
+        at = next;
+    }
+}
+
+int alters_submit(instar *db, const char *table, const char *text,
+                  const instar_change_options *options, uint64_t *change)
+{
+    struct alters a;
+
+    alters_parse(&a, text);
+    return instar_alter_table(db, table, a.steps, a.count, options, change);
+}
+
+int alters_run(instar *db, const char *table, const char *text)
+{
+    uint64_t change;
+    int rc = alters_submit(db, table, text, NULL, &change);
+
+    return rc != 0 ? rc : instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+instar_projection *alters_projection(instar *db, const char *table, const char *columns)
+{
+    const char *names[COLUMNS_MAX];
+    char list[512];
+    char *rest = list;
+    size_t count = 0;
+    instar_projection *p = NULL;
+
+    snprintf(list, sizeof(list), "%s", columns != NULL ? columns : "");
+    while (columns != NULL && rest != NULL) {
+        expect(count < COLUMNS_MAX);
+        names[count++] = strsep(&rest, ",");
+    }
+    ok(instar_projection_prepare(db, table, columns != NULL ? names : NULL, count, NULL, &p));
+    return p;
+}
+
+/* "1,x,null" as values of the projection's types; the bytes lie in `list`. */
+static size_t parse_row(instar_projection *p, const char *row, char *list, size_t size,
+                        instar_value values[COLUMNS_MAX])
+{
+    char *rest = list;
+    size_t count = 0;
+
+    snprintf(list, size, "%s", row);
+    while (rest != NULL) {
+        char *item = strsep(&rest, ",");
+        expect(count < COLUMNS_MAX);
+        instar_value *v = &values[count];
+        *v = (instar_value){.type = INSTAR_NULL};
+        if (strcmp(item, "null") != 0) {
+            ok(instar_value_parse(instar_projection_type(p, count), item, strlen(item), NULL, 0,
+                                  v));
+        }
+        count++;
+    }
+    expect_u64(count, instar_projection_count(p));
+    return count;
+}
+
+int alters_insert_in(instar_txn *txn, instar_projection *p, const char *row)
+{
+    instar_value values[COLUMNS_MAX];
+    char list[512];
+
+    parse_row(p, row, list, sizeof(list), values);
+    return instar_insert(txn, p, values);
+}
+
+int alters_update_in(instar_txn *txn, instar_projection *p, int64_t key, const char *row)
+{
+    instar_value values[COLUMNS_MAX];
+    instar_value k = {.type = INSTAR_INT8, .i = key};
+    char list[512];
+
+    parse_row(p, row, list, sizeof(list), values);
+    return instar_update(txn, p, &k, values);
+}
+
+struct write {
+    instar_projection *p;
+    const char *row;
+    int64_t key;
+    bool update;
+};
+
+static int write_row(instar_txn *txn, void *arg)
+{
+    const struct write *w = arg;
+
+    return w->update ? alters_update_in(txn, w->p, w->key, w->row)
+                     : alters_insert_in(txn, w->p, w->row);
+}
+
+int alters_insert(instar *db, const char *table, const char *columns, const char *row)
+{
+    struct write w = {.p = alters_projection(db, table, columns), .row = row};
+    int rc = instar_run(db, INSTAR_TXN_ASYNC, write_row, &w);
+
+    instar_projection_free(w.p);
+    return rc;
+}
+
+int alters_update(instar *db, const char *table, const char *columns, int64_t key, const char *row)
+{
+    struct write w = {
+        .p = alters_projection(db, table, columns), .row = row, .key = key, .update = true};
+    int rc = instar_run(db, INSTAR_TXN_ASYNC, write_row, &w);
+
+    instar_projection_free(w.p);
+    return rc;
+}
+
+static FILE *open_text(char **text)
+{
+    static size_t size;
+
+    free(*text);
+    *text = NULL;
+    FILE *f = open_memstream(text, &size);
+    expect(f != NULL);
+    return f;
+}
+
+static void print_value(FILE *f, const instar_value *v)
+{
+    char text[256];
+
+    instar_value_format(v, text, sizeof(text));
+    fprintf(f, "%s", v->type == INSTAR_NULL ? "null" : text);
+}
+
+const char *alters_rows_in(instar_txn *txn, instar_projection *p)
+{
+    static _Thread_local char *last;
+    FILE *f = open_text(&last);
+    instar_value values[COLUMNS_MAX];
+    instar_cursor *cursor;
+    int rc;
+
+    ok(instar_scan(txn, p, NULL, &cursor));
+    for (bool first = true; (rc = instar_cursor_next(cursor, values)) == 0; first = false) {
+        fprintf(f, "%s", first ? "" : ";");
+        for (size_t i = 0; i < instar_projection_count(p); i++) {
+            fprintf(f, "%s", i == 0 ? "" : ",");
+            print_value(f, &values[i]);
+        }
+    }
+    fails(rc, INSTAR_END);
+    instar_cursor_close(cursor);
+    (void)fclose(f);
+    return last;
+}
+
+const char *alters_rows(instar *db, const char *table, const char *columns)
+{
+    instar_projection *p = alters_projection(db, table, columns);
+    instar_txn *txn;
+
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &txn));
+    const char *rows = alters_rows_in(txn, p);
+    instar_abort(txn);
+    instar_projection_free(p);
+    return rows;
+}
+
+static int print_table(void *arg, const instar_table_info *info)
+{
+    FILE *f = arg;
+
+    for (size_t i = 0; i < info->column_count; i++) {
+        const instar_column_info *c = &info->columns[i];
+        fprintf(f, "%s%s %s%s%s", i == 0 ? "" : "; ", c->name, instar_type_name(c->type),
+                c->not_null ? " not null" : "", c->enforcing ? " enforcing" : "");
+        if (c->has_default) {
+            fprintf(f, " default ");
+            print_value(f, &c->default_value);
+        }
+    }
+    return 0;
+}
+
+const char *alters_schema(instar *db, const char *table)
+{
+    static _Thread_local char *last;
+    FILE *f = open_text(&last);
+
+    ok(instar_table_list(db, table, print_table, f));
+    (void)fclose(f);
+    return last;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request of an alter table as bytes, as words, and as the table that is wanted. */
+#include "support/alters.h"
+#include "support/tables.h"
+
+#include "change/alter_impl.h"
+
+static void encode(const struct alters *a, struct base_buf *out)
+{
+    struct alter_name names[] = {{0, "t", "größe"}, {3, "i", "j"}};
+
+    must(alter_encode(a->steps, a->count, names, 2, out, &test_err));
+}
+
+/* Every kind of step comes back as it was. */
+Test(change_alter, round_trip)
+{
+    static const char text[] = "rename-to u , rename-column a b , rename-index i j , "
+                               "add d int8 not-null default 7 , add e text , if drop c , "
+                               "set-default b it's , drop-default b , set-not-null b , "
+                               "drop-not-null b";
+    struct alters a;
+    struct base_buf bytes = {0};
+    struct alter_request back;
+    char before[RECORD_STATEMENT_MAX];
+    char after[RECORD_STATEMENT_MAX];
+
+    alters_parse(&a, text);
+    encode(&a, &bytes);
+    must(alter_decode(base_buf_slice(&bytes), &back, &test_err));
+    expect_u64(back.step_count, a.count);
+    alter_describe("My Table", a.steps, a.count, before, sizeof(before));
+    alter_describe("My Table", back.steps, back.step_count, after, sizeof(after));
+    cr_assert_str_eq(before, after);
+    cr_assert_str_eq(after,
+                     "ALTER TABLE \"My Table\" RENAME TO u, RENAME COLUMN a TO b, RENAME INDEX i "
+                     "TO j, ADD COLUMN d int8 NOT NULL DEFAULT 7, ADD COLUMN e text, DROP COLUMN "
+                     "IF EXISTS c, ALTER COLUMN b SET DEFAULT 'it''s', ALTER COLUMN b DROP "
+                     "DEFAULT, ALTER COLUMN b SET NOT NULL, ALTER COLUMN b DROP NOT NULL");
+    expect_u64(back.name_count, 2);
+    cr_assert_str_eq(back.names[0].new, "größe");
+    expect(back.names[1].index == 3 && strcmp(back.names[1].old, "i") == 0);
+    base_arena_free(&back.arena);
+    base_buf_free(&bytes);
+}
+
+/* A long statement is cut to its room between two characters; the request is not. */
+Test(change_alter, long_statement_is_cut)
+{
+    struct alters a;
+    char step[120] = "add c text default ";
+    char text[RECORD_STATEMENT_MAX];
+
+    for (size_t i = 0; i < 40; i++) {
+        strcat(step, "ö");
+    }
+    a.count = 0;
+    instar_value value = {.type = INSTAR_TEXT, .bytes = {step + 19, 80}};
+    instar_column_def def = {"c", INSTAR_TEXT, false, &value};
+    for (a.count = 0; a.count < ALTERS_STEPS_MAX; a.count++) {
+        a.steps[a.count] = (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
+    }
+    alter_describe("t", a.steps, a.count, text, sizeof(text));
+    expect(strlen(text) >= sizeof(text) - 3);
+    expect(base_utf8_valid(text, strlen(text)));
+}
+
+/* Bytes cut short, or with any byte changed: refused, or something that can be done to a table. */
+Test(change_alter, damaged_bytes_are_refused_or_harmless)
+{
+    struct alters a;
+    struct base_buf bytes = {0};
+    struct alter_request back;
+    struct test_random chance = test_random(1);
+    struct catalog_table *t = tables_make("t", "a int8, b int8, c text", "a");
+    struct catalog_table *target;
+
+    alters_parse(&a,
+                 "add d int8 not-null default 7 , set-default b 3 , rename-column c x , drop x");
+    encode(&a, &bytes);
+    for (size_t size = 0; size < bytes.size; size++) {
+        cr_assert_eq(alter_decode(base_slice(bytes.data, size), &back, NULL), INSTAR_ECORRUPT);
+        base_arena_free(&back.arena);
+    }
+    for (int i = 0; i < 20000; i++) {
+        size_t at = test_random_below(&chance, bytes.size);
+        uint8_t before = bytes.data[at];
+        bytes.data[at] = (uint8_t)test_random_next(&chance);
+        if (alter_decode(base_buf_slice(&bytes), &back, NULL) == 0 &&
+            alter_target(t, back.steps, back.step_count, &target, NULL) == 0) {
+
+            int rc = target != NULL ? catalog_alter_finish(t, target, &test_err) : 0;
+
+            struct base_buf out = {0};
+            if (rc == 0 && target != NULL) {
+                must(catalog_table_encode(target, &out, &test_err));
+            }
+            base_buf_free(&out);
+            catalog_table_free(target);
+        }
+        base_arena_free(&back.arena);
+        bytes.data[at] = before;
+    }
+    catalog_table_free(t);
+    base_buf_free(&bytes);
+}
+
+/* A NOT NULL for which the plan has no validation, because it held when the change was submitted,
+ * is not published when it does not hold any more. */
+Test(change_alter, not_null_that_was_taken_back_meanwhile)
+{
+    struct catalog_table *t = tables_make("t", "a int8, b int8", "a");
+    struct alters a;
+    struct catalog_table *target;
+
+    alters_parse(&a, "set-not-null b");
+    must(alter_target(t, a.steps, a.count, &target, &test_err));
+    must_fail(catalog_alter_finish(t, target, &test_err), INSTAR_ESTATE);
+    expect(strstr(test_err.text, "ask for it again") != NULL);
+    catalog_table_free(target);
+    catalog_table_free(t);
+}
