@@ -61,6 +61,39 @@ static const struct clause clauses[] = {
     {"CONSTR_ATTR_NOT_DEFERRABLE", "NOT DEFERRABLE", NULL},
     {"CONSTR_ATTR_DEFERRED", "INITIALLY DEFERRED", NULL},
     {"CONSTR_ATTR_IMMEDIATE", "INITIALLY IMMEDIATE", NULL},
+    {"CONSTR_PRIMARY", "a second PRIMARY KEY", NULL},
+    /* ALTER TABLE */
+    {"AT_AlterColumnType", "a change of a column's type", "TYPE"},
+    {"AT_AddConstraint", "ADD CONSTRAINT", NULL},
+    {"AT_DropConstraint", "DROP CONSTRAINT", NULL},
+    {"AT_ValidateConstraint", "VALIDATE CONSTRAINT", NULL},
+    {"AT_AlterConstraint", "ALTER CONSTRAINT", NULL},
+    {"AT_AddIdentity", "ADD GENERATED AS IDENTITY", NULL},
+    {"AT_SetIdentity", "a change of an identity column", NULL},
+    {"AT_DropIdentity", "DROP IDENTITY", NULL},
+    {"AT_DropExpression", "DROP EXPRESSION", NULL},
+    {"AT_SetStatistics", "SET STATISTICS", NULL},
+    {"AT_SetStorage", "SET STORAGE", NULL},
+    {"AT_SetCompression", "SET COMPRESSION", NULL},
+    {"AT_SetOptions", "SET (…) of a column", NULL},
+    {"AT_ResetOptions", "RESET (…) of a column", NULL},
+    {"AT_SetRelOptions", "SET (…)", NULL},
+    {"AT_ResetRelOptions", "RESET (…)", NULL},
+    {"AT_ChangeOwner", "OWNER TO", NULL},
+    {"AT_SetTableSpace", "SET TABLESPACE", NULL},
+    {"AT_SetAccessMethod", "SET ACCESS METHOD", NULL},
+    {"AT_SetLogged", "SET LOGGED", NULL},
+    {"AT_SetUnLogged", "SET UNLOGGED", NULL},
+    {"AT_ClusterOn", "CLUSTER ON", NULL},
+    {"AT_DropCluster", "SET WITHOUT CLUSTER", NULL},
+    {"AT_AddInherit", "INHERIT", NULL},
+    {"AT_DropInherit", "NO INHERIT", NULL},
+    {"AT_AddOf", "OF", NULL},
+    {"AT_ReplicaIdentity", "REPLICA IDENTITY", NULL},
+    {"AT_AttachPartition", "ATTACH PARTITION", NULL},
+    {"AT_DetachPartition", "DETACH PARTITION", NULL},
+    {"AT_EnableRowSecurity", "ENABLE ROW LEVEL SECURITY", NULL},
+    {"RenameStmt.rename_type", "a rename of this", NULL},
     /* indexes */
     {"IndexStmt.index_including_params", "INCLUDE", "INCLUDE"},
     {"IndexStmt.where_clause", "WHERE (a partial index)", "WHERE"},
@@ -192,7 +225,9 @@ int ddl_refuse(instar_sql *sql, const struct ddl_piece *piece, const struct ddl_
         return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: %s", words);
     }
     if (node->value == DDL_NAME) {
-        return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: %s", node->text);
+        const char *plain = strncmp(node->text, "AT_", 3) == 0 ? node->text + 3 : node->text;
+
+        return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: %s", plain);
     }
     return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: %s of %s", node->field,
                     node->parent->kind);

@@ -6,7 +6,7 @@
  * grammar.c   the one file that knows libpg_query: a statement becomes a tree of nodes
  * worker.c    the thread in which it runs
  * tree.c      taking a tree apart, so that nothing in it is overlooked
- * map.c       nodes -> the requests of instar.h; type.c: types and constants
+ * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * clause.c    the names of what is refused
  * control.c   SHOW, WAIT, CANCEL, EXPLAIN: what PostgreSQL's grammar does not have
  * script.c    the public functions that read and submit
@@ -60,7 +60,8 @@ bool ddl_is(const struct ddl_token *token, const char *word);
 /* ---- a script that is being read ---------------------------------------------------------- */
 
 struct ddl_statement {
-    instar_sql_statement info; /* what the caller sees */
+    instar_sql_statement info;            /* what the caller sees */
+    const struct ddl_constant *constants; /* of ALTER TABLE, for each step: what SET DEFAULT says */
     struct ddl_statement *next;
 };
 
@@ -81,7 +82,7 @@ struct instar_sql {
     struct ddl_statement **end; /* where the next one is hung in */
     struct ddl_statement *last;
     size_t count;
-    instar_sql_statement **list; /* the same by number, made when all is read */
+    struct ddl_statement **list; /* the same by number, made when all is read */
     /* An open BEGIN. */
     bool grouped;
     size_t group_offset;
@@ -163,12 +164,52 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
 /* Append a statement. */
 int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_statement *info);
 
+/* A column definition. *key_out is what said PRIMARY KEY behind it, or NULL. */
+int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+               instar_column_def *column, struct ddl_node **key_out);
+/* The name of the table that a statement is about: NULL with a failure for ONLY and its like. */
+int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *statement,
+                   const char **name_out);
+/* ALTER TABLE (alter.c). */
+int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* May both be one change, and making them one: the second one's steps go behind the first one's. */
+bool ddl_can_join(const struct ddl_statement *first, const struct ddl_statement *second);
+int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
+instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
 /* A TypeName. */
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
              enum instar_type *type_out);
-/* A constant as a default of that type; *value_out NULL for NULL. */
+/* A constant as it was written: text, int8, float8 or bool, null, or the type of its cast. */
+struct ddl_constant {
+    instar_value value;
+    bool cast;
+    size_t offset;
+};
 int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-                 enum instar_type type, const instar_value **value_out);
+                 struct ddl_constant *constant_out);
+/* The same as a value of a column of that type; not for null. What was written must be what is
+ * meant: a string for any type, a number for the number types, true and false for bool. PostgreSQL
+ * would cast some of the others, by rules that are not here. The bytes are in the constant or in
+ * `scratch`, which has room for those of a text. Fills `words` when it fails. */
+#define DDL_WORDS_SIZE 320
+int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
+            instar_value *value_out, char words[DDL_WORDS_SIZE]);
+/* With the arena as scratch, and failing at the offset. */
+int ddl_fit_here(instar_sql *sql, size_t offset, const struct ddl_constant *constant,
+                 enum instar_type type, instar_value *value_out);
+/* The steps of an ALTER TABLE as a store wants them. */
+struct ddl_alteration {
+    instar_alteration *steps;
+    instar_value *values;
+    char **rooms; /* of texts and bytes in the values */
+    size_t count;
+};
+/* Zeroed before; to be freed after a failure too. words are "" where the engine has its own. */
+int ddl_alteration_make(instar *db, const struct ddl_statement *s,
+                        struct ddl_alteration *alteration_out, char words[DDL_WORDS_SIZE]);
+void ddl_alteration_free(struct ddl_alteration *alteration);
+
 /* WITH (name = value, …), the children "options" of a node. */
 int ddl_change_options(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                        instar_change_options *options);

@@ -110,6 +110,27 @@ static void tell_create_index(struct telling *t, const struct found *found,
     tell(t, "until then CANCEL CHANGE leaves the schema as it was; afterwards: drop index");
 }
 
+static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
+{
+    bool validates = false, drops = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        validates = validates || s->steps[i].kind == INSTAR_ALTER_SET_NOT_NULL;
+        drops = drops || s->steps[i].kind == INSTAR_ALTER_DROP_COLUMN;
+    }
+    tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    if (validates) {
+        tell(t,
+             "1. enforcing: publish, wait for transactions on the version before, at most "
+             "%" PRIu32 " ms; from here on writers refuse null",
+             s->options->fence_after_ms);
+        tell(t, "2. validate: one scan of the table; rows with null fail the change, which names "
+                "them");
+    }
+    tell(t, "%d. public: publish all %zu steps at once", validates ? 3 : 1, s->step_count);
+    tell(t, drops ? "a column that is dropped is gone for good" : "undo: alter the table back");
+}
+
 static void tell_drop_index(struct telling *t, const struct found *found,
                             const instar_change_options *options)
 {
@@ -127,13 +148,14 @@ static void tell_drop_index(struct telling *t, const struct found *found,
 /* The names that decide whether there is anything to do. */
 static void tell_names(struct telling *t, const struct found *found, enum instar_sql_verb verb)
 {
+    bool table = verb == INSTAR_SQL_DROP_TABLE || verb == INSTAR_SQL_ALTER_TABLE;
+
     if (verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_CREATE_INDEX) {
         if (found->has_table || found->has_index) {
             tell(t, "note: the name %s is taken", found->name);
         }
-    } else if (verb == INSTAR_SQL_DROP_TABLE ? !found->has_table : !found->has_index) {
-        tell(t, "note: there is no %s %s", verb == INSTAR_SQL_DROP_TABLE ? "table" : "index",
-             found->name);
+    } else if (table ? !found->has_table : !found->has_index) {
+        tell(t, "note: there is no %s %s", table ? "table" : "index", found->name);
     }
     if (found->from != NULL && !found->has_from) {
         tell(t, "note: there is no table %s", found->from);
@@ -153,6 +175,12 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         break;
     case INSTAR_SQL_CREATE_INDEX:
         tell_create_index(t, found, s);
+        break;
+    case INSTAR_SQL_ALTER_TABLE:
+        tell_alter(t, found, s);
+        break;
+    case INSTAR_SQL_RENAME_INDEX:
+        tell(t, "1. public: publish the new name; the old one works until nobody can use it");
         break;
     default:
         tell_drop_index(t, found, s->options);

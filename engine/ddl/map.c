@@ -9,32 +9,26 @@ static int no_memory(instar_sql *sql, const struct ddl_piece *piece)
     return ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
 }
 
-/* The name of a table as CREATE and INDEX have it. */
-static const char *table_name(struct ddl_node *statement)
+int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *statement,
+                   const char **name_out)
 {
     struct ddl_node *relation = ddl_take(statement, "relation");
     const char *persistence = relation != NULL ? ddl_take_text(relation, "relpersistence") : NULL;
 
-    if (persistence != NULL && strcmp(persistence, "p") != 0) {
-        ddl_take(relation, "relpersistence")->taken = false; /* TEMPORARY, UNLOGGED */
+    *name_out = relation != NULL ? ddl_take_text(relation, "relname") : NULL;
+    if (persistence != NULL && strcmp(persistence, "p") != 0) { /* TEMPORARY, UNLOGGED */
+        return ddl_refuse(sql, piece, ddl_take(relation, "relpersistence"));
     }
-    return relation != NULL ? ddl_take_text(relation, "relname") : NULL;
-}
-
-/* Every table stands for itself and what inherits from it, unless ONLY was written. */
-static int refuse_only(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *statement)
-{
-    struct ddl_node *relation = ddl_take(statement, "relation");
-
     if (relation == NULL || ddl_take_flag(relation, "inh")) {
         return INSTAR_OK;
     }
+    /* A table stands for itself and what inherits from it, unless ONLY was written. */
     struct ddl_node only = {.value = DDL_FLAG, .field = "inh", .parent = relation};
 
     return ddl_refuse(sql, piece, &only);
 }
 
-static instar_change_options *new_options(instar_sql *sql, uint32_t flags)
+instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags)
 {
     instar_change_options *options = ddl_alloc(&sql->arena, sizeof(*options));
 
@@ -43,6 +37,76 @@ static instar_change_options *new_options(instar_sql *sql, uint32_t flags)
         options->flags |= flags;
     }
     return options;
+}
+
+/* ---- a column ----------------------------------------------------------------------------- */
+
+static int map_default(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+                       instar_column_def *column)
+{
+    struct ddl_constant constant;
+    instar_value *value;
+    int rc;
+
+    if (column->default_value != NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, constraint),
+                        "the column %s has two defaults", column->name);
+    }
+    rc = ddl_constant(sql, piece, ddl_take(constraint, "raw_expr"), &constant);
+    if (rc != INSTAR_OK || constant.value.type == INSTAR_NULL) {
+        return rc;
+    }
+    value = ddl_alloc(&sql->arena, sizeof(*value));
+    if (value == NULL) {
+        return no_memory(sql, piece);
+    }
+    column->default_value = value;
+    return ddl_fit_here(sql, constant.offset, &constant, column->type, value);
+}
+
+static int map_column_constraint(instar_sql *sql, const struct ddl_piece *piece,
+                                 struct ddl_node *constraint, instar_column_def *column,
+                                 bool *nullable)
+{
+    if (ddl_take_name(constraint, "contype", "CONSTR_NOTNULL")) {
+        column->not_null = true;
+    } else if (ddl_take_name(constraint, "contype", "CONSTR_NULL")) {
+        *nullable = true;
+    } else if (ddl_take_name(constraint, "contype", "CONSTR_DEFAULT")) {
+        return map_default(sql, piece, constraint, column);
+    }
+    return INSTAR_OK; /* any other type was not taken */
+}
+
+int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+               instar_column_def *column, struct ddl_node **key_out)
+{
+    struct ddl_node *type = ddl_take(node, "type_name");
+    bool nullable = false;
+    int rc;
+
+    *key_out = NULL;
+    column->name = ddl_take_text(node, "colname");
+    (void)ddl_take_flag(node, "is_local"); /* always: not inherited */
+    if (type == NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node), "the column %s has no type",
+                        column->name);
+    }
+    rc = ddl_type(sql, piece, type, &column->type);
+    for (struct ddl_node *n = ddl_take(node, "constraints"); rc == INSTAR_OK && n != NULL;
+         n = ddl_take_next(n)) {
+        if (*key_out == NULL && ddl_take_name(n, "contype", "CONSTR_PRIMARY")) {
+            *key_out = n; /* its fields are the caller's to take */
+            continue;
+        }
+        rc = map_column_constraint(sql, piece, n, column, &nullable);
+        rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, n) : rc;
+    }
+    if (rc == INSTAR_OK && nullable && column->not_null) {
+        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                      "the column %s is both NULL and NOT NULL", column->name);
+    }
+    return rc;
 }
 
 /* ---- CREATE TABLE ------------------------------------------------------------------------- */
@@ -107,59 +171,16 @@ static int map_key(struct table_draft *t, struct ddl_node *constraint, const cha
     return key_directions(t, constraint);
 }
 
-static int map_column_constraint(struct table_draft *t, struct ddl_node *constraint,
-                                 instar_column_def *column, bool *nullable)
-{
-    if (ddl_take_name(constraint, "contype", "CONSTR_NOTNULL")) {
-        column->not_null = true;
-    } else if (ddl_take_name(constraint, "contype", "CONSTR_NULL")) {
-        *nullable = true;
-    } else if (ddl_take_name(constraint, "contype", "CONSTR_PRIMARY")) {
-        return map_key(t, constraint, column->name);
-    } else if (ddl_take_name(constraint, "contype", "CONSTR_DEFAULT")) {
-        struct ddl_node *value = ddl_take(constraint, "raw_expr");
-
-        if (column->default_value != NULL) {
-            return ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, constraint),
-                            "the column %s has two defaults", column->name);
-        }
-        return ddl_constant(t->sql, t->piece, value, column->type, &column->default_value);
-    }
-    return INSTAR_OK; /* any other type was not taken */
-}
-
-static int map_column(struct table_draft *t, struct ddl_node *node, instar_column_def *column)
-{
-    struct ddl_node *type = ddl_take(node, "type_name");
-    bool nullable = false;
-    int rc;
-
-    column->name = ddl_take_text(node, "colname");
-    (void)ddl_take_flag(node, "is_local"); /* always: not inherited */
-    if (type == NULL) {
-        return ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, node),
-                        "the column %s has no type", column->name);
-    }
-    rc = ddl_type(t->sql, t->piece, type, &column->type);
-    for (struct ddl_node *n = ddl_take(node, "constraints"); rc == INSTAR_OK && n != NULL;
-         n = ddl_take_next(n)) {
-        rc = map_column_constraint(t, n, column, &nullable);
-        rc = rc == INSTAR_OK ? ddl_refuse_untaken(t->sql, t->piece, n) : rc;
-    }
-    if (rc == INSTAR_OK && nullable && column->not_null) {
-        rc = ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, node),
-                      "the column %s is both NULL and NOT NULL", column->name);
-    }
-    return rc;
-}
-
 static int map_table_element(struct table_draft *t, struct ddl_node *node)
 {
     int rc = INSTAR_OK;
 
     if (ddl_node_is(node, "ColumnDef")) {
-        rc = map_column(t, node, &t->columns[t->def.column_count]);
-        t->def.column_count++;
+        instar_column_def *column = &t->columns[t->def.column_count++];
+        struct ddl_node *key;
+
+        rc = ddl_column(t->sql, t->piece, node, column, &key);
+        rc = rc == INSTAR_OK && key != NULL ? map_key(t, key, column->name) : rc;
     } else if (ddl_node_is(node, "Constraint")) {
         if (ddl_take_name(node, "contype", "CONSTR_PRIMARY")) {
             rc = map_key(t, node, NULL);
@@ -174,7 +195,7 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
 {
     struct table_draft *t = ddl_alloc(&sql->arena, sizeof(*t));
     uint32_t flags = ddl_take_flag(node, "if_not_exists") ? INSTAR_CHANGE_IF_NOT_EXISTS : 0;
-    instar_change_options *options = new_options(sql, flags);
+    instar_change_options *options = ddl_new_options(sql, flags);
     int rc;
 
     if (t == NULL || options == NULL) {
@@ -185,13 +206,12 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
     if (t->columns == NULL) {
         return no_memory(sql, piece);
     }
-    t->def.name = table_name(node);
     t->def.columns = t->columns;
     (void)ddl_take_name(node, "oncommit", "ONCOMMIT_NOOP");
     if (ddl_count(node, "partbound") > 0) { /* before the table that it is a part of */
         return ddl_refuse(sql, piece, ddl_take(node, "partbound"));
     }
-    rc = refuse_only(sql, piece, node);
+    rc = ddl_table_name(sql, piece, node, &t->def.name);
     for (struct ddl_node *n = ddl_take(node, "table_elts"); rc == INSTAR_OK && n != NULL;
          n = ddl_take_next(n)) {
         rc = map_table_element(t, n);
@@ -232,7 +252,7 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
     instar_index_def *def = ddl_alloc(&sql->arena, sizeof(*def));
     instar_key_column *columns = ddl_alloc(&sql->arena, count * sizeof(*columns));
     uint32_t flags = ddl_take_flag(node, "if_not_exists") ? INSTAR_CHANGE_IF_NOT_EXISTS : 0;
-    instar_change_options *options = new_options(sql, flags);
+    instar_change_options *options = ddl_new_options(sql, flags);
     const char *method = ddl_take_text(node, "access_method");
     int rc = INSTAR_OK;
 
@@ -243,7 +263,6 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
         return ddl_refuse(sql, piece, ddl_take(node, "access_method"));
     }
     def->name = ddl_take_text(node, "idxname");
-    def->table = table_name(node);
     def->unique = ddl_take_flag(node, "unique");
     def->columns = columns;
     (void)ddl_take_flag(node, "concurrent"); /* it always is */
@@ -252,7 +271,7 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
         map_index_column(n, &columns[def->column_count++]);
         rc = ddl_refuse_untaken(sql, piece, n);
     }
-    rc = rc == INSTAR_OK ? refuse_only(sql, piece, node) : rc;
+    rc = rc == INSTAR_OK ? ddl_table_name(sql, piece, node, &def->table) : rc;
     rc = rc == INSTAR_OK ? ddl_change_options(sql, piece, node, options) : rc;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
     if (rc == INSTAR_OK && def->name == NULL) {
@@ -300,7 +319,7 @@ static int map_drop(instar_sql *sql, const struct ddl_piece *piece, struct ddl_n
         node->taken = false; /* the first words say what it is */
         return ddl_refuse(sql, piece, node);
     }
-    info.options = new_options(sql, flags);
+    info.options = ddl_new_options(sql, flags);
     if (info.options == NULL) {
         return no_memory(sql, piece);
     }
@@ -341,10 +360,9 @@ int ddl_map(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *nod
         const char *kind;
         int (*map)(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
     } kinds[] = {
-        {"CreateStmt", map_create_table},
-        {"IndexStmt", map_create_index},
-        {"DropStmt", map_drop},
-        {"TransactionStmt", map_transaction},
+        {"CreateStmt", map_create_table}, {"IndexStmt", map_create_index},
+        {"DropStmt", map_drop},           {"AlterTableStmt", ddl_map_alter_table},
+        {"RenameStmt", ddl_map_rename},   {"TransactionStmt", map_transaction},
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

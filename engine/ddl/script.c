@@ -95,6 +95,15 @@ static int check_group(instar_sql *sql, const struct ddl_piece *piece)
                         sql->last->info.explain ? "explain"
                                                 : instar_sql_verb_name(sql->last->info.verb));
     }
+    if (sql->group_first != NULL && ddl_can_join(sql->group_first, sql->last)) {
+        int rc = ddl_join(sql, sql->group_first, sql->last);
+
+        sql->last = sql->group_first;
+        sql->last->next = NULL;
+        sql->end = &sql->last->next;
+        sql->count--;
+        return rc;
+    }
     if (sql->group_first != NULL) {
         return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
                         "not supported: %s and %s as one change",
@@ -132,12 +141,12 @@ static int list_statements(instar_sql *sql)
 {
     size_t count = 0;
 
-    sql->list = ddl_alloc(&sql->arena, (sql->count + 1) * sizeof(instar_sql_statement *));
+    sql->list = ddl_alloc(&sql->arena, (sql->count + 1) * sizeof(struct ddl_statement *));
     if (sql->list == NULL) {
         return ddl_fail(sql, INSTAR_ENOMEM, 0, "out of memory");
     }
     for (struct ddl_statement *s = sql->first; s != NULL; s = s->next) {
-        sql->list[count++] = &s->info;
+        sql->list[count++] = s;
     }
     return INSTAR_OK;
 }
@@ -262,7 +271,7 @@ size_t instar_sql_count(const instar_sql *sql)
 
 const instar_sql_statement *instar_sql_at(const instar_sql *sql, size_t at)
 {
-    return sql != NULL && at < sql->count ? sql->list[at] : NULL;
+    return sql != NULL && at < sql->count ? &sql->list[at]->info : NULL;
 }
 
 const char *instar_sql_verb_name(enum instar_sql_verb verb)
@@ -276,6 +285,10 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
         return "create index";
     case INSTAR_SQL_DROP_INDEX:
         return "drop index";
+    case INSTAR_SQL_ALTER_TABLE:
+        return "alter table";
+    case INSTAR_SQL_RENAME_INDEX:
+        return "rename index";
     case INSTAR_SQL_SHOW_CHANGES:
         return "show changes";
     case INSTAR_SQL_WAIT_CHANGE:
@@ -288,6 +301,23 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
 
 /* ---- submitting --------------------------------------------------------------------------- */
 
+/* With IF EXISTS, a table that is not there is nothing to do. */
+static int submit_alter(instar *db, const struct ddl_statement *s, uint64_t *change_out,
+                        char words[DDL_WORDS_SIZE])
+{
+    struct ddl_alteration made = {.count = 0};
+    int rc = ddl_alteration_make(db, s, &made, words);
+
+    if (rc == INSTAR_EUNKNOWN && (s->info.options->flags & INSTAR_CHANGE_IF_EXISTS) != 0) {
+        rc = INSTAR_OK;
+    } else if (rc == INSTAR_OK) {
+        rc = instar_alter_table(db, s->info.name, made.steps, made.count, s->info.options,
+                                change_out);
+    }
+    ddl_alteration_free(&made);
+    return rc;
+}
+
 static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_out)
 {
     switch (s->verb) {
@@ -299,6 +329,8 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return instar_create_index(db, s->index, s->options, change_out);
     case INSTAR_SQL_DROP_INDEX:
         return instar_drop_index(db, s->name, s->options, change_out);
+    case INSTAR_SQL_RENAME_INDEX:
+        return instar_rename_index(db, s->name, s->steps[0].new_name, s->options, change_out);
     case INSTAR_SQL_CANCEL_CHANGE:
         *change_out = s->change;
         return instar_change_cancel(db, s->change);
@@ -307,6 +339,8 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return INSTAR_OK;
     case INSTAR_SQL_SHOW_CHANGES:
         return INSTAR_OK;
+    case INSTAR_SQL_ALTER_TABLE:
+        break; /* submit_alter() */
     }
     return INSTAR_EMISUSE;
 }
@@ -326,6 +360,7 @@ int instar_sql_submit(instar *db, const instar_sql *sql, size_t at, uint64_t *ch
                       instar_sql_error *error_out)
 {
     const instar_sql_statement *s = instar_sql_at(sql, at);
+    char words[DDL_WORDS_SIZE] = "";
     int rc;
 
     if (error_out != NULL) {
@@ -341,10 +376,11 @@ int instar_sql_submit(instar *db, const instar_sql *sql, size_t at, uint64_t *ch
     if (s->explain) {
         return ddl_fail_statement(s, INSTAR_EINVALID, "EXPLAIN is not submitted", error_out);
     }
-    rc = submit(db, s, change_out);
+    rc = s->verb == INSTAR_SQL_ALTER_TABLE ? submit_alter(db, sql->list[at], change_out, words)
+                                           : submit(db, s, change_out);
     if (rc == INSTAR_OK) {
         return rc;
     }
     *change_out = 0;
-    return ddl_fail_statement(s, rc, instar_error_text(), error_out);
+    return ddl_fail_statement(s, rc, words[0] != '\0' ? words : instar_error_text(), error_out);
 }

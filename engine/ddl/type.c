@@ -2,6 +2,7 @@
 /* Types, constants and options: the leaves of a statement. */
 #include "ddl/ddl_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,97 +36,119 @@ int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *no
 
 /* ---- constants ---------------------------------------------------------------------------- */
 
-static bool is_number(enum instar_type type)
+static bool is_integer(enum instar_type type)
 {
-    return type == INSTAR_INT2 || type == INSTAR_INT4 || type == INSTAR_INT8 ||
-           type == INSTAR_FLOAT8;
+    return type == INSTAR_INT2 || type == INSTAR_INT4 || type == INSTAR_INT8;
 }
 
-/* Text as a value of the type; it goes on living in the arena. */
-static int parse_text(instar_sql *sql, size_t offset, enum instar_type type, const char *text,
-                      instar_value *value)
+int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
+            instar_value *value_out, char words[DDL_WORDS_SIZE])
 {
-    size_t size = strlen(text);
+    const instar_value *v = &constant->value;
+    char number[64];
+    const char *text = number;
+    size_t size;
+    int rc;
+
+    if (v->type == type) {
+        *value_out = *v; /* the bytes stay where they are */
+        return INSTAR_OK;
+    }
+    if (constant->cast) {
+        (void)snprintf(words, DDL_WORDS_SIZE, "not supported: a cast to another type than %s",
+                       instar_type_name(type));
+        return INSTAR_EINVALID;
+    }
+    if (v->type == INSTAR_TEXT) {
+        text = v->bytes.data;
+        size = v->bytes.size;
+    } else if (v->type == INSTAR_INT8 && (is_integer(type) || type == INSTAR_FLOAT8)) {
+        size = instar_value_format(v, number, sizeof(number));
+    } else {
+        (void)snprintf(words, DDL_WORDS_SIZE, "the constant is no %s; write it as a string: '…'",
+                       instar_type_name(type));
+        return INSTAR_ETYPE;
+    }
+    rc = instar_value_parse(type, text, size, scratch, size, value_out);
+    if (rc != INSTAR_OK) {
+        (void)snprintf(words, DDL_WORDS_SIZE, "'%.*s' as %s: %s", size < 60 ? (int)size : 60, text,
+                       instar_type_name(type), instar_error_text());
+    }
+    return rc;
+}
+
+/* The digits of a number as int8, or where that has no room or there is a point, as float8. */
+static int number_value(instar_sql *sql, size_t offset, struct ddl_node *node, instar_value *value)
+{
+    struct ddl_node *integer = ddl_take(node, "ival"), *number = ddl_take(node, "fval");
+    const char *text = number != NULL ? ddl_take_text(number, "fval") : NULL;
+    int rc;
+
+    if (integer != NULL) {
+        struct ddl_node *digits = ddl_take(integer, "ival"); /* not there: zero */
+
+        *value = (instar_value){.type = INSTAR_INT8, .i = digits != NULL ? digits->integer : 0};
+        return INSTAR_OK;
+    }
+    if (text == NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: a constant of bits");
+    }
+    if (instar_value_parse(INSTAR_INT8, text, strlen(text), NULL, 0, value) == INSTAR_OK) {
+        return INSTAR_OK;
+    }
+    rc = instar_value_parse(INSTAR_FLOAT8, text, strlen(text), NULL, 0, value);
+    return rc == INSTAR_OK ? rc
+                           : ddl_fail(sql, rc, offset, "'%.60s': %s", text, instar_error_text());
+}
+
+/* 'x' is a text, true and false are bools, and numbers are numbers, until a type is known. */
+static int constant_value(instar_sql *sql, size_t offset, struct ddl_node *node,
+                          instar_value *value)
+{
+    struct ddl_node *boolean = ddl_take(node, "boolval"), *string = ddl_take(node, "sval");
+
+    if (boolean != NULL) {
+        *value = (instar_value){.type = INSTAR_BOOL, .b = ddl_take_flag(boolean, "boolval")};
+        return INSTAR_OK;
+    }
+    if (string != NULL) {
+        const char *text = ddl_take_text(string, "sval");
+
+        *value = (instar_value){.type = INSTAR_TEXT};
+        value->bytes.data = text != NULL ? text : "";
+        value->bytes.size = text != NULL ? strlen(text) : 0;
+        return INSTAR_OK;
+    }
+    return number_value(sql, offset, node, value);
+}
+
+int ddl_fit_here(instar_sql *sql, size_t offset, const struct ddl_constant *constant,
+                 enum instar_type type, instar_value *value_out)
+{
+    size_t size = constant->value.type == INSTAR_TEXT ? constant->value.bytes.size : 64;
     char *scratch = ddl_alloc(&sql->arena, size + 1);
+    char words[DDL_WORDS_SIZE];
     int rc;
 
     if (scratch == NULL) {
         return ddl_fail(sql, INSTAR_ENOMEM, offset, "out of memory");
     }
-    rc = instar_value_parse(type, text, size, scratch, size + 1, value);
-    return rc == INSTAR_OK ? rc
-                           : ddl_fail(sql, rc, offset, "'%.60s' as %s: %s", text,
-                                      instar_type_name(type), instar_error_text());
-}
-
-/* The text of a number of the grammar. */
-static const char *number_text(instar_sql *sql, struct ddl_node *node)
-{
-    struct ddl_node *integer = ddl_take(node, "ival"), *number = ddl_take(node, "fval");
-
-    if (integer != NULL) {
-        struct ddl_node *digits = ddl_take(integer, "ival"); /* not there: zero */
-        instar_value value = {.type = INSTAR_INT8, .i = digits != NULL ? digits->integer : 0};
-        char *text = ddl_alloc(&sql->arena, 32);
-
-        if (text != NULL) {
-            (void)instar_value_format(&value, text, 32);
-        }
-        return text;
-    }
-    return number != NULL ? ddl_take_text(number, "fval") : NULL;
-}
-
-/* What was written must be what is meant: 'x' for any type, numbers for numbers, true and false for
- * bool. PostgreSQL would cast some of the others, by rules that are not here. */
-static int convert(instar_sql *sql, size_t offset, struct ddl_node *node, enum instar_type type,
-                   instar_value *value)
-{
-    struct ddl_node *boolean = ddl_take(node, "boolval"), *string = ddl_take(node, "sval");
-    const char *text;
-
-    if (boolean != NULL && type == INSTAR_BOOL) {
-        *value = (instar_value){.type = INSTAR_BOOL, .b = ddl_take_flag(boolean, "boolval")};
-        return INSTAR_OK;
-    }
-    if (string != NULL) {
-        text = ddl_take_text(string, "sval");
-        return parse_text(sql, offset, type, text != NULL ? text : "", value);
-    }
-    if (boolean == NULL && is_number(type) && ddl_take(node, "bsval") == NULL) {
-        text = number_text(sql, node);
-        return text != NULL ? parse_text(sql, offset, type, text, value)
-                            : ddl_fail(sql, INSTAR_ENOMEM, offset, "out of memory");
-    }
-    return ddl_fail(sql, INSTAR_ETYPE, offset, "the constant is no %s; write it as a string: '…'",
-                    instar_type_name(type));
-}
-
-/* 'x'::type with the type that is wanted anyway. */
-static int strip_cast(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **node,
-                      enum instar_type wanted)
-{
-    struct ddl_node *name = ddl_take(*node, "type_name");
-    enum instar_type type = INSTAR_NULL;
-    int rc = name != NULL ? ddl_type(sql, piece, name, &type) : INSTAR_OK;
-
-    if (rc == INSTAR_OK && type != wanted) {
-        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, *node),
-                      "not supported: a cast to another type than %s", instar_type_name(wanted));
-    }
-    *node = ddl_take(*node, "arg");
-    return rc;
+    rc = ddl_fit(constant, type, scratch, value_out, words);
+    return rc == INSTAR_OK ? rc : ddl_fail(sql, rc, offset, "%s", words);
 }
 
 int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-                 enum instar_type type, const instar_value **value_out)
+                 struct ddl_constant *constant_out)
 {
-    instar_value *value;
+    struct ddl_node *cast = NULL;
+    enum instar_type type = INSTAR_NULL;
     int rc = INSTAR_OK;
 
-    *value_out = NULL;
+    *constant_out = (struct ddl_constant){.offset = ddl_offset(piece, node)};
     if (ddl_node_is(node, "TypeCast")) {
-        rc = strip_cast(sql, piece, &node, type);
+        cast = ddl_take(node, "type_name");
+        rc = cast != NULL ? ddl_type(sql, piece, cast, &type) : INSTAR_OK;
+        node = ddl_take(node, "arg");
     }
     if (rc != INSTAR_OK) {
         return rc;
@@ -134,15 +157,13 @@ int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node
         return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
                         "not supported: a default that is no constant");
     }
-    if (ddl_take_flag(node, "isnull")) {
-        return ddl_refuse_untaken(sql, piece, node);
+    if (!ddl_take_flag(node, "isnull")) {
+        rc = constant_value(sql, ddl_offset(piece, node), node, &constant_out->value);
     }
-    value = ddl_alloc(&sql->arena, sizeof(*value));
-    if (value == NULL) {
-        return ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
+    if (rc == INSTAR_OK && cast != NULL && constant_out->value.type != INSTAR_NULL) {
+        rc = ddl_fit_here(sql, ddl_offset(piece, node), constant_out, type, &constant_out->value);
+        constant_out->cast = true;
     }
-    *value_out = value;
-    rc = convert(sql, ddl_offset(piece, node), node, type, value);
     return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
 }
 

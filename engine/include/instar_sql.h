@@ -73,6 +73,8 @@ enum instar_sql_verb {
     INSTAR_SQL_DROP_TABLE = 2,
     INSTAR_SQL_CREATE_INDEX = 3,
     INSTAR_SQL_DROP_INDEX = 4,
+    INSTAR_SQL_ALTER_TABLE = 5,
+    INSTAR_SQL_RENAME_INDEX = 6,
     INSTAR_SQL_SHOW_CHANGES = 20,
     INSTAR_SQL_WAIT_CHANGE = 21,
     INSTAR_SQL_CANCEL_CHANGE = 22
@@ -88,15 +90,19 @@ typedef struct instar_sql_statement {
     size_t offset;
     const char *text; /* as it was written, without the semicolon; no terminating zero */
     size_t text_size;
-    const char *name;                     /* the table or index that it is about */
-    const instar_table_def *table;        /* CREATE TABLE */
-    const instar_index_def *index;        /* CREATE INDEX */
+    const char *name;               /* the table or index that it is about */
+    const instar_table_def *table;  /* CREATE TABLE */
+    const instar_index_def *index;  /* CREATE INDEX */
+    const instar_alteration *steps; /* ALTER TABLE, RENAME. A value of SET DEFAULT is here as
+                                     * it was written, a text, int8, float8 or bool; it gets
+                                     * the type of its column when it is submitted */
+    size_t step_count;
     const instar_change_options *options; /* of a change */
     uint64_t change;                      /* WAIT, CANCEL */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:
- * what stands between them is one statement here. */
+ * what stands between them is one change and one statement here. */
 INSTAR_API size_t instar_sql_count(const instar_sql *sql);
 INSTAR_API const instar_sql_statement *instar_sql_at(const instar_sql *sql, size_t at);
 /* "create table" and so on; "?" for no such verb. */

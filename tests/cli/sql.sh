@@ -64,6 +64,21 @@ has 'explain' "$out" 'about 2000 rows'
 expect 0 'explain as JSON' "$INSTAR" sql "$db" 'explain drop table t' --json
 has 'explain as JSON' "$out" '^\{"explain": "drop table t"\}'
 
+# Altering, several statements as one change.
+expect 0 'alter' "$INSTAR" sql "$db" 'begin; alter table t add c int4 not null default 5;
+    alter table t rename a to aa; alter table t rename aa to a; alter index t_b rename to t_by_b; commit'
+has 'alter' "$out" '^change [0-9]+: alter table t: done$'
+expect 0 'get' "$INSTAR" get "$db" t 7 --no-header
+same 'get' "$out" "7${tab}7${tab}b7${tab}5"
+expect 1 'alter fails' "$INSTAR" sql "$db" 'drop table if exists no_such;
+  alter table t alter a set default now()'
+has 'alter fails' "$err" 'line 2, column 37: not supported: a default that is no constant'
+expect 1 'type of a default' "$INSTAR" sql "$db" "alter table t alter a set default 'x'"
+has 'type of a default' "$err" "line 1, column 1: 'x' as int4: not an integer"
+expect 0 'explain alter' "$INSTAR" sql "$db" 'explain alter table t alter a set not null'
+has 'explain alter' "$out" 'validate: one scan'
+expect 0 'alter back' "$INSTAR" sql "$db" 'alter table t drop c; alter index t_by_b rename to t_b'
+
 # Ctrl-C leaves the change running and the rest of the script undone.
 printf 'create index t_slow on t (b, a) with (rows_per_second = 400);\ndrop table t;' \
     >"$scratch/script.sql"

@@ -89,8 +89,9 @@ const struct cli_command cli_commands[] = {
      "Shows the stage of an index or NOT NULL that a change is at work on.", schema_options, 0, 1,
      command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
-     "CREATE TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, DROP INDEX, SHOW CHANGES,\n"
-     "WAIT CHANGE id, CANCEL CHANGE id, EXPLAIN statement; docs/ddl.md has all of it.\n"
+     "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
+     "SHOW CHANGES, WAIT CHANGE id, CANCEL CHANGE id, EXPLAIN statement; several ALTER of one\n"
+     "table between BEGIN and COMMIT are one change. docs/ddl.md has all of it.\n"
      "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
      "statement is waited for; the first that fails ends the script.\n"
      "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
