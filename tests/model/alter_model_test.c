@@ -8,6 +8,7 @@
  */
 #include "support/alters.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,28 @@ struct model {
 };
 
 static struct test_random chance;
+
+/* A text that grows. */
+struct text {
+    size_t size;
+    char bytes[ROWS_MAX * 80];
+};
+
+static void put(struct text *t, const char *fmt, ...) BASE_PRINTF(2, 3);
+
+static void put(struct text *t, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    t->size += (size_t)vsnprintf(t->bytes + t->size, sizeof(t->bytes) - t->size, fmt, args);
+    va_end(args);
+    expect(t->size < sizeof(t->bytes));
+}
+
+static void put_value(struct text *t, const char *before, int64_t v)
+{
+    v == NONE ? put(t, "%snull", before) : put(t, "%s%lld", before, (long long)v);
+}
 
 static int below(int limit)
 {
@@ -138,12 +161,14 @@ static bool holds(const struct model *before, const struct model *after)
 
 /* The row that an insert at this version makes; `given`: which columns it names. False: refused. */
 static bool make_row(const struct model *m, int64_t key, unsigned given, struct row *out,
-                     char *text, char *names)
+                     struct text *text, struct text *names)
 {
     bool ok = true;
     out->key = key;
-    text += sprintf(text, "%lld", (long long)key);
-    names += sprintf(names, "a");
+    text->size = 0;
+    names->size = 0;
+    put(text, "%lld", (long long)key);
+    put(names, "a");
     for (int i = 0; i < IDS_MAX; i++) {
         out->values[i] = LACKS;
     }
@@ -152,8 +177,8 @@ static bool make_row(const struct model *m, int64_t key, unsigned given, struct 
         int64_t v = c->default_value;
         if ((given >> i & 1) != 0) {
             v = any_value();
-            names += sprintf(names, ",%s", c->name);
-            text += v == NONE ? sprintf(text, ",null") : sprintf(text, ",%lld", (long long)v);
+            put(names, ",%s", c->name);
+            put_value(text, ",", v);
         }
         out->values[c->id] = v;
         ok = ok && !(c->not_null && v == NONE);
@@ -165,61 +190,61 @@ static bool make_row(const struct model *m, int64_t key, unsigned given, struct 
 
 static void compare(instar *db, const struct model *m, const char *after)
 {
-    char wanted[ROWS_MAX * 80] = "";
-    char *at = wanted;
-    char schema[400];
-    char *to = schema + sprintf(schema, "a int8 not null");
+    static struct text rows;
+    static struct text schema;
+    rows = (struct text){0};
+    schema = (struct text){0};
+    put(&schema, "a int8 not null");
     for (int i = 0; i < m->column_count; i++) {
         const struct column *c = &m->columns[i];
-        to += sprintf(to, "; %s int8%s", c->name, c->not_null ? " not null" : "");
+        put(&schema, "; %s int8%s", c->name, c->not_null ? " not null" : "");
         if (c->default_value != NONE) {
-            to += sprintf(to, " default %lld", (long long)c->default_value);
+            put(&schema, " default %lld", (long long)c->default_value);
         }
     }
-    cr_assert_str_eq(alters_schema(db, "t"), schema, "after %s", after);
+    cr_assert_str_eq(alters_schema(db, "t"), schema.bytes, "after %s", after);
     for (int r = 0; r < m->row_count; r++) {
-        at += sprintf(at, "%s%lld", r == 0 ? "" : ";", (long long)m->rows[r].key);
+        put(&rows, "%s%lld", r == 0 ? "" : ";", (long long)m->rows[r].key);
         for (int i = 0; i < m->column_count; i++) {
-            int64_t v = value_of(&m->rows[r], &m->columns[i]);
-            at += v == NONE ? sprintf(at, ",null") : sprintf(at, ",%lld", (long long)v);
+            put_value(&rows, ",", value_of(&m->rows[r], &m->columns[i]));
         }
     }
-    cr_assert_str_eq(alters_rows(db, "t", NULL), wanted, "after %s", after);
+    cr_assert_str_eq(alters_rows(db, "t", NULL), rows.bytes, "after %s", after);
     instar_check_summary sum;
     ok(instar_check(db, NULL, NULL, &sum));
 }
 
 /* A random step in words. Names come from a small set, so that they meet. */
-static void random_step(char *out)
+static void random_step(struct text *out)
 {
     static const char *const kinds[] = {"add",           "add",          "drop",
                                         "rename-column", "set-default",  "drop-default",
                                         "set-not-null",  "drop-not-null"};
     const char *kind = kinds[below(8)];
-    int n = sprintf(out, "%s c%d", kind, below(6));
+    put(out, "%s c%d", kind, below(6));
     if (strcmp(kind, "add") == 0) {
-        n += sprintf(out + n, " int8%s", below(3) == 0 ? " not-null" : "");
+        put(out, " int8%s", below(3) == 0 ? " not-null" : "");
         if (below(2) == 0) {
-            sprintf(out + n, " default %d", below(100));
+            put(out, " default %d", below(100));
         }
     } else if (strcmp(kind, "rename-column") == 0) {
-        sprintf(out + n, " c%d", below(6));
+        put(out, " c%d", below(6));
     } else if (strcmp(kind, "set-default") == 0) {
-        sprintf(out + n, " %d", below(100));
+        put(out, " %d", below(100));
     }
 }
 
 static void change_rows(instar *db, struct model *m)
 {
-    char text[256];
-    char names[128];
+    static struct text text;
+    static struct text names;
     for (int i = 0; i < 4; i++) {
         struct row row;
         int at = m->row_count > 0 ? below(m->row_count) : 0;
         if (m->row_count == 0 || (below(2) == 0 && m->row_count < ROWS_MAX - 8)) {
             int64_t key = m->row_count == 0 ? 0 : m->rows[m->row_count - 1].key + 1;
-            bool fits = make_row(m, key, (unsigned)below(256), &row, text, names);
-            int rc = alters_insert(db, "t", names, text);
+            bool fits = make_row(m, key, (unsigned)below(256), &row, &text, &names);
+            int rc = alters_insert(db, "t", names.bytes, text.bytes);
             cr_assert_eq(rc, fits ? INSTAR_OK : INSTAR_ENOT_NULL, "%s", instar_error_text());
             if (fits) {
                 m->rows[m->row_count++] = row;
@@ -237,8 +262,9 @@ static void change_rows(instar *db, struct model *m)
         } else if (m->column_count > 0) {
             const struct column *c = &m->columns[below(m->column_count)];
             int64_t v = any_value();
-            v == NONE ? sprintf(text, "null") : sprintf(text, "%lld", (long long)v);
-            int rc = alters_update(db, "t", c->name, m->rows[at].key, text);
+            text.size = 0;
+            put_value(&text, "", v);
+            int rc = alters_update(db, "t", c->name, m->rows[at].key, text.bytes);
             cr_assert_eq(rc, v == NONE && c->not_null ? INSTAR_ENOT_NULL : INSTAR_OK);
             /* An update writes the whole row in the layout of its version. */
             for (int k = 0; rc == 0 && k < m->column_count; k++) {
@@ -256,28 +282,29 @@ static void alter(instar *db, struct model *m, bool straddle)
 {
     struct alters a;
     struct model after = *m;
-    char words[256] = "";
-    char row_text[256];
-    char names[128];
+    static struct text words;
+    static struct text row_text;
+    static struct text names;
     struct row row;
     instar_txn *txn = NULL;
     instar_projection *p = NULL;
     uint64_t change = 0;
     int steps = 1 + below(3);
 
+    words.size = 0;
     for (int i = 0; i < steps; i++) {
-        strcat(words, i == 0 ? "" : " , ");
-        random_step(words + strlen(words));
+        put(&words, "%s", i == 0 ? "" : " , ");
+        random_step(&words);
     }
     if (straddle && m->row_count < ROWS_MAX - 8) {
         int64_t key = m->row_count == 0 ? 0 : m->rows[m->row_count - 1].key + 1;
-        if (make_row(m, key, (unsigned)below(256), &row, row_text, names)) {
-            p = alters_projection(db, "t", names);
+        if (make_row(m, key, (unsigned)below(256), &row, &row_text, &names)) {
+            p = alters_projection(db, "t", names.bytes);
             ok(instar_begin(db, 0, &txn));
-            ok(alters_insert_in(txn, p, row_text));
+            ok(alters_insert_in(txn, p, row_text.bytes));
         }
     }
-    alters_parse(&a, words);
+    alters_parse(&a, words.bytes);
     bool possible = true;
     for (size_t i = 0; possible && i < a.count; i++) {
         possible = apply(&after, &a.steps[i]);
@@ -291,11 +318,11 @@ static void alter(instar *db, struct model *m, bool straddle)
     }
     rc = rc != 0 ? rc : instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
     possible = possible && holds(m, &after);
-    cr_assert_eq(rc == 0, possible, "%s: %s", words, rc != 0 ? instar_error_text() : "done");
+    cr_assert_eq(rc == 0, possible, "%s: %s", words.bytes, rc != 0 ? instar_error_text() : "done");
     if (rc == 0) {
         *m = after;
     }
-    compare(db, m, words);
+    compare(db, m, words.bytes);
 }
 
 /* Schema and rows are the model's after each of many alterations. */
