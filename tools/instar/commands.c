@@ -43,7 +43,7 @@ static const struct cli_option sql_options[] = {
     {NULL, NULL, NULL}};
 
 static const struct cli_option alter_options[] = {
-    {"if-exists", NULL, "leave out steps on what does not exist"},
+    {"if-exists", NULL, "leave out what does not exist: steps, or all when it is the table"},
     {"if-not-exists", NULL, "leave out add-column when it is there as defined"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
     {"no-wait", NULL, "print the change's id and return"},
