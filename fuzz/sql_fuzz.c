@@ -38,6 +38,21 @@ static void use_table(const instar_table_def *table)
     }
 }
 
+static void use_steps(const instar_sql_statement *s)
+{
+    base_assert(s->step_count > 0);
+    for (size_t i = 0; i < s->step_count; i++) {
+        const instar_alteration *step = &s->steps[i];
+        bool adds = step->kind == INSTAR_ALTER_ADD_COLUMN;
+
+        base_assert(step->kind >= INSTAR_ALTER_RENAME_TABLE &&
+                    step->kind <= INSTAR_ALTER_DROP_NOT_NULL);
+        base_assert(adds == (step->column != NULL));
+        base_assert(adds || step->kind == INSTAR_ALTER_RENAME_TABLE || step->name != NULL);
+        base_assert((step->kind <= INSTAR_ALTER_RENAME_INDEX) == (step->new_name != NULL));
+    }
+}
+
 static void use_statement(const instar_sql_statement *s, const char *text, size_t size)
 {
     base_assert(s->offset <= size && s->text_size <= size - s->offset);
@@ -46,6 +61,9 @@ static void use_statement(const instar_sql_statement *s, const char *text, size_
     base_assert(instar_sql_verb_name(s->verb)[0] != '?');
     if (s->verb < INSTAR_SQL_SHOW_CHANGES) {
         base_assert(s->name != NULL && s->options->struct_size == sizeof(*s->options));
+    }
+    if (s->verb == INSTAR_SQL_ALTER_TABLE || s->verb == INSTAR_SQL_RENAME_INDEX) {
+        use_steps(s);
     }
     if (s->verb == INSTAR_SQL_CREATE_TABLE) {
         use_table(s->table);

@@ -156,6 +156,10 @@ static int map_key(struct table_draft *t, struct ddl_node *constraint, const cha
         return ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, constraint),
                         "a table has one primary key");
     }
+    if (count > INSTAR_INDEX_COLUMNS_MAX) {
+        return ddl_fail(t->sql, INSTAR_ELIMIT, ddl_offset(t->piece, constraint),
+                        "a primary key has at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
+    }
     t->key_node = constraint;
     t->key = ddl_alloc(&t->sql->arena, count * sizeof(*t->key));
     if (t->key == NULL) {
