@@ -165,6 +165,11 @@ int command_scan(struct cli *cli);
 int command_import(struct cli *cli);
 int command_changes(struct cli *cli);
 int command_wait(struct cli *cli);
+int command_pause(struct cli *cli);
+int command_resume(struct cli *cli);
+int command_hold(struct cli *cli);
+int command_release(struct cli *cli);
+int command_retune(struct cli *cli);
 int command_cancel(struct cli *cli);
 int command_nodes(struct cli *cli);
 int command_check(struct cli *cli);
@@ -172,6 +177,7 @@ int command_stat(struct cli *cli);
 
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
+int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
 int cli_follow(struct cli *cli, uint64_t change);
 /* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
 int cli_change_options(const struct cli *cli, instar_change_options *options);

@@ -176,7 +176,7 @@ int cli_follow(struct cli *cli, uint64_t change)
     return follow(cli, change, UINT64_MAX);
 }
 
-static int parse_id(struct cli *cli, uint64_t *id_out)
+int cli_change_id(const struct cli *cli, uint64_t *id_out)
 {
     const char *text = cli->argv[0];
     char *end = NULL;
@@ -193,7 +193,7 @@ static int parse_id(struct cli *cli, uint64_t *id_out)
 int command_wait(struct cli *cli)
 {
     uint64_t id = 0, timeout = UINT64_MAX;
-    int rc = parse_id(cli, &id);
+    int rc = cli_change_id(cli, &id);
 
     rc = rc == CLI_OK ? cli_number(cli, "timeout", UINT64_MAX, &timeout) : rc;
     return rc == CLI_OK ? follow(cli, id, timeout) : rc;
@@ -202,7 +202,7 @@ int command_wait(struct cli *cli)
 int command_cancel(struct cli *cli)
 {
     uint64_t id = 0;
-    int rc = parse_id(cli, &id);
+    int rc = cli_change_id(cli, &id);
 
     if (rc != CLI_OK) {
         return rc;
@@ -286,7 +286,7 @@ int command_changes(struct cli *cli)
         {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
         {"reason", OUT_TEXT}};
     struct change_list list = {.running_only = cli_switch(cli, "running")};
-    int rc = cli->argc > 0 ? parse_id(cli, &list.only) : CLI_OK;
+    int rc = cli->argc > 0 ? cli_change_id(cli, &list.only) : CLI_OK;
 
     if (rc != CLI_OK) {
         return rc;
