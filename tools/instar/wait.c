@@ -277,14 +277,25 @@ static int print_change(void *arg, const instar_change_info *info)
 
 int command_changes(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"id", OUT_NUMBER},         {"state", OUT_TEXT},        {"kind", OUT_TEXT},
-        {"table", OUT_TEXT},        {"object", OUT_TEXT},       {"stage", OUT_TEXT},
-        {"rows_done", OUT_NUMBER},  {"rows_total", OUT_NUMBER}, {"rows_per_s", OUT_NUMBER},
-        {"eta_s", OUT_NUMBER},      {"delta", OUT_NUMBER},      {"owner_pid", OUT_NUMBER},
-        {"duplicates", OUT_NUMBER}, {"submitted", OUT_TEXT},    {"finished", OUT_TEXT},
-        {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
-        {"reason", OUT_TEXT}};
+    static const struct out_column columns[] = {{"id", OUT_NUMBER},
+                                                {"state", OUT_TEXT},
+                                                {"kind", OUT_TEXT_DETAIL},
+                                                {"table", OUT_TEXT_DETAIL},
+                                                {"object", OUT_TEXT_DETAIL},
+                                                {"stage", OUT_TEXT},
+                                                {"rows_done", OUT_NUMBER},
+                                                {"rows_total", OUT_NUMBER},
+                                                {"rows_per_s", OUT_NUMBER_DETAIL},
+                                                {"eta_s", OUT_NUMBER},
+                                                {"delta", OUT_NUMBER_DETAIL},
+                                                {"owner_pid", OUT_NUMBER_DETAIL},
+                                                {"duplicates", OUT_NUMBER_DETAIL},
+                                                {"submitted", OUT_TEXT_DETAIL},
+                                                {"finished", OUT_TEXT_DETAIL},
+                                                {"waiting_for", OUT_TEXT},
+                                                {"throttle", OUT_TEXT_DETAIL},
+                                                {"statement", OUT_TEXT},
+                                                {"reason", OUT_TEXT}};
     struct change_list list = {.running_only = cli_switch(cli, "running")};
     int rc = cli->argc > 0 ? parse_id(cli, &list.only) : CLI_OK;
 
