@@ -35,7 +35,8 @@ int64_t bench_value(uint64_t key);
 void bench_pad(uint64_t key, char pad[BENCH_PAD]);
 /* Keys in no order: the next one of 1 … rows. */
 uint64_t bench_random_key(uint64_t *state, uint64_t rows);
-/* A thread that keeps the peak of this process's private memory: resident, behind no file. */
+/* This process's private memory: resident, behind no file; and a thread that keeps its peak. */
+uint64_t bench_private_bytes(void);
 void bench_peak_start(void);
 uint64_t bench_peak_stop(void);
 

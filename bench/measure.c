@@ -74,7 +74,7 @@ uint64_t bench_random_key(uint64_t *state, uint64_t rows)
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static uint64_t private_bytes(void)
+uint64_t bench_private_bytes(void)
 {
     char line[256];
     unsigned long long kib = 0;
@@ -98,7 +98,7 @@ static uint64_t peak_bytes;
 static void *watch_peak(void *arg)
 {
     while (!atomic_load(&peak_stop)) {
-        uint64_t now = private_bytes();
+        uint64_t now = bench_private_bytes();
 
         peak_bytes = now > peak_bytes ? now : peak_bytes;
         (void)poll(NULL, 0, 5); /* memory announces itself nowhere */

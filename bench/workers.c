@@ -3,6 +3,7 @@
 #include "workers.h"
 
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct shared {
     _Atomic uint64_t begin_ns;
     _Atomic bool stop;
     _Atomic unsigned failed;
+    _Atomic uint64_t private_bytes[WORKERS_MAX];
     struct hist slices[][SLICES_MAX]; /* of each worker, who alone writes them */
 };
 
@@ -89,6 +91,7 @@ static int work(const struct workers *w, unsigned number)
     if (rc != 0) {
         atomic_fetch_add(&w->shared->failed, 1);
     }
+    atomic_store(&w->shared->private_bytes[number], bench_private_bytes());
     if (session != NULL) {
         w->f.driver->close(session);
     }
@@ -174,6 +177,26 @@ int workers_stop(struct workers *w)
     }
     bench_clock_start(0);
     return bad;
+}
+
+void workers_kill(struct workers *w)
+{
+    for (unsigned i = 0; i < w->started; i++) {
+        (void)kill(w->pids[i], SIGKILL);
+    }
+    (void)workers_stop(w);
+}
+
+uint64_t workers_private_bytes(const struct workers *w)
+{
+    uint64_t most = 0;
+
+    for (unsigned i = 0; i < w->started; i++) {
+        uint64_t bytes = atomic_load(&w->shared->private_bytes[i]);
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out)

@@ -39,6 +39,10 @@ int workers_wait(const struct workers *w, size_t slice);
 size_t workers_next_slice(const struct workers *w);
 /* Stop and end them: 0, or 1 when one has failed. The slices stay. */
 int workers_stop(struct workers *w);
+/* End them in the midst of what they do. */
+void workers_kill(struct workers *w);
+/* The most private memory that one of them had at its end. */
+uint64_t workers_private_bytes(const struct workers *w);
 /* Slices from … to - 1 of all workers together. */
 void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out);
 void workers_free(struct workers *w);

@@ -182,6 +182,7 @@ static int commits(const struct driver *d, const struct parameters *p)
         workers_merge(w, WARM_UP_SLICES, to, &h);
         bench_result("commits_per_s", rate_of(&h, slices_of(p->ms)), "1/s");
         latencies(&h, "");
+        bench_result("private_mib", (double)workers_private_bytes(w) / 1048576.0, "MiB");
     }
     workers_free(w);
     return rc;
@@ -347,6 +348,22 @@ static int open_and_close(const struct driver *d, const struct parameters *p)
     return rc;
 }
 
+/* Writers are killed in the midst of commits that nobody waited for. */
+static int open_after_kill(const struct driver *d, const struct parameters *p)
+{
+    struct foreground f = foreground_of(d, p, WORK_INSERT);
+    struct workers *w = workers_start(&f);
+    int rc;
+
+    if (w == NULL) {
+        return 1;
+    }
+    rc = workers_wait(w, slices_of(p->ms));
+    workers_kill(w);
+    workers_free(w);
+    return rc ? rc : open_and_close(d, p);
+}
+
 static int settings(const struct driver *d, const struct parameters *p)
 {
     void *session;
@@ -366,5 +383,6 @@ const struct workload workloads[] = {{"load", load},
                                      {"create-index", create_index},
                                      {"create-index-under-load", create_index_under_load},
                                      {"open", open_and_close},
+                                     {"open-after-kill", open_after_kill},
                                      {"settings", settings},
                                      {NULL, NULL}};

@@ -49,6 +49,8 @@ def _under_load(kind, processes, systems, at_rate=False):
 RUNS = (
     Run("load", ALL, (Report("load", "rows_per_s", "1/s"),), PROCESS),
     Run("open", ("instar",), (Report("open", "open_ms", "ms", "lower"),)),
+    Run("open-after-kill", ("instar",), (Report("open-after-kill", "open_ms", "ms", "lower"),),
+        PROCESS, (("sync", 0),)),
     Run("point-read", ALL, (Report("point-read", "reads_per_s", "1/s"),)),
     Run("scan", ALL, (Report("scan", "rows_per_s", "1/s"),)),
     Run("create-index", ALL, (Report("create-index", "build_s", "s", "lower"),

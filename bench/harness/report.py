@@ -151,6 +151,8 @@ def targets(found):
          m.ratio("point-read", "reads_per_s", "instar", "lmdb")),
         ("scan: times raw LMDB", least, 0.5, m.ratio("scan", "rows_per_s", "instar", "lmdb")),
         ("build memory, MiB", most, 256, m.one("create-index", "private_mib")),
+        ("open after a clean close, ms", most, 100, m.one("open", "open_ms")),
+        ("open after a kill, ms", most, 2000, m.one("open-after-kill", "open_ms")),
     ]
     answer = [_target(*line) for line in lines]
     for name, why in (
