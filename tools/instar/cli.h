@@ -83,7 +83,8 @@ void cli_print_help(const struct cli_command *command);
 
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
-enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
+/* Details are left out on a terminal. */
+enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL, OUT_TEXT_DETAIL, OUT_NUMBER_DETAIL };
 
 struct out_column {
     const char *name;

@@ -136,8 +136,9 @@ const struct cli_command cli_commands[] = {
      "The first line names the columns; quoting by RFC 4180. FILE - is standard input.\n"
      "An empty field is null, a quoted empty field is the empty text.",
      import_options, 2, 2, command_import, false, false},
-    {"changes", "[ID]", "list schema changes, running and ended", NULL, changes_options, 0, 1,
-     command_changes, false, false},
+    {"changes", "[ID]", "list schema changes, running and ended",
+     "A terminal shows the columns that matter most, a pipe and --json show all.", changes_options,
+     0, 1, command_changes, false, false},
     {"wait", "ID", "follow a change until its verdict",
      "Runs the change itself when the process that ran it is gone. Exit code 0: complete.",
      wait_options, 1, 1, command_wait, true, false},

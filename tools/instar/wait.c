@@ -283,14 +283,25 @@ static int print_change(void *arg, const instar_change_info *info)
 
 static int list_changes(struct cli *cli, struct change_list *list)
 {
-    static const struct out_column columns[] = {
-        {"id", OUT_NUMBER},         {"state", OUT_TEXT},        {"kind", OUT_TEXT},
-        {"table", OUT_TEXT},        {"object", OUT_TEXT},       {"stage", OUT_TEXT},
-        {"rows_done", OUT_NUMBER},  {"rows_total", OUT_NUMBER}, {"rows_per_s", OUT_NUMBER},
-        {"eta_s", OUT_NUMBER},      {"delta", OUT_NUMBER},      {"owner_pid", OUT_NUMBER},
-        {"duplicates", OUT_NUMBER}, {"submitted", OUT_TEXT},    {"finished", OUT_TEXT},
-        {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
-        {"reason", OUT_TEXT}};
+    static const struct out_column columns[] = {{"id", OUT_NUMBER},
+                                                {"state", OUT_TEXT},
+                                                {"kind", OUT_TEXT_DETAIL},
+                                                {"table", OUT_TEXT_DETAIL},
+                                                {"object", OUT_TEXT_DETAIL},
+                                                {"stage", OUT_TEXT},
+                                                {"rows_done", OUT_NUMBER},
+                                                {"rows_total", OUT_NUMBER},
+                                                {"rows_per_s", OUT_NUMBER_DETAIL},
+                                                {"eta_s", OUT_NUMBER},
+                                                {"delta", OUT_NUMBER_DETAIL},
+                                                {"owner_pid", OUT_NUMBER_DETAIL},
+                                                {"duplicates", OUT_NUMBER_DETAIL},
+                                                {"submitted", OUT_TEXT_DETAIL},
+                                                {"finished", OUT_TEXT_DETAIL},
+                                                {"waiting_for", OUT_TEXT},
+                                                {"throttle", OUT_TEXT_DETAIL},
+                                                {"statement", OUT_TEXT},
+                                                {"reason", OUT_TEXT}};
     int rc;
 
     list->out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
