@@ -73,11 +73,14 @@ static int alter_opened(struct submission *s, const struct catalog_table *from,
 static int alter_table(struct submission *s, struct base_err *err)
 {
     struct catalog_table *from = NULL;
-    int rc = catalog_name_check("table", s->name, err);
+    struct catalog_name name;
+    bool found;
+    int rc = submit_find_name(s, CATALOG_NAME_TABLE, &name, &found, err);
 
-    if (rc == 0) {
-        rc = submit_open_table(s, s->name, &from, err);
+    if (rc != 0 || !found) {
+        return rc;
     }
+    rc = submit_open_table(s, s->name, &from, err);
     if (rc == 0) {
         rc = alter_opened(s, from, err);
     }

@@ -477,11 +477,12 @@ typedef struct instar_alteration {
  * One that is dropped is gone for good when the change is done, also if another of that name is
  * added. NOT NULL: from its first stage on writes that set null fail; an update that leaves a null
  * where it was does not. When rows hold nulls the change fails: info.reason names up to 10 of them
- * by primary key, info.duplicate_count says how many there are. options.flags are not used. The id
- * is 0 when there is nothing to do. Errors at once: EUNKNOWN (table, column or index; names the
- * nearest), EEXISTS (a name is taken), EDEFINITION (IF NOT EXISTS, and the column differs: names
- * the difference), EINVALID, ETYPE, ERANGE, EENCODING, ELIMIT, ESTATE (an index or the primary key
- * needs the column: names it; another change is at work on a name). */
+ * by primary key, info.duplicate_count says how many there are.
+ * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
+ * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
+ * EDEFINITION (IF NOT EXISTS, and the column differs: names the difference), EINVALID, ETYPE,
+ * ERANGE, EENCODING, ELIMIT, ESTATE (an index or the primary key needs the column: names it;
+ * another change is at work on a name). */
 INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_alteration *steps,
                                   size_t count, const instar_change_options *options,
                                   uint64_t *change_out);

@@ -74,5 +74,6 @@ expect 1 'used by an index' "$INSTAR" alter-table "$db" people drop-column a
 has 'used by an index' "$err" 't_by_a'
 expect 0 'left out' "$INSTAR" alter-table "$db" people drop-column x , add-column b int8 \
     --if-exists --if-not-exists
+expect 0 'no table' "$INSTAR" alter-table "$db" nope drop-column x --if-exists
 expect 0 check "$INSTAR" check "$db"
 finish

@@ -90,6 +90,8 @@ Test(alter_names, refused)
     fails(instar_rename_index(db, "u", "x", NULL, &change), INSTAR_EUNKNOWN);
     instar_change_options o = scene_options(30000);
     o.flags = INSTAR_CHANGE_IF_EXISTS;
+    ok(alters_submit(db, "tt", "drop c", &o, &change));
+    expect_u64(change, 0);
     ok(instar_rename_index(db, "t_x", "x", &o, &change));
     expect_u64(change, 0);
     dbs_check_clean(db);
@@ -137,6 +139,116 @@ Test(alter_names, old_name_lives_as_long_as_the_version_before)
     instar_abort(later);
     cr_assert_str_eq(alters_rows(db, "u", "a,x"), "1,11;2,12;3,13;4,14");
     instar_projection_free(old);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* A transaction of the version before that stays too long loses its lease: its commit fails and can
+ * be run again, by the new names; the change ends. */
+Test(alter_names, version_before_is_fenced)
+{
+    struct test_child runner;
+    uint64_t change;
+    instar_txn *txn;
+    instar_change_options o = scene_options(0);
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    instar_projection *old = alters_projection(db, "t", "a,c");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, old, "1,11"));
+    ok(alters_submit(db, "t", "rename-column c x", &o, &change));
+    scene_await(db, change, INSTAR_OK, NULL);
+    fails(instar_commit(txn), INSTAR_ESCHEMA_CHANGED);
+    ok(alters_insert(db, "t", "a,x", "1,11"));
+    instar_projection_free(old);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* An index that is being renamed: who prepared it by the old name scans on while that lives; IF NOT
+ * EXISTS of either name waits for the verdict and looks again; a drop of it is refused. */
+Test(alter_names, index_that_is_being_renamed)
+{
+    struct test_child runner;
+    const char *columns[] = {"a", "b"};
+    instar_key_column by_b = {"b", false};
+    instar_key_column by_c = {"c", false};
+    instar_index_def old_name = {"t_b", "t", &by_c, 1, false};
+    instar_index_def new_name = {"t_b2", "t", &by_b, 1, false};
+    instar_change_options join = scene_options(30000);
+    instar_change_info info;
+    instar_projection *p;
+    instar_txn *txn;
+    instar_cursor *cursor;
+    instar_value row[2];
+    uint64_t rename;
+    uint64_t of_old;
+    uint64_t of_new;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 4, scene_plus_10);
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    ok(instar_projection_prepare(db, "t", columns, 2, "t_b", &p));
+    ok(instar_begin(db, 0, &txn));
+    ok(instar_scan(txn, p, NULL, &cursor));
+    ok(instar_rename_index(db, "t_b", "t_b2", NULL, &rename));
+    scene_await_waiting(db, rename, "altered", &info);
+    cr_assert_str_eq(info.statement, "ALTER TABLE t RENAME INDEX t_b TO t_b2");
+    cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 ");
+    cr_assert_str_eq(dbs_dump(db, "t", "t_b2"), "1:11 2:12 3:13 ");
+    fails(dbs_drop_index(db, "t_b"), INSTAR_ESTATE);
+    fails(instar_create_index(db, &old_name, NULL, &of_old), INSTAR_ESTATE);
+    expect(says("renamed"));
+    fails(alters_submit(db, "t", "rename-to t_b", NULL, &of_old), INSTAR_ESTATE);
+    join.flags = INSTAR_CHANGE_IF_NOT_EXISTS;
+    ok(instar_create_index(db, &old_name, &join, &of_old));
+    ok(instar_create_index(db, &new_name, &join, &of_new));
+    expect_u64(of_new, 0); /* it is there already */
+    ok(instar_cursor_next(cursor, row));
+    instar_cursor_close(cursor);
+    ok(instar_commit(txn));
+    scene_await(db, rename, INSTAR_OK, NULL);
+    scene_await(db, of_old, INSTAR_OK, NULL);
+    expect(strstr(dbs_dump(db, "t", "t_b"), "1:11") != NULL);
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* Requests that queue: each sees what those before it did; one whose column went before its turn
+ * fails and says so, and leaves its names free. */
+Test(alter_names, queued_behind_each_other)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+    uint64_t changes[4];
+
+    test_hold_set(&hold, "change.altered", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    ok(alters_submit(db, "t", "add d int8", NULL, &changes[0]));
+    test_hold_await(&hold);
+    ok(alters_submit(db, "t", "drop c", NULL, &changes[1]));
+    changes[3] = dbs_submit_index(db, "i", "t", "c", false, NULL);
+    ok(alters_submit(db, "t", "rename-to u , rename-column c cc", NULL, &changes[2]));
+    test_hold_release(&hold);
+    scene_await(db, changes[1], INSTAR_OK, NULL);
+    scene_await(db, changes[2], INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "no column \"c\"") != NULL && info.error == INSTAR_EUNKNOWN);
+    scene_await(db, changes[3], INSTAR_EFAILED, NULL);
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; d int8");
+    dbs_make_table(db, "u");
+    ok(alters_run(db, "t", "rename-to v"));
     dbs_check_clean(db);
     ok(instar_close(db));
     scene_runner_end(&runner);

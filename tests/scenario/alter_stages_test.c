@@ -88,15 +88,20 @@ static const char *table_after(const struct operation *o)
 
 /* ---- before and after --------------------------------------------------------------------- */
 
-static void make_t(void)
+static void make_in(instar *db)
 {
-    instar *db = dbs_open(0);
-
     dbs_make_table(db, "t");
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
     ok(alters_insert(db, "t", NULL, "1,11,one"));
     ok(alters_insert(db, "t", NULL, "2,12,two"));
     ok(alters_insert(db, "t", NULL, "3,13,null"));
+}
+
+static void make_t(void)
+{
+    instar *db = dbs_open(0);
+
+    make_in(db);
     ok(instar_close(db));
 }
 
@@ -358,4 +363,82 @@ Test(alter_stages, written_to)
             write_at(o, p, first);
         }
     }
+}
+
+/* ---- pairs -------------------------------------------------------------------------------- */
+
+/* What the table looks like, with its rows. */
+static void describe(instar *db, char *text, size_t size)
+{
+    ok(instar_table_list(db, NULL, find_table, NULL));
+    snprintf(text, size, "%s: %s | %s", table_now, alters_schema(db, table_now),
+             alters_rows(db, table_now, NULL));
+}
+
+/* In one change what is undone again is not validated. */
+static bool is_undone(const char *first, const char *second)
+{
+    return strcmp(first, "set-not-null c") == 0 &&
+           (strcmp(second, "drop c") == 0 || strcmp(second, "drop-not-null c") == 0);
+}
+
+static void try_pair(instar *db, const char *first, const char *second)
+{
+    char both[128];
+    char together[512];
+    char apart[512];
+
+    make_in(db);
+    snprintf(both, sizeof(both), "%s , %s", first, second);
+    int rc = alters_run(db, "t", both);
+    describe(db, together, sizeof(together));
+    if (rc != 0) {
+        cr_assert_str_eq(together, "t: " BEFORE_SCHEMA " | " BEFORE_ROWS, "%s", both);
+    }
+    ok(scene_drop_table(db, table_now));
+    make_in(db);
+    int rc_apart = alters_run(db, "t", first);
+    ok(instar_table_list(db, NULL, find_table, NULL));
+    if (rc_apart == 0) {
+        rc_apart = alters_run(db, table_now, second);
+    }
+    cr_assert((rc == 0) == (rc_apart == 0) || is_undone(first, second), "%s: %d, %d", both, rc,
+              rc_apart);
+    describe(db, apart, sizeof(apart));
+    if (rc == 0 && rc_apart == 0) {
+        cr_assert_str_eq(together, apart, "%s", both);
+    }
+    ok(scene_drop_table(db, table_now));
+}
+
+/* Two operations in one change are what they are one after the other, or neither is done. */
+Test(alter_stages, pairs_in_one_change)
+{
+    static const char *const steps[] = {"rename-to t2",
+                                        "rename-column b x",
+                                        "rename-column c x",
+                                        "rename-index t_b t_b2",
+                                        "add x int8",
+                                        "add c int8",
+                                        "add d int8 default 5",
+                                        "add d text not-null default dd",
+                                        "drop c",
+                                        "drop d",
+                                        "set-default b 5",
+                                        "set-default d 6",
+                                        "drop-default d",
+                                        "set-not-null b",
+                                        "set-not-null c",
+                                        "set-not-null d",
+                                        "drop-not-null b",
+                                        "rename-column d e"};
+
+    instar *db = dbs_open(0);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(steps); i++) {
+        for (size_t k = 0; k < BASE_ARRAY_LEN(steps); k++) {
+            try_pair(db, steps[i], steps[k]);
+        }
+    }
+    check(db);
+    ok(instar_close(db));
 }

@@ -48,14 +48,13 @@ Test(change_alter, round_trip)
 Test(change_alter, long_statement_is_cut)
 {
     struct alters a;
-    char step[120] = "add c text default ";
+    char value_text[80];
     char text[RECORD_STATEMENT_MAX];
 
-    for (size_t i = 0; i < 40; i++) {
-        strcat(step, "ö");
+    for (size_t i = 0; i < 80; i += 2) {
+        memcpy(value_text + i, "ö", 2);
     }
-    a.count = 0;
-    instar_value value = {.type = INSTAR_TEXT, .bytes = {step + 19, 80}};
+    instar_value value = {.type = INSTAR_TEXT, .bytes = {value_text, 80}};
     instar_column_def def = {"c", INSTAR_TEXT, false, &value};
     for (a.count = 0; a.count < ALTERS_STEPS_MAX; a.count++) {
         a.steps[a.count] = (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};

@@ -241,7 +241,7 @@ int command_alter_table(struct cli *cli)
         rc = cli_fail(cli, INSTAR_ENOMEM, "alter-table");
     } else {
         rc = cli_change_options(cli, &options);
-        options.flags = 0; /* they are the steps' */
+        options.flags &= INSTAR_CHANGE_IF_EXISTS; /* of the table; the other is the steps' */
     }
     if (rc == CLI_OK) {
         rc = parse_steps(&a);

@@ -83,7 +83,8 @@ void cli_print_help(const struct cli_command *command);
 
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
-enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
+/* Details are left out on a terminal. */
+enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL, OUT_TEXT_DETAIL, OUT_NUMBER_DETAIL };
 
 struct out_column {
     const char *name;
@@ -174,11 +175,19 @@ int command_cancel(struct cli *cli);
 int command_nodes(struct cli *cli);
 int command_check(struct cli *cli);
 int command_stat(struct cli *cli);
+int command_sql(struct cli *cli);
 
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
 int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
 int cli_follow(struct cli *cli, uint64_t change);
+/* The same of one whose end was asked for: CLI_OK when it was cancelled. */
+int cli_follow_cancel(struct cli *cli, uint64_t change);
+/* The list of all changes. */
+int cli_list_changes(struct cli *cli);
+
+/* For instar_table_list(): the statements that make a table (sql.c). */
+int cli_print_sql(void *arg, const instar_table_info *info);
 /* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
 int cli_change_options(const struct cli *cli, instar_change_options *options);
 /* After a submission that gave rc: follow it, or print its id. */

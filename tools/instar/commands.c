@@ -35,8 +35,17 @@ static const struct cli_option create_index_options[] = {
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option schema_options[] = {
+    {"sql", NULL, "print statements that make the same schema in another store"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option sql_options[] = {
+    {"file", "FILE", "read the script from this file [standard input]"},
+    {"statement-bytes", "N", "length of a statement at most [64K]"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option alter_options[] = {
-    {"if-exists", NULL, "leave out steps on what does not exist"},
+    {"if-exists", NULL, "leave out what does not exist: steps, or all when it is the table"},
     {"if-not-exists", NULL, "leave out add-column when it is there as defined"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
     {"no-wait", NULL, "print the change's id and return"},
@@ -87,8 +96,16 @@ const struct cli_command cli_commands[] = {
      init_options, 0, 0, command_init, false, true},
     {"tables", "", "list the tables", NULL, no_options, 0, 0, command_tables, false, false},
     {"schema", "[TABLE]", "print tables and indexes as definitions",
-     "Shows the stage of an index or NOT NULL that a change is at work on.", no_options, 0, 1,
+     "Shows the stage of an index or NOT NULL that a change is at work on.", schema_options, 0, 1,
      command_schema, false, false},
+    {"sql", "[TEXT]", "run a script of schema changes in SQL",
+     "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
+     "SHOW CHANGES, WAIT CHANGE id, CANCEL CHANGE id, EXPLAIN statement; several ALTER of one\n"
+     "table between BEGIN and COMMIT are one change. docs/ddl.md has all of it.\n"
+     "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
+     "statement is waited for; the first that fails ends the script.\n"
+     "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
+     sql_options, 0, 1, command_sql, true, false},
     {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
      "Types: bool int2 int4 int8 float8 text bytea timestamptz date uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",
@@ -129,8 +146,9 @@ const struct cli_command cli_commands[] = {
      "The first line names the columns; quoting by RFC 4180. FILE - is standard input.\n"
      "An empty field is null, a quoted empty field is the empty text.",
      import_options, 2, 2, command_import, false, false},
-    {"changes", "[ID]", "list schema changes, running and ended", NULL, changes_options, 0, 1,
-     command_changes, false, false},
+    {"changes", "[ID]", "list schema changes, running and ended",
+     "A terminal shows the columns that matter most, a pipe and --json show all.", changes_options,
+     0, 1, command_changes, false, false},
     {"wait", "ID", "follow a change until its verdict",
      "Runs the change itself when the process that ran it is gone. Exit code 0: complete.",
      wait_options, 1, 1, command_wait, true, false},

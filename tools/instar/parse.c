@@ -116,7 +116,8 @@ static void refuse_option(const struct cli *cli, const struct option *longs, siz
                     "-%c",
                     optopt, cli->command->name, optopt);
     } else if (optopt < OPTION_HELP) {
-        set_problem(problem, "no option '-%c'", optopt);
+        set_problem(problem, found == ':' ? "option '-%c' needs a value" : "no option '-%c'",
+                    optopt);
     } else {
         set_problem(problem,
                     found == ':' ? "option '%s' needs a value" : "option '%s' takes no value",
@@ -139,6 +140,17 @@ static void take_option(struct cli *cli, int found, struct problem *problem)
     }
 }
 
+/* What getopt_long returns for --file, 0 when the command has none: -f is the same. */
+static int file_option(const struct cli_command *command)
+{
+    for (int i = 0; command->options[i].name != NULL; i++) {
+        if (strcmp(command->options[i].name, "file") == 0) {
+            return OPTION_OWN + i;
+        }
+    }
+    return 0;
+}
+
 /* -1 to go on, else the exit code. */
 static int parse_options(struct cli *cli, int argc, char **argv)
 {
@@ -146,10 +158,11 @@ static int parse_options(struct cli *cli, int argc, char **argv)
     size_t count = fill_long_options(cli->command, longs);
     struct problem problem = {""};
     bool help = false;
-    int found;
+    int found, file = file_option(cli->command);
 
     opterr = 0; /* what is wrong is said here */
-    while ((found = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+    while ((found = getopt_long(argc, argv, file != 0 ? ":hf:" : ":h", longs, NULL)) != -1) {
+        found = found == 'f' ? file : found;
         if (found == OPTION_HELP || found == 'h') {
             help = help || problem.text[0] == '\0';
         } else if (found == '?' || found == ':') {

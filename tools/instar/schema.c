@@ -234,9 +234,17 @@ static int print_json(void *arg, const instar_table_info *info)
 int command_schema(struct cli *cli)
 {
     const char *table = cli->argc > 0 ? cli->argv[0] : NULL;
-    bool first = true;
-    int rc = instar_table_list(cli->db, table, cli->json ? print_json : print_definition, &first);
+    bool first = true, sql = cli_switch(cli, "sql");
+    int rc;
 
+    if (sql && cli->json) {
+        return cli_usage(cli, "--sql and --json exclude each other");
+    }
+    rc = instar_table_list(cli->db, table,
+                           sql         ? cli_print_sql
+                           : cli->json ? print_json
+                                       : print_definition,
+                           &first);
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, "schema");
     }

@@ -176,6 +176,20 @@ int cli_follow(struct cli *cli, uint64_t change)
     return follow(cli, change, UINT64_MAX);
 }
 
+int cli_follow_cancel(struct cli *cli, uint64_t change)
+{
+    int rc = follow(cli, change, UINT64_MAX);
+
+    if (rc == CLI_OK || rc == CLI_FAILED) {
+        instar_change_info info;
+
+        /* The verdict "cancelled" is what was asked for, no other one. */
+        rc = instar_change_get(cli->db, change, &info);
+        rc = rc == INSTAR_OK && info.state == INSTAR_CHANGE_CANCELLED ? CLI_OK : CLI_FAILED;
+    }
+    return rc;
+}
+
 int cli_change_id(const struct cli *cli, uint64_t *id_out)
 {
     const char *text = cli->argv[0];
@@ -217,15 +231,7 @@ int command_cancel(struct cli *cli)
         }
         return CLI_OK;
     }
-    rc = follow(cli, id, UINT64_MAX);
-    if (rc == CLI_OK || rc == CLI_FAILED) {
-        instar_change_info info;
-
-        /* The verdict "cancelled" is what was asked for, no other one. */
-        rc = instar_change_get(cli->db, id, &info);
-        rc = rc == INSTAR_OK && info.state == INSTAR_CHANGE_CANCELLED ? CLI_OK : CLI_FAILED;
-    }
-    return rc;
+    return cli_follow_cancel(cli, id);
 }
 
 /* ---- the list ----------------------------------------------------------------------------- */
@@ -275,16 +281,47 @@ static int print_change(void *arg, const instar_change_info *info)
     return 0;
 }
 
+static int list_changes(struct cli *cli, struct change_list *list)
+{
+    static const struct out_column columns[] = {{"id", OUT_NUMBER},
+                                                {"state", OUT_TEXT},
+                                                {"kind", OUT_TEXT_DETAIL},
+                                                {"table", OUT_TEXT_DETAIL},
+                                                {"object", OUT_TEXT_DETAIL},
+                                                {"stage", OUT_TEXT},
+                                                {"rows_done", OUT_NUMBER},
+                                                {"rows_total", OUT_NUMBER},
+                                                {"rows_per_s", OUT_NUMBER_DETAIL},
+                                                {"eta_s", OUT_NUMBER},
+                                                {"delta", OUT_NUMBER_DETAIL},
+                                                {"owner_pid", OUT_NUMBER_DETAIL},
+                                                {"duplicates", OUT_NUMBER_DETAIL},
+                                                {"submitted", OUT_TEXT_DETAIL},
+                                                {"finished", OUT_TEXT_DETAIL},
+                                                {"waiting_for", OUT_TEXT},
+                                                {"throttle", OUT_TEXT_DETAIL},
+                                                {"statement", OUT_TEXT},
+                                                {"reason", OUT_TEXT}};
+    int rc;
+
+    list->out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
+    rc = instar_change_list(cli->db, print_change, list);
+    if (rc != INSTAR_OK) {
+        (void)out_end(list->out);
+        return cli_fail(cli, rc, cli->command->name);
+    }
+    return out_end(list->out);
+}
+
+int cli_list_changes(struct cli *cli)
+{
+    struct change_list list = {.running_only = false};
+
+    return list_changes(cli, &list);
+}
+
 int command_changes(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"id", OUT_NUMBER},         {"state", OUT_TEXT},        {"kind", OUT_TEXT},
-        {"table", OUT_TEXT},        {"object", OUT_TEXT},       {"stage", OUT_TEXT},
-        {"rows_done", OUT_NUMBER},  {"rows_total", OUT_NUMBER}, {"rows_per_s", OUT_NUMBER},
-        {"eta_s", OUT_NUMBER},      {"delta", OUT_NUMBER},      {"owner_pid", OUT_NUMBER},
-        {"duplicates", OUT_NUMBER}, {"submitted", OUT_TEXT},    {"finished", OUT_TEXT},
-        {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
-        {"reason", OUT_TEXT}};
     struct change_list list = {.running_only = cli_switch(cli, "running")};
     int rc = cli->argc > 0 ? cli_change_id(cli, &list.only) : CLI_OK;
 
@@ -299,11 +336,5 @@ int command_changes(struct cli *cli)
             return cli_fail(cli, rc, "changes");
         }
     }
-    list.out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
-    rc = instar_change_list(cli->db, print_change, &list);
-    if (rc != INSTAR_OK) {
-        (void)out_end(list.out);
-        return cli_fail(cli, rc, "changes");
-    }
-    return out_end(list.out);
+    return list_changes(cli, &list);
 }

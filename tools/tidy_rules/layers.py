@@ -3,12 +3,19 @@
 import collections
 import re
 
-from tidy_rules.tree import LAYERS, Finding
+from tidy_rules.tree import APART, LAYERS, Finding
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 # The operating system has a header of its own beside base.h: it is the seam that tests replace.
 NEIGHBOUR_HEADERS = {layer: {f"{layer}/{layer}.h"} for layer in LAYERS}
 NEIGHBOUR_HEADERS["base"].add("base/os.h")
+# Headers of other libraries, each known to one file. Who else may include it, and the remedy.
+ONE_FILE = {
+    # The benchmark measures LMDB itself, and the test seam stands in for its system calls.
+    "lmdb.h": (("bench", "tests"), "call what store offers; one file knows LMDB"),
+    "pg_query.h": ((), "call what engine/ddl offers; one file knows libpg_query"),
+    "pg_query.pb-c.h": ((), "call what engine/ddl offers; one file knows libpg_query"),
+}
 # These speak to the engine as any user's program does.
 OUTSIDERS = ("tools", "bench", "docs/examples")
 TOP_LEVEL = {"GNUmakefile", "README.md", "LICENSE", "engine", "bench", "tests", "fuzz", "tools",
@@ -25,25 +32,29 @@ def includes(source):
 def layer_includes(tree):
     for source in tree.engine:
         allowed = set()
-        if source.layer:
+        if source.layer in LAYERS:
             lower = LAYERS[:LAYERS.index(source.layer)]
             allowed = set().union(*(NEIGHBOUR_HEADERS[x] for x in lower)) if lower else set()
         for number, quote, name in includes(source):
             if quote == "<":
-                if re.match(r"|".join(f"{x}/" for x in LAYERS), name):
+                if re.match(r"|".join(f"{x}/" for x in LAYERS + APART), name):
                     yield Finding(source.path, number, f"<{name}> is ours", f'write "{name}"')
                 continue
-            if name == "instar.h":
-                yield Finding(source.path, number, '"instar.h"', "write <instar.h>")
+            if name in ("instar.h", "instar_sql.h"):
+                yield Finding(source.path, number, f'"{name}"', f"write <{name}>")
             elif name.split("/")[0] == source.layer or name in allowed:
                 continue
             elif "/" not in name:
                 yield Finding(source.path, number, f'include of "{name}" without its layer',
                               f'write "{source.layer}/{name}"')
-            elif name.split("/")[0] in LAYERS:
+            elif name.split("/")[0] in LAYERS + APART and source.layer in APART:
+                yield Finding(source.path, number, f'"{name}" is not public',
+                              f"{source.layer} stands on <instar.h> alone")
+            elif name.split("/")[0] in LAYERS + APART:
                 other = name.split("/")[0]
-                remedy = (f"include {other}/{other}.h" if other in LAYERS[:LAYERS.index(
-                    source.layer)] else f"{other} stands above {source.layer}: turn the call round"
+                lower = LAYERS[:LAYERS.index(source.layer)] if source.layer else []
+                remedy = (f"include {other}/{other}.h" if other in lower else
+                          f"{other} stands above {source.layer}: turn the call round"
                           ) if source.layer else "the public header stands alone"
                 yield Finding(source.path, number, f'"{name}" is private to another layer', remedy)
             else:
@@ -58,22 +69,22 @@ def outsider_includes(tree):
         folder = source.path.rsplit("/", 1)[0]
         for number, quote, name in includes(source):
             own = quote == '"' and "/" not in name and f"{folder}/{name}" in tree.paths
-            if (quote == '"' and not own) or name.split("/")[0] in LAYERS:
+            if (quote == '"' and not own) or name.split("/")[0] in LAYERS + APART:
                 yield Finding(source.path, number, f"{name} is not public",
                               "use <instar.h> only, as a user's program does")
 
 
-def lmdb_in_one_file(tree):
-    places = [(s, n) for s in tree.c for n, _, name in includes(s) if name == "lmdb.h"]
-    inside = [(s, n) for s, n in places if s.path.startswith("engine/")]
-    for source, number in inside[1:]:
-        yield Finding(source.path, number, f"lmdb.h is included by {inside[0][0].path} already",
-                      "call what store offers; one file knows LMDB")
-    for source, number in places:
-        # The benchmark measures LMDB itself, and the test seam stands in for its system calls.
-        if not source.below("engine", "bench", "tests"):
-            yield Finding(source.path, number, "lmdb.h outside engine/store",
-                          "use <instar.h>; one file knows LMDB")
+def known_to_one_file(tree):
+    for header, (others, remedy) in ONE_FILE.items():
+        places = [(s, n) for s in tree.c for n, _, name in includes(s)
+                  if name.split("/")[-1] == header]
+        inside = [(s, n) for s, n in places if s.path.startswith("engine/")]
+        for source, number in inside[1:]:
+            yield Finding(source.path, number,
+                          f"{header} is included by {inside[0][0].path} already", remedy)
+        for source, number in places:
+            if not source.below("engine", *others):
+                yield Finding(source.path, number, f"{header} outside engine/", remedy)
 
 
 def dead_declarations(tree):
@@ -105,8 +116,8 @@ def dead_declarations(tree):
 
 
 def layer_files(tree):
-    for layer in LAYERS:
-        for name in (f"{layer}.h", "README.md"):
+    for layer in LAYERS + APART:
+        for name in ("README.md", *([f"{layer}.h"] if layer in LAYERS else [])):
             if f"engine/{layer}/{name}" not in tree.paths:
                 yield Finding(f"engine/{layer}/{name}", 1, "is missing",
                               "each layer has a header for its neighbours and a README.md")
@@ -121,5 +132,5 @@ def top_level(tree):
         yield Finding(name, 1, "is missing on the top level", "add it")
 
 
-RULES = [layer_includes, outsider_includes, lmdb_in_one_file, dead_declarations, layer_files,
+RULES = [layer_includes, outsider_includes, known_to_one_file, dead_declarations, layer_files,
          top_level]

@@ -5,7 +5,9 @@ import subprocess
 
 from tidy_rules.tree import Finding
 
-HEADER = "engine/include/instar.h"
+# What declares the functions of a library, and the map that it is linked with.
+CORE = ("engine/include/instar.h", "engine/instar.map")
+SQL = ("engine/include/instar_sql.h", "engine/instar-sql.map")
 
 
 def tool(*words):
@@ -13,12 +15,13 @@ def tool(*words):
 
 
 def exports(tree, library):
-    header = next(s for s in tree.sources if s.path == HEADER)
+    path, version_map = SQL if library.name.startswith("libinstar-sql") else CORE
+    header = next(s for s in tree.sources if s.path == path)
     declared = {m[1]: line for line, m in header.matches(
         r"\bINSTAR_API\b[^;()]*?\b(instar_\w+)\s*\(")}
     for line, name in header.declarations:
         if name not in declared:
-            yield Finding(HEADER, line, f"{name} without INSTAR_API",
+            yield Finding(path, line, f"{name} without INSTAR_API",
                           "add it: nothing else is exported")
     out = tool("nm", "-D", "--defined-only", "--with-symbol-versions", str(library))
     # "0000000000001160 T name@@INSTAR_1"; A is the name of the version node itself.
@@ -26,14 +29,14 @@ def exports(tree, library):
                                                 re.MULTILINE)}
     for name, line in sorted(declared.items()):
         if name not in exported:
-            yield Finding(HEADER, line, f"{name} is declared but not exported", "define it")
+            yield Finding(path, line, f"{name} is declared but not exported", "define it")
     for name, version in sorted(exported.items()):
         if name not in declared:
-            yield Finding(HEADER, 1, f"{library.name} exports {name}",
+            yield Finding(path, 1, f"{library.name} exports {name}",
                           "declare it with INSTAR_API or make it static")
         elif not version:
-            yield Finding(HEADER, declared[name], f"{name} is exported without a version",
-                          "link with engine/instar.map")
+            yield Finding(path, declared[name], f"{name} is exported without a version",
+                          f"link with {version_map}")
 
 
 def hardening(tree, library):

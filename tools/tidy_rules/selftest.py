@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 
 from tidy_rules.shape import FILE_LINES_MAX, FUNCTION_LINES_MAX
-from tidy_rules.tree import LAYERS
+from tidy_rules.tree import APART, LAYERS
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 TOP = f"/* {SPDX} */\n"
@@ -15,7 +15,7 @@ STORE_C = "engine/store/store.c"
 INSTAR_H = "engine/include/instar.h"
 
 CLEAN = {f"engine/{layer}/{layer}.h": TOP for layer in LAYERS}
-CLEAN |= {f"engine/{layer}/README.md": "words\n" for layer in LAYERS}
+CLEAN |= {f"engine/{layer}/README.md": "words\n" for layer in LAYERS + APART}
 CLEAN |= {name: f"# {SPDX}\n" for name in
           ("GNUmakefile", "README.md", "LICENSE", "bench/README.md", "fuzz/README.md",
            "docs/README.md", "tools/README.md")}
@@ -61,6 +61,9 @@ PLANTED = [
     ("docs/examples/a.c", TOP + '#include "engine/base/base.h"\n', 2, "is not public"),
     ("engine/store/trees.c", TOP + "#include <lmdb.h>\n", 2, "included by engine/store/store.c"),
     ("tools/instar/a.c", TOP + "#include <lmdb.h>\n", 2, "lmdb.h outside"),
+    ("tests/unit/b_test.c", TOP + "#include <pg_query.h>\n", 2, "pg_query.h outside"),
+    ("engine/ddl/a.c", TOP + '#include "base/base.h"\n', 2, "stands on <instar.h> alone"),
+    ("engine/api/a.c", TOP + '#include "ddl/ddl_impl.h"\n', 2, "is private"),
     # declarations
     (STORE_H, "int store_gone(int a);\n", 8, "declared and never defined"),
     ("engine/txn/txn.h", "int txn_lone(int a);\n\nint txn_lone(int a)\n{\n    return a;\n}\n", 2,
@@ -84,6 +87,7 @@ PLANTED = [
     ("engine/row/row.c", TOP + call("assert(a)"), 5, "base_assert"),
     ("engine/row/row.c", TOP + call("abort()"), 5, "return a status"),
     ("engine/row/row.c", TOP + call("fprintf(stderr, a)"), 5, "struct base_err"),
+    ("engine/ddl/a.c", TOP + call("exit(a)"), 5, "return a status"),
     ("engine/row/row.c", TOP + call("pwrite(a, b, c, d)"), 5, "use the os_ function"),
     ("engine/row/row.c", TOP + call("open(a, b)"), 5, "use the os_ function"),
     ("engine/row/row.c", TOP + call("fsync(a)"), 5, "use the os_ function"),

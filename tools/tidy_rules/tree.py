@@ -8,6 +8,8 @@ import re
 import subprocess
 
 LAYERS = ["base", "store", "row", "catalog", "lease", "txn", "change", "api"]
+# Libraries of their own in engine/: they speak to the core as any user's program does.
+APART = ["ddl"]
 C_SUFFIXES = {".c", ".h", ".def"}
 # A comment, a string or a character literal; what stands in them is no code.
 NOT_CODE = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
@@ -76,7 +78,8 @@ class Source:
     @property
     def layer(self):
         parts = self.path.split("/")
-        return parts[1] if len(parts) > 2 and parts[0] == "engine" and parts[1] in LAYERS else None
+        known = len(parts) > 2 and parts[0] == "engine" and parts[1] in LAYERS + APART
+        return parts[1] if known else None
 
     def below(self, *folders):
         return any(self.path.startswith(folder + "/") for folder in folders)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The statements that PostgreSQL's grammar does not have, known by their first words:
+ *
+ *     SHOW CHANGES
+ *     WAIT CHANGE id
+ *     CANCEL CHANGE id
+ *     EXPLAIN statement
+ *
+ * EXPLAIN is taken off the front of the piece; what follows is read as if it stood alone.
+ */
+#include "ddl/ddl_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t offset_of(const instar_sql *sql, const struct ddl_token *token)
+{
+    return (size_t)(token->at - sql->text);
+}
+
+/* Fail at the next word, or at the end of the statement. */
+static int expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what)
+{
+    struct ddl_token token;
+
+    if (!ddl_next(lexer, &token)) {
+        return ddl_fail(sql, INSTAR_EINVALID, (size_t)(lexer->end - sql->text),
+                        "syntax error at end of statement: expected %s", what);
+    }
+    return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
+                    "syntax error at or near \"%.*s\": expected %s",
+                    (int)(token.size < 80 ? token.size : 80), token.at, what);
+}
+
+static int at_end(instar_sql *sql, struct ddl_lexer *lexer)
+{
+    struct ddl_lexer ahead = *lexer;
+    struct ddl_token token;
+
+    return ddl_next(&ahead, &token) ? expected(sql, lexer, "the end of the statement") : INSTAR_OK;
+}
+
+/* CHANGE id */
+static int read_change(instar_sql *sql, struct ddl_lexer *lexer, uint64_t *change_out)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+    char digits[24] = "";
+
+    if (!ddl_next(lexer, &token) || !ddl_is(&token, "CHANGE")) {
+        return expected(sql, &before, "CHANGE");
+    }
+    before = *lexer;
+    if (!ddl_next(lexer, &token) || token.kind != DDL_NUMBER || token.size > 19 ||
+        memchr(token.at, '.', token.size) != NULL) {
+        return expected(sql, &before, "the number of a change");
+    }
+    memcpy(digits, token.at, token.size);
+    *change_out = strtoull(digits, NULL, 10);
+    return INSTAR_OK;
+}
+
+/* REASON is known, so that its refusal says why. */
+static int refuse_reason(instar_sql *sql, const struct ddl_lexer *lexer)
+{
+    struct ddl_lexer ahead = *lexer;
+    struct ddl_token token;
+
+    if (ddl_next(&ahead, &token) && ddl_is(&token, "REASON")) {
+        return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
+                        "not supported: REASON (a change does not keep one)");
+    }
+    return INSTAR_OK;
+}
+
+static int read_steering(instar_sql *sql, const struct ddl_piece *piece, struct ddl_lexer *lexer,
+                         enum instar_sql_verb verb)
+{
+    instar_sql_statement info = {.verb = verb};
+    int rc = verb != INSTAR_SQL_SHOW_CHANGES ? read_change(sql, lexer, &info.change) : INSTAR_OK;
+
+    rc = rc == INSTAR_OK && verb == INSTAR_SQL_CANCEL_CHANGE ? refuse_reason(sql, lexer) : rc;
+    rc = rc == INSTAR_OK ? at_end(sql, lexer) : rc;
+    return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
+}
+
+/* Move the piece behind EXPLAIN. */
+static int strip_explain(instar_sql *sql, struct ddl_piece *piece, struct ddl_lexer *lexer)
+{
+    struct ddl_lexer ahead = *lexer;
+    struct ddl_token token;
+
+    if (!ddl_next(&ahead, &token)) {
+        return expected(sql, lexer, "a statement");
+    }
+    if (token.kind == DDL_SIGN || ddl_is(&token, "ANALYZE") || ddl_is(&token, "VERBOSE")) {
+        return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
+                        "not supported: an option of EXPLAIN");
+    }
+    piece->size -= offset_of(sql, &token) - piece->offset;
+    piece->offset = offset_of(sql, &token);
+    return INSTAR_OK;
+}
+
+/* A routine's body may hold semicolons that our splitting does not know: so it is refused by its
+ * first words, before the grammar gets a part of it. */
+static int refuse_routine(instar_sql *sql, const struct ddl_piece *piece, struct ddl_lexer lexer)
+{
+    struct ddl_token token;
+
+    while (ddl_next(&lexer, &token) &&
+           (ddl_is(&token, "CREATE") || ddl_is(&token, "OR") || ddl_is(&token, "REPLACE"))) {
+    }
+    if (ddl_is(&token, "FUNCTION") || ddl_is(&token, "PROCEDURE")) {
+        return ddl_refuse(sql, piece, &(struct ddl_node){.kind = "CreateFunctionStmt"});
+    }
+    return INSTAR_OK;
+}
+
+int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, bool *known_out)
+{
+    const char *begin = sql->text + piece->offset;
+    struct ddl_lexer lexer = {begin, begin + piece->size, NULL}, ahead;
+    struct ddl_token first, second;
+
+    *explain_out = false;
+    *known_out = true;
+    (void)ddl_next(&lexer, &first);
+    if (ddl_is(&first, "EXPLAIN")) {
+        *known_out = false;
+        *explain_out = true;
+        return strip_explain(sql, piece, &lexer);
+    }
+    if (ddl_is(&first, "WAIT")) {
+        return read_steering(sql, piece, &lexer, INSTAR_SQL_WAIT_CHANGE);
+    }
+    if (ddl_is(&first, "CANCEL")) {
+        return read_steering(sql, piece, &lexer, INSTAR_SQL_CANCEL_CHANGE);
+    }
+    ahead = lexer;
+    if (ddl_is(&first, "SHOW") && ddl_next(&ahead, &second) && ddl_is(&second, "CHANGES")) {
+        return read_steering(sql, piece, &ahead, INSTAR_SQL_SHOW_CHANGES);
+    }
+    if (ddl_is(&first, "PAUSE") || ddl_is(&first, "RESUME")) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
+                        "not supported: %s (a change can be cancelled, not paused)",
+                        ddl_is(&first, "PAUSE") ? "PAUSE" : "RESUME");
+    }
+    *known_out = false;
+    return ddl_is(&first, "CREATE") ? refuse_routine(sql, piece, lexer) : INSTAR_OK;
+}

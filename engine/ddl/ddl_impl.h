@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ddl: what the files of libinstar-sql share.
+ *
+ * text.c      where statements and words begin and end, limits, places in the text
+ * grammar.c   the one file that knows libpg_query: a statement becomes a tree of nodes
+ * worker.c    the thread in which it runs
+ * tree.c      taking a tree apart, so that nothing in it is overlooked
+ * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
+ * clause.c    the names of what is refused
+ * control.c   SHOW, WAIT, CANCEL, EXPLAIN: what PostgreSQL's grammar does not have
+ * script.c    the public functions that read and submit
+ * explain.c, print.c
+ */
+#ifndef INSTAR_DDL_IMPL_H
+#define INSTAR_DDL_IMPL_H
+
+#include <instar_sql.h>
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/* Everything of one script lies in one arena and goes with it. */
+struct ddl_arena {
+    struct ddl_block *blocks;
+};
+
+/* Zeroed; NULL when out of memory. */
+void *ddl_alloc(struct ddl_arena *arena, size_t size);
+/* A copy with a final zero. */
+char *ddl_copy(struct ddl_arena *arena, const char *text, size_t size);
+void ddl_arena_free(struct ddl_arena *arena);
+
+/* ---- words of the text -------------------------------------------------------------------- */
+
+enum ddl_token_kind {
+    DDL_WORD,   /* a keyword or a plain name */
+    DDL_QUOTED, /* "a name" */
+    DDL_STRING, /* '…', $$…$$ and their like, with their quotes */
+    DDL_NUMBER,
+    DDL_SIGN /* one character */
+};
+
+struct ddl_token {
+    enum ddl_token_kind kind;
+    const char *at;
+    size_t size;
+};
+
+struct ddl_lexer {
+    const char *at;
+    const char *end;
+    const char *open; /* a comment that has no end */
+};
+
+/* The next word, comments and blanks left out; false at the end. */
+bool ddl_next(struct ddl_lexer *lexer, struct ddl_token *token_out);
+/* Is it this keyword, in whatever case? */
+bool ddl_is(const struct ddl_token *token, const char *word);
+
+/* ---- a script that is being read ---------------------------------------------------------- */
+
+struct ddl_statement {
+    instar_sql_statement info;            /* what the caller sees */
+    const struct ddl_constant *constants; /* of ALTER TABLE, for each step: what SET DEFAULT says */
+    struct ddl_statement *next;
+};
+
+/* Line and column of an offset. */
+struct ddl_spot {
+    size_t offset;
+    uint32_t line, column;
+};
+
+struct instar_sql {
+    struct ddl_arena arena;
+    const char *text; /* a copy */
+    size_t size;
+    instar_sql_options limits;
+    instar_sql_error error;
+    struct ddl_spot spot; /* the last one that was asked for */
+    struct ddl_statement *first;
+    struct ddl_statement **end; /* where the next one is hung in */
+    struct ddl_statement *last;
+    size_t count;
+    struct ddl_statement **list; /* the same by number, made when all is read */
+    /* An open BEGIN. */
+    bool grouped;
+    size_t group_offset;
+    struct ddl_statement *group_first; /* the first change in it */
+};
+
+/* One statement of the text, from its first word to its last. */
+struct ddl_piece {
+    size_t offset;
+    size_t size;
+};
+
+/* The statement at or after *at, which moves behind its semicolon. INSTAR_END when none is left;
+ * ELIMIT, EINVALID (a name that is too long: PostgreSQL's scanner would cut it) with a place. */
+int ddl_next_piece(instar_sql *sql, size_t *at, struct ddl_piece *piece_out);
+
+/* Fail at an offset of the text: fills the error and returns the code. */
+int ddl_fail(instar_sql *sql, int code, size_t offset, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void ddl_place(instar_sql *sql, size_t offset, uint32_t *line_out, uint32_t *column_out);
+
+/* The failure of a statement as a whole: returns the code. error_out may be NULL. */
+int ddl_fail_statement(const instar_sql_statement *s, int code, const char *text,
+                       instar_sql_error *error_out);
+
+/* ---- trees -------------------------------------------------------------------------------- */
+
+enum ddl_value { DDL_MESSAGE, DDL_TEXT, DDL_INTEGER, DDL_FLAG, DDL_NAME };
+
+/* A node of a statement's tree: a message of PostgreSQL's grammar with its fields as children, or
+ * the value of a field. Fields that are not set are not there. A list is several children with
+ * the same field name. */
+struct ddl_node {
+    enum ddl_value value;
+    const char *kind;  /* of a message: "CreateStmt"; otherwise NULL */
+    const char *field; /* its name in the parent */
+    const char *text;  /* DDL_TEXT; the name of an enum's value */
+    int64_t integer;
+    bool has_place;
+    size_t offset; /* in the script */
+    bool taken;    /* somebody has looked at it */
+    struct ddl_node *parent, *first, *next;
+};
+
+/* Parse one statement. NULL when it is empty. The tree lies in the script's arena. */
+int ddl_parse(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **node_out);
+/* Is a plain name a word of PostgreSQL's grammar that cannot name a thing everywhere? Both in
+ * ddl_run() only. */
+bool ddl_needs_quotes(const char *name);
+
+/* Call fn(arg) in the thread of libpg_query and wait for its end; false: there is no such thread,
+ * nothing was done. Any thread but that one. */
+bool ddl_run(void (*fn)(void *arg), void *arg);
+
+/* Look at a field: the (first) child of that name, marked as taken, or NULL. */
+struct ddl_node *ddl_take(struct ddl_node *node, const char *field);
+/* The next element of the same list, or NULL. */
+struct ddl_node *ddl_take_next(struct ddl_node *node);
+const char *ddl_take_text(struct ddl_node *node, const char *field); /* NULL: not set */
+bool ddl_take_flag(struct ddl_node *node, const char *field);
+/* Take an enum when its value has this name; another value stays for the refusal. */
+bool ddl_take_name(struct ddl_node *node, const char *field, const char *value);
+size_t ddl_count(const struct ddl_node *node, const char *field);
+bool ddl_node_is(const struct ddl_node *node, const char *kind);
+
+/* ---- mapping ------------------------------------------------------------------------------ */
+
+/* Refuse this node: "not supported: CLAUSE", at its place or at the clause's own word. */
+int ddl_refuse(instar_sql *sql, const struct ddl_piece *piece, const struct ddl_node *node);
+/* Refuse the first node that nobody took; 0 when there is none. */
+int ddl_refuse_untaken(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* Where the node begins, or else the statement. */
+size_t ddl_offset(const struct ddl_piece *piece, const struct ddl_node *node);
+
+/* The request of a statement other than those of control.c. */
+int ddl_map(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* A statement that PostgreSQL's grammar does not have: *known_out says so. */
+int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, bool *known_out);
+/* Append a statement. */
+int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_statement *info);
+
+/* A column definition. *key_out is what said PRIMARY KEY behind it, or NULL. */
+int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+               instar_column_def *column, struct ddl_node **key_out);
+/* The name of the table that a statement is about: NULL with a failure for ONLY and its like. */
+int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *statement,
+                   const char **name_out);
+/* ALTER TABLE (alter.c). */
+int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* May both be one change, and making them one: the second one's steps go behind the first one's. */
+bool ddl_can_join(const struct ddl_statement *first, const struct ddl_statement *second);
+int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
+instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
+/* A TypeName. */
+int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+             enum instar_type *type_out);
+/* A constant as it was written: text, int8, float8 or bool, null, or the type of its cast. */
+struct ddl_constant {
+    instar_value value;
+    bool cast;
+    size_t offset;
+};
+int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                 struct ddl_constant *constant_out);
+/* The same as a value of a column of that type; not for null. What was written must be what is
+ * meant: a string for any type, a number for the number types, true and false for bool. PostgreSQL
+ * would cast some of the others, by rules that are not here. The bytes are in the constant or in
+ * `scratch`, which has room for those of a text. Fills `words` when it fails. */
+#define DDL_WORDS_SIZE 320
+int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
+            instar_value *value_out, char words[DDL_WORDS_SIZE]);
+/* With the arena as scratch, and failing at the offset. */
+int ddl_fit_here(instar_sql *sql, size_t offset, const struct ddl_constant *constant,
+                 enum instar_type type, instar_value *value_out);
+/* The steps of an ALTER TABLE as a store wants them. */
+struct ddl_alteration {
+    instar_alteration *steps;
+    instar_value *values;
+    char **rooms; /* of texts and bytes in the values */
+    size_t count;
+};
+/* Zeroed before; to be freed after a failure too. words are "" where the engine has its own. */
+int ddl_alteration_make(instar *db, const struct ddl_statement *s,
+                        struct ddl_alteration *alteration_out, char words[DDL_WORDS_SIZE]);
+void ddl_alteration_free(struct ddl_alteration *alteration);
+
+/* WITH (name = value, …), the children "options" of a node. */
+int ddl_change_options(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                       instar_change_options *options);
+
+#endif

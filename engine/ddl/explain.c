@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a change would do, a line for each step, without doing it. The steps are those of the
+ * engine's plans as instar_change_info shows them in `stage`.
+ */
+#include "ddl/ddl_impl.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is known of the store. */
+struct found {
+    const char *name; /* what the statement makes or drops */
+    const char *from; /* the table that an index is made for, or NULL */
+    bool has_table, has_index, has_from, unique;
+    uint64_t rows;
+    size_t indexes;
+};
+
+/* Lines go to the caller until it stops them. */
+struct telling {
+    int (*fn)(void *arg, const char *line);
+    void *arg;
+    int stopped;
+};
+
+static void tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(struct telling *t, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    if (t->stopped != 0) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    t->stopped = t->fn(t->arg, line);
+}
+
+static int look(void *arg, const instar_table_info *info)
+{
+    struct found *found = arg;
+    bool from = found->from != NULL && strcmp(info->name, found->from) == 0;
+    bool here = strcmp(info->name, found->name) == 0;
+
+    for (size_t i = 0; i < info->index_count; i++) {
+        if (strcmp(info->indexes[i].name, found->name) == 0) {
+            found->has_index = true;
+            found->unique = info->indexes[i].unique;
+        }
+    }
+    found->has_from = found->has_from || from;
+    found->has_table = found->has_table || here;
+    if (from || here) {
+        found->rows = info->rows;
+        found->indexes = info->index_count;
+    }
+    return 0;
+}
+
+/* ---- the steps ---------------------------------------------------------------------------- */
+
+static void tell_create_table(struct telling *t)
+{
+    tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
+    tell(t, "undo: drop table");
+}
+
+static void tell_drop_table(struct telling *t, const struct found *found,
+                            const instar_change_options *options)
+{
+    tell(t, "about %" PRIu64 " rows and %zu indexes", found->rows, found->indexes);
+    tell(t,
+         "1. public: publish that the table is gone; wait for transactions that use it, at most "
+         "%" PRIu32 " ms; no way back from here on",
+         options->fence_after_ms);
+    tell(t, "2. purge: give the space back; no row is read");
+}
+
+static void tell_create_index(struct telling *t, const struct found *found,
+                              const instar_sql_statement *s)
+{
+    const instar_change_options *o = s->options;
+    int step = 3;
+
+    tell(t, "about %" PRIu64 " rows", found->rows);
+    tell(t,
+         "1. delete-only: publish, wait for transactions on the version before, at most "
+         "%" PRIu32 " ms",
+         o->fence_after_ms);
+    tell(t, "2. write-only: the same; from here on every writer keeps the index");
+    if (o->workers != 0 || o->rows_per_second_max != 0) {
+        tell(t,
+             "3. build: one scan of the table; %" PRIu32 " threads, %" PRIu64
+             " rows/s (0: no limit)",
+             o->workers, o->rows_per_second_max);
+    } else {
+        tell(t, "3. build: one scan of the table, as fast as the writers leave room");
+    }
+    if (s->index->unique) {
+        tell(t, "4. enforcing: publish and wait as before; from here on writers refuse duplicates");
+        tell(t, "5. validate: one scan of the index; duplicates fail the change, which names them");
+        step = 5;
+    }
+    tell(t, "%d. public: publish", step + 1);
+    tell(t, "until then CANCEL CHANGE leaves the schema as it was; afterwards: drop index");
+}
+
+static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
+{
+    bool validates = false, drops = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        validates = validates || s->steps[i].kind == INSTAR_ALTER_SET_NOT_NULL;
+        drops = drops || s->steps[i].kind == INSTAR_ALTER_DROP_COLUMN;
+    }
+    tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    if (validates) {
+        tell(t,
+             "1. enforcing: publish, wait for transactions on the version before, at most "
+             "%" PRIu32 " ms; from here on writers refuse null",
+             s->options->fence_after_ms);
+        tell(t, "2. validate: one scan of the table; rows with null fail the change, which names "
+                "them");
+    }
+    tell(t, "%d. public: publish all %zu steps at once", validates ? 3 : 1, s->step_count);
+    tell(t, drops ? "a column that is dropped is gone for good" : "undo: alter the table back");
+}
+
+static void tell_drop_index(struct telling *t, const struct found *found,
+                            const instar_change_options *options)
+{
+    tell(t,
+         "1. write-only: publish, wait for transactions on the version before, at most "
+         "%" PRIu32 " ms%s",
+         options->fence_after_ms, found->unique ? "; writers still refuse duplicates" : "");
+    tell(t, "2. delete-only: the same; no way back from here on");
+    tell(t, "3. absent: the same");
+    tell(t, "4. purge: give the space back; no row is read");
+}
+
+/* ---- all ---------------------------------------------------------------------------------- */
+
+/* The names that decide whether there is anything to do. */
+static void tell_names(struct telling *t, const struct found *found, enum instar_sql_verb verb)
+{
+    bool table = verb == INSTAR_SQL_DROP_TABLE || verb == INSTAR_SQL_ALTER_TABLE;
+
+    if (verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_CREATE_INDEX) {
+        if (found->has_table || found->has_index) {
+            tell(t, "note: the name %s is taken", found->name);
+        }
+    } else if (table ? !found->has_table : !found->has_index) {
+        tell(t, "note: there is no %s %s", table ? "table" : "index", found->name);
+    }
+    if (found->from != NULL && !found->has_from) {
+        tell(t, "note: there is no table %s", found->from);
+    }
+}
+
+static void tell_all(struct telling *t, const struct found *found, const instar_sql_statement *s)
+{
+    tell(t, "%s %s", instar_sql_verb_name(s->verb), s->name);
+    tell_names(t, found, s->verb);
+    switch (s->verb) {
+    case INSTAR_SQL_CREATE_TABLE:
+        tell_create_table(t);
+        break;
+    case INSTAR_SQL_DROP_TABLE:
+        tell_drop_table(t, found, s->options);
+        break;
+    case INSTAR_SQL_CREATE_INDEX:
+        tell_create_index(t, found, s);
+        break;
+    case INSTAR_SQL_ALTER_TABLE:
+        tell_alter(t, found, s);
+        break;
+    case INSTAR_SQL_RENAME_INDEX:
+        tell(t, "1. public: publish the new name; the old one works until nobody can use it");
+        break;
+    default:
+        tell_drop_index(t, found, s->options);
+    }
+}
+
+int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
+                       int (*fn)(void *arg, const char *line), void *arg,
+                       instar_sql_error *error_out)
+{
+    const instar_sql_statement *s = instar_sql_at(sql, at);
+    struct telling t = {fn, arg, 0};
+    struct found found = {.name = NULL};
+    int rc;
+
+    if (error_out != NULL) {
+        *error_out = (instar_sql_error){.code = INSTAR_OK};
+    }
+    if (s == NULL || fn == NULL) {
+        return INSTAR_EMISUSE;
+    }
+    if (s->verb >= INSTAR_SQL_SHOW_CHANGES) {
+        return ddl_fail_statement(s, INSTAR_EINVALID, "this is no schema change", error_out);
+    }
+    found.name = s->name;
+    found.from = s->index != NULL ? s->index->table : NULL;
+    rc = instar_table_list(db, NULL, look, &found);
+    if (rc != INSTAR_OK) {
+        return ddl_fail_statement(s, rc, instar_error_text(), error_out);
+    }
+    tell_all(&t, &found, s);
+    return t.stopped;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A table as the statements that make it anew. What is printed is read back by script.c as the same
+ * request: names that the grammar would fold or take for its own words are quoted, constants are in
+ * the form that instar_value_parse() reads.
+ */
+#include "ddl/ddl_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What snprintf does, piece by piece. */
+struct sink {
+    char *text;
+    size_t room, size;
+    bool quote_all; /* the grammar cannot be asked for its words */
+    const instar_table_info *info;
+};
+
+static void put(struct sink *sink, const char *text, size_t size)
+{
+    if (sink->size < sink->room) {
+        size_t left = sink->room - sink->size;
+
+        memcpy(sink->text + sink->size, text, size < left ? size : left);
+    }
+    sink->size += size;
+}
+
+static void say(struct sink *sink, const char *text)
+{
+    put(sink, text, strlen(text));
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+static bool has_control(const char *text, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size && !is_control(text[at])) {
+        at++;
+    }
+    return at < size;
+}
+
+/* Control characters are written as escapes: a schema that is shown does nothing to a terminal. */
+static void put_name(struct sink *sink, const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+    bool escape = has_control(name, strlen(name));
+
+    if (strspn(name, plain) == strlen(name) && (name[0] < '0' || name[0] > '9') &&
+        !sink->quote_all && !ddl_needs_quotes(name)) {
+        say(sink, name);
+        return;
+    }
+    say(sink, escape ? "U&\"" : "\"");
+    for (const char *p = name; *p != '\0'; p++) {
+        char code[8];
+
+        if (is_control(*p)) {
+            (void)snprintf(code, sizeof(code), "\\%04x", (unsigned char)*p);
+            say(sink, code);
+            continue;
+        }
+        put(sink, p, 1);
+        if (*p == '"' || (escape && *p == '\\')) {
+            put(sink, p, 1);
+        }
+    }
+    say(sink, "\"");
+}
+
+static void put_string(struct sink *sink, const char *text, size_t size)
+{
+    bool escape = has_control(text, size);
+
+    say(sink, escape ? "E'" : "'");
+    for (size_t i = 0; i < size; i++) {
+        char code[8];
+
+        if (is_control(text[i])) {
+            (void)snprintf(code, sizeof(code), "\\x%02x", (unsigned char)text[i]);
+            say(sink, code);
+            continue;
+        }
+        put(sink, text + i, 1);
+        if (text[i] == '\'' || (escape && text[i] == '\\')) {
+            put(sink, text + i, 1);
+        }
+    }
+    say(sink, "'");
+}
+
+static void put_bytes(struct sink *sink, const unsigned char *data, size_t size)
+{
+    say(sink, "'\\x");
+    for (size_t i = 0; i < size; i++) {
+        char code[4];
+
+        (void)snprintf(code, sizeof(code), "%02x", data[i]);
+        say(sink, code);
+    }
+    say(sink, "'");
+}
+
+static void put_value(struct sink *sink, const instar_value *value)
+{
+    char small[64];
+    size_t size = instar_value_format(value, small, sizeof(small));
+    bool plain = value->type == INSTAR_BOOL || value->type == INSTAR_INT2 ||
+                 value->type == INSTAR_INT4 || value->type == INSTAR_INT8;
+
+    if (plain) {
+        put(sink, small, size);
+    } else if (value->type == INSTAR_TEXT) {
+        put_string(sink, value->bytes.data, value->bytes.size);
+    } else if (value->type == INSTAR_BYTEA) {
+        put_bytes(sink, value->bytes.data, value->bytes.size);
+    } else {
+        put_string(sink, small, size < sizeof(small) ? size : sizeof(small) - 1);
+    }
+}
+
+static void put_key(struct sink *sink, const instar_table_info *info)
+{
+    const char *separator = " WITH (";
+    bool directed = false;
+
+    say(sink, "    PRIMARY KEY (");
+    for (size_t i = 0; i < info->key_count; i++) {
+        say(sink, i > 0 ? ", " : "");
+        put_name(sink, info->key[i].name);
+    }
+    say(sink, ")");
+    for (size_t i = 0; i < info->key_count; i++) {
+        if (info->key[i].descending) {
+            say(sink, separator);
+            put_name(sink, info->key[i].name);
+            say(sink, " = DESC");
+            separator = ", ";
+            directed = true;
+        }
+    }
+    say(sink, directed ? ")\n" : "\n");
+}
+
+static void put_table(struct sink *sink, const instar_table_info *info)
+{
+    say(sink, "CREATE TABLE ");
+    put_name(sink, info->name);
+    say(sink, " (\n");
+    for (size_t i = 0; i < info->column_count; i++) {
+        const instar_column_info *column = &info->columns[i];
+
+        say(sink, "    ");
+        put_name(sink, column->name);
+        say(sink, " ");
+        say(sink, instar_type_name(column->type));
+        say(sink, column->not_null ? " NOT NULL" : "");
+        if (column->has_default && column->default_value.type != INSTAR_NULL) {
+            say(sink, " DEFAULT ");
+            put_value(sink, &column->default_value);
+        }
+        say(sink, ",\n");
+    }
+    put_key(sink, info);
+    say(sink, ");\n");
+}
+
+static void put_index(struct sink *sink, const instar_table_info *info,
+                      const instar_index_info *index)
+{
+    if (index->stage != INSTAR_STAGE_PUBLIC) {
+        char text[96];
+
+        (void)snprintf(text, sizeof(text), "-- change %" PRIu64 " is at work on another index\n",
+                       index->change);
+        say(sink, text);
+        return;
+    }
+    say(sink, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    put_name(sink, index->name);
+    say(sink, " ON ");
+    put_name(sink, info->name);
+    for (size_t i = 0; i < index->column_count; i++) {
+        say(sink, i > 0 ? ", " : " (");
+        put_name(sink, index->columns[i].name);
+        say(sink, index->columns[i].descending ? " DESC" : "");
+    }
+    say(sink, ");\n");
+}
+
+static void put_all(void *arg)
+{
+    struct sink *sink = arg;
+
+    put_table(sink, sink->info);
+    for (size_t i = 0; i < sink->info->index_count; i++) {
+        put_index(sink, sink->info, &sink->info->indexes[i]);
+    }
+}
+
+size_t instar_sql_format_table(const instar_table_info *info, char *text_out, size_t size)
+{
+    struct sink sink = {.text = text_out, .room = size, .info = info};
+
+    if (info != NULL && !ddl_run(put_all, &sink)) {
+        sink.quote_all = true;
+        put_all(&sink);
+    }
+    if (size > 0) {
+        text_out[sink.size < size ? sink.size : size - 1] = '\0';
+    }
+    return sink.size;
+}

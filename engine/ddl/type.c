@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Types, constants and options: the leaves of a statement. */
+#include "ddl/ddl_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPES "bool, int2, int4, int8, float8, text, bytea, timestamptz, date, uuid"
+
+/* ---- types -------------------------------------------------------------------------------- */
+
+int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+             enum instar_type *type_out)
+{
+    size_t count = ddl_count(node, "names");
+    struct ddl_node *name = ddl_take(node, "names");
+    const char *text = name != NULL ? ddl_take_text(name, "sval") : NULL;
+
+    /* The grammar itself writes pg_catalog before the types that it knows by keyword. */
+    if (count == 2 && text != NULL && strcmp(text, "pg_catalog") == 0) {
+        name = ddl_take_next(name);
+        text = ddl_take_text(name, "sval");
+        count = 1;
+    }
+    (void)ddl_take(node, "typemod"); /* always -1 in what was parsed: typmods has them */
+    *type_out = text != NULL && count == 1 ? instar_type_from_name(text) : INSTAR_NULL;
+    /* The names that PostgreSQL's catalog has, not those that a command line may use. */
+    if (*type_out == INSTAR_NULL || strcmp(instar_type_name(*type_out), text) != 0) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                        "not supported: the type %s (there are " TYPES ")",
+                        text != NULL && count == 1 ? text : "of another schema");
+    }
+    return ddl_refuse_untaken(sql, piece, node);
+}
+
+/* ---- constants ---------------------------------------------------------------------------- */
+
+static bool is_integer(enum instar_type type)
+{
+    return type == INSTAR_INT2 || type == INSTAR_INT4 || type == INSTAR_INT8;
+}
+
+int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
+            instar_value *value_out, char words[DDL_WORDS_SIZE])
+{
+    const instar_value *v = &constant->value;
+    char number[64];
+    const char *text = number;
+    size_t size;
+    int rc;
+
+    if (v->type == type) {
+        *value_out = *v; /* the bytes stay where they are */
+        return INSTAR_OK;
+    }
+    if (constant->cast) {
+        (void)snprintf(words, DDL_WORDS_SIZE, "not supported: a cast to another type than %s",
+                       instar_type_name(type));
+        return INSTAR_EINVALID;
+    }
+    if (v->type == INSTAR_TEXT) {
+        text = v->bytes.data;
+        size = v->bytes.size;
+    } else if (v->type == INSTAR_INT8 && (is_integer(type) || type == INSTAR_FLOAT8)) {
+        size = instar_value_format(v, number, sizeof(number));
+    } else {
+        (void)snprintf(words, DDL_WORDS_SIZE, "the constant is no %s; write it as a string: '…'",
+                       instar_type_name(type));
+        return INSTAR_ETYPE;
+    }
+    rc = instar_value_parse(type, text, size, scratch, size, value_out);
+    if (rc != INSTAR_OK) {
+        (void)snprintf(words, DDL_WORDS_SIZE, "'%.*s' as %s: %s", size < 60 ? (int)size : 60, text,
+                       instar_type_name(type), instar_error_text());
+    }
+    return rc;
+}
+
+/* The digits of a number as int8, or where that has no room or there is a point, as float8. */
+static int number_value(instar_sql *sql, size_t offset, struct ddl_node *node, instar_value *value)
+{
+    struct ddl_node *integer = ddl_take(node, "ival"), *number = ddl_take(node, "fval");
+    const char *text = number != NULL ? ddl_take_text(number, "fval") : NULL;
+    int rc;
+
+    if (integer != NULL) {
+        struct ddl_node *digits = ddl_take(integer, "ival"); /* not there: zero */
+
+        *value = (instar_value){.type = INSTAR_INT8, .i = digits != NULL ? digits->integer : 0};
+        return INSTAR_OK;
+    }
+    if (text == NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: a constant of bits");
+    }
+    if (instar_value_parse(INSTAR_INT8, text, strlen(text), NULL, 0, value) == INSTAR_OK) {
+        return INSTAR_OK;
+    }
+    rc = instar_value_parse(INSTAR_FLOAT8, text, strlen(text), NULL, 0, value);
+    return rc == INSTAR_OK ? rc
+                           : ddl_fail(sql, rc, offset, "'%.60s': %s", text, instar_error_text());
+}
+
+/* 'x' is a text, true and false are bools, and numbers are numbers, until a type is known. */
+static int constant_value(instar_sql *sql, size_t offset, struct ddl_node *node,
+                          instar_value *value)
+{
+    struct ddl_node *boolean = ddl_take(node, "boolval"), *string = ddl_take(node, "sval");
+
+    if (boolean != NULL) {
+        *value = (instar_value){.type = INSTAR_BOOL, .b = ddl_take_flag(boolean, "boolval")};
+        return INSTAR_OK;
+    }
+    if (string != NULL) {
+        const char *text = ddl_take_text(string, "sval");
+
+        *value = (instar_value){.type = INSTAR_TEXT};
+        value->bytes.data = text != NULL ? text : "";
+        value->bytes.size = text != NULL ? strlen(text) : 0;
+        return INSTAR_OK;
+    }
+    return number_value(sql, offset, node, value);
+}
+
+int ddl_fit_here(instar_sql *sql, size_t offset, const struct ddl_constant *constant,
+                 enum instar_type type, instar_value *value_out)
+{
+    size_t size = constant->value.type == INSTAR_TEXT ? constant->value.bytes.size : 64;
+    char *scratch = ddl_alloc(&sql->arena, size + 1);
+    char words[DDL_WORDS_SIZE];
+    int rc;
+
+    if (scratch == NULL) {
+        return ddl_fail(sql, INSTAR_ENOMEM, offset, "out of memory");
+    }
+    rc = ddl_fit(constant, type, scratch, value_out, words);
+    return rc == INSTAR_OK ? rc : ddl_fail(sql, rc, offset, "%s", words);
+}
+
+int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                 struct ddl_constant *constant_out)
+{
+    struct ddl_node *cast = NULL;
+    enum instar_type type = INSTAR_NULL;
+    int rc = INSTAR_OK;
+
+    *constant_out = (struct ddl_constant){.offset = ddl_offset(piece, node)};
+    if (ddl_node_is(node, "TypeCast")) {
+        cast = ddl_take(node, "type_name");
+        rc = cast != NULL ? ddl_type(sql, piece, cast, &type) : INSTAR_OK;
+        node = ddl_take(node, "arg");
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    if (node == NULL || !ddl_node_is(node, "A_Const")) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                        "not supported: a default that is no constant");
+    }
+    if (!ddl_take_flag(node, "isnull")) {
+        rc = constant_value(sql, ddl_offset(piece, node), node, &constant_out->value);
+    }
+    if (rc == INSTAR_OK && cast != NULL && constant_out->value.type != INSTAR_NULL) {
+        rc = ddl_fit_here(sql, ddl_offset(piece, node), constant_out, type, &constant_out->value);
+        constant_out->cast = true;
+    }
+    return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
+}
+
+/* ---- WITH (…) ----------------------------------------------------------------------------- */
+
+static int option_number(instar_sql *sql, size_t offset, const char *name, struct ddl_node *arg,
+                         uint64_t max, uint64_t *number_out)
+{
+    const char *text = NULL;
+    char *end = NULL;
+
+    if (arg != NULL && ddl_node_is(arg, "Integer")) {
+        struct ddl_node *digits = ddl_take(arg, "ival");
+
+        *number_out = digits != NULL && digits->integer > 0 ? (uint64_t)digits->integer : 0;
+        if ((digits == NULL || digits->integer >= 0) && *number_out <= max) {
+            return INSTAR_OK;
+        }
+    } else if (arg != NULL && ddl_node_is(arg, "Float")) {
+        text = ddl_take_text(arg, "fval"); /* also what is too long for an int */
+    }
+    if (text != NULL && text[0] >= '0' && text[0] <= '9') {
+        *number_out = strtoull(text, &end, 10);
+        if (*end == '\0' && strlen(text) < 20 && *number_out <= max) {
+            return INSTAR_OK;
+        }
+    }
+    return ddl_fail(sql, INSTAR_EINVALID, offset, "%s is a whole number from 0 to %llu", name,
+                    (unsigned long long)max);
+}
+
+static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                      instar_change_options *options)
+{
+    const char *name = ddl_take_text(node, "defname");
+    struct ddl_node *arg = ddl_take(node, "arg");
+    size_t offset = ddl_offset(piece, node);
+    uint64_t number = 0;
+    int rc;
+
+    (void)ddl_take_name(node, "defaction", "DEFELEM_UNSPEC");
+    if (name != NULL && strcmp(name, "backfill_workers") == 0) {
+        rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
+        options->workers = (uint32_t)number;
+    } else if (name != NULL && strcmp(name, "rows_per_second") == 0) {
+        rc = option_number(sql, offset, name, arg, UINT64_MAX, &options->rows_per_second_max);
+    } else if (name != NULL && strcmp(name, "sort_memory_bytes") == 0) {
+        rc = option_number(sql, offset, name, arg, UINT64_MAX, &options->sort_memory_bytes);
+    } else if (name != NULL && strcmp(name, "fence_after_ms") == 0) {
+        rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
+        options->fence_after_ms = (uint32_t)number;
+    } else {
+        return ddl_fail(sql, INSTAR_EINVALID, offset,
+                        "not supported: the option %s (there are backfill_workers, "
+                        "rows_per_second, sort_memory_bytes, fence_after_ms)",
+                        name != NULL ? name : "?");
+    }
+    return rc;
+}
+
+int ddl_change_options(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                       instar_change_options *options)
+{
+    int rc = INSTAR_OK;
+
+    for (struct ddl_node *n = ddl_take(node, "options"); rc == INSTAR_OK && n != NULL;
+         n = ddl_take_next(n)) {
+        const char *name = ddl_take_text(n, "defname");
+
+        for (struct ddl_node *o = ddl_take(node, "options"); o != n; o = ddl_take_next(o)) {
+            const char *other = ddl_take_text(o, "defname");
+
+            if (name != NULL && other != NULL && strcmp(name, other) == 0) {
+                return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, n),
+                                "the option %s is given twice", name);
+            }
+        }
+        rc = set_option(sql, piece, n, options);
+    }
+    return rc;
+}

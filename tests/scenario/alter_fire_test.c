@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Alterations one after another while three processes write without a pause. Those that name only
+ * columns that stay must never notice; one that writes all columns as it finds them may be told
+ * that they have changed, and nothing else.
+ */
+#include "support/alters.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define KEYS 20
+#define WRITERS 2
+#define ROUNDS 12
+#define READY 1
+
+struct shared {
+    _Atomic bool stop;
+    _Atomic uint64_t done[WRITERS];
+    _Atomic uint64_t inserted;
+};
+
+static struct shared *shared;
+
+struct count {
+    instar_projection *p;
+    int64_t key;
+};
+
+static int count_up(instar_txn *txn, void *arg)
+{
+    const struct count *w = arg;
+    instar_value row[2];
+    instar_value key = {.type = INSTAR_INT8, .i = w->key};
+    int rc = instar_get(txn, w->p, &key, row);
+
+    if (rc == 0) {
+        expect(row[0].i == row[1].i);
+        row[0].i++;
+        row[1].i++;
+        rc = instar_update(txn, w->p, &key, row);
+    }
+    return rc;
+}
+
+/* Adds one to b and bb of its own keys. */
+static void write_some(struct test_child *self, void *arg)
+{
+    const char *columns[] = {"b", "bb"};
+    int number = *(int *)arg;
+    struct count w = {0};
+
+    test_receive(self);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &w.p));
+    test_send(self, READY);
+    for (uint64_t i = 0; !atomic_load(&shared->stop); i++) {
+        w.key = number * KEYS + (int64_t)(i % KEYS);
+        ok(instar_run(db, INSTAR_TXN_ASYNC, count_up, &w));
+        atomic_fetch_add(&shared->done[number], 1);
+    }
+    instar_projection_free(w.p);
+    ok(instar_close(db));
+}
+
+struct insert {
+    instar_projection *p;
+    int64_t key;
+};
+
+static int insert_all(instar_txn *txn, void *arg)
+{
+    const struct insert *w = arg;
+    instar_value row[16];
+
+    for (size_t i = 0; i < instar_projection_count(w->p); i++) {
+        bool text = instar_projection_type(w->p, i) == INSTAR_TEXT;
+        row[i] = (instar_value){.type = (uint8_t)instar_projection_type(w->p, i)};
+        if (text) {
+            row[i].bytes.data = "w";
+            row[i].bytes.size = 1;
+        } else {
+            row[i].i = w->key;
+        }
+    }
+    return instar_insert(txn, w->p, row);
+}
+
+/* Inserts rows of all columns as it finds them. */
+static void write_all(struct test_child *self, void *arg)
+{
+    struct insert w = {.key = 1000};
+
+    (void)arg;
+    test_receive(self);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_send(self, READY);
+    while (!atomic_load(&shared->stop)) {
+        ok(instar_projection_prepare(db, "t", NULL, 0, NULL, &w.p));
+        int rc = instar_run(db, INSTAR_TXN_ASYNC, insert_all, &w);
+        if (rc == 0) {
+            w.key++;
+            atomic_fetch_add(&shared->inserted, 1);
+        } else {
+            expect(rc == INSTAR_EUNKNOWN || rc == INSTAR_ENOT_NULL || rc == INSTAR_ETYPE);
+        }
+        instar_projection_free(w.p);
+    }
+    ok(instar_close(db));
+}
+
+static void make_t(instar *db)
+{
+    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL},
+                                   {"b", INSTAR_INT8, false, NULL},
+                                   {"bb", INSTAR_INT8, true, NULL}};
+    instar_key_column key = {"a", false};
+    instar_table_def def = {"t", columns, 3, &key, 1};
+    char row[64];
+    uint64_t change;
+
+    ok(instar_create_table(db, &def, NULL, &change));
+    ok(instar_change_wait(db, change, 60000, NULL));
+    for (int i = 0; i < WRITERS * KEYS; i++) {
+        snprintf(row, sizeof(row), "%d,0,0", i);
+        ok(alters_insert(db, "t", NULL, row));
+    }
+}
+
+/* Wait until each writer has done something since. */
+static void let_them_write(void)
+{
+    uint64_t since[WRITERS];
+
+    for (int i = 0; i < WRITERS; i++) {
+        since[i] = atomic_load(&shared->done[i]);
+    }
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+    for (int i = 0; i < WRITERS; i++) {
+        while (atomic_load(&shared->done[i]) < since[i] + 5) {
+            expect(os_now_ns() < give_up);
+            os_sleep_ns(100000);
+        }
+    }
+}
+
+static uint64_t count_rows(const char *rows)
+{
+    uint64_t count = *rows != 0;
+
+    for (const char *at = rows; *at != 0; at++) {
+        count += *at == ';';
+    }
+    return count;
+}
+
+/* Nothing is lost, nothing is done twice, and no row is wrong. */
+static void verify(instar *db)
+{
+    uint64_t done = 0;
+    instar_txn *txn;
+    instar_projection *p = alters_projection(db, "t", "b");
+    instar_value upper = {.type = INSTAR_INT8, .i = WRITERS * KEYS - 1};
+    instar_range range = {.upper = &upper, .upper_count = 1};
+    instar_cursor *cursor;
+    instar_value value;
+    uint64_t sum = 0;
+
+    for (int i = 0; i < WRITERS; i++) {
+        done += atomic_load(&shared->done[i]);
+    }
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &txn));
+    ok(instar_scan(txn, p, &range, &cursor));
+    while (instar_cursor_next(cursor, &value) == 0) {
+        sum += (uint64_t)value.i;
+    }
+    instar_cursor_close(cursor);
+    instar_abort(txn);
+    instar_projection_free(p);
+    expect_u64(sum, done);
+    expect_u64(count_rows(alters_rows(db, "t", "a")),
+               WRITERS * KEYS + atomic_load(&shared->inserted));
+    instar_check_summary found;
+    ok(instar_check(db, NULL, NULL, &found));
+}
+
+Test(alter_fire, writers_do_not_notice)
+{
+    static const char *const steps[] = {"add d int8 not-null default 5",
+                                        "rename-column d e",
+                                        "set-default e 7",
+                                        "drop-not-null e , add f text default x",
+                                        "set-not-null f , drop-default e",
+                                        "set-not-null b",
+                                        "drop e , rename-column f d",
+                                        "drop d , drop-not-null b , set-default b 0"};
+    static int numbers[WRITERS] = {0, 1};
+    struct test_child writers[WRITERS + 1];
+
+    dbs_path();
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(shared != MAP_FAILED);
+    for (int i = 0; i < WRITERS; i++) {
+        test_fork(&writers[i], write_some, &numbers[i]);
+    }
+    test_fork(&writers[WRITERS], write_all, NULL);
+    instar *db = dbs_open(0);
+    make_t(db);
+    for (int i = 0; i <= WRITERS; i++) {
+        test_send(&writers[i], 0);
+        test_await(&writers[i], READY);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < BASE_ARRAY_LEN(steps); i++) {
+            ok(alters_run(db, "t", steps[i]));
+            let_them_write();
+        }
+        if (round % 4 == 1) {
+            ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+        } else if (round % 4 == 3) {
+            ok(dbs_drop_index(db, "t_b"));
+        }
+    }
+    atomic_store(&shared->stop, true);
+    for (int i = 0; i <= WRITERS; i++) {
+        test_wait_ok(&writers[i]);
+    }
+    expect(atomic_load(&shared->inserted) > 0);
+    verify(db);
+    ok(instar_close(db));
+}
