@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The benchmark's workers: each measures one thing and prints `name value unit` lines, which
- * bench/run gathers, repeats, and sets against its rivals.
+ * The benchmark's program measures one workload on one system per call and prints lines that
+ * bench/run gathers:
+ *
+ *   result METRIC VALUE UNIT       a figure
+ *   slice T_MS COUNT P50 P99 P999 MAX    a tenth of a second of the foreground, microseconds
+ *   mark T_MS WORDS                what began then
+ *   setting NAME VALUE             how the system is set
  *
  * Rows are those of all systems: an 8-byte key, an 8-byte integer in no order, 92 bytes.
  */
@@ -12,48 +17,63 @@
 #include <stdint.h>
 
 #define BENCH_PAD 92
-#define BENCH_PROCESSES_MAX 64
+#define BENCH_BATCH 1000 /* rows of one transaction of a load */
 
-/* measure.c */
+/* ---- measure.c ---------------------------------------------------------------------------- */
+
 uint64_t bench_now_ns(void);
-void bench_report(const char *name, double value, const char *unit);
-/* The integer of a row: all different, in no order. */
+void bench_sleep_until(uint64_t ns);
+void bench_result(const char *metric, double value, const char *unit);
+void bench_setting(const char *name, const char *value);
+/* A mark at the present moment, on the clock of the foreground that runs, if one does. */
+void bench_clock_start(uint64_t ns);
+void bench_mark(const char *words);
+/* The integer of a row: all different, in no order. Updates change its low bits alone, so that
+ * whoever reads a row can tell whether it is the right one. */
+#define BENCH_LOW_BITS 8
 int64_t bench_value(uint64_t key);
 void bench_pad(uint64_t key, char pad[BENCH_PAD]);
-/* Private memory of this process (resident, not file- or shm-backed), bytes; and a thread that
- * keeps the peak. */
-uint64_t bench_private_bytes(uint64_t pid);
+/* Keys in no order: the next one of 1 … rows. */
+uint64_t bench_random_key(uint64_t *state, uint64_t rows);
+/* This process's private memory: resident, behind no file; and a thread that keeps its peak. */
+uint64_t bench_private_bytes(void);
 void bench_peak_start(void);
 uint64_t bench_peak_stop(void);
 
-/* Counters of forked workers, in memory they share. */
-struct bench_shared {
-    _Atomic uint32_t ready;
-    _Atomic bool go, stop;
-    _Atomic uint32_t failed;
-    struct {
-        _Atomic uint64_t commits;
-        char pad[56];
-    } worker[BENCH_PROCESSES_MAX];
+/* ---- drivers ------------------------------------------------------------------------------ */
+
+/*
+ * A system. A session belongs to one process. Functions return 0, or print what failed and return
+ * 1; one that is NULL is something the system does not have.
+ *
+ * Table t has the rows 1 … N, table w takes what commits insert. Loading commits BENCH_BATCH rows
+ * at a time without waiting for the disk, and waits for all of them at its end.
+ */
+struct driver {
+    const char *name;
+    int (*open)(const char *place, bool sync, void **session_out);
+    void (*close)(void *session);
+    int (*load)(void *session, uint64_t rows);
+    int (*insert)(void *session, uint64_t key);            /* into w, a commit */
+    int (*update)(void *session, uint64_t key, int64_t v); /* in t, a commit */
+    /* Between these two, reads see one snapshot. */
+    int (*read_begin)(void *session);
+    void (*read_end)(void *session);
+    int (*get)(void *session, uint64_t key, int64_t *v_out);
+    /* How many rows, and the exclusive or of all v without their low bits. */
+    int (*scan)(void *session, uint64_t *rows_out, int64_t *xor_out);
+    /* On t's v; online: writers may go on. What counts is the driver's to say, in seconds. */
+    int (*create_index)(void *session, bool unique, bool online, double *seconds_out);
+    int (*drop_index)(void *session, double *seconds_out);
+    int (*settings)(void *session);
 };
-struct bench_shared *bench_shared_new(void);
-uint64_t bench_shared_commits(struct bench_shared *shared);
-void bench_wait_ms(uint64_t ms);
 
-/* instar.c; each returns the program's exit code. */
-int bench_load(const char *store, uint64_t rows);
-int bench_index(const char *store, const char *name, bool unique);
-int bench_drop(const char *store, const char *name);
-int bench_commits(const char *store, int processes, uint64_t seconds, bool sync);
-int bench_foreground(const char *store, int processes, uint64_t seconds, bool sync);
-int bench_read(const char *store, uint64_t rows, uint64_t seconds);
-int bench_open(const char *store);
-int bench_killed_open(const char *store, uint64_t seconds);
+extern const struct driver instar_driver;
+extern const struct driver lmdb_driver;
+extern const struct driver sqlite_driver;
+extern const struct driver postgres_driver;
 
-/* lmdb.c: the floor */
-int bench_lmdb(const char *directory, uint64_t rows, uint64_t seconds);
-
-/* raw.c: what the device does: append and fdatasync to a preallocated file */
-int bench_raw(const char *directory, uint64_t seconds);
+/* What the device does (device.c): records appended, fdatasync after each. */
+int bench_device(const char *directory, uint64_t ms);
 
 #endif

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw LMDB, the floor: appending presorted index entries synced every 64 MiB, durable commits of
- * one row, point reads. Commits that do not wait are measured with MDB_NOSYNC, which Instar itself
- * never uses: it is here because it is the fastest that LMDB can do.
+ * Raw LMDB, the floor: no checksums, no schema. An index is the append of entries that were sorted
+ * before, synced every 64 MiB. Commits that do not wait use MDB_NOSYNC, after which a power cut may
+ * leave no database at all; Instar itself never uses it. It is here because it is the fastest that
+ * LMDB can do.
  */
 #include "bench.h"
 
+#include <errno.h>
 #include <lmdb.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SYNC_EVERY ((size_t)64 << 20)
+#define ROW_BYTES (12 + 8 + BENCH_PAD) /* what Instar keeps beside a row; v; the pad */
+#define V_AT 12
+
+struct session {
+    MDB_env *env;
+    MDB_dbi rows, commits;
+    MDB_txn *reading;
+    uint64_t row_count;
+};
 
 static int check(int rc, const char *what)
 {
     if (rc != 0) {
         fprintf(stderr, "bench: lmdb: %s: %s\n", what, mdb_strerror(rc));
-        exit(1);
     }
-    return rc;
-}
-
-static MDB_env *open_env(const char *directory, unsigned flags)
-{
-    MDB_env *env = NULL;
-
-    check(mdb_env_create(&env), "create");
-    check(mdb_env_set_mapsize(env, (size_t)64 << 30), "map size");
-    check(mdb_env_set_maxdbs(env, 8), "databases");
-    check(mdb_env_open(env, directory, flags, 0600), "open");
-    return env;
+    return rc != 0;
 }
 
 static void put_be64(unsigned char *at, uint64_t v)
@@ -39,6 +39,171 @@ static void put_be64(unsigned char *at, uint64_t v)
     v = __builtin_bswap64(v);
     memcpy(at, &v, sizeof(v));
 }
+
+static void fill(uint64_t key, int64_t v, unsigned char k[9], char row[ROW_BYTES])
+{
+    memset(row, 0, V_AT);
+    k[0] = 1;
+    put_be64(k + 1, key);
+    memcpy(row + V_AT, &v, sizeof(v));
+    bench_pad(key, row + V_AT + 8);
+}
+
+static int64_t v_of(const MDB_val *row)
+{
+    int64_t v;
+
+    memcpy(&v, (const char *)row->mv_data + V_AT, sizeof(v));
+    return v;
+}
+
+static int open_tables(struct session *s)
+{
+    MDB_stat st;
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_dbi_open(txn, "rows", MDB_CREATE, &s->rows);
+    rc = rc ? rc : mdb_dbi_open(txn, "commits", MDB_CREATE, &s->commits);
+    rc = rc ? rc : mdb_stat(txn, s->rows, &st);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    s->row_count = st.ms_entries;
+    return mdb_txn_commit(txn);
+}
+
+static int open_session(const char *place, bool sync, void **session_out)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    int rc;
+
+    (void)mkdir(place, 0700);
+    rc = mdb_env_create(&s->env);
+    rc = rc ? rc : mdb_env_set_mapsize(s->env, (size_t)64 << 30);
+    rc = rc ? rc : mdb_env_set_maxdbs(s->env, 8);
+    rc = rc ? rc : mdb_env_open(s->env, place, sync ? 0 : MDB_NOSYNC, 0600);
+    rc = rc ? rc : open_tables(s);
+    if (rc != 0) {
+        mdb_env_close(s->env);
+        free(s);
+        return check(rc, "open");
+    }
+    *session_out = s;
+    return 0;
+}
+
+static void close_session(void *session)
+{
+    struct session *s = session;
+
+    mdb_env_close(s->env);
+    free(s);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static int load(void *session, uint64_t rows)
+{
+    struct session *s = session;
+    unsigned char key[9];
+    char row[ROW_BYTES];
+    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
+    int rc = 0;
+
+    for (uint64_t i = 1; rc == 0 && i <= rows;) {
+        MDB_txn *txn;
+
+        rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+        for (unsigned n = 0; rc == 0 && n < BENCH_BATCH && i <= rows; n++, i++) {
+            fill(i, bench_value(i), key, row);
+            rc = mdb_put(txn, s->rows, &k, &v, MDB_APPEND);
+        }
+        rc = rc ? rc : mdb_txn_commit(txn);
+    }
+    s->row_count = rows;
+    return check(rc ? rc : mdb_env_sync(s->env, 1), "load");
+}
+
+static int put(struct session *s, MDB_dbi dbi, uint64_t key, int64_t value)
+{
+    unsigned char key_bytes[9];
+    char row[ROW_BYTES];
+    MDB_val k = {sizeof(key_bytes), key_bytes}, v = {sizeof(row), row};
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (rc == 0) {
+        fill(key, value, key_bytes, row);
+        rc = mdb_put(txn, dbi, &k, &v, 0);
+        rc = rc ? rc : mdb_txn_commit(txn);
+    }
+    return check(rc, "put");
+}
+
+static int insert(void *session, uint64_t key)
+{
+    struct session *s = session;
+
+    return put(s, s->commits, key, bench_value(key));
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static int read_begin(void *session)
+{
+    struct session *s = session;
+
+    return check(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reading), "begin");
+}
+
+static void read_end(void *session)
+{
+    struct session *s = session;
+
+    mdb_txn_abort(s->reading);
+}
+
+static int get(void *session, uint64_t key, int64_t *v_out)
+{
+    struct session *s = session;
+    unsigned char key_bytes[9] = {1};
+    MDB_val k = {sizeof(key_bytes), key_bytes}, v;
+    int rc;
+
+    put_be64(key_bytes + 1, key);
+    rc = mdb_get(s->reading, s->rows, &k, &v);
+    if (rc == 0) {
+        *v_out = v_of(&v);
+    }
+    return check(rc, "get");
+}
+
+static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
+{
+    struct session *s = session;
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(s->reading, s->rows, &cursor);
+
+    *rows_out = 0;
+    *xor_out = 0;
+    if (rc != 0) {
+        return check(rc, "cursor");
+    }
+    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+        ++*rows_out;
+        *xor_out ^= v_of(&v) >> BENCH_LOW_BITS;
+    }
+    mdb_cursor_close(cursor);
+    return check(rc == MDB_NOTFOUND ? 0 : rc, "scan");
+}
+
+/* ---- indexes ------------------------------------------------------------------------------ */
 
 static int compare_u64(const void *a, const void *b)
 {
@@ -48,135 +213,92 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* Entries like Instar's: 9 bytes of value and 9 of key with their markers, 8 bytes of tag. */
-static void append_index(MDB_env *env, uint64_t rows)
+static int append_entries(struct session *s, const uint64_t *values)
 {
-    uint64_t *values = malloc(rows * sizeof(*values));
     unsigned char key[18] = {0}, tag[8] = {0};
     MDB_val k = {sizeof(key), key}, v = {sizeof(tag), tag};
     size_t bytes = 0;
     MDB_txn *txn;
     MDB_dbi dbi;
-    uint64_t begin;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
 
-    for (uint64_t i = 0; values != NULL && i < rows; i++) {
-        values[i] = (uint64_t)bench_value(i + 1);
-    }
-    if (values == NULL) {
-        exit(1);
-    }
-    qsort(values, rows, sizeof(*values), compare_u64);
-    begin = bench_now_ns();
-    check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
-    check(mdb_dbi_open(txn, "index", MDB_CREATE, &dbi), "open");
-    for (uint64_t i = 0; i < rows; i++) {
+    rc = rc ? rc : mdb_dbi_open(txn, "index", MDB_CREATE, &dbi);
+    for (uint64_t i = 0; rc == 0 && i < s->row_count; i++) {
         put_be64(key + 1, values[i]);
         put_be64(key + 10, i);
-        check(mdb_put(txn, dbi, &k, &v, MDB_APPEND), "append");
+        rc = mdb_put(txn, dbi, &k, &v, MDB_APPEND);
         bytes += sizeof(key) + sizeof(tag);
-        if (bytes >= SYNC_EVERY) {
-            check(mdb_txn_commit(txn), "commit");
-            check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
+        if (rc == 0 && bytes >= SYNC_EVERY) {
+            rc = mdb_txn_commit(txn);
+            rc = rc ? rc : mdb_txn_begin(s->env, NULL, 0, &txn);
             bytes = 0;
         }
     }
-    check(mdb_txn_commit(txn), "commit");
-    bench_report("lmdb_index_append_s", (double)(bench_now_ns() - begin) / 1e9, "s");
+    return rc ? rc : mdb_txn_commit(txn);
+}
+
+static int create_index(void *session, bool unique, bool online, double *seconds_out)
+{
+    struct session *s = session;
+    uint64_t *values = malloc((s->row_count + 1) * sizeof(*values)), begin;
+    int rc;
+
+    if (unique || online || values == NULL) {
+        free(values);
+        return check(ENOMEM, "such an index");
+    }
+    for (uint64_t i = 0; i < s->row_count; i++) {
+        values[i] = (uint64_t)bench_value(i + 1);
+    }
+    qsort(values, s->row_count, sizeof(*values), compare_u64);
+    begin = bench_now_ns();
+    rc = append_entries(s, values);
+    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
     free(values);
+    return check(rc, "append");
 }
 
-static void load_rows(MDB_env *env, MDB_dbi *dbi, uint64_t rows)
+static int drop_index(void *session, double *seconds_out)
 {
-    unsigned char key[9] = {0};
-    char row[BENCH_PAD + 8 + 12];
-    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
-    MDB_txn *txn;
-
-    memset(row, 0, sizeof(row));
-    check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
-    check(mdb_dbi_open(txn, "rows", MDB_CREATE, dbi), "open");
-    for (uint64_t i = 1; i <= rows; i++) {
-        put_be64(key + 1, i);
-        bench_pad(i, row + 20);
-        check(mdb_put(txn, *dbi, &k, &v, MDB_APPEND), "append");
-        if (i % 500000 == 0) {
-            check(mdb_txn_commit(txn), "commit");
-            check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
-        }
-    }
-    check(mdb_txn_commit(txn), "commit");
-}
-
-static void read_points(MDB_env *env, MDB_dbi dbi, uint64_t rows, uint64_t seconds)
-{
-    uint64_t begin = bench_now_ns(), end = begin + seconds * 1000000000u, reads = 0, at = 1;
-    unsigned char key[9] = {0};
-    MDB_val k = {sizeof(key), key}, v;
-    MDB_txn *txn;
-
-    check(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), "begin");
-    while ((reads & 1023) != 0 || bench_now_ns() < end) {
-        at = at * 6364136223846793005u + 1442695040888963407u;
-        put_be64(key + 1, 1 + (at >> 16) % rows);
-        check(mdb_get(txn, dbi, &k, &v), "get");
-        reads++;
-    }
-    mdb_txn_abort(txn);
-    bench_report("lmdb_point_reads", (double)reads * 1e9 / (double)(bench_now_ns() - begin), "1/s");
-}
-
-static void read_scan(MDB_env *env, MDB_dbi dbi)
-{
-    uint64_t begin = bench_now_ns(), rows = 0;
-    MDB_cursor *cursor;
-    MDB_val k, v;
-    MDB_txn *txn;
-
-    check(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), "begin");
-    check(mdb_cursor_open(txn, dbi, &cursor), "cursor");
-    while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0) {
-        rows++;
-    }
-    mdb_cursor_close(cursor);
-    mdb_txn_abort(txn);
-    bench_report("lmdb_scan_rows", (double)rows * 1e9 / (double)(bench_now_ns() - begin), "1/s");
-}
-
-static void commit_rows(MDB_env *env, const char *name, uint64_t seconds)
-{
-    uint64_t begin = bench_now_ns(), end = begin + seconds * 1000000000u, commits = 0;
-    unsigned char key[9] = {0};
-    char row[BENCH_PAD + 8 + 12];
-    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
+    struct session *s = session;
+    uint64_t begin = bench_now_ns();
     MDB_txn *txn;
     MDB_dbi dbi;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
 
-    memset(row, 0, sizeof(row));
-    check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
-    check(mdb_dbi_open(txn, "commits", MDB_CREATE, &dbi), "open");
-    check(mdb_txn_commit(txn), "commit");
-    while (bench_now_ns() < end) {
-        put_be64(key + 1, begin + commits);
-        check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
-        check(mdb_put(txn, dbi, &k, &v, 0), "put");
-        check(mdb_txn_commit(txn), "commit");
-        commits++;
-    }
-    bench_report(name, (double)commits * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+    rc = rc ? rc : mdb_dbi_open(txn, "index", 0, &dbi);
+    rc = rc ? rc : mdb_drop(txn, dbi, 1);
+    rc = rc ? rc : mdb_txn_commit(txn);
+    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    return check(rc, "drop");
 }
 
-int bench_lmdb(const char *directory, uint64_t rows, uint64_t seconds)
+static int settings(void *session)
 {
-    MDB_env *env = open_env(directory, 0);
-    MDB_dbi dbi;
+    struct session *s = session;
+    unsigned flags = 0;
+    char text[32];
+    int major, minor, patch;
 
-    append_index(env, rows);
-    load_rows(env, &dbi, rows);
-    read_scan(env, dbi);
-    read_points(env, dbi, rows, seconds);
-    commit_rows(env, "lmdb_sync_commits_1", seconds);
-    mdb_env_close(env);
-    env = open_env(directory, MDB_NOSYNC);
-    commit_rows(env, "lmdb_nosync_commits_1", seconds);
-    mdb_env_close(env);
+    (void)mdb_version(&major, &minor, &patch);
+    (void)snprintf(text, sizeof(text), "%d.%d.%d", major, minor, patch);
+    bench_setting("version", text);
+    (void)mdb_env_get_flags(s->env, &flags);
+    bench_setting("nosync", (flags & MDB_NOSYNC) != 0 ? "1" : "0");
+    bench_setting("nometasync", (flags & MDB_NOMETASYNC) != 0 ? "1" : "0");
+    bench_setting("writemap", (flags & MDB_WRITEMAP) != 0 ? "1" : "0");
     return 0;
 }
+
+const struct driver lmdb_driver = {.name = "lmdb",
+                                   .open = open_session,
+                                   .close = close_session,
+                                   .load = load,
+                                   .insert = insert,
+                                   .read_begin = read_begin,
+                                   .read_end = read_end,
+                                   .get = get,
+                                   .scan = scan,
+                                   .create_index = create_index,
+                                   .drop_index = drop_index,
+                                   .settings = settings};

@@ -1,72 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main WORKLOAD ARGUMENTS…: one measurement per call; bench/run puts them together. */
-#include "bench.h"
+/* main SYSTEM WORKLOAD PLACE [NAME=VALUE…]: one measurement; bench/run puts them together. */
+#include "hist.h"
+#include "workloads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t number(const char *text)
+static const struct driver *const drivers[] = {&instar_driver, &lmdb_driver, &sqlite_driver,
+                                               &postgres_driver};
+
+static bool is(const char *word, const char *name)
 {
-    return strtoull(text, NULL, 10);
+    return strncmp(word, name, strlen(name)) == 0 && word[strlen(name)] == '=';
 }
 
-static bool is_sync(const char *text)
+static int set(struct parameters *p, const char *word)
 {
-    return strcmp(text, "sync") == 0;
+    const char *equals = strchr(word, '=');
+    uint64_t value = equals != NULL ? strtoull(equals + 1, NULL, 10) : 0;
+
+    if (is(word, "rows")) {
+        p->rows = value;
+    } else if (is(word, "ms")) {
+        p->ms = value;
+    } else if (is(word, "processes")) {
+        p->processes = (unsigned)value;
+    } else if (is(word, "sync")) {
+        p->sync = value != 0;
+    } else if (is(word, "unique")) {
+        p->unique = value != 0;
+    } else if (is(word, "at_rate")) {
+        p->at_rate = value != 0;
+    } else {
+        fprintf(stderr, "bench: what is '%s'? rows, ms, processes, sync, unique, at_rate\n", word);
+        return 1;
+    }
+    return 0;
 }
 
-static int run(int argc, char **argv)
+static int run(const char *system, const char *name, const struct parameters *p)
 {
-    const char *what = argv[1];
+    const struct driver *driver = NULL;
 
-    if (strcmp(what, "load") == 0 && argc == 4) {
-        return bench_load(argv[2], number(argv[3]));
+    if (strcmp(system, "device") == 0) {
+        return bench_device(p->place, p->ms);
     }
-    if (strcmp(what, "index") == 0 && argc == 4) {
-        return bench_index(argv[2], argv[3], false);
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        driver = strcmp(drivers[i]->name, system) == 0 ? drivers[i] : driver;
     }
-    if (strcmp(what, "unique-index") == 0 && argc == 4) {
-        return bench_index(argv[2], argv[3], true);
+    for (const struct workload *w = workloads; driver != NULL && w->name != NULL; w++) {
+        if (strcmp(w->name, name) == 0) {
+            return w->run(driver, p);
+        }
     }
-    if (strcmp(what, "drop-index") == 0 && argc == 4) {
-        return bench_drop(argv[2], argv[3]);
-    }
-    if (strcmp(what, "commits") == 0 && argc == 6) {
-        return bench_commits(argv[2], (int)number(argv[3]), number(argv[4]), is_sync(argv[5]));
-    }
-    if (strcmp(what, "foreground") == 0 && argc == 6) {
-        return bench_foreground(argv[2], (int)number(argv[3]), number(argv[4]), is_sync(argv[5]));
-    }
-    if (strcmp(what, "read") == 0 && argc == 5) {
-        return bench_read(argv[2], number(argv[3]), number(argv[4]));
-    }
-    if (strcmp(what, "open") == 0 && argc == 3) {
-        return bench_open(argv[2]);
-    }
-    if (strcmp(what, "killed-open") == 0 && argc == 4) {
-        return bench_killed_open(argv[2], number(argv[3]));
-    }
-    if (strcmp(what, "lmdb") == 0 && argc == 5) {
-        return bench_lmdb(argv[2], number(argv[3]), number(argv[4]));
-    }
-    if (strcmp(what, "raw") == 0 && argc == 4) {
-        return bench_raw(argv[2], number(argv[3]));
-    }
+    fprintf(stderr, "bench: no workload '%s' of '%s'\n", name, system);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    int rc = argc < 2 ? 2 : run(argc, argv);
+    struct parameters p = {.rows = 100000, .ms = 1000, .processes = 1, .sync = true};
 
-    if (rc == 2) {
-        fprintf(stderr,
-                "usage: main load STORE ROWS | index STORE NAME | unique-index STORE NAME |\n"
-                "       drop-index STORE NAME | commits STORE PROCESSES SECONDS sync|async |\n"
-                "       foreground STORE PROCESSES SECONDS sync|async | read STORE ROWS SECONDS |\n"
-                "       open STORE | killed-open STORE SECONDS | lmdb DIR ROWS SECONDS |\n"
-                "       raw DIR SECONDS\n");
+    if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
+        return hist_self_test();
     }
-    return rc;
+    if (argc < 4) {
+        fprintf(stderr, "usage: main SYSTEM WORKLOAD PLACE [NAME=VALUE...] | main --self-test\n");
+        return 2;
+    }
+    p.place = argv[3];
+    for (int i = 4; i < argc; i++) {
+        if (set(&p, argv[i]) != 0) {
+            return 2;
+        }
+    }
+    return run(argv[1], argv[2], &p);
 }

@@ -2,28 +2,55 @@
 /* Clock, reports, row contents, memory in use. */
 #include "bench.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
+
+#define NS_PER_S UINT64_C(1000000000)
 
 uint64_t bench_now_ns(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-void bench_report(const char *name, double value, const char *unit)
+void bench_sleep_until(uint64_t ns)
 {
-    printf("%s %.6g %s\n", name, value, unit);
+    struct timespec at = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
+    }
+}
+
+void bench_result(const char *metric, double value, const char *unit)
+{
+    printf("result %s %.9g %s\n", metric, value, unit);
     (void)fflush(stdout);
+}
+
+void bench_setting(const char *name, const char *value)
+{
+    printf("setting %s %s\n", name, value);
+}
+
+static uint64_t clock_ns;
+
+void bench_clock_start(uint64_t ns)
+{
+    clock_ns = ns;
+}
+
+void bench_mark(const char *words)
+{
+    if (clock_ns != 0) {
+        printf("mark %.1f %s\n", (double)(bench_now_ns() - clock_ns) / 1e6, words);
+    }
 }
 
 int64_t bench_value(uint64_t key)
@@ -39,23 +66,28 @@ void bench_pad(uint64_t key, char pad[BENCH_PAD])
     }
 }
 
-uint64_t bench_private_bytes(uint64_t pid)
+uint64_t bench_random_key(uint64_t *state, uint64_t rows)
 {
-    char path[64], line[256];
-    unsigned long long kib = 0;
-    FILE *file;
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return 1 + (*state >> 16) % rows;
+}
 
-    (void)snprintf(path, sizeof(path), "/proc/%llu/status", (unsigned long long)pid);
-    file = fopen(path, "re");
-    if (file == NULL) {
-        return 0;
-    }
-    while (fgets(line, sizeof(line), file) != NULL) {
+/* ---- memory ------------------------------------------------------------------------------- */
+
+uint64_t bench_private_bytes(void)
+{
+    char line[256];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         if (sscanf(line, "RssAnon: %llu kB", &kib) == 1) {
             break;
         }
     }
-    (void)fclose(file);
+    if (file != NULL) {
+        (void)fclose(file);
+    }
     return (uint64_t)kib * 1024;
 }
 
@@ -65,14 +97,13 @@ static uint64_t peak_bytes;
 
 static void *watch_peak(void *arg)
 {
-    (void)arg;
     while (!atomic_load(&peak_stop)) {
-        uint64_t now = bench_private_bytes((uint64_t)getpid());
+        uint64_t now = bench_private_bytes();
 
         peak_bytes = now > peak_bytes ? now : peak_bytes;
-        (void)poll(NULL, 0, 5);
+        (void)poll(NULL, 0, 5); /* memory announces itself nowhere */
     }
-    return NULL;
+    return arg;
 }
 
 void bench_peak_start(void)
@@ -89,31 +120,4 @@ uint64_t bench_peak_stop(void)
     atomic_store(&peak_stop, true);
     (void)pthread_join(peak_thread, NULL);
     return peak_bytes;
-}
-
-struct bench_shared *bench_shared_new(void)
-{
-    void *map = mmap(NULL, sizeof(struct bench_shared), PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (map == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
-    return map;
-}
-
-uint64_t bench_shared_commits(struct bench_shared *shared)
-{
-    uint64_t sum = 0;
-
-    for (int i = 0; i < BENCH_PROCESSES_MAX; i++) {
-        sum += atomic_load_explicit(&shared->worker[i].commits, memory_order_relaxed);
-    }
-    return sum;
-}
-
-void bench_wait_ms(uint64_t ms)
-{
-    (void)poll(NULL, 0, (int)ms);
 }

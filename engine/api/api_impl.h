@@ -72,6 +72,7 @@ int api_need(const void *pointer, const char *what);
 
 /* Complete options: defaults for what the caller's older structure lacks, limits checked. */
 int api_options_complete(const instar_options *from, instar_options *out);
+int api_change_steering_check(const instar_change_steering *steering);
 int api_change_options_complete(const instar_change_options *from, instar_change_options *out);
 
 #endif

@@ -147,6 +147,22 @@ int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info
     return rc;
 }
 
+int instar_change_steer(instar *db, uint64_t change, const instar_change_steering *steering)
+{
+    int rc = api_enter(db, API_MAGIC_DB, "store");
+
+    if (rc == INSTAR_OK) {
+        rc = api_need(steering, "steering");
+    }
+    if (rc == INSTAR_OK) {
+        rc = api_change_steering_check(steering);
+    }
+    if (rc == INSTAR_OK) {
+        rc = change_steer(db->changes, change, steering, api_err());
+    }
+    return rc;
+}
+
 int instar_change_cancel(instar *db, uint64_t change)
 {
     int rc = api_enter(db, API_MAGIC_DB, "store");

@@ -8,6 +8,7 @@
 #define KIB ((uint64_t)1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
+#define WORKERS_MAX 64u
 #define TIB (GIB * 1024)
 
 #define TXN_BYTES_LEAST (4 * KIB)
@@ -166,9 +167,50 @@ void instar_change_options_init(instar_change_options *options)
     options->fence_after_ms = 30000;
 }
 
+static int bad_workers(const char *where, uint32_t workers)
+{
+    return base_err_set(api_err(), INSTAR_EINVALID,
+                        "change %s: workers is %" PRIu32 ", and must be 0 to %u", where, workers,
+                        WORKERS_MAX);
+}
+
+void instar_change_steering_init(instar_change_steering *steering)
+{
+    if (steering != NULL) {
+        *steering = (instar_change_steering){.struct_size = (uint32_t)sizeof(*steering),
+                                             .workers = UINT32_MAX,
+                                             .fence_after_ms = UINT32_MAX,
+                                             .rows_per_second_max = UINT64_MAX};
+    }
+}
+
+int api_change_steering_check(const instar_change_steering *steering)
+{
+    if (steering->struct_size != sizeof(*steering)) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change steering: struct_size is %" PRIu32
+                            ": fill it with instar_change_steering_init() first",
+                            steering->struct_size);
+    }
+    uint32_t foreign = (steering->set_flags | steering->clear_flags) & ~CHANGE_STEERED;
+    if (foreign != 0) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change steering: flags 0x%" PRIx32 " cannot be steered", foreign);
+    }
+    uint32_t both = steering->set_flags & steering->clear_flags;
+    if (both != 0) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change steering: flags 0x%" PRIx32 " are both set and cleared", both);
+    }
+    if (steering->workers != UINT32_MAX && steering->workers > WORKERS_MAX) {
+        return bad_workers("steering", steering->workers);
+    }
+    return INSTAR_OK;
+}
+
 int api_change_options_complete(const instar_change_options *from, instar_change_options *out)
 {
-    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS;
+    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS | CHANGE_STEERED;
 
     instar_change_options_init(out);
     if (from == NULL) {
@@ -186,10 +228,8 @@ int api_change_options_complete(const instar_change_options *from, instar_change
         return base_err_set(api_err(), INSTAR_EINVALID, "change options: unknown flags 0x%" PRIx32,
                             out->flags & ~known);
     }
-    if (out->workers > 64) {
-        return base_err_set(api_err(), INSTAR_EINVALID,
-                            "change options: workers is %" PRIu32 ", and must be 0 to 64",
-                            out->workers);
+    if (out->workers > WORKERS_MAX) {
+        return bad_workers("options", out->workers);
     }
     if (out->sort_memory_bytes != 0 && out->sort_memory_bytes < MIB) {
         return base_err_set(api_err(), INSTAR_EINVALID,

@@ -142,6 +142,17 @@ static uint8_t get_format(struct base_reader *r)
     return format;
 }
 
+/* The envelope's checksum held, so another format is one that came later. */
+static int check_format(struct base_slice bytes, struct base_err *err)
+{
+    const uint8_t *format = bytes.data;
+    if (bytes.size == 0 || *format <= FORMAT) {
+        return 0; /* what else may be wrong is found by reading */
+    }
+    return base_err_set(err, INSTAR_EVERSION, "table descriptor: format %u, known are 1 to %d",
+                        *format, FORMAT);
+}
+
 /* A byte of flags of which only some are known. */
 static uint8_t get_flags(struct base_reader *r, unsigned known)
 {
@@ -308,13 +319,16 @@ int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_o
 {
     char problem[CATALOG_PROBLEM_MAX];
     *table_out = NULL;
+    int rc = check_format(bytes, err);
+    if (rc != 0) {
+        return rc;
+    }
     struct catalog_table *t = catalog_table_new();
     if (t == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
     }
     struct input in = {.r = base_reader(bytes), .table = t};
     get_table(&in);
-    int rc = 0;
     if (in.no_memory) {
         rc = base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
     } else if (in.r.bad) {
@@ -339,12 +353,15 @@ int catalog_table_peek(struct base_slice bytes, uint64_t *id_out, uint32_t *vers
                        struct base_err *err)
 {
     struct base_reader r = base_reader(bytes);
+    int rc = check_format(bytes, err);
     get_format(&r);
     *id_out = base_read_varint(&r);
     *version_out = get_u32(&r);
     if (r.bad) {
         *id_out = 0;
-        return base_err_set(err, INSTAR_ECORRUPT, "table descriptor: no id and version in front");
+        return rc != 0 ? rc
+                       : base_err_set(err, INSTAR_ECORRUPT,
+                                      "table descriptor: no id and version in front");
     }
     return 0;
 }

@@ -157,7 +157,8 @@ static int allocate(struct build *b, struct base_err *err)
 {
     b->ck = base_alloc_zero(1, sizeof(*b->ck));
     b->gaps = base_alloc(sizeof(*b->gaps));
-    if (b->ck == NULL || b->gaps == NULL) {
+    b->streams = base_alloc_zero(GAPS_WORKERS_MAX, sizeof(*b->streams));
+    if (b->ck == NULL || b->gaps == NULL || b->streams == NULL) {
         base_free(b->gaps);
         b->gaps = NULL;
         return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
@@ -166,17 +167,16 @@ static int allocate(struct build *b, struct base_err *err)
     return 0;
 }
 
-static int choose_workers(struct build *b, struct base_err *err)
+/* Not while there is something in the streams. */
+static void choose_workers(struct build *b)
 {
-    uint32_t wanted = b->job->rec.workers;
+    uint32_t wanted = atomic_load(&b->job->workers);
 
     wanted = wanted != 0 ? wanted : store_options(b->store)->build_workers;
     wanted = wanted != 0 ? wanted : os_cpu_count();
     uint64_t useful = b->rows_total / ROWS_PER_WORKER + 1;
     wanted = wanted < useful ? wanted : (uint32_t)useful;
     b->workers = wanted < GAPS_WORKERS_MAX ? wanted : GAPS_WORKERS_MAX;
-    b->streams = base_alloc_zero(b->workers, sizeof(*b->streams));
-    return b->streams != NULL ? 0 : base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
 }
 
 static int begin(struct build *b, struct base_err *err)
@@ -196,12 +196,10 @@ static int begin(struct build *b, struct base_err *err)
     if (rc == 0) {
         rc = read_hint(b, err);
     }
-    if (rc == 0) {
-        rc = choose_workers(b, err);
-    }
     if (rc != 0) {
         return rc;
     }
+    choose_workers(b);
     if (b->ck->token != j->token) {
         b->ck->token = j->token;
         b->ck->next_run = 0;
@@ -238,6 +236,9 @@ void build_breathe(void *arg, unsigned worker)
 {
     struct build *b = arg;
 
+    if (job_is_steered(b->job, INSTAR_CHANGE_HURRY)) {
+        return;
+    }
     atomic_fetch_add_explicit(&b->stood_back_ns, store_breathe(b->store, &b->breaths[worker]),
                               memory_order_relaxed);
 }
@@ -248,9 +249,10 @@ void build_show_throttle(struct build *b)
     uint64_t stood = atomic_load_explicit(&b->stood_back_ns, memory_order_relaxed);
 
     j->live.throttle[0] = '\0';
-    if (j->rec.rows_per_second_max != 0) {
+    uint64_t rate = atomic_load(&j->rows_per_second_max);
+    if (rate != 0) {
         snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
-                 (unsigned long long)j->rec.rows_per_second_max);
+                 (unsigned long long)rate);
     } else if (stood != b->stood_back_shown) {
         snprintf(j->live.throttle, sizeof(j->live.throttle), "standing back for commits");
     }
@@ -268,6 +270,7 @@ static int scan(struct build *b, struct base_err *err)
         if (rc != 0) {
             return rc;
         }
+        choose_workers(b);
     }
     if (rc == 0 && b->ck->run_count > 0) {
         rc = spill_write(b, err); /* the rest: all is in runs now */
@@ -313,7 +316,8 @@ static int fold(struct build *b, struct base_err *err)
     while (rc == 0 && rounds < FOLD_ROUNDS_MAX) {
         uint64_t left = 0;
         uint64_t lag = 0;
-        rc = store_build_fold(b->store, b->tree, j->token, &left, err);
+        rc = store_build_fold(b->store, b->tree, j->token, job_is_steered(j, INSTAR_CHANGE_HURRY),
+                              &left, err);
         if (rc == 0 && left <= FOLD_ENOUGH) {
             rc = catch_up(b, &lag, err);
         }
@@ -331,6 +335,7 @@ static int fold(struct build *b, struct base_err *err)
         rounds = less ? 0 : rounds + 1;
         least = less ? todo : least;
         rc = job_poll(j, err);
+        rc = rc == 0 ? job_stand_still(j, err) : rc;
     }
     if (rc == 0) {
         rc = store_build_settle(b->store, b->tree, j->token, err);
@@ -369,7 +374,7 @@ int build_run(struct job *j, struct base_err *err)
     b.budget_bytes = (size_t)memory;
     b.spilled_ns = os_now_ns();
     pool_init(&b.pool, b.budget_bytes);
-    limit_init(&b.limit, j->rec.rows_per_second_max);
+    limit_init(&b.limit, atomic_load(&j->rows_per_second_max));
     os_plain_init(&b.lock);
     os_cond_init(&b.cond);
     int rc = begin(&b, err);

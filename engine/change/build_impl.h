@@ -70,10 +70,11 @@ void gaps_resume(struct gaps *g);
 
 struct limit {
     struct os_plain_mutex lock;
-    uint64_t rate; /* 0: none */
+    _Atomic uint64_t rate; /* 0: none */
     uint64_t next_ns;
 };
 void limit_init(struct limit *l, uint64_t rows_per_second);
+void limit_set(struct limit *l, uint64_t rows_per_second);
 void limit_destroy(struct limit *l);
 /* Rows that may be read at once, so that waits are short. */
 uint32_t limit_batch(const struct limit *l);
@@ -134,7 +135,7 @@ struct build {
     unsigned workers;
     size_t budget_bytes;
     struct pool pool;
-    struct stream *streams; /* one for each worker */
+    struct stream *streams; /* one for each worker, GAPS_WORKERS_MAX */
     struct gaps *gaps;
     struct limit limit;
     struct checkpoint *ck;  /* what is durable, and what the next batch makes so */

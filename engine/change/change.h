@@ -38,6 +38,10 @@ int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, str
 int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info *info), void *arg,
                 struct base_err *err);
 int change_cancel(struct changes *c, uint64_t id, struct base_err *err);
+/* The flags that steering is about. */
+#define CHANGE_STEERED ((uint32_t)(INSTAR_CHANGE_PAUSE | INSTAR_CHANGE_HOLD | INSTAR_CHANGE_HURRY))
+int change_steer(struct changes *c, uint64_t id, const instar_change_steering *steering,
+                 struct base_err *err);
 /* Running changes that a node owns, for `instar nodes`. */
 uint32_t change_owned_by(struct changes *c, uint32_t node, uint64_t nonce);
 

@@ -22,7 +22,48 @@
 #define BACKOFF_FIRST_NS (2u * NS_PER_MS)
 #define BACKOFF_MAX_NS NS_PER_S
 #define RATE_WINDOW_NS (250u * NS_PER_MS)
+#define PAUSED "somebody to resume it: paused on request"
+#define HELD "somebody to release it: held before its last step"
 #define APPLIED_TURN_NS (100u * NS_PER_MS)
+
+/* ---- steering ------------------------------------------------------------------------------ */
+
+static void take_steering(struct job *j, const struct change_record *r)
+{
+    uint32_t flags = r->flags & CHANGE_STEERED;
+
+    if (r->state != INSTAR_CHANGE_RUNNING) {
+        flags &= INSTAR_CHANGE_HURRY; /* the way back stops for nothing */
+    }
+    atomic_store_explicit(&j->steered, flags, memory_order_relaxed);
+    atomic_store_explicit(&j->workers, r->workers, memory_order_relaxed);
+    atomic_store_explicit(&j->rows_per_second_max, r->rows_per_second_max, memory_order_relaxed);
+}
+
+/* Sleep while any of the flags is set. */
+static int stand_still(struct job *j, uint32_t flags, const char *why, struct base_err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && job_is_steered(j, flags)) {
+        job_show_waiting(j, why);
+        os_point("job.stands_still");
+        rc = job_wait(j, STORE_EVENT_CHANGE, j->event_seen, NS_PER_S, err);
+    }
+    job_show_waiting(j, "");
+    return rc;
+}
+
+int job_stand_still(struct job *j, struct base_err *err)
+{
+    return job_is_steered(j, INSTAR_CHANGE_PAUSE) ? stand_still(j, INSTAR_CHANGE_PAUSE, PAUSED, err)
+                                                  : 0;
+}
+
+void job_show_paused(struct job *j)
+{
+    job_show_waiting(j, job_is_steered(j, INSTAR_CHANGE_PAUSE) ? PAUSED : "");
+}
 
 /* ---- transactions of a job ---------------------------------------------------------------- */
 
@@ -50,6 +91,7 @@ int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err
     record_free(&j->rec);
     j->rec = found;
     j->event_seen = seen;
+    take_steering(j, &j->rec);
     *t_out = t;
     return 0;
 }
@@ -135,6 +177,7 @@ int job_poll(void *job, struct base_err *err)
         } else if (found.cancel && plan_may_revert(&found)) {
             rc = JOB_CANCEL;
         }
+        take_steering(j, &found);
     }
     record_free(&found);
     return rc;
@@ -228,15 +271,20 @@ void job_show_waiting(struct job *j, const char *text)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
-/* Read the record before a step. */
+/* Read the record before a step; begin it only when nobody wants it to wait. */
 static int look(struct job *j, struct base_err *err)
 {
     struct store_txn *t;
     int rc = atomic_load(&j->c->stop) ? JOB_QUIT : job_begin(j, &t, err);
 
-    if (rc == 0) {
-        store_txn_abort(t);
-        job_show_stage(j, plan_stage_name(&j->rec));
+    if (rc != 0) {
+        return rc;
+    }
+    store_txn_abort(t);
+    job_show_stage(j, plan_stage_name(&j->rec));
+    rc = job_stand_still(j, err);
+    if (rc == 0 && plan_is_brink(&j->rec) && job_is_steered(j, INSTAR_CHANGE_HOLD)) {
+        rc = stand_still(j, INSTAR_CHANGE_HOLD | INSTAR_CHANGE_PAUSE, HELD, err);
     }
     return rc;
 }

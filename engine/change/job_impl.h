@@ -74,7 +74,11 @@ struct job {
     uint32_t event_seen;      /* STORE_EVENT_CHANGE, when the record was last looked at */
     uint64_t wait_began_ns;   /* for leases, in this step; 0: not waiting */
     struct change_record rec; /* as last read or written */
-    uint64_t rows;            /* that the build has read */
+    /* As it is steered, by the record as last read. Any thread of the job may look. */
+    _Atomic uint32_t steered; /* CHANGE_STEERED; while it is being undone, HURRY at most */
+    _Atomic uint32_t workers;
+    _Atomic uint64_t rows_per_second_max;
+    uint64_t rows; /* that the build has read */
     size_t slot;
     struct live live;
     uint64_t rate_at_ns; /* when the rate was last measured, and the rows then */
@@ -99,6 +103,13 @@ int job_poll(void *job, struct base_err *err);
 /* Sleep until the event moves on from `seen`, or for so long; then as job_poll. */
 int job_wait(struct job *j, enum store_event event, uint32_t seen, uint64_t ns,
              struct base_err *err);
+static inline bool job_is_steered(const struct job *j, uint32_t flag)
+{
+    return (atomic_load_explicit(&j->steered, memory_order_relaxed) & flag) != 0;
+}
+/* While PAUSE is set: sleep, with what ends it as job_poll has it. Not with a snapshot, a batch of
+ * the trees or a lock in hand. */
+int job_stand_still(struct job *j, struct base_err *err);
 /* Wait until all that this job has logged is in the trees. */
 int job_wait_applied(struct job *j, struct base_err *err);
 
@@ -106,6 +117,7 @@ int job_wait_applied(struct job *j, struct base_err *err);
 void job_show_stage(struct job *j, const char *stage);
 void job_show_rows(struct job *j, uint64_t done, uint64_t total);
 void job_show_waiting(struct job *j, const char *text); /* "": no more */
+void job_show_paused(struct job *j);                    /* whether it is */
 
 /* ---- step.c ------------------------------------------------------------------------------- */
 

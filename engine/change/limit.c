@@ -14,6 +14,16 @@ void limit_init(struct limit *l, uint64_t rows_per_second)
     os_plain_init(&l->lock);
 }
 
+void limit_set(struct limit *l, uint64_t rows_per_second)
+{
+    os_plain_lock(&l->lock);
+    if (atomic_load_explicit(&l->rate, memory_order_relaxed) != rows_per_second) {
+        atomic_store_explicit(&l->rate, rows_per_second, memory_order_relaxed);
+        l->next_ns = 0; /* what was promised at the old rate */
+    }
+    os_plain_unlock(&l->lock);
+}
+
 void limit_destroy(struct limit *l)
 {
     os_plain_destroy(&l->lock);
@@ -21,9 +31,10 @@ void limit_destroy(struct limit *l)
 
 uint32_t limit_batch(const struct limit *l)
 {
-    uint64_t batch = l->rate / BATCHES_PER_SECOND;
+    uint64_t rate = atomic_load_explicit(&l->rate, memory_order_relaxed);
+    uint64_t batch = rate / BATCHES_PER_SECOND;
 
-    if (l->rate == 0 || batch > BATCH_MAX) {
+    if (rate == 0 || batch > BATCH_MAX) {
         return BATCH_MAX;
     }
     return batch < 1 ? 1 : (uint32_t)batch;
@@ -32,8 +43,9 @@ uint32_t limit_batch(const struct limit *l)
 uint64_t limit_take(struct limit *l, uint64_t now_ns, uint64_t rows)
 {
     uint64_t wait_ns = 0;
+    uint64_t rate = atomic_load_explicit(&l->rate, memory_order_relaxed);
 
-    if (l->rate == 0) {
+    if (rate == 0) {
         return 0;
     }
     os_plain_lock(&l->lock);
@@ -44,7 +56,7 @@ uint64_t limit_take(struct limit *l, uint64_t now_ns, uint64_t rows)
         wait_ns = l->next_ns - now_ns;
     }
     /* In floating point: rows * 1e9 may be too large, and a rounded nanosecond does not matter. */
-    l->next_ns += (uint64_t)((double)rows * NS_PER_S / (double)l->rate);
+    l->next_ns += (uint64_t)((double)rows * NS_PER_S / (double)rate);
     os_plain_unlock(&l->lock);
     return wait_ns;
 }

@@ -38,6 +38,11 @@ static void fill(struct store *s, const struct change_record *r, instar_change_i
     memset(info, 0, sizeof(*info));
     info->id = r->id;
     info->state = r->state;
+    info->flags = r->flags;
+    if (!record_ended(r)) {
+        info->step = r->step + 1;
+        info->steps = plan_of(r)->count;
+    }
     info->error = r->error;
     info->duplicate_count = r->duplicate_count;
     info->submitted_us = r->submitted_us;

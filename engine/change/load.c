@@ -36,7 +36,8 @@ static int commit_batch(struct loading *l, struct base_err *err)
 int load_checkpoint(struct build *b, struct base_err *err)
 {
     struct loading l = {.b = b};
-    int rc = store_bulk_begin(b->store, b->tree, b->job->token, &l.bulk, err);
+    int rc = store_bulk_begin(b->store, b->tree, b->job->token,
+                              job_is_steered(b->job, INSTAR_CHANGE_HURRY), &l.bulk, err);
 
     return rc == 0 ? commit_batch(&l, err) : rc;
 }
@@ -51,6 +52,7 @@ static int end_batch(struct loading *l, struct base_err *err)
         build_show_throttle(b);
         job_show_rows(b->job, b->ck->entries_loaded, l->total);
         rc = job_poll(b->job, err);
+        rc = rc == 0 ? job_stand_still(b->job, err) : rc;
     }
     return rc;
 }
@@ -65,7 +67,8 @@ static int load_entry(struct loading *l, struct base_slice key, struct base_slic
         return 0;
     }
     if (l->bulk == NULL) {
-        rc = store_bulk_begin(l->b->store, l->b->tree, l->b->job->token, &l->bulk, err);
+        rc = store_bulk_begin(l->b->store, l->b->tree, l->b->job->token,
+                              job_is_steered(l->b->job, INSTAR_CHANGE_HURRY), &l->bulk, err);
     }
     if (rc == 0) {
         rc = store_bulk_append(l->bulk, key, value, err);
@@ -167,7 +170,8 @@ int load_run(struct build *b, struct base_err *err)
         b->ck->loaded = true;
         b->ck->gap_count = 0;
         if (l.bulk == NULL) {
-            rc = store_bulk_begin(b->store, b->tree, b->job->token, &l.bulk, err);
+            rc = store_bulk_begin(b->store, b->tree, b->job->token,
+                                  job_is_steered(b->job, INSTAR_CHANGE_HURRY), &l.bulk, err);
         }
         rc = rc == 0 ? commit_batch(&l, err) : rc;
     }

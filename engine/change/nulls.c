@@ -65,10 +65,14 @@ static int read_row(struct scan *s, struct base_slice key, struct base_slice rec
 /* Between two batches: may it go on, and what do people see? */
 static int pause(struct scan *s, struct base_err *err)
 {
-    store_breathe(s->job->store, &s->breath);
+    if (!job_is_steered(s->job, INSTAR_CHANGE_HURRY)) {
+        store_breathe(s->job->store, &s->breath);
+    }
     job_show_rows(s->job, s->read, s->total);
     os_point("nulls.batch");
-    return job_poll(s->job, err);
+    int rc = job_poll(s->job, err);
+    /* Who stands still holds no snapshot, and another one cannot be gone on with. */
+    return rc == 0 && job_is_steered(s->job, INSTAR_CHANGE_PAUSE) ? JOB_AGAIN : rc;
 }
 
 static int read_rows(struct scan *s, struct base_err *err)

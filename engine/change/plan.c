@@ -283,6 +283,13 @@ bool plan_may_revert(const struct change_record *r)
     return r->state == INSTAR_CHANGE_RUNNING && plan_step(r)->revert != PLAN_NO_RETURN;
 }
 
+bool plan_is_brink(const struct change_record *r)
+{
+    const struct plan_step *step = plan_step(r);
+
+    return plan_may_revert(r) && (plan_is_last(r) || step[1].revert == PLAN_NO_RETURN);
+}
+
 const char *plan_kind_name(enum change_kind kind)
 {
     static const char *const names[CHANGE_KIND_COUNT] = {

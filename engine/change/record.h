@@ -64,7 +64,7 @@ struct change_record {
     int64_t submitted_us;
     int64_t finished_us;
     /* options */
-    uint32_t flags;
+    uint32_t flags; /* CHANGE_STEERED: as steered last */
     uint32_t fence_after_ms;
     uint32_t workers;
     uint64_t rows_per_second_max;
@@ -182,6 +182,8 @@ static inline bool plan_is_last(const struct change_record *r)
 }
 /* May it still be cancelled? */
 bool plan_may_revert(const struct change_record *r);
+/* Is this the last step from which that is so: where a change that is held stands still? */
+bool plan_is_brink(const struct change_record *r);
 const char *plan_kind_name(enum change_kind kind);
 /* "delete-only", "build", … or "queued", "done". */
 const char *plan_stage_name(const struct change_record *r);

@@ -6,7 +6,7 @@
  * begun after the claim or the cut was committed, is both.
  *
  * A snapshot is renewed about every second, and given up while the rate limit makes the worker
- * wait: so a long build holds no pages for long.
+ * wait, or while the change is paused: so a long build holds no pages for long.
  */
 #include "change/build_impl.h"
 
@@ -19,6 +19,9 @@
  * limited build takes its time, and each second of it counts. */
 #define SPILL_LIMITED_NS (2 * (uint64_t)NS_PER_S)
 #define SPILL_UNLIMITED_NS (8 * (uint64_t)NS_PER_S)
+
+/* How long a worker that waits may miss that it need not any more. */
+#define LOOK_NS ((uint64_t)NS_PER_S / 20)
 
 /* What a worker has at hand. */
 struct reader {
@@ -150,6 +153,11 @@ static bool share(struct reader *r)
     return true;
 }
 
+static bool paused(const struct build *b)
+{
+    return job_is_steered(b->job, INSTAR_CHANGE_PAUSE);
+}
+
 /* Batches, until the snapshot is to be renewed (0) or as read_row. */
 static int read_on(struct reader *r, struct base_err *err)
 {
@@ -157,7 +165,7 @@ static int read_on(struct reader *r, struct base_err *err)
     uint32_t rows = limit_batch(&b->limit);
     int rc = 0;
 
-    while (rc == 0 && !atomic_load_explicit(&b->halt, memory_order_relaxed)) {
+    while (rc == 0 && !atomic_load_explicit(&b->halt, memory_order_relaxed) && !paused(b)) {
         if (!r->granted) {
             r->wait_ns = limit_take(&b->limit, os_now_ns(), rows);
             r->granted = true;
@@ -176,14 +184,20 @@ static int read_on(struct reader *r, struct base_err *err)
     return rc;
 }
 
-static void wait_limit(struct reader *r)
+/* Until the limit grants the batch, or is another one; and while the change is paused. */
+static void wait_turn(struct reader *r)
 {
     struct build *b = r->b;
-    uint64_t until = os_now_ns() + r->wait_ns;
+    uint64_t now = os_now_ns();
+    uint64_t until = now + r->wait_ns;
+    uint64_t rate = atomic_load(&b->limit.rate);
 
     os_plain_lock(&b->lock);
-    for (uint64_t now = os_now_ns(); now < until && !atomic_load(&b->halt); now = os_now_ns()) {
-        os_cond_wait(&b->cond, &b->lock, until - now);
+    while (!atomic_load(&b->halt) &&
+           (paused(b) || (now < until && rate == atomic_load(&b->limit.rate)))) {
+        uint64_t left = now < until ? until - now : LOOK_NS;
+        os_cond_wait(&b->cond, &b->lock, left < LOOK_NS ? left : LOOK_NS);
+        now = os_now_ns();
     }
     os_plain_unlock(&b->lock);
     r->wait_ns = 0;
@@ -196,8 +210,8 @@ static int read_gap(struct reader *r, struct base_err *err)
     int rc = 0;
 
     while (rc == 0 && !atomic_load_explicit(&r->b->halt, memory_order_relaxed)) {
-        if (r->wait_ns != 0) {
-            wait_limit(r);
+        if (r->wait_ns != 0 || paused(r->b)) {
+            wait_turn(r);
             continue;
         }
         rc = open_snapshot(r, err);
@@ -243,11 +257,14 @@ static int poll(void *arg, struct base_err *err)
     }
     build_show_throttle(b);
     job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
+    int rc = job_poll(b->job, err);
+    limit_set(&b->limit, atomic_load(&b->job->rows_per_second_max));
+    job_show_paused(b->job);
     uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
-    if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->ck->rows_done) {
+    if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->ck->rows_done && !paused(b)) {
         halt(b);
     }
-    return job_poll(b->job, err);
+    return rc;
 }
 
 int scan_run(struct build *b, struct base_err *err)

@@ -118,7 +118,8 @@ static int write_block(void *arg, const struct sort_block *block, struct base_er
     struct writing *wr = arg;
     int rc = run_write_sorted(&wr->w, block, err);
 
-    return rc == 0 ? job_poll(wr->b->job, err) : rc;
+    rc = rc == 0 ? job_poll(wr->b->job, err) : rc;
+    return rc == 0 ? job_stand_still(wr->b->job, err) : rc;
 }
 
 static void take_gaps(struct build *b)
@@ -199,6 +200,7 @@ static int copy_merged(struct writing *wr, struct run_reader *readers, size_t co
         rc = run_write_add(&wr->w, key, value, err);
         if (rc == 0 && ++done % 4096 == 0) {
             rc = job_poll(wr->b->job, err);
+            rc = rc == 0 ? job_stand_still(wr->b->job, err) : rc;
         }
     }
     merge_end(m);

@@ -478,12 +478,53 @@ int change_drop_index(struct changes *c, const char *index, const instar_change_
     return submit_run(&s, drop_index, id_out, err);
 }
 
+/* ---- steer -------------------------------------------------------------------------------- */
+
+static int steer(struct submission *s, struct base_err *err)
+{
+    const instar_change_steering *how = s->steering;
+    struct change_record *r = &s->rec;
+    int rc = record_get(s->t, s->steered, STORE_READ_NORMAL, r, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    bool hold = (how->set_flags & INSTAR_CHANGE_HOLD) != 0;
+    if (record_ended(r) || r->state == INSTAR_CHANGE_REVERTING || r->cancel ||
+        (hold && !plan_may_revert(r))) {
+        return base_err_set(err, INSTAR_ESTATE, "change %llu %s, at stage %s",
+                            (unsigned long long)r->id,
+                            record_ended(r) ? "has ended"
+                            : hold && r->state == INSTAR_CHANGE_RUNNING && !r->cancel
+                                ? "is past the point where it could be held"
+                                : "is being undone",
+                            plan_stage_name(r));
+    }
+    r->flags = (r->flags | how->set_flags) & ~how->clear_flags;
+    r->workers = how->workers != UINT32_MAX ? how->workers : r->workers;
+    r->fence_after_ms = how->fence_after_ms != UINT32_MAX ? how->fence_after_ms : r->fence_after_ms;
+    r->rows_per_second_max =
+        how->rows_per_second_max != UINT64_MAX ? how->rows_per_second_max : r->rows_per_second_max;
+    s->ready = true;
+    return 0;
+}
+
+int change_steer(struct changes *c, uint64_t id, const instar_change_steering *steering,
+                 struct base_err *err)
+{
+    uint64_t same;
+    struct submission s = {
+        .c = c, .steered = id, .steering = steering, .room = STORE_TXN_LAST_ROOM};
+
+    return submit_run(&s, steer, &same, err);
+}
+
 /* ---- cancel ------------------------------------------------------------------------------- */
 
 static int cancel(struct submission *s, struct base_err *err)
 {
     struct change_record *r = &s->rec;
-    int rc = record_get(s->t, s->cancelled, STORE_READ_NORMAL, r, err);
+    int rc = record_get(s->t, s->steered, STORE_READ_NORMAL, r, err);
 
     if (rc != 0) {
         return rc;
@@ -510,7 +551,7 @@ static int cancel(struct submission *s, struct base_err *err)
 int change_cancel(struct changes *c, uint64_t id, struct base_err *err)
 {
     uint64_t same;
-    struct submission s = {.c = c, .cancelled = id, .room = STORE_TXN_LAST_ROOM};
+    struct submission s = {.c = c, .steered = id, .room = STORE_TXN_LAST_ROOM};
 
     return submit_run(&s, cancel, &same, err);
 }

@@ -13,8 +13,9 @@ struct submission {
     const char *name; /* of what is to be dropped or altered */
     const struct instar_alteration *steps;
     size_t step_count;
-    uint64_t cancelled; /* to be cancelled */
-    unsigned room;      /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
+    uint64_t steered; /* a change that exists: to be steered or cancelled */
+    const instar_change_steering *steering;
+    unsigned room; /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
     struct store_txn *t;
     const struct catalog_view *view;
     struct change_record rec;

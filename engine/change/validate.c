@@ -16,6 +16,7 @@
 
 #define NS_PER_S 1000000000u
 #define SNAPSHOT_NS ((uint64_t)NS_PER_S)
+#define LOOK_NS ((uint64_t)NS_PER_S / 20) /* how long a worker may miss that it may go on */
 #define BATCH 1024
 #define SAMPLES_MAX 10
 #define SAMPLE_ROWS 3 /* rows that are named of each key */
@@ -223,6 +224,16 @@ static int read_batch(struct checker *c, struct base_err *err)
     return rc;
 }
 
+/* A worker, while the change is paused. The crew's own thread notices when it is not any more. */
+static void stand_still(const struct validation *v)
+{
+    while (job_is_steered(v->job, INSTAR_CHANGE_PAUSE) &&
+           !atomic_load_explicit(&v->halt, memory_order_relaxed)) {
+        store_event_wait(v->store, STORE_EVENT_CHANGE,
+                         store_event_seen(v->store, STORE_EVENT_CHANGE), LOOK_NS);
+    }
+}
+
 /* One interval. */
 static int read_gap(struct checker *c, struct base_err *err)
 {
@@ -230,11 +241,14 @@ static int read_gap(struct checker *c, struct base_err *err)
 
     while (rc == 0 && !atomic_load_explicit(&c->v->halt, memory_order_relaxed)) {
         bool renew = false;
+        stand_still(c->v);
         rc = open_snapshot(c, err);
         while (rc == 0 && !renew && !atomic_load_explicit(&c->v->halt, memory_order_relaxed)) {
             rc = read_batch(c, err);
             if (rc == 0) {
-                renew = os_now_ns() >= c->until_ns && step_back(c);
+                bool old =
+                    os_now_ns() >= c->until_ns || job_is_steered(c->v->job, INSTAR_CHANGE_PAUSE);
+                renew = old && step_back(c);
             }
             if (rc == 0 && !renew && gaps_wanted(c->v->gaps)) {
                 bool shared = false;
@@ -275,6 +289,7 @@ static int poll(void *arg, struct base_err *err)
     struct validation *v = arg;
 
     job_show_rows(v->job, atomic_load(&v->entries), v->total);
+    job_show_paused(v->job);
     return job_poll(v->job, err);
 }
 

@@ -403,7 +403,12 @@ typedef struct instar_index_def {
 
 enum instar_change_flag {
     INSTAR_CHANGE_IF_NOT_EXISTS = 1, /* create: join an equal running change, or succeed at once */
-    INSTAR_CHANGE_IF_EXISTS = 2      /* drop: succeed when there is nothing to drop (id 0) */
+    INSTAR_CHANGE_IF_EXISTS = 2,     /* drop: succeed when there is nothing to drop (id 0) */
+    /* These can be set and cleared later: instar_change_steer(). */
+    INSTAR_CHANGE_PAUSE = 4, /* stand still: between two stages, or between two batches of work */
+    INSTAR_CHANGE_HOLD =
+        8, /* do all but the last step that can still be undone, then stand still */
+    INSTAR_CHANGE_HURRY = 16 /* a build does not stand back for commits: done sooner, they suffer */
 };
 
 typedef struct instar_change_options {
@@ -498,6 +503,9 @@ enum instar_change_state {
 typedef struct instar_change_info {
     uint64_t id;
     enum instar_change_state state;
+    uint32_t flags;     /* enum instar_change_flag, as it is steered now */
+    uint32_t step;      /* of its plan, 1 … steps; 0: it has ended */
+    uint32_t steps;     /* of the way there, or of the way back */
     int error;          /* why it failed, or 0 */
     uint32_t owner_pid; /* the process that runs it, 0: none at present */
     uint32_t owner_node;
@@ -537,6 +545,27 @@ INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_
  * when it failed by itself before it saw that. Errors: EUNKNOWN, ESTATE (it has ended, or is past
  * the point of no return: names the stage). */
 INSTAR_API int instar_change_cancel(instar *db, uint64_t change);
+
+/* What is to be different about a change that has not ended. Fill with the init function, then set
+ * what is to be changed. */
+typedef struct instar_change_steering {
+    uint32_t struct_size;
+    uint32_t set_flags;           /* of INSTAR_CHANGE_PAUSE, _HOLD, _HURRY: to be set [0] */
+    uint32_t clear_flags;         /* the same: to be cleared [0] */
+    uint32_t workers;             /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
+    uint32_t fence_after_ms;      /* [UINT32_MAX: as it is] */
+    uint64_t rows_per_second_max; /* [UINT64_MAX: as it is; 0: no limit] */
+} instar_change_steering;
+INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
+/* Steer a change, from any process, whoever runs it. Returns when that is durable; its runner obeys
+ * within one batch of its work (100 ms). It outlives the runner: the next one stands still, too. A
+ * change that stands still holds no snapshot and no lease, blocks nobody, and can be cancelled; its
+ * way back stops for nothing. instar_change_info.waiting_for says that it stands still.
+ * Errors: EUNKNOWN, ESTATE (it has ended, or is being undone; or HOLD is set when there is nothing
+ * left to hold back: names the stage), EINVALID (a flag that cannot be steered, or set and cleared;
+ * workers; struct_size). */
+INSTAR_API int instar_change_steer(instar *db, uint64_t change,
+                                   const instar_change_steering *steering);
 
 /* ---- looking at a store ------------------------------------------------------------------- */
 
@@ -612,7 +641,7 @@ typedef struct instar_stats {
     uint64_t conflicts;
     uint64_t shared_bytes; /* shared memory for control and memtables */
     uint32_t nodes;
-    uint32_t readers;
+    uint32_t readers; /* snapshots that are open now, in all processes */
     char format[16];
     char runtime_path[256];
 } instar_stats;

@@ -23,6 +23,7 @@ struct passage {
     struct store *s;
     uint64_t tree;
     uint64_t token;
+    bool hurry;
     struct trees_write *w;
     struct trees_state state;
     struct pace pace;
@@ -66,7 +67,7 @@ static int enter(struct passage *p, bool claim, struct base_err *err)
         gate_leave(p->s);
         return rc;
     }
-    pace_begin(p->s, PACE_BUILD, &p->pace);
+    pace_begin(p->s, p->hurry ? PACE_HURRY : PACE_BUILD, &p->pace);
     rc = check_token(p, claim, err);
     if (rc != 0) {
         trees_write_abort(p->w);
@@ -98,8 +99,8 @@ int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct bas
     return leave(&p, trees_write_state_set(p.w, tree, &p.state, err), err);
 }
 
-int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct store_bulk **bulk_out,
-                     struct base_err *err)
+int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, bool hurry,
+                     struct store_bulk **bulk_out, struct base_err *err)
 {
     *bulk_out = NULL;
     if (atomic_load(&s->ctl->map_tight) != 0) {
@@ -109,7 +110,7 @@ int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct stor
     if (b == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a bulk load");
     }
-    b->p = (struct passage){.s = s, .tree = tree, .token = token};
+    b->p = (struct passage){.s = s, .tree = tree, .token = token, .hurry = hurry};
     int rc = enter(&b->p, false, err);
     if (rc != 0) {
         base_free(b);
@@ -205,10 +206,10 @@ int store_build_progress(struct store *s, uint64_t tree, struct base_buf *progre
     return rc;
 }
 
-int store_build_fold(struct store *s, uint64_t tree, uint64_t token, uint64_t *left_out,
+int store_build_fold(struct store *s, uint64_t tree, uint64_t token, bool hurry, uint64_t *left_out,
                      struct base_err *err)
 {
-    struct passage p = {.s = s, .tree = tree, .token = token};
+    struct passage p = {.s = s, .tree = tree, .token = token, .hurry = hurry};
     *left_out = 0;
     int rc = enter(&p, false, err);
     if (rc != 0) {

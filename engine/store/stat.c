@@ -133,7 +133,7 @@ void store_stat(struct store *s, instar_stats *stats_out)
     st->log_segments = (st->log_tail - first) / s->segment_bytes + 1;
     st->log_bytes = st->log_segments * s->segment_bytes;
     st->tree_bytes = usage.used_bytes;
-    st->readers = usage.readers;
+    st->readers = trees_readers_open(s->trees);
     if (trees_read_begin(s->trees, &read, NULL) == 0) {
         (void)each_tree(read, count_one, &st->tree_count, NULL);
         trees_read_end(s->trees, read);

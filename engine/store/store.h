@@ -200,10 +200,11 @@ void store_cursor_close(struct store_cursor *c);
  * for the disk. From store_bulk_begin to commit or abort the applier is kept out: the caller has
  * its entries at hand, stays on one thread, and commits no transaction meanwhile. */
 
+/* hurry: batches as if nobody were there but us, and no standing back for commits. */
 /* Claim the build: tokens only rise. */
 int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct base_err *err);
-int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, struct store_bulk **bulk_out,
-                     struct base_err *err);
+int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, bool hurry,
+                     struct store_bulk **bulk_out, struct base_err *err);
 /* Keys must ascend strictly from the last key of the tree on; EINVALID otherwise. */
 int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
                       struct base_err *err);
@@ -218,7 +219,7 @@ void store_bulk_abort(struct store_bulk *b);
 int store_build_progress(struct store *s, uint64_t tree, struct base_buf *progress_out,
                          struct base_err *err);
 /* Fold a bounded part of the delta into the tree. *left_out: operations left as of now. */
-int store_build_fold(struct store *s, uint64_t tree, uint64_t token, uint64_t *left_out,
+int store_build_fold(struct store *s, uint64_t tree, uint64_t token, bool hurry, uint64_t *left_out,
                      struct base_err *err);
 /* See to it that both LMDB metas hold all that was loaded and folded: before FOLD_END. */
 int store_build_settle(struct store *s, uint64_t tree, uint64_t token, struct base_err *err);

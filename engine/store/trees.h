@@ -200,9 +200,10 @@ void trees_handles_trim(struct store *s, uint64_t wait_ns);
 struct trees_usage {
     uint64_t map_bytes, used_bytes; /* used: up to the last page ever written */
     uint32_t page_bytes;
-    uint32_t readers;
 };
 void trees_usage_get(struct trees *t, struct trees_usage *out);
+/* Read transactions that are open now, in all processes. */
+uint32_t trees_readers_open(struct trees *t);
 /* Bytes below used_bytes that LMDB may use again now: those that no reader keeps. Walks LMDB's free
  * list. */
 int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err);

@@ -309,24 +309,41 @@ void trees_usage_get(struct trees *t, struct trees_usage *out)
         out->map_bytes = info.me_mapsize;
         out->used_bytes = (info.me_last_pgno + 1) * t->page_bytes;
         out->page_bytes = (uint32_t)t->page_bytes;
-        out->readers = info.me_numreaders;
     }
 }
+
+struct readers {
+    uint32_t open;
+    size_t oldest; /* transaction number */
+};
 
 /* One line of LMDB's list of readers: process, thread, transaction number or '-'. */
 static int note_reader(const char *line, void *arg)
 {
-    size_t *oldest = arg;
+    struct readers *r = arg;
     const char *word = strrchr(line, ' ');
     char *end;
     if (word == NULL || word[1] < '0' || word[1] > '9') {
         return 0; /* the head of the list, or a reader between two reads */
     }
     size_t number = (size_t)strtoull(word + 1, &end, 10);
-    if (*end == '\n' && number < *oldest) {
-        *oldest = number;
+    if (*end == '\n') {
+        r->open++;
+        r->oldest = number < r->oldest ? number : r->oldest;
     }
     return 0;
+}
+
+static struct readers list_readers(struct trees *t)
+{
+    struct readers r = {.oldest = SIZE_MAX};
+    (void)mdb_reader_list(t->env, note_reader, &r);
+    return r;
+}
+
+uint32_t trees_readers_open(struct trees *t)
+{
+    return list_readers(t).open;
 }
 
 /* LMDB's own tree 0: transaction number -> count, page numbers. A writer may take the pages that
@@ -358,9 +375,8 @@ int trees_free_bytes(struct trees *t, uint64_t *bytes_out, struct base_err *err)
 {
     struct trees_read *read;
     uint64_t pages = 0;
-    size_t oldest = SIZE_MAX;
     *bytes_out = 0;
-    (void)mdb_reader_list(t->env, note_reader, &oldest); /* before we are one */
+    size_t oldest = list_readers(t).oldest; /* before we are one */
     int rc = trees_read_begin(t, &read, err);
     if (rc == 0) {
         rc = sum_free(read->txn, oldest, &pages, err);

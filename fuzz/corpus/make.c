@@ -157,7 +157,43 @@ static void make_rows(void)
     }
 }
 
-/* Tables of one to many columns, with indexes in every state. */
+static void write_table(const struct catalog_table *table, const char *what, size_t number)
+{
+    struct base_buf b = {0};
+    char name[32];
+    must(catalog_table_encode(table, &b, NULL));
+    snprintf(name, sizeof(name), "%s-%zu", what, number);
+    write_file("descriptor", name, &b);
+    base_buf_free(&b);
+}
+
+/* The same table with aliases, a hidden column, and two layouts. */
+static void write_altered(const struct catalog_table *table, size_t number)
+{
+    instar_value value = {.type = INSTAR_INT8, .i = 5};
+    instar_column_def def = {"added", INSTAR_INT8, true, &value};
+    const struct catalog_column *last = &table->columns[table->column_count - 1];
+    const instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "renamed"},
+        {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "index_0", .new_name = "other"},
+        {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "column_0", .new_name = "first"},
+        {.kind = INSTAR_ALTER_DROP_COLUMN, .name = last->name},
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def}};
+    struct catalog_table *next;
+    bool changed;
+    must(catalog_table_copy(table, &next, NULL));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(steps); i++) {
+        (void)catalog_alter(next, &steps[i], &changed, NULL); /* not all are possible */
+    }
+    must(catalog_alter_finish(table, next, NULL));
+    write_table(next, "altered", number);
+    must(catalog_alter_retire(next, NULL));
+    must(catalog_table_finish(next, NULL));
+    write_table(next, "retired", number);
+    catalog_table_free(next);
+}
+
+/* Tables of one to many columns, with indexes in every state. Beside them lie some of format 1. */
 static void make_descriptors(void)
 {
     static const struct {
@@ -200,12 +236,10 @@ static void make_descriptors(void)
             index->tree = 17 + i;
             index->change = i;
         }
-        struct base_buf b = {0};
-        char name[32];
-        must(catalog_table_encode(table, &b, NULL));
-        snprintf(name, sizeof(name), "table-%zu", round);
-        write_file("descriptor", name, &b);
-        base_buf_free(&b);
+        write_table(table, "table", round);
+        if (round % 4 == 3) {
+            write_altered(table, round);
+        }
         catalog_table_free(table);
     }
 }

@@ -68,4 +68,26 @@ expect 0 'drop table' "$INSTAR" drop-table "$db" t
 expect 0 tables "$INSTAR" tables "$db" --no-header
 same 'no table' "$out" ''
 expect 0 check "$INSTAR" check "$db"
+
+# A terminal shows what an operator looks at, so that a line fits; a pipe and --json show all.
+cat >"$scratch/terminal.py" <<'END'
+import os, pty, subprocess, sys
+here, there = pty.openpty()
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=there)
+os.close(there)
+try:
+    while data := os.read(here, 65536):
+        sys.stdout.buffer.write(data.replace(b"\r", b""))
+except OSError:  # the other end is closed
+    pass
+sys.exit(child.wait())
+END
+expect 0 'on a terminal' timeout 60 python3 "$scratch/terminal.py" "$INSTAR" changes "$db"
+same 'on a terminal' "$(printf '%s' "$out" | head -1 | xargs)" \
+    'id state stage rows_done rows_total eta_s waiting_for statement reason'
+expect 0 'in a pipe' "$INSTAR" changes "$db"
+same 'in a pipe' "$(printf '%s' "$out" | head -1 | tr "$tab" '\n' | wc -l)" 19
+expect 0 'as JSON' "$INSTAR" changes "$db" --json
+columns=$(printf '%s' "$out" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)[0]))')
+same 'as JSON' "$columns" 19
 finish

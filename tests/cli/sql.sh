@@ -66,7 +66,8 @@ has 'explain as JSON' "$out" '^\{"explain": "drop table t"\}'
 
 # Altering, several statements as one change.
 expect 0 'alter' "$INSTAR" sql "$db" 'begin; alter table t add c int4 not null default 5;
-    alter table t rename a to aa; alter table t rename aa to a; alter index t_b rename to t_by_b; commit'
+    alter table t rename a to aa; alter table t rename aa to a;
+    alter index t_b rename to t_by_b; commit'
 has 'alter' "$out" '^change [0-9]+: alter table t: done$'
 expect 0 'get' "$INSTAR" get "$db" t 7 --no-header
 same 'get' "$out" "7${tab}7${tab}b7${tab}5"

@@ -82,7 +82,7 @@ static void load(struct build *b)
     store_txn_abort(t);
     txn_rows_close(rows);
     qsort(keys, count, sizeof(keys[0]), compare_keys);
-    must(store_bulk_begin(env->store, b->index->tree, b->token, &bulk, &test_err));
+    must(store_bulk_begin(env->store, b->index->tree, b->token, false, &bulk, &test_err));
     for (size_t i = 0; i < count; i++) {
         uint8_t entry[ROW_ENTRY_SIZE];
         row_entry_encode(b->at->version, base_buf_slice(&keys[i]), entry);
@@ -97,7 +97,7 @@ static void fold(struct build *b)
 {
     uint64_t left;
     must(store_wait_applied(env->store, store_tail(env->store), STORE_FOREVER, &test_err));
-    must(store_build_fold(env->store, b->index->tree, b->token, &left, &test_err));
+    must(store_build_fold(env->store, b->index->tree, b->token, false, &left, &test_err));
 }
 
 static void end_build(struct build *b, bool unique)
@@ -195,8 +195,8 @@ static void *fold_on(void *arg)
     struct folder *f = arg;
     while (!atomic_load(&f->stop)) {
         uint64_t left;
-        must(
-            store_build_fold(env->store, f->build->index->tree, f->build->token, &left, &test_err));
+        must(store_build_fold(env->store, f->build->index->tree, f->build->token, false, &left,
+                              &test_err));
     }
     return NULL;
 }

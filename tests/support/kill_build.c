@@ -34,7 +34,7 @@ static void load(struct store *s, uint64_t tree, uint64_t token, struct test_ran
     uint64_t next = 0;
     while (next < LOADED) {
         uint64_t until = next + 1 + test_random_below(r, LOADED);
-        must(store_bulk_begin(s, tree, token, &bulk, &test_err));
+        must(store_bulk_begin(s, tree, token, false, &bulk, &test_err));
         for (; next < LOADED && next < until; next++) {
             must(store_bulk_append(bulk, number_key(key, 2 * next), base_slice("loaded", 6),
                                    &test_err));
@@ -117,7 +117,7 @@ void kill_build(struct store *s, struct kill_world *world, struct test_random *r
     load(s, tree, token, r);
     must(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err));
     while (left > 0) {
-        must(store_build_fold(s, tree, token, &left, &test_err));
+        must(store_build_fold(s, tree, token, false, &left, &test_err));
     }
     must(store_build_settle(s, tree, token, &test_err));
     uint64_t end = tree_op(s, STORE_TREE_FOLD_END, tree);

@@ -181,7 +181,7 @@ static int load_step(struct run *run, uint64_t tree, bool *done_out, struct base
         rc = store_txn_begin(*run->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
     }
     if (rc == 0) {
-        rc = store_bulk_begin(*run->store, tree, run->token, &bulk, err);
+        rc = store_bulk_begin(*run->store, tree, run->token, false, &bulk, err);
     }
     if (rc == 0) {
         rc = load_rows(t, bulk, &last, err);
@@ -212,7 +212,7 @@ static int finish_build(struct run *run, const struct oracle_step *step, struct 
             rc = store_wait_applied(*run->store, store_tail(*run->store), soon(), err);
         }
         if (rc == 0) {
-            rc = store_build_fold(*run->store, step->tree, run->token, &left, err);
+            rc = store_build_fold(*run->store, step->tree, run->token, false, &left, err);
         }
     }
     if (rc == 0) {
@@ -231,7 +231,7 @@ static int fold_step(struct run *run, uint64_t tree, struct base_err *err)
     while (rc == 0 && !done) {
         rc = load_step(run, tree, &done, err);
     }
-    return rc == 0 ? store_build_fold(*run->store, tree, run->token, &left, err) : rc;
+    return rc == 0 ? store_build_fold(*run->store, tree, run->token, false, &left, err) : rc;
 }
 
 static int flush_step(struct run *run, bool apply, struct base_err *err)

@@ -32,7 +32,7 @@ static void cut(void)
 static void load(uint64_t token, const char *keys, const char *value)
 {
     struct store_bulk *b;
-    must(store_bulk_begin(s, T, token, &b, &test_err));
+    must(store_bulk_begin(s, T, token, false, &b, &test_err));
     for (const char *at = keys; *at != '\0'; at += at[1] == ' ' ? 2 : 1) {
         must(store_bulk_append(b, base_slice(at, 1), stores_text(value), &test_err));
     }
@@ -44,7 +44,7 @@ static void fold_delta(uint64_t token)
 {
     uint64_t left = 1;
     while (left != 0) {
-        must(store_build_fold(s, T, token, &left, &test_err));
+        must(store_build_fold(s, T, token, false, &left, &test_err));
     }
 }
 
@@ -168,7 +168,7 @@ Test(store_bulk, keys_must_ascend)
     cut();
     must(store_build_claim(s, T, 10, &test_err));
     load(10, "b d", "x");
-    must(store_bulk_begin(s, T, 10, &b, &test_err));
+    must(store_bulk_begin(s, T, 10, false, &b, &test_err));
     must_fail(store_bulk_append(b, stores_text("d"), stores_text("y"), &test_err), INSTAR_EINVALID);
     must_fail(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err), INSTAR_EINVALID);
     must(store_bulk_append(b, stores_text("e"), stores_text("y"), &test_err));
@@ -186,20 +186,21 @@ Test(store_bulk, a_stale_token_is_refused)
     uint64_t left;
     must_fail(store_build_claim(s, T, 10, &test_err), INSTAR_ESTATE); /* not being built */
     cut();
-    must_fail(store_bulk_begin(s, T, 10, &b, &test_err), INSTAR_ESTATE); /* not claimed */
+    must_fail(store_bulk_begin(s, T, 10, false, &b, &test_err), INSTAR_ESTATE); /* not claimed */
     must(store_build_claim(s, T, 10, &test_err));
     must(store_build_claim(s, T, 10, &test_err));
     must(store_build_claim(s, T, 20, &test_err));
     must_fail(store_build_claim(s, T, 10, &test_err), INSTAR_ESTATE);
-    must_fail(store_bulk_begin(s, T, 10, &b, &test_err), INSTAR_ESTATE);
-    must_fail(store_build_fold(s, T, 10, &left, &test_err), INSTAR_ESTATE);
+    must_fail(store_bulk_begin(s, T, 10, false, &b, &test_err), INSTAR_ESTATE);
+    must_fail(store_build_fold(s, T, 10, false, &left, &test_err), INSTAR_ESTATE);
     must_fail(store_build_settle(s, T, 10, &test_err), INSTAR_ESTATE);
     load(20, "a", "x");
     cut();
-    must_fail(store_bulk_begin(s, T, 20, &b, &test_err), INSTAR_ESTATE);
+    must_fail(store_bulk_begin(s, T, 20, false, &b, &test_err), INSTAR_ESTATE);
     must(store_build_claim(s, T, 30, &test_err));
     end_build(30);
-    must_fail(store_bulk_begin(s, T, 30, &b, &test_err), INSTAR_ESTATE); /* not built any more */
+    must_fail(store_bulk_begin(s, T, 30, false, &b, &test_err),
+              INSTAR_ESTATE); /* not built any more */
     expect_dump("");
 }
 
@@ -212,7 +213,7 @@ Test(store_bulk, the_checkpoint_goes_with_its_batch)
     must_fail(store_build_progress(s, T, &progress, &test_err), INSTAR_ENOTFOUND);
     must(store_build_claim(s, T, 10, &test_err));
     load(10, "a b", "x");
-    must(store_bulk_begin(s, T, 10, &b, &test_err));
+    must(store_bulk_begin(s, T, 10, false, &b, &test_err));
     must(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err));
     must(store_bulk_progress(b, stores_text("c"), &test_err));
     store_bulk_abort(b);
@@ -270,7 +271,7 @@ Test(store_bulk, drop_ends_a_build)
     stores_tree_op(s, STORE_TREE_FOLD_END, T);
     stores_tree_op(s, STORE_TREE_BEGIN_BUILD, T);
     stores_fold(s);
-    must_fail(store_bulk_begin(s, T, 10, &b, &test_err), INSTAR_ESTATE);
+    must_fail(store_bulk_begin(s, T, 10, false, &b, &test_err), INSTAR_ESTATE);
     must(store_tree_stat(s, T, &st, &test_err));
     expect(!st.exists);
     expect_dump("");
@@ -312,7 +313,7 @@ Test(store_bulk, agrees_with_a_model)
         int loaded = -5;
         base_put_u32(name, __builtin_bswap32((uint32_t)k));
         if (b == NULL) {
-            must(store_bulk_begin(s, T, 10, &b, &test_err));
+            must(store_bulk_begin(s, T, 10, false, &b, &test_err));
         }
         must(store_bulk_append(b, base_slice(name, 4), base_slice(&loaded, 4), &test_err));
         model[k] = model[k] == 0 ? loaded : model[k];

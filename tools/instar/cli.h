@@ -83,7 +83,8 @@ void cli_print_help(const struct cli_command *command);
 
 /* ---- output (out.c) ----------------------------------------------------------------------- */
 
-enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL };
+/* Details are left out on a terminal. */
+enum out_kind { OUT_TEXT, OUT_NUMBER, OUT_BOOL, OUT_TEXT_DETAIL, OUT_NUMBER_DETAIL };
 
 struct out_column {
     const char *name;
@@ -165,6 +166,11 @@ int command_scan(struct cli *cli);
 int command_import(struct cli *cli);
 int command_changes(struct cli *cli);
 int command_wait(struct cli *cli);
+int command_pause(struct cli *cli);
+int command_resume(struct cli *cli);
+int command_hold(struct cli *cli);
+int command_release(struct cli *cli);
+int command_retune(struct cli *cli);
 int command_cancel(struct cli *cli);
 int command_nodes(struct cli *cli);
 int command_check(struct cli *cli);
@@ -173,6 +179,7 @@ int command_sql(struct cli *cli);
 
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
+int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
 int cli_follow(struct cli *cli, uint64_t change);
 /* The same of one whose end was asked for: CLI_OK when it was cancelled. */
 int cli_follow_cancel(struct cli *cli, uint64_t change);

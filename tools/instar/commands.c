@@ -30,6 +30,8 @@ static const struct cli_option create_index_options[] = {
     {"workers", "N", "threads of the build [one per core]"},
     {"sort-memory", "N", "memory for sorting [256M]"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"hurry", NULL, "do not stand back for commits: done sooner, writers suffer"},
+    {"hold", NULL, "stop before the last step; `instar release` lets it end"},
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
 
@@ -74,6 +76,14 @@ static const struct cli_option import_options[] = {
 
 static const struct cli_option changes_options[] = {
     {"running", NULL, "only those that have not ended"}, {NULL, NULL, NULL}};
+
+static const struct cli_option retune_options[] = {
+    {"rate", "ROWS", "build at most so many rows per second; 0: no limit"},
+    {"workers", "N", "threads of the build, from its next checkpoint on; 0: one per core"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease"},
+    {"hurry", NULL, "do not stand back for commits"},
+    {"no-hurry", NULL, "stand back for commits again"},
+    {NULL, NULL, NULL}};
 
 static const struct cli_option wait_options[] = {
     {"timeout", "MS", "wait at most so long [for ever]"}, {NULL, NULL, NULL}};
@@ -136,13 +146,27 @@ const struct cli_command cli_commands[] = {
      "The first line names the columns; quoting by RFC 4180. FILE - is standard input.\n"
      "An empty field is null, a quoted empty field is the empty text.",
      import_options, 2, 2, command_import, false, false},
-    {"changes", "[ID]", "list schema changes, running and ended", NULL, changes_options, 0, 1,
-     command_changes, false, false},
+    {"changes", "[ID]", "list schema changes, running and ended",
+     "A terminal shows the columns that matter most, a pipe and --json show all.", changes_options,
+     0, 1, command_changes, false, false},
     {"wait", "ID", "follow a change until its verdict",
      "Runs the change itself when the process that ran it is gone. Exit code 0: complete.",
      wait_options, 1, 1, command_wait, true, false},
     {"cancel", "ID", "stop a change and undo it", NULL, cancel_options, 1, 1, command_cancel, true,
      false},
+    {"pause", "ID", "let a change stand still",
+     "It stands still within a batch of its work, whoever runs it, and holds nobody up. A cancel\n"
+     "ends it all the same.",
+     no_options, 1, 1, command_pause, false, false},
+    {"resume", "ID", "let a paused change go on", NULL, no_options, 1, 1, command_resume, false,
+     false},
+    {"hold", "ID", "let a change stop before its last step",
+     "All work is done up to the last point from which it can be undone; `release` lets it end.",
+     no_options, 1, 1, command_hold, false, false},
+    {"release", "ID", "let a held change take its last step", NULL, no_options, 1, 1,
+     command_release, false, false},
+    {"retune", "ID", "change rate, threads or patience of a running change", NULL, retune_options,
+     1, 1, command_retune, false, false},
     {"nodes", "", "list the processes that have the store open", NULL, no_options, 0, 0,
      command_nodes, false, false},
     {"check", "", "verify every row and index entry",

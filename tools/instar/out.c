@@ -185,23 +185,37 @@ static char *printable_copy(const struct out_cell *cell)
     return copy;
 }
 
+static bool is_detail(const struct out_column *column)
+{
+    return column->kind == OUT_TEXT_DETAIL || column->kind == OUT_NUMBER_DETAIL;
+}
+
+/* The column after this one that a terminal shows, or the count. */
+static size_t next_shown(const struct out *out, size_t i)
+{
+    do {
+        i++;
+    } while (i < out->count && is_detail(&out->columns[i]));
+    return i;
+}
+
 static void print_aligned(const struct out *out, char *const *cells)
 {
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0, next; i < out->count; i = next) {
         const char *text = cells[i] != NULL ? cells[i] : "";
         size_t width = display_width(text);
         size_t pad = width < out->widths[i] ? out->widths[i] - width : 0;
         bool right = out->columns[i].kind == OUT_NUMBER;
-        bool last = i + 1 == out->count;
 
+        next = next_shown(out, i);
         if (right) {
             printf("%*s", (int)pad, "");
         }
         fputs(text, stdout);
-        if (!right && !last) {
+        if (!right && next < out->count) {
             printf("%*s", (int)pad, "");
         }
-        fputs(last ? "\n" : "  ", stdout);
+        fputs(next == out->count ? "\n" : "  ", stdout);
     }
 }
 
@@ -268,7 +282,7 @@ static void row_json(struct out *out, const struct out_cell *cells)
         fputs(": ", stdout);
         if (cells[i].text == NULL) {
             fputs("null", stdout);
-        } else if (out->columns[i].kind == OUT_TEXT) {
+        } else if (out->columns[i].kind == OUT_TEXT || out->columns[i].kind == OUT_TEXT_DETAIL) {
             out_json_string(stdout, cells[i].text, cells[i].size);
         } else {
             fwrite(cells[i].text, 1, cells[i].size, stdout);

@@ -267,6 +267,12 @@ int cli_change_options(const struct cli *cli, instar_change_options *options)
     if (cli_switch(cli, "if-not-exists")) {
         options->flags |= INSTAR_CHANGE_IF_NOT_EXISTS;
     }
+    if (cli_switch(cli, "hurry")) {
+        options->flags |= INSTAR_CHANGE_HURRY;
+    }
+    if (cli_switch(cli, "hold")) {
+        options->flags |= INSTAR_CHANGE_HOLD;
+    }
     if (cli_switch(cli, "if-exists")) {
         options->flags |= INSTAR_CHANGE_IF_EXISTS;
     }

@@ -190,7 +190,7 @@ int cli_follow_cancel(struct cli *cli, uint64_t change)
     return rc;
 }
 
-static int parse_id(struct cli *cli, uint64_t *id_out)
+int cli_change_id(const struct cli *cli, uint64_t *id_out)
 {
     const char *text = cli->argv[0];
     char *end = NULL;
@@ -207,7 +207,7 @@ static int parse_id(struct cli *cli, uint64_t *id_out)
 int command_wait(struct cli *cli)
 {
     uint64_t id = 0, timeout = UINT64_MAX;
-    int rc = parse_id(cli, &id);
+    int rc = cli_change_id(cli, &id);
 
     rc = rc == CLI_OK ? cli_number(cli, "timeout", UINT64_MAX, &timeout) : rc;
     return rc == CLI_OK ? follow(cli, id, timeout) : rc;
@@ -216,7 +216,7 @@ int command_wait(struct cli *cli)
 int command_cancel(struct cli *cli)
 {
     uint64_t id = 0;
-    int rc = parse_id(cli, &id);
+    int rc = cli_change_id(cli, &id);
 
     if (rc != CLI_OK) {
         return rc;
@@ -283,14 +283,25 @@ static int print_change(void *arg, const instar_change_info *info)
 
 static int list_changes(struct cli *cli, struct change_list *list)
 {
-    static const struct out_column columns[] = {
-        {"id", OUT_NUMBER},         {"state", OUT_TEXT},        {"kind", OUT_TEXT},
-        {"table", OUT_TEXT},        {"object", OUT_TEXT},       {"stage", OUT_TEXT},
-        {"rows_done", OUT_NUMBER},  {"rows_total", OUT_NUMBER}, {"rows_per_s", OUT_NUMBER},
-        {"eta_s", OUT_NUMBER},      {"delta", OUT_NUMBER},      {"owner_pid", OUT_NUMBER},
-        {"duplicates", OUT_NUMBER}, {"submitted", OUT_TEXT},    {"finished", OUT_TEXT},
-        {"waiting_for", OUT_TEXT},  {"throttle", OUT_TEXT},     {"statement", OUT_TEXT},
-        {"reason", OUT_TEXT}};
+    static const struct out_column columns[] = {{"id", OUT_NUMBER},
+                                                {"state", OUT_TEXT},
+                                                {"kind", OUT_TEXT_DETAIL},
+                                                {"table", OUT_TEXT_DETAIL},
+                                                {"object", OUT_TEXT_DETAIL},
+                                                {"stage", OUT_TEXT},
+                                                {"rows_done", OUT_NUMBER},
+                                                {"rows_total", OUT_NUMBER},
+                                                {"rows_per_s", OUT_NUMBER_DETAIL},
+                                                {"eta_s", OUT_NUMBER},
+                                                {"delta", OUT_NUMBER_DETAIL},
+                                                {"owner_pid", OUT_NUMBER_DETAIL},
+                                                {"duplicates", OUT_NUMBER_DETAIL},
+                                                {"submitted", OUT_TEXT_DETAIL},
+                                                {"finished", OUT_TEXT_DETAIL},
+                                                {"waiting_for", OUT_TEXT},
+                                                {"throttle", OUT_TEXT_DETAIL},
+                                                {"statement", OUT_TEXT},
+                                                {"reason", OUT_TEXT}};
     int rc;
 
     list->out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
@@ -312,7 +323,7 @@ int cli_list_changes(struct cli *cli)
 int command_changes(struct cli *cli)
 {
     struct change_list list = {.running_only = cli_switch(cli, "running")};
-    int rc = cli->argc > 0 ? parse_id(cli, &list.only) : CLI_OK;
+    int rc = cli->argc > 0 ? cli_change_id(cli, &list.only) : CLI_OK;
 
     if (rc != CLI_OK) {
         return rc;

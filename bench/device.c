@@ -9,7 +9,7 @@
 
 #define FILE_BYTES ((off_t)64 << 20)
 
-int bench_raw(const char *directory, uint64_t seconds)
+int bench_device(const char *directory, uint64_t ms)
 {
     char path[512], record[256];
     uint64_t begin, end, appends = 0;
@@ -23,7 +23,7 @@ int bench_raw(const char *directory, uint64_t seconds)
         return 1;
     }
     begin = bench_now_ns();
-    end = begin + seconds * 1000000000u;
+    end = begin + ms * 1000000u;
     while (bench_now_ns() < end) {
         off_t at = (off_t)(appends * sizeof(record)) % FILE_BYTES;
 
@@ -34,8 +34,7 @@ int bench_raw(const char *directory, uint64_t seconds)
         }
         appends++;
     }
-    bench_report("raw_append_sync", (double)appends * 1e9 / (double)(bench_now_ns() - begin),
-                 "1/s");
+    bench_result("rate", (double)appends * 1e9 / (double)(bench_now_ns() - begin), "1/s");
     (void)close(fd);
     return unlink(path) == 0 ? 0 : 1;
 }

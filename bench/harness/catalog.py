@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: the workloads by name, who takes part, and what there is not yet."""
+import dataclasses
+
+SYSTEMS = ("instar", "lmdb", "sqlite", "postgres", "device")
+ALL = ("instar", "lmdb", "sqlite", "postgres")
+# What a crash may take of what was acknowledged: of a commit that waited for the disk, nothing;
+# of one that did not, the last ones when the machine goes down, nothing when the process does.
+DISK, PROCESS, NONE = "disk", "process", "-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A figure of a run that stands in the report under a workload's name."""
+    workload: str
+    metric: str
+    unit: str
+    better: str = "higher"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One call of the program; `figures` are what the report shows first, the rest follows."""
+    program: str
+    systems: tuple
+    figures: tuple
+    durability: str = NONE
+    parameters: tuple = ()
+
+    def names(self):
+        return {figure.workload for figure in self.figures}
+
+
+def _commits(kind, processes, systems=ALL):
+    return Run("commits", systems, (Report(f"commits-{kind}-{processes}", "commits_per_s", "1/s"),),
+               DISK if kind == "sync" else PROCESS,
+               (("processes", processes), ("sync", int(kind == "sync"))))
+
+
+def _under_load(kind, processes, systems, at_rate=False):
+    name = f"create-index-under-load-{'rate-' if at_rate else ''}{kind}-{processes}"
+    return Run("create-index-under-load", systems,
+               (Report(name, "kept_percent", "%"), Report(name, "build_s", "s", "lower")),
+               DISK if kind == "sync" else PROCESS,
+               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))))
+
+
+# In this order, for each system in turn, in each repetition. The data are loaded anew each time.
+RUNS = (
+    Run("load", ALL, (Report("load", "rows_per_s", "1/s"),), PROCESS),
+    Run("open", ("instar",), (Report("open", "open_ms", "ms", "lower"),)),
+    Run("open-after-kill", ("instar",), (Report("open-after-kill", "open_ms", "ms", "lower"),),
+        PROCESS, (("sync", 0),)),
+    Run("point-read", ALL, (Report("point-read", "reads_per_s", "1/s"),)),
+    Run("scan", ALL, (Report("scan", "rows_per_s", "1/s"),)),
+    Run("create-index", ALL, (Report("create-index", "build_s", "s", "lower"),
+                              Report("drop-index", "drop_s", "s", "lower")), DISK),
+    Run("create-index", ("instar", "sqlite", "postgres"),
+        (Report("unique-index", "build_s", "s", "lower"),), DISK, (("unique", 1),)),
+    Run("device", ("device",), (Report("commits-sync-1", "rate", "1/s"),), DISK),
+    *(_commits("sync", n) for n in (1, 8, 32)),
+    *(_commits("async", n) for n in (1, 2, 8)),
+    _under_load("sync", 8, ("instar", "postgres")),
+    _under_load("async", 32, ("instar",)),
+    _under_load("sync", 8, ("instar",), at_rate=True),
+)
+
+NO_OPERATION = "the operation does not exist yet"
+NO_WORKLOAD = "not measured yet"
+NOT_YET = {
+    "create-index-two-columns": NO_WORKLOAD,
+    "create-index-text": NO_WORKLOAD,
+    "several-indexes": NO_OPERATION,
+    "validate-not-null": NO_OPERATION,
+    "add-column": NO_OPERATION,
+    "drop-table": NO_WORKLOAD,
+    "empty-table-1-8-32-nodes": NO_WORKLOAD,
+    "stage-roll-out": NO_WORKLOAD,
+    "read-modify-write": NO_WORKLOAD,
+    "ycsb-a-to-f": NO_WORKLOAD,
+    "row-and-lease-overhead": NO_WORKLOAD,
+    "growth": NO_WORKLOAD,
+}
+
+
+def names():
+    return sorted({name for run in RUNS for name in run.names()})
+
+
+def chosen(workloads, systems):
+    """The runs of these workloads, and the systems of each; loading is always among them."""
+    for run in RUNS:
+        parties = [s for s in run.systems if not systems or s in systems]
+        if parties and (not workloads or run.program == "load" or run.names() & set(workloads)):
+            yield run, parties

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PostgreSQL, by libpq over a unix socket, PLACE the socket's directory; prepared statements, one
+ * statement a commit. Rows travel as text, as most programs have them. Commits that do not wait:
+ * synchronous_commit = off. A scan is an aggregate in the server, which is to its advantage: it
+ * sends one row.
+ */
+#include "bench.h"
+
+#include <libpq-fe.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct session {
+    PGconn *connection;
+    bool prepared;
+};
+
+static int failed(const struct session *s, const char *doing)
+{
+    fprintf(stderr, "bench: postgres: %s: %s", doing, PQerrorMessage(s->connection));
+    return 1;
+}
+
+static bool good(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+static int run(const struct session *s, const char *sql)
+{
+    PGresult *result = PQexec(s->connection, sql);
+    int rc = good(result) ? 0 : failed(s, sql);
+
+    PQclear(result);
+    return rc;
+}
+
+static int open_session(const char *place, bool sync, void **session_out)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    char words[600];
+
+    (void)snprintf(words, sizeof(words), "host=%s user=bench dbname=postgres", place);
+    s->connection = PQconnectdb(words);
+    if (PQstatus(s->connection) != CONNECTION_OK) {
+        return failed(s, "connect");
+    }
+    *session_out = s;
+    return sync ? 0 : run(s, "set synchronous_commit = off");
+}
+
+static void close_session(void *session)
+{
+    struct session *s = session;
+
+    PQfinish(s->connection);
+    free(s);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static int prepare(struct session *s)
+{
+    static const char *const statements[][2] = {
+        {"insert", "insert into w values ($1::int8, $2::int8, $3)"},
+        {"update", "update t set v = $2::int8 where k = $1::int8"},
+        {"get", "select v, pad from t where k = $1::int8"}};
+
+    for (size_t i = 0; !s->prepared && i < sizeof(statements) / sizeof(statements[0]); i++) {
+        PGresult *result = PQprepare(s->connection, statements[i][0], statements[i][1], 0, NULL);
+        int rc = good(result) ? 0 : failed(s, statements[i][0]);
+
+        PQclear(result);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    s->prepared = true;
+    return 0;
+}
+
+static int copy_rows(const struct session *s, uint64_t from, uint64_t to)
+{
+    PGresult *result = PQexec(s->connection, "copy t from stdin");
+    bool going = PQresultStatus(result) == PGRES_COPY_IN;
+
+    PQclear(result);
+    for (uint64_t key = from; going && key < to; key++) {
+        char line[200], pad[BENCH_PAD];
+        int size;
+
+        bench_pad(key, pad);
+        size = snprintf(line, sizeof(line), "%" PRIu64 "\t%" PRId64 "\t%.*s\n", key,
+                        bench_value(key), BENCH_PAD, pad);
+        going = PQputCopyData(s->connection, line, size) == 1;
+    }
+    if (!going || PQputCopyEnd(s->connection, NULL) != 1) {
+        return failed(s, "copy");
+    }
+    for (int rc = 0;;) {
+        result = PQgetResult(s->connection);
+        if (result == NULL) {
+            return rc;
+        }
+        rc = good(result) ? rc : failed(s, "copy");
+        PQclear(result);
+    }
+}
+
+static int load(void *session, uint64_t rows)
+{
+    struct session *s = session;
+    int rc = run(s, "create table t (k int8 primary key, v int8 not null, pad text not null);"
+                    "create table w (k int8 primary key, v int8 not null, pad text not null)");
+
+    for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
+        rc = copy_rows(s, key, key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
+    }
+    rc = rc ? rc : run(s, "vacuum analyze t");
+    return rc ? rc : run(s, "checkpoint");
+}
+
+static int execute(struct session *s, const char *name, int count, const char *const *values,
+                   PGresult **result_out)
+{
+    int rc = prepare(s);
+
+    if (rc != 0) {
+        return rc;
+    }
+    *result_out = PQexecPrepared(s->connection, name, count, values, NULL, NULL, 0);
+    if (!good(*result_out)) {
+        rc = failed(s, name);
+        PQclear(*result_out);
+    }
+    return rc;
+}
+
+static int change(struct session *s, const char *name, uint64_t key, int64_t v, const char *pad)
+{
+    char k_text[24], v_text[24];
+    const char *values[] = {k_text, v_text, pad};
+    PGresult *result;
+    int rc;
+
+    (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
+    (void)snprintf(v_text, sizeof(v_text), "%" PRId64, v);
+    rc = execute(s, name, pad != NULL ? 3 : 2, values, &result);
+    if (rc == 0) {
+        PQclear(result);
+    }
+    return rc;
+}
+
+static int insert(void *session, uint64_t key)
+{
+    char pad[BENCH_PAD + 1];
+
+    bench_pad(key, pad);
+    pad[BENCH_PAD] = '\0';
+    return change(session, "insert", key, bench_value(key), pad);
+}
+
+static int update(void *session, uint64_t key, int64_t v)
+{
+    return change(session, "update", key, v, NULL);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static int read_begin(void *session)
+{
+    return run(session, "begin isolation level repeatable read read only");
+}
+
+static void read_end(void *session)
+{
+    (void)run(session, "rollback");
+}
+
+static int get(void *session, uint64_t key, int64_t *v_out)
+{
+    char k_text[24];
+    const char *values[] = {k_text};
+    PGresult *result;
+    int rc;
+
+    (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
+    rc = execute(session, "get", 1, values, &result);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = PQntuples(result) == 1 ? 0 : failed(session, "get");
+    if (rc == 0) {
+        *v_out = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    }
+    PQclear(result);
+    return rc;
+}
+
+static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
+{
+    const struct session *s = session;
+    PGresult *result = PQexec(s->connection, "select count(pad), bit_xor(v >> 8) from t");
+    int rc = good(result) ? 0 : failed(s, "scan");
+
+    if (rc == 0) {
+        *rows_out = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+        *xor_out = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+    }
+    PQclear(result);
+    return rc;
+}
+_Static_assert(BENCH_LOW_BITS == 8, "as the aggregate above says");
+
+/* ---- indexes ------------------------------------------------------------------------------ */
+
+static int create_index(void *session, bool unique, bool online, double *seconds_out)
+{
+    uint64_t begin = bench_now_ns();
+    char sql[100];
+    int rc;
+
+    (void)snprintf(sql, sizeof(sql), "create %s index %s by_v on t (v)", unique ? "unique" : "",
+                   online ? "concurrently" : "");
+    rc = run(session, sql);
+    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    return rc;
+}
+
+static int drop_index(void *session, double *seconds_out)
+{
+    uint64_t begin = bench_now_ns();
+    int rc = run(session, "drop index by_v");
+
+    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    return rc;
+}
+
+static int settings(void *session)
+{
+    static const char *const names[] = {"fsync",
+                                        "synchronous_commit",
+                                        "full_page_writes",
+                                        "wal_sync_method",
+                                        "shared_buffers",
+                                        "maintenance_work_mem",
+                                        "max_parallel_maintenance_workers",
+                                        "max_wal_size",
+                                        "autovacuum"};
+    const struct session *s = session;
+
+    bench_setting("version", PQparameterStatus(s->connection, "server_version"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char sql[80];
+        PGresult *result;
+
+        (void)snprintf(sql, sizeof(sql), "show %s", names[i]);
+        result = PQexec(s->connection, sql);
+        if (!good(result)) {
+            return failed(s, sql);
+        }
+        bench_setting(names[i], PQgetvalue(result, 0, 0));
+        PQclear(result);
+    }
+    return 0;
+}
+
+const struct driver postgres_driver = {.name = "postgres",
+                                       .open = open_session,
+                                       .close = close_session,
+                                       .load = load,
+                                       .insert = insert,
+                                       .update = update,
+                                       .read_begin = read_begin,
+                                       .read_end = read_end,
+                                       .get = get,
+                                       .scan = scan,
+                                       .create_index = create_index,
+                                       .drop_index = drop_index,
+                                       .settings = settings};

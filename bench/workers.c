@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forked workers; see workers.h. */
+#include "workers.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct shared {
+    sem_t ready, go;
+    _Atomic uint64_t begin_ns;
+    _Atomic bool stop;
+    _Atomic unsigned failed;
+    _Atomic uint64_t private_bytes[WORKERS_MAX];
+    struct hist slices[][SLICES_MAX]; /* of each worker, who alone writes them */
+};
+
+struct workers {
+    struct foreground f;
+    struct shared *shared;
+    size_t bytes;
+    pid_t pids[WORKERS_MAX];
+    unsigned started;
+};
+
+/* ---- in a worker -------------------------------------------------------------------------- */
+
+static int commit(const struct foreground *f, void *session, uint64_t *key, uint64_t *random)
+{
+    uint64_t row;
+
+    if (f->work == WORK_INSERT) {
+        *key += WORKERS_MAX;
+        return f->driver->insert(session, *key);
+    }
+    row = bench_random_key(random, f->rows);
+    return f->driver->update(session, row,
+                             bench_value(row) ^ (int64_t)(*random >> (64 - BENCH_LOW_BITS)));
+}
+
+static int loop(const struct workers *w, unsigned number, void *session)
+{
+    const struct foreground *f = &w->f;
+    uint64_t begin = atomic_load(&w->shared->begin_ns);
+    double due_ns = f->rate > 0 ? 1e9 * f->processes / f->rate : 0;
+    /* Keys never used before, also by the next run: the clock's microseconds, and the number. */
+    uint64_t key = (bench_now_ns() / 1000 << 6 | number) & INT64_MAX;
+    uint64_t random = begin + number;
+
+    for (uint64_t n = 0; !atomic_load_explicit(&w->shared->stop, memory_order_relaxed); n++) {
+        uint64_t from = bench_now_ns(), end;
+        size_t slice;
+
+        if (due_ns > 0) {
+            uint64_t due = begin + (uint64_t)((double)n * due_ns);
+
+            if (due > from) {
+                bench_sleep_until(due);
+            }
+            from = due;
+        }
+        if (commit(f, session, &key, &random) != 0) {
+            return 1;
+        }
+        end = bench_now_ns();
+        slice = (size_t)((end - begin) / SLICE_NS);
+        hist_add(&w->shared->slices[number][slice < SLICES_MAX ? slice : SLICES_MAX - 1],
+                 end - from);
+    }
+    return 0;
+}
+
+static int work(const struct workers *w, unsigned number)
+{
+    void *session = NULL;
+    int rc = w->f.driver->open(w->f.place, w->f.sync, &session);
+
+    if (rc != 0) {
+        atomic_fetch_add(&w->shared->failed, 1);
+    }
+    (void)sem_post(&w->shared->ready);
+    while (sem_wait(&w->shared->go) != 0) {
+    }
+    rc = rc ? rc : loop(w, number, session);
+    if (rc != 0) {
+        atomic_fetch_add(&w->shared->failed, 1);
+    }
+    atomic_store(&w->shared->private_bytes[number], bench_private_bytes());
+    if (session != NULL) {
+        w->f.driver->close(session);
+    }
+    return rc;
+}
+
+/* ---- in the parent ------------------------------------------------------------------------ */
+
+static void release(struct workers *w)
+{
+    atomic_store(&w->shared->begin_ns, bench_now_ns());
+    bench_clock_start(atomic_load(&w->shared->begin_ns));
+    for (unsigned i = 0; i < w->started; i++) {
+        (void)sem_post(&w->shared->go);
+    }
+}
+
+struct workers *workers_start(const struct foreground *f)
+{
+    struct workers *w = calloc(1, sizeof(*w));
+
+    if (w == NULL || f->processes < 1 || f->processes > WORKERS_MAX) {
+        fprintf(stderr, "bench: 1 to %d processes\n", WORKERS_MAX);
+        exit(1);
+    }
+    w->f = *f;
+    w->bytes = sizeof(struct shared) + f->processes * sizeof(w->shared->slices[0]);
+    w->shared = mmap(NULL, w->bytes, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (w->shared == MAP_FAILED || sem_init(&w->shared->ready, 1, 0) != 0 ||
+        sem_init(&w->shared->go, 1, 0) != 0) {
+        perror("bench: shared memory");
+        exit(1);
+    }
+    (void)fflush(NULL);
+    for (; w->started < f->processes; w->started++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            _exit(work(w, w->started));
+        }
+        if (pid < 0) {
+            perror("bench: fork");
+            exit(1);
+        }
+        w->pids[w->started] = pid;
+    }
+    for (unsigned i = 0; i < w->started; i++) {
+        while (sem_wait(&w->shared->ready) != 0) {
+        }
+    }
+    if (atomic_load(&w->shared->failed) != 0) {
+        atomic_store(&w->shared->stop, true);
+        release(w);
+        (void)workers_stop(w);
+        workers_free(w);
+        return NULL;
+    }
+    release(w);
+    return w;
+}
+
+int workers_wait(const struct workers *w, size_t slice)
+{
+    bench_sleep_until(atomic_load(&w->shared->begin_ns) + slice * SLICE_NS);
+    return atomic_load(&w->shared->failed) != 0;
+}
+
+size_t workers_next_slice(const struct workers *w)
+{
+    return (size_t)((bench_now_ns() - atomic_load(&w->shared->begin_ns)) / SLICE_NS) + 1;
+}
+
+int workers_stop(struct workers *w)
+{
+    int bad = 0;
+
+    atomic_store(&w->shared->stop, true);
+    for (unsigned i = 0; i < w->started; i++) {
+        int status = 0;
+
+        bad |= waitpid(w->pids[i], &status, 0) != w->pids[i] || status != 0;
+    }
+    bench_clock_start(0);
+    return bad;
+}
+
+void workers_kill(struct workers *w)
+{
+    for (unsigned i = 0; i < w->started; i++) {
+        (void)kill(w->pids[i], SIGKILL);
+    }
+    (void)workers_stop(w);
+}
+
+uint64_t workers_private_bytes(const struct workers *w)
+{
+    uint64_t most = 0;
+
+    for (unsigned i = 0; i < w->started; i++) {
+        uint64_t bytes = atomic_load(&w->shared->private_bytes[i]);
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < w->started; i++) {
+        for (size_t s = from; s < to && s < SLICES_MAX; s++) {
+            hist_merge(out, &w->shared->slices[i][s]);
+        }
+    }
+}
+
+void workers_free(struct workers *w)
+{
+    (void)munmap(w->shared, w->bytes);
+    free(w);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The workloads, by name; the same code for all systems. */
+#ifndef INSTAR_BENCH_WORKLOADS_H
+#define INSTAR_BENCH_WORKLOADS_H
+
+#include "bench.h"
+
+struct parameters {
+    const char *place;
+    uint64_t rows;
+    uint64_t ms; /* of a measurement */
+    unsigned processes;
+    bool sync;
+    bool unique;
+    bool at_rate; /* the foreground keeps half of the rate that it can reach */
+};
+
+struct workload {
+    const char *name; /* NULL ends the list */
+    int (*run)(const struct driver *driver, const struct parameters *p);
+};
+extern const struct workload workloads[];
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread that runs an alteration gets no memory, once, at each of its requests in turn. The
+ * change is complete or it failed and left all as it was; either way the table goes on.
+ */
+#define _GNU_SOURCE
+#include "support/alters.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BEFORE "a int8 not null; b int8; c text"
+
+/* Requests of that thread until one is refused; below zero: none. */
+static _Atomic int64_t left = -1;
+
+static bool refuse_one(size_t size)
+{
+    char name[16] = "";
+
+    (void)size;
+    if (atomic_load(&left) < 0 || pthread_getname_np(pthread_self(), name, sizeof(name)) != 0 ||
+        strcmp(name, "instar-change") != 0) {
+        return true;
+    }
+    return atomic_fetch_sub(&left, 1) != 0;
+}
+
+/* The change with its nth request refused. False: it has no so many. */
+static bool run_once(instar *db, const char *text, const char *back, const char *after, int64_t nth)
+{
+    instar_change_info info;
+    uint64_t change;
+
+    atomic_store(&left, nth);
+    ok(alters_submit(db, "t", text, NULL, &change));
+    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
+    bool refused = atomic_exchange(&left, -1) < 0;
+    cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM),
+              "%s, %d: %s", text, (int)nth, instar_error_text());
+    cr_assert(rc == INSTAR_OK || refused, "%s", text);
+    cr_assert_str_eq(alters_schema(db, "t"), rc == INSTAR_OK ? after : BEFORE, "%s, %d", text,
+                     (int)nth);
+    if (rc == INSTAR_OK) {
+        ok(alters_run(db, "t", back));
+    }
+    cr_assert_str_eq(alters_schema(db, "t"), BEFORE);
+    cr_assert_str_eq(alters_rows(db, "t", "a,b"), "1,11;2,12;3,13");
+    return refused;
+}
+
+/* E1: no request for memory may fail half a change. */
+Test(alter_memory, refused_once)
+{
+    static const struct {
+        const char *text, *back, *after;
+    } operations[] = {{"add d int8 default 5", "drop d", BEFORE "; d int8 default 5"},
+                      {"rename-column c cc , set-not-null b",
+                       "rename-column cc c , drop-not-null b",
+                       "a int8 not null; b int8 not null; cc text"},
+                      {"rename-index i j , add d text default x , set-default b 3",
+                       "rename-index j i , drop d , drop-default b",
+                       "a int8 not null; b int8 default 3; c text; d text default x"}};
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 4, scene_plus_10);
+    ok(dbs_index(db, "i", "t", "b", false, NULL));
+    base_alloc_hook = refuse_one;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(operations); i++) {
+        int64_t nth = 0;
+        while (run_once(db, operations[i].text, operations[i].back, operations[i].after, nth)) {
+            nth++;
+        }
+        cr_assert_gt(nth, 10);
+    }
+    base_alloc_hook = NULL;
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}

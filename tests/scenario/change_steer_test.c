@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Steering a change while it runs in another process: pause and resume, hold and release, retune.
+ * What was asked is in the record, so it outlives whoever runs the change.
+ */
+#include "support/scenes.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROWS 3000
+
+static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
+{
+    instar_change_steering s;
+
+    instar_change_steering_init(&s);
+    s.set_flags = set;
+    s.clear_flags = clear;
+    ok(instar_change_steer(db, change, &s));
+}
+
+static instar *begin(struct test_child *runner)
+{
+    scene_runner(runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, ROWS, scene_scattered);
+    return db;
+}
+
+static void end(instar *db, struct test_child *runner)
+{
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(runner);
+}
+
+static uint64_t submit(instar *db, bool unique, uint32_t flags, uint64_t rate)
+{
+    instar_change_options o = scene_options(30000);
+
+    o.flags = flags;
+    o.rows_per_second_max = rate;
+    return dbs_submit_index(db, "t_b", "t", "b", unique, &o);
+}
+
+/* What stands still holds no snapshot: nobody's does, while this process reads nothing. */
+static void await_no_reader(instar *db)
+{
+    instar_stats stats = {.struct_size = sizeof(stats)};
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * UINT64_C(1000000000);
+
+    do {
+        ok(instar_stat(db, &stats));
+        expect(os_now_ns() < give_up);
+    } while (stats.readers != 0);
+}
+
+static bool public_now(instar *db, const char *index)
+{
+    instar_projection *p;
+    instar_txn *t;
+    instar_cursor *c;
+
+    if (instar_projection_prepare(db, "t", NULL, 0, index, &p) != INSTAR_OK) {
+        return false;
+    }
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &t));
+    int rc = instar_scan(t, p, NULL, &c);
+    instar_abort(t);
+    instar_projection_free(p);
+    return rc == INSTAR_OK;
+}
+
+/* ---- pause -------------------------------------------------------------------------------- */
+
+/* Wherever a build is when it is paused, it stands still soon, without a snapshot; writers go on;
+ * resumed, it ends as if nothing had been. */
+static void pause_at(const char *point, uint64_t nth, bool unique)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+
+    test_hold_set(&hold, point, nth);
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, unique, 0, 0);
+    test_hold_await(&hold);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    test_hold_release(&hold);
+    do {
+        instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, "resume") == NULL);
+    await_no_reader(db);
+    ok(dbs_insert(db, "t", ROWS + 1, -1));
+    ok(dbs_delete(db, "t", 7));
+    uint64_t rows = scene_look(db, change).rows_done;
+    fails(instar_change_wait(db, change, 120, &info), INSTAR_EBUSY);
+    expect_u64(info.rows_done, rows);
+    expect(strstr(instar_error_text(), "resume") != NULL);
+    expect((info.flags & INSTAR_CHANGE_PAUSE) != 0);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.flags, 0);
+    expect(public_now(db, "t_b"));
+    end(db, &runner);
+    test_hold_end(&hold);
+}
+
+Test(change_steer, pause_before_the_first_step)
+{
+    pause_at("change.claimed", 2, false); /* the first is that of the table */
+}
+
+Test(change_steer, pause_while_rows_are_read)
+{
+    pause_at("build.batch_scanned", 1, false);
+}
+
+Test(change_steer, pause_when_all_are_read)
+{
+    pause_at("build.scanned", 1, false);
+}
+
+Test(change_steer, pause_while_entries_are_folded)
+{
+    pause_at("build.folded", 1, false);
+}
+
+Test(change_steer, pause_while_duplicates_are_looked_for)
+{
+    pause_at("validate.snapshot", 1, true);
+}
+
+/* A validation of NOT NULL needs one snapshot for all: paused, it gives that up and begins anew. */
+Test(change_steer, pause_while_nulls_are_looked_for)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+    uint64_t change;
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "b"};
+
+    test_hold_set(&hold, "nulls.batch", 1);
+    instar *db = begin(&runner);
+    ok(instar_alter_table(db, "t", &step, 1, NULL, &change));
+    test_hold_await(&hold);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    test_hold_release(&hold);
+    scene_await_waiting(db, change, "validate", &info);
+    await_no_reader(db);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, ROWS - 1);
+    end(db, &runner);
+    test_hold_end(&hold);
+}
+
+/* The runner of a paused change dies: the next one adopts it and stands still too. Cancelled, it is
+ * undone without being resumed. */
+Test(change_steer, pause_outlives_the_runner_and_can_be_cancelled)
+{
+    struct test_child runner;
+    struct test_child next;
+    instar_change_info info;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, INSTAR_CHANGE_PAUSE, 0);
+
+    scene_await_waiting(db, change, "absent", &info);
+    uint32_t first = info.owner_pid;
+    test_kill(&runner, SIGKILL);
+    scene_runner(&next);
+    do {
+        scene_await_waiting(db, change, "absent", &info);
+    } while (info.owner_pid == 0 || info.owner_pid == first);
+    expect(strstr(info.waiting_for, "resume") != NULL);
+    ok(instar_change_cancel(db, change));
+    scene_await(db, change, INSTAR_ECANCELLED, NULL);
+    end(db, &next);
+}
+
+/* ---- hold --------------------------------------------------------------------------------- */
+
+/* All is done but the last step: the index is not there for readers, yet unique for writers. */
+Test(change_steer, hold_and_release)
+{
+    struct test_child runner;
+    struct test_child next;
+    instar_change_info info;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, true, INSTAR_CHANGE_HOLD, 0);
+
+    scene_await_waiting(db, change, "validated", &info);
+    expect(strstr(info.waiting_for, "release") != NULL);
+    expect_u64(info.step, info.steps);
+    expect(!public_now(db, "t_b"));
+    fails(dbs_insert(db, "t", ROWS + 5, scene_scattered(1)), INSTAR_EUNIQUE);
+    ok(dbs_insert(db, "t", ROWS + 5, -5));
+    test_kill(&runner, SIGKILL);
+    scene_runner(&next);
+    scene_await_waiting(db, change, "validated", &info);
+    steer(db, change, 0, INSTAR_CHANGE_HOLD);
+    scene_await(db, change, INSTAR_OK, NULL);
+    expect(public_now(db, "t_b"));
+    end(db, &next);
+}
+
+/* A drop is held while it can still be taken back. */
+Test(change_steer, hold_of_a_drop)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+    instar *db = begin(&runner);
+
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    o.flags = INSTAR_CHANGE_HOLD;
+    ok(instar_drop_index(db, "t_b", &o, &change));
+    scene_await_waiting(db, change, "write-only", &info);
+    ok(dbs_update(db, "t", 3, 33));
+    ok(instar_change_cancel(db, change));
+    scene_await(db, change, INSTAR_ECANCELLED, NULL);
+    expect(public_now(db, "t_b"));
+    ok(instar_drop_table(db, "t", &o, &change));
+    scene_await_waiting(db, change, "public", &info);
+    ok(dbs_update(db, "t", 4, 44));
+    steer(db, change, 0, INSTAR_CHANGE_HOLD);
+    scene_await(db, change, INSTAR_OK, NULL);
+    end(db, &runner);
+}
+
+/* ---- retune ------------------------------------------------------------------------------- */
+
+/* A build that would take an hour is given its head. */
+Test(change_steer, retune)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_steering s;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, 0, 1);
+
+    do {
+        instar_change_wait(db, change, 5, &info);
+    } while (strstr(info.throttle, "1 rows/s") == NULL || info.rows_done == 0);
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    s.workers = 2;
+    s.set_flags = INSTAR_CHANGE_HURRY;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, ROWS - 1);
+    expect_u64(info.flags, INSTAR_CHANGE_HURRY);
+    end(db, &runner);
+}
+
+/* ---- what is refused ---------------------------------------------------------------------- */
+
+Test(change_steer, refused)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_steering s;
+    uint64_t change;
+
+    test_hold_set(&hold, "change.absent", 1);
+    instar *db = begin(&runner);
+    instar_change_steering_init(&s);
+    fails(instar_change_steer(db, 77, &s), INSTAR_EUNKNOWN);
+    fails(instar_change_steer(db, 1, NULL), INSTAR_EMISUSE);
+    fails(instar_change_steer(db, 1, &s), INSTAR_ESTATE); /* create table: done */
+    expect(strstr(instar_error_text(), "has ended") != NULL);
+    s.set_flags = INSTAR_CHANGE_IF_EXISTS;
+    fails(instar_change_steer(db, 1, &s), INSTAR_EINVALID);
+    s.set_flags = s.clear_flags = INSTAR_CHANGE_HOLD;
+    fails(instar_change_steer(db, 1, &s), INSTAR_EINVALID);
+    instar_change_steering_init(&s);
+    s.workers = 65;
+    fails(instar_change_steer(db, 1, &s), INSTAR_EINVALID);
+    s.struct_size--;
+    fails(instar_change_steer(db, 1, &s), INSTAR_EINVALID);
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    ok(instar_drop_index(db, "t_b", NULL, &change));
+    test_hold_await(&hold); /* only the purge is left */
+    instar_change_steering_init(&s);
+    s.set_flags = INSTAR_CHANGE_HOLD;
+    fails(instar_change_steer(db, change, &s), INSTAR_ESTATE);
+    expect(strstr(instar_error_text(), "past the point") != NULL);
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    end(db, &runner);
+    test_hold_end(&hold);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pause, resume, hold, release, retune: what a running change is to do differently. */
+#include "cli.h"
+
+#include <inttypes.h>
+
+static int steer(const struct cli *cli, const instar_change_steering *steering, const char *said)
+{
+    uint64_t id = 0;
+    int rc = cli_change_id(cli, &id);
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    rc = instar_change_steer(cli->db, id, steering);
+    if (rc != INSTAR_OK) {
+        return cli_fail(cli, rc, cli->command->name);
+    }
+    if (cli->json) {
+        printf("{\"change\": %" PRIu64 "}\n", id);
+    } else {
+        printf("change %" PRIu64 " %s\n", id, said);
+    }
+    return CLI_OK;
+}
+
+static int steer_flags(const struct cli *cli, uint32_t set, uint32_t clear, const char *said)
+{
+    instar_change_steering steering;
+
+    instar_change_steering_init(&steering);
+    steering.set_flags = set;
+    steering.clear_flags = clear;
+    return steer(cli, &steering, said);
+}
+
+int command_pause(struct cli *cli)
+{
+    return steer_flags(cli, INSTAR_CHANGE_PAUSE, 0, "is to stand still");
+}
+
+int command_resume(struct cli *cli)
+{
+    return steer_flags(cli, 0, INSTAR_CHANGE_PAUSE, "is to go on");
+}
+
+int command_hold(struct cli *cli)
+{
+    return steer_flags(cli, INSTAR_CHANGE_HOLD, 0, "is to stop before its last step");
+}
+
+int command_release(struct cli *cli)
+{
+    return steer_flags(cli, 0, INSTAR_CHANGE_HOLD, "may take its last step");
+}
+
+int command_retune(struct cli *cli)
+{
+    instar_change_steering steering;
+    bool hurry = cli_switch(cli, "hurry");
+    bool polite = cli_switch(cli, "no-hurry");
+    int rc;
+
+    instar_change_steering_init(&steering);
+    steering.set_flags = hurry ? INSTAR_CHANGE_HURRY : 0;
+    steering.clear_flags = polite ? INSTAR_CHANGE_HURRY : 0;
+    rc = cli_number(cli, "rate", UINT64_MAX - 1, &steering.rows_per_second_max);
+    rc = rc == CLI_OK ? cli_number_u32(cli, "workers", &steering.workers) : rc;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "fence-after", &steering.fence_after_ms) : rc;
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    if (!hurry && !polite && steering.rows_per_second_max == UINT64_MAX &&
+        steering.workers == UINT32_MAX && steering.fence_after_ms == UINT32_MAX) {
+        return cli_usage(cli, "nothing to retune: give --rate, --workers, --fence-after, --hurry "
+                              "or --no-hurry");
+    }
+    return steer(cli, &steering, "is retuned");
+}
