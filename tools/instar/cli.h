@@ -177,9 +177,10 @@ int command_check(struct cli *cli);
 int command_stat(struct cli *cli);
 int command_sql(struct cli *cli);
 
+int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
+int cli_steered(const struct cli *cli, uint64_t change);    /* print how it is steered now */
 /* Wait for a change with a progress line on a terminal (wait.c); what all commands that submit one
  * end with, unless --no-wait was given. */
-int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
 int cli_follow(struct cli *cli, uint64_t change);
 /* The same of one whose end was asked for: CLI_OK when it was cancelled. */
 int cli_follow_cancel(struct cli *cli, uint64_t change);

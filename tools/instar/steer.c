@@ -4,7 +4,28 @@
 
 #include <inttypes.h>
 
-static int steer(const struct cli *cli, const instar_change_steering *steering, const char *said)
+int cli_steered(const struct cli *cli, uint64_t change)
+{
+    instar_change_info info;
+    int rc = instar_change_get(cli->db, change, &info);
+
+    if (rc != INSTAR_OK) {
+        return cli_fail(cli, rc, cli->command->name);
+    }
+    bool pause = (info.flags & INSTAR_CHANGE_PAUSE) != 0;
+    bool hold = (info.flags & INSTAR_CHANGE_HOLD) != 0;
+    bool hurry = (info.flags & INSTAR_CHANGE_HURRY) != 0;
+    if (cli->json) {
+        printf("{\"change\": %" PRIu64 ", \"pause\": %s, \"hold\": %s, \"hurry\": %s}\n", change,
+               pause ? "true" : "false", hold ? "true" : "false", hurry ? "true" : "false");
+        return CLI_OK;
+    }
+    printf("change %" PRIu64 ": %s%s%s\n", change, pause ? "to stand still" : "to go on",
+           hold ? ", held before its last step" : "", hurry ? ", in a hurry" : "");
+    return CLI_OK;
+}
+
+static int steer(const struct cli *cli, const instar_change_steering *steering)
 {
     uint64_t id = 0;
     int rc = cli_change_id(cli, &id);
@@ -16,42 +37,37 @@ static int steer(const struct cli *cli, const instar_change_steering *steering, 
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, cli->command->name);
     }
-    if (cli->json) {
-        printf("{\"change\": %" PRIu64 "}\n", id);
-    } else {
-        printf("change %" PRIu64 " %s\n", id, said);
-    }
-    return CLI_OK;
+    return cli_steered(cli, id);
 }
 
-static int steer_flags(const struct cli *cli, uint32_t set, uint32_t clear, const char *said)
+static int steer_flags(const struct cli *cli, uint32_t set, uint32_t clear)
 {
     instar_change_steering steering;
 
     instar_change_steering_init(&steering);
     steering.set_flags = set;
     steering.clear_flags = clear;
-    return steer(cli, &steering, said);
+    return steer(cli, &steering);
 }
 
 int command_pause(struct cli *cli)
 {
-    return steer_flags(cli, INSTAR_CHANGE_PAUSE, 0, "is to stand still");
+    return steer_flags(cli, INSTAR_CHANGE_PAUSE, 0);
 }
 
 int command_resume(struct cli *cli)
 {
-    return steer_flags(cli, 0, INSTAR_CHANGE_PAUSE, "is to go on");
+    return steer_flags(cli, 0, INSTAR_CHANGE_PAUSE);
 }
 
 int command_hold(struct cli *cli)
 {
-    return steer_flags(cli, INSTAR_CHANGE_HOLD, 0, "is to stop before its last step");
+    return steer_flags(cli, INSTAR_CHANGE_HOLD, 0);
 }
 
 int command_release(struct cli *cli)
 {
-    return steer_flags(cli, 0, INSTAR_CHANGE_HOLD, "may take its last step");
+    return steer_flags(cli, 0, INSTAR_CHANGE_HOLD);
 }
 
 int command_retune(struct cli *cli)
@@ -75,5 +91,5 @@ int command_retune(struct cli *cli)
         return cli_usage(cli, "nothing to retune: give --rate, --workers, --fence-after, --hurry "
                               "or --no-hurry");
     }
-    return steer(cli, &steering, "is retuned");
+    return steer(cli, &steering);
 }

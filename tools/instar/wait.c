@@ -259,6 +259,7 @@ static int print_change(void *arg, const instar_change_info *info)
     char id[OUT_NUMBER_SIZE], done[OUT_NUMBER_SIZE], total[OUT_NUMBER_SIZE];
     char rate[OUT_NUMBER_SIZE], eta[OUT_NUMBER_SIZE], owner[OUT_NUMBER_SIZE];
     char backlog[OUT_NUMBER_SIZE], duplicates[OUT_NUMBER_SIZE];
+    char step[OUT_NUMBER_SIZE], steps[OUT_NUMBER_SIZE];
     char submitted[64], finished[64];
 
     if ((list->running_only && !running) || (list->only != 0 && list->only != info->id)) {
@@ -267,17 +268,28 @@ static int print_change(void *arg, const instar_change_info *info)
     time_text(info->submitted_us, submitted, sizeof(submitted));
     time_text(info->finished_us, finished, sizeof(finished));
     out_row(list->out,
-            (struct out_cell[]){
-                out_u64(info->id, id), out_text(state_name(info->state)), out_text(info->kind),
-                out_text(info->table), out_text(info->object), out_text(info->stage),
-                out_u64(info->rows_done, done), out_u64(info->rows_total, total),
-                out_u64(info->rows_per_second, rate),
-                info->eta_ms == UINT64_MAX ? out_text(NULL) : out_u64(info->eta_ms / 1000, eta),
-                out_u64(info->delta_backlog, backlog), out_u64(info->owner_pid, owner),
-                out_u64(info->duplicate_count, duplicates), out_text(submitted),
-                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
-                out_text(info->waiting_for), out_text(info->throttle), out_text(info->statement),
-                out_text(info->reason)});
+            (struct out_cell[]){out_u64(info->id, id),
+                                out_text(state_name(info->state)),
+                                out_text(info->kind),
+                                out_text(info->table),
+                                out_text(info->object),
+                                out_text(info->stage),
+                                out_u64(info->step, step),
+                                out_u64(info->steps, steps),
+                                out_u64(info->rows_done, done),
+                                out_u64(info->rows_total, total),
+                                out_u64(info->rows_per_second, rate),
+                                info->eta_ms == UINT64_MAX ? out_text(NULL)
+                                                           : out_u64(info->eta_ms / 1000, eta),
+                                out_u64(info->delta_backlog, backlog),
+                                out_u64(info->owner_pid, owner),
+                                out_u64(info->duplicate_count, duplicates),
+                                out_text(submitted),
+                                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
+                                out_text(info->waiting_for),
+                                out_text(info->throttle),
+                                out_text(info->statement),
+                                out_text(info->reason)});
     return 0;
 }
 
@@ -289,6 +301,8 @@ static int list_changes(struct cli *cli, struct change_list *list)
                                                 {"table", OUT_TEXT_DETAIL},
                                                 {"object", OUT_TEXT_DETAIL},
                                                 {"stage", OUT_TEXT},
+                                                {"step", OUT_NUMBER_DETAIL},
+                                                {"steps", OUT_NUMBER_DETAIL},
                                                 {"rows_done", OUT_NUMBER},
                                                 {"rows_total", OUT_NUMBER},
                                                 {"rows_per_s", OUT_NUMBER_DETAIL},

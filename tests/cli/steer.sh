@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A running change is paused, resumed, held, released and retuned from the command line, as commands
+# and as SQL.
+. "$(dirname "$0")/lib.sh.inc"
+
+expect 0 init "$INSTAR" init "$db"
+expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 --key id
+{
+    echo id,a
+    for i in $(seq 1 2000); do echo "$i,$((i % 100))"; done
+} >"$scratch/rows.csv"
+expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+
+# One row a second: it would take half an hour. Nobody runs it until somebody waits for it.
+expect 0 'create index' "$INSTAR" create-index "$db" t_a t a --rate 1 --no-wait
+id=$out
+expect 0 pause "$INSTAR" pause "$db" "$id"
+same pause "$out" "change $id: to stand still"
+expect 1 'a paused change' "$INSTAR" wait "$db" "$id" --timeout 300
+has 'a paused change' "$err" 'somebody to resume it'
+expect 0 hold "$INSTAR" sql "$db" "hold change $id" --json
+same hold "$out" "{\"change\": $id, \"pause\": true, \"hold\": true, \"hurry\": false}"
+expect 0 retune "$INSTAR" retune "$db" "$id" --rate 0 --workers 2 --hurry
+has retune "$out" 'in a hurry'
+expect 0 resume "$INSTAR" sql "$db" "resume change $id"
+expect 1 'a held change' "$INSTAR" wait "$db" "$id" --timeout 2000
+has 'a held change' "$err" 'somebody to release it'
+expect 0 'schema' "$INSTAR" schema "$db" t
+has 'not public yet' "$out" 'write-only'
+expect 0 changes "$INSTAR" changes "$db" "$id" --json
+has changes "$out" '"step": 5, "steps": 5'
+expect 0 release "$INSTAR" release "$db" "$id"
+same release "$out" "change $id: to go on, in a hurry"
+expect 0 'wait' "$INSTAR" wait "$db" "$id"
+expect 0 'scan' "$INSTAR" scan "$db" t --index t_a --from 5 --to 5 --columns id --no-header
+same 'rows' "$(printf '%s\n' "$out" | wc -l)" 20
+
+expect 1 'one that has ended' "$INSTAR" pause "$db" "$id"
+has 'one that has ended' "$err" 'has ended'
+expect 1 'unknown' "$INSTAR" pause "$db" 999
+has unknown "$err" 'EUNKNOWN'
+expect 2 'no number' "$INSTAR" pause "$db" x
+expect 2 'nothing to retune' "$INSTAR" retune "$db" 1
+expect 1 'both' "$INSTAR" retune "$db" "$id" --hurry --no-hurry
+has both "$err" 'both set and cleared'
+expect 2 'workers' "$INSTAR" retune "$db" "$id" --workers many
+expect 0 check "$INSTAR" check "$db"
+finish
