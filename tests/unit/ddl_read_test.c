@@ -183,6 +183,13 @@ Test(ddl_read, drops_and_steering)
     expect_text(s->name, "I");
     expect(instar_sql_at(sql, 6) == NULL);
     instar_sql_free(sql);
+    sql = read_sql("pause change 7; resume change 7; hold change 7; release change 7");
+    expect_u64(instar_sql_count(sql), 4);
+    for (size_t i = 0; i < 4; i++) {
+        expect_u64(instar_sql_at(sql, i)->verb, INSTAR_SQL_PAUSE_CHANGE + i);
+        expect_u64(instar_sql_at(sql, i)->change, 7);
+    }
+    instar_sql_free(sql);
 }
 
 /* Semicolons in strings, names and comments end nothing; empty statements are none. */

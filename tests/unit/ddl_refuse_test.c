@@ -283,8 +283,9 @@ static const struct refused {
     {"alter view v rename column a to b", "ALTER VIEW", "alter"},
     {"alter table all in tablespace a set tablespace b", "ALTER TABLE", "alter"},
     /* steering */
-    {"pause change 1", "PAUSE", "pause"},
-    {"resume change 1", "RESUME", "resume"},
+    {"pause change 1 reason 'x'", "the end of the statement", "reason"},
+    {"resume 1", "expected CHANGE", "1"},
+    {"begin; pause change 1; commit", "between BEGIN and COMMIT", "pause"},
     {"cancel change 1 reason 'x'", "REASON", "reason"},
     {"cancel change 1 now", "the end of the statement", "now"},
     {"cancel 1", "expected CHANGE", "1"},

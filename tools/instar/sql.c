@@ -127,6 +127,11 @@ static int run_statement(struct cli *cli, const instar_sql *sql, size_t at)
     if (s->verb == INSTAR_SQL_CANCEL_CHANGE) {
         return cli_follow_cancel(cli, change);
     }
+    if (s->verb >= INSTAR_SQL_PAUSE_CHANGE) {
+        printf(cli->json ? "{\"change\": %" PRIu64 "}\n" : "change %" PRIu64 ": ", s->change);
+        printf(cli->json ? "" : "%s\n", instar_sql_verb_name(s->verb));
+        return CLI_OK;
+    }
     rc = cli_follow(cli, change);
     if (rc == CLI_FAILED && !cli->json) {
         fprintf(stderr, "instar: sql: stopped at the statement of line %" PRIu32 "\n", s->line);
