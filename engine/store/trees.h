@@ -200,6 +200,7 @@ void trees_handles_trim(struct store *s, uint64_t wait_ns);
 struct trees_usage {
     uint64_t map_bytes, used_bytes; /* used: up to the last page ever written */
     uint32_t page_bytes;
+    uint32_t reader_slots; /* that have ever been used at once */
 };
 void trees_usage_get(struct trees *t, struct trees_usage *out);
 /* Read transactions that are open now, in all processes. */

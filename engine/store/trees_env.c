@@ -309,6 +309,7 @@ void trees_usage_get(struct trees *t, struct trees_usage *out)
         out->map_bytes = info.me_mapsize;
         out->used_bytes = (info.me_last_pgno + 1) * t->page_bytes;
         out->page_bytes = (uint32_t)t->page_bytes;
+        out->reader_slots = info.me_numreaders;
     }
 }
 

@@ -119,6 +119,6 @@ Test(store_hazards_readers, threads_take_no_slots)
         }
     }
     trees_usage_get(s->trees, &usage);
-    expect(usage.readers <= TOGETHER + 8);
+    expect(usage.reader_slots <= TOGETHER + 8);
     stores_close(s);
 }
