@@ -159,6 +159,9 @@ Test(ddl_read, create_index)
     expect_u64(s->options->sort_memory_bytes, 1048576);
     expect(!instar_sql_at(sql, 1)->index->unique);
     instar_sql_free(sql);
+    sql = read_sql("create index j on t (a) with (hurry, hold = true, pause = off)");
+    expect_u64(instar_sql_at(sql, 0)->options->flags, INSTAR_CHANGE_HURRY | INSTAR_CHANGE_HOLD);
+    instar_sql_free(sql);
 }
 
 /* Drops, and the statements that PostgreSQL does not have. */

@@ -230,6 +230,8 @@ static const struct refused {
      "backfill_workers"},
     {"create index i on t (a) with (fence_after_ms = 1, fence_after_ms = 2)", "given twice",
      "fence_after_ms = 2"},
+    {"create index i on t (a) with (hurry = 3)", "on or off", "hurry"},
+    {"create index i on t (a) with (hold = maybe)", "on or off", "hold"},
     /* DROP */
     {"drop table a, b", "several objects", "drop"},
     {"drop index a, b", "several objects", "drop"},
