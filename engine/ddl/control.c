@@ -4,7 +4,7 @@
  *
  *     SHOW CHANGES
  *     WAIT CHANGE id
- *     CANCEL CHANGE id
+ *     CANCEL | PAUSE | RESUME | HOLD | RELEASE CHANGE id
  *     EXPLAIN statement
  *
  * EXPLAIN is taken off the front of the piece; what follows is read as if it stood alone.
@@ -123,6 +123,14 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
     const char *begin = sql->text + piece->offset;
     struct ddl_lexer lexer = {begin, begin + piece->size, NULL}, ahead;
     struct ddl_token first, second;
+    static const struct {
+        const char *word;
+        enum instar_sql_verb verb;
+    } verbs[] = {
+        {"WAIT", INSTAR_SQL_WAIT_CHANGE},   {"CANCEL", INSTAR_SQL_CANCEL_CHANGE},
+        {"PAUSE", INSTAR_SQL_PAUSE_CHANGE}, {"RESUME", INSTAR_SQL_RESUME_CHANGE},
+        {"HOLD", INSTAR_SQL_HOLD_CHANGE},   {"RELEASE", INSTAR_SQL_RELEASE_CHANGE},
+    };
 
     *explain_out = false;
     *known_out = true;
@@ -132,20 +140,18 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
         *explain_out = true;
         return strip_explain(sql, piece, &lexer);
     }
-    if (ddl_is(&first, "WAIT")) {
-        return read_steering(sql, piece, &lexer, INSTAR_SQL_WAIT_CHANGE);
-    }
-    if (ddl_is(&first, "CANCEL")) {
-        return read_steering(sql, piece, &lexer, INSTAR_SQL_CANCEL_CHANGE);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        /* RELEASE is PostgreSQL's too: of a savepoint. */
+        ahead = lexer;
+        if (ddl_is(&first, verbs[i].word) &&
+            (verbs[i].verb != INSTAR_SQL_RELEASE_CHANGE ||
+             (ddl_next(&ahead, &second) && ddl_is(&second, "CHANGE")))) {
+            return read_steering(sql, piece, &lexer, verbs[i].verb);
+        }
     }
     ahead = lexer;
     if (ddl_is(&first, "SHOW") && ddl_next(&ahead, &second) && ddl_is(&second, "CHANGES")) {
         return read_steering(sql, piece, &ahead, INSTAR_SQL_SHOW_CHANGES);
-    }
-    if (ddl_is(&first, "PAUSE") || ddl_is(&first, "RESUME")) {
-        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                        "not supported: %s (a change can be cancelled, not paused)",
-                        ddl_is(&first, "PAUSE") ? "PAUSE" : "RESUME");
     }
     *known_out = false;
     return ddl_is(&first, "CREATE") ? refuse_routine(sql, piece, lexer) : INSTAR_OK;

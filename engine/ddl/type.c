@@ -195,6 +195,50 @@ static int option_number(instar_sql *sql, size_t offset, const char *name, struc
                     (unsigned long long)max);
 }
 
+/* Flags that may be given at once: a switch, on when it has no value. */
+static uint32_t option_flag(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t flag;
+    } flags[] = {
+        {"pause", INSTAR_CHANGE_PAUSE},
+        {"hold", INSTAR_CHANGE_HOLD},
+        {"hurry", INSTAR_CHANGE_HURRY},
+    };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (strcmp(flags[i].name, name) == 0) {
+            return flags[i].flag;
+        }
+    }
+    return 0;
+}
+
+/* The grammar takes reserved words and strings as such, and any other word for a type. */
+static const char *option_word(struct ddl_node *arg)
+{
+    if (ddl_node_is(arg, "TypeName") && ddl_count(arg, "names") == 1) {
+        (void)ddl_take(arg, "typemod");
+        arg = ddl_take(arg, "names");
+    }
+    return ddl_node_is(arg, "String") ? ddl_take_text(arg, "sval") : NULL;
+}
+
+static int set_flag(instar_sql *sql, size_t offset, const char *name, struct ddl_node *arg,
+                    instar_change_options *options)
+{
+    const char *word = arg != NULL ? option_word(arg) : "on";
+
+    if (word != NULL && (strcmp(word, "on") == 0 || strcmp(word, "true") == 0)) {
+        options->flags |= option_flag(name);
+        return INSTAR_OK;
+    }
+    return word != NULL && (strcmp(word, "off") == 0 || strcmp(word, "false") == 0)
+               ? INSTAR_OK
+               : ddl_fail(sql, INSTAR_EINVALID, offset, "%s is on or off", name);
+}
+
 static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                       instar_change_options *options)
 {
@@ -215,10 +259,12 @@ static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl
     } else if (name != NULL && strcmp(name, "fence_after_ms") == 0) {
         rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
         options->fence_after_ms = (uint32_t)number;
+    } else if (name != NULL && option_flag(name) != 0) {
+        rc = set_flag(sql, offset, name, arg, options);
     } else {
         return ddl_fail(sql, INSTAR_EINVALID, offset,
                         "not supported: the option %s (there are backfill_workers, "
-                        "rows_per_second, sort_memory_bytes, fence_after_ms)",
+                        "rows_per_second, sort_memory_bytes, fence_after_ms, pause, hold, hurry)",
                         name != NULL ? name : "?");
     }
     return rc;

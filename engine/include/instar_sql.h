@@ -77,7 +77,11 @@ enum instar_sql_verb {
     INSTAR_SQL_RENAME_INDEX = 6,
     INSTAR_SQL_SHOW_CHANGES = 20,
     INSTAR_SQL_WAIT_CHANGE = 21,
-    INSTAR_SQL_CANCEL_CHANGE = 22
+    INSTAR_SQL_CANCEL_CHANGE = 22,
+    INSTAR_SQL_PAUSE_CHANGE = 23,
+    INSTAR_SQL_RESUME_CHANGE = 24,
+    INSTAR_SQL_HOLD_CHANGE = 25,
+    INSTAR_SQL_RELEASE_CHANGE = 26
 };
 
 /* One statement: the request that it stands for. Fields that the verb does not need are zero. All
@@ -98,7 +102,7 @@ typedef struct instar_sql_statement {
                                      * the type of its column when it is submitted */
     size_t step_count;
     const instar_change_options *options; /* of a change */
-    uint64_t change;                      /* WAIT, CANCEL */
+    uint64_t change;                      /* WAIT, CANCEL, PAUSE, RESUME, HOLD, RELEASE */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:
@@ -112,6 +116,7 @@ INSTAR_API const char *instar_sql_verb_name(enum instar_sql_verb verb);
 
 /* Submit one statement: a change gets its id at once, as with the functions of instar.h; wait for
  * its verdict with instar_change_wait(). CANCEL asks for the end of its change and gives that id;
+ * PAUSE, RESUME, HOLD and RELEASE steer theirs and give 0: there is nothing to wait for.
  * WAIT only gives the id; SHOW CHANGES does nothing here and gives 0 (call instar_change_list()).
  * Errors: those of instar_create_table() and its like; EINVALID (EXPLAIN: call
  * instar_sql_explain(); no such statement). error_out may be NULL. */

@@ -88,11 +88,18 @@ runner=$!
 until "$INSTAR" changes "$db" --running --no-header | grep -q "${tab}build${tab}"; do
     kill -0 "$runner" 2>/dev/null || { fail "the script ended: $(cat "$scratch/sql.err")"; break; }
 done
+id=$("$INSTAR" changes "$db" --running --no-header | cut -f1)
+expect 0 'pause' "$INSTAR" sql "$db" "pause change $id"
+same 'pause' "$out" "change $id: pause change"
+until "$INSTAR" changes "$db" "$id" --no-header | grep -q paused; do
+    kill -0 "$runner" 2>/dev/null || { fail "the script ended: $(cat "$scratch/sql.err")"; break; }
+done
+expect 0 'resume as JSON' "$INSTAR" sql "$db" "resume change $id" --json
+same 'resume as JSON' "$out" "{\"change\": $id}"
 kill -INT "$runner"
 wait "$runner"
 same 'interrupted' "$?" 130
 has 'how to follow' "$(cat "$scratch/sql.err")" "instar wait $db"
-id=$("$INSTAR" changes "$db" --running --no-header | cut -f1)
 expect 0 'cancel' "$INSTAR" sql "$db" "cancel change $id"
 has 'cancel' "$out" 'create index t_slow: cancelled'
 expect 1 'cancel twice' "$INSTAR" sql "$db" "cancel change $id"

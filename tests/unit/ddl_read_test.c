@@ -159,6 +159,9 @@ Test(ddl_read, create_index)
     expect_u64(s->options->sort_memory_bytes, 1048576);
     expect(!instar_sql_at(sql, 1)->index->unique);
     instar_sql_free(sql);
+    sql = read_sql("create index j on t (a) with (hurry, hold = true, pause = off)");
+    expect_u64(instar_sql_at(sql, 0)->options->flags, INSTAR_CHANGE_HURRY | INSTAR_CHANGE_HOLD);
+    instar_sql_free(sql);
 }
 
 /* Drops, and the statements that PostgreSQL does not have. */
@@ -182,6 +185,13 @@ Test(ddl_read, drops_and_steering)
     expect(s->explain && s->verb == INSTAR_SQL_DROP_INDEX);
     expect_text(s->name, "I");
     expect(instar_sql_at(sql, 6) == NULL);
+    instar_sql_free(sql);
+    sql = read_sql("pause change 7; resume change 7; hold change 7; release change 7");
+    expect_u64(instar_sql_count(sql), 4);
+    for (size_t i = 0; i < 4; i++) {
+        expect_u64(instar_sql_at(sql, i)->verb, INSTAR_SQL_PAUSE_CHANGE + i);
+        expect_u64(instar_sql_at(sql, i)->change, 7);
+    }
     instar_sql_free(sql);
 }
 

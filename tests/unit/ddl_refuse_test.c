@@ -230,6 +230,8 @@ static const struct refused {
      "backfill_workers"},
     {"create index i on t (a) with (fence_after_ms = 1, fence_after_ms = 2)", "given twice",
      "fence_after_ms = 2"},
+    {"create index i on t (a) with (hurry = 3)", "on or off", "hurry"},
+    {"create index i on t (a) with (hold = maybe)", "on or off", "hold"},
     /* DROP */
     {"drop table a, b", "several objects", "drop"},
     {"drop index a, b", "several objects", "drop"},
@@ -283,8 +285,9 @@ static const struct refused {
     {"alter view v rename column a to b", "ALTER VIEW", "alter"},
     {"alter table all in tablespace a set tablespace b", "ALTER TABLE", "alter"},
     /* steering */
-    {"pause change 1", "PAUSE", "pause"},
-    {"resume change 1", "RESUME", "resume"},
+    {"pause change 1 reason 'x'", "the end of the statement", "reason"},
+    {"resume 1", "expected CHANGE", "1"},
+    {"begin; pause change 1; commit", "between BEGIN and COMMIT", "pause"},
     {"cancel change 1 reason 'x'", "REASON", "reason"},
     {"cancel change 1 now", "the end of the statement", "now"},
     {"cancel 1", "expected CHANGE", "1"},

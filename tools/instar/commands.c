@@ -100,7 +100,8 @@ const struct cli_command cli_commands[] = {
      command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
-     "SHOW CHANGES, WAIT CHANGE id, CANCEL CHANGE id, EXPLAIN statement; several ALTER of one\n"
+     "SHOW CHANGES, WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE CHANGE id, EXPLAIN\n"
+     "statement; several ALTER of one\n"
      "table between BEGIN and COMMIT are one change. docs/ddl.md has all of it.\n"
      "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
      "statement is waited for; the first that fails ends the script.\n"

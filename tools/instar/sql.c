@@ -127,6 +127,9 @@ static int run_statement(struct cli *cli, const instar_sql *sql, size_t at)
     if (s->verb == INSTAR_SQL_CANCEL_CHANGE) {
         return cli_follow_cancel(cli, change);
     }
+    if (s->verb >= INSTAR_SQL_PAUSE_CHANGE) {
+        return cli_steered(cli, s->change);
+    }
     rc = cli_follow(cli, change);
     if (rc == CLI_FAILED && !cli->json) {
         fprintf(stderr, "instar: sql: stopped at the statement of line %" PRIu32 "\n", s->line);
