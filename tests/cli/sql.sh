@@ -90,12 +90,12 @@ until "$INSTAR" changes "$db" --running --no-header | grep -q "${tab}build${tab}
 done
 id=$("$INSTAR" changes "$db" --running --no-header | cut -f1)
 expect 0 'pause' "$INSTAR" sql "$db" "pause change $id"
-same 'pause' "$out" "change $id: pause change"
+same 'pause' "$out" "change $id: to stand still"
 until "$INSTAR" changes "$db" "$id" --no-header | grep -q paused; do
     kill -0 "$runner" 2>/dev/null || { fail "the script ended: $(cat "$scratch/sql.err")"; break; }
 done
 expect 0 'resume as JSON' "$INSTAR" sql "$db" "resume change $id" --json
-same 'resume as JSON' "$out" "{\"change\": $id}"
+has 'resume as JSON' "$out" "\"change\": $id, \"pause\": false"
 kill -INT "$runner"
 wait "$runner"
 same 'interrupted' "$?" 130
