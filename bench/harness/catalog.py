@@ -26,6 +26,7 @@ class Run:
     figures: tuple
     durability: str = NONE
     parameters: tuple = ()
+    once: bool = False  # it takes long: one clean sample will do
 
     def names(self):
         return {figure.workload for figure in self.figures}
@@ -42,7 +43,8 @@ def _under_load(kind, processes, systems, at_rate=False):
     return Run("create-index-under-load", systems,
                (Report(name, "kept_percent", "%"), Report(name, "build_s", "s", "lower")),
                DISK if kind == "sync" else PROCESS,
-               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))))
+               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))),
+               once=True)
 
 
 # In this order, for each system in turn, in each repetition. The data are loaded anew each time.
