@@ -212,8 +212,8 @@ static int create_index(const struct driver *d, const struct parameters *p)
         return rc;
     }
     bench_peak_start();
-    rc =
-        d->create_index != NULL ? d->create_index(session, p->unique, false, &seconds) : missing(d);
+    rc = d->create_index != NULL ? d->create_index(session, p->unique, p->online, &seconds)
+                                 : missing(d);
     if (rc == 0) {
         bench_result("build_s", seconds, "s");
         bench_result("private_mib", (double)bench_peak_stop() / 1048576.0, "MiB");

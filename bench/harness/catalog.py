@@ -59,6 +59,8 @@ RUNS = (
                               Report("drop-index", "drop_s", "s", "lower")), DISK),
     Run("create-index", ("instar", "sqlite", "postgres"),
         (Report("unique-index", "build_s", "s", "lower"),), DISK, (("unique", 1),)),
+    Run("create-index", ("instar", "postgres"),
+        (Report("create-index-online", "build_s", "s", "lower"),), DISK, (("online", 1),)),
     Run("device", ("device",), (Report("commits-sync-1", "rate", "1/s"),), DISK),
     *(_commits("sync", n) for n in (1, 8, 32)),
     *(_commits("async", n) for n in (1, 2, 8)),
