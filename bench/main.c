@@ -30,10 +30,13 @@ static int set(struct parameters *p, const char *word)
         p->sync = value != 0;
     } else if (is(word, "unique")) {
         p->unique = value != 0;
+    } else if (is(word, "online")) {
+        p->online = value != 0;
     } else if (is(word, "at_rate")) {
         p->at_rate = value != 0;
     } else {
-        fprintf(stderr, "bench: what is '%s'? rows, ms, processes, sync, unique, at_rate\n", word);
+        fprintf(stderr, "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate\n",
+                word);
         return 1;
     }
     return 0;

@@ -2,6 +2,7 @@
 /* Forked workers; see workers.h. */
 #include "workers.h"
 
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,13 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RING 64  /* slices of a worker */
+#define LATER 10 /* slices, after which nobody writes into one any more */
+
 struct shared {
     sem_t ready, go;
     _Atomic uint64_t begin_ns;
     _Atomic bool stop;
     _Atomic unsigned failed;
     _Atomic uint64_t private_bytes[WORKERS_MAX];
-    struct hist slices[][SLICES_MAX]; /* of each worker, who alone writes them */
+    _Atomic uint64_t commits[WORKERS_MAX]; /* in all, each worker writes its own */
+    struct hist ring[][RING];              /* of each worker; emptied by the parent's thread */
 };
 
 struct workers {
@@ -27,6 +32,9 @@ struct workers {
     size_t bytes;
     pid_t pids[WORKERS_MAX];
     unsigned started;
+    pthread_t gatherer;
+    size_t gathered; /* slices */
+    struct hist *slices;
 };
 
 /* ---- in a worker -------------------------------------------------------------------------- */
@@ -70,8 +78,8 @@ static int loop(const struct workers *w, unsigned number, void *session)
         }
         end = bench_now_ns();
         slice = (size_t)((end - begin) / SLICE_NS);
-        hist_add(&w->shared->slices[number][slice < SLICES_MAX ? slice : SLICES_MAX - 1],
-                 end - from);
+        hist_add(&w->shared->ring[number][slice % RING], end - from);
+        atomic_store_explicit(&w->shared->commits[number], n + 1, memory_order_relaxed);
     }
     return 0;
 }
@@ -100,12 +108,39 @@ static int work(const struct workers *w, unsigned number)
 
 /* ---- in the parent ------------------------------------------------------------------------ */
 
+static void gather_slice(struct workers *w)
+{
+    size_t s = w->gathered++;
+
+    for (unsigned i = 0; i < w->started; i++) {
+        struct hist *h = &w->shared->ring[i][s % RING];
+
+        hist_merge(&w->slices[s < SLICES_MAX ? s : SLICES_MAX - 1], h);
+        memset(h, 0, sizeof(*h));
+    }
+}
+
+static void *gather(void *arg)
+{
+    struct workers *w = arg;
+
+    while (!atomic_load(&w->shared->stop)) {
+        bench_sleep_until(atomic_load(&w->shared->begin_ns) + (w->gathered + 1 + LATER) * SLICE_NS);
+        gather_slice(w);
+    }
+    return arg;
+}
+
 static void release(struct workers *w)
 {
     atomic_store(&w->shared->begin_ns, bench_now_ns());
     bench_clock_start(atomic_load(&w->shared->begin_ns));
     for (unsigned i = 0; i < w->started; i++) {
         (void)sem_post(&w->shared->go);
+    }
+    if (pthread_create(&w->gatherer, NULL, gather, w) != 0) {
+        perror("bench: thread");
+        exit(1);
     }
 }
 
@@ -118,10 +153,10 @@ struct workers *workers_start(const struct foreground *f)
         exit(1);
     }
     w->f = *f;
-    w->bytes = sizeof(struct shared) + f->processes * sizeof(w->shared->slices[0]);
-    w->shared = mmap(NULL, w->bytes, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (w->shared == MAP_FAILED || sem_init(&w->shared->ready, 1, 0) != 0 ||
+    w->bytes = sizeof(struct shared) + f->processes * sizeof(w->shared->ring[0]);
+    w->shared = mmap(NULL, w->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    w->slices = calloc(SLICES_MAX, sizeof(w->slices[0]));
+    if (w->shared == MAP_FAILED || w->slices == NULL || sem_init(&w->shared->ready, 1, 0) != 0 ||
         sem_init(&w->shared->go, 1, 0) != 0) {
         perror("bench: shared memory");
         exit(1);
@@ -165,6 +200,25 @@ size_t workers_next_slice(const struct workers *w)
     return (size_t)((bench_now_ns() - atomic_load(&w->shared->begin_ns)) / SLICE_NS) + 1;
 }
 
+/* Has every commit found its slice? One that was being counted when its process was killed may
+ * have not. */
+static int check_count(const struct workers *w)
+{
+    uint64_t gathered = 0, made = 0;
+
+    for (size_t s = 0; s < SLICES_MAX; s++) {
+        gathered += w->slices[s].count;
+    }
+    for (unsigned i = 0; i < w->started; i++) {
+        made += atomic_load(&w->shared->commits[i]);
+    }
+    if (gathered != made) {
+        fprintf(stderr, "bench: %llu commits were made, %llu counted\n", (unsigned long long)made,
+                (unsigned long long)gathered);
+    }
+    return gathered != made;
+}
+
 int workers_stop(struct workers *w)
 {
     int bad = 0;
@@ -176,7 +230,11 @@ int workers_stop(struct workers *w)
         bad |= waitpid(w->pids[i], &status, 0) != w->pids[i] || status != 0;
     }
     bench_clock_start(0);
-    return bad;
+    (void)pthread_join(w->gatherer, NULL);
+    for (size_t end = workers_next_slice(w); w->gathered < end;) {
+        gather_slice(w);
+    }
+    return bad != 0 ? bad : check_count(w);
 }
 
 void workers_kill(struct workers *w)
@@ -202,15 +260,14 @@ uint64_t workers_private_bytes(const struct workers *w)
 void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out)
 {
     memset(out, 0, sizeof(*out));
-    for (unsigned i = 0; i < w->started; i++) {
-        for (size_t s = from; s < to && s < SLICES_MAX; s++) {
-            hist_merge(out, &w->shared->slices[i][s]);
-        }
+    for (size_t s = from; s < to && s < SLICES_MAX; s++) {
+        hist_merge(out, &w->slices[s]);
     }
 }
 
 void workers_free(struct workers *w)
 {
     (void)munmap(w->shared, w->bytes);
+    free(w->slices);
     free(w);
 }

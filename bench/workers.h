@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The foreground: processes that commit, one row at a time, and note the time that each commit took
- * in the tenth of a second in which it ended. Each writes its own slices in memory that all share,
- * so that measuring costs it no shared cache line.
+ * in the tenth of a second in which it ended. Each writes a ring of slices of its own, in memory
+ * that all share, so that measuring costs it no shared cache line; a thread of the parent gathers
+ * them.
  */
 #ifndef INSTAR_BENCH_WORKERS_H
 #define INSTAR_BENCH_WORKERS_H
@@ -13,7 +14,7 @@
 #include <stddef.h>
 
 #define SLICE_NS UINT64_C(100000000)
-#define SLICES_MAX 3000 /* five minutes; the last one takes all that comes later */
+#define SLICES_MAX 9000 /* fifteen minutes; the last one takes all that comes later */
 #define WORKERS_MAX 64
 
 enum work { WORK_INSERT, WORK_UPDATE };
@@ -43,7 +44,7 @@ int workers_stop(struct workers *w);
 void workers_kill(struct workers *w);
 /* The most private memory that one of them had at its end. */
 uint64_t workers_private_bytes(const struct workers *w);
-/* Slices from … to - 1 of all workers together. */
+/* Slices from … to - 1 of all workers together. After workers_stop. */
 void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out);
 void workers_free(struct workers *w);
 

@@ -12,6 +12,7 @@ struct parameters {
     unsigned processes;
     bool sync;
     bool unique;
+    bool online;  /* an index by the way that lets writers go on, though there are none */
     bool at_rate; /* the foreground keeps half of the rate that it can reach */
 };
 

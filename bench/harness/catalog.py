@@ -26,6 +26,7 @@ class Run:
     figures: tuple
     durability: str = NONE
     parameters: tuple = ()
+    once: bool = False  # it takes long: one clean sample will do
 
     def names(self):
         return {figure.workload for figure in self.figures}
@@ -42,7 +43,8 @@ def _under_load(kind, processes, systems, at_rate=False):
     return Run("create-index-under-load", systems,
                (Report(name, "kept_percent", "%"), Report(name, "build_s", "s", "lower")),
                DISK if kind == "sync" else PROCESS,
-               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))))
+               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))),
+               once=True)
 
 
 # In this order, for each system in turn, in each repetition. The data are loaded anew each time.
@@ -57,6 +59,8 @@ RUNS = (
                               Report("drop-index", "drop_s", "s", "lower")), DISK),
     Run("create-index", ("instar", "sqlite", "postgres"),
         (Report("unique-index", "build_s", "s", "lower"),), DISK, (("unique", 1),)),
+    Run("create-index", ("instar", "postgres"),
+        (Report("create-index-online", "build_s", "s", "lower"),), DISK, (("online", 1),)),
     Run("device", ("device",), (Report("commits-sync-1", "rate", "1/s"),), DISK),
     *(_commits("sync", n) for n in (1, 8, 32)),
     *(_commits("async", n) for n in (1, 2, 8)),

@@ -118,6 +118,8 @@ def targets(found):
     lines = [
         ("create index: times faster than PostgreSQL's parallel build", least, 2,
          m.ratio("create-index", "build_s", "postgres", "instar")),
+        ("create index: times faster than PostgreSQL's CONCURRENTLY", least, 3,
+         m.ratio("create-index-online", "build_s", "postgres", "instar")),
         ("create index: times faster than SQLite", least, 6,
          m.ratio("create-index", "build_s", "sqlite", "instar")),
         ("create index: times the append of raw LMDB", most, 2.2,

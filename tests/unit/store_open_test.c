@@ -173,6 +173,50 @@ Test(store_open, create_without_space)
     }
 }
 
+static void create_first(struct test_child *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    must(try_create_filled());
+}
+
+/* Says so when it finds the directory locked. */
+static void note_refusal(void *arg, const struct os_call *call, int result)
+{
+    if (call->op == OS_OP_LOCK && result == -EAGAIN) {
+        test_send(arg, 1);
+    }
+}
+
+static void create_second(struct test_child *self, void *arg)
+{
+    struct test_listener listener = {.after = note_refusal, .arg = self};
+    (void)arg;
+    test_hooks_clear(); /* this one is not to be held */
+    test_listener_set(&listener);
+    must_fail(try_create_filled(), INSTAR_EEXISTS);
+    expect_words("there is a store already", stores_path());
+    test_listener_set(NULL);
+    must(try_open(stores_path()));
+}
+
+/* Of two makers at once the second one waits for the first, and finds its store. */
+Test(store_open, two_makers)
+{
+    struct test_child first, second;
+    struct test_hold hold;
+    test_hold_set(&hold, "create.made", 1);
+    stores_path();
+    test_fork(&first, create_first, NULL);
+    test_hold_await(&hold);
+    test_fork(&second, create_second, NULL);
+    test_await(&second, 1);
+    test_hold_release(&hold);
+    test_wait_ok(&first);
+    test_wait_ok(&second);
+    test_hold_end(&hold);
+}
+
 /* Files and directories are for their owner alone, whatever the umask says. */
 Test(store_open, modes)
 {
