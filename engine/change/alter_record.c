@@ -240,6 +240,14 @@ static void add_column(struct base_buf *out, const instar_column_def *column)
     }
 }
 
+static void add_rename(struct base_buf *out, const instar_alteration *step, const char *between)
+{
+    add(out, (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? "IF EXISTS " : "");
+    catalog_name_add(out, step->name);
+    add(out, between);
+    catalog_name_add(out, step->new_name);
+}
+
 /* The step was done once, so what it needs is there. */
 static void add_step(struct base_buf *out, const instar_alteration *step)
 {
@@ -253,10 +261,7 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     case INSTAR_ALTER_RENAME_COLUMN:
     case INSTAR_ALTER_RENAME_INDEX:
         add(out, step->kind == INSTAR_ALTER_RENAME_INDEX ? "RENAME INDEX " : "RENAME COLUMN ");
-        add(out, if_exists);
-        catalog_name_add(out, step->name);
-        add(out, " TO ");
-        catalog_name_add(out, step->new_name);
+        add_rename(out, step, " TO ");
         return;
     case INSTAR_ALTER_ADD_COLUMN:
         add(out, "ADD COLUMN ");
@@ -288,9 +293,16 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
 {
     struct base_buf b = {0};
 
-    add(&b, "ALTER TABLE ");
-    catalog_name_add(&b, table);
-    for (size_t i = 0; i < count && b.size < size; i++) {
+    /* That is how SQL says it when it stands alone. */
+    bool index_alone = count == 1 && steps[0].kind == INSTAR_ALTER_RENAME_INDEX;
+    if (index_alone) {
+        add(&b, "ALTER INDEX ");
+        add_rename(&b, &steps[0], " RENAME TO ");
+    } else {
+        add(&b, "ALTER TABLE ");
+        catalog_name_add(&b, table);
+    }
+    for (size_t i = 0; !index_alone && i < count && b.size < size; i++) {
         add(&b, i == 0 ? " " : ", ");
         add_step(&b, &steps[i]);
     }

@@ -473,11 +473,16 @@ typedef struct instar_alteration {
  * Names: for as long as a transaction may use the version before, the old name of a table, column
  * or index goes on working beside the new one, but not where the new version gives that name to
  * another. Then a projection that names the old one gets EUNKNOWN. Changes go by the new names
- * only. Columns: one that is added is last. NOT NULL needs a default then, because there are rows.
- * One that is dropped is gone for good when the change is done, also if another of that name is
- * added. NOT NULL: from its first stage on writes that set null fail; an update that leaves a null
- * where it was does not. When rows hold nulls the change fails: info.reason names up to 10 of them
- * by primary key, info.duplicate_count says how many there are.
+ * only.
+ *
+ * Columns: one that is added is last. NOT NULL needs a default then, because there are rows. One
+ * that is dropped is gone for good when the change is done, also if another of that name is added.
+ *
+ * NOT NULL: from its first stage on writes that set null fail, also where it fails itself in the
+ * end, for as long as that takes; an update that leaves a null where it was does not. When rows
+ * hold nulls the change fails: info.reason names up to 10 of them by primary key,
+ * info.duplicate_count says how many there are.
+ *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
  * EDEFINITION (IF NOT EXISTS, and the column differs: names the difference), EINVALID, ETYPE,

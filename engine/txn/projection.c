@@ -284,8 +284,10 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
     if (rc == INSTAR_OK && index != NULL) {
         rc = copy_name(p->index, "index", index, err);
     }
+    /* Of what is durable: a version that is not yet so would not be seen by a sync transaction that
+     * begins next, and the projection might name what that one has not. */
     if (rc == INSTAR_OK) {
-        rc = txn_begin(env, INSTAR_TXN_READONLY | INSTAR_TXN_ASYNC, &t, err);
+        rc = txn_begin(env, INSTAR_TXN_READONLY | INSTAR_TXN_SYNC, &t, err);
     }
     if (rc == INSTAR_OK) {
         rc = prepare_in(p, t->view, columns, count, err);

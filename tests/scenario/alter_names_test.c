@@ -200,7 +200,7 @@ Test(alter_names, index_that_is_being_renamed)
     ok(instar_scan(txn, p, NULL, &cursor));
     ok(instar_rename_index(db, "t_b", "t_b2", NULL, &rename));
     scene_await_waiting(db, rename, "altered", &info);
-    cr_assert_str_eq(info.statement, "ALTER TABLE t RENAME INDEX t_b TO t_b2");
+    cr_assert_str_eq(info.statement, "ALTER INDEX t_b RENAME TO t_b2");
     cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 ");
     cr_assert_str_eq(dbs_dump(db, "t", "t_b2"), "1:11 2:12 3:13 ");
     fails(dbs_drop_index(db, "t_b"), INSTAR_ESTATE);
@@ -232,7 +232,7 @@ Test(alter_names, queued_behind_each_other)
     instar_change_info info;
     uint64_t changes[4];
 
-    test_hold_set(&hold, "change.altered", 1);
+    test_hold_set(&hold, "change.claimed", 2);
     scene_runner(&runner);
     instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     dbs_make_table(db, "t");

@@ -210,6 +210,9 @@ static int open_store(struct director *d)
     return rc == INSTAR_OK ? 0 : wrong_call("opening", rc);
 }
 
+/* Of a shorter step a rate says nothing. */
+#define SHOWN_SECONDS_MIN 0.1
+
 static void print_table(const struct director *d)
 {
     const struct step *idle = &d->steps[1];
@@ -219,11 +222,11 @@ static void print_table(const struct director *d)
     for (size_t i = 0; i < d->step_count; i++) {
         const struct step *s = &d->steps[i];
 
-        if (s->rate <= 0) {
-            printf("%-38s %9.2f\n", s->name, s->seconds);
+        if (s->rate <= 0 || s->seconds < SHOWN_SECONDS_MIN) {
+            printf("%-38s %9.3f\n", s->name, s->seconds);
             continue;
         }
-        printf("%-38s %9.2f %12.0f %7.0f%% %9.2f %9.1f\n", s->name, s->seconds, s->rate,
+        printf("%-38s %9.3f %12.0f %7.0f%% %9.2f %9.1f\n", s->name, s->seconds, s->rate,
                idle->rate > 0 ? s->rate * 100 / idle->rate : 0, s->p99_ms, s->longest_ms);
     }
     printf("\n%d writer processes, each commit durable; p99 and longest commit in ms\n\n",
@@ -233,7 +236,8 @@ static void print_table(const struct director *d)
 static int go_through(struct director *d)
 {
     static int (*const steps[])(struct director *) = {
-        step_idle, step_index, step_unique_fails, step_repair, step_unique, step_kill, step_drop};
+        step_idle, step_index,       step_unique_fails,   step_repair,   step_unique, step_kill,
+        step_drop, step_add_columns, step_not_null_fails, step_not_null, step_several};
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (steps[i](d) != 0) {

@@ -6,7 +6,7 @@
 #include "demo.h"
 
 #define RUNNERS 2
-#define STEPS_MAX 12
+#define STEPS_MAX 16
 #define TICK_MS 100
 #define IDLE_MS 4000
 
@@ -46,6 +46,9 @@ void step_end(struct director *d, const char *name);
 /* Run `instar COMMAND STORE A B`; -1 when its exit code is not 0. */
 int run_tool(struct director *d, const char *command, const char *a, const char *b);
 
+/* Wait for a change, drawing the live line. Returns the verdict's code. */
+int follow(struct director *d, uint64_t change, instar_change_info *info);
+
 /* The steps, in order; 0, or -1 after wrong(). */
 int step_import(struct director *d);
 int step_idle(struct director *d);
@@ -55,5 +58,9 @@ int step_repair(struct director *d);
 int step_unique(struct director *d);
 int step_kill(struct director *d);
 int step_drop(struct director *d);
+int step_add_columns(struct director *d);
+int step_not_null_fails(struct director *d);
+int step_not_null(struct director *d);
+int step_several(struct director *d);
 
 #endif

@@ -35,8 +35,7 @@ static int make_table(struct director *d)
     return rc == INSTAR_OK ? 0 : wrong_call("closing", rc);
 }
 
-/* Wait for a change, drawing the live line. Returns the verdict's code. */
-static int follow(struct director *d, uint64_t change, instar_change_info *info)
+int follow(struct director *d, uint64_t change, instar_change_info *info)
 {
     char what[448];
     int rc;

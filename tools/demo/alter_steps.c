@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the demo alters in place, under the writers: columns come and go, a NOT NULL fails and
+ * another holds, several things at once. The writers name only their own columns, so they must not
+ * notice.
+ */
+#include "director.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const instar_value origin = {.type = INSTAR_TEXT, .bytes = {"import", 6}};
+static const instar_value score = {.type = INSTAR_INT8, .i = 0};
+static const instar_value level = {.type = INSTAR_INT8, .i = 1};
+
+static int alter(struct director *d, const instar_alteration *steps, size_t count,
+                 instar_change_info *info)
+{
+    uint64_t change = 0;
+    int rc = instar_alter_table(d->db, DEMO_TABLE, steps, count, NULL, &change);
+
+    return rc != INSTAR_OK ? rc : follow(d, change, info);
+}
+
+/* How long the change itself took, from its submission to its verdict. */
+static void print_duration(const instar_change_info *info)
+{
+    printf("%s: %.1f ms, whatever the number of rows\n", info->statement,
+           (double)(info->finished_us - info->submitted_us) / 1000);
+}
+
+int step_add_columns(struct director *d)
+{
+    instar_column_def with_default = {"demo_origin", INSTAR_TEXT, false, &origin};
+    instar_column_def without = {"demo_score", INSTAR_INT8, false, NULL};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &with_default},
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &without},
+        {.kind = INSTAR_ALTER_SET_DEFAULT, .name = "demo_score", .value = &score}};
+    instar_change_info info;
+    int rc;
+
+    step_begin(d);
+    rc = alter(d, steps, 3, &info);
+    if (rc != INSTAR_OK) {
+        return wrong_call("adding columns", rc);
+    }
+    step_end(d, "add two columns, one with a default");
+    print_duration(&info);
+    return 0;
+}
+
+/* The score's default came after the column: rows from before hold a null, those that the writers
+ * insert do not. */
+int step_not_null_fails(struct director *d)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "demo_score"};
+    instar_change_info info;
+    int rc;
+
+    step_begin(d);
+    rc = alter(d, &step, 1, &info);
+    if (rc == INSTAR_OK) {
+        return wrong("demo_score was made NOT NULL, though rows hold nulls");
+    }
+    if (rc != INSTAR_EFAILED || info.error != INSTAR_ENOT_NULL || info.duplicate_count == 0) {
+        return wrong_call("NOT NULL failed otherwise than expected", rc);
+    }
+    step_end(d, "set not null, fails, reverts");
+    printf("%s\n", info.reason);
+    return 0;
+}
+
+/* Rows from before have the default, and so has every row that was inserted since. */
+int step_not_null(struct director *d)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "demo_origin"};
+    instar_change_info info;
+    int rc;
+
+    step_begin(d);
+    rc = alter(d, &step, 1, &info);
+    if (rc != INSTAR_OK) {
+        return wrong_call("setting NOT NULL", rc);
+    }
+    step_end(d, "set not null");
+    printf("%" PRIu64 " rows read, none holds a null\n", info.rows_done);
+    return 0;
+}
+
+int step_several(struct director *d)
+{
+    instar_column_def added = {"demo_level", INSTAR_INT8, true, &level};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "demo_origin", .new_name = "demo_source"},
+        {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "demo_score"},
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &added},
+        {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "entries_unique", .new_name = "entries_key"}};
+    instar_change_info info;
+    int rc;
+
+    step_begin(d);
+    rc = alter(d, steps, 4, &info);
+    if (rc != INSTAR_OK) {
+        return wrong_call("altering several things at once", rc);
+    }
+    step_end(d, "rename, drop, add, rename: one change");
+    print_duration(&info);
+    return 0;
+}
