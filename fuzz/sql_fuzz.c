@@ -65,6 +65,7 @@ static void use_statement(const instar_sql_statement *s, const char *text, size_
     if (s->verb == INSTAR_SQL_ALTER_TABLE || s->verb == INSTAR_SQL_RENAME_INDEX) {
         use_steps(s);
     }
+    base_assert((s->verb >= INSTAR_SQL_PAUSE_CHANGE) == (s->steering != NULL));
     if (s->verb == INSTAR_SQL_CREATE_TABLE) {
         use_table(s->table);
     }

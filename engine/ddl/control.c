@@ -5,6 +5,7 @@
  *     SHOW CHANGES
  *     WAIT CHANGE id
  *     CANCEL | PAUSE | RESUME | HOLD | RELEASE CHANGE id
+ *     RETUNE CHANGE id WITH (option = value, …)
  *     EXPLAIN statement
  *
  * EXPLAIN is taken off the front of the piece; what follows is read as if it stood alone.
@@ -74,6 +75,127 @@ static int refuse_reason(instar_sql *sql, const struct ddl_lexer *lexer)
     return INSTAR_OK;
 }
 
+/* ---- steering ----------------------------------------------------------------------------- */
+
+/* A number after =, at most max. */
+static int read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+    char digits[24] = "";
+
+    if (!ddl_next(lexer, &token) || token.kind != DDL_NUMBER || token.size > 19 ||
+        memchr(token.at, '.', token.size) != NULL) {
+        return expected(sql, &before, "a whole number");
+    }
+    memcpy(digits, token.at, token.size);
+    *number_out = strtoull(digits, NULL, 10);
+    return *number_out <= max ? INSTAR_OK : expected(sql, &before, "a smaller number");
+}
+
+static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, instar_change_steering *steering)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+    bool more = ddl_next(lexer, &token);
+
+    if (more && (ddl_is(&token, "on") || ddl_is(&token, "true"))) {
+        steering->set_flags = INSTAR_CHANGE_HURRY;
+    } else if (more && (ddl_is(&token, "off") || ddl_is(&token, "false"))) {
+        steering->clear_flags = INSTAR_CHANGE_HURRY;
+    } else {
+        return expected(sql, &before, "on or off");
+    }
+    return INSTAR_OK;
+}
+
+/* name = value, each name once: the highest numbers stand for "as it is". */
+static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_steering *steering)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token name, equals;
+    uint64_t number = 0;
+    int rc;
+
+    if (!ddl_next(lexer, &name) || name.kind != DDL_WORD) {
+        return expected(sql, &before, "an option");
+    }
+    before = *lexer;
+    if (!ddl_next(lexer, &equals) || !ddl_is(&equals, "=")) {
+        return expected(sql, &before, "=");
+    }
+    if (ddl_is(&name, "backfill_workers") && steering->workers == UINT32_MAX) {
+        rc = read_number(sql, lexer, UINT32_MAX - 1, &number);
+        steering->workers = (uint32_t)number;
+    } else if (ddl_is(&name, "fence_after_ms") && steering->fence_after_ms == UINT32_MAX) {
+        rc = read_number(sql, lexer, UINT32_MAX - 1, &number);
+        steering->fence_after_ms = (uint32_t)number;
+    } else if (ddl_is(&name, "rows_per_second") && steering->rows_per_second_max == UINT64_MAX) {
+        rc = read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
+    } else if (ddl_is(&name, "hurry") && (steering->set_flags | steering->clear_flags) == 0) {
+        rc = read_switch(sql, lexer, steering);
+    } else {
+        rc = ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
+                      "not supported, or given twice: the option %.*s (there are "
+                      "backfill_workers, rows_per_second, fence_after_ms, hurry)",
+                      (int)name.size, name.at);
+    }
+    return rc;
+}
+
+/* WITH (name = value, …) */
+static int read_settings(instar_sql *sql, struct ddl_lexer *lexer, instar_change_steering *steering)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+    int rc;
+
+    if (!ddl_next(lexer, &token) || !ddl_is(&token, "WITH")) {
+        return expected(sql, &before, "WITH");
+    }
+    before = *lexer;
+    if (!ddl_next(lexer, &token) || !ddl_is(&token, "(")) {
+        return expected(sql, &before, "(");
+    }
+    do {
+        rc = read_setting(sql, lexer, steering);
+        before = *lexer;
+        if (rc == INSTAR_OK &&
+            (!ddl_next(lexer, &token) || (!ddl_is(&token, ",") && !ddl_is(&token, ")")))) {
+            rc = expected(sql, &before, ", or )");
+        }
+    } while (rc == INSTAR_OK && ddl_is(&token, ","));
+    return rc;
+}
+
+/* What the verb does to its change. */
+static int fill_steering(instar_sql *sql, struct ddl_lexer *lexer, instar_sql_statement *info)
+{
+    instar_change_steering *s = ddl_alloc(&sql->arena, sizeof(*s));
+
+    if (s == NULL) {
+        return ddl_fail(sql, INSTAR_ENOMEM, (size_t)(lexer->at - sql->text), "out of memory");
+    }
+    instar_change_steering_init(s);
+    info->steering = s;
+    switch (info->verb) {
+    case INSTAR_SQL_PAUSE_CHANGE:
+        s->set_flags = INSTAR_CHANGE_PAUSE;
+        return INSTAR_OK;
+    case INSTAR_SQL_RESUME_CHANGE:
+        s->clear_flags = INSTAR_CHANGE_PAUSE;
+        return INSTAR_OK;
+    case INSTAR_SQL_HOLD_CHANGE:
+        s->set_flags = INSTAR_CHANGE_HOLD;
+        return INSTAR_OK;
+    case INSTAR_SQL_RELEASE_CHANGE:
+        s->clear_flags = INSTAR_CHANGE_HOLD;
+        return INSTAR_OK;
+    default:
+        return read_settings(sql, lexer, s);
+    }
+}
+
 static int read_steering(instar_sql *sql, const struct ddl_piece *piece, struct ddl_lexer *lexer,
                          enum instar_sql_verb verb)
 {
@@ -81,6 +203,7 @@ static int read_steering(instar_sql *sql, const struct ddl_piece *piece, struct 
     int rc = verb != INSTAR_SQL_SHOW_CHANGES ? read_change(sql, lexer, &info.change) : INSTAR_OK;
 
     rc = rc == INSTAR_OK && verb == INSTAR_SQL_CANCEL_CHANGE ? refuse_reason(sql, lexer) : rc;
+    rc = rc == INSTAR_OK && verb >= INSTAR_SQL_PAUSE_CHANGE ? fill_steering(sql, lexer, &info) : rc;
     rc = rc == INSTAR_OK ? at_end(sql, lexer) : rc;
     return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
 }
@@ -107,7 +230,7 @@ static int strip_explain(instar_sql *sql, struct ddl_piece *piece, struct ddl_le
  * first words, before the grammar gets a part of it. */
 static int refuse_routine(instar_sql *sql, const struct ddl_piece *piece, struct ddl_lexer lexer)
 {
-    struct ddl_token token;
+    struct ddl_token token = {.size = 0};
 
     while (ddl_next(&lexer, &token) &&
            (ddl_is(&token, "CREATE") || ddl_is(&token, "OR") || ddl_is(&token, "REPLACE"))) {
@@ -127,9 +250,10 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
         const char *word;
         enum instar_sql_verb verb;
     } verbs[] = {
-        {"WAIT", INSTAR_SQL_WAIT_CHANGE},   {"CANCEL", INSTAR_SQL_CANCEL_CHANGE},
-        {"PAUSE", INSTAR_SQL_PAUSE_CHANGE}, {"RESUME", INSTAR_SQL_RESUME_CHANGE},
-        {"HOLD", INSTAR_SQL_HOLD_CHANGE},   {"RELEASE", INSTAR_SQL_RELEASE_CHANGE},
+        {"WAIT", INSTAR_SQL_WAIT_CHANGE},     {"CANCEL", INSTAR_SQL_CANCEL_CHANGE},
+        {"PAUSE", INSTAR_SQL_PAUSE_CHANGE},   {"RESUME", INSTAR_SQL_RESUME_CHANGE},
+        {"HOLD", INSTAR_SQL_HOLD_CHANGE},     {"RELEASE", INSTAR_SQL_RELEASE_CHANGE},
+        {"RETUNE", INSTAR_SQL_RETUNE_CHANGE},
     };
 
     *explain_out = false;

@@ -303,6 +303,8 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
         return "hold change";
     case INSTAR_SQL_RELEASE_CHANGE:
         return "release change";
+    case INSTAR_SQL_RETUNE_CHANGE:
+        return "retune change";
     }
     return "?";
 }
@@ -326,16 +328,6 @@ static int submit_alter(instar *db, const struct ddl_statement *s, uint64_t *cha
     return rc;
 }
 
-static int steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
-{
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.set_flags = set;
-    steering.clear_flags = clear;
-    return instar_change_steer(db, change, &steering);
-}
-
 static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_out)
 {
     switch (s->verb) {
@@ -353,13 +345,11 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         *change_out = s->change;
         return instar_change_cancel(db, s->change);
     case INSTAR_SQL_PAUSE_CHANGE:
-        return steer(db, s->change, INSTAR_CHANGE_PAUSE, 0);
     case INSTAR_SQL_RESUME_CHANGE:
-        return steer(db, s->change, 0, INSTAR_CHANGE_PAUSE);
     case INSTAR_SQL_HOLD_CHANGE:
-        return steer(db, s->change, INSTAR_CHANGE_HOLD, 0);
     case INSTAR_SQL_RELEASE_CHANGE:
-        return steer(db, s->change, 0, INSTAR_CHANGE_HOLD);
+    case INSTAR_SQL_RETUNE_CHANGE:
+        return instar_change_steer(db, s->change, s->steering);
     case INSTAR_SQL_WAIT_CHANGE:
         *change_out = s->change;
         return INSTAR_OK;

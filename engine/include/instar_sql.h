@@ -81,7 +81,8 @@ enum instar_sql_verb {
     INSTAR_SQL_PAUSE_CHANGE = 23,
     INSTAR_SQL_RESUME_CHANGE = 24,
     INSTAR_SQL_HOLD_CHANGE = 25,
-    INSTAR_SQL_RELEASE_CHANGE = 26
+    INSTAR_SQL_RELEASE_CHANGE = 26,
+    INSTAR_SQL_RETUNE_CHANGE = 27
 };
 
 /* One statement: the request that it stands for. Fields that the verb does not need are zero. All
@@ -101,8 +102,9 @@ typedef struct instar_sql_statement {
                                      * it was written, a text, int8, float8 or bool; it gets
                                      * the type of its column when it is submitted */
     size_t step_count;
-    const instar_change_options *options; /* of a change */
-    uint64_t change;                      /* WAIT, CANCEL, PAUSE, RESUME, HOLD, RELEASE */
+    const instar_change_options *options;   /* of a change */
+    uint64_t change;                        /* WAIT, CANCEL, PAUSE and so on */
+    const instar_change_steering *steering; /* PAUSE, RESUME, HOLD, RELEASE, RETUNE */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:
@@ -116,7 +118,7 @@ INSTAR_API const char *instar_sql_verb_name(enum instar_sql_verb verb);
 
 /* Submit one statement: a change gets its id at once, as with the functions of instar.h; wait for
  * its verdict with instar_change_wait(). CANCEL asks for the end of its change and gives that id;
- * PAUSE, RESUME, HOLD and RELEASE steer theirs and give 0: there is nothing to wait for.
+ * PAUSE, RESUME, HOLD, RELEASE and RETUNE steer theirs and give 0: there is nothing to wait for.
  * WAIT only gives the id; SHOW CHANGES does nothing here and gives 0 (call instar_change_list()).
  * Errors: those of instar_create_table() and its like; EINVALID (EXPLAIN: call
  * instar_sql_explain(); no such statement). error_out may be NULL. */

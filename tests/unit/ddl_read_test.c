@@ -192,6 +192,28 @@ Test(ddl_read, drops_and_steering)
         expect_u64(instar_sql_at(sql, i)->verb, INSTAR_SQL_PAUSE_CHANGE + i);
         expect_u64(instar_sql_at(sql, i)->change, 7);
     }
+    expect_u64(instar_sql_at(sql, 0)->steering->set_flags, INSTAR_CHANGE_PAUSE);
+    expect_u64(instar_sql_at(sql, 1)->steering->clear_flags, INSTAR_CHANGE_PAUSE);
+    expect_u64(instar_sql_at(sql, 2)->steering->set_flags, INSTAR_CHANGE_HOLD);
+    expect_u64(instar_sql_at(sql, 3)->steering->clear_flags, INSTAR_CHANGE_HOLD);
+    instar_sql_free(sql);
+}
+
+/* RETUNE says what is to be different; all else stays as it is. */
+Test(ddl_read, retune)
+{
+    instar_sql *sql =
+        read_sql("retune change 8 with (rows_per_second = 5000000000, hurry = off);"
+                 "RETUNE CHANGE 8 WITH (backfill_workers=3,Fence_After_Ms=0,hurry=on)");
+    const instar_change_steering *s = instar_sql_at(sql, 0)->steering;
+
+    expect_u64(instar_sql_at(sql, 0)->verb, INSTAR_SQL_RETUNE_CHANGE);
+    expect_u64(s->rows_per_second_max, 5000000000);
+    expect_u64(s->clear_flags, INSTAR_CHANGE_HURRY);
+    expect(s->workers == UINT32_MAX && s->fence_after_ms == UINT32_MAX && s->set_flags == 0);
+    s = instar_sql_at(sql, 1)->steering;
+    expect(s->workers == 3 && s->fence_after_ms == 0 && s->rows_per_second_max == UINT64_MAX);
+    expect_u64(s->set_flags, INSTAR_CHANGE_HURRY);
     instar_sql_free(sql);
 }
 

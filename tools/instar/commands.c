@@ -100,7 +100,7 @@ const struct cli_command cli_commands[] = {
      command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
-     "SHOW CHANGES, WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE CHANGE id, EXPLAIN\n"
+     "SHOW CHANGES, WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE / RETUNE CHANGE id, EXPLAIN\n"
      "statement; several ALTER of one\n"
      "table between BEGIN and COMMIT are one change. docs/ddl.md has all of it.\n"
      "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
