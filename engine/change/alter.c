@@ -53,6 +53,9 @@ static int record_alter(struct submission *s, const struct catalog_table *from,
     if (rc == 0) {
         rc = alter_encode(s->steps, s->step_count, names, count, &r->descriptor, err);
     }
+    if (rc == 0) {
+        rc = alter_check_size(s->c->store, target, r->descriptor.size, err);
+    }
     base_arena_free(&arena);
     return rc;
 }

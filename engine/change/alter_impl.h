@@ -34,6 +34,11 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
  * is nothing to do. */
 int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
                  struct catalog_table **target_out, struct base_err *err);
+/* Will the last version of the plan be possible: `altered`, or that one without what it leaves? The
+ * latter is published past the point of no return, where nothing may fail for good. record_size:
+ * of the request. ELIMIT. */
+int alter_check_size(struct store *s, const struct catalog_table *altered, size_t record_size,
+                     struct base_err *err);
 
 /* ---- alter_names.c ------------------------------------------------------------------------ */
 

@@ -19,6 +19,8 @@
 #define FORMAT 1
 #define STEP_BYTES_MIN 7 /* so a few bytes cannot ask for much memory */
 #define NAME_BYTES_MIN 3
+/* What a publication holds beside the descriptor and the request: the rest of the record, names. */
+#define BESIDE_DESCRIPTOR 4096
 
 static const instar_value null = {.type = INSTAR_NULL};
 
@@ -337,4 +339,33 @@ int alter_target(const struct catalog_table *from, const instar_alteration *step
     }
     *target_out = target;
     return 0;
+}
+
+int alter_check_size(struct store *s, const struct catalog_table *altered, size_t record_size,
+                     struct base_err *err)
+{
+    size_t limit = (size_t)store_options(s)->txn_bytes_max;
+    struct catalog_table *last;
+    struct base_buf bytes = {0};
+    int rc = catalog_table_copy(altered, &last, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (catalog_alter_leaves(altered)) {
+        rc = catalog_alter_retire(last, err);
+        rc = rc == 0 ? catalog_table_finish(last, err) : rc;
+    }
+    if (rc == 0) {
+        rc = catalog_table_encode(last, &bytes, err);
+    }
+    if (rc == 0 && bytes.size + record_size + BESIDE_DESCRIPTOR > limit) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "table \"%s\": a descriptor of %zu bytes, with all its layouts, is too "
+                          "large for a transaction of %zu (txn_bytes_max)",
+                          altered->name, bytes.size, limit);
+    }
+    base_buf_free(&bytes);
+    catalog_table_free(last);
+    return rc;
 }

@@ -321,3 +321,34 @@ Test(alter_columns, wide)
     ok(instar_check(db, NULL, NULL, &sum));
     ok(instar_close(db));
 }
+
+/* A descriptor that outgrows a transaction, by layouts or by defaults, is refused at once; the
+ * table goes on as it was. */
+Test(alter_columns, descriptor_that_outgrows_a_transaction)
+{
+    instar_options o = dbs_options();
+    instar *db = NULL;
+    char step[80];
+    int rc = 0;
+    int added = 0;
+    uint64_t change;
+
+    o.segment_bytes = 64 * 1024; /* so a transaction has 16 KiB */
+    ok(instar_open(dbs_path(), &o, &db));
+    dbs_make_table(db, "t");
+    while (rc == 0) {
+        snprintf(step, sizeof(step), "add a_column_of_a_rather_long_name_%d int8 default 1", added);
+        rc = alters_submit(db, "t", step, NULL, &change);
+        if (rc == 0) {
+            ok(instar_change_wait(db, change, 60000, NULL));
+            added++;
+        }
+    }
+    fails(rc, INSTAR_ELIMIT);
+    expect(says("txn_bytes_max") && added > 20);
+    fails(alters_run(db, "t", "drop a_column_of_a_rather_long_name_0"), INSTAR_ELIMIT);
+    ok(alters_insert(db, "t", "a,b", "1,11"));
+    ok(alters_run(db, "t", "set-default b 3"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Editing descriptors into their next versions: limits, positions, ids. */
+#include "support/tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One step, and the version with it; both may be refused. Frees `from` when it worked. */
+static int next(struct catalog_table **table, instar_alteration step)
+{
+    struct catalog_table *to;
+    bool changed;
+    must(catalog_table_copy(*table, &to, &test_err));
+    int rc = catalog_alter(to, &step, &changed, &test_err);
+    if (rc == 0) {
+        rc = catalog_alter_finish(*table, to, &test_err);
+    }
+    if (rc == 0) {
+        expect(catalog_table_step_allowed(*table, to));
+        catalog_table_free(*table);
+        *table = to;
+    } else {
+        catalog_table_free(to);
+    }
+    return rc;
+}
+
+static int add(struct catalog_table **table, const char *name)
+{
+    instar_column_def def = {name, INSTAR_INT8, false, NULL};
+    return next(table, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def});
+}
+
+static int drop(struct catalog_table **table, const char *name)
+{
+    int rc = next(table, (instar_alteration){.kind = INSTAR_ALTER_DROP_COLUMN, .name = name});
+    return rc == 0 ? catalog_alter_retire(*table, &test_err) : rc;
+}
+
+/* Ids are never used twice, however often a column comes and goes; each time makes a layout, and
+ * their number has a limit that is named. Every version still leads to its own. */
+Test(catalog_alter, a_column_that_comes_and_goes)
+{
+    struct catalog_table *t = tables_make("t", "a int8, b int8", "a");
+    uint32_t last = 0;
+    int rc = 0;
+    while ((rc = add(&t, "x")) == 0) {
+        expect(t->columns[2].id > last);
+        last = t->columns[2].id;
+        rc = drop(&t, "x");
+        if (rc != 0) {
+            break;
+        }
+    }
+    expect(rc == INSTAR_ELIMIT && strstr(test_err.text, "1024") != NULL);
+    expect_u64(t->layout_count, CATALOG_LAYOUTS_MAX);
+    for (uint32_t i = 0; i < t->layout_map_count; i++) {
+        expect(catalog_table_layout(t, t->layout_map[i].first_version) == &t->layouts[i]);
+    }
+    struct base_buf bytes = {0};
+    if (!catalog_alter_leaves(t)) {
+        must(catalog_table_encode(t, &bytes, &test_err));
+        expect(bytes.size < 64 * 1024);
+    }
+    base_buf_free(&bytes);
+    catalog_table_free(t);
+}
+
+/* A table has at most so many columns, those that are being dropped included. */
+Test(catalog_alter, as_many_columns_as_there_may_be)
+{
+    struct catalog_table *t = tables_make("t", "a int8", "a");
+    struct catalog_table *to;
+    bool changed;
+    char names[INSTAR_COLUMNS_MAX][16];
+    must(catalog_table_copy(t, &to, &test_err));
+    for (int i = 1; i < INSTAR_COLUMNS_MAX; i++) {
+        snprintf(names[i], sizeof(names[i]), "c%d", i);
+        instar_column_def def = {names[i], INSTAR_INT8, false, NULL};
+        instar_alteration step = {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
+        must(catalog_alter(to, &step, &changed, &test_err));
+    }
+    must(catalog_alter_finish(t, to, &test_err));
+    must_fail(add(&to, "more"), INSTAR_ELIMIT);
+    expect(strstr(test_err.text, "1000 columns") != NULL);
+    /* The one that goes is hidden still. */
+    must(next(&to, (instar_alteration){.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c7"}));
+    must_fail(add(&to, "more"), INSTAR_ELIMIT);
+    must(catalog_alter_retire(to, &test_err));
+    must(catalog_table_finish(to, &test_err));
+    must(add(&to, "more"));
+    catalog_table_free(t);
+    catalog_table_free(to);
+}
+
+/* Keys and indexes go on meaning their columns when one in front of them goes. */
+Test(catalog_alter, positions_move_up)
+{
+    struct catalog_table *t = tables_make("t", "x int8, b int8, y text, a int8", "a desc, b");
+    tables_add_index(t, "i", "b desc, a", true);
+    must(drop(&t, "x"));
+    must(catalog_table_finish(t, &test_err));
+    must(drop(&t, "y"));
+    must(catalog_table_finish(t, &test_err));
+    expect(t->key[0].column == 1 && t->key[0].descending && t->key[1].column == 0);
+    expect(t->indexes[0].parts[0].column == 0 && t->indexes[0].parts[0].descending);
+    expect(t->indexes[0].parts[1].column == 1 && t->indexes[0].key_columns[2] == 1);
+    must_fail(drop(&t, "b"), INSTAR_ESTATE);
+    catalog_index_remove(t, "i");
+    must_fail(drop(&t, "b"), INSTAR_ESTATE);
+    expect(strstr(test_err.text, "primary key") != NULL);
+    catalog_table_free(t);
+}
+
+/* What is known in an older layout keeps its missing value in the newer ones; a default that
+ * changes does not touch it. */
+Test(catalog_alter, missing_values_never_change)
+{
+    instar_value five = {.type = INSTAR_INT8, .i = 5};
+    instar_value six = {.type = INSTAR_INT8, .i = 6};
+    instar_column_def def = {"d", INSTAR_INT8, true, &five};
+    struct catalog_table *t = tables_make("t", "a int8, b int8", "a");
+    must(next(&t, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def}));
+    must(next(&t,
+              (instar_alteration){.kind = INSTAR_ALTER_SET_DEFAULT, .name = "d", .value = &six}));
+    must(add(&t, "e"));
+    must(drop(&t, "b"));
+    must(catalog_table_finish(t, &test_err));
+    const struct row_layout *newest = catalog_table_layout(t, t->version);
+    expect_u64(newest->column_count, 3);
+    expect(newest->columns[1].missing.i == 5 && t->columns[1].default_value.i == 6);
+    expect(catalog_table_layout(t, 1)->column_count == 2);
+    catalog_table_free(t);
+}
