@@ -95,7 +95,7 @@ until "$INSTAR" changes "$db" "$id" --no-header | grep -q paused; do
     kill -0 "$runner" 2>/dev/null || { fail "the script ended: $(cat "$scratch/sql.err")"; break; }
 done
 expect 0 'retune' "$INSTAR" sql "$db" "retune change $id with (rows_per_second = 300)"
-same 'retune' "$out" "change $id: retune change"
+same 'retune' "$out" "change $id: to stand still"
 expect 0 'resume as JSON' "$INSTAR" sql "$db" "resume change $id" --json
 has 'resume as JSON' "$out" "\"change\": $id, \"pause\": false"
 kill -INT "$runner"
