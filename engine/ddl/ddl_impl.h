@@ -99,6 +99,8 @@ struct ddl_piece {
  * ELIMIT, EINVALID (a name that is too long: PostgreSQL's scanner would cut it) with a place. */
 int ddl_next_piece(instar_sql *sql, size_t *at, struct ddl_piece *piece_out);
 
+/* The length of what an error shows of a text: at most so many bytes, and whole characters. */
+int ddl_cut(const char *text, size_t size, size_t most);
 /* Fail at an offset of the text: fills the error and returns the code. */
 int ddl_fail(instar_sql *sql, int code, size_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
