@@ -175,8 +175,8 @@ int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
 /* ALTER TABLE (alter.c). */
 int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
 int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
-/* Why both cannot be one change, as the end of a sentence (NULL: they can), and making them one: the
- * second one's steps go behind the first one's. */
+/* Why both cannot be one change, as the end of a sentence (NULL: they can), and making them one:
+ * the second one's steps go behind the first one's. */
 const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second);
 int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
