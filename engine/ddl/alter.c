@@ -127,6 +127,10 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
     if (steps == NULL || constants == NULL) {
         return no_memory(sql, piece->offset);
     }
+    if (ddl_take_name(node, "objtype", "OBJECT_INDEX")) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
+                        "not supported: ALTER INDEX, but for RENAME TO");
+    }
     if (!ddl_take_name(node, "objtype", "OBJECT_TABLE")) {
         node->taken = false; /* the first words say what it is */
         return ddl_refuse(sql, piece, node);
@@ -173,6 +177,8 @@ int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
         step->flags = flags != 0 ? INSTAR_ALTER_IF_EXISTS : 0; /* as a step among others */
         step->name = info.name;
         (void)ddl_take(node, "relation_type");
+    } else if (rc == INSTAR_OK && ddl_take_name(node, "rename_type", "OBJECT_TABCONSTRAINT")) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset, "not supported: RENAME CONSTRAINT");
     } else if (rc == INSTAR_OK) {
         node->taken = false;
         return ddl_refuse(sql, piece, node);
