@@ -147,8 +147,13 @@ static int parse_column(struct alter *a, const char *name, const char *type)
             room->column.not_null = true;
             continue;
         }
-        value = strcmp(word, "default") == 0 ? next_word(a) : NULL;
-        if (value == NULL || room->column.default_value != NULL) {
+        bool is_default = strcmp(word, "default") == 0;
+
+        value = is_default ? next_word(a) : NULL;
+        if (is_default && (value == NULL || room->column.default_value != NULL)) {
+            return cli_usage(a->cli, "add-column %s: default needs a VALUE, and stands once", name);
+        }
+        if (value == NULL) {
             return cli_usage(a->cli, "add-column %s: '%s' is neither not-null nor default VALUE",
                              name, word);
         }
