@@ -40,13 +40,13 @@ static void take_steering(struct job *j, const struct change_record *r)
     atomic_store_explicit(&j->rows_per_second_max, r->rows_per_second_max, memory_order_relaxed);
 }
 
-/* Sleep while any of the flags is set. */
-static int stand_still(struct job *j, uint32_t flags, const char *why, struct base_err *err)
+/* Sleep while any of the flags is set. Which of them it is may change meanwhile. */
+static int stand_still(struct job *j, uint32_t flags, struct base_err *err)
 {
     int rc = 0;
 
     while (rc == 0 && job_is_steered(j, flags)) {
-        job_show_waiting(j, why);
+        job_show_waiting(j, job_is_steered(j, flags & INSTAR_CHANGE_HOLD) ? HELD : PAUSED);
         os_point("job.stands_still");
         rc = job_wait(j, STORE_EVENT_CHANGE, j->event_seen, NS_PER_S, err);
     }
@@ -56,8 +56,7 @@ static int stand_still(struct job *j, uint32_t flags, const char *why, struct ba
 
 int job_stand_still(struct job *j, struct base_err *err)
 {
-    return job_is_steered(j, INSTAR_CHANGE_PAUSE) ? stand_still(j, INSTAR_CHANGE_PAUSE, PAUSED, err)
-                                                  : 0;
+    return job_is_steered(j, INSTAR_CHANGE_PAUSE) ? stand_still(j, INSTAR_CHANGE_PAUSE, err) : 0;
 }
 
 void job_show_paused(struct job *j)
@@ -284,7 +283,7 @@ static int look(struct job *j, struct base_err *err)
     job_show_stage(j, plan_stage_name(&j->rec));
     rc = job_stand_still(j, err);
     if (rc == 0 && plan_is_brink(&j->rec) && job_is_steered(j, INSTAR_CHANGE_HOLD)) {
-        rc = stand_still(j, INSTAR_CHANGE_HOLD | INSTAR_CHANGE_PAUSE, HELD, err);
+        rc = stand_still(j, INSTAR_CHANGE_HOLD | INSTAR_CHANGE_PAUSE, err);
     }
     return rc;
 }

@@ -127,6 +127,10 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
     if (steps == NULL || constants == NULL) {
         return no_memory(sql, piece->offset);
     }
+    if (ddl_take_name(node, "objtype", "OBJECT_INDEX")) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
+                        "not supported: ALTER INDEX, but for RENAME TO");
+    }
     if (!ddl_take_name(node, "objtype", "OBJECT_TABLE")) {
         node->taken = false; /* the first words say what it is */
         return ddl_refuse(sql, piece, node);
@@ -170,8 +174,11 @@ int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
     } else if (ddl_take_name(node, "rename_type", "OBJECT_INDEX")) {
         info.verb = INSTAR_SQL_RENAME_INDEX;
         step->kind = INSTAR_ALTER_RENAME_INDEX;
+        step->flags = flags != 0 ? INSTAR_ALTER_IF_EXISTS : 0; /* as a step among others */
         step->name = info.name;
         (void)ddl_take(node, "relation_type");
+    } else if (rc == INSTAR_OK && ddl_take_name(node, "rename_type", "OBJECT_TABCONSTRAINT")) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset, "not supported: RENAME CONSTRAINT");
     } else if (rc == INSTAR_OK) {
         node->taken = false;
         return ddl_refuse(sql, piece, node);
@@ -206,16 +213,24 @@ static void *joined(instar_sql *sql, const void *first, size_t first_size, const
     return both;
 }
 
-bool ddl_can_join(const struct ddl_statement *first, const struct ddl_statement *second)
+const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second)
 {
     const instar_sql_statement *a = &first->info, *b = &second->info;
 
-    if (a->verb != INSTAR_SQL_ALTER_TABLE || a->options->flags != b->options->flags) {
-        return false;
+    if (a->verb != INSTAR_SQL_ALTER_TABLE ||
+        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX)) {
+        return "";
     }
-    /* An index is looked for in the table that the others are about. */
-    return b->verb == INSTAR_SQL_RENAME_INDEX ||
-           (b->verb == INSTAR_SQL_ALTER_TABLE && strcmp(name_after(a), b->name) == 0);
+    if (b->verb == INSTAR_SQL_ALTER_TABLE && strcmp(name_after(a), b->name) != 0) {
+        return ": these are two tables";
+    }
+    /* An index is looked for in the table that the others are about, and its IF EXISTS is its
+     * step's. But without the table there is nothing to do, which it must have asked for too. */
+    if ((a->options->flags & ~b->options->flags) != 0 ||
+        (b->verb == INSTAR_SQL_ALTER_TABLE && a->options->flags != b->options->flags)) {
+        return ": all of them have IF EXISTS, or none";
+    }
+    return NULL;
 }
 
 int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second)

@@ -31,7 +31,7 @@ static int expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what)
     }
     return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
                     "syntax error at or near \"%.*s\": expected %s",
-                    (int)(token.size < 80 ? token.size : 80), token.at, what);
+                    ddl_cut(token.at, token.size, 80), token.at, what);
 }
 
 static int at_end(instar_sql *sql, struct ddl_lexer *lexer)

@@ -99,6 +99,8 @@ struct ddl_piece {
  * ELIMIT, EINVALID (a name that is too long: PostgreSQL's scanner would cut it) with a place. */
 int ddl_next_piece(instar_sql *sql, size_t *at, struct ddl_piece *piece_out);
 
+/* The length of what an error shows of a text: at most so many bytes, and whole characters. */
+int ddl_cut(const char *text, size_t size, size_t most);
 /* Fail at an offset of the text: fills the error and returns the code. */
 int ddl_fail(instar_sql *sql, int code, size_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -173,8 +175,9 @@ int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
 /* ALTER TABLE (alter.c). */
 int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
 int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
-/* May both be one change, and making them one: the second one's steps go behind the first one's. */
-bool ddl_can_join(const struct ddl_statement *first, const struct ddl_statement *second);
+/* Why both cannot be one change, as the end of a sentence (NULL: they can), and making them one:
+ * the second one's steps go behind the first one's. */
+const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second);
 int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
 /* A TypeName. */

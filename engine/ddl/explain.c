@@ -112,11 +112,14 @@ static void tell_create_index(struct telling *t, const struct found *found,
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
-    bool validates = false, drops = false;
+    bool validates = false, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
-        validates = validates || s->steps[i].kind == INSTAR_ALTER_SET_NOT_NULL;
-        drops = drops || s->steps[i].kind == INSTAR_ALTER_DROP_COLUMN;
+        uint32_t kind = s->steps[i].kind;
+
+        validates = validates || kind == INSTAR_ALTER_SET_NOT_NULL;
+        leaves = leaves || kind == INSTAR_ALTER_DROP_COLUMN || kind == INSTAR_ALTER_RENAME_TABLE ||
+                 kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
     }
     tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     if (validates) {
@@ -127,8 +130,13 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
         tell(t, "2. validate: one scan of the table; rows with null fail the change, which names "
                 "them");
     }
-    tell(t, "%d. public: publish all %zu steps at once", validates ? 3 : 1, s->step_count);
-    tell(t, drops ? "a column that is dropped is gone for good" : "undo: alter the table back");
+    tell(t, "%d. public: publish all of it at once; no way back from here on", validates ? 3 : 1);
+    if (leaves) {
+        tell(t,
+             "%d. retired: wait for transactions on the version before, at most %" PRIu32
+             " ms; then old names and dropped columns are gone",
+             validates ? 4 : 2, s->options->fence_after_ms);
+    }
 }
 
 static void tell_drop_index(struct telling *t, const struct found *found,

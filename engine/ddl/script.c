@@ -95,7 +95,10 @@ static int check_group(instar_sql *sql, const struct ddl_piece *piece)
                         sql->last->info.explain ? "explain"
                                                 : instar_sql_verb_name(sql->last->info.verb));
     }
-    if (sql->group_first != NULL && ddl_can_join(sql->group_first, sql->last)) {
+    const char *why =
+        sql->group_first != NULL ? ddl_cannot_join(sql->group_first, sql->last) : NULL;
+
+    if (sql->group_first != NULL && why == NULL) {
         int rc = ddl_join(sql, sql->group_first, sql->last);
 
         sql->last = sql->group_first;
@@ -106,9 +109,9 @@ static int check_group(instar_sql *sql, const struct ddl_piece *piece)
     }
     if (sql->group_first != NULL) {
         return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                        "not supported: %s and %s as one change",
+                        "not supported: %s and %s as one change%s",
                         instar_sql_verb_name(sql->group_first->info.verb),
-                        instar_sql_verb_name(sql->last->info.verb));
+                        instar_sql_verb_name(sql->last->info.verb), why);
     }
     sql->group_first = sql->last;
     return INSTAR_OK;

@@ -41,6 +41,16 @@ void ddl_place(instar_sql *sql, size_t offset, uint32_t *line_out, uint32_t *col
     *column_out = spot->column;
 }
 
+int ddl_cut(const char *text, size_t size, size_t most)
+{
+    if (size > most) {
+        for (size = most; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;) {
+            size--;
+        }
+    }
+    return (int)size;
+}
+
 int ddl_fail(instar_sql *sql, int code, size_t offset, const char *format, ...)
 {
     instar_sql_error *error = &sql->error;
@@ -354,8 +364,8 @@ static int check_name(instar_sql *sql, const struct ddl_token *token)
         return INSTAR_OK;
     }
     return ddl_fail(sql, INSTAR_ELIMIT, (size_t)(token->at - sql->text),
-                    "the name '%.60s…' is too long: at most %d bytes", token->at,
-                    INSTAR_NAME_BYTES_MAX);
+                    "the name '%.*s…' is too long: at most %d bytes",
+                    ddl_cut(token->at, token->size, 60), token->at, INSTAR_NAME_BYTES_MAX);
 }
 
 int ddl_next_piece(instar_sql *sql, size_t *at, struct ddl_piece *piece_out)

@@ -71,7 +71,7 @@ int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *sc
     }
     rc = instar_value_parse(type, text, size, scratch, size, value_out);
     if (rc != INSTAR_OK) {
-        (void)snprintf(words, DDL_WORDS_SIZE, "'%.*s' as %s: %s", size < 60 ? (int)size : 60, text,
+        (void)snprintf(words, DDL_WORDS_SIZE, "'%.*s' as %s: %s", ddl_cut(text, size, 60), text,
                        instar_type_name(type), instar_error_text());
     }
     return rc;

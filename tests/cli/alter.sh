@@ -74,6 +74,12 @@ expect 1 'used by an index' "$INSTAR" alter-table "$db" people drop-column a
 has 'used by an index' "$err" 't_by_a'
 expect 0 'left out' "$INSTAR" alter-table "$db" people drop-column x , add-column b int8 \
     --if-exists --if-not-exists
+expect 2 'no value' "$INSTAR" alter-table "$db" people add-column y int8 default
+has 'no value' "$err" 'default needs a VALUE'
+expect 0 'a rename left out' "$INSTAR" alter-table "$db" people --if-exists \
+    rename-column nope b , set-default b 8
+expect 0 'its default' "$INSTAR" schema "$db" people --json
+has 'its default' "$out" '"b", "type": "int8", [^}]*"default": "?8'
 expect 0 'no table' "$INSTAR" alter-table "$db" nope drop-column x --if-exists
 expect 0 check "$INSTAR" check "$db"
 finish

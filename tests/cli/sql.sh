@@ -45,13 +45,16 @@ expect 1 'fails on data' "$INSTAR" sql "$db" -f "$scratch/script.sql"
 has 'the first is done' "$out" 'drop index t_ab: done'
 has 'the second fails' "$out" 'create index t_a: failed'
 has 'and names rows' "$out" 'id=1\b'
-has 'and the line' "$err" 'stopped at the statement of line 2'
+has 'and the place' "$err" 'stopped at the statement of line 2, column 1$'
+expect 1 'fails on data, as JSON' "$INSTAR" sql "$db" --json \
+    'drop index if exists no_such; create unique index t_a on t (a)'
+same 'the place as JSON' "$err" '{"stopped": true, "line": 1, "column": 31}'
 expect 0 tables "$INSTAR" tables "$db" --no-header
 has 'the third is not done' "$out" '^t'
 
 # Steering.
 expect 0 'show' "$INSTAR" sql "$db" 'SHOW CHANGES' --no-header
-same 'show' "$(printf '%s\n' "$out" | wc -l)" 5
+same 'show' "$(printf '%s\n' "$out" | wc -l)" 6
 expect 0 'show as JSON' "$INSTAR" sql "$db" 'show changes' --json
 has 'show as JSON' "$out" '"id": 5, "state": "failed"'
 expect 0 'wait' "$INSTAR" sql "$db" 'wait change 3'

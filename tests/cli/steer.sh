@@ -45,5 +45,7 @@ expect 2 'nothing to retune' "$INSTAR" retune "$db" 1
 expect 1 'both' "$INSTAR" retune "$db" "$id" --hurry --no-hurry
 has both "$err" 'both set and cleared'
 expect 2 'workers' "$INSTAR" retune "$db" "$id" --workers many
+expect 2 'fence' "$INSTAR" retune "$db" "$id" --hurry --fence-after 4294967295
+has fence "$err" '4294967295 is too much'
 expect 0 check "$INSTAR" check "$db"
 finish

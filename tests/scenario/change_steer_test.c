@@ -202,7 +202,14 @@ Test(change_steer, hold_and_release)
     test_kill(&runner, SIGKILL);
     scene_runner(&next);
     scene_await_waiting(db, change, "validated", &info);
+    /* Released, but paused: it says what it waits for now. */
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
     steer(db, change, 0, INSTAR_CHANGE_HOLD);
+    do {
+        instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, "resume") == NULL);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
     scene_await(db, change, INSTAR_OK, NULL);
     expect(public_now(db, "t_b"));
     end(db, &next);

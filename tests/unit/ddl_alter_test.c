@@ -241,6 +241,18 @@ Test(ddl_alter, one_change)
                       "    PRIMARY KEY (a)\n"
                       ");\n"
                       "CREATE INDEX i ON u (bb);\n");
+    /* IF EXISTS of an index is its own. */
+    expect(run(db, "begin; alter table u add d int4; alter index if exists none rename to n;"
+                   "alter index if exists i rename to k; commit") == INSTAR_OK);
+    expect(run(db, "begin; alter table if exists u drop d; alter index if exists none rename to n;"
+                   "commit") == INSTAR_OK);
+    expect_schema(db, "CREATE TABLE u (\n"
+                      "    a int8 NOT NULL,\n"
+                      "    bb int8,\n"
+                      "    c text,\n"
+                      "    PRIMARY KEY (a)\n"
+                      ");\n"
+                      "CREATE INDEX k ON u (bb);\n");
     /* One of them is impossible: then none is done. */
     expect(run(db, "begin; alter table u rename bb to b; alter table u drop nothing; commit") ==
            INSTAR_EUNKNOWN);

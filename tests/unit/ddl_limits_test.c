@@ -195,6 +195,21 @@ Test(ddl_limits, names)
     instar_sql_free(sql);
 }
 
+/* What an error shows a part of is cut between two characters. */
+Test(ddl_limits, parts)
+{
+#define UMLAUTS                                                                        \
+    "üüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüü" \
+    "üü"
+    expect_error(read_text("drop table a" UMLAUTS), INSTAR_ELIMIT, "ü…'");
+    expect(base_utf8_valid(error.text, strlen(error.text)));
+    expect_error(read_text("create table t (k int4 primary key default 'a" UMLAUTS "')"),
+                 INSTAR_ETYPE, "ü' as int4");
+    expect(base_utf8_valid(error.text, strlen(error.text)));
+    expect(read_text("wait change 'a" UMLAUTS "'") == INSTAR_EINVALID);
+    expect(base_utf8_valid(error.text, strlen(error.text)));
+}
+
 /* Bytes that are no text. */
 Test(ddl_limits, encoding)
 {

@@ -347,6 +347,11 @@ Test(ddl_submit, explain)
     expect(strstr(explain(db, "explain create table t (a int primary key)"), "is taken") != NULL);
     expect(strstr(explain(db, "explain drop table t"), "no way back") != NULL);
     expect(strstr(explain(db, "explain drop index t"), "there is no index t") != NULL);
+    text = explain(db, "explain alter table t alter b set not null");
+    expect(strstr(text, "3. public") != NULL && strstr(text, "no way back") != NULL);
+    expect(strstr(text, "old names") == NULL);
+    expect(strstr(explain(db, "explain alter table t drop b"), "2. retired: wait") != NULL);
+    expect(strstr(explain(db, "explain alter table t rename b to d"), "2. retired: wait") != NULL);
     ok(dbs_index(db, "i", "t", "b", true, NULL));
     expect(strstr(explain(db, "explain drop index i"), "still refuse duplicates") != NULL);
     ok(instar_close(db));

@@ -77,23 +77,44 @@ static int find_type(void *arg, const instar_table_info *info)
     return 0;
 }
 
-/* The type of a column as the steps so far leave it. INSTAR_NULL: there is none. */
-static enum instar_type type_of(const struct alter *a, const char *column)
+static enum instar_type stored_type(const struct alter *a, const char *column)
 {
     struct lookup l = {.column = column, .type = INSTAR_NULL};
 
+    (void)instar_table_list(a->cli->db, a->table, find_type, &l);
+    return l.type;
+}
+
+/* Is there such a column, or has one of the first steps made one? */
+static bool is_known(const struct alter *a, size_t steps, const char *column)
+{
+    for (size_t i = 0; i < steps; i++) {
+        const instar_alteration *step = &a->steps[i];
+
+        if ((step->kind == INSTAR_ALTER_ADD_COLUMN && strcmp(step->column->name, column) == 0) ||
+            (step->kind == INSTAR_ALTER_RENAME_COLUMN && strcmp(step->new_name, column) == 0)) {
+            return true;
+        }
+    }
+    return stored_type(a, column) != INSTAR_NULL;
+}
+
+/* The type of a column as the steps so far leave it. INSTAR_NULL: there is none. With --if-exists a
+ * rename may be left out. */
+static enum instar_type type_of(const struct alter *a, const char *column)
+{
     for (size_t i = a->step_count; i > 0; i--) {
         const instar_alteration *step = &a->steps[i - 1];
 
-        if (step->kind == INSTAR_ALTER_ADD_COLUMN && strcmp(step->column->name, l.column) == 0) {
+        if (step->kind == INSTAR_ALTER_ADD_COLUMN && strcmp(step->column->name, column) == 0) {
             return step->column->type;
         }
-        if (step->kind == INSTAR_ALTER_RENAME_COLUMN && strcmp(step->new_name, l.column) == 0) {
-            l.column = step->name;
+        if (step->kind == INSTAR_ALTER_RENAME_COLUMN && strcmp(step->new_name, column) == 0 &&
+            ((step->flags & INSTAR_ALTER_IF_EXISTS) == 0 || is_known(a, i - 1, step->name))) {
+            column = step->name;
         }
     }
-    (void)instar_table_list(a->cli->db, a->table, find_type, &l);
-    return l.type;
+    return stored_type(a, column);
 }
 
 static int parse_value(struct alter *a, enum instar_type type, const char *column, const char *text)
@@ -126,8 +147,13 @@ static int parse_column(struct alter *a, const char *name, const char *type)
             room->column.not_null = true;
             continue;
         }
-        value = strcmp(word, "default") == 0 ? next_word(a) : NULL;
-        if (value == NULL || room->column.default_value != NULL) {
+        bool is_default = strcmp(word, "default") == 0;
+
+        value = is_default ? next_word(a) : NULL;
+        if (is_default && (value == NULL || room->column.default_value != NULL)) {
+            return cli_usage(a->cli, "add-column %s: default needs a VALUE, and stands once", name);
+        }
+        if (value == NULL) {
             return cli_usage(a->cli, "add-column %s: '%s' is neither not-null nor default VALUE",
                              name, word);
         }
@@ -144,7 +170,9 @@ static int parse_default(struct alter *a, const char *column, const char *text)
     enum instar_type type = type_of(a, column);
 
     a->steps[a->step_count].value = &a->rooms[a->step_count].value;
-    return type == INSTAR_NULL ? CLI_OK /* refused by name */ : parse_value(a, type, column, text);
+    /* Without a column the step is refused by name. Should there be one after all, a text is not
+     * taken for a null. */
+    return parse_value(a, type != INSTAR_NULL ? type : INSTAR_TEXT, column, text);
 }
 
 static const struct verb *find_verb(const char *word)

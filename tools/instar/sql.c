@@ -106,6 +106,20 @@ static int print_line(void *arg, const char *line)
     return 0;
 }
 
+/* A change that was submitted and came to nothing; its verdict is printed. */
+static int stopped_at(const struct cli *cli, const instar_sql_statement *s)
+{
+    if (cli->json) {
+        fprintf(stderr, "{\"stopped\": true, \"line\": %" PRIu32 ", \"column\": %" PRIu32 "}\n",
+                s->line, s->column);
+    } else {
+        fprintf(stderr,
+                "instar: sql: stopped at the statement of line %" PRIu32 ", column %" PRIu32 "\n",
+                s->line, s->column);
+    }
+    return CLI_FAILED;
+}
+
 static int run_statement(struct cli *cli, const instar_sql *sql, size_t at)
 {
     const instar_sql_statement *s = instar_sql_at(sql, at);
@@ -124,17 +138,12 @@ static int run_statement(struct cli *cli, const instar_sql *sql, size_t at)
     if (rc != INSTAR_OK) {
         return fail_at(cli, &error);
     }
-    if (s->verb == INSTAR_SQL_CANCEL_CHANGE) {
-        return cli_follow_cancel(cli, change);
-    }
     if (s->verb >= INSTAR_SQL_PAUSE_CHANGE) {
         return cli_steered(cli, s->change);
     }
-    rc = cli_follow(cli, change);
-    if (rc == CLI_FAILED && !cli->json) {
-        fprintf(stderr, "instar: sql: stopped at the statement of line %" PRIu32 "\n", s->line);
-    }
-    return rc;
+    rc = s->verb == INSTAR_SQL_CANCEL_CHANGE ? cli_follow_cancel(cli, change)
+                                             : cli_follow(cli, change);
+    return rc == CLI_FAILED ? stopped_at(cli, s) : rc;
 }
 
 int command_sql(struct cli *cli)

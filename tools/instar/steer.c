@@ -80,12 +80,17 @@ int command_retune(struct cli *cli)
     instar_change_steering_init(&steering);
     steering.set_flags = hurry ? INSTAR_CHANGE_HURRY : 0;
     steering.clear_flags = polite ? INSTAR_CHANGE_HURRY : 0;
+    /* The highest value of each means that nothing was given. */
+    uint64_t workers = UINT32_MAX, fence_after = UINT32_MAX;
+
     rc = cli_number(cli, "rate", UINT64_MAX - 1, &steering.rows_per_second_max);
-    rc = rc == CLI_OK ? cli_number_u32(cli, "workers", &steering.workers) : rc;
-    rc = rc == CLI_OK ? cli_number_u32(cli, "fence-after", &steering.fence_after_ms) : rc;
+    rc = rc == CLI_OK ? cli_number(cli, "workers", UINT32_MAX - 1, &workers) : rc;
+    rc = rc == CLI_OK ? cli_number(cli, "fence-after", UINT32_MAX - 1, &fence_after) : rc;
     if (rc != CLI_OK) {
         return rc;
     }
+    steering.workers = (uint32_t)workers;
+    steering.fence_after_ms = (uint32_t)fence_after;
     if (!hurry && !polite && steering.rows_per_second_max == UINT64_MAX &&
         steering.workers == UINT32_MAX && steering.fence_after_ms == UINT32_MAX) {
         return cli_usage(cli, "nothing to retune: give --rate, --workers, --fence-after, --hurry "
