@@ -564,8 +564,9 @@ typedef struct instar_change_steering {
 INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
 /* Steer a change, from any process, whoever runs it. Returns when that is durable; its runner obeys
  * within one batch of its work (100 ms). It outlives the runner: the next one stands still, too. A
- * change that stands still holds no snapshot and no lease, blocks nobody, and can be cancelled; its
- * way back stops for nothing. instar_change_info.waiting_for says that it stands still.
+ * change that stands still holds no snapshot and no lease, and can be cancelled; its way back stops
+ * for nothing. No reader and no writer waits for it, further changes of its table do. Its info's
+ * flags say what was asked for, waiting_for that its runner stands still.
  * Errors: EUNKNOWN, ESTATE (it has ended, or is being undone; or HOLD is set when there is nothing
  * left to hold back: names the stage), EINVALID (a flag that cannot be steered, or set and cleared;
  * workers; struct_size). */

@@ -156,7 +156,8 @@ const struct cli_command cli_commands[] = {
     {"cancel", "ID", "stop a change and undo it", NULL, cancel_options, 1, 1, command_cancel, true,
      false},
     {"pause", "ID", "let a change stand still",
-     "It stands still within a batch of its work, whoever runs it, and holds nobody up. A cancel\n"
+     "It stands still within a batch of its work, whoever runs it. No reader and no writer waits\n"
+     "for it, further changes of its table do. A cancel\n"
      "ends it all the same.",
      no_options, 1, 1, command_pause, false, false},
     {"resume", "ID", "let a paused change go on", NULL, no_options, 1, 1, command_resume, false,
