@@ -19,6 +19,7 @@
 struct shared {
     _Atomic bool stop;
     _Atomic uint64_t done[WRITERS];
+    _Atomic uint32_t events; /* woken when one of them moves */
     _Atomic uint64_t inserted;
 };
 
@@ -60,6 +61,8 @@ static void write_some(struct test_child *self, void *arg)
         w.key = number * KEYS + (int64_t)(i % KEYS);
         ok(instar_run(db, INSTAR_TXN_ASYNC, count_up, &w));
         atomic_fetch_add(&shared->done[number], 1);
+        atomic_fetch_add(&shared->events, 1);
+        os_futex_wake_all(&shared->events);
     }
     instar_projection_free(w.p);
     ok(instar_close(db));
@@ -139,9 +142,13 @@ static void let_them_write(void)
     }
     uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
     for (int i = 0; i < WRITERS; i++) {
-        while (atomic_load(&shared->done[i]) < since[i] + 5) {
+        for (;;) {
+            uint32_t seen = atomic_load(&shared->events);
+            if (atomic_load(&shared->done[i]) >= since[i] + 5) {
+                break;
+            }
             expect(os_now_ns() < give_up);
-            os_sleep_ns(100000);
+            os_futex_wait(&shared->events, seen, give_up - os_now_ns());
         }
     }
 }
