@@ -6,6 +6,9 @@ import subprocess
 from tidy_rules.tree import Finding
 
 FILE_LINES_MAX = 700
+# The public header is the manual of the library, and a user installs and includes one file.
+MANUAL = "engine/include/instar.h"
+MANUAL_LINES_MAX = 1500
 FUNCTION_LINES_MAX = 70
 PARAMETERS_MAX = 6
 LINE_CHARS_MAX = 100
@@ -28,9 +31,10 @@ def formatting(tree):
 
 def lengths(tree):
     for source in tree.sources:
-        if len(source.lines) > FILE_LINES_MAX:
-            yield Finding(source.path, FILE_LINES_MAX, f"{len(source.lines)} lines in one file",
-                          f"split it where the concept splits; {FILE_LINES_MAX} is the limit")
+        most = MANUAL_LINES_MAX if source.path == MANUAL else FILE_LINES_MAX
+        if len(source.lines) > most:
+            yield Finding(source.path, most, f"{len(source.lines)} lines in one file",
+                          f"split it where the concept splits; {most} is the limit")
         for number, line in enumerate(source.lines, 1):
             if len(line) > LINE_CHARS_MAX:
                 yield Finding(source.path, number, f"{len(line)} characters in a line",
