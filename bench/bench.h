@@ -54,8 +54,11 @@ struct driver {
     int (*open)(const char *place, bool sync, void **session_out);
     void (*close)(void *session);
     int (*load)(void *session, uint64_t rows);
-    int (*insert)(void *session, uint64_t key);            /* into w, a commit */
-    int (*update)(void *session, uint64_t key, int64_t v); /* in t, a commit */
+    /* Each is a commit. */
+    int (*insert)(void *session, uint64_t key);            /* into w */
+    int (*add)(void *session, uint64_t key);               /* into t */
+    int (*update)(void *session, uint64_t key, int64_t v); /* t's v, which indexes are on */
+    int (*touch)(void *session, uint64_t key);             /* t's pad, which no index is on */
     /* Between these two, reads see one snapshot. */
     int (*read_begin)(void *session);
     void (*read_end)(void *session);

@@ -13,7 +13,7 @@
 
 struct session {
     instar *db;
-    instar_projection *rows, *commits, *value; /* t, w, and k and v of t */
+    instar_projection *rows, *commits, *value, *pad; /* t, w, k and v of t, k and pad of t */
     instar_txn *reading;
     unsigned flags; /* of a transaction */
 };
@@ -27,13 +27,14 @@ static int failed(const char *doing, int rc)
 
 static int prepare(struct session *s)
 {
-    static const char *const names[] = {"k", "v"};
+    static const char *const names[] = {"k", "v"}, *const others[] = {"k", "pad"};
     int rc = INSTAR_OK;
 
     if (s->rows == NULL) {
         rc = instar_projection_prepare(s->db, "t", NULL, 0, NULL, &s->rows);
         rc = rc ? rc : instar_projection_prepare(s->db, "w", NULL, 0, NULL, &s->commits);
         rc = rc ? rc : instar_projection_prepare(s->db, "t", names, 2, NULL, &s->value);
+        rc = rc ? rc : instar_projection_prepare(s->db, "t", others, 2, NULL, &s->pad);
     }
     return rc;
 }
@@ -63,6 +64,7 @@ static void close_session(void *session)
     instar_projection_free(s->rows);
     instar_projection_free(s->commits);
     instar_projection_free(s->value);
+    instar_projection_free(s->pad);
     (void)instar_close(s->db);
     free(s);
 }
@@ -121,15 +123,28 @@ static int load(void *session, uint64_t rows)
     return rc ? failed("load", rc) : 0;
 }
 
+static int insert_one(const struct session *s, instar_projection *projection, uint64_t key)
+{
+    struct part part = {projection, key, key + 1};
+    int rc = instar_run(s->db, s->flags, insert_rows, &part);
+
+    return rc ? failed("insert", rc) : 0;
+}
+
 static int insert(void *session, uint64_t key)
 {
     struct session *s = session;
-    struct part part = {NULL, key, key + 1};
     int rc = prepare(s);
 
-    part.projection = s->commits;
-    rc = rc ? rc : instar_run(s->db, s->flags, insert_rows, &part);
-    return rc ? failed("insert", rc) : 0;
+    return rc ? failed("insert", rc) : insert_one(s, s->commits, key);
+}
+
+static int add(void *session, uint64_t key)
+{
+    struct session *s = session;
+    int rc = prepare(s);
+
+    return rc ? failed("insert", rc) : insert_one(s, s->rows, key);
 }
 
 struct change {
@@ -144,16 +159,35 @@ static int update_row(instar_txn *txn, void *arg)
     return instar_update(txn, change->projection, &change->key, change->values);
 }
 
+static int update_one(const struct session *s, struct change *change, uint64_t key)
+{
+    int rc;
+
+    change->key = (instar_value){.type = INSTAR_INT8, .i = (int64_t)key};
+    change->values[0] = change->key;
+    rc = instar_run(s->db, s->flags, update_row, change);
+    return rc ? failed("update", rc) : 0;
+}
+
 static int update(void *session, uint64_t key, int64_t v)
 {
     struct session *s = session;
-    instar_value k = {.type = INSTAR_INT8, .i = (int64_t)key};
-    struct change change = {NULL, k, {k, {.type = INSTAR_INT8, .i = v}}};
     int rc = prepare(s);
+    struct change change = {.projection = s->value, .values[1] = {.type = INSTAR_INT8, .i = v}};
 
-    change.projection = s->value;
-    rc = rc ? rc : instar_run(s->db, s->flags, update_row, &change);
-    return rc ? failed("update", rc) : 0;
+    return rc ? failed("update", rc) : update_one(s, &change, key);
+}
+
+static int touch(void *session, uint64_t key)
+{
+    struct session *s = session;
+    char pad[BENCH_PAD];
+    int rc = prepare(s);
+    struct change change = {.projection = s->pad,
+                            .values[1] = {.type = INSTAR_TEXT, .bytes = {pad, BENCH_PAD}}};
+
+    bench_pad(key + 1, pad);
+    return rc ? failed("update", rc) : update_one(s, &change, key);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -262,7 +296,9 @@ const struct driver instar_driver = {.name = "instar",
                                      .close = close_session,
                                      .load = load,
                                      .insert = insert,
+                                     .add = add,
                                      .update = update,
+                                     .touch = touch,
                                      .read_begin = read_begin,
                                      .read_end = read_end,
                                      .get = get,

@@ -17,6 +17,7 @@ static bool is(const char *word, const char *name)
 
 static int set(struct parameters *p, const char *word)
 {
+    static const char *const works[] = {"insert", "add", "update", "touch"};
     const char *equals = strchr(word, '=');
     uint64_t value = equals != NULL ? strtoull(equals + 1, NULL, 10) : 0;
 
@@ -34,8 +35,18 @@ static int set(struct parameters *p, const char *word)
         p->online = value != 0;
     } else if (is(word, "at_rate")) {
         p->at_rate = value != 0;
+    } else if (is(word, "work")) {
+        for (unsigned i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+            if (strcmp(works[i], equals + 1) == 0) {
+                p->work = (enum work)i;
+                return 0;
+            }
+        }
+        fprintf(stderr, "bench: no work '%s': insert, add, update, touch\n", equals + 1);
+        return 1;
     } else {
-        fprintf(stderr, "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate\n",
+        fprintf(stderr,
+                "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate, work\n",
                 word);
         return 1;
     }
@@ -63,7 +74,8 @@ static int run(const char *system, const char *name, const struct parameters *p)
 
 int main(int argc, char **argv)
 {
-    struct parameters p = {.rows = 100000, .ms = 1000, .processes = 1, .sync = true};
+    struct parameters p = {
+        .rows = 100000, .ms = 1000, .processes = 1, .sync = true, .work = WORK_UPDATE};
 
     if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
         return hist_self_test();

@@ -69,6 +69,8 @@ static int prepare(struct session *s)
 {
     static const char *const statements[][2] = {
         {"insert", "insert into w values ($1::int8, $2::int8, $3)"},
+        {"add", "insert into t values ($1::int8, $2::int8, $3)"},
+        {"touch", "update t set pad = $2 where k = $1::int8"},
         {"update", "update t set v = $2::int8 where k = $1::int8"},
         {"get", "select v, pad from t where k = $1::int8"}};
 
@@ -142,34 +144,65 @@ static int execute(struct session *s, const char *name, int count, const char *c
     return rc;
 }
 
-static int change(struct session *s, const char *name, uint64_t key, int64_t v, const char *pad)
+/* The statement's first value is the key; `rest` are the others. */
+static int change(struct session *s, const char *name, uint64_t key, const char *const rest[2],
+                  int count)
 {
-    char k_text[24], v_text[24];
-    const char *values[] = {k_text, v_text, pad};
+    char k_text[24];
+    const char *values[] = {k_text, rest[0], rest[1]};
     PGresult *result;
     int rc;
 
     (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
-    (void)snprintf(v_text, sizeof(v_text), "%" PRId64, v);
-    rc = execute(s, name, pad != NULL ? 3 : 2, values, &result);
+    rc = execute(s, name, 1 + count, values, &result);
     if (rc == 0) {
         PQclear(result);
     }
     return rc;
 }
 
+static void pad_text(uint64_t key, char text[BENCH_PAD + 1])
+{
+    bench_pad(key, text);
+    text[BENCH_PAD] = '\0';
+}
+
+static int insert_into(struct session *s, const char *statement, uint64_t key)
+{
+    char v_text[24], pad[BENCH_PAD + 1];
+    const char *rest[2] = {v_text, pad};
+
+    (void)snprintf(v_text, sizeof(v_text), "%" PRId64, bench_value(key));
+    pad_text(key, pad);
+    return change(s, statement, key, rest, 2);
+}
+
 static int insert(void *session, uint64_t key)
 {
-    char pad[BENCH_PAD + 1];
+    return insert_into(session, "insert", key);
+}
 
-    bench_pad(key, pad);
-    pad[BENCH_PAD] = '\0';
-    return change(session, "insert", key, bench_value(key), pad);
+static int add(void *session, uint64_t key)
+{
+    return insert_into(session, "add", key);
 }
 
 static int update(void *session, uint64_t key, int64_t v)
 {
-    return change(session, "update", key, v, NULL);
+    char v_text[24];
+    const char *rest[2] = {v_text, NULL};
+
+    (void)snprintf(v_text, sizeof(v_text), "%" PRId64, v);
+    return change(session, "update", key, rest, 1);
+}
+
+static int touch(void *session, uint64_t key)
+{
+    char pad[BENCH_PAD + 1];
+    const char *rest[2] = {pad, NULL};
+
+    pad_text(key + 1, pad);
+    return change(session, "touch", key, rest, 1);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -277,7 +310,9 @@ const struct driver postgres_driver = {.name = "postgres",
                                        .close = close_session,
                                        .load = load,
                                        .insert = insert,
+                                       .add = add,
                                        .update = update,
+                                       .touch = touch,
                                        .read_begin = read_begin,
                                        .read_end = read_end,
                                        .get = get,

@@ -41,13 +41,19 @@ struct workers {
 
 static int commit(const struct foreground *f, void *session, uint64_t *key, uint64_t *random)
 {
-    uint64_t row;
+    uint64_t row = bench_random_key(random, f->rows);
 
-    if (f->work == WORK_INSERT) {
-        *key += WORKERS_MAX;
+    *key += WORKERS_MAX;
+    switch (f->work) {
+    case WORK_INSERT:
         return f->driver->insert(session, *key);
+    case WORK_ADD:
+        return f->driver->add(session, *key);
+    case WORK_TOUCH:
+        return f->driver->touch(session, row);
+    case WORK_UPDATE:
+        break;
     }
-    row = bench_random_key(random, f->rows);
     return f->driver->update(session, row,
                              bench_value(row) ^ (int64_t)(*random >> (64 - BENCH_LOW_BITS)));
 }

@@ -17,7 +17,8 @@
 #define SLICES_MAX 9000 /* fifteen minutes; the last one takes all that comes later */
 #define WORKERS_MAX 64
 
-enum work { WORK_INSERT, WORK_UPDATE };
+/* What a commit does: driver's insert, add, update or touch. */
+enum work { WORK_INSERT, WORK_ADD, WORK_UPDATE, WORK_TOUCH };
 
 struct foreground {
     const struct driver *driver;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is measured, once for all systems. Each process opens a session of its own. */
 #include "workloads.h"
-#include "workers.h"
 
 #include <stdio.h>
 
@@ -236,24 +235,32 @@ static void print_slices(const struct workers *w, size_t from, size_t to)
     }
 }
 
+/* In slices. Idle is before the build and again after the drop: what the device and the folding of
+ * the log allow swings over tens of seconds, and one side alone may meet a good or a bad moment. */
 struct phases {
-    size_t idle_from, build_from, build_to, end;
-    double build_s;
+    size_t idle_from, build_from, built_to, again_from, end;
+    double build_s, drop_s;
 };
 
 static void report_phases(const struct workers *w, const struct phases *at)
 {
-    static struct hist idle, during;
-    double before = 0, kept = 0;
+    static struct hist idle, again, during, after;
+    double without = 0, kept = 0, with = 0;
 
     workers_merge(w, at->idle_from, at->build_from, &idle);
-    workers_merge(w, at->build_from, at->build_to, &during);
-    before = rate_of(&idle, at->build_from - at->idle_from);
-    kept = rate_of(&during, at->build_to - at->build_from);
+    workers_merge(w, at->again_from, at->end, &again);
+    hist_merge(&idle, &again);
+    workers_merge(w, at->build_from, at->built_to, &during);
+    workers_merge(w, at->built_to, at->again_from, &after);
+    without = rate_of(&idle, at->build_from - at->idle_from + at->end - at->again_from);
+    kept = rate_of(&during, at->built_to - at->build_from);
+    with = rate_of(&after, at->again_from - at->built_to);
     bench_result("build_s", at->build_s, "s");
-    bench_result("idle_commits_per_s", before, "1/s");
+    bench_result("drop_s", at->drop_s, "s");
+    bench_result("idle_commits_per_s", without, "1/s");
     bench_result("during_commits_per_s", kept, "1/s");
-    bench_result("kept_percent", before > 0 ? kept * 100 / before : 0, "%");
+    bench_result("kept_percent", without > 0 ? kept * 100 / without : 0, "%");
+    bench_result("with_index_percent", without > 0 ? with * 100 / without : 0, "%");
     latencies(&idle, "idle_");
     latencies(&during, "during_");
     print_slices(w, at->idle_from, at->end);
@@ -278,7 +285,7 @@ static int half_rate(struct foreground *f, uint64_t ms)
     return rc;
 }
 
-/* The foreground alone, during the build, and a little after it. */
+/* The foreground alone, during the build, with the index, and alone again. */
 static int measure_phases(const struct driver *d, void *session, const struct parameters *p,
                           struct workers *w)
 {
@@ -289,8 +296,13 @@ static int measure_phases(const struct driver *d, void *session, const struct pa
     bench_mark("create index");
     rc |= d->create_index(session, p->unique, true, &at.build_s);
     bench_mark("public");
-    at.build_to = workers_next_slice(w);
-    at.end = at.build_to + slices_of(p->ms);
+    at.built_to = workers_next_slice(w);
+    rc = rc ? rc : workers_wait(w, at.built_to + slices_of(p->ms));
+    bench_mark("drop index");
+    rc = rc ? rc : d->drop_index(session, &at.drop_s);
+    bench_mark("dropped");
+    at.again_from = workers_next_slice(w);
+    at.end = at.again_from + slices_of(p->ms);
     if (rc == 0 && at.end >= SLICES_MAX) {
         fprintf(stderr, "bench: %s: the build took longer than a quarter of an hour\n", d->name);
         rc = 1;
@@ -305,12 +317,13 @@ static int measure_phases(const struct driver *d, void *session, const struct pa
 
 static int create_index_under_load(const struct driver *d, const struct parameters *p)
 {
-    struct foreground f = foreground_of(d, p, WORK_UPDATE);
+    struct foreground f = foreground_of(d, p, p->work);
     struct workers *w;
     void *session;
     int rc;
 
-    if (d->create_index == NULL || d->update == NULL) {
+    if (d->create_index == NULL || d->drop_index == NULL || d->add == NULL || d->update == NULL ||
+        d->touch == NULL) {
         return missing(d);
     }
     if (p->at_rate && half_rate(&f, p->ms) != 0) {
@@ -328,7 +341,6 @@ static int create_index_under_load(const struct driver *d, const struct paramete
     }
     rc = measure_phases(d, session, p, w);
     workers_free(w);
-    rc = rc ? rc : drop_again(d, session, "drop_s");
     d->close(session);
     return rc;
 }

@@ -3,7 +3,7 @@
 #ifndef INSTAR_BENCH_WORKLOADS_H
 #define INSTAR_BENCH_WORKLOADS_H
 
-#include "bench.h"
+#include "workers.h"
 
 struct parameters {
     const char *place;
@@ -12,8 +12,9 @@ struct parameters {
     unsigned processes;
     bool sync;
     bool unique;
-    bool online;  /* an index by the way that lets writers go on, though there are none */
-    bool at_rate; /* the foreground keeps half of the rate that it can reach */
+    bool online;    /* an index by the way that lets writers go on, though there are none */
+    bool at_rate;   /* the foreground keeps half of the rate that it can reach */
+    enum work work; /* of the foreground beside a build */
 };
 
 struct workload {

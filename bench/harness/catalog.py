@@ -27,6 +27,7 @@ class Run:
     durability: str = NONE
     parameters: tuple = ()
     once: bool = False  # it takes long: one clean sample will do
+    longer: int = 1     # times as long as other measurements
 
     def names(self):
         return {figure.workload for figure in self.figures}
@@ -38,13 +39,19 @@ def _commits(kind, processes, systems=ALL):
                (("processes", processes), ("sync", int(kind == "sync"))))
 
 
-def _under_load(kind, processes, systems, at_rate=False):
-    name = f"create-index-under-load-{'rate-' if at_rate else ''}{kind}-{processes}"
+# What the foreground does: it changes the column that is indexed, changes another one, or inserts.
+WORKS = {"update": "", "touch": "other-", "add": "insert-"}
+
+
+def _under_load(kind, processes, systems, work="update", at_rate=False):
+    name = f"create-index-under-load-{WORKS[work]}{'rate-' if at_rate else ''}{kind}-{processes}"
     return Run("create-index-under-load", systems,
-               (Report(name, "kept_percent", "%"), Report(name, "build_s", "s", "lower")),
+               (Report(name, "kept_percent", "%"), Report(name, "with_index_percent", "%"),
+                Report(name, "build_s", "s", "lower")),
                DISK if kind == "sync" else PROCESS,
-               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate))),
-               once=True)
+               (("processes", processes), ("sync", int(kind == "sync")), ("at_rate", int(at_rate)),
+                ("work", work)),
+               once=True, longer=5)
 
 
 # In this order, for each system in turn, in each repetition. The data are loaded anew each time.
@@ -67,6 +74,8 @@ RUNS = (
     _under_load("sync", 8, ("instar", "postgres")),
     _under_load("async", 32, ("instar",)),
     _under_load("sync", 8, ("instar",), at_rate=True),
+    _under_load("sync", 8, ("instar",), "touch"),
+    _under_load("sync", 8, ("instar", "postgres"), "add"),  # the last: the table grows
 )
 
 NO_OPERATION = "the operation does not exist yet"
