@@ -654,6 +654,15 @@ typedef struct instar_stats {
 /* Errors: EINVALID (struct_size). Set struct_size before the call. */
 INSTAR_API int instar_stat(instar *db, instar_stats *stats_out);
 
+/* What a monitoring system wants to know of store, tables, leases, transactions and changes, in
+ * Prometheus' text format 0.0.4; all names begin with instar_. fn is called once with all of it,
+ * not terminated and valid during the call; what it returns is returned. Reads figures alone, no
+ * rows: fit to be asked every second. Counters of the log go on for ever; those of commits, flushes
+ * and conflicts begin anew when the store is opened after no process had it open. Errors: EMISUSE,
+ * ENOMEM. */
+INSTAR_API int instar_metrics(instar *db, int (*fn)(void *arg, const char *text, size_t size),
+                              void *arg);
+
 enum instar_problem {
     INSTAR_PROBLEM_ROW_UNREADABLE = 1, /* checksum, tag or encoding */
     INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */

@@ -44,6 +44,7 @@ struct cli {
     const char
         *values[CLI_OPTIONS_MAX]; /* per option; "" for a switch that is set, NULL: not given */
     bool json;
+    bool csv; /* rows as import reads them */
     bool header;
     instar *db;
 };
@@ -116,6 +117,26 @@ struct out_cell out_bool(bool value);
 void out_json_string(FILE *file, const char *text, size_t size);
 void out_printable(FILE *file, const char *text, size_t size);
 
+/* ---- progress (progress.c) ---------------------------------------------------------------- */
+
+/* On a clock that only runs forward. */
+uint64_t cli_now_ms(void);
+/* A line that the next one is drawn over; nothing unless a person looks on. */
+void cli_draw_line(const struct cli *cli, const char *text);
+void cli_clear_line(const struct cli *cli);
+
+/* How far a command has come, drawn when it takes over two seconds. Of what `total` counts is the
+ * command's to say; 0: it is not known. */
+struct cli_progress {
+    const struct cli *cli;
+    uint64_t total;
+    uint64_t began_ms, drawn_ms;
+    bool drawn;
+};
+void cli_progress_begin(struct cli_progress *p, const struct cli *cli, uint64_t total);
+void cli_progress_to(struct cli_progress *p, uint64_t done, uint64_t rows);
+void cli_progress_end(struct cli_progress *p);
+
 /* ---- rows (rows.c) ------------------------------------------------------------------------ */
 
 /* A list of names (names.c). */
@@ -175,6 +196,8 @@ int command_cancel(struct cli *cli);
 int command_nodes(struct cli *cli);
 int command_check(struct cli *cli);
 int command_stat(struct cli *cli);
+int command_metrics(struct cli *cli);
+int command_export(struct cli *cli);
 int command_sql(struct cli *cli);
 
 int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */

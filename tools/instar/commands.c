@@ -147,6 +147,12 @@ const struct cli_command cli_commands[] = {
      "The first line names the columns; quoting by RFC 4180. FILE - is standard input.\n"
      "An empty field is null, a quoted empty field is the empty text.",
      import_options, 2, 2, command_import, false, false},
+    {"export", "TABLE [FILE]", "write rows as CSV",
+     "What import reads: a header line, quoting by RFC 4180, nothing for null, \"\" for the empty "
+     "text.\n"
+     "All rows are of one snapshot. FILE is made, with mode 0600, and is whole or not there; without\n"
+     "it, or with -, rows go to standard output.",
+     scan_options, 1, 2, command_export, false, false},
     {"changes", "[ID]", "list schema changes, running and ended",
      "A terminal shows the columns that matter most, a pipe and --json show all.", changes_options,
      0, 1, command_changes, false, false},
@@ -175,5 +181,8 @@ const struct cli_command cli_commands[] = {
      "Changes nothing. Prints one line per finding; exit code 0 only when there is none.",
      no_options, 0, 0, command_check, false, false},
     {"stat", "", "print figures of the store", NULL, no_options, 0, 0, command_stat, false, false},
+    {"metrics", "", "print figures for Prometheus",
+     "Text format 0.0.4: the store, its tables, the processes and their leases, running changes.",
+     no_options, 0, 0, command_metrics, false, false},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, false, false},
 };

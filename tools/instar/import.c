@@ -30,6 +30,8 @@ struct import {
     size_t bad_column; /* of the record that did not parse */
     uint64_t imported, skipped;
     bool stop;
+    struct input input;
+    struct cli_progress progress; /* in bytes of the file */
 };
 
 /* ---- reports ------------------------------------------------------------------------------ */
@@ -243,7 +245,11 @@ static int read_all(struct import *im)
         } else {
             rc = take_record(im);
         }
+        if (im->batch_count == 0) {
+            cli_progress_to(&im->progress, im->input.got, im->imported);
+        }
     }
+    cli_progress_end(&im->progress);
     /* What stands before a bad line is kept: the message says how many rows that is. */
     if (rc == INSTAR_OK) {
         bool stopped = im->stop;
@@ -324,6 +330,7 @@ static int import_file(struct import *im)
     if (rc != CLI_OK) {
         return rc;
     }
+    cli_progress_begin(&im->progress, im->cli, im->input.size);
     rc = read_all(im);
     cli_table_close(&im->table);
     if (rc != INSTAR_OK) {
@@ -369,7 +376,7 @@ int command_import(struct cli *cli)
         return rc;
     }
     cli_catch_interrupts();
-    file = input_open(path);
+    file = input_open(path, &im.input);
     if (file == NULL) {
         rc = cli_error(cli, "give the path of a CSV file, or - for standard input", "'%s': %s",
                        path, strerror(errno));

@@ -14,8 +14,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INPUT_BUFFER_BYTES ((size_t)64 << 10)
@@ -41,45 +41,45 @@ static int wait_for_bytes(int fd)
 
 static ssize_t input_read(void *cookie, char *buffer, size_t size)
 {
-    const int *fd = cookie;
+    struct input *in = cookie;
     ssize_t got;
 
     do {
-        if (wait_for_bytes(*fd) != 0 && (errno != EINTR || cli_interrupted != 0)) {
+        if (wait_for_bytes(in->fd) != 0 && (errno != EINTR || cli_interrupted != 0)) {
             return -1;
         }
-        got = read(*fd, buffer, size);
+        got = read(in->fd, buffer, size);
     } while (got < 0 && (errno == EAGAIN || errno == EINTR) && cli_interrupted == 0);
+    in->got += got > 0 ? (uint64_t)got : 0;
     return got;
 }
 
 static int input_close(void *cookie)
 {
-    int *fd = cookie;
-    int rc = *fd != STDIN_FILENO ? close(*fd) : 0;
+    const struct input *in = cookie;
 
-    free(fd);
-    return rc;
+    return in->fd != STDIN_FILENO ? close(in->fd) : 0;
 }
 
-FILE *input_open(const char *path)
+FILE *input_open(const char *path, struct input *in)
 {
     const cookie_io_functions_t functions = {.read = input_read, .close = input_close};
-    int *fd = malloc(sizeof(*fd));
+    struct stat stat;
     FILE *file;
 
-    if (fd == NULL) {
-        return NULL;
-    }
     /* Without O_NONBLOCK the open of a named pipe would wait for its writer. */
-    *fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0) {
-        free(fd);
+    *in = (struct input){.fd = strcmp(path, "-") == 0
+                                   ? STDIN_FILENO
+                                   : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+    if (in->fd < 0) {
         return NULL;
     }
-    file = fopencookie(fd, "r", functions);
+    if (fstat(in->fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
+        in->size = (uint64_t)stat.st_size;
+    }
+    file = fopencookie(in, "r", functions);
     if (file == NULL) {
-        (void)input_close(fd);
+        (void)input_close(in);
         return NULL;
     }
     (void)setvbuf(file, NULL, _IOFBF, INPUT_BUFFER_BYTES);

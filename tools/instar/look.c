@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nodes, check, stat: looking at a store. */
+/* nodes, check, stat, metrics: looking at a store. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -132,4 +132,27 @@ int command_stat(struct cli *cli)
                 (struct out_cell[]){out_text(numbers[i].name), out_u64(numbers[i].value, text)});
     }
     return out_end(out);
+}
+
+/* ---- metrics ------------------------------------------------------------------------------ */
+
+static int print_text(void *arg, const char *text, size_t size)
+{
+    const struct cli *cli = arg;
+
+    if (cli->json) {
+        printf("{\"metrics\": ");
+        out_json_string(stdout, text, size);
+        printf("}\n");
+    } else {
+        (void)fwrite(text, 1, size, stdout);
+    }
+    return 0;
+}
+
+int command_metrics(struct cli *cli)
+{
+    int rc = instar_metrics(cli->db, print_text, cli);
+
+    return rc == INSTAR_OK ? CLI_OK : cli_fail(cli, rc, "metrics");
 }

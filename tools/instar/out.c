@@ -303,6 +303,51 @@ static void row_tabbed(const struct out *out, const struct out_cell *cells)
     }
 }
 
+/* RFC 4180. Nothing is null, a quoted nothing the empty text; a field that holds a quote, a comma
+ * or a line's end is quoted. */
+static void print_csv(const struct out_cell *cell, bool last)
+{
+    bool quoted = cell->text != NULL && (cell->size == 0 || cell->text[0] == '\xef');
+
+    for (size_t i = 0; !quoted && i < cell->size; i++) {
+        quoted = strchr(",\"\r\n", cell->text[i]) != NULL && cell->text[i] != '\0';
+    }
+    if (!quoted) {
+        fwrite(cell->text != NULL ? cell->text : "", 1, cell->size, stdout);
+    } else {
+        fputc('"', stdout);
+        for (size_t i = 0; i < cell->size; i++) {
+            if (cell->text[i] == '"') {
+                fputc('"', stdout);
+            }
+            fputc(cell->text[i], stdout);
+        }
+        fputc('"', stdout);
+    }
+    fputc(last ? '\n' : ',', stdout);
+}
+
+static void row_csv(const struct out *out, const struct out_cell *cells)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        print_csv(&cells[i], i + 1 == out->count);
+    }
+}
+
+static void header_line(const struct out *out)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        struct out_cell name = out_text(out->columns[i].name);
+
+        if (out->cli->csv) {
+            print_csv(&name, i + 1 == out->count);
+        } else {
+            print_escaped(name.text, name.size);
+            fputc(i + 1 == out->count ? '\n' : '\t', stdout);
+        }
+    }
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 struct out *out_begin(const struct cli *cli, const struct out_column *columns, size_t count)
@@ -315,7 +360,7 @@ struct out *out_begin(const struct cli *cli, const struct out_column *columns, s
     out->cli = cli;
     out->columns = columns;
     out->count = count;
-    out->aligned = !cli->json && isatty(STDOUT_FILENO) == 1;
+    out->aligned = !cli->json && !cli->csv && isatty(STDOUT_FILENO) == 1;
     out->widths = calloc(count, sizeof(*out->widths));
     out->held = out->aligned ? calloc((HELD_MAX + 1) * count, sizeof(*out->held)) : NULL;
     if (out->widths == NULL || (out->aligned && out->held == NULL)) {
@@ -327,11 +372,8 @@ struct out *out_begin(const struct cli *cli, const struct out_column *columns, s
     for (size_t i = 0; i < count; i++) {
         out->widths[i] = display_width(columns[i].name);
     }
-    if (!out->aligned && !cli->json && cli->header) {
-        for (size_t i = 0; i < count; i++) {
-            print_escaped(columns[i].name, strlen(columns[i].name));
-            fputc(i + 1 == count ? '\n' : '\t', stdout);
-        }
+    if (!out->aligned && cli->header && (cli->csv || !cli->json)) {
+        header_line(out);
     }
     return out;
 }
@@ -341,7 +383,9 @@ void out_row(struct out *out, const struct out_cell *cells)
     if (out == NULL) {
         return;
     }
-    if (out->cli->json) {
+    if (out->cli->csv) {
+        row_csv(out, cells);
+    } else if (out->cli->json) {
         row_json(out, cells);
     } else if (out->aligned) {
         row_aligned(out, cells);
@@ -357,7 +401,7 @@ int out_end(struct out *out)
         fprintf(stderr, "instar: out of memory\n");
         return CLI_FAILED;
     }
-    if (out->cli->json) {
+    if (out->cli->json && !out->cli->csv) {
         fputs(out->rows == 0 ? "[]\n" : "\n]\n", stdout);
     } else if (out->aligned) {
         settle(out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* put, get, delete, scan: rows by key and in order. */
-#include "cli.h"
+/* put, get, delete: rows by key. */
+#include "rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +25,6 @@ int cli_value(enum instar_type type, const char *text, size_t size, instar_value
     *owned_out = owned;
     return INSTAR_OK;
 }
-
-/* A growing text for one formatted value. */
-struct cell_text {
-    char *text;
-    size_t size;
-};
 
 static struct out_cell format_cell(struct cell_text *room, const instar_value *value)
 {
@@ -133,16 +127,9 @@ void cli_table_close(struct cli_table *table)
     *table = (struct cli_table){0};
 }
 
-/* Print rows of a table: the columns of its projection. */
-struct row_printer {
-    struct out *out;
-    struct out_column *columns;
-    struct out_cell *cells;
-    struct cell_text *texts;
-    size_t count;
-};
+/* ---- printing ----------------------------------------------------------------------------- */
 
-static void printer_close(struct row_printer *p)
+void printer_close(struct row_printer *p)
 {
     for (size_t i = 0; p->texts != NULL && i < p->count; i++) {
         free(p->texts[i].text);
@@ -167,8 +154,7 @@ static enum out_kind kind_of(enum instar_type type)
     }
 }
 
-static bool printer_open(const struct cli *cli, const struct cli_table *table,
-                         struct row_printer *p)
+bool printer_open(const struct cli *cli, const struct cli_table *table, struct row_printer *p)
 {
     p->count = table->column_count;
     p->columns = calloc(p->count, sizeof(*p->columns));
@@ -186,7 +172,7 @@ static bool printer_open(const struct cli *cli, const struct cli_table *table,
     return p->out != NULL;
 }
 
-static void printer_row(struct row_printer *p, const instar_value *values)
+void printer_row(struct row_printer *p, const instar_value *values)
 {
     for (size_t i = 0; i < p->count; i++) {
         p->cells[i] = format_cell(&p->texts[i], &values[i]);
@@ -196,14 +182,7 @@ static void printer_row(struct row_printer *p, const instar_value *values)
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
-/* Values parsed from arguments, with the memory they point into. */
-struct parsed {
-    instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
-    char *owned[INSTAR_INDEX_COLUMNS_MAX * 2];
-    size_t count;
-};
-
-static void parsed_free(struct parsed *parsed)
+void parsed_free(struct parsed *parsed)
 {
     for (size_t i = 0; i < parsed->count; i++) {
         free(parsed->owned[i]);
@@ -432,144 +411,6 @@ int command_put(struct cli *cli)
     free(owned);
     free(values);
     cli_names_free(&names);
-    cli_table_close(&table);
-    return rc;
-}
-
-/* ---- scan --------------------------------------------------------------------------------- */
-
-/* Types of the key that a scan follows: the index's own columns, or the primary key's. */
-struct scan_key {
-    const char *index;
-    char names[INSTAR_INDEX_COLUMNS_MAX][INSTAR_NAME_BYTES_MAX + 1];
-    enum instar_type types[INSTAR_INDEX_COLUMNS_MAX];
-    size_t count;
-};
-
-static enum instar_type type_of(const instar_table_info *info, const char *name)
-{
-    for (size_t i = 0; i < info->column_count; i++) {
-        if (strcmp(info->columns[i].name, name) == 0) {
-            return info->columns[i].type;
-        }
-    }
-    return INSTAR_NULL;
-}
-
-static int take_scan_key(void *arg, const instar_table_info *info)
-{
-    struct scan_key *key = arg;
-    const instar_key_column *columns = info->key;
-
-    key->count = info->key_count;
-    for (size_t i = 0; key->index != NULL && i < info->index_count; i++) {
-        if (strcmp(info->indexes[i].name, key->index) == 0) {
-            columns = info->indexes[i].columns;
-            key->count = info->indexes[i].column_count;
-        }
-    }
-    for (size_t i = 0; i < key->count; i++) {
-        (void)snprintf(key->names[i], sizeof(key->names[i]), "%s", columns[i].name);
-        key->types[i] = type_of(info, columns[i].name);
-    }
-    return INSTAR_OK;
-}
-
-/* The last column takes the rest of the text, so that a text key may hold commas. */
-static int parse_bound(struct cli *cli, const char *option, const struct scan_key *key,
-                       struct parsed *bound)
-{
-    const char *text = cli_option(cli, option);
-
-    while (text != NULL && bound->count < key->count) {
-        const char *comma = bound->count + 1 < key->count ? strchr(text, ',') : NULL;
-        size_t size = comma != NULL ? (size_t)(comma - text) : strlen(text);
-        int rc = cli_value(key->types[bound->count], text, size, &bound->values[bound->count],
-                           &bound->owned[bound->count]);
-
-        if (rc != INSTAR_OK) {
-            char doing[INSTAR_NAME_BYTES_MAX + 128];
-
-            (void)snprintf(doing, sizeof(doing), "--%s: %s=%.*s", option, key->names[bound->count],
-                           (int)(size < 100 ? size : 100), text);
-            return cli_fail(cli, rc, doing);
-        }
-        bound->count++;
-        text = comma != NULL ? comma + 1 : NULL;
-    }
-    return CLI_OK;
-}
-
-static int print_scan(struct cli *cli, struct cli_table *table, const instar_range *range,
-                      uint64_t limit)
-{
-    struct row_printer printer = {0};
-    instar_cursor *cursor = NULL;
-    instar_value *values = calloc(table->column_count, sizeof(*values));
-    instar_txn *txn = NULL;
-    int rc_out;
-    int rc = values == NULL || !printer_open(cli, table, &printer)
-                 ? INSTAR_ENOMEM
-                 : instar_begin(cli->db, INSTAR_TXN_READONLY, &txn);
-
-    if (rc == INSTAR_OK) {
-        rc = instar_scan(txn, table->projection, range, &cursor);
-    }
-    while (rc == INSTAR_OK && limit > 0 && cli_interrupted == 0 && ferror(stdout) == 0) {
-        rc = instar_cursor_next(cursor, values);
-        if (rc == INSTAR_OK) {
-            printer_row(&printer, values);
-            limit--;
-        }
-    }
-    rc_out = out_end(printer.out);
-    if (rc != INSTAR_OK && rc != INSTAR_END) {
-        rc_out = cli_fail(cli, rc, "scan");
-    } else if (cli_interrupted != 0) {
-        rc_out = CLI_INTERRUPTED;
-    }
-    instar_cursor_close(cursor);
-    instar_abort(txn);
-    printer_close(&printer);
-    free(values);
-    return rc_out;
-}
-
-int command_scan(struct cli *cli)
-{
-    struct scan_key key = {.index = cli_option(cli, "index")};
-    struct parsed from = {.count = 0}, to = {.count = 0};
-    struct cli_table table;
-    struct cli_names columns;
-    uint64_t limit = UINT64_MAX;
-    int rc = cli_number(cli, "limit", UINT64_MAX, &limit);
-
-    rc = rc == CLI_OK ? cli_names_option(cli, "columns", &columns) : rc;
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    rc = cli_table_open(cli, cli->argv[0], &columns, key.index, &table);
-    cli_names_free(&columns);
-    if (rc != INSTAR_OK) {
-        return CLI_FAILED;
-    }
-    cli_catch_interrupts();
-    rc = instar_table_list(cli->db, cli->argv[0], take_scan_key, &key);
-    rc = rc == INSTAR_OK ? parse_bound(cli, "from", &key, &from) : cli_fail(cli, rc, "scan");
-    if (rc == CLI_OK) {
-        rc = parse_bound(cli, "to", &key, &to);
-    }
-    if (rc == CLI_OK) {
-        instar_range range = {.lower = from.values,
-                              .lower_count = from.count,
-                              .upper = to.values,
-                              .upper_count = to.count,
-                              .reverse = cli_switch(cli, "reverse")};
-
-        rc = print_scan(cli, &table, &range, limit);
-    }
-    parsed_free(&from);
-    parsed_free(&to);
     cli_table_close(&table);
     return rc;
 }

@@ -22,7 +22,8 @@ struct text {
  */
 static int read_file(struct cli *cli, const char *path, size_t bytes_max, struct text *text)
 {
-    FILE *file = input_open(path);
+    struct input in;
+    FILE *file = input_open(path, &in);
     size_t got;
 
     if (file == NULL) {

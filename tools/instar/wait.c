@@ -54,39 +54,12 @@ static void progress_text(const instar_change_info *info, char *text, size_t siz
     }
 }
 
-/* A line that is wider than the terminal would not be drawn over but left behind. */
-static size_t line_width(void)
-{
-    struct winsize window = {0};
-
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1
-               ? (size_t)window.ws_col - 1
-               : 79;
-}
-
 static void draw_progress(const struct cli *cli, const instar_change_info *info)
 {
     char text[512];
-    size_t width;
 
-    if (cli->json || isatty(STDERR_FILENO) != 1) {
-        return;
-    }
     progress_text(info, text, sizeof(text));
-    width = strnlen(text, line_width());
-    while (width > 0 && ((unsigned char)text[width] & 0xc0) == 0x80) {
-        width--; /* not inside a character */
-    }
-    fprintf(stderr, "\r\x1b[K");
-    out_printable(stderr, text, width);
-    (void)fflush(stderr);
-}
-
-static void clear_progress(const struct cli *cli)
-{
-    if (!cli->json && isatty(STDERR_FILENO) == 1) {
-        fprintf(stderr, "\r\x1b[K");
-    }
+    cli_draw_line(cli, text);
 }
 
 static void print_verdict(const struct cli *cli, const instar_change_info *info)
@@ -118,7 +91,7 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
 
 static int left_running(const struct cli *cli, uint64_t change)
 {
-    clear_progress(cli);
+    cli_clear_line(cli);
     if (cli->json) {
         fprintf(stderr, "{\"interrupted\": true, \"change\": %" PRIu64 "}\n", change);
         return CLI_INTERRUPTED;
@@ -134,22 +107,14 @@ static int left_running(const struct cli *cli, uint64_t change)
     return CLI_INTERRUPTED;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
 {
-    uint64_t end = timeout_ms > UINT64_MAX - now_ms() ? UINT64_MAX : now_ms() + timeout_ms;
+    uint64_t end = timeout_ms > UINT64_MAX - cli_now_ms() ? UINT64_MAX : cli_now_ms() + timeout_ms;
     instar_change_info info;
     int rc = INSTAR_EBUSY;
 
     while (rc == INSTAR_EBUSY && cli_interrupted == 0) {
-        uint64_t now = now_ms();
+        uint64_t now = cli_now_ms();
         uint64_t left = end > now ? end - now : 0;
 
         rc = instar_change_wait(cli->db, change, left < TICK_MS ? (uint32_t)left : TICK_MS, &info);
@@ -163,7 +128,7 @@ static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
     if (rc == INSTAR_EBUSY && cli_interrupted != 0) {
         return left_running(cli, change);
     }
-    clear_progress(cli);
+    cli_clear_line(cli);
     if (rc == INSTAR_OK || rc == INSTAR_EFAILED || rc == INSTAR_ECANCELLED) {
         print_verdict(cli, &info);
         return rc == INSTAR_OK ? CLI_OK : CLI_FAILED;
