@@ -25,7 +25,8 @@ same 'mode of the file' "$(stat -c %a "$scratch/t.csv")" 600
 expect 0 import "$INSTAR" import "$db" copy "$scratch/t.csv"
 "$INSTAR" scan "$db" t --json >"$scratch/a"
 "$INSTAR" scan "$db" copy --json >"$scratch/b"
-cmp -s "$scratch/a" "$scratch/b" || fail "the round trip changed rows: $(diff "$scratch/a" "$scratch/b")"
+cmp -s "$scratch/a" "$scratch/b" ||
+    fail "the round trip changed rows: $(diff "$scratch/a" "$scratch/b")"
 expect 0 'a part of it' "$INSTAR" export "$db" t --columns id --from 2 --limit 2 --reverse
 same 'a part of it' "$out" 'id
 4
@@ -43,7 +44,9 @@ expect 2 'CSV as JSON' "$INSTAR" export "$db" t --json
 has 'CSV as JSON' "$err" 'scan --json'
 expect 0 'JSON says how many' "$INSTAR" export "$db" t "$scratch/u.csv" --json
 same 'JSON says how many' "$out" '{"exported": 4}'
-for i in $(seq 10 40); do expect 0 "a long row" "$INSTAR" put "$db" t id=$i "name=$(printf "%0900d" "$i")"; done
+for i in $(seq 10 40); do
+    expect 0 "a long row" "$INSTAR" put "$db" t id=$i "name=$(printf "%0900d" "$i")"
+done
 ulimit_out=$(trap '' XFSZ; ulimit -f 4; "$INSTAR" export "$db" t "$scratch/v.csv" 2>&1) &&
     fail "a file over the limit: $ulimit_out"
 [ ! -e "$scratch/v.csv" ] || fail 'half of a file was left'
@@ -60,9 +63,10 @@ for line in sys.stdin.read().splitlines():
         assert kind in ("counter", "gauge") and name not in families, line
         families.add(name)
     elif not line.startswith("# HELP "):
-        m = re.fullmatch(r"(instar_[a-z_]+)(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? ([0-9]+)", line)
+        label = "[a-z]+=\"[^\"]*\""
+        m = re.fullmatch(f"(instar_[a-z_]+)(\\{{{label}(?:,{label})*\\}})? ([0-9]+)", line)
         assert m and m[1] in families, line
-        figures[m[1] + (m[2] or "")] = int(m[4])
+        figures[m[1] + (m[2] or "")] = int(m[3])
 assert figures["instar_table_rows{table=\"t\"}"] >= 0, figures
 assert figures["instar_changes{state=\"done\"}"] == 2, figures
 assert figures["instar_nodes"] == 1 and figures["instar_log_tail_bytes_total"] > 0, figures' ||
