@@ -149,8 +149,8 @@ const struct cli_command cli_commands[] = {
      import_options, 2, 2, command_import, false, false},
     {"export", "TABLE [FILE]", "write rows as CSV",
      "What import reads: a header line, quoting by RFC 4180, nothing for null, a quoted nothing\n"
-     "for the empty text. All rows are of one snapshot. FILE is made, with mode 0600, and is whole\n"
-     "or not there; without it, or with -, rows go to standard output.",
+     "for the empty text. All rows are of one snapshot. FILE is made, with mode 0600, and is\n"
+     "whole or not there; without it, or with -, rows go to standard output.",
      scan_options, 1, 2, command_export, false, false},
     {"changes", "[ID]", "list schema changes, running and ended",
      "A terminal shows the columns that matter most, a pipe and --json show all.", changes_options,
