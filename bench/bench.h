@@ -33,6 +33,10 @@ void bench_mark(const char *words);
 #define BENCH_LOW_BITS 8
 int64_t bench_value(uint64_t key);
 void bench_pad(uint64_t key, char pad[BENCH_PAD]);
+/* Of table u: a text in no order, all different, and one of 100 values. */
+#define BENCH_NAME 60
+void bench_name(uint64_t key, char name[BENCH_NAME]);
+int32_t bench_few(uint64_t key);
 /* Keys in no order: the next one of 1 … rows. */
 uint64_t bench_random_key(uint64_t *state, uint64_t rows);
 /* This process's private memory: resident, behind no file; and a thread that keeps its peak. */
@@ -68,6 +72,9 @@ struct driver {
     /* On t's v; online: writers may go on. What counts is the driver's to say, in seconds. */
     int (*create_index)(void *session, bool unique, bool online, double *seconds_out);
     int (*drop_index)(void *session, double *seconds_out);
+    /* A schema change, done when it returns; and rows 1 … N into u of columns k, few, name, opt. */
+    int (*sql)(void *session, const char *statement);
+    int (*load_other)(void *session, uint64_t rows);
     int (*settings)(void *session);
 };
 

@@ -2,7 +2,7 @@
 /* Instar, through the public interface alone, with its default options. */
 #include "bench.h"
 
-#include <instar.h>
+#include <instar_sql.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +190,65 @@ static int touch(void *session, uint64_t key)
     return rc ? failed("update", rc) : update_one(s, &change, key);
 }
 
+/* ---- in SQL ------------------------------------------------------------------------------- */
+
+static int sql(void *session, const char *statement)
+{
+    struct session *s = session;
+    instar_sql_error error = {0};
+    instar_sql *script = NULL;
+    uint64_t change = 0;
+    int rc = instar_sql_read(statement, strlen(statement), NULL, &script, &error);
+
+    rc = rc ? rc : instar_sql_submit(s->db, script, 0, &change, &error);
+    if (rc != INSTAR_OK) {
+        fprintf(stderr, "bench: instar: %s: %s\n", statement, error.text);
+    } else {
+        rc = instar_change_wait(s->db, change, UINT32_MAX, NULL);
+        rc = rc ? failed(statement, rc) : 0;
+    }
+    instar_sql_free(script);
+    return rc;
+}
+
+static int insert_others(instar_txn *txn, void *arg)
+{
+    const struct part *part = arg;
+    char name[BENCH_NAME];
+    int rc = INSTAR_OK;
+
+    for (uint64_t key = part->from; rc == INSTAR_OK && key < part->to; key++) {
+        instar_value values[] = {{.type = INSTAR_INT8, .i = (int64_t)key},
+                                 {.type = INSTAR_INT4, .i = bench_few(key)},
+                                 {.type = INSTAR_TEXT, .bytes = {name, BENCH_NAME}},
+                                 {.type = INSTAR_INT8, .i = bench_value(key)}};
+
+        bench_name(key, name);
+        rc = instar_insert(txn, part->projection, values);
+    }
+    return rc;
+}
+
+static int load_other(void *session, uint64_t rows)
+{
+    struct session *s = session;
+    struct part part = {NULL, 1, 1};
+    int rc = sql(s, "create table u (k int8 primary key, few int4 not null, name text not null, "
+                    "opt int8)");
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = instar_projection_prepare(s->db, "u", NULL, 0, NULL, &part.projection);
+    for (; rc == INSTAR_OK && part.from <= rows; part.from = part.to) {
+        part.to = part.from + BENCH_BATCH <= rows + 1 ? part.from + BENCH_BATCH : rows + 1;
+        rc = instar_run(s->db, INSTAR_TXN_ASYNC, insert_others, &part);
+    }
+    instar_projection_free(part.projection);
+    rc = rc ? rc : instar_flush(s->db);
+    return rc ? failed("load u", rc) : 0;
+}
+
 /* ---- reading ------------------------------------------------------------------------------ */
 
 static int read_begin(void *session)
@@ -305,4 +364,6 @@ const struct driver instar_driver = {.name = "instar",
                                      .scan = scan,
                                      .create_index = create_index,
                                      .drop_index = drop_index,
+                                     .sql = sql,
+                                     .load_other = load_other,
                                      .settings = settings};

@@ -35,6 +35,8 @@ static int set(struct parameters *p, const char *word)
         p->online = value != 0;
     } else if (is(word, "at_rate")) {
         p->at_rate = value != 0;
+    } else if (is(word, "change")) {
+        p->change = equals + 1;
     } else if (is(word, "work")) {
         for (unsigned i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
             if (strcmp(works[i], equals + 1) == 0) {
@@ -46,7 +48,8 @@ static int set(struct parameters *p, const char *word)
         return 1;
     } else {
         fprintf(stderr,
-                "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate, work\n",
+                "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate, work, "
+                "change\n",
                 word);
         return 1;
     }

@@ -66,6 +66,23 @@ void bench_pad(uint64_t key, char pad[BENCH_PAD])
     }
 }
 
+void bench_name(uint64_t key, char name[BENCH_NAME])
+{
+    uint64_t left = (uint64_t)bench_value(key);
+
+    for (int i = 0; i < BENCH_NAME; i++) {
+        name[i] = (char)('a' + (key + (uint64_t)i * 7) % 26);
+    }
+    for (int i = 0; i < 14; i++, left /= 26) {
+        name[i] = (char)('a' + left % 26);
+    }
+}
+
+int32_t bench_few(uint64_t key)
+{
+    return (int32_t)((uint64_t)bench_value(key) % 100);
+}
+
 uint64_t bench_random_key(uint64_t *state, uint64_t rows)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;

@@ -87,19 +87,38 @@ static int prepare(struct session *s)
     return 0;
 }
 
-static int copy_rows(const struct session *s, uint64_t from, uint64_t to)
+#define LINE_MAX_BYTES 200
+
+static int row_of_t(uint64_t key, char line[LINE_MAX_BYTES])
 {
-    PGresult *result = PQexec(s->connection, "copy t from stdin");
+    char pad[BENCH_PAD];
+
+    bench_pad(key, pad);
+    return snprintf(line, LINE_MAX_BYTES, "%" PRIu64 "\t%" PRId64 "\t%.*s\n", key, bench_value(key),
+                    BENCH_PAD, pad);
+}
+
+static int row_of_u(uint64_t key, char line[LINE_MAX_BYTES])
+{
+    char name[BENCH_NAME];
+
+    bench_name(key, name);
+    return snprintf(line, LINE_MAX_BYTES, "%" PRIu64 "\t%" PRId32 "\t%.*s\t%" PRId64 "\n", key,
+                    bench_few(key), BENCH_NAME, name, bench_value(key));
+}
+
+static int copy_rows(const struct session *s, const char *copy,
+                     int (*row)(uint64_t key, char line[LINE_MAX_BYTES]), uint64_t from,
+                     uint64_t to)
+{
+    PGresult *result = PQexec(s->connection, copy);
     bool going = PQresultStatus(result) == PGRES_COPY_IN;
 
     PQclear(result);
     for (uint64_t key = from; going && key < to; key++) {
-        char line[200], pad[BENCH_PAD];
-        int size;
+        char line[LINE_MAX_BYTES];
+        int size = row(key, line);
 
-        bench_pad(key, pad);
-        size = snprintf(line, sizeof(line), "%" PRIu64 "\t%" PRId64 "\t%.*s\n", key,
-                        bench_value(key), BENCH_PAD, pad);
         going = PQputCopyData(s->connection, line, size) == 1;
     }
     if (!going || PQputCopyEnd(s->connection, NULL) != 1) {
@@ -122,9 +141,29 @@ static int load(void *session, uint64_t rows)
                     "create table w (k int8 primary key, v int8 not null, pad text not null)");
 
     for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
-        rc = copy_rows(s, key, key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
+        rc = copy_rows(s, "copy t from stdin", row_of_t, key,
+                       key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
     }
     rc = rc ? rc : run(s, "vacuum analyze t");
+    return rc ? rc : run(s, "checkpoint");
+}
+
+static int sql(void *session, const char *statement)
+{
+    return run(session, statement);
+}
+
+static int load_other(void *session, uint64_t rows)
+{
+    struct session *s = session;
+    int rc = run(s, "create table u (k int8 primary key, few int4 not null, name text not null, "
+                    "opt int8)");
+
+    for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
+        rc = copy_rows(s, "copy u from stdin", row_of_u, key,
+                       key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
+    }
+    rc = rc ? rc : run(s, "vacuum analyze u");
     return rc ? rc : run(s, "checkpoint");
 }
 
@@ -319,4 +358,6 @@ const struct driver postgres_driver = {.name = "postgres",
                                        .scan = scan,
                                        .create_index = create_index,
                                        .drop_index = drop_index,
+                                       .sql = sql,
+                                       .load_other = load_other,
                                        .settings = settings};

@@ -50,12 +50,22 @@ static int commit(const struct foreground *f, void *session, uint64_t *key, uint
     case WORK_ADD:
         return f->driver->add(session, *key);
     case WORK_TOUCH:
+    case WORK_ONCE:
         return f->driver->touch(session, row);
     case WORK_UPDATE:
         break;
     }
     return f->driver->update(session, row,
                              bench_value(row) ^ (int64_t)(*random >> (64 - BENCH_LOW_BITS)));
+}
+
+/* Have the store open, as a process that is not busy. */
+static int stay(const struct workers *w)
+{
+    while (!atomic_load_explicit(&w->shared->stop, memory_order_relaxed)) {
+        bench_sleep_until(bench_now_ns() + SLICE_NS / 10);
+    }
+    return 0;
 }
 
 static int loop(const struct workers *w, unsigned number, void *session)
@@ -98,10 +108,18 @@ static int work(const struct workers *w, unsigned number)
     if (rc != 0) {
         atomic_fetch_add(&w->shared->failed, 1);
     }
+    if (rc == 0 && w->f.work == WORK_ONCE) {
+        rc = w->f.driver->touch(session, 1 + number);
+        if (rc != 0) {
+            atomic_fetch_add(&w->shared->failed, 1);
+        }
+    }
     (void)sem_post(&w->shared->ready);
     while (sem_wait(&w->shared->go) != 0) {
     }
-    rc = rc ? rc : loop(w, number, session);
+    if (rc == 0) {
+        rc = w->f.work == WORK_ONCE ? stay(w) : loop(w, number, session);
+    }
     if (rc != 0) {
         atomic_fetch_add(&w->shared->failed, 1);
     }

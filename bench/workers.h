@@ -17,8 +17,8 @@
 #define SLICES_MAX 9000 /* fifteen minutes; the last one takes all that comes later */
 #define WORKERS_MAX 64
 
-/* What a commit does: driver's insert, add, update or touch. */
-enum work { WORK_INSERT, WORK_ADD, WORK_UPDATE, WORK_TOUCH };
+/* What a commit does: driver's insert, add, update or touch; WORK_ONCE: one touch, and no more. */
+enum work { WORK_INSERT, WORK_ADD, WORK_UPDATE, WORK_TOUCH, WORK_ONCE };
 
 struct foreground {
     const struct driver *driver;

@@ -10,6 +10,7 @@ struct parameters {
     uint64_t rows;
     uint64_t ms; /* of a measurement */
     unsigned processes;
+    const char *change; /* of the schema, by name */
     bool sync;
     bool unique;
     bool online;    /* an index by the way that lets writers go on, though there are none */
@@ -22,5 +23,8 @@ struct workload {
     int (*run)(const struct driver *driver, const struct parameters *p);
 };
 extern const struct workload workloads[];
+
+/* A schema change in SQL, p->change, or "load": its table (ddl.c). */
+int bench_change(const struct driver *driver, const struct parameters *p);
 
 #endif

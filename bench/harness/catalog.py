@@ -54,6 +54,11 @@ def _under_load(kind, processes, systems, work="update", at_rate=False):
                once=True, longer=5)
 
 
+def _change(name, change, nodes=0, figure=("change_ms", "ms", "lower")):
+    return Run("change", ("instar", "postgres"), (Report(name, *figure),), DISK,
+               (("change", change), ("processes", nodes)))
+
+
 # In this order, for each system in turn, in each repetition. The data are loaded anew each time.
 RUNS = (
     Run("load", ALL, (Report("load", "rows_per_s", "1/s"),), PROCESS),
@@ -68,6 +73,15 @@ RUNS = (
         (Report("unique-index", "build_s", "s", "lower"),), DISK, (("unique", 1),)),
     Run("create-index", ("instar", "postgres"),
         (Report("create-index-online", "build_s", "s", "lower"),), DISK, (("online", 1),)),
+    _change("load-other", "load", figure=("rows_per_s", "1/s")),
+    _change("create-index-text", "index-text"),
+    _change("create-index-100-values", "index-few"),
+    _change("create-index-two-columns", "index-two-columns"),
+    _change("validate-not-null", "not-null", figure=("rows_per_s", "1/s")),
+    _change("add-column", "add-column", 8),
+    _change("drop-column", "drop-column", 8),
+    *(_change(f"empty-table-{n}-nodes", "index-of-empty-table", n) for n in (1, 8, 32)),
+    _change("drop-table", "drop-table", 8),
     Run("device", ("device",), (Report("commits-sync-1", "rate", "1/s"),), DISK),
     *(_commits("sync", n) for n in (1, 8, 32)),
     *(_commits("async", n) for n in (1, 2, 8)),
@@ -81,14 +95,7 @@ RUNS = (
 NO_OPERATION = "the operation does not exist yet"
 NO_WORKLOAD = "not measured yet"
 NOT_YET = {
-    "create-index-two-columns": NO_WORKLOAD,
-    "create-index-text": NO_WORKLOAD,
     "several-indexes": NO_OPERATION,
-    "validate-not-null": NO_WORKLOAD,
-    "add-column": NO_WORKLOAD,
-    "drop-table": NO_WORKLOAD,
-    "empty-table-1-8-32-nodes": NO_WORKLOAD,
-    "stage-roll-out": NO_WORKLOAD,
     "read-modify-write": NO_WORKLOAD,
     "ycsb-a-to-f": NO_WORKLOAD,
     "row-and-lease-overhead": NO_WORKLOAD,
@@ -101,8 +108,13 @@ def names():
 
 
 def chosen(workloads, systems):
-    """The runs of these workloads, and the systems of each; loading is always among them."""
+    """The runs of these workloads, and the systems of each; what loads their tables is among them."""
+    def asked(run):
+        return not workloads or run.names() & set(workloads)
+
+    other = any(run.program == "change" and asked(run) for run in RUNS)
     for run in RUNS:
         parties = [s for s in run.systems if not systems or s in systems]
-        if parties and (not workloads or run.program == "load" or run.names() & set(workloads)):
+        loads = run.program == "load" or ("load-other" in run.names() and other)
+        if parties and (loads or asked(run)):
             yield run, parties
