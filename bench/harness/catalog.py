@@ -108,7 +108,7 @@ def names():
 
 
 def chosen(workloads, systems):
-    """The runs of these workloads, and the systems of each; what loads their tables is among them."""
+    """The runs of these workloads, and the systems of each, and what loads their tables."""
     def asked(run):
         return not workloads or run.names() & set(workloads)
 
