@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((data[0] & REPAIR) != 0) {
         repair(record, record_size);
     }
-    struct row_found row = {key, base_slice(record, record_size), BYTES_MAX, &arena};
+    struct row_found row = {key, base_slice(record, record_size), BYTES_MAX, &arena, NULL};
     int rc = row_decode(&layout, &row, values, NULL);
     base_assert(rc == 0 || rc == INSTAR_ECORRUPT);
     base_assert(arena.used_bytes <= BYTES_MAX + 16);

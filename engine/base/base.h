@@ -156,8 +156,28 @@ struct base_reader {
     const uint8_t *end;
     bool bad;
 };
-struct base_reader base_reader(struct base_slice s);
-size_t base_reader_left(const struct base_reader *r);
+/* Inline: a row is read field by field, and a scan reads millions of rows. */
+static inline struct base_reader base_reader(struct base_slice s)
+{
+    static const uint8_t nothing[1];
+    const uint8_t *at = s.data != NULL ? s.data : nothing;
+    return (struct base_reader){.at = at, .end = at + (s.data != NULL ? s.size : 0)};
+}
+static inline size_t base_reader_left(const struct base_reader *r)
+{
+    return r->bad ? 0 : (size_t)(r->end - r->at);
+}
+/* The next size bytes, or NULL after a failure. */
+static inline const uint8_t *base_read_take(struct base_reader *r, size_t size)
+{
+    if (r->bad || size > (size_t)(r->end - r->at)) {
+        r->bad = true;
+        return NULL;
+    }
+    const uint8_t *p = r->at;
+    r->at += size;
+    return p;
+}
 static inline uint8_t base_read_u8(struct base_reader *r)
 {
     if (r->bad || r->at == r->end) {
@@ -166,10 +186,29 @@ static inline uint8_t base_read_u8(struct base_reader *r)
     }
     return *r->at++;
 }
-uint16_t base_read_u16(struct base_reader *r);
-uint32_t base_read_u32(struct base_reader *r);
-uint64_t base_read_u64(struct base_reader *r);
-uint64_t base_read_varint(struct base_reader *r);
+static inline uint16_t base_read_u16(struct base_reader *r)
+{
+    const uint8_t *p = base_read_take(r, 2);
+    return p != NULL ? base_get_u16(p) : 0;
+}
+static inline uint32_t base_read_u32(struct base_reader *r)
+{
+    const uint8_t *p = base_read_take(r, 4);
+    return p != NULL ? base_get_u32(p) : 0;
+}
+static inline uint64_t base_read_u64(struct base_reader *r)
+{
+    const uint8_t *p = base_read_take(r, 8);
+    return p != NULL ? base_get_u64(p) : 0;
+}
+uint64_t base_read_long_varint(struct base_reader *r); /* of any length */
+static inline uint64_t base_read_varint(struct base_reader *r)
+{
+    if (!r->bad && r->at != r->end && *r->at < 0x80) {
+        return *r->at++; /* nearly always */
+    }
+    return base_read_long_varint(r);
+}
 struct base_slice base_read_bytes(struct base_reader *r, size_t size);
 struct base_slice base_read_blob(struct base_reader *r);
 

@@ -143,6 +143,7 @@ static int open_record(struct base_slice record, struct row_header *header, stru
         .checksum = base_read_u32(r),
         .compressed = (flags & FLAG_COMPRESSED) != 0,
     };
+    header->size = (uint32_t)(record.size - base_reader_left(r));
     if (!r->bad && (flags & ~FLAG_COMPRESSED) == FORMAT && version <= UINT32_MAX) {
         return 0;
     }
@@ -251,7 +252,14 @@ static int decode(const struct row_layout *layout, const struct row_found *row,
 {
     struct row_header header;
     struct base_reader r;
-    int rc = open_record(row->record, &header, &r, err);
+    int rc = 0;
+    if (row->header != NULL) {
+        header = *row->header;
+        r = base_reader(row->record);
+        r.at += header.size;
+    } else {
+        rc = open_record(row->record, &header, &r, err);
+    }
     if (rc == 0) {
         rc = check_sum(&header, row->key, &r, err);
     }

@@ -74,6 +74,7 @@ struct row_layout {
 struct row_header {
     uint32_t version; /* schema version of the writer: the tag */
     uint32_t checksum;
+    uint32_t size; /* of this front */
     bool compressed;
 };
 
@@ -91,8 +92,9 @@ int row_header(struct base_slice record, struct row_header *header_out, struct b
 struct row_found {
     struct base_slice key; /* the encoded primary key under which it stands */
     struct base_slice record;
-    size_t bytes_max;         /* what it may take when decompressed: row_bytes_max */
-    struct base_arena *arena; /* for the bytes of a compressed row */
+    size_t bytes_max;                /* what it may take when decompressed: row_bytes_max */
+    struct base_arena *arena;        /* for the bytes of a compressed row */
+    const struct row_header *header; /* as row_header() read it, or NULL */
 };
 /* Verify the checksum and decode by the layout of the record's own tag. Bytes of values point into
  * the record, or into the arena when it was compressed. ECORRUPT names what was expected and

@@ -75,7 +75,8 @@ int txn_row_error(const struct catalog_table *table, struct base_slice key, uint
 static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_t version,
                        const struct row_layout **layout_out, struct base_err *err)
 {
-    *layout_out = catalog_table_layout(c->table, version);
+    *layout_out =
+        version == c->table->version ? c->layout : catalog_table_layout(c->table, version);
     if (*layout_out == NULL && c->forced) {
         *layout_out = catalog_table_layout(c->newest, version);
         if (*layout_out == NULL) {
@@ -100,7 +101,7 @@ static int decode_foreign(const struct txn_codec *c, const struct row_layout *la
     if (values == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
     }
-    struct row_found row = {key, record, c->row_bytes_max, arena};
+    struct row_found row = {key, record, c->row_bytes_max, arena, NULL};
     int rc = row_decode(layout, &row, values, err);
     if (rc == INSTAR_OK) {
         row_convert(layout, values, c->layout, image_out);
@@ -126,7 +127,7 @@ int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct ba
         return rc;
     }
     if (layout == c->layout) {
-        struct row_found row = {key, record, c->row_bytes_max, arena};
+        struct row_found row = {key, record, c->row_bytes_max, arena, &header};
         rc = row_decode(layout, &row, image_out, err);
     } else {
         rc = decode_foreign(c, layout, key, record, arena, image_out, err);
@@ -176,7 +177,7 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
                           struct base_err *err)
 {
     struct row_header header = {0};
-    struct row_found row = {key, record, c->row_bytes_max, arena};
+    struct row_found row = {key, record, c->row_bytes_max, arena, &header};
     const struct row_layout *layout = NULL;
     int rc = row_header(record, &header, err);
     if (rc != INSTAR_OK) {

@@ -59,6 +59,9 @@ static int hand_out(const struct reader *reader, struct base_slice key, struct b
         }
     }
     int rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
+    if (r->straight && txn_read_only(reader->t)) {
+        return rc; /* as most scans are */
+    }
     for (size_t i = 0; i < p->count && rc == INSTAR_OK; i++) {
         if (!r->straight) {
             values_out[i] = decoded[r->picks[i]];

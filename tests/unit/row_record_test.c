@@ -21,7 +21,7 @@ static const struct row_found *found(struct base_slice key, struct base_slice re
                                      size_t bytes_max, struct base_arena *arena)
 {
     static struct row_found row;
-    row = (struct row_found){key, record, bytes_max, arena};
+    row = (struct row_found){key, record, bytes_max, arena, NULL};
     return &row;
 }
 
