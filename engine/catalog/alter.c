@@ -457,7 +457,8 @@ bool catalog_alter_leaves(const struct catalog_table *table)
 int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
 {
     const struct row_layout *newest = catalog_table_layout(copy, copy->version);
-    struct row_column *columns = base_alloc_zero(copy->column_count, sizeof(*columns));
+    struct row_column *columns = base_alloc_zero(newest->column_count, sizeof(*columns));
+    uint32_t count = 0;
     int rc = 0;
     if (columns == NULL) {
         return catalog_no_memory(err);
@@ -469,10 +470,16 @@ int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
     }
     for (uint32_t i = 0; i < copy->column_count; i++) {
         copy->columns[i].alias[0] = 0;
-        columns[i] = *catalog_layout_column(newest, copy->columns[i].id);
     }
-    if (newest->column_count != copy->column_count) {
-        rc = add_layout(copy, columns, copy->column_count, err);
+    /* In the order of ids, whatever that of the columns is. */
+    for (uint32_t i = 0; i < newest->column_count; i++) {
+        if (catalog_table_column_by_id(copy, newest->columns[i].id) >= 0) {
+            columns[count++] = newest->columns[i];
+        }
+    }
+    base_assert(count == copy->column_count);
+    if (newest->column_count != count) {
+        rc = add_layout(copy, columns, count, err);
     }
     base_free(columns);
     return rc;

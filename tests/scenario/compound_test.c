@@ -155,3 +155,131 @@ Test(compound, impossible_ones_are_refused)
     dbs_check_clean(db);
     ok(instar_close(db));
 }
+
+/* ---- beside other changes ----------------------------------------------------------------- */
+
+#define COLUMN_AND_INDEX \
+    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d); CREATE INDEX t_b ON t (b)"
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+static void scene_begin(struct scene *s, const char *point)
+{
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    ok(compounds_submit(s->db, COLUMN_AND_INDEX, NULL, &s->change));
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+static int submit_index(instar *db, const char *name, const char *column, uint32_t flags,
+                        uint64_t *change)
+{
+    instar_change_options options = scene_options(30000);
+    instar_key_column part = {column, false};
+    instar_index_def def = {name, "t", &part, 1, false};
+
+    options.flags = flags;
+    return instar_create_index(db, &def, &options, change);
+}
+
+/* Who wants one of its indexes, if it does not exist, gets its verdict; who wants another one of
+ * that name is told so. */
+Test(compound, creation_of_a_part_is_joined)
+{
+    struct scene s;
+    uint64_t other;
+
+    scene_begin(&s, "build.scanned");
+    ok(submit_index(s.db, "t_b", "b", INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    expect_u64(other, s.change);
+    fails(submit_index(s.db, "t_b", "b", 0, &other), INSTAR_EEXISTS);
+    fails(submit_index(s.db, "t_b", "c", INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
+    fails(instar_drop_index(s.db, "t_b", NULL, &other), INSTAR_ESTATE);
+    expect(strstr(instar_error_text(), "being changed by change") != NULL);
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_end(&s);
+}
+
+/* Changes that are submitted while its column is hidden are done behind it, to the table as it
+ * leaves it. */
+Test(compound, others_queue_behind_it)
+{
+    struct scene s;
+    uint64_t add;
+    uint64_t index;
+    uint64_t failing;
+    instar_change_info info;
+
+    scene_begin(&s, "build.scanned");
+    ok(alters_submit(s.db, "t", "add e int8 default 1 , drop c", NULL, &add));
+    ok(submit_index(s.db, "t_a", "a", 0, &index));
+    ok(alters_submit(s.db, "t", "add d text", NULL, &failing));
+    fails(compounds_run(s.db, "CREATE INDEX x ON t (b); CREATE INDEX y ON t (a)"), INSTAR_ESTATE);
+    expect(says("in the middle of a change"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_await(s.db, add, INSTAR_OK, NULL);
+    scene_await(s.db, index, INSTAR_OK, NULL);
+    scene_await(s.db, failing, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "column \"d\" already") != NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"),
+                     "a int8 not null; b int8; d int8 default 7; e int8 default 1");
+    cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_b public; t_a public");
+    scene_end(&s);
+}
+
+/* The table is dropped in the middle of it. */
+Test(compound, table_dropped_in_mid_build)
+{
+    struct scene s;
+    instar_change_info info;
+    uint64_t drop;
+
+    scene_begin(&s, "build.loaded");
+    ok(instar_drop_table(s.db, "t", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
+    expect(strstr(info.reason, "drops table t") != NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    dbs_make_table(s.db, "t_d"); /* the names are free */
+    scene_end(&s);
+}
+
+/* Paused while it reads rows: it stands still, and goes on when it is resumed. */
+Test(compound, paused_and_resumed)
+{
+    struct scene s;
+    instar_change_steering steering;
+    instar_change_info info;
+
+    scene_begin(&s, "build.batch_scanned");
+    instar_change_steering_init(&steering);
+    steering.set_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    test_hold_release(&s.hold);
+    do {
+        instar_change_wait(s.db, s.change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, "resume") == NULL);
+    ok(dbs_insert(s.db, "t", 41, -1));
+    steering.set_flags = 0;
+    steering.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_end(&s);
+}
