@@ -188,6 +188,9 @@ int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_stat
 /* The statement that was read last stands between BEGIN and COMMIT (group.c): it becomes one with
  * those before it, or is refused. */
 int ddl_group(instar_sql *sql, const struct ddl_piece *piece);
+/* Which of the parts it was that the text says failed; the text then is without its number. The
+ * group itself when it does not say. */
+const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, const char **text);
 int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,
                      char words[DDL_WORDS_SIZE]);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So begins what instar_submit() says of one of several statements. */
+#define PART_WORD "statement "
+
 static bool may_be_part(enum instar_sql_verb verb)
 {
     return verb == INSTAR_SQL_CREATE_INDEX || verb == INSTAR_SQL_DROP_INDEX ||
@@ -40,6 +43,11 @@ static bool take_options(instar_change_options *to, const instar_change_options 
 
 /* ---- putting it together ------------------------------------------------------------------ */
 
+static const char *table_of(const instar_sql_statement *s)
+{
+    return s->index != NULL ? s->index->table : s->verb == INSTAR_SQL_ALTER_TABLE ? s->name : NULL;
+}
+
 static int add_part(instar_sql *sql, const struct ddl_piece *piece, struct ddl_statement *group,
                     struct ddl_statement *part)
 {
@@ -60,6 +68,14 @@ static int add_part(instar_sql *sql, const struct ddl_piece *piece, struct ddl_s
         group->parts = parts;
         group->info.parts = infos;
         group->part_room = room;
+    }
+    /* It goes by the table, when a part names that; DROP INDEX does not. */
+    bool told = false;
+    for (size_t i = 0; i < count; i++) {
+        told = told || table_of(&group->parts[i]->info) != NULL;
+    }
+    if (!told && table_of(&part->info) != NULL) {
+        group->info.name = table_of(&part->info);
     }
     group->parts[count] = part;
     ((const instar_sql_statement **)group->info.parts)[count] = &part->info;
@@ -84,15 +100,13 @@ static int make_group(instar_sql *sql, const struct ddl_piece *piece, struct ddl
     }
     *part = *first;
     part->next = NULL;
-    const char *table = part->info.index != NULL ? part->info.index->table : part->info.name;
-
     first->info = (instar_sql_statement){.verb = INSTAR_SQL_COMPOUND,
                                          .explain = part->info.explain,
                                          .line = part->info.line,
                                          .column = part->info.column,
                                          .offset = part->info.offset,
                                          .text = part->info.text,
-                                         .name = table,
+                                         .name = part->info.name,
                                          .options = options};
     first->constants = NULL;
     return add_part(sql, piece, first, part);
@@ -214,6 +228,19 @@ static void fill(instar_statement *to, const instar_sql_statement *from,
         to->step_count = from->step_count;
         *steps += from->step_count;
     }
+}
+
+const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, const char **text)
+{
+    char *end = NULL;
+    bool numbered = group->part_count > 0 && strncmp(*text, PART_WORD, strlen(PART_WORD)) == 0;
+    unsigned long number = numbered ? strtoul(*text + strlen(PART_WORD), &end, 10) : 0;
+
+    if (number < 1 || number > group->part_count || strncmp(end, ": ", 2) != 0) {
+        return group;
+    }
+    *text = end + 2;
+    return group->parts[number - 1];
 }
 
 int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,

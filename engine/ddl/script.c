@@ -378,5 +378,8 @@ int instar_sql_submit(instar *db, const instar_sql *sql, size_t at, uint64_t *ch
         return rc;
     }
     *change_out = 0;
-    return ddl_fail_statement(s, rc, words[0] != '\0' ? words : instar_error_text(), error_out);
+    const char *text = words[0] != '\0' ? words : instar_error_text();
+
+    s = ddl_failed_part(s, &text);
+    return ddl_fail_statement(s, rc, text, error_out);
 }

@@ -53,7 +53,7 @@ Test(compound, several_indexes_are_one_change)
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
     expect_u64(version_of(db), 5);
     fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX t_c ON t (b)"), INSTAR_EEXISTS);
-    expect(says("statement 2") && says("t_c"));
+    expect(says("t_c"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
     ok(compounds_run(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b); CREATE INDEX d ON t (b DESC)"));
     dbs_check_clean(db);
@@ -138,9 +138,9 @@ Test(compound, impossible_ones_are_refused)
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
     fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX y ON other (b)"),
           INSTAR_EINVALID);
-    expect(says("statement 2") && says("\"other\"") && says("\"t\""));
+    expect(says("\"other\"") && says("\"t\""));
     fails(compounds_run(db, "CREATE INDEX x ON t (nope); DROP INDEX t_b"), INSTAR_EUNKNOWN);
-    expect(says("statement 1") && says("nope"));
+    expect(says("index \"x\": no column \"nope\""));
     fails(compounds_run(db, "DROP INDEX t_b; CREATE INDEX t_b ON t (c)"), INSTAR_ESTATE);
     expect(says("dropped in the same change"));
     fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP INDEX x"), INSTAR_EINVALID);
