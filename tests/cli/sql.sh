@@ -67,7 +67,7 @@ has 'explain' "$out" 'about 2000 rows'
 expect 0 'explain as JSON' "$INSTAR" sql "$db" 'explain drop table t' --json
 has 'explain as JSON' "$out" '^\{"explain": "drop table t"\}'
 
-# Indexes and alterations as one change: its plan, its verdict, and the place of what is wrong in it.
+# Indexes and alterations as one change: its plan, its verdict, the place of what is wrong in it.
 expect 0 'explain several' "$INSTAR" sql "$db" 'explain begin; create index t_x on t (b, a);
     drop index t_b; alter table t add x int4 not null default 5; commit'
 has 'explain several' "$out" '^3\. build: one scan of the table for 1 index$'

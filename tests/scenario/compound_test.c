@@ -158,8 +158,9 @@ Test(compound, impossible_ones_are_refused)
 
 /* ---- beside other changes ----------------------------------------------------------------- */
 
-#define COLUMN_AND_INDEX \
-    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d); CREATE INDEX t_b ON t (b)"
+#define COLUMN_AND_INDEX                                                     \
+    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d); " \
+    "CREATE INDEX t_b ON t (b)"
 
 struct scene {
     struct test_child runner;
