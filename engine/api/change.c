@@ -2,6 +2,7 @@
 /* Schema changes: arguments and options checked, then handed down. */
 #include "api/api_impl.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* What every submission begins with. */
@@ -24,79 +25,138 @@ static int enter_submit(instar *db, const void *what, const instar_change_option
     return rc;
 }
 
+/* A change of one statement has a plan of its own kind. */
+static int submit_one(struct changes *c, const instar_statement *s, instar_change_options *options,
+                      uint64_t *change_out)
+{
+    struct base_err *err = api_err();
+
+    options->flags |= s->flags;
+    switch (s->kind) {
+    case INSTAR_STATEMENT_CREATE_TABLE:
+        return change_create_table(c, s->table, options, change_out, err);
+    case INSTAR_STATEMENT_DROP_TABLE:
+        return change_drop_table(c, s->name, options, change_out, err);
+    case INSTAR_STATEMENT_CREATE_INDEX:
+        return change_create_index(c, s->index, options, change_out, err);
+    case INSTAR_STATEMENT_DROP_INDEX:
+        return change_drop_index(c, s->name, options, change_out, err);
+    case INSTAR_STATEMENT_ALTER_TABLE:
+        return change_alter_table(c, s->name, s->steps, s->step_count, options, change_out, err);
+    default:
+        return change_rename_index(c, s->name, s->new_name, options, change_out, err);
+    }
+}
+
+/* What the statement cannot do without. */
+static int check_statement(const instar_statement *s)
+{
+    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS;
+    const void *what = s->kind == INSTAR_STATEMENT_CREATE_TABLE   ? (const void *)s->table
+                       : s->kind == INSTAR_STATEMENT_CREATE_INDEX ? (const void *)s->index
+                                                                  : s->name;
+    int rc = api_need(what, "the definition or name");
+
+    if (s->kind < INSTAR_STATEMENT_CREATE_TABLE || s->kind > INSTAR_STATEMENT_RENAME_INDEX) {
+        return base_err_set(api_err(), INSTAR_EINVALID, "there is no kind of statement %" PRIu32,
+                            s->kind);
+    }
+    if (rc == INSTAR_OK && (s->flags & ~known) != 0) {
+        rc = base_err_set(api_err(), INSTAR_EINVALID, "statement flags 0x%" PRIx32 ": unknown",
+                          s->flags & ~known);
+    }
+    if (rc == INSTAR_OK && s->kind == INSTAR_STATEMENT_ALTER_TABLE && s->step_count > 0) {
+        rc = api_need(s->steps, "steps");
+    }
+    return rc;
+}
+
+int instar_submit(instar *db, const instar_statement *statements, size_t count,
+                  const instar_change_options *options, uint64_t *change_out)
+{
+    const uint32_t own = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS;
+    instar_change_options complete;
+    int rc = enter_submit(db, statements, options, &complete, change_out);
+
+    if (rc == INSTAR_OK && (complete.flags & own) != 0) {
+        rc = base_err_set(api_err(), INSTAR_EINVALID,
+                          "IF [NOT] EXISTS stands with a statement, not with the options");
+    }
+    for (size_t i = 0; rc == INSTAR_OK && i < count; i++) {
+        rc = check_statement(&statements[i]);
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    return count == 1
+               ? submit_one(db->changes, statements, &complete, change_out)
+               : change_compound(db->changes, statements, count, &complete, change_out, api_err());
+}
+
+/* The functions for one statement: IF [NOT] EXISTS stands with the options there. */
+static int submit_alone(instar *db, instar_statement *s, const instar_change_options *options,
+                        uint64_t *change_out)
+{
+    const void *what = s->table != NULL   ? (const void *)s->table
+                       : s->index != NULL ? (const void *)s->index
+                                          : s->name;
+    instar_change_options complete;
+    int rc = enter_submit(db, what, options, &complete, change_out);
+
+    if (rc == INSTAR_OK && s->step_count > 0) {
+        rc = api_need(s->steps, "steps");
+    }
+    return rc == INSTAR_OK ? submit_one(db->changes, s, &complete, change_out) : rc;
+}
+
 int instar_create_table(instar *db, const instar_table_def *def,
                         const instar_change_options *options, uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, def, options, &complete, change_out);
+    instar_statement s = {.kind = INSTAR_STATEMENT_CREATE_TABLE, .table = def};
 
-    if (rc == INSTAR_OK) {
-        rc = change_create_table(db->changes, def, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_drop_table(instar *db, const char *table, const instar_change_options *options,
                       uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, table, options, &complete, change_out);
+    instar_statement s = {.kind = INSTAR_STATEMENT_DROP_TABLE, .name = table};
 
-    if (rc == INSTAR_OK) {
-        rc = change_drop_table(db->changes, table, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_create_index(instar *db, const instar_index_def *def,
                         const instar_change_options *options, uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, def, options, &complete, change_out);
+    instar_statement s = {.kind = INSTAR_STATEMENT_CREATE_INDEX, .index = def};
 
-    if (rc == INSTAR_OK) {
-        rc = change_create_index(db->changes, def, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_drop_index(instar *db, const char *index, const instar_change_options *options,
                       uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, index, options, &complete, change_out);
+    instar_statement s = {.kind = INSTAR_STATEMENT_DROP_INDEX, .name = index};
 
-    if (rc == INSTAR_OK) {
-        rc = change_drop_index(db->changes, index, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_alter_table(instar *db, const char *table, const instar_alteration *steps, size_t count,
                        const instar_change_options *options, uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, table, options, &complete, change_out);
+    instar_statement s = {
+        .kind = INSTAR_STATEMENT_ALTER_TABLE, .name = table, .steps = steps, .step_count = count};
 
-    if (rc == INSTAR_OK && count > 0) {
-        rc = api_need(steps, "steps");
-    }
-    if (rc == INSTAR_OK) {
-        rc = change_alter_table(db->changes, table, steps, count, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_rename_index(instar *db, const char *index, const char *new_name,
                         const instar_change_options *options, uint64_t *change_out)
 {
-    instar_change_options complete;
-    int rc = enter_submit(db, index, options, &complete, change_out);
+    instar_statement s = {
+        .kind = INSTAR_STATEMENT_RENAME_INDEX, .name = index, .new_name = new_name};
 
-    if (rc == INSTAR_OK) {
-        rc = change_rename_index(db->changes, index, new_name, &complete, change_out, api_err());
-    }
-    return rc;
+    return submit_alone(db, &s, options, change_out);
 }
 
 int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,

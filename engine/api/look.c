@@ -69,7 +69,7 @@ static bool fill_columns(struct base_arena *arena, const struct catalog_table *t
                                           .enforcing = from->enforcing};
     }
     info->columns = columns;
-    info->column_count = table->column_count;
+    info->column_count = catalog_visible_columns(table); /* the hidden ones are last */
     return true;
 }
 

@@ -119,22 +119,20 @@ static int same_column(struct catalog_table *table, const struct catalog_column 
                                        found->name, table->name, what);
 }
 
-/* Room for one column more at the end. */
-static int reserve_column(struct catalog_table *table, struct base_err *err)
+/* At the end, but before the hidden ones, which another change is at work on. */
+static void insert_column(struct catalog_table *table, const struct catalog_column *column)
 {
-    if (table->column_count >= INSTAR_COLUMNS_MAX) {
-        return base_err_set(err, INSTAR_ELIMIT,
-                            "table \"%s\" has %" PRIu32 " columns, the most there may be",
-                            table->name, table->column_count);
+    uint32_t at = catalog_visible_columns(table);
+    memmove(&table->columns[at + 1], &table->columns[at],
+            (table->column_count - at) * sizeof(*table->columns));
+    table->columns[at] = *column;
+    table->column_count++;
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        struct catalog_index *index = &table->indexes[i];
+        for (uint32_t k = 0; k < index->part_count; k++) {
+            index->parts[k].column += index->parts[k].column >= at;
+        }
     }
-    struct catalog_column *columns =
-        base_arena_alloc(&table->arena, (table->column_count + 1) * sizeof(*columns));
-    if (columns == NULL) {
-        return catalog_no_memory(err);
-    }
-    memcpy(columns, table->columns, table->column_count * sizeof(*columns));
-    table->columns = columns;
-    return 0;
 }
 
 static int add_column(struct catalog_table *table, const instar_alteration *step, bool *changed_out,
@@ -154,15 +152,16 @@ static int add_column(struct catalog_table *table, const instar_alteration *step
         return base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a column \"%s\" already",
                             table->name, def->name);
     }
+    struct catalog_column column;
     if (rc == 0) {
-        rc = reserve_column(table, err);
+        rc = catalog_table_reserve_column(table, err);
     }
     if (rc == 0) {
-        rc = catalog_define_column(table, def, &table->columns[table->column_count], err);
+        rc = catalog_define_column(table, def, &column, err);
     }
     if (rc == 0) {
-        struct catalog_column *column = &table->columns[table->column_count++];
-        column->missing = column->default_value;
+        column.missing = column.default_value;
+        insert_column(table, &column);
     }
     return rc;
 }
@@ -458,7 +457,8 @@ bool catalog_alter_leaves(const struct catalog_table *table)
 int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
 {
     const struct row_layout *newest = catalog_table_layout(copy, copy->version);
-    struct row_column *columns = base_alloc_zero(copy->column_count, sizeof(*columns));
+    struct row_column *columns = base_alloc_zero(newest->column_count, sizeof(*columns));
+    uint32_t count = 0;
     int rc = 0;
     if (columns == NULL) {
         return catalog_no_memory(err);
@@ -470,10 +470,16 @@ int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
     }
     for (uint32_t i = 0; i < copy->column_count; i++) {
         copy->columns[i].alias[0] = 0;
-        columns[i] = *catalog_layout_column(newest, copy->columns[i].id);
     }
-    if (newest->column_count != copy->column_count) {
-        rc = add_layout(copy, columns, copy->column_count, err);
+    /* In the order of ids, whatever that of the columns is. */
+    for (uint32_t i = 0; i < newest->column_count; i++) {
+        if (catalog_table_column_by_id(copy, newest->columns[i].id) >= 0) {
+            columns[count++] = newest->columns[i];
+        }
+    }
+    base_assert(count == copy->column_count);
+    if (newest->column_count != count) {
+        rc = add_layout(copy, columns, count, err);
     }
     base_free(columns);
     return rc;

@@ -28,6 +28,8 @@ struct catalog_column {
     enum instar_type type;
     bool not_null;  /* holds for every row */
     bool enforcing; /* NOT NULL is on its way: writers obey it, rows may not yet */
+    bool hidden;    /* no name leads to it; it is here for the indexes that are made or dropped with
+                     * it. Rows have its missing value. Behind all that are not hidden */
     bool has_default;
     instar_value default_value;
     instar_value missing; /* between catalog_alter and its finish: for the layout of a new column */
@@ -149,6 +151,24 @@ void catalog_alter_relax(struct catalog_table *copy);
 bool catalog_alter_leaves(const struct catalog_table *table);
 /* The version after it, for when nobody uses the one before: without these. ELIMIT, ENOMEM. */
 int catalog_alter_retire(struct catalog_table *copy, struct base_err *err);
+
+/* ---- versions in between (between.c) ------------------------------------------------------ */
+
+/* Give a copy of a version what another one has, for the versions in which it is not public yet, or
+ * no more. A column comes as a hidden one at the end; that it must not be null is kept when `binds`
+ * says so. Does nothing when the column is there, in whatever form. */
+int catalog_hide_column(struct catalog_table *to, const struct catalog_table *from, uint32_t id,
+                        bool binds, struct base_err *err);
+/* An index, with its id and tree, and its columns, hidden where they are not there. Pointers to
+ * other indexes are void afterwards. */
+int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *from, uint32_t id,
+                        bool binds, struct catalog_index **index_out, struct base_err *err);
+/* NULL: none has that tree. */
+struct catalog_index *catalog_table_index_by_tree(const struct catalog_table *table, uint64_t tree);
+/* They stay in the layout. */
+void catalog_remove_hidden(struct catalog_table *table);
+/* How many columns are not hidden. */
+uint32_t catalog_visible_columns(const struct catalog_table *table);
 
 /* ---- stages ------------------------------------------------------------------------------- */
 

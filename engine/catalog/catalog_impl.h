@@ -34,6 +34,8 @@ uint64_t catalog_key_table_id(struct base_slice key);
 
 /* Memory for a table with nothing in it; NULL: none. */
 struct catalog_table *catalog_table_new(void);
+/* Room for one column more at the end of table->columns. */
+int catalog_table_reserve_column(struct catalog_table *table, struct base_err *err);
 /* Room for one index more at the end of table->indexes. */
 int catalog_table_reserve_index(struct catalog_table *table, struct base_err *err);
 int catalog_no_memory(struct base_err *err); /* for a descriptor: ENOMEM */

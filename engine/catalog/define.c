@@ -100,10 +100,11 @@ int catalog_unknown_column(const struct catalog_table *table, const char *what, 
 {
     const char *names[INSTAR_COLUMNS_MAX];
     char hint[CATALOG_HINT_MAX];
-    for (uint32_t i = 0; i < table->column_count; i++) {
+    uint32_t count = catalog_visible_columns(table);
+    for (uint32_t i = 0; i < count; i++) {
         names[i] = table->columns[i].name;
     }
-    const char *nearest = base_nearest_name(name, names, table->column_count);
+    const char *nearest = base_nearest_name(name, names, count);
     return base_err_set(err, INSTAR_EUNKNOWN, "%s: no column \"%s\"%s", what, name,
                         catalog_hint(nearest, hint));
 }

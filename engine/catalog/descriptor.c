@@ -5,7 +5,8 @@
  *
  *   u8 format (2)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
- *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing)
+ *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
+ *                      4 hidden)
  *                       | value: the default, or null
  *   v count, key parts: v position | u8 flags (1 descending)
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing) | u8 stage
@@ -26,6 +27,7 @@
 #define FLAG_DESCENDING 1
 #define FLAG_UNIQUE 1
 #define FLAG_ENFORCING 2
+#define FLAG_HIDDEN 4
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -40,7 +42,8 @@ static bool put_columns(struct base_buf *out, const struct catalog_table *t)
     for (uint32_t i = 0; ok && i < t->column_count; i++) {
         const struct catalog_column *c = &t->columns[i];
         uint8_t flags =
-            (uint8_t)((c->not_null ? FLAG_NOT_NULL : 0) | (c->enforcing ? FLAG_ENFORCING : 0));
+            (uint8_t)((c->not_null ? FLAG_NOT_NULL : 0) | (c->enforcing ? FLAG_ENFORCING : 0) |
+                      (c->hidden ? FLAG_HIDDEN : 0));
         ok = base_buf_add_varint(out, c->id) && put_name(out, c->name) && put_name(out, c->alias) &&
              base_buf_add_u8(out, (uint8_t)c->type) && base_buf_add_u8(out, flags) &&
              row_value_put(out, &c->default_value);
@@ -220,9 +223,10 @@ static void get_columns(struct input *in)
         get_name(r, c->name);
         get_alias(in, c->alias);
         c->type = (enum instar_type)base_read_u8(r);
-        uint8_t flags = get_flags(r, FLAG_NOT_NULL | FLAG_ENFORCING);
+        uint8_t flags = get_flags(r, FLAG_NOT_NULL | FLAG_ENFORCING | FLAG_HIDDEN);
         c->not_null = (flags & FLAG_NOT_NULL) != 0;
         c->enforcing = (flags & FLAG_ENFORCING) != 0;
+        c->hidden = (flags & FLAG_HIDDEN) != 0;
         get_value(in, &c->default_value);
         c->has_default = c->default_value.type != INSTAR_NULL;
     }

@@ -176,12 +176,13 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
-/* A column of the version before: it is there in the same form, or hidden in the layout. */
+/* A column of the version before: it is there in the same form, or hidden in the layout; what was
+ * hidden already is read by nobody, and may go. */
 static bool is_column_step(const struct catalog_column *old, const struct catalog_table *to)
 {
     int at = catalog_table_column_by_id(to, old->id);
     if (at < 0) {
-        return catalog_layout_column(newest_layout(to), old->id) != NULL;
+        return old->hidden || catalog_layout_column(newest_layout(to), old->id) != NULL;
     }
     const struct catalog_column *new = &to->columns[at];
     return old->type == new->type && (!new->not_null || old->not_null || old->enforcing);

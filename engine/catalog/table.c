@@ -95,6 +95,23 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
     return 0;
 }
 
+int catalog_table_reserve_column(struct catalog_table *table, struct base_err *err)
+{
+    if (table->column_count >= INSTAR_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT,
+                            "table \"%s\" has %u columns, the most there may be", table->name,
+                            table->column_count);
+    }
+    struct catalog_column *columns =
+        base_arena_alloc(&table->arena, (table->column_count + 1) * sizeof(*columns));
+    if (columns == NULL) {
+        return catalog_no_memory(err);
+    }
+    memcpy(columns, table->columns, table->column_count * sizeof(*columns));
+    table->columns = columns;
+    return 0;
+}
+
 int catalog_table_reserve_index(struct catalog_table *table, struct base_err *err)
 {
     if (table->index_count >= CATALOG_INDEXES_MAX) {
@@ -201,7 +218,7 @@ struct catalog_index *catalog_table_index_by_id(const struct catalog_table *tabl
 int catalog_table_column(const struct catalog_table *table, const char *name)
 {
     for (uint32_t i = 0; i < table->column_count; i++) {
-        if (strcmp(table->columns[i].name, name) == 0) {
+        if (!table->columns[i].hidden && strcmp(table->columns[i].name, name) == 0) {
             return (int)i;
         }
     }
@@ -223,7 +240,7 @@ int catalog_table_find_column(const struct catalog_table *table, const char *nam
 {
     int at = catalog_table_column(table, name);
     for (uint32_t i = 0; at < 0 && name[0] != 0 && i < table->column_count; i++) {
-        if (strcmp(table->columns[i].alias, name) == 0) {
+        if (!table->columns[i].hidden && strcmp(table->columns[i].alias, name) == 0) {
             at = (int)i;
         }
     }

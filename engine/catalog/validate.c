@@ -38,11 +38,16 @@ static bool bad(struct problem *p, const char *fmt, ...)
 struct label {
     const char *name;
     uint32_t id;
+    bool nameless; /* its name leads nowhere, so another may bear it */
 };
 
+/* The nameless ones before the others of their name. */
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct label *)a)->name, ((const struct label *)b)->name);
+    const struct label *x = a;
+    const struct label *y = b;
+    int order = strcmp(x->name, y->name);
+    return order != 0 ? order : (int)y->nameless - (int)x->nameless;
 }
 
 static int by_id(const void *a, const void *b)
@@ -66,7 +71,8 @@ static bool check_labels(struct label *labels, size_t count, const char *what, u
     }
     qsort(labels, count, sizeof(*labels), by_name);
     for (size_t i = 1; i < count; i++) {
-        if (strcmp(labels[i - 1].name, labels[i].name) == 0) {
+        if (!labels[i - 1].nameless && !labels[i].nameless &&
+            strcmp(labels[i - 1].name, labels[i].name) == 0) {
             return bad(p, "%s \"%s\" occurs twice", what, labels[i].name);
         }
     }
@@ -95,7 +101,11 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
     }
     for (uint32_t i = 0; i < table->column_count; i++) {
         const struct catalog_column *c = &table->columns[i];
-        labels[i] = (struct label){c->name, c->id};
+        labels[i] = (struct label){c->name, c->id, c->hidden};
+        if (c->hidden ? c->alias[0] != 0 || c->enforcing : i > 0 && table->columns[i - 1].hidden) {
+            return bad(p, "column %u stands among the hidden ones, or with what they have not",
+                       i + 1);
+        }
         if (row_type_name(c->type) == NULL) {
             return bad(p, "column %u has type %u", i + 1, (unsigned)c->type);
         }
@@ -151,7 +161,7 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
-        labels[i] = (struct label){index->name, index->id};
+        labels[i] = (struct label){index->name, index->id, false};
         if (!check_parts(table, index->parts, index->part_count, "index", p)) {
             return false;
         }

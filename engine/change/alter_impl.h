@@ -58,6 +58,8 @@ int alter_names_give(struct store_txn *t, const struct change_record *r,
 int alter_names_retire(struct store_txn *t, const struct alter_request *request,
                        struct base_err *err);
 /* All is as before the reservation. */
+int alter_names_restore(struct store_txn *t, const struct change_record *r,
+                        const struct alter_request *request, struct base_err *err);
 int alter_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
 
 /* ---- alter_step.c ------------------------------------------------------------------------- */

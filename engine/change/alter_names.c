@@ -166,18 +166,30 @@ int alter_names_retire(struct store_txn *t, const struct alter_request *request,
     return rc;
 }
 
+int alter_names_restore(struct store_txn *t, const struct change_record *r,
+                        const struct alter_request *request, struct base_err *err)
+{
+    const struct alter_name *names = request->names;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->name_count; i++) {
+        if (!is_old(names, request->name_count, names[i].new)) {
+            rc = catalog_name_delete(t, names[i].new, err);
+        }
+    }
+    for (size_t i = 0; rc == 0 && i < request->name_count; i++) {
+        rc = put(t, names[i].old, r->table, names[i].index, 0, err);
+    }
+    return rc;
+}
+
 int alter_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err)
 {
     struct alter_request request;
     int rc = alter_decode(base_buf_slice(&r->descriptor), &request, err);
 
-    for (size_t i = 0; rc == 0 && i < request.name_count; i++) {
-        if (!is_old(request.names, request.name_count, request.names[i].new)) {
-            rc = catalog_name_delete(t, request.names[i].new, err);
-        }
-    }
-    for (size_t i = 0; rc == 0 && i < request.name_count; i++) {
-        rc = put(t, request.names[i].old, r->table, request.names[i].index, 0, err);
+    if (rc == 0) {
+        rc = alter_names_restore(t, r, &request, err);
     }
     base_arena_free(&request.arena);
     return rc;

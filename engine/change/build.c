@@ -14,6 +14,8 @@
  * often, its entry ends as the newest operation left it. What must hold is only BUILD-1: nothing is
  * left out; the checkpoint is written in the transaction of what it describes.
  *
+ * The scan feeds all indexes of the change; they are loaded one after the other.
+ *
  * A build that is over in two seconds gathers all in memory and loads it; if its runner dies it is
  * simply scanned again, and loading goes on behind the last key in the tree. A longer one writes
  * what it has into a run every two seconds.
@@ -63,6 +65,34 @@ static void give_memory(struct changes *c, uint64_t taken)
 
 /* ---- begin -------------------------------------------------------------------------------- */
 
+/* The indexes of the table that this change is making, each with its room. */
+static int find_indexes(struct build *b, struct base_err *err)
+{
+    const struct catalog_table *table = b->table;
+
+    b->all = base_alloc_zero(table->index_count + 1, sizeof(*b->all));
+    if (b->all == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+    }
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        if (index->change != b->job->rec.id) {
+            continue;
+        }
+        struct built *x = &b->all[b->count++];
+        x->build = b;
+        x->index = index;
+        x->tree = index->tree;
+        x->ck = base_alloc_zero(1, sizeof(*x->ck));
+        x->streams = base_alloc_zero(GAPS_WORKERS_MAX, sizeof(*x->streams));
+        if (x->ck == NULL || x->streams == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+        }
+    }
+    base_assert(b->count > 0);
+    return 0;
+}
+
 /* The table as this change published it last, and about how many rows there are. */
 static int read_table(struct build *b, struct base_err *err)
 {
@@ -78,9 +108,9 @@ static int read_table(struct build *b, struct base_err *err)
     store_txn_abort(t);
     if (rc == 0) {
         base_assert(b->table->version == j->rec.version);
-        b->index = catalog_table_index_by_id(b->table, j->rec.index);
-        base_assert(b->index != NULL);
-        b->tree = b->index->tree;
+        rc = find_indexes(b, err);
+    }
+    if (rc == 0) {
         rc = store_tree_stat(b->store, b->table->tree, &stat, err);
     }
     if (rc == 0) {
@@ -114,10 +144,8 @@ static int read_hint(struct build *b, struct base_err *err)
     return rc == INSTAR_END ? 0 : rc;
 }
 
-static void start_over(struct build *b)
+static void start_over(struct checkpoint *ck)
 {
-    struct checkpoint *ck = b->ck;
-
     ck->run_count = 0;
     ck->rows_done = 0;
     ck->gap_count = 1;
@@ -125,46 +153,69 @@ static void start_over(struct build *b)
 }
 
 /* Go on where the last runner of this build was: or from the beginning. */
-static int read_checkpoint(struct build *b, struct base_err *err)
+static int read_checkpoint(struct built *x, struct base_err *err)
 {
     struct base_buf bytes = {0};
     struct base_err ignored;
-    int rc = store_build_progress(b->store, b->tree, &bytes, err);
+    int rc = store_build_progress(x->build->store, x->tree, &bytes, err);
 
     if (rc == INSTAR_ENOTFOUND) {
         rc = 0;
-        start_over(b);
-    } else if (rc == 0 && checkpoint_decode(base_buf_slice(&bytes), b->ck, &ignored) != 0) {
+        start_over(x->ck);
+    } else if (rc == 0 && checkpoint_decode(base_buf_slice(&bytes), x->ck, &ignored) != 0) {
         rc = base_err_set(err, INSTAR_ECORRUPT, "%s", ignored.text);
     }
     base_buf_free(&bytes);
-    if (rc == 0 && b->ck->run_count > 0 && !b->ck->loaded) {
+    if (rc == 0 && x->ck->run_count > 0 && !x->ck->loaded) {
         struct run_reader readers[CHECKPOINT_RUNS_MAX];
         bool ok;
-        rc = spill_open(b, readers, &ok, err);
+        rc = spill_open(x, readers, &ok, err);
         if (rc == 0 && ok) {
-            spill_close(readers, b->ck->run_count);
+            spill_close(readers, x->ck->run_count);
         } else if (rc == 0) {
             /* Files are missing, as after a restart of the machine: what they held is read again.
              */
-            start_over(b);
+            start_over(x->ck);
         }
     }
     return rc;
 }
 
-static int allocate(struct build *b, struct base_err *err)
+static int claim_index(struct built *x, struct base_err *err)
 {
-    b->ck = base_alloc_zero(1, sizeof(*b->ck));
-    b->gaps = base_alloc(sizeof(*b->gaps));
-    b->streams = base_alloc_zero(GAPS_WORKERS_MAX, sizeof(*b->streams));
-    if (b->ck == NULL || b->gaps == NULL || b->streams == NULL) {
-        base_free(b->gaps);
-        b->gaps = NULL;
-        return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+    struct job *j = x->build->job;
+    int rc = store_build_claim(x->build->store, x->tree, j->token, err);
+
+    if (rc == 0) {
+        rc = read_checkpoint(x, err);
     }
-    gaps_init(b->gaps);
-    return 0;
+    if (rc == 0 && x->ck->token != j->token) {
+        x->ck->token = j->token;
+        x->ck->next_run = 0;
+    }
+    return rc;
+}
+
+/* Where the scan goes on: at the checkpoint that lags, which has all that is left by the others.
+ * They are written in the order of the indexes, each with the gaps that are left then; so whoever
+ * dies between two of them leaves the first ones ahead by one, and has read at least as much. What
+ * a row then adds to an index that has it already is merged away. */
+static void take_up_scan(struct build *b)
+{
+    const struct checkpoint *last = NULL;
+    const struct checkpoint *any = b->all[0].ck;
+
+    for (size_t i = 0; i < b->count; i++) {
+        const struct checkpoint *ck = b->all[i].ck;
+        if (!ck->loaded && (last == NULL || ck->rows_done < last->rows_done)) {
+            last = ck;
+        }
+    }
+    b->rows_saved = last != NULL ? last->rows_done : any->rows_done;
+    atomic_store(&b->rows, b->rows_saved);
+    for (size_t i = 0; last != NULL && i < last->gap_count; i++) {
+        gaps_add(b->gaps, &last->gaps[i]);
+    }
 }
 
 /* Not while there is something in the streams. */
@@ -176,22 +227,23 @@ static void choose_workers(struct build *b)
     wanted = wanted != 0 ? wanted : os_cpu_count();
     uint64_t useful = b->rows_total / ROWS_PER_WORKER + 1;
     wanted = wanted < useful ? wanted : (uint32_t)useful;
-    b->workers = wanted < GAPS_WORKERS_MAX ? wanted : GAPS_WORKERS_MAX;
+    /* Each takes a chunk for each index before it has finished a row. */
+    size_t room = b->pool.taken_max / 2 / b->count;
+    room = room < GAPS_WORKERS_MAX ? room : GAPS_WORKERS_MAX;
+    b->workers = wanted < room ? wanted : (unsigned)room;
+    base_assert(b->workers > 0);
 }
 
 static int begin(struct build *b, struct base_err *err)
 {
-    struct job *j = b->job;
-    int rc = allocate(b, err);
-
-    if (rc == 0) {
-        rc = read_table(b, err);
+    b->gaps = base_alloc(sizeof(*b->gaps));
+    if (b->gaps == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
     }
-    if (rc == 0) {
-        rc = store_build_claim(b->store, b->tree, j->token, err);
-    }
-    if (rc == 0) {
-        rc = read_checkpoint(b, err);
+    gaps_init(b->gaps);
+    int rc = read_table(b, err);
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        rc = claim_index(&b->all[i], err);
     }
     if (rc == 0) {
         rc = read_hint(b, err);
@@ -200,29 +252,26 @@ static int begin(struct build *b, struct base_err *err)
         return rc;
     }
     choose_workers(b);
-    if (b->ck->token != j->token) {
-        b->ck->token = j->token;
-        b->ck->next_run = 0;
-    }
-    atomic_store(&b->rows, b->ck->rows_done);
-    for (size_t i = 0; i < b->ck->gap_count; i++) {
-        gaps_add(b->gaps, &b->ck->gaps[i]);
-    }
+    take_up_scan(b);
     build_show_throttle(b);
     return 0;
 }
 
 static void end(struct build *b)
 {
-    for (unsigned i = 0; b->streams != NULL && i < b->workers; i++) {
-        stream_clear(&b->streams[i], &b->pool);
+    for (size_t i = 0; i < b->count; i++) {
+        struct built *x = &b->all[i];
+        for (unsigned k = 0; x->streams != NULL && k < b->workers; k++) {
+            stream_clear(&x->streams[k], &b->pool);
+        }
+        base_free(x->streams);
+        base_free(x->ck);
     }
-    base_free(b->streams);
+    base_free(b->all);
     if (b->gaps != NULL) {
         gaps_destroy(b->gaps);
     }
     base_free(b->gaps);
-    base_free(b->ck);
     catalog_table_free(b->table);
     pool_destroy(&b->pool);
     limit_destroy(&b->limit);
@@ -259,12 +308,35 @@ void build_show_throttle(struct build *b)
     b->stood_back_shown = stood;
 }
 
+/* Has a part of what was read gone into runs? Then all of it goes there. */
+static bool any_spilled(const struct build *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (!b->all[i].ck->loaded && b->all[i].ck->run_count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end_scan(struct build *b)
+{
+    /* What it really was. */
+    b->rows_total = atomic_load(&b->rows);
+    for (size_t i = 0; i < b->count; i++) {
+        b->all[i].ck->rows_done = b->rows_total;
+    }
+    b->job->live.rows_total = b->rows_total;
+    job_show_rows(b->job, b->rows_total, b->rows_total);
+    os_point("build.scanned");
+}
+
 static int scan(struct build *b, struct base_err *err)
 {
     int rc = 0;
 
     job_show_stage(b->job, "build");
-    job_show_rows(b->job, b->ck->rows_done, b->rows_total);
+    job_show_rows(b->job, b->rows_saved, b->rows_total);
     while ((rc = scan_run(b, err)) == SCAN_SPILL) {
         rc = spill_write(b, err);
         if (rc != 0) {
@@ -272,16 +344,11 @@ static int scan(struct build *b, struct base_err *err)
         }
         choose_workers(b);
     }
-    if (rc == 0 && b->ck->run_count > 0) {
+    if (rc == 0 && any_spilled(b)) {
         rc = spill_write(b, err); /* the rest: all is in runs now */
     }
     if (rc == 0) {
-        /* What it really was. */
-        b->rows_total = atomic_load(&b->rows);
-        b->ck->rows_done = b->rows_total;
-        b->job->live.rows_total = b->rows_total;
-        job_show_rows(b->job, b->rows_total, b->rows_total);
-        os_point("build.scanned");
+        end_scan(b);
     }
     return rc;
 }
@@ -304,6 +371,22 @@ static int catch_up(struct build *b, uint64_t *lag_out, struct base_err *err)
     return rc;
 }
 
+/* A batch of each delta. *left_out: entries that are left in all of them. */
+static int fold_each(struct build *b, uint64_t *left_out, struct base_err *err)
+{
+    struct job *j = b->job;
+    int rc = 0;
+
+    *left_out = 0;
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        uint64_t left = 0;
+        rc = store_build_fold(b->store, b->all[i].tree, j->token,
+                              job_is_steered(j, INSTAR_CHANGE_HURRY), &left, err);
+        *left_out += left;
+    }
+    return rc;
+}
+
 /* Fold until little is left, or until it does not get much less. */
 static int fold(struct build *b, struct base_err *err)
 {
@@ -316,8 +399,7 @@ static int fold(struct build *b, struct base_err *err)
     while (rc == 0 && rounds < FOLD_ROUNDS_MAX) {
         uint64_t left = 0;
         uint64_t lag = 0;
-        rc = store_build_fold(b->store, b->tree, j->token, job_is_steered(j, INSTAR_CHANGE_HURRY),
-                              &left, err);
+        rc = fold_each(b, &left, err);
         if (rc == 0 && left <= FOLD_ENOUGH) {
             rc = catch_up(b, &lag, err);
         }
@@ -337,30 +419,41 @@ static int fold(struct build *b, struct base_err *err)
         rc = job_poll(j, err);
         rc = rc == 0 ? job_stand_still(j, err) : rc;
     }
-    if (rc == 0) {
-        rc = store_build_settle(b->store, b->tree, j->token, err);
+    if (rc == 0) { /* settled is all that was committed before, whatever tree it is of */
+        rc = store_build_settle(b->store, b->all[0].tree, j->token, err);
     }
     return rc;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
+static bool all_loaded(const struct build *b)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < b->count; i++) {
+        all = all && b->all[i].ck->loaded;
+    }
+    return all;
+}
+
 static int run(struct build *b, struct base_err *err)
 {
     int rc = 0;
 
-    if (!b->ck->loaded) {
+    if (!all_loaded(b)) {
         rc = scan(b, err);
         if (rc == 0) {
             rc = load_run(b, err);
         }
-        if (rc == INSTAR_ECORRUPT && b->ck->run_count > 0) {
-            base_err_prefix(err, "building index %s", b->index->name);
-        }
     }
     if (rc == 0) {
-        b->job->rows = b->ck->rows_done;
-        spill_remove(b->store, b->tree, b->ck);
+        b->job->rows = 0;
+        for (size_t i = 0; i < b->count; i++) {
+            const struct built *x = &b->all[i];
+            b->job->rows = x->ck->rows_done > b->job->rows ? x->ck->rows_done : b->job->rows;
+            spill_remove(b->store, x->tree, x->ck);
+        }
         rc = fold(b, err);
     }
     return rc;
@@ -392,14 +485,14 @@ int build_run(struct job *j, struct base_err *err)
     return rc;
 }
 
-void build_forget(struct job *j)
+void build_forget(struct store *store, uint64_t tree)
 {
     struct base_buf bytes = {0};
     struct checkpoint *ck = base_alloc(sizeof(*ck));
 
-    if (ck != NULL && store_build_progress(j->store, j->rec.tree, &bytes, NULL) == 0 &&
+    if (ck != NULL && store_build_progress(store, tree, &bytes, NULL) == 0 &&
         checkpoint_decode(base_buf_slice(&bytes), ck, NULL) == 0) {
-        spill_remove(j->store, j->rec.tree, ck);
+        spill_remove(store, tree, ck);
     }
     base_buf_free(&bytes);
     base_free(ck);

@@ -126,22 +126,35 @@ int crew_run(const struct crew *crew, struct base_err *err);
 
 /* ---- the build ---------------------------------------------------------------------------- */
 
+struct build;
+/* One of the indexes that are built. */
+struct built {
+    struct build *build;
+    const struct catalog_index *index;
+    uint64_t tree;
+    struct stream *streams; /* one for each worker, GAPS_WORKERS_MAX */
+    struct checkpoint *ck;  /* what is durable, and what the next batch makes so */
+};
+/* All indexes of a change, fed by one scan of their table from one pool of memory. Each has a
+ * checkpoint of its own, and BUILD-1 holds for each of them: they are written one after the other,
+ * and what the one that lags has still to read is read for all, which does no harm to the others.
+ */
 struct build {
     struct job *job;
     struct store *store;
     struct catalog_table *table; /* a private copy */
-    const struct catalog_index *index;
-    uint64_t tree;
+    struct built *all;
+    size_t count;
     unsigned workers;
     size_t budget_bytes;
     struct pool pool;
-    struct stream *streams; /* one for each worker, GAPS_WORKERS_MAX */
     struct gaps *gaps;
     struct limit limit;
-    struct checkpoint *ck;  /* what is durable, and what the next batch makes so */
     uint64_t scan_from_lsn; /* snapshots are at or after it: the cut is behind it */
     _Atomic uint64_t rows;  /* read so far, those before a crash included */
+    uint64_t rows_saved;    /* of them, by what the checkpoints say */
     uint64_t rows_total;
+    uint64_t entries_total;     /* of all indexes, while they are loaded */
     _Atomic bool halt;          /* scan workers are to end */
     _Atomic bool full;          /* because the memory is used up */
     struct os_plain_mutex lock; /* for waiting out the limit */
@@ -165,10 +178,11 @@ int scan_run(struct build *b, struct base_err *err);
 
 /* ---- spill.c ------------------------------------------------------------------------------ */
 
-/* Sort what was gathered into a run, and make it and the gaps that are left durable. */
+/* Sort what was gathered into a run for each index that is not loaded, and make it and the gaps
+ * that are left durable. */
 int spill_write(struct build *b, struct base_err *err);
 /* Open all runs of the checkpoint. *ok_out: false when one is missing or another file. */
-int spill_open(struct build *b, struct run_reader *readers, bool *ok_out, struct base_err *err);
+int spill_open(struct built *x, struct run_reader *readers, bool *ok_out, struct base_err *err);
 void spill_close(struct run_reader *readers, size_t count);
 /* Remove the files of the checkpoint's runs, and one that may have been left half written. */
 void spill_remove(struct store *s, uint64_t tree, const struct checkpoint *ck);
@@ -178,8 +192,8 @@ void spill_remove(struct store *s, uint64_t tree, const struct checkpoint *ck);
 /* The value of an entry, for sorting; arg is the build. */
 void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE]);
 /* Commit the checkpoint as it stands, without entries. */
-int load_checkpoint(struct build *b, struct base_err *err);
-/* Everything that is in memory, or everything in the runs, into the tree. */
+int load_checkpoint(struct built *x, struct base_err *err);
+/* Everything that is in memory, or everything in the runs, into the trees that are not loaded. */
 int load_run(struct build *b, struct base_err *err);
 
 #endif

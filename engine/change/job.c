@@ -112,7 +112,7 @@ void job_advance(struct job *j)
     struct change_record *r = &j->rec;
 
     if (!plan_is_last(r)) {
-        r->step++;
+        r->step = plan_at_or_after(r, r->step + 1);
         return;
     }
     enum instar_change_state to = INSTAR_CHANGE_DONE;

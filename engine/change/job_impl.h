@@ -135,6 +135,9 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
 
 /* Give up the hold on the object's name: keep it as an ordinary name, or free it. */
 int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err *err);
+/* The same for any name, of whoever's change. */
+int name_let_go(struct store_txn *t, const char *object, uint64_t change, bool keep,
+                struct base_err *err);
 /* The index has its id now. */
 int name_complete(struct job *j, struct store_txn *t, struct base_err *err);
 /* The names of the table and its indexes are free from the version on that has them no more. */
@@ -147,11 +150,12 @@ int name_claim(struct job *j, struct store_txn *t, const struct catalog_table *t
 
 /* ---- build.c, validate.c ------------------------------------------------------------------ */
 
-/* Scan, load and fold; ends before the fold-end record. */
+/* Scan, load and fold all indexes that the change makes; ends before the fold-end record. */
 int build_run(struct job *j, struct base_err *err);
-/* Remove what files a build has, when it is undone. */
-void build_forget(struct job *j);
-/* INSTAR_EUNIQUE with words when there are duplicates; their number in j->rec.duplicate_count. */
+/* Remove what files the build of a tree has, when it is undone. */
+void build_forget(struct store *store, uint64_t tree);
+/* INSTAR_EUNIQUE with words when there are duplicates in an index that the change makes; their
+ * number in j->rec.duplicate_count. */
 int validate_run(struct job *j, struct base_err *err);
 
 #endif

@@ -12,6 +12,7 @@
  *
  * All reads are tracked, so the answer still holds when the submission commits.
  */
+#include "change/compound_impl.h"
 #include "change/runner_impl.h"
 
 #include <stdio.h>
@@ -66,12 +67,24 @@ static int differs(const char *name, const char *difference, struct base_err *er
 
 /* ---- a change is at work on the name ------------------------------------------------------ */
 
+static bool compound_creates(const struct change_record *r, const char *name)
+{
+    struct compound_request request = {0};
+    bool creates = r->kind == CHANGE_COMPOUND &&
+                   compound_decode(base_buf_slice(&r->descriptor), &request, NULL) == 0 &&
+                   compound_created(&request, name) != NULL;
+
+    compound_free(&request);
+    return creates;
+}
+
 /* What the change does to the name, before any definition is compared. *creating_out: it is
  * creating it, and nothing stands against that. */
 static int at_work(const struct change_record *r, const char *name, uint32_t flags,
                    bool *creating_out, enum join *join_out, struct base_err *err)
 {
-    bool creates = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_CREATE_INDEX;
+    bool creates = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_CREATE_INDEX ||
+                   compound_creates(r, name);
 
     *creating_out = creates && r->state == INSTAR_CHANGE_RUNNING && !r->cancel;
     if (*creating_out) {
@@ -103,21 +116,15 @@ static int on_its_way(const struct change_record *r, const char *name, uint32_t 
 
 /* ---- indexes ------------------------------------------------------------------------------ */
 
-static int same_as_record(struct store_txn *t, const struct change_record *r,
-                          const instar_index_def *def, bool *same_out, char *difference,
-                          struct base_err *err)
+/* `other` is what the change of the record makes. */
+static int same_as_other(struct store_txn *t, const struct change_record *r,
+                         const instar_index_def *other, const instar_index_def *def, bool *same_out,
+                         char *difference, struct base_err *err)
 {
     struct catalog_table *table;
     struct catalog_index *made;
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
-    instar_index_def other = join_def_of(r, columns);
-
-    *same_out = false;
-    if (r->kind != CHANGE_CREATE_INDEX) {
-        snprintf(difference, DIFFERENCE_MAX, "it is a table");
-        return 0;
-    }
     int rc = catalog_get_table(t, r->table, &table, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -126,12 +133,39 @@ static int same_as_record(struct store_txn *t, const struct change_record *r,
         catalog_table_free(table);
         return 0;
     }
-    catalog_index_remove(table, r->object);
-    rc = catalog_index_from_def(table, &other, &made, err);
+    catalog_index_remove(table, other->name);
+    rc = catalog_index_from_def(table, other, &made, err);
     if (rc == 0) {
         rc = join_same_index(table, made, def, same_out, difference, DIFFERENCE_MAX, err);
     }
     catalog_table_free(table);
+    return rc;
+}
+
+static int same_as_record(struct store_txn *t, const struct change_record *r,
+                          const instar_index_def *def, bool *same_out, char *difference,
+                          struct base_err *err)
+{
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct compound_request request = {0};
+    instar_index_def other = {0};
+    int rc = 0;
+
+    *same_out = false;
+    if (r->kind == CHANGE_CREATE_TABLE) {
+        snprintf(difference, DIFFERENCE_MAX, "it is a table");
+        return 0;
+    }
+    if (r->kind == CHANGE_COMPOUND) {
+        rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
+        other = rc == 0 ? compound_created(&request, def->name)->def : other;
+    } else {
+        other = join_def_of(r, columns);
+    }
+    if (rc == 0) {
+        rc = same_as_other(t, r, &other, def, same_out, difference, err);
+    }
+    compound_free(&request);
     return rc;
 }
 

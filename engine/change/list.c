@@ -40,8 +40,7 @@ static void fill(struct store *s, const struct change_record *r, instar_change_i
     info->state = r->state;
     info->flags = r->flags;
     if (!record_ended(r)) {
-        info->step = r->step + 1;
-        info->steps = plan_of(r)->count;
+        info->step = plan_rank(r, &info->steps);
     }
     info->error = r->error;
     info->duplicate_count = r->duplicate_count;

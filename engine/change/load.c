@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading the tree: sorted appends in batches, each with the checkpoint in its own transaction.
- * What is at or below the checkpoint's last key is there already: it came from a snapshot after the
- * cut, and whatever changed it since is in the delta.
+ * Loading the trees, one after the other: sorted appends in batches, each with the checkpoint in
+ * its own transaction. What is at or below the checkpoint's last key is there already: it came from
+ * a snapshot after the cut, and whatever changed it since is in the delta.
  */
 #include "change/build_impl.h"
 
 #include <string.h>
 
 struct loading {
-    struct build *b;
+    struct built *x;
     struct store_bulk *bulk;
-    uint64_t total;
 };
 
 static int commit_batch(struct loading *l, struct base_err *err)
 {
     struct base_buf bytes = {0};
     struct store_bulk *bulk = l->bulk;
-    int rc = checkpoint_encode(l->b->ck, &bytes, err);
+    int rc = checkpoint_encode(l->x->ck, &bytes, err);
 
     l->bulk = NULL;
     if (rc == 0) {
@@ -33,24 +32,41 @@ static int commit_batch(struct loading *l, struct base_err *err)
     return rc;
 }
 
-int load_checkpoint(struct build *b, struct base_err *err)
+static int begin_batch(struct loading *l, struct base_err *err)
 {
-    struct loading l = {.b = b};
-    int rc = store_bulk_begin(b->store, b->tree, b->job->token,
-                              job_is_steered(b->job, INSTAR_CHANGE_HURRY), &l.bulk, err);
+    const struct build *b = l->x->build;
+
+    return store_bulk_begin(b->store, l->x->tree, b->job->token,
+                            job_is_steered(b->job, INSTAR_CHANGE_HURRY), &l->bulk, err);
+}
+
+int load_checkpoint(struct built *x, struct base_err *err)
+{
+    struct loading l = {.x = x};
+    int rc = begin_batch(&l, err);
 
     return rc == 0 ? commit_batch(&l, err) : rc;
 }
 
+static void show_entries(struct build *b)
+{
+    uint64_t loaded = 0;
+
+    for (size_t i = 0; i < b->count; i++) {
+        loaded += b->all[i].ck->entries_loaded;
+    }
+    job_show_rows(b->job, loaded, b->entries_total);
+}
+
 static int end_batch(struct loading *l, struct base_err *err)
 {
-    struct build *b = l->b;
+    struct build *b = l->x->build;
     int rc = commit_batch(l, err);
 
     if (rc == 0) {
         os_point("build.batch_loaded");
         build_show_throttle(b);
-        job_show_rows(b->job, b->ck->entries_loaded, l->total);
+        show_entries(b);
         rc = job_poll(b->job, err);
         rc = rc == 0 ? job_stand_still(b->job, err) : rc;
     }
@@ -60,15 +76,14 @@ static int end_batch(struct loading *l, struct base_err *err)
 static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
                       struct base_err *err)
 {
-    struct checkpoint *ck = l->b->ck;
+    struct checkpoint *ck = l->x->ck;
     int rc = 0;
 
     if (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0) {
         return 0;
     }
     if (l->bulk == NULL) {
-        rc = store_bulk_begin(l->b->store, l->b->tree, l->b->job->token,
-                              job_is_steered(l->b->job, INSTAR_CHANGE_HURRY), &l->bulk, err);
+        rc = begin_batch(l, err);
     }
     if (rc == 0) {
         rc = store_bulk_append(l->bulk, key, value, err);
@@ -107,9 +122,9 @@ void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE
 
 static int load_memory(struct loading *l, struct base_err *err)
 {
-    struct build *b = l->b;
+    struct build *b = l->x->build;
     struct drain d = {.pool = &b->pool,
-                      .streams = b->streams,
+                      .streams = l->x->streams,
                       .stream_count = b->workers,
                       .workers = b->workers,
                       .budget_bytes = b->budget_bytes,
@@ -127,13 +142,13 @@ static int load_memory(struct loading *l, struct base_err *err)
 
 static int load_runs(struct loading *l, struct base_err *err)
 {
-    struct build *b = l->b;
+    struct checkpoint *ck = l->x->ck;
     struct run_reader readers[CHECKPOINT_RUNS_MAX];
     struct merge *m = NULL;
     struct base_slice key;
     struct base_slice value;
     bool ok;
-    int rc = spill_open(b, readers, &ok, err);
+    int rc = spill_open(l->x, readers, &ok, err);
 
     if (rc != 0 || !ok) {
         return rc != 0 ? rc
@@ -141,45 +156,69 @@ static int load_runs(struct loading *l, struct base_err *err)
                                       "a sorted run of the index build "
                                       "is gone");
     }
-    rc = merge_begin(readers, b->ck->run_count, &m, err);
+    rc = merge_begin(readers, ck->run_count, &m, err);
     while (rc == 0 && (rc = merge_next(m, &key, &value, err)) == 0) {
         rc = load_entry(l, key, value, err);
     }
     merge_end(m);
-    spill_close(readers, b->ck->run_count);
+    spill_close(readers, ck->run_count);
     return rc == INSTAR_END ? 0 : rc;
 }
 
-int load_run(struct build *b, struct base_err *err)
+static int load_index(struct built *x, struct base_err *err)
 {
-    struct loading l = {.b = b, .total = b->ck->entries_loaded};
-    uint64_t gathered = 0;
+    struct loading l = {.x = x};
+    int rc = x->ck->run_count > 0 ? load_runs(&l, err) : load_memory(&l, err);
 
-    for (unsigned i = 0; i < b->workers; i++) {
-        gathered += b->streams[i].entries;
-    }
-    for (size_t i = 0; i < b->ck->run_count; i++) {
-        gathered += b->ck->runs[i].run.entries;
-    }
-    l.total = gathered;
-    job_show_stage(b->job, "load");
-    job_show_rows(b->job, b->ck->entries_loaded, l.total);
-    int rc = b->ck->run_count > 0 ? load_runs(&l, err) : load_memory(&l, err);
     if (rc == 0) {
         /* The last batch says that only the delta is left. */
-        b->ck->loaded = true;
-        b->ck->gap_count = 0;
+        x->ck->loaded = true;
+        x->ck->gap_count = 0;
         if (l.bulk == NULL) {
-            rc = store_bulk_begin(b->store, b->tree, b->job->token,
-                                  job_is_steered(b->job, INSTAR_CHANGE_HURRY), &l.bulk, err);
+            rc = begin_batch(&l, err);
         }
         rc = rc == 0 ? commit_batch(&l, err) : rc;
+    } else if (rc == INSTAR_ECORRUPT && x->ck->run_count > 0) {
+        base_err_prefix(err, "building index %s", x->index->name);
     }
     if (l.bulk != NULL) {
         store_bulk_abort(l.bulk);
     }
+    return rc;
+}
+
+/* Entries in memory and in runs. */
+static uint64_t gathered(const struct built *x)
+{
+    uint64_t entries = 0;
+
+    for (unsigned i = 0; i < x->build->workers; i++) {
+        entries += x->streams[i].entries;
+    }
+    for (size_t i = 0; i < x->ck->run_count; i++) {
+        entries += x->ck->runs[i].run.entries;
+    }
+    return entries;
+}
+
+int load_run(struct build *b, struct base_err *err)
+{
+    int rc = 0;
+
+    b->entries_total = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        const struct built *x = &b->all[i];
+        b->entries_total += x->ck->loaded ? x->ck->entries_loaded : gathered(x);
+    }
+    job_show_stage(b->job, "load");
+    show_entries(b);
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        if (!b->all[i].ck->loaded) {
+            rc = load_index(&b->all[i], err);
+        }
+    }
     if (rc == 0) {
-        job_show_rows(b->job, b->ck->entries_loaded, l.total);
+        show_entries(b);
         os_point("build.loaded");
     }
     return rc;

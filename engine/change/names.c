@@ -6,21 +6,31 @@
  */
 #include "change/runner_impl.h"
 
-/* Give up the claim on the object's name: keep it as an ordinary name, or free it. A later change
- * that is queued behind this one has put its own id there; then it is left alone. */
-int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err *err)
+/* Give up the claim on a name: keep it as an ordinary name, or free it. A later change that is
+ * queued behind this one has put its own id there; then it is left alone. */
+int name_let_go(struct store_txn *t, const char *object, uint64_t change, bool keep,
+                struct base_err *err)
 {
     struct catalog_name name;
-    int rc = catalog_name_get(t, j->rec.object, &name, err);
+    int rc = catalog_name_get(t, object, &name, err);
 
-    if (rc == INSTAR_ENOTFOUND || (rc == 0 && name.change != j->rec.id)) {
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
         return 0;
     }
-    if (rc != 0 || !keep) {
-        return rc != 0 ? rc : catalog_name_delete(t, j->rec.object, err);
+    if (rc != 0 || name.change != change) {
+        return rc;
+    }
+    if (!keep) {
+        return catalog_name_delete(t, object, err);
     }
     name.change = 0;
-    return catalog_name_put(t, j->rec.object, &name, err);
+    return catalog_name_put(t, object, &name, err);
+}
+
+int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err *err)
+{
+    return name_let_go(t, j->rec.object, j->rec.id, keep, err);
 }
 
 /* The index has its id now. */

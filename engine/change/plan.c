@@ -19,6 +19,11 @@
  *          ^               |            |
  *          +---- relaxed --+------------+
  *
+ * several in one change: what is not asked for is left out
+ *     as it stands -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate]
+ *         -> all as it is wanted, what is dropped write-only -> delete-only -> absent, retired ->
+ * purge
+ *
  * Going back, an index leaves by the stages through which it came, so that a writer of the version
  * before still meets what it expects. The last step of a way gives the verdict in its commit.
  */
@@ -232,6 +237,116 @@ static const struct plan back_alter = {
      {.shown = "unaltered", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
+/* Several statements: one plan for all, of which each change has the steps that it needs. What goes
+ * up goes up together; one version flips all; then, past the point of no return, goes down what is
+ * dropped. */
+#define BACK_WITHDRAW 0
+#define BACK_TAKE_OUT 1
+#define BACK_UNCHANGED 4
+static const struct plan compound = {
+    15,
+    {{.shown = "absent",
+      .work = WORK_ADD_ALL,
+      .revert = BACK_UNCHANGED,
+      .point = "change.delete_only",
+      .needs = PLAN_BUILDS},
+     {.shown = "delete-only",
+      .work = WORK_RAISE_ALL,
+      .revert = BACK_TAKE_OUT,
+      .point = "change.write_only",
+      .needs = PLAN_BUILDS},
+     {.shown = "write-only",
+      .work = WORK_CUT,
+      .revert = BACK_WITHDRAW,
+      .point = "change.cut",
+      .needs = PLAN_BUILDS},
+     {.shown = "build",
+      .work = WORK_BUILD,
+      .applied = true,
+      .revert = BACK_WITHDRAW,
+      .point = "change.fold_end",
+      .needs = PLAN_BUILDS},
+     {.shown = "fold",
+      .work = WORK_ENFORCE_ALL,
+      .applied = true,
+      .revert = BACK_WITHDRAW,
+      .point = "change.enforcing",
+      .needs = PLAN_BUILDS | PLAN_VALIDATES},
+     {.shown = "unaltered",
+      .work = WORK_ENFORCE_ALL,
+      .revert = BACK_UNCHANGED,
+      .point = "change.enforcing",
+      .needs = PLAN_VALIDATES,
+      .unless = PLAN_BUILDS},
+     {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_WITHDRAW, .needs = PLAN_VALIDATES},
+     {.shown = "validate",
+      .work = WORK_VALIDATE_ALL,
+      .revert = BACK_WITHDRAW,
+      .point = "change.validated",
+      .needs = PLAN_VALIDATES},
+     {.shown = "validated",
+      .work = WORK_FLIP,
+      .revert = BACK_WITHDRAW,
+      .point = "change.public",
+      .needs = PLAN_VALIDATES},
+     {.shown = "fold",
+      .work = WORK_FLIP,
+      .applied = true,
+      .revert = BACK_WITHDRAW,
+      .point = "change.public",
+      .needs = PLAN_BUILDS,
+      .unless = PLAN_VALIDATES},
+     {.shown = "unaltered",
+      .work = WORK_FLIP,
+      .revert = BACK_UNCHANGED,
+      .point = "change.public",
+      .unless = PLAN_BUILDS | PLAN_VALIDATES},
+     {.shown = "public",
+      .work = WORK_LOWER_ALL,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.lowered",
+      .needs = PLAN_DROPS},
+     {.shown = "delete-only",
+      .work = WORK_REMOVE_ALL,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.absent",
+      .needs = PLAN_DROPS},
+     {.shown = "altered",
+      .work = WORK_RETIRE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.retired",
+      .needs = PLAN_RETIRES,
+      .unless = PLAN_DROPS},
+     {.shown = "purge",
+      .work = WORK_PURGE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.purged",
+      .needs = PLAN_DROPS}},
+};
+static const struct plan back_compound = {
+    5,
+    {{.shown = "write-only",
+      .work = WORK_WITHDRAW,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.withdrawn"},
+     {.shown = "delete-only",
+      .work = WORK_TAKE_OUT,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.absent",
+      .needs = PLAN_BUILDS},
+     {.shown = "hidden",
+      .work = WORK_RETIRE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.retired",
+      .needs = PLAN_BUILDS | PLAN_RETIRES},
+     {.shown = "purge",
+      .work = WORK_PURGE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.purged",
+      .needs = PLAN_BUILDS},
+     {.shown = "unchanged", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+
 /* [kind][variant][going back] */
 static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
     [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
@@ -251,15 +366,26 @@ const struct plan *plan_for(enum change_kind kind, unsigned variant, enum instar
         return NULL;
     }
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
-    const struct plan *plan = plans[kind][variant][state == INSTAR_CHANGE_REVERTING];
+    bool back = state == INSTAR_CHANGE_REVERTING;
+    const struct plan *plan =
+        kind == CHANGE_COMPOUND ? (back ? &back_compound : &compound) : plans[kind][variant][back];
     base_assert(plan != NULL);
     return plan;
+}
+
+static bool has_step(unsigned variant, const struct plan_step *s)
+{
+    return (s->needs & ~variant) == 0 && (s->unless & variant) == 0;
 }
 
 static unsigned variant_of(const struct change_record *r)
 {
     if (r->kind == CHANGE_ALTER_TABLE) {
         return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0);
+    }
+    if (r->kind == CHANGE_COMPOUND) {
+        return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
+               (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0);
     }
     return r->unique;
 }
@@ -278,6 +404,33 @@ const struct plan_step *plan_step(const struct change_record *r)
     return &plan->steps[r->step];
 }
 
+uint32_t plan_at_or_after(const struct change_record *r, uint32_t from)
+{
+    const struct plan *plan = plan_of(r);
+    unsigned variant = variant_of(r);
+
+    base_assert(plan != NULL);
+    while (from < plan->count && !has_step(variant, &plan->steps[from])) {
+        from++;
+    }
+    return from;
+}
+
+uint32_t plan_rank(const struct change_record *r, uint32_t *steps_out)
+{
+    const struct plan *plan = plan_of(r);
+    uint32_t rank = 0;
+
+    *steps_out = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (has_step(variant_of(r), &plan->steps[i])) {
+            ++*steps_out;
+            rank = i == r->step ? *steps_out : rank;
+        }
+    }
+    return rank;
+}
+
 bool plan_may_revert(const struct change_record *r)
 {
     return r->state == INSTAR_CHANGE_RUNNING && plan_step(r)->revert != PLAN_NO_RETURN;
@@ -285,9 +438,10 @@ bool plan_may_revert(const struct change_record *r)
 
 bool plan_is_brink(const struct change_record *r)
 {
-    const struct plan_step *step = plan_step(r);
+    uint32_t next = plan_at_or_after(r, r->step + 1);
 
-    return plan_may_revert(r) && (plan_is_last(r) || step[1].revert == PLAN_NO_RETURN);
+    return plan_may_revert(r) &&
+           (plan_is_last(r) || plan_of(r)->steps[next].revert == PLAN_NO_RETURN);
 }
 
 const char *plan_kind_name(enum change_kind kind)
@@ -295,7 +449,7 @@ const char *plan_kind_name(enum change_kind kind)
     static const char *const names[CHANGE_KIND_COUNT] = {
         [CHANGE_CREATE_TABLE] = "create table", [CHANGE_DROP_TABLE] = "drop table",
         [CHANGE_CREATE_INDEX] = "create index", [CHANGE_DROP_INDEX] = "drop index",
-        [CHANGE_ALTER_TABLE] = "alter table",
+        [CHANGE_ALTER_TABLE] = "alter table",   [CHANGE_COMPOUND] = "compound",
     };
 
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
@@ -313,6 +467,8 @@ const char *plan_doing(const struct change_record *r)
     case CHANGE_DROP_TABLE:
     case CHANGE_DROP_INDEX:
         return back || r->cancel ? "restored" : "dropped";
+    case CHANGE_COMPOUND:
+        return "changed";
     case CHANGE_ALTER_TABLE:
         break;
     }
@@ -332,7 +488,8 @@ const char *plan_stage_name(const struct change_record *r)
     case INSTAR_CHANGE_REVERTING:
         break;
     }
-    if (r->state == INSTAR_CHANGE_RUNNING && r->step == 0 && r->owner.nonce == 0) {
+    if (r->state == INSTAR_CHANGE_RUNNING && r->owner.nonce == 0 &&
+        r->step == plan_at_or_after(r, 0)) {
         return "queued";
     }
     return plan_step(r)->shown;
@@ -340,55 +497,39 @@ const char *plan_stage_name(const struct change_record *r)
 
 /* ---- in words ----------------------------------------------------------------------------- */
 
+/* The steps of one index are told from their stage. */
+static const char *const words[] = {
+    [WORK_ADD_TABLE] = "publish the table, create its tree",
+    [WORK_REMOVE_TABLE] = "publish a version without the table",
+    [WORK_CUT] = "wait for older leases, make the cut",
+    [WORK_BUILD] = "scan, load, fold",
+    [WORK_DRAIN] = "wait for older leases",
+    [WORK_VALIDATE] = "look for duplicates",
+    [WORK_PURGE] = "wait for older leases, drop the trees",
+    [WORK_ENFORCE] = "publish that NOT NULL is enforced",
+    [WORK_RELAX] = "publish that NOT NULL is enforced no more",
+    [WORK_NULLS] = "look for nulls",
+    [WORK_ALTER] = "publish the altered table",
+    [WORK_RETIRE] = "publish it without old names and hidden columns",
+    [WORK_ADD_ALL] = "publish the new indexes delete-only",
+    [WORK_RAISE_ALL] = "publish them write-only",
+    [WORK_ENFORCE_ALL] = "publish that UNIQUE and NOT NULL are enforced",
+    [WORK_VALIDATE_ALL] = "look for duplicates and nulls",
+    [WORK_FLIP] = "publish all of it",
+    [WORK_LOWER_ALL] = "publish what is dropped delete-only",
+    [WORK_REMOVE_ALL] = "publish the table without what has gone",
+    [WORK_WITHDRAW] = "publish what was new delete-only",
+    [WORK_TAKE_OUT] = "publish the table without it",
+    [WORK_NOTHING] = "give the verdict",
+};
+
 static void work_text(const struct plan_step *s, char *text, size_t size)
 {
-    switch (s->work) {
-    case WORK_ADD_TABLE:
-        snprintf(text, size, "publish the table, create its tree");
-        break;
-    case WORK_REMOVE_TABLE:
-        snprintf(text, size, "publish a version without the table");
-        break;
-    case WORK_ADD_INDEX:
-    case WORK_STAGE:
-    case WORK_FINISH_INDEX:
-    case WORK_REMOVE_INDEX:
+    if (words[s->work] != NULL) {
+        snprintf(text, size, "%s", words[s->work]);
+    } else {
         snprintf(text, size, "publish %s%s", catalog_stage_name(s->stage),
                  s->enforcing ? ", enforcing" : "");
-        break;
-    case WORK_CUT:
-        snprintf(text, size, "wait for older leases, make the cut");
-        break;
-    case WORK_BUILD:
-        snprintf(text, size, "scan, load, fold");
-        break;
-    case WORK_DRAIN:
-        snprintf(text, size, "wait for older leases");
-        break;
-    case WORK_VALIDATE:
-        snprintf(text, size, "look for duplicates");
-        break;
-    case WORK_PURGE:
-        snprintf(text, size, "wait for older leases, drop the trees");
-        break;
-    case WORK_ENFORCE:
-        snprintf(text, size, "publish that NOT NULL is enforced");
-        break;
-    case WORK_RELAX:
-        snprintf(text, size, "publish that NOT NULL is enforced no more");
-        break;
-    case WORK_NULLS:
-        snprintf(text, size, "look for nulls");
-        break;
-    case WORK_ALTER:
-        snprintf(text, size, "publish the altered table");
-        break;
-    case WORK_RETIRE:
-        snprintf(text, size, "publish it without old names and hidden columns");
-        break;
-    case WORK_NOTHING:
-        snprintf(text, size, "give the verdict");
-        break;
     }
 }
 
@@ -403,6 +544,9 @@ bool plan_print(enum change_kind kind, unsigned variant, enum instar_change_stat
         char work[64];
         char line[160];
         const char *undo = s->revert == PLAN_NO_RETURN ? "" : back->steps[s->revert].shown;
+        if (!has_step(variant, s)) {
+            continue;
+        }
         work_text(s, work, sizeof(work));
         int n = snprintf(line, sizeof(line), "%u %-12s %s%s%s%s\n", i, s->shown,
                          s->applied ? "wait for the applier, " : "", work,

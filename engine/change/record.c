@@ -2,8 +2,8 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8 |
- *     fixed numbers | parts |
+ *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
+ *     builds 16, drops 32 | fixed numbers | parts |
  *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
@@ -19,7 +19,10 @@
 #define FLAG_UNIQUE 2u
 #define FLAG_VALIDATES 4u
 #define FLAG_RETIRES 8u
-#define FLAGS_KNOWN (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES)
+#define FLAG_BUILDS 16u
+#define FLAG_DROPS 32u
+#define FLAGS_KNOWN \
+    (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES | FLAG_BUILDS | FLAG_DROPS)
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -115,7 +118,8 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
 {
     size_t start = out->size;
     unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0) |
-                     (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0);
+                     (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0) |
+                     (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
     bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
@@ -207,13 +211,14 @@ static bool sensible(const struct change_record *r)
         return false;
     }
     const struct plan *plan = plan_of(r);
-    if (plan != NULL && r->step >= plan->count) {
+    if (plan != NULL && (r->step >= plan->count || plan_at_or_after(r, r->step) != r->step)) {
         return false;
     }
     if (r->kind == CHANGE_CREATE_INDEX && r->part_count == 0) {
         return false;
     }
-    bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE;
+    bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE ||
+                     r->kind == CHANGE_COMPOUND;
     return !described || r->descriptor.size != 0;
 }
 
@@ -247,6 +252,8 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     record_out->unique = (flags & FLAG_UNIQUE) != 0;
     record_out->validates = (flags & FLAG_VALIDATES) != 0;
     record_out->retires = (flags & FLAG_RETIRES) != 0;
+    record_out->builds = (flags & FLAG_BUILDS) != 0;
+    record_out->drops = (flags & FLAG_DROPS) != 0;
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);

@@ -28,9 +28,10 @@ enum change_kind {
     CHANGE_DROP_TABLE = 2,
     CHANGE_CREATE_INDEX = 3,
     CHANGE_DROP_INDEX = 4,
-    CHANGE_ALTER_TABLE = 5
+    CHANGE_ALTER_TABLE = 5,
+    CHANGE_COMPOUND = 6 /* several statements */
 };
-#define CHANGE_KIND_COUNT 6
+#define CHANGE_KIND_COUNT 7
 
 /* A node, and which of its claims: both together are never used twice. */
 struct change_owner {
@@ -71,12 +72,14 @@ struct change_record {
     uint64_t sort_memory_bytes;
     /* what is to be made */
     bool unique;
-    bool validates; /* alter table: its plan has a validation */
-    bool retires;   /* alter table: its plan has a last version that retires what it left */
+    bool validates; /* alter table, compound: its plan has a validation */
+    bool retires;   /* the same: its plan has a last version that retires what it left */
+    bool builds;    /* compound: it makes indexes */
+    bool drops;     /* compound: it drops indexes */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
-                                 * alter.c's */
+                                 * alter.c's; compound: compound_record.c's */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
@@ -147,11 +150,20 @@ enum change_work {
     WORK_NULLS,        /* look for nulls */
     WORK_ALTER,        /* publish the table as it is wanted */
     WORK_RETIRE,       /* publish it without old names and hidden columns */
+    WORK_ADD_ALL,      /* compound: publish all that is new in its first stage, create its trees */
+    WORK_RAISE_ALL,    /* publish it write-only */
+    WORK_ENFORCE_ALL,  /* publish what is to hold as enforced */
+    WORK_VALIDATE_ALL, /* look for duplicates and nulls */
+    WORK_FLIP,         /* publish all of it as it is wanted */
+    WORK_LOWER_ALL,    /* publish what is dropped delete-only */
+    WORK_REMOVE_ALL,   /* publish the table without it, without old names and hidden columns */
+    WORK_WITHDRAW,     /* the way back: publish what was new delete-only, and not enforced */
+    WORK_TAKE_OUT,     /* publish the table without it */
     WORK_NOTHING       /* only the verdict */
 };
 
 #define PLAN_NO_RETURN UINT32_MAX
-#define PLAN_STEPS_MAX 9
+#define PLAN_STEPS_MAX 15
 
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
@@ -162,6 +174,8 @@ struct plan_step {
     bool ends;         /* gives the verdict, though it does not stand last */
     const char *point; /* for tests: reached when the step's commit is done */
     uint32_t revert; /* at which step the way back begins from here; PLAN_NO_RETURN: not possible */
+    unsigned needs;  /* the step is in the plan of those variants only that have all of these, */
+    unsigned unless; /* and none of these */
 };
 struct plan {
     uint32_t count;
@@ -169,17 +183,24 @@ struct plan {
 };
 /* The plan of a record in its state; NULL for one that has ended. */
 const struct plan *plan_of(const struct change_record *r);
-/* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES. */
+/* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES; for a
+ * compound change any of these. */
 #define PLAN_VALIDATES 1u
 #define PLAN_RETIRES 2u
+#define PLAN_BUILDS 4u
+#define PLAN_DROPS 8u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
                             enum instar_change_state state);
 /* The step that the record stands at. It must not have ended. */
 const struct plan_step *plan_step(const struct change_record *r);
+/* The first step of the record's plan at or behind `from`, or the plan's count. */
+uint32_t plan_at_or_after(const struct change_record *r, uint32_t from);
 static inline bool plan_is_last(const struct change_record *r)
 {
-    return plan_step(r)->ends || r->step + 1 == plan_of(r)->count;
+    return plan_step(r)->ends || plan_at_or_after(r, r->step + 1) == plan_of(r)->count;
 }
+/* Which one of how many steps it is, from 1 on. */
+uint32_t plan_rank(const struct change_record *r, uint32_t *steps_out);
 /* May it still be cancelled? */
 bool plan_may_revert(const struct change_record *r);
 /* Is this the last step from which that is so: where a change that is held stands still? */

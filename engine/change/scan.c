@@ -28,7 +28,7 @@ struct reader {
     struct build *b;
     unsigned number;
     struct gap *gap;
-    struct txn_rows *rows;
+    struct txn_rows **rows; /* one for each index, NULL where that is loaded */
     struct base_buf key;
     struct store_txn *txn;
     struct store_cursor *cursor;
@@ -88,32 +88,39 @@ static void halt(void *arg)
     os_plain_unlock(&b->lock);
 }
 
-/* One row. INSTAR_END: the interval is read. SCAN_SPILL: no memory for its entry; it is the next
- * to be read. */
+/* One row's entry of one index. SCAN_SPILL: no memory for it. */
+static int gather(struct reader *r, struct built *x, struct txn_rows *rows, struct base_slice key,
+                  struct base_slice record, struct base_err *err)
+{
+    bool nomem = false;
+
+    base_buf_clear(&r->key);
+    int rc = txn_rows_entry_key(rows, x->index, key, record, &r->key, err);
+    if (rc == 0 && !stream_add(&x->streams[r->number], &r->b->pool, base_buf_slice(&r->key), true,
+                               false, &nomem)) {
+        rc = nomem ? base_err_set(err, INSTAR_ENOMEM, "gathering entries: out of memory")
+                   : SCAN_SPILL;
+    }
+    return rc;
+}
+
+/* One row. INSTAR_END: the interval is read. SCAN_SPILL: no memory for an entry of it; it is the
+ * next to be read, also for the indexes that had room: their runs may have an entry twice. */
 static int read_row(struct reader *r, struct base_slice *key_out, struct base_err *err)
 {
     struct build *b = r->b;
     struct base_slice record;
-    bool nomem = false;
     int rc;
 
     do {
         rc = store_cursor_next(r->cursor, key_out, &record, err);
     } while (rc == 0 && r->gap->after && base_slice_eq(*key_out, gap_key_slice(&r->gap->lower)));
-    if (rc != 0) {
-        return rc;
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        if (r->rows[i] != NULL) {
+            rc = gather(r, &b->all[i], r->rows[i], *key_out, record, err);
+        }
     }
-    base_buf_clear(&r->key);
-    rc = txn_rows_entry_key(r->rows, b->index, *key_out, record, &r->key, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (!stream_add(&b->streams[r->number], &b->pool, base_buf_slice(&r->key), true, false,
-                    &nomem)) {
-        return nomem ? base_err_set(err, INSTAR_ENOMEM, "gathering entries: out of memory")
-                     : SCAN_SPILL;
-    }
-    return 0;
+    return rc;
 }
 
 /* As read_row, for some rows; the interval then begins behind them. */
@@ -223,11 +230,39 @@ static int read_gap(struct reader *r, struct base_err *err)
     return rc;
 }
 
+/* What decodes rows for each index that is not loaded yet. */
+static int open_rows(struct reader *r, struct base_err *err)
+{
+    struct build *b = r->b;
+    size_t row_bytes_max = store_options(b->store)->row_bytes_max;
+    int rc = 0;
+
+    r->rows = base_alloc_zero(b->count, sizeof(struct txn_rows *));
+    if (r->rows == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "index build: out of memory");
+    }
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        if (!b->all[i].ck->loaded) {
+            rc = txn_rows_open(b->table, row_bytes_max, &r->rows[i], err);
+        }
+    }
+    return rc;
+}
+
+static void close_rows(struct reader *r)
+{
+    for (size_t i = 0; r->rows != NULL && i < r->b->count; i++) {
+        txn_rows_close(r->rows[i]);
+    }
+    base_free(r->rows);
+    base_buf_free(&r->key);
+}
+
 static int work(void *arg, unsigned worker, struct base_err *err)
 {
     struct reader r = {.b = arg, .number = worker};
     struct build *b = r.b;
-    int rc = txn_rows_open(b->table, store_options(b->store)->row_bytes_max, &r.rows, err);
+    int rc = open_rows(&r, err);
 
     while (rc == 0 && (r.gap = gaps_take(b->gaps, worker)) != NULL) {
         rc = read_gap(&r, err);
@@ -241,8 +276,7 @@ static int work(void *arg, unsigned worker, struct base_err *err)
             rc = 0;
         }
     }
-    txn_rows_close(r.rows);
-    base_buf_free(&r.key);
+    close_rows(&r);
     return rc;
 }
 
@@ -250,18 +284,22 @@ static int poll(void *arg, struct base_err *err)
 {
     struct build *b = arg;
     uint64_t now = os_now_ns();
-    struct store_tree_stat stat;
+    uint64_t backlog = 0;
 
-    if (store_tree_stat(b->store, b->tree, &stat, NULL) == 0) {
-        b->job->live.delta_backlog = stat.delta_entries;
+    for (size_t i = 0; i < b->count; i++) {
+        struct store_tree_stat stat;
+        if (store_tree_stat(b->store, b->all[i].tree, &stat, NULL) == 0) {
+            backlog += stat.delta_entries;
+        }
     }
+    b->job->live.delta_backlog = backlog;
     build_show_throttle(b);
     job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
     int rc = job_poll(b->job, err);
     limit_set(&b->limit, atomic_load(&b->job->rows_per_second_max));
     job_show_paused(b->job);
     uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
-    if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->ck->rows_done && !paused(b)) {
+    if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->rows_saved && !paused(b)) {
         halt(b);
     }
     return rc;

@@ -27,9 +27,9 @@ static void run_name(uint64_t tree, uint64_t token, uint32_t number, char name[N
              (unsigned long long)token, number);
 }
 
-static size_t block_bytes(const struct build *b)
+static size_t block_bytes(const struct built *x)
 {
-    size_t size = b->budget_bytes / 256;
+    size_t size = x->build->budget_bytes / 256;
 
     return size < BLOCK_BYTES_MIN   ? BLOCK_BYTES_MIN
            : size > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX
@@ -39,7 +39,7 @@ static size_t block_bytes(const struct build *b)
 /* ---- writing one run ---------------------------------------------------------------------- */
 
 struct writing {
-    struct build *b;
+    struct built *x;
     struct run_writer w;
 };
 
@@ -48,11 +48,11 @@ struct writing {
 static void pace(void *arg, size_t bytes, uint64_t took_ns)
 {
     struct writing *wr = arg;
-    uint64_t tail = store_tail(wr->b->store);
+    uint64_t tail = store_tail(wr->x->build->store);
     (void)bytes;
 
-    if (tail != wr->b->tail_seen) {
-        wr->b->tail_seen = tail;
+    if (tail != wr->x->build->tail_seen) {
+        wr->x->build->tail_seen = tail;
         wr->w.piece_bytes = PIECE_SHARED;
         os_sleep_ns(took_ns);
     } else {
@@ -62,21 +62,21 @@ static void pace(void *arg, size_t bytes, uint64_t took_ns)
 
 static int begin_run(struct writing *wr, int *fd_out, struct base_err *err)
 {
-    struct build *b = wr->b;
+    struct built *x = wr->x;
     char name[NAME_SIZE];
 
     *fd_out = -1;
-    if (b->ck->run_count == CHECKPOINT_RUNS_MAX) {
+    if (x->ck->run_count == CHECKPOINT_RUNS_MAX) {
         return base_err_set(err, INSTAR_ELIMIT, "the index build has %d sorted runs: the limit",
                             CHECKPOINT_RUNS_MAX);
     }
-    run_name(b->tree, b->ck->token, b->ck->next_run, name);
-    int rc = store_spill_create(b->store, name, fd_out, err);
+    run_name(x->tree, x->ck->token, x->ck->next_run, name);
+    int rc = store_spill_create(x->build->store, name, fd_out, err);
     if (rc != 0) {
         *fd_out = -1;
         return rc;
     }
-    rc = run_write_begin(&wr->w, *fd_out, base_hash64(name, strlen(name), b->tree), block_bytes(b),
+    rc = run_write_begin(&wr->w, *fd_out, base_hash64(name, strlen(name), x->tree), block_bytes(x),
                          err);
     wr->w.pace = pace;
     wr->w.pace_arg = wr;
@@ -87,7 +87,7 @@ static int begin_run(struct writing *wr, int *fd_out, struct base_err *err)
 /* Finish the run and put it into the checkpoint, or give it up. */
 static int end_run(struct writing *wr, int fd, int rc, uint32_t level, struct base_err *err)
 {
-    struct build *b = wr->b;
+    struct built *x = wr->x;
     struct run run;
 
     if (rc == 0) {
@@ -100,13 +100,13 @@ static int end_run(struct writing *wr, int fd, int rc, uint32_t level, struct ba
     }
     if (rc == 0) {
         run.level = level;
-        b->ck->runs[b->ck->run_count++] =
-            (struct checkpoint_run){.run = run, .token = b->ck->token, .number = b->ck->next_run};
-        b->ck->next_run++;
+        x->ck->runs[x->ck->run_count++] =
+            (struct checkpoint_run){.run = run, .token = x->ck->token, .number = x->ck->next_run};
+        x->ck->next_run++;
     } else if (fd >= 0) {
         char name[NAME_SIZE];
-        run_name(b->tree, b->ck->token, b->ck->next_run, name);
-        store_spill_remove(b->store, name, NULL);
+        run_name(x->tree, x->ck->token, x->ck->next_run, name);
+        store_spill_remove(x->build->store, name, NULL);
     }
     return rc;
 }
@@ -118,38 +118,38 @@ static int write_block(void *arg, const struct sort_block *block, struct base_er
     struct writing *wr = arg;
     int rc = run_write_sorted(&wr->w, block, err);
 
-    rc = rc == 0 ? job_poll(wr->b->job, err) : rc;
-    return rc == 0 ? job_stand_still(wr->b->job, err) : rc;
+    rc = rc == 0 ? job_poll(wr->x->build->job, err) : rc;
+    return rc == 0 ? job_stand_still(wr->x->build->job, err) : rc;
 }
 
-static void take_gaps(struct build *b)
+static void take_gaps(struct built *x)
 {
-    b->ck->gap_count = b->gaps->waiting_count;
-    memcpy(b->ck->gaps, b->gaps->waiting, b->ck->gap_count * sizeof(b->ck->gaps[0]));
-    b->ck->rows_done = atomic_load(&b->rows);
+    x->ck->gap_count = x->build->gaps->waiting_count;
+    memcpy(x->ck->gaps, x->build->gaps->waiting, x->ck->gap_count * sizeof(x->ck->gaps[0]));
+    x->ck->rows_done = atomic_load(&x->build->rows);
 }
 
-static bool nothing_gathered(const struct build *b)
+static bool nothing_gathered(const struct built *x)
 {
     uint64_t entries = 0;
 
-    for (unsigned i = 0; i < b->workers; i++) {
-        entries += b->streams[i].entries;
+    for (unsigned i = 0; i < x->build->workers; i++) {
+        entries += x->streams[i].entries;
     }
     return entries == 0;
 }
 
 /* ---- merging runs ------------------------------------------------------------------------- */
 
-static int open_run(struct build *b, const struct checkpoint_run *cr, struct run_reader *reader,
+static int open_run(struct built *x, const struct checkpoint_run *cr, struct run_reader *reader,
                     struct base_err *err)
 {
     char name[NAME_SIZE];
     int fd;
 
     *reader = (struct run_reader){.fd = -1};
-    run_name(b->tree, cr->token, cr->number, name);
-    int rc = store_spill_open(b->store, name, &fd, err);
+    run_name(x->tree, cr->token, cr->number, name);
+    int rc = store_spill_open(x->build->store, name, &fd, err);
     if (rc == 0) {
         rc = run_read_begin(reader, fd, &cr->run, err);
     }
@@ -166,14 +166,14 @@ void spill_close(struct run_reader *readers, size_t count)
     }
 }
 
-int spill_open(struct build *b, struct run_reader *readers, bool *ok_out, struct base_err *err)
+int spill_open(struct built *x, struct run_reader *readers, bool *ok_out, struct base_err *err)
 {
     size_t opened = 0;
     int rc = 0;
 
     *ok_out = true;
-    while (rc == 0 && opened < b->ck->run_count) {
-        rc = open_run(b, &b->ck->runs[opened], &readers[opened], err);
+    while (rc == 0 && opened < x->ck->run_count) {
+        rc = open_run(x, &x->ck->runs[opened], &readers[opened], err);
         opened++;
     }
     if (rc != 0) {
@@ -199,8 +199,8 @@ static int copy_merged(struct writing *wr, struct run_reader *readers, size_t co
     while (rc == 0 && (rc = merge_next(m, &key, &value, err)) == 0) {
         rc = run_write_add(&wr->w, key, value, err);
         if (rc == 0 && ++done % 4096 == 0) {
-            rc = job_poll(wr->b->job, err);
-            rc = rc == 0 ? job_stand_still(wr->b->job, err) : rc;
+            rc = job_poll(wr->x->build->job, err);
+            rc = rc == 0 ? job_stand_still(wr->x->build->job, err) : rc;
         }
     }
     merge_end(m);
@@ -209,23 +209,23 @@ static int copy_merged(struct writing *wr, struct run_reader *readers, size_t co
 
 /* Merge the first MERGE_RUNS runs of a level. The old ones stay in the checkpoint until the new one
  * is durable, and their files until the checkpoint without them is. */
-static int merge_level(struct build *b, uint32_t level, struct base_err *err)
+static int merge_level(struct built *x, uint32_t level, struct base_err *err)
 {
-    struct writing wr = {.b = b};
+    struct writing wr = {.x = x};
     struct run_reader readers[MERGE_RUNS];
     struct checkpoint_run old[MERGE_RUNS];
     size_t count = 0;
     int fd = -1;
     int rc = 0;
 
-    for (size_t i = 0; i < b->ck->run_count && count < MERGE_RUNS; i++) {
-        if (b->ck->runs[i].run.level == level) {
-            old[count++] = b->ck->runs[i];
+    for (size_t i = 0; i < x->ck->run_count && count < MERGE_RUNS; i++) {
+        if (x->ck->runs[i].run.level == level) {
+            old[count++] = x->ck->runs[i];
         }
     }
     size_t opened = 0;
     while (rc == 0 && opened < count) {
-        rc = open_run(b, &old[opened], &readers[opened], err);
+        rc = open_run(x, &old[opened], &readers[opened], err);
         opened++;
     }
     if (rc == 0) {
@@ -240,30 +240,30 @@ static int merge_level(struct build *b, uint32_t level, struct base_err *err)
         return rc;
     }
     size_t kept = 0;
-    for (size_t i = 0, gone = 0; i < b->ck->run_count; i++) {
-        if (gone < count && b->ck->runs[i].run.level == level) {
+    for (size_t i = 0, gone = 0; i < x->ck->run_count; i++) {
+        if (gone < count && x->ck->runs[i].run.level == level) {
             gone++;
         } else {
-            b->ck->runs[kept++] = b->ck->runs[i];
+            x->ck->runs[kept++] = x->ck->runs[i];
         }
     }
-    b->ck->run_count = kept;
-    rc = load_checkpoint(b, err);
+    x->ck->run_count = kept;
+    rc = load_checkpoint(x, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         char name[NAME_SIZE];
-        run_name(b->tree, old[i].token, old[i].number, name);
-        store_spill_remove(b->store, name, NULL);
+        run_name(x->tree, old[i].token, old[i].number, name);
+        store_spill_remove(x->build->store, name, NULL);
     }
     return rc;
 }
 
 /* The lowest level that is full, or -1. */
-static int full_level(const struct build *b)
+static int full_level(const struct built *x)
 {
     unsigned counts[32] = {0};
 
-    for (size_t i = 0; i < b->ck->run_count; i++) {
-        uint32_t level = b->ck->runs[i].run.level;
+    for (size_t i = 0; i < x->ck->run_count; i++) {
+        uint32_t level = x->ck->runs[i].run.level;
         if (level < BASE_ARRAY_LEN(counts)) {
             counts[level]++;
         }
@@ -278,16 +278,17 @@ static int full_level(const struct build *b)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-int spill_write(struct build *b, struct base_err *err)
+/* One index: its run, and the checkpoint that names it. */
+static int spill_index(struct built *x, struct base_err *err)
 {
-    struct writing wr = {.b = b};
+    struct build *b = x->build;
+    struct writing wr = {.x = x};
     int fd = -1;
     int rc = 0;
 
-    b->tail_seen = store_tail(b->store);
-    if (!nothing_gathered(b)) {
+    if (!nothing_gathered(x)) {
         struct drain d = {.pool = &b->pool,
-                          .streams = b->streams,
+                          .streams = x->streams,
                           .stream_count = b->workers,
                           .workers = b->workers,
                           .budget_bytes = b->budget_bytes,
@@ -306,14 +307,28 @@ int spill_write(struct build *b, struct base_err *err)
         rc = end_run(&wr, fd, rc, 0, err);
     }
     if (rc == 0) {
-        take_gaps(b);
-        rc = load_checkpoint(b, err);
+        take_gaps(x);
+        rc = load_checkpoint(x, err);
+    }
+    for (int level = full_level(x); rc == 0 && level >= 0; level = full_level(x)) {
+        rc = merge_level(x, (uint32_t)level, err);
+    }
+    return rc;
+}
+
+int spill_write(struct build *b, struct base_err *err)
+{
+    int rc = 0;
+
+    b->tail_seen = store_tail(b->store);
+    for (size_t i = 0; rc == 0 && i < b->count; i++) {
+        if (!b->all[i].ck->loaded) {
+            rc = spill_index(&b->all[i], err);
+        }
     }
     if (rc == 0) {
+        b->rows_saved = atomic_load(&b->rows);
         os_point("build.spilled");
-    }
-    for (int level = full_level(b); rc == 0 && level >= 0; level = full_level(b)) {
-        rc = merge_level(b, (uint32_t)level, err);
     }
     b->spilled_ns = os_now_ns();
     return rc;

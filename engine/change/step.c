@@ -7,7 +7,7 @@
  * until a lease is given up or ends, and tries again; when the wait has lasted as long as the
  * request allows, it revokes what is left.
  */
-#include "change/alter_impl.h"
+#include "change/compound_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -341,6 +341,9 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
 {
     struct catalog_table *table;
 
+    if (j->rec.kind == CHANGE_COMPOUND) {
+        return compound_tree_ops(&j->rec, t, STORE_TREE_DROP, err);
+    }
     if (j->rec.kind != CHANGE_DROP_TABLE) {
         return store_txn_tree_op(t, STORE_TREE_DROP, j->rec.tree, err);
     }
@@ -356,6 +359,13 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
     return rc;
 }
 
+/* For every tree that is built. */
+static int build_op(struct job *j, struct store_txn *t, enum store_tree_op op, struct base_err *err)
+{
+    return j->rec.kind == CHANGE_COMPOUND ? compound_tree_ops(&j->rec, t, op, err)
+                                          : store_txn_tree_op(t, op, j->rec.tree, err);
+}
+
 /* Cut, drain, purge: a commit that proves that nobody writes with a version below the present one.
  */
 static int prove(struct job *j, enum change_work work, struct base_err *err)
@@ -368,7 +378,7 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
         return rc;
     }
     if (work == WORK_CUT) {
-        rc = store_txn_tree_op(t, STORE_TREE_BEGIN_BUILD, j->rec.tree, err);
+        rc = build_op(j, t, STORE_TREE_BEGIN_BUILD, err);
     } else if (work == WORK_PURGE) {
         rc = drop_trees(j, t, err);
     }
@@ -400,10 +410,12 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
         return rc;
     }
     if (work == WORK_BUILD) {
-        rc = store_txn_tree_op(t, STORE_TREE_FOLD_END, j->rec.tree, err);
+        rc = build_op(j, t, STORE_TREE_FOLD_END, err);
         j->rec.rows = j->rows;
     } else if (work == WORK_NULLS) {
         j->rec.rows = j->rows;
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_COMPOUND) {
+        rc = compound_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
         rc = alter_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING) {
@@ -431,7 +443,11 @@ static int build(struct job *j, struct base_err *err)
 /* EUNIQUE, ENOT_NULL: the rows that are there break what is to hold. */
 static int validate(struct job *j, enum change_work work, struct base_err *err)
 {
-    int rc = work == WORK_NULLS ? nulls_run(j, err) : validate_run(j, err);
+    int rc = work == WORK_NULLS ? 0 : validate_run(j, err);
+
+    if (rc == 0 && work != WORK_VALIDATE) {
+        rc = nulls_run(j, err);
+    }
 
     if (rc == INSTAR_EUNIQUE || rc == INSTAR_ENOT_NULL) {
         char reason[RECORD_REASON_MAX];
@@ -483,7 +499,11 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     if (rc == 0) {
         os_point("change.turned_back");
         if (building) {
-            build_forget(j);
+            if (r->kind == CHANGE_COMPOUND) {
+                compound_forget(j);
+            } else {
+                build_forget(j->store, r->tree);
+            }
         }
     }
     return rc;
@@ -520,6 +540,7 @@ int step_run(struct job *j, struct base_err *err)
         break;
     case WORK_VALIDATE:
     case WORK_NULLS:
+    case WORK_VALIDATE_ALL:
         rc = validate(j, step->work, err);
         break;
     case WORK_ENFORCE:
@@ -532,7 +553,18 @@ int step_run(struct job *j, struct base_err *err)
         rc = alter_publish(j, err);
         break;
     case WORK_RETIRE:
-        rc = alter_retire(j, err);
+        rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
+                                            : alter_retire(j, err);
+        break;
+    case WORK_ADD_ALL:
+    case WORK_RAISE_ALL:
+    case WORK_ENFORCE_ALL:
+    case WORK_FLIP:
+    case WORK_LOWER_ALL:
+    case WORK_REMOVE_ALL:
+    case WORK_WITHDRAW:
+    case WORK_TAKE_OUT:
+        rc = compound_publish(j, step->work, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);

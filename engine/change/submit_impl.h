@@ -13,6 +13,8 @@ struct submission {
     const char *name; /* of what is to be dropped or altered */
     const struct instar_alteration *steps;
     size_t step_count;
+    const instar_statement *statements;
+    size_t statement_count;
     uint64_t steered; /* a change that exists: to be steered or cancelled */
     const instar_change_steering *steering;
     unsigned room; /* STORE_TXN_LAST_ROOM for what makes room, or 0 */

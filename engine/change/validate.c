@@ -32,6 +32,7 @@ struct validation {
     struct job *job;
     struct store *store;
     struct catalog_table *table;
+    uint32_t index_id;
     const struct catalog_index *index;
     uint64_t from_lsn;
     struct gaps *gaps;
@@ -310,7 +311,7 @@ static int begin(struct validation *v, struct base_err *err)
     }
     rc = catalog_get_table(t, v->job->rec.table, &v->table, err);
     if (rc == 0) {
-        v->index = catalog_table_index_by_id(v->table, v->job->rec.index);
+        v->index = catalog_table_index_by_id(v->table, v->index_id);
         base_assert(v->index != NULL);
         base_assert(catalog_must_probe(v->index));
         rc = store_cursor_open(t, v->index->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
@@ -394,7 +395,7 @@ static unsigned worker_count(const struct validation *v)
     return wanted < GAPS_WORKERS_MAX ? wanted : GAPS_WORKERS_MAX;
 }
 
-int validate_run(struct job *j, struct base_err *err)
+static int validate_index(struct job *j, uint32_t index, struct base_err *err)
 {
     struct validation *v = base_alloc_zero(1, sizeof(*v));
     struct gaps *gaps = base_alloc(sizeof(*gaps));
@@ -407,6 +408,7 @@ int validate_run(struct job *j, struct base_err *err)
     gaps_init(gaps);
     os_plain_init(&v->lock);
     v->job = j;
+    v->index_id = index;
     v->store = j->store;
     v->from_lsn = j->lsn;
     v->gaps = gaps;
@@ -429,5 +431,41 @@ int validate_run(struct job *j, struct base_err *err)
     base_free(gaps);
     catalog_table_free(v->table);
     base_free(v);
+    return rc;
+}
+
+/* The unique indexes that the change makes. */
+static int list_indexes(struct job *j, uint32_t ids[CATALOG_INDEXES_MAX], size_t *count_out,
+                        struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct store_txn *t;
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+
+    *count_out = 0;
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, j->rec.table, &table, err);
+    store_txn_abort(t);
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        if (index->change == j->id && catalog_must_probe(index)) {
+            ids[(*count_out)++] = index->id;
+        }
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+int validate_run(struct job *j, struct base_err *err)
+{
+    uint32_t ids[CATALOG_INDEXES_MAX];
+    size_t count;
+    int rc = list_indexes(j, ids, &count, err);
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = validate_index(j, ids[i], err);
+    }
     return rc;
 }

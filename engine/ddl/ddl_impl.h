@@ -7,6 +7,7 @@
  * worker.c    the thread in which it runs
  * tree.c      taking a tree apart, so that nothing in it is overlooked
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
+ * group.c     what stands between BEGIN and COMMIT
  * clause.c    the names of what is refused
  * control.c   SHOW, WAIT, CANCEL, EXPLAIN: what PostgreSQL's grammar does not have
  * script.c    the public functions that read and submit
@@ -62,6 +63,8 @@ bool ddl_is(const struct ddl_token *token, const char *word);
 struct ddl_statement {
     instar_sql_statement info;            /* what the caller sees */
     const struct ddl_constant *constants; /* of ALTER TABLE, for each step: what SET DEFAULT says */
+    struct ddl_statement **parts;         /* of a COMPOUND */
+    size_t part_room;
     struct ddl_statement *next;
 };
 
@@ -86,7 +89,8 @@ struct instar_sql {
     /* An open BEGIN. */
     bool grouped;
     size_t group_offset;
-    struct ddl_statement *group_first; /* the first change in it */
+    bool group_explain;                /* EXPLAIN stood before it */
+    struct ddl_statement *group_first; /* the first change in it, or all of them as one */
 };
 
 /* One statement of the text, from its first word to its last. */
@@ -150,6 +154,8 @@ bool ddl_take_name(struct ddl_node *node, const char *field, const char *value);
 size_t ddl_count(const struct ddl_node *node, const char *field);
 bool ddl_node_is(const struct ddl_node *node, const char *kind);
 
+#define DDL_WORDS_SIZE 320
+
 /* ---- mapping ------------------------------------------------------------------------------ */
 
 /* Refuse this node: "not supported: CLAUSE", at its place or at the clause's own word. */
@@ -179,6 +185,14 @@ int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
  * the second one's steps go behind the first one's. */
 const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second);
 int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
+/* The statement that was read last stands between BEGIN and COMMIT (group.c): it becomes one with
+ * those before it, or is refused. */
+int ddl_group(instar_sql *sql, const struct ddl_piece *piece);
+/* Which of the parts it was that the text says failed; the text then is without its number. The
+ * group itself when it does not say. */
+const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, const char **text);
+int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,
+                     char words[DDL_WORDS_SIZE]);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
 /* A TypeName. */
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
@@ -195,7 +209,6 @@ int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node
  * meant: a string for any type, a number for the number types, true and false for bool. PostgreSQL
  * would cast some of the others, by rules that are not here. The bytes are in the constant or in
  * `scratch`, which has room for those of a text. Fills `words` when it fails. */
-#define DDL_WORDS_SIZE 320
 int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
             instar_value *value_out, char words[DDL_WORDS_SIZE]);
 /* With the arena as scratch, and failing at the offset. */

@@ -110,6 +110,13 @@ static void tell_create_index(struct telling *t, const struct found *found,
     tell(t, "until then CANCEL CHANGE leaves the schema as it was; afterwards: drop index");
 }
 
+/* Does a step of this kind need a last version that takes away what it left? */
+static bool leaves_something(uint32_t kind)
+{
+    return kind == INSTAR_ALTER_DROP_COLUMN || kind == INSTAR_ALTER_RENAME_TABLE ||
+           kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
+}
+
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     bool validates = false, leaves = false;
@@ -118,8 +125,7 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
         uint32_t kind = s->steps[i].kind;
 
         validates = validates || kind == INSTAR_ALTER_SET_NOT_NULL;
-        leaves = leaves || kind == INSTAR_ALTER_DROP_COLUMN || kind == INSTAR_ALTER_RENAME_TABLE ||
-                 kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
+        leaves = leaves || leaves_something(kind);
     }
     tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     if (validates) {
@@ -136,6 +142,79 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
              "%d. retired: wait for transactions on the version before, at most %" PRIu32
              " ms; then old names and dropped columns are gone",
              validates ? 4 : 2, s->options->fence_after_ms);
+    }
+}
+
+/* What the parts of a compound change need. */
+struct needs {
+    size_t builds, unique, drops;
+    bool not_null, leaves;
+};
+
+static void add_need(struct needs *n, const instar_sql_statement *s)
+{
+    n->builds += s->verb == INSTAR_SQL_CREATE_INDEX;
+    n->unique += s->verb == INSTAR_SQL_CREATE_INDEX && s->index->unique;
+    n->drops += s->verb == INSTAR_SQL_DROP_INDEX;
+    n->leaves = n->leaves || s->verb == INSTAR_SQL_RENAME_INDEX;
+    for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
+        uint32_t kind = s->steps[i].kind;
+
+        n->not_null = n->not_null || kind == INSTAR_ALTER_SET_NOT_NULL;
+        n->leaves = n->leaves || leaves_something(kind);
+    }
+}
+
+static void tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
+{
+    if (n->builds > 0) {
+        tell(t,
+             "%d. delete-only: publish, wait for transactions on the version before, at most "
+             "%" PRIu32 " ms",
+             ++*step, wait_ms);
+        tell(t, "%d. write-only: the same; from here on every writer keeps the new indexes",
+             ++*step);
+        tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
+             n->builds == 1 ? "" : "es");
+    }
+    if (n->unique > 0 || n->not_null) {
+        tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
+             ++*step,
+             n->unique == 0 ? "null"
+             : n->not_null  ? "duplicates and null"
+                            : "duplicates");
+        tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it", ++*step,
+             n->unique > 0 ? " one scan of each unique index" : "",
+             n->not_null ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
+    }
+}
+
+static void tell_compound(struct telling *t, const struct found *found,
+                          const instar_sql_statement *s)
+{
+    uint32_t wait_ms = s->options->fence_after_ms;
+    struct needs n = {0};
+    int step = 0;
+
+    for (size_t i = 0; i < s->part_count; i++) {
+        add_need(&n, s->parts[i]);
+    }
+    tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
+         found->rows);
+    tell_going_up(t, &n, wait_ms, &step);
+    tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
+    if (n.drops > 0) {
+        tell(t,
+             "%d. delete-only: publish what is dropped, wait for transactions on the version "
+             "before, at most %" PRIu32 " ms",
+             ++step, wait_ms);
+        tell(t, "%d. absent: the same; old names and dropped columns are gone", ++step);
+        tell(t, "%d. purge: give the space back; no row is read", ++step);
+    } else if (n.leaves) {
+        tell(t,
+             "%d. retired: wait for transactions on the version before, at most %" PRIu32
+             " ms; then old names and dropped columns are gone",
+             ++step, wait_ms);
     }
 }
 
@@ -157,6 +236,10 @@ static void tell_drop_index(struct telling *t, const struct found *found,
 static void tell_names(struct telling *t, const struct found *found, enum instar_sql_verb verb)
 {
     bool table = verb == INSTAR_SQL_DROP_TABLE || verb == INSTAR_SQL_ALTER_TABLE;
+
+    if (verb == INSTAR_SQL_COMPOUND) {
+        return; /* each part has its own */
+    }
 
     if (verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_CREATE_INDEX) {
         if (found->has_table || found->has_index) {
@@ -186,6 +269,9 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         break;
     case INSTAR_SQL_ALTER_TABLE:
         tell_alter(t, found, s);
+        break;
+    case INSTAR_SQL_COMPOUND:
+        tell_compound(t, found, s);
         break;
     case INSTAR_SQL_RENAME_INDEX:
         tell(t, "1. public: publish the new name; the old one works until nobody can use it");

@@ -351,6 +351,7 @@ static int map_transaction(instar_sql *sql, const struct ddl_piece *piece, struc
                         begin ? "BEGIN inside of BEGIN" : "COMMIT without BEGIN");
     }
     sql->grouped = begin;
+    sql->group_explain = false;
     sql->group_offset = piece->offset;
     sql->group_first = NULL;
     return ddl_refuse_untaken(sql, piece, node);

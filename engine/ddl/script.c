@@ -86,37 +86,6 @@ int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_sta
     return INSTAR_OK;
 }
 
-/* What stands between BEGIN and COMMIT must be possible as one change. */
-static int check_group(instar_sql *sql, const struct ddl_piece *piece)
-{
-    if (sql->last->info.verb >= INSTAR_SQL_SHOW_CHANGES || sql->last->info.explain) {
-        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                        "not supported: %s between BEGIN and COMMIT: it is no schema change",
-                        sql->last->info.explain ? "explain"
-                                                : instar_sql_verb_name(sql->last->info.verb));
-    }
-    const char *why =
-        sql->group_first != NULL ? ddl_cannot_join(sql->group_first, sql->last) : NULL;
-
-    if (sql->group_first != NULL && why == NULL) {
-        int rc = ddl_join(sql, sql->group_first, sql->last);
-
-        sql->last = sql->group_first;
-        sql->last->next = NULL;
-        sql->end = &sql->last->next;
-        sql->count--;
-        return rc;
-    }
-    if (sql->group_first != NULL) {
-        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                        "not supported: %s and %s as one change%s",
-                        instar_sql_verb_name(sql->group_first->info.verb),
-                        instar_sql_verb_name(sql->last->info.verb), why);
-    }
-    sql->group_first = sql->last;
-    return INSTAR_OK;
-}
-
 static int read_piece(instar_sql *sql, struct ddl_piece *piece)
 {
     struct ddl_node *node = NULL;
@@ -131,13 +100,17 @@ static int read_piece(instar_sql *sql, struct ddl_piece *piece)
     if (rc != INSTAR_OK) {
         return rc;
     }
+    if (explain && sql->grouped && !grouped) {
+        sql->group_explain = true; /* EXPLAIN BEGIN: of all that follows */
+        return INSTAR_OK;
+    }
     if (explain && (sql->count == before || sql->last->info.verb >= INSTAR_SQL_SHOW_CHANGES)) {
         return ddl_fail(sql, INSTAR_EINVALID, begin, "not supported: EXPLAIN of what is no change");
     }
     if (sql->count > before) {
         sql->last->info.explain = explain;
     }
-    return sql->count > before && grouped ? check_group(sql, piece) : INSTAR_OK;
+    return sql->count > before && grouped ? ddl_group(sql, piece) : INSTAR_OK;
 }
 
 static int list_statements(instar_sql *sql)
@@ -292,6 +265,8 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
         return "alter table";
     case INSTAR_SQL_RENAME_INDEX:
         return "rename index";
+    case INSTAR_SQL_COMPOUND:
+        return "compound change";
     case INSTAR_SQL_SHOW_CHANGES:
         return "show changes";
     case INSTAR_SQL_WAIT_CHANGE:
@@ -358,8 +333,9 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return INSTAR_OK;
     case INSTAR_SQL_SHOW_CHANGES:
         return INSTAR_OK;
-    case INSTAR_SQL_ALTER_TABLE:
-        break; /* submit_alter() */
+    case INSTAR_SQL_ALTER_TABLE: /* submit_alter() */
+    case INSTAR_SQL_COMPOUND:    /* ddl_submit_group() */
+        break;
     }
     return INSTAR_EMISUSE;
 }
@@ -396,10 +372,14 @@ int instar_sql_submit(instar *db, const instar_sql *sql, size_t at, uint64_t *ch
         return ddl_fail_statement(s, INSTAR_EINVALID, "EXPLAIN is not submitted", error_out);
     }
     rc = s->verb == INSTAR_SQL_ALTER_TABLE ? submit_alter(db, sql->list[at], change_out, words)
+         : s->verb == INSTAR_SQL_COMPOUND  ? ddl_submit_group(db, sql->list[at], change_out, words)
                                            : submit(db, s, change_out);
     if (rc == INSTAR_OK) {
         return rc;
     }
     *change_out = 0;
-    return ddl_fail_statement(s, rc, words[0] != '\0' ? words : instar_error_text(), error_out);
+    const char *text = words[0] != '\0' ? words : instar_error_text();
+
+    s = ddl_failed_part(s, &text);
+    return ddl_fail_statement(s, rc, text, error_out);
 }

@@ -496,6 +496,50 @@ INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_al
 INSTAR_API int instar_rename_index(instar *db, const char *index, const char *new_name,
                                    const instar_change_options *options, uint64_t *change_out);
 
+/* Several statements as one change. */
+enum instar_statement_kind {
+    INSTAR_STATEMENT_CREATE_TABLE = 1, /* table; only by itself */
+    INSTAR_STATEMENT_DROP_TABLE = 2,   /* name; only by itself */
+    INSTAR_STATEMENT_CREATE_INDEX = 3, /* index */
+    INSTAR_STATEMENT_DROP_INDEX = 4,   /* name, of the index */
+    INSTAR_STATEMENT_ALTER_TABLE = 5,  /* name, of the table; steps, step_count */
+    INSTAR_STATEMENT_RENAME_INDEX = 6  /* name, of the index; new_name */
+};
+
+/* One statement. Only what its kind names is looked at. */
+typedef struct instar_statement {
+    uint32_t kind;  /* enum instar_statement_kind */
+    uint32_t flags; /* INSTAR_CHANGE_IF_NOT_EXISTS, INSTAR_CHANGE_IF_EXISTS */
+    const char *name;
+    const char *new_name;
+    const instar_table_def *table;
+    const instar_index_def *index;
+    const instar_alteration *steps;
+    size_t step_count;
+} instar_statement;
+
+/* Submit a change of one or more statements; with one it is what the function for that statement
+ * does. Several are about one table, and are done in their order: each sees what those before it
+ * did, also the new name of the table or of a column. All become public together, in one version of
+ * the table, or none does.
+ *
+ * What goes up goes up together: all new indexes are built by one scan of the table and share the
+ * memory of one build; a column that is added with them is there for writers when they are, and for
+ * nobody else before all is public. Then UNIQUE and NOT NULL are enforced and validated. One
+ * version makes all of it public; until then the change can be cancelled, and fails as a whole:
+ * info.reason names the index or the column. After that version there is no way back, and
+ * what is dropped goes. A dropped index may be that of a dropped column.
+ *
+ * Values, texts and definitions are copied. options.flags: only those that steer; IF [NOT] EXISTS
+ * stands with its statement. A statement that has nothing to do by it is left out; when none is
+ * left, the id is 0. Errors at once: as of the functions for each statement, with the number of the
+ * statement in the text; EINVALID (two tables; create or drop table beside others; an index that is
+ * made and dropped or renamed in the same change), ELIMIT (more than 256 statements, or 16 new
+ * indexes), ESTATE (another change is at work on a name, or on a column that comes or goes with its
+ * index; a new index takes the name of one that is dropped in the same change). */
+INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
+                             const instar_change_options *options, uint64_t *change_out);
+
 enum instar_change_state {
     INSTAR_CHANGE_RUNNING = 1,
     INSTAR_CHANGE_REVERTING = 2, /* failed or cancelled, being undone */

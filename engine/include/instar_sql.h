@@ -75,6 +75,7 @@ enum instar_sql_verb {
     INSTAR_SQL_DROP_INDEX = 4,
     INSTAR_SQL_ALTER_TABLE = 5,
     INSTAR_SQL_RENAME_INDEX = 6,
+    INSTAR_SQL_COMPOUND = 7, /* several, between BEGIN and COMMIT */
     INSTAR_SQL_SHOW_CHANGES = 20,
     INSTAR_SQL_WAIT_CHANGE = 21,
     INSTAR_SQL_CANCEL_CHANGE = 22,
@@ -102,13 +103,16 @@ typedef struct instar_sql_statement {
                                      * it was written, a text, int8, float8 or bool; it gets
                                      * the type of its column when it is submitted */
     size_t step_count;
-    const instar_change_options *options;   /* of a change */
+    const struct instar_sql_statement *const *parts; /* COMPOUND: its statements */
+    size_t part_count;
+    const instar_change_options *options;   /* of a change; of a COMPOUND all of them together */
     uint64_t change;                        /* WAIT, CANCEL, PAUSE and so on */
     const instar_change_steering *steering; /* PAUSE, RESUME, HOLD, RELEASE, RETUNE */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:
- * what stands between them is one change and one statement here. */
+ * what stands between them is one change and one statement here; several ALTER TABLE are one, other
+ * statements become parts of a COMPOUND. EXPLAIN stands before BEGIN then. */
 INSTAR_API size_t instar_sql_count(const instar_sql *sql);
 INSTAR_API const instar_sql_statement *instar_sql_at(const instar_sql *sql, size_t at);
 /* "create table" and so on; "?" for no such verb. */

@@ -18,10 +18,11 @@ static int unknown_column(const struct catalog_table *table, const char *name, s
     const char **names = base_alloc_zero(table->column_count + 1, sizeof(*names));
     const char *nearest = NULL;
     if (names != NULL) {
-        for (uint32_t i = 0; i < table->column_count; i++) {
+        uint32_t count = catalog_visible_columns(table);
+        for (uint32_t i = 0; i < count; i++) {
             names[i] = table->columns[i].name;
         }
-        nearest = base_nearest_name(name, names, table->column_count);
+        nearest = base_nearest_name(name, names, count);
     }
     base_err_set(err, INSTAR_EUNKNOWN, "table %s has no column %s%s%s%s", table->name, name,
                  nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
@@ -199,7 +200,7 @@ static int add_names(struct txn_projection *p, const struct catalog_table *table
                      const char *const *columns, size_t count, struct base_err *err)
 {
     bool named[INSTAR_COLUMNS_MAX] = {false};
-    p->count = columns != NULL && count > 0 ? count : table->column_count;
+    p->count = columns != NULL && count > 0 ? count : catalog_visible_columns(table);
     p->columns = base_alloc_zero(p->count, sizeof(*p->columns));
     p->types = base_alloc_zero(p->count, sizeof(*p->types));
     if (p->columns == NULL || p->types == NULL) {

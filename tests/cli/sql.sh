@@ -67,6 +67,21 @@ has 'explain' "$out" 'about 2000 rows'
 expect 0 'explain as JSON' "$INSTAR" sql "$db" 'explain drop table t' --json
 has 'explain as JSON' "$out" '^\{"explain": "drop table t"\}'
 
+# Indexes and alterations as one change: its plan, its verdict, the place of what is wrong in it.
+expect 0 'explain several' "$INSTAR" sql "$db" 'explain begin; create index t_x on t (b, a);
+    drop index t_b; alter table t add x int4 not null default 5; commit'
+has 'explain several' "$out" '^3\. build: one scan of the table for 1 index$'
+has 'explain several' "$out" '^4\. public: publish all of it at once; no way back'
+has 'explain several' "$out" '^7\. purge'
+expect 1 'one of several' "$INSTAR" sql "$db" 'begin; create index t_x on t (b);
+  create index t_y on t (nope); commit'
+has 'one of several' "$err" 'line 2, column 3: index "t_y": no column "nope"'
+expect 0 'several' "$INSTAR" sql "$db" 'begin; create index t_x on t (b);
+    alter table t add x int4 not null default 5; create index t_y on t (x); commit'
+has 'several' "$out" 'compound t: done'
+expect 0 'several dropped' "$INSTAR" sql "$db" 'begin; drop index t_x; drop index t_y;
+    alter table t drop x; commit'
+
 # Altering, several statements as one change.
 expect 0 'alter' "$INSTAR" sql "$db" 'begin; alter table t add c int4 not null default 5;
     alter table t rename a to aa; alter table t rename aa to a;

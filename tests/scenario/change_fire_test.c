@@ -7,7 +7,7 @@
  *
  * INSTAR_FIRE_RUNS gives the number of runs, INSTAR_SEED the seed. A failure prints both.
  */
-#include "support/scenes.h"
+#include "support/compounds.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -22,35 +22,38 @@
 #define FENCE_MS 100
 #define UNTOUCHED 100000 /* keys from here on are written by nobody */
 
-enum operation { PLAIN, UNIQUE, UNIQUE_DUPLICATES, DROP, DROP_TABLE, OPERATIONS };
+enum operation {
+    PLAIN,
+    UNIQUE,
+    UNIQUE_DUPLICATES,
+    DROP,
+    DROP_TABLE,
+    COMPOUND,
+    COMPOUND_DUPLICATES,
+    OPERATIONS
+};
 enum trouble { NONE, KILL_RUNNER, KILL_WRITER, STOP_WRITER, CANCEL, SECOND, TROUBLES };
 
-static const char *const operation_names[] = {"create index", "create unique index",
-                                              "create unique index over duplicates", "drop index",
-                                              "drop table"};
+static const char *const operation_names[] = {"create index",
+                                              "create unique index",
+                                              "create unique index over duplicates",
+                                              "drop index",
+                                              "drop table",
+                                              "compound",
+                                              "compound over duplicates"};
 static const char *const trouble_names[] = {"nothing",        "runner killed", "writer killed",
                                             "writer stopped", "cancelled",     "second change"};
 
 /* Where a runner may be killed. */
-static const char *const points[] = {"change.claimed",
-                                     "change.published",
-                                     "change.delete_only",
-                                     "change.write_only",
-                                     "change.cut",
-                                     "build.snapshot",
-                                     "build.scanned",
-                                     "build.loaded",
-                                     "build.folded",
-                                     "change.fold_end",
-                                     "change.validated",
-                                     "change.public",
-                                     "change.waiting",
-                                     "change.absent",
-                                     "change.turned_back",
-                                     "change.purged",
-                                     "commit.record_written",
-                                     "bulk.batch_written",
-                                     "fold.batch_written"};
+static const char *const points[] = {
+    "change.claimed",     "change.published",  "change.delete_only",
+    "change.write_only",  "change.cut",        "build.snapshot",
+    "build.scanned",      "build.loaded",      "build.folded",
+    "change.fold_end",    "change.validated",  "change.public",
+    "change.waiting",     "change.enforcing",  "change.withdrawn",
+    "change.absent",      "change.lowered",    "change.retired",
+    "change.turned_back", "change.purged",     "commit.record_written",
+    "bulk.batch_written", "fold.batch_written"};
 
 struct shared {
     _Atomic bool stop;
@@ -163,6 +166,11 @@ static int64_t same(int64_t i)
     return -1;
 }
 
+static bool over_duplicates(const struct run *r)
+{
+    return r->operation == UNIQUE_DUPLICATES || r->operation == COMPOUND_DUPLICATES;
+}
+
 /* The table as it is before the change, made by a process that is gone when others start. */
 static void prepare(struct run *r)
 {
@@ -170,11 +178,14 @@ static void prepare(struct run *r)
     instar *db = open_store(0);
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, ROWS, thousand);
-    if (r->operation == UNIQUE_DUPLICATES) {
+    if (over_duplicates(r)) {
         scene_fill(db, "t", UNTOUCHED, UNTOUCHED + 3, same);
     }
     if (r->operation == DROP) {
         ok(dbs_index(db, "t_b", "t", "b", true, NULL));
+    }
+    if (r->operation >= COMPOUND) {
+        ok(dbs_index(db, "t_old", "t", "b", false, NULL));
     }
     ok(instar_close(db));
 }
@@ -191,6 +202,14 @@ static uint64_t submit(const struct run *r, instar *db)
         break;
     case DROP_TABLE:
         ok(instar_drop_table(db, "t", &o, &change));
+        break;
+    case COMPOUND:
+    case COMPOUND_DUPLICATES:
+        ok(compounds_submit(db,
+                            "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
+                            "ON t (c); ALTER TABLE t ADD COLUMN d int8 DEFAULT 1; CREATE INDEX t_d "
+                            "ON t (d, b)",
+                            &o, &change));
         break;
     default:
         change = dbs_submit_index(db, "t_b", "t", "b", r->operation != PLAIN, &o);
@@ -289,7 +308,7 @@ static bool allowed(const struct run *r, int rc)
     if (r->trouble == CANCEL && rc == INSTAR_ECANCELLED) {
         return true;
     }
-    return rc == (r->operation == UNIQUE_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK);
+    return rc == (over_duplicates(r) ? INSTAR_EFAILED : INSTAR_OK);
 }
 
 static void fire(uint64_t number)
@@ -310,10 +329,11 @@ static void fire(uint64_t number)
     if (!allowed(&r, rc)) {
         test_fail(__FILE__, __LINE__, "verdict %s: %s", instar_error_name(rc), info.reason);
     }
-    if (r.operation == UNIQUE_DUPLICATES && rc == INSTAR_EFAILED) {
+    if (over_duplicates(&r) && rc == INSTAR_EFAILED) {
         expect_u64(info.duplicate_count, 1);
     }
-    if (second != 0) {
+    /* A compound change that makes just that index is joined. */
+    if (second != 0 && second != change) {
         rc = await(&r, db, second, &info);
         expect(rc == 0 || (rc == INSTAR_ECANCELLED && r.operation == DROP_TABLE));
     }

@@ -33,6 +33,8 @@ static struct change_record full_record(void)
                               .unique = true,
                               .validates = true,
                               .retires = true,
+                              .builds = true,
+                              .drops = true,
                               .part_count = 2,
                               .parts = {{.name = "path"}, {.name = "größe", .descending = true}},
                               .table_name = "files",
@@ -62,6 +64,7 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.rows_per_second_max == y.rows_per_second_max);
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
     expect(x.validates == y.validates && x.retires == y.retires);
+    expect(x.builds == y.builds && x.drops == y.drops);
     expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
@@ -231,6 +234,51 @@ Test(change_plan, alter_table)
     expect_plan(alter, 0, INSTAR_CHANGE_REVERTING,
                 "0 enforcing    publish that NOT NULL is enforced no more\n"
                 "1 unaltered    give the verdict\n");
+}
+
+Test(change_plan, compound)
+{
+    const enum change_kind compound = CHANGE_COMPOUND;
+
+    expect_plan(compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
+                "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "1 delete-only  publish them write-only; back by way of delete-only\n"
+                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "9 fold         wait for the applier, publish all of it; back by way of "
+                "write-only\n");
+    expect_plan(compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES,
+                INSTAR_CHANGE_RUNNING,
+                "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "1 delete-only  publish them write-only; back by way of delete-only\n"
+                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "4 fold         wait for the applier, publish that UNIQUE and NOT NULL are "
+                "enforced; back by way of write-only\n"
+                "6 enforcing    wait for older leases; back by way of write-only\n"
+                "7 validate     look for duplicates and nulls; back by way of write-only\n"
+                "8 validated    publish all of it; back by way of write-only\n"
+                "11 public       publish what is dropped delete-only\n"
+                "12 delete-only  publish the table without what has gone\n"
+                "14 purge        wait for older leases, drop the trees\n");
+    expect_plan(compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+                "5 unaltered    publish that UNIQUE and NOT NULL are enforced; back by way of "
+                "unchanged\n"
+                "6 enforcing    wait for older leases; back by way of write-only\n"
+                "7 validate     look for duplicates and nulls; back by way of write-only\n"
+                "8 validated    publish all of it; back by way of write-only\n"
+                "13 altered      publish it without old names and hidden columns\n");
+    expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
+                "10 unaltered    publish all of it; back by way of unchanged\n"
+                "11 public       publish what is dropped delete-only\n"
+                "12 delete-only  publish the table without what has gone\n"
+                "14 purge        wait for older leases, drop the trees\n");
+    expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
+                "0 write-only   publish what was new delete-only\n"
+                "1 delete-only  publish the table without it\n"
+                "2 hidden       publish it without old names and hidden columns\n"
+                "3 purge        wait for older leases, drop the trees\n"
+                "4 unchanged    give the verdict\n");
 }
 
 static bool publishes(const struct plan_step *s)

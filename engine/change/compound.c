@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Submitting several statements about one table as one change. They are taken one after the other:
+ * each is checked against the table as those before it would leave it, and has its part of the
+ * request. Then the versions of the way there are made once, so that what cannot be is refused
+ * before anything begins; and all names are reserved.
+ */
+#include "change/compound_impl.h"
+#include "change/submit_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The request as it is put together. */
+struct draft {
+    struct submission *s;
+    size_t at;                          /* of the statement at hand */
+    struct catalog_table *from;         /* as it stands; NULL: no statement has named it yet */
+    struct catalog_table *target;       /* as the statements until now leave it */
+    struct compound_statement *request; /* what each of them has to do */
+    size_t count;
+    size_t created;
+    struct base_buf words;
+    instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
+};
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+/* The table that is named: the first one decides. A name is taken as the target has it. */
+static int use_table(struct draft *d, const char *name, struct base_err *err)
+{
+    int rc = catalog_name_check("table", name, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (d->from != NULL) {
+        return strcmp(d->target->name, name) == 0
+                   ? 0
+                   : base_err_set(err, INSTAR_EINVALID,
+                                  "it is about table \"%s\", those before it about \"%s\": one "
+                                  "change is about one table",
+                                  name, d->target->name);
+    }
+    rc = submit_open_table(d->s, name, &d->from, err);
+    if (rc == 0 && catalog_visible_columns(d->from) != d->from->column_count) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "table \"%s\" is in the middle of a change that adds or drops columns "
+                            "with their indexes: wait for that",
+                            name);
+    }
+    return rc == 0 ? catalog_table_copy(d->from, &d->target, err) : rc;
+}
+
+/* The table of an index that is dropped or renamed. *found_out: false when there is no such index,
+ * which IF EXISTS allows. */
+static int use_index(struct draft *d, const instar_statement *statement, bool *found_out,
+                     struct base_err *err)
+{
+    struct submission *s = d->s;
+    struct catalog_table *table = NULL;
+    struct catalog_name name;
+
+    *found_out = d->target != NULL && statement->name != NULL &&
+                 catalog_table_index(d->target, statement->name) != NULL;
+    if (*found_out) {
+        return 0;
+    }
+    instar_change_options options = *s->options;
+    options.flags |= statement->flags;
+    struct submission look = *s;
+    look.options = &options;
+    look.name = statement->name;
+    int rc = submit_find_name(&look, CATALOG_NAME_INDEX, &name, found_out, err);
+    if (rc != 0 || !*found_out) {
+        return rc;
+    }
+    rc = submit_table_of_index(s, name.table, &table, err);
+    if (rc == 0 && name.change != 0) {
+        rc = alter_name_busy(s->t, statement->name, name.change, err);
+    }
+    if (rc == 0) {
+        rc = use_table(d, table->name, err);
+    }
+    if (rc == 0 && catalog_table_index(d->target, statement->name) == NULL) {
+        rc = base_err_set(err, INSTAR_EUNKNOWN, "index \"%s\" has gone by a statement before",
+                          statement->name);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+/* ---- one statement ------------------------------------------------------------------------ */
+
+static void tell(struct draft *d, const char *text)
+{
+    base_buf_add(&d->words, "; ", d->words.size != 0 ? 2 : 0);
+    base_buf_add(&d->words, text, strlen(text));
+}
+
+static const struct compound_statement *dropped(const struct draft *d, const char *name)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->request[i].kind == COMPOUND_DROP_INDEX && strcmp(d->request[i].name, name) == 0) {
+            return &d->request[i];
+        }
+    }
+    return NULL;
+}
+
+/* What a name that is taken means here: a part of a change cannot wait for another change. */
+static int may_create(struct draft *d, const instar_index_def *def, uint32_t flags,
+                      bool *create_out, struct base_err *err)
+{
+    enum join join;
+    uint64_t other;
+
+    *create_out = false;
+    if (dropped(d, def->name) != NULL) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "index \"%s\" is dropped in the same change: the new one needs another "
+                            "name",
+                            def->name);
+    }
+    int rc = join_index(d->s->t, def, flags, &join, &other, err);
+    if (rc == 0 && (join == JOIN_ATTACH || join == JOIN_BEHIND)) {
+        rc = base_err_set(err, INSTAR_ESTATE,
+                          "change %llu is at work on index \"%s\": this one cannot make it",
+                          (unsigned long long)other, def->name);
+    }
+    *create_out = rc == 0 && join == JOIN_FREE;
+    return rc;
+}
+
+static int create_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    const instar_index_def *def = statement->index;
+    struct compound_statement *part = &d->request[d->count];
+    struct catalog_index *index = NULL;
+    char text[RECORD_STATEMENT_MAX];
+    bool create;
+
+    if (def == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "create index: no definition");
+    }
+    int rc = catalog_name_check("index", def->name, err);
+    if (rc == 0) {
+        rc = use_table(d, def->table, err);
+    }
+    if (rc == 0) {
+        rc = may_create(d, def, statement->flags, &create, err);
+    }
+    if (rc != 0 || !create) {
+        return rc;
+    }
+    if (d->created == COMPOUND_INDEXES_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "more than %d new indexes in one change",
+                            COMPOUND_INDEXES_MAX);
+    }
+    rc = catalog_index_from_def(d->target, def, &index, err);
+    if (rc == 0) {
+        rc = catalog_next_id(d->s->t, CATALOG_COUNTER_TREE, &part->tree, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    index->tree = part->tree;
+    part->kind = COMPOUND_CREATE_INDEX;
+    part->def = *def;
+    d->count++;
+    d->created++;
+    catalog_index_describe(d->target, index, text, sizeof(text));
+    tell(d, text);
+    return 0;
+}
+
+static int drop_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    struct compound_statement *part = &d->request[d->count];
+    bool found;
+    int rc = use_index(d, statement, &found, err);
+
+    if (rc != 0 || !found) {
+        return rc;
+    }
+    const struct catalog_index *index = catalog_table_index(d->target, statement->name);
+    const struct catalog_index *old = catalog_table_index_by_tree(d->from, index->tree);
+    if (old == NULL || strcmp(old->name, statement->name) != 0) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "index \"%s\" is dropped in the change that creates or renames it",
+                            statement->name);
+    }
+    part->kind = COMPOUND_DROP_INDEX;
+    part->tree = index->tree;
+    part->name = statement->name;
+    d->count++;
+    tell(d, "DROP INDEX ");
+    catalog_name_add(&d->words, statement->name);
+    catalog_index_remove(d->target, statement->name);
+    return 0;
+}
+
+static int alter_steps(struct draft *d, const instar_alteration *steps, size_t count,
+                       struct base_err *err)
+{
+    struct compound_statement *part = &d->request[d->count];
+    char text[RECORD_STATEMENT_MAX];
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    bool any = false;
+    int rc = 0;
+
+    snprintf(name, sizeof(name), "%s", d->target->name);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bool changed;
+        rc = catalog_alter(d->target, &steps[i], &changed, err);
+        any = any || changed;
+        if (rc != 0 && count > 1) {
+            base_err_prefix(err, "step %zu", i + 1);
+        }
+    }
+    if (rc != 0 || !any) {
+        return rc;
+    }
+    part->kind = COMPOUND_ALTER_TABLE;
+    part->alter.steps = (instar_alteration *)steps;
+    part->alter.step_count = count;
+    d->count++;
+    alter_describe(name, steps, count, text, sizeof(text));
+    tell(d, text);
+    return 0;
+}
+
+static int alter_table(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    struct catalog_name name;
+    bool exists = (statement->flags & INSTAR_CHANGE_IF_EXISTS) != 0;
+    int rc = 0;
+
+    if (statement->step_count == 0 || statement->steps == NULL ||
+        statement->step_count > ALTER_STEPS_MAX) {
+        return base_err_set(
+            err, statement->step_count > ALTER_STEPS_MAX ? INSTAR_ELIMIT : INSTAR_EINVALID,
+            "alter table: %zu steps, at least 1 and at most %d", statement->step_count,
+            ALTER_STEPS_MAX);
+    }
+    if (exists && d->from == NULL && statement->name != NULL) {
+        rc = catalog_name_get(d->s->t, statement->name, &name, err);
+        if (rc == INSTAR_ENOTFOUND) {
+            base_err_clear(err);
+            return 0;
+        }
+    }
+    if (rc == 0) {
+        rc = use_table(d, statement->name, err);
+    }
+    return rc == 0 ? alter_steps(d, statement->steps, statement->step_count, err) : rc;
+}
+
+static int rename_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    instar_alteration *step = &d->renames[d->at];
+    bool found;
+    int rc = use_index(d, statement, &found, err);
+
+    if (rc != 0 || !found) {
+        return rc;
+    }
+    *step = (instar_alteration){.kind = INSTAR_ALTER_RENAME_INDEX,
+                                .name = statement->name,
+                                .new_name = statement->new_name};
+    return alter_steps(d, step, 1, err);
+}
+
+static int take_statement(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    switch (statement->kind) {
+    case INSTAR_STATEMENT_CREATE_INDEX:
+        return create_index(d, statement, err);
+    case INSTAR_STATEMENT_DROP_INDEX:
+        return drop_index(d, statement, err);
+    case INSTAR_STATEMENT_ALTER_TABLE:
+        return alter_table(d, statement, err);
+    case INSTAR_STATEMENT_RENAME_INDEX:
+        return rename_index(d, statement, err);
+    case INSTAR_STATEMENT_CREATE_TABLE:
+    case INSTAR_STATEMENT_DROP_TABLE:
+        return base_err_set(err, INSTAR_EINVALID,
+                            "%s table is a change by itself, not a part of one",
+                            statement->kind == INSTAR_STATEMENT_CREATE_TABLE ? "create" : "drop");
+    default:
+        return base_err_set(err, INSTAR_EINVALID, "there is no kind of statement %u",
+                            (unsigned)statement->kind);
+    }
+}
+
+/* ---- all of them -------------------------------------------------------------------------- */
+
+/* Make every version once: they say what the plan needs, and whether they are possible. */
+static int rehearse(struct draft *d, const struct compound_request *request, struct base_err *err)
+{
+    struct change_record *r = &d->s->rec;
+    struct catalog_table *added = NULL;
+    struct catalog_table *enforced = NULL;
+    struct catalog_table *flipped = NULL;
+    const struct catalog_table *at = d->from;
+    int rc = 0;
+
+    if (r->builds) {
+        rc = compound_add(at, request, r->id, &added, err);
+        at = added;
+    }
+    if (rc == 0) {
+        rc = compound_enforce(at, request, &enforced, err);
+        r->validates = enforced != NULL;
+        at = enforced != NULL ? enforced : at;
+    }
+    if (rc == 0) {
+        rc = compound_flip(at, request, r->id, &flipped, err);
+    }
+    if (rc == 0) {
+        rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, err);
+    }
+    if (rc == 0) {
+        r->retires = catalog_alter_leaves(flipped);
+    }
+    catalog_table_free(added);
+    catalog_table_free(enforced);
+    catalog_table_free(flipped);
+    return rc;
+}
+
+static int reserve(struct draft *d, const struct alter_name *names, size_t name_count,
+                   struct base_err *err)
+{
+    struct store_txn *t = d->s->t;
+    uint64_t change = d->s->rec.id;
+    int rc = alter_names_reserve(t, d->from->id, change, names, name_count, err);
+
+    for (size_t i = 0; rc == 0 && i < d->count; i++) {
+        const struct compound_statement *part = &d->request[i];
+        struct catalog_name name = {
+            .kind = CATALOG_NAME_INDEX, .table = d->from->id, .change = change};
+        if (part->kind == COMPOUND_CREATE_INDEX) {
+            rc = catalog_name_put(t, part->def.name, &name, err);
+        } else if (part->kind == COMPOUND_DROP_INDEX) {
+            name.index = catalog_table_index_by_tree(d->from, part->tree)->id;
+            rc = catalog_name_put(t, part->name, &name, err);
+        }
+    }
+    return rc;
+}
+
+/* An index that is made must end with the name that is reserved for it. */
+static int check_names(const struct draft *d, struct base_err *err)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        const struct compound_statement *part = &d->request[i];
+        const struct catalog_index *index = part->kind == COMPOUND_CREATE_INDEX
+                                                ? catalog_table_index_by_tree(d->target, part->tree)
+                                                : NULL;
+        if (index != NULL && strcmp(index->name, part->def.name) != 0) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "index \"%s\" is created and renamed in one change: create it as "
+                                "\"%s\"",
+                                part->def.name, index->name);
+        }
+    }
+    return 0;
+}
+
+static int record(struct draft *d, struct base_err *err)
+{
+    struct change_record *r = &d->s->rec;
+    struct base_arena arena = {0};
+    struct alter_name *names;
+    size_t name_count;
+    int rc = submit_fill(d->s, CHANGE_COMPOUND, d->from->name, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    r->table = d->from->id;
+    r->builds = d->created > 0;
+    for (size_t i = 0; i < d->count; i++) {
+        r->drops = r->drops || d->request[i].kind == COMPOUND_DROP_INDEX;
+    }
+    snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
+    record_cut(&d->words, r->statement, sizeof(r->statement));
+    rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    if (rc == 0) {
+        rc = reserve(d, names, name_count, err);
+    }
+    if (rc == 0) {
+        rc = compound_encode(d->request, d->count, names, name_count, &r->descriptor, err);
+    }
+    if (rc == 0) {
+        const struct compound_request request = {.statements = d->request, .count = d->count};
+        rc = rehearse(d, &request, err);
+    }
+    r->step = rc == 0 ? plan_at_or_after(r, 0) : 0;
+    base_arena_free(&arena);
+    return rc;
+}
+
+static int compound(struct submission *s, struct base_err *err)
+{
+    struct draft d = {.s = s};
+    int rc = 0;
+
+    d.request = base_alloc_zero(s->statement_count, sizeof(*d.request));
+    d.renames = base_alloc_zero(s->statement_count, sizeof(*d.renames));
+    if (d.request == NULL || d.renames == NULL) {
+        rc = base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+    }
+    for (; rc == 0 && d.at < s->statement_count; d.at++) {
+        rc = take_statement(&d, &s->statements[d.at], err);
+        if (rc != 0) {
+            base_err_prefix(err, "statement %zu", d.at + 1);
+        }
+    }
+    if (rc == 0) {
+        rc = check_names(&d, err);
+    }
+    if (rc == 0 && d.count > 0) {
+        rc = record(&d, err);
+    }
+    catalog_table_free(d.from);
+    catalog_table_free(d.target);
+    base_buf_free(&d.words);
+    base_free(d.request);
+    base_free(d.renames);
+    return rc;
+}
+
+int change_compound(struct changes *c, const instar_statement *statements, size_t count,
+                    const instar_change_options *options, uint64_t *id_out, struct base_err *err)
+{
+    struct submission s = {
+        .c = c, .options = options, .statements = statements, .statement_count = count};
+
+    *id_out = 0;
+    if (count == 0 || count > COMPOUND_STATEMENTS_MAX) {
+        return base_err_set(err, count == 0 ? INSTAR_EINVALID : INSTAR_ELIMIT,
+                            "%zu statements in one change, at least 1 and at most %d", count,
+                            COMPOUND_STATEMENTS_MAX);
+    }
+    return submit_run(&s, compound, id_out, err);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compound: several statements about one table as one change: what its record holds, and the
+ * versions of the table on the way.
+ */
+#ifndef INSTAR_CHANGE_COMPOUND_IMPL_H
+#define INSTAR_CHANGE_COMPOUND_IMPL_H
+
+#include "change/alter_impl.h"
+
+#define COMPOUND_STATEMENTS_MAX 256
+#define COMPOUND_INDEXES_MAX 16 /* that one change builds: each has a share of its memory */
+
+/* ---- compound_record.c -------------------------------------------------------------------- */
+
+enum compound_kind { COMPOUND_CREATE_INDEX = 1, COMPOUND_DROP_INDEX = 2, COMPOUND_ALTER_TABLE = 3 };
+struct compound_statement {
+    enum compound_kind kind;
+    uint64_t tree;              /* of the index that is made or dropped */
+    instar_index_def def;       /* of one that is made; the table counts for nothing */
+    const char *name;           /* of one that is dropped */
+    struct alter_request alter; /* steps only */
+};
+/* The request as it is kept, in memory of its own. */
+struct compound_request {
+    struct compound_statement *statements;
+    size_t count;
+    struct alter_request renames; /* names only */
+    struct base_arena arena;
+};
+int compound_encode(const struct compound_statement *statements, size_t count,
+                    const struct alter_name *names, size_t name_count, struct base_buf *out,
+                    struct base_err *err);
+/* Trusts nothing: ECORRUPT. Free with compound_free, also on failure. */
+int compound_decode(struct base_slice bytes, struct compound_request *out, struct base_err *err);
+void compound_free(struct compound_request *request);
+/* The index that the change of this record makes under that name; NULL: none. */
+const struct compound_statement *compound_created(const struct compound_request *request,
+                                                  const char *name);
+
+/* ---- compound_target.c: versions of the table --------------------------------------------- */
+
+/* Each makes a new table, a version later than `now`, ready to be published, from the one that
+ * stands; NULL and 0: there is nothing to publish. */
+/* The table as it is wanted, not finished: all statements done to `now`, less what the change has
+ * put there already. *changed_out: NULL, or room for whether each of them had anything to do. */
+int compound_target(const struct catalog_table *now, const struct compound_request *request,
+                    bool *changed_out, struct catalog_table **target_out, struct base_err *err);
+/* With the new indexes in their first stage, and what columns they need. */
+int compound_add(const struct catalog_table *now, const struct compound_request *request,
+                 uint64_t change, struct catalog_table **next_out, struct base_err *err);
+int compound_raise(const struct catalog_table *now, const struct compound_request *request,
+                   struct catalog_table **next_out, struct base_err *err);
+/* With UNIQUE and NOT NULL enforced. */
+int compound_enforce(const struct catalog_table *now, const struct compound_request *request,
+                     struct catalog_table **next_out, struct base_err *err);
+/* All of it, at once; what is dropped begins to go. */
+int compound_flip(const struct catalog_table *now, const struct compound_request *request,
+                  uint64_t change, struct catalog_table **next_out, struct base_err *err);
+int compound_lower(const struct catalog_table *now, const struct compound_request *request,
+                   struct catalog_table **next_out, struct base_err *err);
+/* Without what is dropped, without hidden columns and old names. */
+int compound_remove(const struct catalog_table *now, const struct compound_request *request,
+                    struct catalog_table **next_out, struct base_err *err);
+/* Only without hidden columns and old names. */
+int compound_retire(const struct catalog_table *now, struct catalog_table **next_out,
+                    struct base_err *err);
+/* The way back: delete-only and not enforced; then without what was new. */
+int compound_withdraw(const struct catalog_table *now, const struct compound_request *request,
+                      struct catalog_table **next_out, struct base_err *err);
+int compound_take_out(const struct catalog_table *now, const struct compound_request *request,
+                      struct catalog_table **next_out, struct base_err *err);
+
+/* ---- compound_step.c ---------------------------------------------------------------------- */
+
+/* A step that publishes a version. */
+int compound_publish(struct job *j, enum change_work work, struct base_err *err);
+/* For the tree of each index that is made, or, to drop them on the way there, that is dropped. */
+int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
+                      struct base_err *err);
+/* Remove what files the builds have. */
+void compound_forget(struct job *j);
+/* All names are as before the reservation. */
+int compound_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The request of a compound change as bytes in its record. As that of an alteration it is what was
+ * asked for, not what came of it; only trees are given to indexes when it is submitted.
+ *
+ *   u8 format (1) | v count, statements | blob: what is renamed, as alter_record.c has it
+ *   statement:     u8 kind | what follows
+ *   create index:  u64 tree | name | u8 1 unique | v count, columns: name | u8 1 descending
+ *   drop index:    u64 tree | name
+ *   alter table:   blob: the steps, as alter_record.c has them
+ */
+#include "change/compound_impl.h"
+
+#include <string.h>
+
+#define FORMAT 1
+#define STATEMENT_BYTES_MIN 2
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+static bool put_name(struct base_buf *out, const char *name)
+{
+    return base_buf_add_blob(out, name, strlen(name));
+}
+
+static bool put_index(struct base_buf *out, const instar_index_def *def)
+{
+    bool ok = put_name(out, def->name) && base_buf_add_u8(out, def->unique) &&
+              base_buf_add_varint(out, def->column_count);
+
+    for (size_t i = 0; ok && i < def->column_count; i++) {
+        ok =
+            put_name(out, def->columns[i].name) && base_buf_add_u8(out, def->columns[i].descending);
+    }
+    return ok;
+}
+
+/* An alteration is written for itself first: its size goes before it. */
+static bool put_alter(struct base_buf *out, const struct alter_request *alter)
+{
+    struct base_buf bytes = {0};
+    bool ok = alter_encode(alter->steps, alter->step_count, alter->names, alter->name_count, &bytes,
+                           NULL) == 0 &&
+              base_buf_add_blob(out, bytes.data, bytes.size);
+
+    base_buf_free(&bytes);
+    return ok;
+}
+
+static bool put_statement(struct base_buf *out, const struct compound_statement *s)
+{
+    bool ok = base_buf_add_u8(out, (uint8_t)s->kind);
+
+    switch (s->kind) {
+    case COMPOUND_CREATE_INDEX:
+        return ok && base_buf_add_u64(out, s->tree) && put_index(out, &s->def);
+    case COMPOUND_DROP_INDEX:
+        return ok && base_buf_add_u64(out, s->tree) && put_name(out, s->name);
+    case COMPOUND_ALTER_TABLE:
+        break;
+    }
+    return ok && put_alter(out, &s->alter);
+}
+
+int compound_encode(const struct compound_statement *statements, size_t count,
+                    const struct alter_name *names, size_t name_count, struct base_buf *out,
+                    struct base_err *err)
+{
+    struct alter_request renames = {.names = (struct alter_name *)names, .name_count = name_count};
+    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_varint(out, count);
+
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = put_statement(out, &statements[i]);
+    }
+    ok = ok && put_alter(out, &renames);
+    return ok ? 0 : base_err_set(err, INSTAR_ENOMEM, "recording a compound change: out of memory");
+}
+
+/* ---- and back ----------------------------------------------------------------------------- */
+
+struct input {
+    struct base_reader r;
+    struct base_arena *arena;
+    bool no_memory;
+};
+
+static void *get_room(struct input *in, size_t count, size_t size)
+{
+    void *room = base_arena_alloc(in->arena, (count + 1) * size);
+
+    if (room == NULL) {
+        in->no_memory = true;
+        in->r.bad = true;
+        return NULL;
+    }
+    return memset(room, 0, (count + 1) * size);
+}
+
+static const char *get_name(struct input *in)
+{
+    struct base_slice s = base_read_blob(&in->r);
+
+    if (in->r.bad || s.size == 0 || s.size > INSTAR_NAME_BYTES_MAX ||
+        memchr(s.data, 0, s.size) != NULL || !base_utf8_valid(s.data, s.size)) {
+        in->r.bad = true;
+        return "";
+    }
+    char *name = get_room(in, s.size, 1);
+    return name != NULL ? memcpy(name, s.data, s.size) : "";
+}
+
+static bool get_bool(struct base_reader *r)
+{
+    uint8_t value = base_read_u8(r);
+
+    r->bad = r->bad || value > 1;
+    return value == 1;
+}
+
+static void get_index(struct input *in, instar_index_def *def)
+{
+    def->name = get_name(in);
+    def->unique = get_bool(&in->r);
+    uint64_t count = base_read_varint(&in->r);
+    if (in->r.bad || count == 0 || count > INSTAR_INDEX_COLUMNS_MAX) {
+        in->r.bad = true;
+        return;
+    }
+    instar_key_column *columns = get_room(in, (size_t)count, sizeof(*columns));
+    for (size_t i = 0; !in->r.bad && i < count; i++) {
+        columns[i].name = get_name(in);
+        columns[i].descending = get_bool(&in->r);
+    }
+    def->columns = columns;
+    def->column_count = (size_t)count;
+}
+
+static void get_alter(struct input *in, struct alter_request *out)
+{
+    struct base_slice bytes = base_read_blob(&in->r);
+    int rc = in->r.bad ? 0 : alter_decode(bytes, out, NULL);
+
+    in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
+    in->r.bad = in->r.bad || rc != 0;
+}
+
+static void get_statement(struct input *in, struct compound_statement *s)
+{
+    s->kind = (enum compound_kind)base_read_u8(&in->r);
+    switch (s->kind) {
+    case COMPOUND_CREATE_INDEX:
+        s->tree = base_read_u64(&in->r);
+        get_index(in, &s->def);
+        return;
+    case COMPOUND_DROP_INDEX:
+        s->tree = base_read_u64(&in->r);
+        s->name = get_name(in);
+        return;
+    case COMPOUND_ALTER_TABLE:
+        get_alter(in, &s->alter);
+        return;
+    }
+    in->r.bad = true;
+}
+
+int compound_decode(struct base_slice bytes, struct compound_request *out, struct base_err *err)
+{
+    *out = (struct compound_request){0};
+    struct input in = {.r = base_reader(bytes), .arena = &out->arena};
+
+    in.r.bad = base_read_u8(&in.r) != FORMAT;
+    uint64_t count = base_read_varint(&in.r);
+    in.r.bad = in.r.bad || count > COMPOUND_STATEMENTS_MAX ||
+               count > base_reader_left(&in.r) / STATEMENT_BYTES_MIN;
+    out->statements = in.r.bad ? NULL : get_room(&in, (size_t)count, sizeof(*out->statements));
+    while (!in.r.bad && out->count < count) {
+        get_statement(&in, &out->statements[out->count++]);
+    }
+    if (!in.r.bad) {
+        get_alter(&in, &out->renames);
+    }
+    in.r.bad = in.r.bad || base_reader_left(&in.r) != 0;
+    if (in.no_memory) {
+        return base_err_set(err, INSTAR_ENOMEM, "reading a compound change: out of memory");
+    }
+    return in.r.bad ? base_err_set(err, INSTAR_ECORRUPT,
+                                   "the statements in the record are "
+                                   "malformed")
+                    : 0;
+}
+
+void compound_free(struct compound_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        base_arena_free(&request->statements[i].alter.arena);
+    }
+    base_arena_free(&request->renames.arena);
+    base_arena_free(&request->arena);
+    *request = (struct compound_request){0};
+}
+
+const struct compound_statement *compound_created(const struct compound_request *request,
+                                                  const char *name)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        if (s->kind == COMPOUND_CREATE_INDEX && strcmp(s->def.name, name) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a compound change that publish a version, and what stands beside each in its commit.
+ *
+ * Names: those of indexes that are made or dropped are held by the change until it ends or the
+ * index has gone; those of renames are alter_names.c's.
+ */
+#include "change/compound_impl.h"
+
+/* What a step works on. */
+struct work {
+    struct job *j;
+    struct store_txn *t;
+    uint32_t seen; /* of the lease event, from before the step began */
+    struct compound_request request;
+    struct catalog_table *now;  /* as it stands */
+    struct catalog_table *next; /* the version to be published, or NULL */
+};
+
+static int begin(struct work *w, struct job *j, struct base_err *err)
+{
+    *w = (struct work){.j = j, .seen = store_event_seen(j->store, STORE_EVENT_LEASE)};
+    int rc = job_begin(j, &w->t, err);
+
+    if (rc != 0) {
+        w->t = NULL;
+        return rc;
+    }
+    rc = compound_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
+    if (rc == 0) {
+        rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+    }
+    return rc;
+}
+
+static int make_next(struct work *w, enum change_work work, struct base_err *err)
+{
+    const struct compound_request *request = &w->request;
+
+    switch (work) {
+    case WORK_ADD_ALL:
+        return compound_add(w->now, request, w->j->rec.id, &w->next, err);
+    case WORK_RAISE_ALL:
+        return compound_raise(w->now, request, &w->next, err);
+    case WORK_ENFORCE_ALL:
+        return compound_enforce(w->now, request, &w->next, err);
+    case WORK_FLIP:
+        return compound_flip(w->now, request, w->j->rec.id, &w->next, err);
+    case WORK_LOWER_ALL:
+        return compound_lower(w->now, request, &w->next, err);
+    case WORK_REMOVE_ALL:
+        return compound_remove(w->now, request, &w->next, err);
+    case WORK_RETIRE:
+        return compound_retire(w->now, &w->next, err);
+    case WORK_WITHDRAW:
+        return compound_withdraw(w->now, request, &w->next, err);
+    default:
+        base_assert(work == WORK_TAKE_OUT);
+        return compound_take_out(w->now, request, &w->next, err);
+    }
+}
+
+/* ---- what stands beside a version --------------------------------------------------------- */
+
+/* The indexes are in the descriptor now: they have trees, and their names lead to them. */
+static int beside_add(struct work *w, struct base_err *err)
+{
+    int rc = compound_tree_ops(&w->j->rec, w->t, STORE_TREE_CREATE, err);
+
+    for (size_t i = 0; rc == 0 && i < w->request.count; i++) {
+        const struct compound_statement *s = &w->request.statements[i];
+        if (s->kind == COMPOUND_CREATE_INDEX) {
+            struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
+                                        .table = w->next->id,
+                                        .index = catalog_table_index_by_tree(w->next, s->tree)->id,
+                                        .change = w->j->rec.id};
+            rc = catalog_name_put(w->t, s->def.name, &name, err);
+        }
+    }
+    return rc;
+}
+
+static int let_go(struct store_txn *t, const struct compound_request *request,
+                  enum compound_kind kind, uint64_t change, bool keep, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        if (s->kind == kind) {
+            const char *name = kind == COMPOUND_CREATE_INDEX ? s->def.name : s->name;
+            rc = name_let_go(t, name, change, keep, err);
+        }
+    }
+    return rc;
+}
+
+/* What this version leaves behind is only known here for certain. */
+static int beside_flip(struct work *w, struct base_err *err)
+{
+    struct change_record *r = &w->j->rec;
+    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, err);
+
+    if (rc == 0) {
+        rc = alter_names_give(w->t, r, &w->request.renames, err);
+    }
+    if (rc == 0) {
+        rc = let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
+    }
+    r->retires = catalog_alter_leaves(w->next);
+    return rc;
+}
+
+static int beside(struct work *w, enum change_work work, struct base_err *err)
+{
+    struct change_record *r = &w->j->rec;
+    int rc = 0;
+
+    switch (work) {
+    case WORK_ADD_ALL:
+        return beside_add(w, err);
+    case WORK_FLIP:
+        return beside_flip(w, err);
+    case WORK_REMOVE_ALL:
+        rc = let_go(w->t, &w->request, COMPOUND_DROP_INDEX, r->id, false, err);
+        return rc == 0 ? alter_names_retire(w->t, &w->request.renames, err) : rc;
+    case WORK_RETIRE:
+        return r->state == INSTAR_CHANGE_RUNNING
+                   ? alter_names_retire(w->t, &w->request.renames, err)
+                   : 0;
+    case WORK_TAKE_OUT:
+        r->retires = catalog_alter_leaves(w->next);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- the step ----------------------------------------------------------------------------- */
+
+/* Publish, or only go on when there is nothing to publish. Ends the transaction. */
+static int go_on(struct work *w, struct base_err *err)
+{
+    struct job *j = w->j;
+
+    job_advance(j);
+    if (w->next == NULL) {
+        j->rec.version = w->now->version; /* what a drain is to prove */
+        return job_commit(j, w->t, err);
+    }
+    j->rec.version = w->next->version;
+    return step_publish(j, w->t,
+                        &(struct lease_publication){.table = w->next->id,
+                                                    .descriptor = w->next,
+                                                    .drained_below = w->next->version - 1},
+                        w->seen, err);
+}
+
+int compound_publish(struct job *j, enum change_work work, struct base_err *err)
+{
+    struct work w;
+    int rc = begin(&w, j, err);
+
+    if (rc == 0) {
+        rc = make_next(&w, work, err);
+    }
+    if (rc == 0 && w.next != NULL) {
+        rc = beside(&w, work, err);
+    }
+    if (rc == 0) {
+        rc = go_on(&w, err);
+    } else if (w.t != NULL) {
+        store_txn_abort(w.t);
+    }
+    compound_free(&w.request);
+    catalog_table_free(w.now);
+    catalog_table_free(w.next);
+    return rc;
+}
+
+/* ---- trees and names of all --------------------------------------------------------------- */
+
+int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
+                      struct base_err *err)
+{
+    bool down = op == STORE_TREE_DROP && r->state == INSTAR_CHANGE_RUNNING;
+    enum compound_kind kind = down ? COMPOUND_DROP_INDEX : COMPOUND_CREATE_INDEX;
+    struct compound_request request;
+    int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
+
+    for (size_t i = 0; rc == 0 && i < request.count; i++) {
+        if (request.statements[i].kind == kind) {
+            rc = store_txn_tree_op(t, op, request.statements[i].tree, err);
+        }
+    }
+    compound_free(&request);
+    return rc;
+}
+
+void compound_forget(struct job *j)
+{
+    struct compound_request request;
+
+    if (compound_decode(base_buf_slice(&j->rec.descriptor), &request, NULL) == 0) {
+        for (size_t i = 0; i < request.count; i++) {
+            if (request.statements[i].kind == COMPOUND_CREATE_INDEX) {
+                build_forget(j->store, request.statements[i].tree);
+            }
+        }
+    }
+    compound_free(&request);
+}
+
+int compound_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err)
+{
+    struct compound_request request;
+    int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
+
+    if (rc == 0) {
+        rc = let_go(t, &request, COMPOUND_CREATE_INDEX, r->id, false, err);
+    }
+    if (rc == 0) {
+        rc = let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
+    }
+    if (rc == 0) {
+        rc = alter_names_restore(t, r, &request.renames, err);
+    }
+    compound_free(&request);
+    return rc;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The versions of a table through which a compound change goes, each made from the one that stands.
+ *
+ *   v        as it stands                   indexes that come    those that go   columns that come
+ *   v + 1    add                            delete-only          public          hidden
+ *   v + 2    raise                          write-only           public          hidden
+ *            (cut, build, fold)
+ *   v + 3    enforce, where anything must   enforcing            public          hidden
+ *            (drain, validate)
+ *   v + 4    flip: all that is wanted       public               write-only      public
+ *   v + 5    lower                                               delete-only
+ *   v + 6    remove, retire                                      absent
+ *
+ * The statements are done anew each time, to the table as it was before the change: what the change
+ * has put there is known by its tree, or by being hidden, and is taken away first. Nobody else
+ * publishes meanwhile (CHANGE-4), so ids come out the same each time.
+ */
+#include "change/compound_impl.h"
+
+/* ---- the table as it was, and as it is wanted --------------------------------------------- */
+
+/* Ids of what is taken away are free again. */
+static int base_of(const struct catalog_table *now, const struct compound_request *request,
+                   struct catalog_table **base_out, struct base_err *err)
+{
+    struct catalog_table *base;
+    int rc = catalog_table_copy(now, &base, err);
+
+    *base_out = NULL;
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        const struct catalog_index *index =
+            s->kind == COMPOUND_CREATE_INDEX ? catalog_table_index_by_tree(base, s->tree) : NULL;
+        if (index != NULL) {
+            base->next_index_id = index->id < base->next_index_id ? index->id : base->next_index_id;
+            catalog_index_remove(base, index->name);
+        }
+    }
+    uint32_t visible = catalog_visible_columns(base);
+    for (uint32_t i = visible; i < base->column_count; i++) {
+        uint32_t id = base->columns[i].id;
+        base->next_column_id = id < base->next_column_id ? id : base->next_column_id;
+    }
+    catalog_remove_hidden(base);
+    *base_out = base;
+    return 0;
+}
+
+static int create_index(struct catalog_table *target, const struct compound_statement *s,
+                        struct base_err *err)
+{
+    struct catalog_index *index;
+    int rc = catalog_index_from_def(target, &s->def, &index, err);
+
+    if (rc == 0) {
+        index->tree = s->tree;
+    }
+    return rc;
+}
+
+static int drop_index(struct catalog_table *target, const struct compound_statement *s,
+                      struct base_err *err)
+{
+    const struct catalog_index *index = catalog_table_index_by_tree(target, s->tree);
+
+    if (index == NULL) {
+        return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no index \"%s\" any more",
+                            target->name, s->name);
+    }
+    catalog_index_remove(target, index->name);
+    return 0;
+}
+
+static int alter(struct catalog_table *target, const struct compound_statement *s,
+                 bool *changed_out, struct base_err *err)
+{
+    int rc = 0;
+
+    *changed_out = false;
+    for (size_t i = 0; rc == 0 && i < s->alter.step_count; i++) {
+        bool changed = false;
+        rc = catalog_alter(target, &s->alter.steps[i], &changed, err);
+        *changed_out = *changed_out || changed;
+        if (rc != 0 && s->alter.step_count > 1) {
+            base_err_prefix(err, "step %zu", i + 1);
+        }
+    }
+    return rc;
+}
+
+int compound_target(const struct catalog_table *now, const struct compound_request *request,
+                    bool *changed_out, struct catalog_table **target_out, struct base_err *err)
+{
+    struct catalog_table *target;
+    int rc = base_of(now, request, &target, err);
+
+    *target_out = NULL;
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        bool changed = true;
+        rc = s->kind == COMPOUND_CREATE_INDEX ? create_index(target, s, err)
+             : s->kind == COMPOUND_DROP_INDEX ? drop_index(target, s, err)
+                                              : alter(target, s, &changed, err);
+        if (changed_out != NULL) {
+            changed_out[i] = changed;
+        }
+    }
+    if (rc != 0) {
+        catalog_table_free(target);
+        return rc;
+    }
+    *target_out = target;
+    return 0;
+}
+
+/* ---- the versions on the way -------------------------------------------------------------- */
+
+/* What went wrong has freed *next; else it is ready. `later`: its version is not counted yet. */
+static int ready(int rc, bool later, struct catalog_table *next, struct catalog_table **next_out,
+                 struct base_err *err)
+{
+    if (rc == 0 && next != NULL) {
+        next->version += later;
+        rc = catalog_table_finish(next, err);
+    }
+    if (rc != 0) {
+        catalog_table_free(next);
+        return rc;
+    }
+    *next_out = next;
+    return 0;
+}
+
+static int add_one(struct catalog_table *next, const struct catalog_table *target,
+                   const struct compound_statement *s, uint64_t change, struct base_err *err)
+{
+    const struct catalog_index *wanted = catalog_table_index_by_tree(target, s->tree);
+    struct catalog_index *index;
+
+    if (wanted == NULL) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "index \"%s\" is created and dropped in the same change", s->def.name);
+    }
+    int rc = catalog_adopt_index(next, target, wanted->id, true, &index, err);
+    if (rc == 0) {
+        index->stage = INSTAR_STAGE_DELETE_ONLY;
+        index->enforcing = false;
+        index->change = change;
+    }
+    return rc;
+}
+
+int compound_add(const struct catalog_table *now, const struct compound_request *request,
+                 uint64_t change, struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *target = NULL;
+    struct catalog_table *next = NULL;
+    int rc = compound_target(now, request, NULL, &target, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        rc = catalog_table_copy(now, &next, err);
+    }
+    for (uint32_t i = 0; rc == 0 && i < target->column_count; i++) {
+        if (target->columns[i].id >= now->next_column_id) {
+            rc = catalog_hide_column(next, target, target->columns[i].id, true, err);
+        }
+    }
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        if (request->statements[i].kind == COMPOUND_CREATE_INDEX) {
+            rc = add_one(next, target, &request->statements[i], change, err);
+        }
+    }
+    if (rc == 0) {
+        rc = catalog_alter_finish(now, next, err);
+    }
+    catalog_table_free(target);
+    return ready(rc, false, next, next_out, err);
+}
+
+/* Every index that is made is at this stage. *any_out: one enforces from now on. */
+static void set_stages(struct catalog_table *next, const struct compound_request *request,
+                       enum compound_kind kind, enum instar_stage stage, bool enforcing,
+                       bool *any_out)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        struct catalog_index *index =
+            s->kind == kind ? catalog_table_index_by_tree(next, s->tree) : NULL;
+        if (index != NULL) {
+            bool enforces = enforcing && index->unique;
+            *any_out = *any_out || (enforces && !index->enforcing);
+            index->stage = stage;
+            index->enforcing = enforces;
+        }
+    }
+}
+
+/* A copy of `now` with the indexes of one kind at a stage. */
+static int at_stage(const struct catalog_table *now, const struct compound_request *request,
+                    enum compound_kind kind, enum instar_stage stage,
+                    struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    bool any = false;
+    int rc = catalog_table_copy(now, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        set_stages(next, request, kind, stage, false, &any);
+    }
+    return ready(rc, true, next, next_out, err);
+}
+
+int compound_raise(const struct catalog_table *now, const struct compound_request *request,
+                   struct catalog_table **next_out, struct base_err *err)
+{
+    return at_stage(now, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_WRITE_ONLY, next_out, err);
+}
+
+int compound_enforce(const struct catalog_table *now, const struct compound_request *request,
+                     struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *target = NULL;
+    struct catalog_table *next = NULL;
+    bool any = false;
+    bool columns = false;
+    int rc = compound_target(now, request, NULL, &target, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        rc = catalog_table_copy(now, &next, err);
+    }
+    if (rc == 0) {
+        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_WRITE_ONLY, true, &any);
+        columns = catalog_alter_enforce(next, target);
+    }
+    if (rc == 0 && !any && !columns) {
+        catalog_table_free(next);
+        next = NULL;
+    }
+    catalog_table_free(target);
+    return ready(rc, !columns, next, next_out, err);
+}
+
+/* The indexes that are dropped stay for two versions, with the columns that they need. */
+static int keep_dropped(const struct catalog_table *now, struct catalog_table *next,
+                        const struct compound_request *request, uint64_t change,
+                        struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        const struct catalog_index *old =
+            s->kind == COMPOUND_DROP_INDEX ? catalog_table_index_by_tree(now, s->tree) : NULL;
+        struct catalog_index *index;
+        if (old == NULL) {
+            continue;
+        }
+        rc = catalog_adopt_index(next, now, old->id, false, &index, err);
+        if (rc == 0) {
+            index->stage = INSTAR_STAGE_WRITE_ONLY;
+            index->enforcing = index->unique;
+            index->change = change;
+        }
+    }
+    return rc;
+}
+
+int compound_flip(const struct catalog_table *now, const struct compound_request *request,
+                  uint64_t change, struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    bool any = false;
+    int rc = compound_target(now, request, NULL, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_PUBLIC, true, &any);
+        rc = keep_dropped(now, next, request, change, err);
+    }
+    if (rc == 0) {
+        rc = catalog_alter_finish(now, next, err);
+    }
+    return ready(rc, false, next, next_out, err);
+}
+
+int compound_lower(const struct catalog_table *now, const struct compound_request *request,
+                   struct catalog_table **next_out, struct base_err *err)
+{
+    return at_stage(now, request, COMPOUND_DROP_INDEX, INSTAR_STAGE_DELETE_ONLY, next_out, err);
+}
+
+static void remove_indexes(struct catalog_table *next, const struct compound_request *request,
+                           enum compound_kind kind)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        const struct catalog_index *index =
+            s->kind == kind ? catalog_table_index_by_tree(next, s->tree) : NULL;
+        if (index != NULL) {
+            catalog_index_remove(next, index->name);
+        }
+    }
+}
+
+/* Without hidden columns and old names, and without the indexes of that request. */
+static int retire(const struct catalog_table *now, const struct compound_request *request,
+                  struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    bool leaves = false;
+    int rc = catalog_table_copy(now, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        remove_indexes(next, request, COMPOUND_DROP_INDEX);
+        catalog_remove_hidden(next);
+        leaves = catalog_alter_leaves(next);
+        rc = leaves ? catalog_alter_retire(next, err) : 0;
+    }
+    return ready(rc, !leaves, next, next_out, err);
+}
+
+int compound_remove(const struct catalog_table *now, const struct compound_request *request,
+                    struct catalog_table **next_out, struct base_err *err)
+{
+    return retire(now, request, next_out, err);
+}
+
+int compound_retire(const struct catalog_table *now, struct catalog_table **next_out,
+                    struct base_err *err)
+{
+    const struct compound_request none = {.count = 0};
+
+    return retire(now, &none, next_out, err);
+}
+
+int compound_withdraw(const struct catalog_table *now, const struct compound_request *request,
+                      struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    bool any = false;
+    int rc = catalog_table_copy(now, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_DELETE_ONLY, false, &any);
+        catalog_alter_relax(next); /* counts the version */
+    }
+    return ready(rc, false, next, next_out, err);
+}
+
+int compound_take_out(const struct catalog_table *now, const struct compound_request *request,
+                      struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    int rc = catalog_table_copy(now, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        remove_indexes(next, request, COMPOUND_CREATE_INDEX);
+        catalog_remove_hidden(next);
+    }
+    return ready(rc, true, next, next_out, err);
+}

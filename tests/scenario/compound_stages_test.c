@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A compound change at each of its stages: writers and readers of two versions work beside it, it
+ * is cancelled, its runner is killed. Each ends with the checker, and scan by table = scan by
+ * index.
+ */
+#include "support/compounds.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define READY 1
+#define ALL                                                                        \
+    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7, ALTER COLUMN b SET NOT NULL; "     \
+    "ALTER TABLE t RENAME COLUMN e TO f; CREATE INDEX t_d ON t (d, b); "           \
+    "CREATE UNIQUE INDEX t_u ON t (b); CREATE INDEX t_f ON t (f); DROP INDEX t_c;" \
+    "ALTER TABLE t DROP COLUMN c"
+#define AFTER "a int8 not null; b int8 not null; f int8 default 1; d int8 default 7"
+#define BEFORE "a int8 not null; b int8; c text; e int8 default 1"
+
+/* t(a, b, c, e), primary key a, index t_c on c, `rows` rows. */
+static void make_t(int64_t rows, int64_t (*b)(int64_t i))
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(alters_run(db, "t", "add e int8 default 1"));
+    scene_fill(db, "t", 1, rows + 1, b);
+    ok(dbs_index(db, "t_c", "t", "c", false, NULL));
+    ok(instar_close(db));
+}
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+/* The change is held at the point. */
+static void scene_begin(struct scene *s, const char *point)
+{
+    test_remove(dbs_path());
+    make_t(40, scene_plus_10);
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    ok(compounds_submit(s->db, ALL, NULL, &s->change));
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+static int take_version(void *arg, const instar_table_info *info)
+{
+    *(uint32_t *)arg = info->version;
+    return 0;
+}
+
+static uint32_t version_of(instar *db)
+{
+    uint32_t version = 0;
+
+    ok(instar_table_list(db, "t", take_version, &version));
+    return version;
+}
+
+/* The points in order; from `flipped` on all is public. */
+static const struct {
+    const char *name;
+    const char *indexes;
+    bool flipped;
+} points[] = {
+    {"change.submitted", "t_c public", false},
+    {"change.delete_only", "t_c public; t_d delete-only; t_u unique delete-only; t_f delete-only",
+     false},
+    {"change.write_only", "t_c public; t_d write-only; t_u unique write-only; t_f write-only",
+     false},
+    {"change.cut", "t_c public; t_d write-only; t_u unique write-only; t_f write-only", false},
+    {"build.snapshot", "t_c public; t_d write-only; t_u unique write-only; t_f write-only", false},
+    {"build.loaded", "t_c public; t_d write-only; t_u unique write-only; t_f write-only", false},
+    {"change.fold_end", "t_c public; t_d write-only; t_u unique write-only; t_f write-only", false},
+    {"change.enforcing",
+     "t_c public; t_d write-only; t_u unique write-only enforcing; t_f write-only", false},
+    {"change.validated",
+     "t_c public; t_d write-only; t_u unique write-only enforcing; t_f write-only", false},
+    {"change.public", "t_d public; t_u unique public; t_f public; t_c write-only", true},
+    {"change.lowered", "t_d public; t_u unique public; t_f public; t_c delete-only", true},
+    {"change.absent", "t_d public; t_u unique public; t_f public", true},
+    {"change.purged", "t_d public; t_u unique public; t_f public", true},
+};
+
+/* At each stage nothing of it can be seen before the one version that shows all; who writes then
+ * has its entries in every index that comes, and leaves none in the one that goes. */
+Test(compound_stages, rows_written_at_each)
+{
+    for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
+        struct scene s;
+        scene_begin(&s, points[i].name);
+        cr_assert_str_eq(compounds_indexes(s.db, "t"), points[i].indexes);
+        cr_assert_str_eq(alters_schema(s.db, "t"),
+                         points[i].flipped ? AFTER
+                         : strstr(points[i].indexes, "enforcing") != NULL
+                             ? "a int8 not null; b int8 enforcing; c text; e int8 default 1"
+                             : BEFORE,
+                         "%s", points[i].name);
+        ok(dbs_insert(s.db, "t", 100, 1000));
+        ok(dbs_update(s.db, "t", 5, 500));
+        ok(dbs_update(s.db, "t", 5, 501));
+        ok(dbs_delete(s.db, "t", 7));
+        ok(dbs_delete(s.db, "t", 8));
+        ok(dbs_insert(s.db, "t", 8, 800));
+        ok(dbs_insert(s.db, "t", 101, 17)); /* the value that row 7 had */
+        if (points[i].flipped) {
+            ok(alters_update(s.db, "t", "d,f", 9, "70,71"));
+        } else {
+            ok(alters_update(s.db, "t", "c,e", 9, "x,71"));
+            const char *hidden = "d";
+            instar_projection *p;
+            fails(instar_projection_prepare(s.db, "t", &hidden, 1, NULL, &p), INSTAR_EUNKNOWN);
+        }
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        cr_assert_str_eq(alters_schema(s.db, "t"), AFTER);
+        cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_u unique public; t_f public");
+        scene_end(&s);
+    }
+}
+
+/* A transaction of the version before goes on beside the next one, and the one behind that waits
+ * for it. */
+Test(compound_stages, writers_of_two_versions)
+{
+    for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
+        struct scene s;
+        instar_txn *txn;
+        scene_begin(&s, points[i].name);
+        uint32_t version = version_of(s.db);
+        instar_projection *p = alters_projection(s.db, "t", "a,b");
+        ok(instar_begin(s.db, 0, &txn));
+        ok(alters_insert_in(txn, p, "200,2000"));
+        ok(alters_update_in(txn, p, 3, "3,300"));
+        test_hold_release(&s.hold);
+        while (version_of(s.db) == version && scene_look(s.db, s.change).finished_us == 0 &&
+               scene_look(s.db, s.change).waiting_for[0] == 0) {
+            /* Returns at each thing that happens to the change. */
+            instar_change_wait(s.db, s.change, 5, NULL);
+        }
+        expect(version_of(s.db) <= version + 1);
+        ok(dbs_insert(s.db, "t", 201, 2001));
+        ok(dbs_update(s.db, "t", 4, 400));
+        ok(instar_commit(txn));
+        instar_projection_free(p);
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_end(&s);
+    }
+}
+
+/* Until the version that shows all, a cancel leaves the table as it was. */
+Test(compound_stages, cancelled_at_each)
+{
+    for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
+        struct scene s;
+        scene_begin(&s, points[i].name);
+        if (points[i].flipped) {
+            fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
+            test_hold_release(&s.hold);
+            scene_await(s.db, s.change, INSTAR_OK, NULL);
+        } else {
+            ok(instar_change_cancel(s.db, s.change));
+            ok(dbs_insert(s.db, "t", 100, 1000));
+            test_hold_release(&s.hold);
+            scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+            cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_c public", "%s", points[i].name);
+            cr_assert_str_eq(alters_schema(s.db, "t"), BEFORE, "%s", points[i].name);
+            ok(alters_insert(s.db, "t", "a,b", "300,null"));
+        }
+        scene_end(&s);
+    }
+}
+
+/* Held before the version that shows all; then released. */
+Test(compound_stages, held_and_released)
+{
+    struct test_child runner;
+    instar_change_options options = scene_options(30000);
+    instar_change_steering steering;
+    instar_change_info info;
+    uint64_t change;
+
+    make_t(40, scene_plus_10);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    options.flags = INSTAR_CHANGE_HOLD;
+    ok(compounds_submit(db, ALL, &options, &change));
+    scene_await_waiting(db, change, "validated", &info);
+    expect(strstr(info.waiting_for, "release") != NULL);
+    expect_u64(info.step, 8);
+    expect_u64(info.steps, 11);
+    cr_assert_str_eq(compounds_indexes(db, "t"), points[8].indexes);
+    instar_change_steering_init(&steering);
+    steering.clear_flags = INSTAR_CHANGE_HOLD;
+    ok(instar_change_steer(db, change, &steering));
+    scene_await(db, change, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_schema(db, "t"), AFTER);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* ---- runners that are killed -------------------------------------------------------------- */
+
+#define ROWS 50000 /* more entries than the memory of the build holds */
+
+static void keep_open(struct test_child *self, void *arg)
+{
+    (void)arg;
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_send(self, READY);
+    test_receive(self);
+    ok(instar_close(db));
+}
+
+struct victim {
+    const char *point;
+    uint64_t nth;
+    bool fails;
+};
+
+/* Submits and waits; killed on the way. */
+static void be_killed(struct test_child *self, void *arg)
+{
+    const struct victim *v = arg;
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+
+    (void)self;
+    o.sort_memory_bytes = 1 << 20;
+    o.workers = 2;
+    test_kill_at_point(v->point, v->nth);
+    instar *db = dbs_open(0);
+    ok(compounds_submit(db, ALL, &o, &change));
+    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+    instar_close(db); /* the verdict is seen before the runner has passed its last point */
+    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
+}
+
+static int last_id(void *arg, const instar_change_info *info)
+{
+    *(uint64_t *)arg = info->id;
+    return 0;
+}
+
+static void kill_and_finish(const struct victim *v)
+{
+    struct test_child keeper;
+    struct test_child victim;
+    instar_change_info info;
+    uint64_t change = 0;
+
+    test_remove(dbs_path());
+    int64_t rows = strncmp(v->point, "change.", 7) == 0 ? 500 : ROWS;
+    make_t(rows, scene_scattered);
+    test_fork(&keeper, keep_open, NULL);
+    test_await(&keeper, READY);
+    if (v->fails) {
+        instar *before = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        ok(dbs_insert(before, "t", rows + 1, scene_scattered(1)));
+        ok(instar_close(before));
+    }
+    test_fork(&victim, be_killed, (void *)v);
+    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
+    instar *db = dbs_open(0);
+    ok(instar_change_list(db, last_id, &change));
+    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
+    cr_assert_eq(rc, v->fails ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
+                 instar_error_text());
+    cr_assert_str_eq(compounds_indexes(db, "t"),
+                     v->fails ? "t_c public" : "t_d public; t_u unique public; t_f public");
+    cr_assert_str_eq(alters_schema(db, "t"), v->fails ? BEFORE : AFTER);
+    if (v->fails) {
+        expect(strstr(info.reason, "unique index t_u") != NULL);
+    }
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    test_send(&keeper, 0);
+    test_wait_ok(&keeper);
+}
+
+/* Another process goes on where it was, and all of it becomes public. */
+Test(compound_stages, runner_is_killed_on_the_way)
+{
+    static const struct victim victims[] = {
+        {"change.submitted", 1, false},     {"change.claimed", 1, false},
+        {"change.delete_only", 1, false},   {"change.write_only", 1, false},
+        {"change.cut", 1, false},           {"build.snapshot", 2, false},
+        {"build.batch_scanned", 10, false}, {"build.spilled", 1, false},
+        {"build.scanned", 1, false},        {"bulk.committed", 2, false},
+        {"bulk.committed", 3, false},       {"bulk.batch_written", 5, false},
+        {"build.loaded", 1, false},         {"build.folded", 1, false},
+        {"change.fold_end", 1, false},      {"change.enforcing", 1, false},
+        {"change.validated", 1, false},     {"change.public", 1, false},
+        {"change.lowered", 1, false},       {"change.absent", 1, false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        kill_and_finish(&victims[i]);
+    }
+}
+
+/* The same on the way back: nothing of it stays. */
+Test(compound_stages, runner_is_killed_on_the_way_back)
+{
+    static const struct victim victims[] = {
+        {"change.turned_back", 1, true}, {"change.withdrawn", 1, true}, {"change.absent", 1, true},
+        {"change.retired", 1, true},     {"change.purged", 1, true},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        kill_and_finish(&victims[i]);
+    }
+}

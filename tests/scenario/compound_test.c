@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several statements as one change: all of it becomes public in one version, or nothing stays. */
+#include "support/compounds.h"
+
+#include <string.h>
+
+#define THREE \
+    "CREATE INDEX t_b ON t (b); CREATE UNIQUE INDEX t_u ON t (b, a); CREATE INDEX t_c ON t (c, b)"
+
+static bool says(const char *words)
+{
+    return strstr(compounds_error(), words) != NULL;
+}
+
+/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
+static instar *open_t(uint32_t flags, int64_t rows)
+{
+    instar *db = dbs_open(flags);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+    return db;
+}
+
+static int take_version(void *arg, const instar_table_info *info)
+{
+    *(uint32_t *)arg = info->version;
+    return 0;
+}
+
+static uint32_t version_of(instar *db)
+{
+    uint32_t version = 0;
+
+    ok(instar_table_list(db, "t", take_version, &version));
+    return version;
+}
+
+/* Three indexes take as many versions as one does. */
+Test(compound, several_indexes_are_one_change)
+{
+    instar *db = open_t(0, 100);
+    instar_change_info info;
+    uint64_t change;
+
+    ok(compounds_submit(db, THREE, NULL, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    cr_assert_str_eq(info.kind, "compound");
+    cr_assert_str_eq(info.object, "t");
+    cr_assert_str_eq(info.statement, "CREATE INDEX t_b ON t (b); CREATE UNIQUE INDEX t_u ON t (b, "
+                                     "a); CREATE INDEX t_c ON t (c, b)");
+    expect_u64(info.rows_done, 100);
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
+    expect_u64(version_of(db), 5);
+    fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX t_c ON t (b)"), INSTAR_EEXISTS);
+    expect(says("t_c"));
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
+    ok(compounds_run(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b); CREATE INDEX d ON t (b DESC)"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* One of them has duplicates: none stays, and the reason names the one. */
+Test(compound, one_that_fails_reverts_all)
+{
+    instar *db = open_t(0, 100);
+    instar_change_info info;
+    uint64_t change;
+
+    ok(dbs_insert(db, "t", 500, 11));
+    ok(compounds_submit(db,
+                        "CREATE UNIQUE INDEX t_u ON t (b, a); CREATE UNIQUE INDEX t_b ON t (b); "
+                        "ALTER TABLE t ADD COLUMN d int8 DEFAULT 5; CREATE INDEX t_d ON t (d)",
+                        NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_EUNIQUE);
+    expect_u64(info.duplicate_count, 1);
+    expect(strstr(info.reason, "unique index t_b of table t: 1 key occurs more than once") != NULL);
+    cr_assert_str_eq(compounds_indexes(db, "t"), "");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(dbs_insert(db, "t", 501, 11));
+    ok(dbs_delete(db, "t", 500));
+    ok(dbs_delete(db, "t", 501));
+    ok(compounds_run(db, "CREATE UNIQUE INDEX t_u ON t (b, a); CREATE UNIQUE INDEX t_b ON t (b)"));
+    fails(dbs_insert(db, "t", 500, 11), INSTAR_EUNIQUE);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* A column and an index on it, a name that changes, a NOT NULL and an index that goes: in one. */
+Test(compound, indexes_beside_alterations)
+{
+    instar *db = open_t(0, 50);
+
+    ok(dbs_index(db, "old", "t", "b", true, NULL));
+    ok(compounds_run(db, "ALTER TABLE t ADD COLUMN d int8 NOT NULL DEFAULT 7; "
+                         "CREATE INDEX t_d ON t (d, b); "
+                         "ALTER TABLE t ALTER COLUMN b SET NOT NULL; ALTER TABLE t RENAME TO u; "
+                         "CREATE UNIQUE INDEX new ON u (b DESC); DROP INDEX old"));
+    cr_assert_str_eq(compounds_indexes(db, "u"), "t_d public; new unique public");
+    cr_assert_str_eq(alters_schema(db, "u"),
+                     "a int8 not null; b int8 not null; c text; d int8 not null default 7");
+    ok(alters_insert(db, "u", "a,b,d", "51,61,8"));
+    ok(alters_update(db, "u", "d", 1, "9"));
+    fails(alters_insert(db, "u", "a,b", "52,61"), INSTAR_EUNIQUE);
+    fails(alters_insert(db, "u", "a", "52"), INSTAR_ENOT_NULL);
+    dbs_check_clean(db);
+    /* The name of what was dropped is free, those of what was made are not. */
+    ok(dbs_index(db, "old", "u", "c", false, NULL));
+    fails(compounds_run(db, "CREATE INDEX new ON u (c)"), INSTAR_EEXISTS);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* A column goes together with the index that uses it; another takes its name. */
+Test(compound, dropped_column_with_its_index)
+{
+    instar *db = open_t(0, 50);
+
+    ok(dbs_index(db, "t_c", "t", "c,b", false, NULL));
+    ok(compounds_run(db,
+                     "DROP INDEX t_c; ALTER TABLE t DROP COLUMN c, ADD COLUMN c int8 DEFAULT 3; "
+                     "CREATE INDEX t_c2 ON t (c)"));
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_c2 public");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c int8 default 3");
+    ok(alters_insert(db, "t", "a,c", "51,4"));
+    ok(alters_update(db, "t", "c", 1, "5"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* What cannot be one change is refused by name. */
+Test(compound, impossible_ones_are_refused)
+{
+    instar *db = open_t(0, 3);
+
+    dbs_make_table(db, "other");
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX y ON other (b)"),
+          INSTAR_EINVALID);
+    expect(says("\"other\"") && says("\"t\""));
+    fails(compounds_run(db, "CREATE INDEX x ON t (nope); DROP INDEX t_b"), INSTAR_EUNKNOWN);
+    expect(says("index \"x\": no column \"nope\""));
+    fails(compounds_run(db, "DROP INDEX t_b; CREATE INDEX t_b ON t (c)"), INSTAR_ESTATE);
+    expect(says("dropped in the same change"));
+    fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP INDEX x"), INSTAR_EINVALID);
+    fails(compounds_run(db, "CREATE INDEX x ON t (c); ALTER INDEX x RENAME TO y"), INSTAR_EINVALID);
+    expect(says("create it as \"y\""));
+    fails(compounds_run(db, "DROP INDEX t_b; DROP INDEX t_b"), INSTAR_EUNKNOWN);
+    fails(compounds_run(db, "CREATE INDEX x ON t (c); ALTER TABLE t DROP COLUMN c"), INSTAR_ESTATE);
+    fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP TABLE t"), INSTAR_EINVALID);
+    expect(says("create index and drop table as one change"));
+    ok(compounds_run(db, "DROP INDEX IF EXISTS nope; CREATE INDEX IF NOT EXISTS t_b ON t (b)"));
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* ---- beside other changes ----------------------------------------------------------------- */
+
+#define COLUMN_AND_INDEX                                                     \
+    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d); " \
+    "CREATE INDEX t_b ON t (b)"
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+static void scene_begin(struct scene *s, const char *point)
+{
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    ok(compounds_submit(s->db, COLUMN_AND_INDEX, NULL, &s->change));
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+static int submit_index(instar *db, const char *name, const char *column, uint32_t flags,
+                        uint64_t *change)
+{
+    instar_change_options options = scene_options(30000);
+    instar_key_column part = {column, false};
+    instar_index_def def = {name, "t", &part, 1, false};
+
+    options.flags = flags;
+    return instar_create_index(db, &def, &options, change);
+}
+
+/* Who wants one of its indexes, if it does not exist, gets its verdict; who wants another one of
+ * that name is told so. */
+Test(compound, creation_of_a_part_is_joined)
+{
+    struct scene s;
+    uint64_t other;
+
+    scene_begin(&s, "build.scanned");
+    ok(submit_index(s.db, "t_b", "b", INSTAR_CHANGE_IF_NOT_EXISTS, &other));
+    expect_u64(other, s.change);
+    fails(submit_index(s.db, "t_b", "b", 0, &other), INSTAR_EEXISTS);
+    fails(submit_index(s.db, "t_b", "c", INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
+    fails(instar_drop_index(s.db, "t_b", NULL, &other), INSTAR_ESTATE);
+    expect(strstr(instar_error_text(), "being changed by change") != NULL);
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_end(&s);
+}
+
+/* Changes that are submitted while its column is hidden are done behind it, to the table as it
+ * leaves it. */
+Test(compound, others_queue_behind_it)
+{
+    struct scene s;
+    uint64_t add;
+    uint64_t index;
+    uint64_t failing;
+    instar_change_info info;
+
+    scene_begin(&s, "build.scanned");
+    ok(alters_submit(s.db, "t", "add e int8 default 1 , drop c", NULL, &add));
+    ok(submit_index(s.db, "t_a", "a", 0, &index));
+    ok(alters_submit(s.db, "t", "add d text", NULL, &failing));
+    fails(compounds_run(s.db, "CREATE INDEX x ON t (b); CREATE INDEX y ON t (a)"), INSTAR_ESTATE);
+    expect(says("in the middle of a change"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_await(s.db, add, INSTAR_OK, NULL);
+    scene_await(s.db, index, INSTAR_OK, NULL);
+    scene_await(s.db, failing, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "column \"d\" already") != NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"),
+                     "a int8 not null; b int8; d int8 default 7; e int8 default 1");
+    cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_b public; t_a public");
+    scene_end(&s);
+}
+
+/* The table is dropped in the middle of it. */
+Test(compound, table_dropped_in_mid_build)
+{
+    struct scene s;
+    instar_change_info info;
+    uint64_t drop;
+
+    scene_begin(&s, "build.loaded");
+    ok(instar_drop_table(s.db, "t", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
+    expect(strstr(info.reason, "drops table t") != NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    dbs_make_table(s.db, "t_d"); /* the names are free */
+    scene_end(&s);
+}
+
+/* Paused while it reads rows: it stands still, and goes on when it is resumed. */
+Test(compound, paused_and_resumed)
+{
+    struct scene s;
+    instar_change_steering steering;
+    instar_change_info info;
+
+    scene_begin(&s, "build.batch_scanned");
+    instar_change_steering_init(&steering);
+    steering.set_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    test_hold_release(&s.hold);
+    do {
+        instar_change_wait(s.db, s.change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, "resume") == NULL);
+    ok(dbs_insert(s.db, "t", 41, -1));
+    steering.set_flags = 0;
+    steering.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_end(&s);
+}
