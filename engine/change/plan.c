@@ -372,13 +372,13 @@ static void work_text(const struct plan_step *s, char *text, size_t size)
         snprintf(text, size, "wait for older leases, drop the trees");
         break;
     case WORK_ENFORCE:
-        snprintf(text, size, "publish that NOT NULL is enforced");
+        snprintf(text, size, "publish what is new as enforced");
         break;
     case WORK_RELAX:
-        snprintf(text, size, "publish that NOT NULL is enforced no more");
+        snprintf(text, size, "publish that it is enforced no more");
         break;
     case WORK_NULLS:
-        snprintf(text, size, "look for nulls");
+        snprintf(text, size, "look for rows that break it");
         break;
     case WORK_ALTER:
         snprintf(text, size, "publish the altered table");

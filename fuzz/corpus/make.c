@@ -219,7 +219,11 @@ static void make_descriptors(void)
                 names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
             keys[i] = (instar_key_column){names[i], i % 2 == 1};
         }
-        instar_table_def def = {"table", columns, count, keys, 1 + round % count};
+        instar_table_def def = {.name = "table",
+                                .columns = columns,
+                                .column_count = count,
+                                .key = keys,
+                                .key_count = 1 + round % count};
         struct catalog_table *table;
         must(catalog_table_from_def(&def, &table, NULL));
         table->id = round;

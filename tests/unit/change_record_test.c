@@ -218,18 +218,18 @@ Test(change_plan, alter_table)
                 "0 unaltered    publish the altered table; back by way of unaltered\n"
                 "1 altered      publish it without old names and hidden columns\n");
     expect_plan(alter, PLAN_VALIDATES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "0 unaltered    publish what is new as enforced; back by way of unaltered\n"
                 "1 enforcing    wait for older leases; back by way of enforcing\n"
-                "2 validate     look for nulls; back by way of enforcing\n"
+                "2 validate     look for rows that break it; back by way of enforcing\n"
                 "3 validated    publish the altered table; back by way of enforcing\n");
     expect_plan(alter, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "0 unaltered    publish what is new as enforced; back by way of unaltered\n"
                 "1 enforcing    wait for older leases; back by way of enforcing\n"
-                "2 validate     look for nulls; back by way of enforcing\n"
+                "2 validate     look for rows that break it; back by way of enforcing\n"
                 "3 validated    publish the altered table; back by way of enforcing\n"
                 "4 altered      publish it without old names and hidden columns\n");
     expect_plan(alter, 0, INSTAR_CHANGE_REVERTING,
-                "0 enforcing    publish that NOT NULL is enforced no more\n"
+                "0 enforcing    publish that it is enforced no more\n"
                 "1 unaltered    give the verdict\n");
 }
 
