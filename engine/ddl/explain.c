@@ -117,7 +117,9 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
     for (size_t i = 0; i < s->step_count; i++) {
         uint32_t kind = s->steps[i].kind;
 
-        validates = validates || kind == INSTAR_ALTER_SET_NOT_NULL;
+        validates = validates || kind == INSTAR_ALTER_SET_NOT_NULL ||
+                    kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
+                    (kind == INSTAR_ALTER_ADD_CHECK && !s->steps[i].check->not_valid);
         leaves = leaves || kind == INSTAR_ALTER_DROP_COLUMN || kind == INSTAR_ALTER_RENAME_TABLE ||
                  kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
     }
@@ -125,10 +127,11 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
     if (validates) {
         tell(t,
              "1. enforcing: publish, wait for transactions on the version before, at most "
-             "%" PRIu32 " ms; from here on writers refuse null",
+             "%" PRIu32 " ms; from here on writers refuse what breaks it",
              s->options->fence_after_ms);
-        tell(t, "2. validate: one scan of the table; rows with null fail the change, which names "
-                "them");
+        tell(t,
+             "2. validate: one scan of the table; rows that break it fail the change, which names "
+             "them");
     }
     tell(t, "%d. public: publish all of it at once; no way back from here on", validates ? 3 : 1);
     if (leaves) {
