@@ -230,10 +230,19 @@ int expr_integer(unsigned type, int64_t i, instar_value *out, struct base_err *e
     return 0;
 }
 
-/* To the nearest, and to the even one of two: as PostgreSQL does. */
+/* To the nearest, and to the even one of two: as PostgreSQL does. Up to 2^52 doubles have digits
+ * behind the point; adding that number leaves them no room. */
+static double round_even(double f)
+{
+    if (!(f > -0x1p52 && f < 0x1p52)) {
+        return f;
+    }
+    return f < 0 ? (f - 0x1p52) + 0x1p52 : (f + 0x1p52) - 0x1p52;
+}
+
 static int from_float(double f, unsigned type, instar_value *out, struct base_err *err)
 {
-    double whole = rint(f);
+    double whole = round_even(f);
     if (type == INSTAR_FLOAT8) {
         *out = (instar_value){.type = INSTAR_FLOAT8, .f = f};
         return 0;
