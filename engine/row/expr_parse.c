@@ -76,12 +76,12 @@ static bool skip_word(struct parser *p, const char *word)
 static struct expr_node *unexpected(struct parser *p)
 {
     const struct expr_token *t = &p->token;
+    if (p->b.err->code != 0) {
+        return NULL; /* the lexer said more, and there is no token */
+    }
     size_t size = t->size < 40 ? t->size : 40;
     while (size < t->size && size > 0 && ((unsigned char)t->text[size] & 0xc0) == 0x80) {
         size--;
-    }
-    if (p->b.err->code != 0) {
-        return NULL; /* the lexer said more */
     }
     p->at = t->at;
     if (t->kind == EXPR_END) {

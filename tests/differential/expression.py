@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Random expressions, evaluated by the engine and by a PostgreSQL 15 of our own: the same verdict and
-the same value for each of a few rows, or the seed and the expression that differ.
+"""Random expressions, evaluated by the engine and by a PostgreSQL 15 of our own: the same verdict
+and the same value for each of a few rows, or the seed and the expression that differ.
 
 Each operand holds a column: PostgreSQL evaluates what is constant when it plans, and may find an
 error there that no row ever meets.
@@ -34,7 +34,8 @@ TYPES = {
 }
 NUMBERS = ["int2", "int4", "int8", "float8"]
 INTEGERS = NUMBERS[:3]
-PATTERNS = ["%", "a%", "%b%", "_", "%\\%%", "_bc", "a\\b", "%\\", "", "Z_rich", "%h", "a%_c", "\\_%"]
+PATTERNS = ["%", "a%", "%b%", "_", "%\\%%", "_bc", "a\\b", "%\\", "", "Z_rich", "%h", "a%_c",
+            "\\_%"]
 COLUMNS = [(f"{letter}{n}", kind) for kind, letter in zip(TYPES, "silftbydux") for n in (1, 2)]
 # What the words of the engine are in the codes of PostgreSQL. Of digits that have no room and are
 # followed by something else it says the first, the engine the second.
@@ -94,8 +95,8 @@ class Maker:
             lambda: f"coalesce({a}, {b})", lambda: f"nullif({a}, {b})",
             lambda: f"greatest({a}, {b}, {self.column(kind)})", lambda: f"least({a}, {b})",
             lambda: f"CASE WHEN {self.make('bool', depth)} THEN {a} ELSE {b} END",
-            lambda: f"CASE WHEN {self.make('bool', depth)} THEN {a} WHEN {self.make('bool', depth)} "
-                    f"THEN {b} END",
+            lambda: f"CASE WHEN {self.make('bool', depth)} THEN {a} "
+                    f"WHEN {self.make('bool', depth)} THEN {b} END",
             lambda: f"CASE {self.make(test, depth)} WHEN {self.right(other, depth)} THEN {a} "
                     f"WHEN {self.right(other, depth)} THEN NULL ELSE {b} END")
 
@@ -109,7 +110,8 @@ class Maker:
         return self.pick(
             lambda: f"({a} {operator} {b})", lambda: f"({a} {operator} {b})",
             lambda: f"({self.make(narrow, depth)} {operator} {self.right(kind, depth)})",
-            lambda: f"(- {a})", lambda: f"abs({a})", lambda: f"CAST({self.make(wide, depth)} AS {kind})",
+            lambda: f"(- {a})", lambda: f"abs({a})",
+            lambda: f"CAST({self.make(wide, depth)} AS {kind})",
             lambda: f"CAST({self.make('text', depth)} AS {kind})")
 
     def make_int4(self, depth):
