@@ -140,7 +140,15 @@ static int settle_new(const struct catalog_table *from, const struct catalog_tab
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(check->expr, &columns);
     struct base_arena scratch = {0};
-    if (count_columns(from, check) != 0) {
+    size_t known = count_columns(from, check);
+    if (known == count) {
+        return base_err_set(
+            err, INSTAR_ESTATE,
+            "check \"%s\" of table \"%s\" was on its way in another change when this "
+            "one was submitted; ask for it again",
+            check->name, to->name);
+    }
+    if (known != 0) {
         return base_err_set(err, INSTAR_EINVALID,
                             "check \"%s\" of table \"%s\" mentions a column that this change adds, "
                             "and another one: add the check in a change of its own",

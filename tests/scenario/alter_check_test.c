@@ -333,3 +333,27 @@ Test(alter_check, writer_from_before_not_valid_is_waited_for)
     ok(instar_close(db));
     scene_runner_end(&runner);
 }
+
+/* The same check is asked for twice at once: the second change finds it there, or, when the first
+ * one was cancelled, does not take for granted what that one has not done. */
+Test(alter_check, asked_for_twice)
+{
+    for (int cancelled = 0; cancelled < 2; cancelled++) {
+        struct scene s;
+        instar_change_info info;
+        uint64_t second;
+
+        scene_begin(&s, "validate.snapshot", "check positive b > 0", 3);
+        ok(alters_submit(s.db, "t", "check positive b > 0", NULL, &second));
+        if (cancelled) {
+            ok(instar_change_cancel(s.db, s.change));
+        }
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, cancelled ? INSTAR_ECANCELLED : INSTAR_OK, NULL);
+        scene_await(s.db, second, INSTAR_EFAILED, &info);
+        cr_assert(strstr(info.reason, cancelled ? "ask for it again" : "already") != NULL, "%s",
+                  info.reason);
+        scene_end(&s);
+        test_remove(dbs_path());
+    }
+}
