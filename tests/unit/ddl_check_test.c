@@ -174,7 +174,8 @@ Test(ddl_check, types_and_names)
         {"create table u (a int primary key check (a + 1))", "it gives int4, where bool is needed"},
         {"create table u (a int primary key check (a > 1.5))", "a number with a point"},
         {"create table u (a int primary key check (a > 'x'))", "'x' as int4: not an integer"},
-        {"create table u (a int primary key, constraint c check (a > 1), constraint c check (true))",
+        {"create table u (a int primary key,"
+         " constraint c check (a > 1), constraint c check (true))",
          "a constraint \"c\" already"},
         {"alter table t drop constraint c", "no constraint \"c\""},
         {"alter table t validate constraint c", "no constraint \"c\""},
