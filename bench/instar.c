@@ -99,7 +99,8 @@ static int make_table(instar *db, const char *name)
                                    {"v", INSTAR_INT8, true, NULL},
                                    {"pad", INSTAR_TEXT, true, NULL}};
     instar_key_column key = {"k", false};
-    instar_table_def def = {name, columns, 3, &key, 1};
+    instar_table_def def = {
+        .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     uint64_t change = 0;
     int rc = instar_create_table(db, &def, NULL, &change);
 

@@ -35,7 +35,11 @@ int main(int argc, char **argv)
 {
     instar_column_def columns[] = {{"id", INSTAR_INT8, true, NULL},
                                    {"name", INSTAR_TEXT, false, NULL}};
-    instar_table_def people = {"people", columns, 2, &(instar_key_column){"id", false}, 1};
+    instar_table_def people = {.name = "people",
+                               .columns = columns,
+                               .column_count = 2,
+                               .key = &(instar_key_column){"id", false},
+                               .key_count = 1};
     instar_change_options once;
     instar_options options;
     instar_projection *p = NULL;

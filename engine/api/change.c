@@ -159,6 +159,11 @@ int instar_rename_index(instar *db, const char *index, const char *new_name,
     return submit_alone(db, &s, options, change_out);
 }
 
+const char *instar_expression_function(size_t at)
+{
+    return row_expr_function(at);
+}
+
 int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
                        instar_change_info *info_out)
 {

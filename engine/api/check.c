@@ -2,8 +2,8 @@
 /*
  * The checker: one snapshot, every table, both directions.
  *
- *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL, and has its entry
- *                     in every public index
+ *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL and the checks that
+ *                     are valid, and has its entry in every public index
  *   entries -> rows   each entry's checksum holds, its row exists and has those values; in a
  *                     unique index no two neighbours have equal values (nulls apart)
  *   trees             every tree belongs to a table or an index, and none is missing
@@ -28,8 +28,9 @@ struct check {
     /* of the table in hand */
     const struct catalog_table *table;
     struct txn_rows *rows;
-    struct base_buf key_text; /* readable key */
-    struct base_buf entry;    /* entry key that a row must have */
+    struct base_buf key_text;  /* readable key */
+    struct base_buf entry;     /* entry key that a row must have */
+    struct base_arena scratch; /* of one evaluation */
 };
 
 /* ---- findings ----------------------------------------------------------------------------- */
@@ -118,6 +119,37 @@ static int check_entry_of_row(struct check *c, const struct catalog_index *index
     return rc;
 }
 
+/* The valid checks; the others bind only what is written. */
+static int check_checks(struct check *c, const instar_value *values, uint32_t version)
+{
+    struct place where = {NULL, version};
+    int rc = INSTAR_OK;
+
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->check_count; i++) {
+        const struct catalog_check *check = &c->table->checks[i];
+        struct base_err err = {0};
+        instar_value *inputs;
+
+        if (check->state != CATALOG_CHECK_VALID) {
+            continue;
+        }
+        base_arena_reset(&c->scratch);
+        inputs = base_arena_alloc(&c->scratch, (check->input_count + 1u) * sizeof(*inputs));
+        if (inputs == NULL) {
+            return base_err_set(api_err(), INSTAR_ENOMEM, "checking: out of memory");
+        }
+        for (uint32_t k = 0; k < check->input_count; k++) {
+            inputs[k] = values[check->inputs[k]];
+        }
+        rc = catalog_check_row(c->table, check, inputs, &c->scratch, &err);
+        if (rc == INSTAR_ENOMEM) {
+            return base_err_set(api_err(), rc, "%s", err.text);
+        }
+        rc = rc != INSTAR_OK ? report(c, INSTAR_PROBLEM_CONSTRAINT, &where, err.text) : rc;
+    }
+    return rc;
+}
+
 static int check_row(struct check *c, struct base_slice key, struct base_slice record)
 {
     const instar_value *values = NULL;
@@ -143,6 +175,7 @@ static int check_row(struct check *c, struct base_slice key, struct base_slice r
             rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where, what);
         }
     }
+    rc = rc == INSTAR_OK ? check_checks(c, values, where.written_by) : rc;
     for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->index_count; i++) {
         if (is_settled(&c->table->indexes[i])) {
             rc = check_entry_of_row(c, &c->table->indexes[i], values, where.written_by);
@@ -417,6 +450,7 @@ int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding)
     store_txn_abort(c.txn);
     base_buf_free(&c.key_text);
     base_buf_free(&c.entry);
+    base_arena_free(&c.scratch);
     if (summary_out != NULL) {
         *summary_out = c.sum;
     }

@@ -100,6 +100,31 @@ static bool fill_indexes(struct base_arena *arena, const struct catalog_table *t
     return true;
 }
 
+static bool fill_checks(struct base_arena *arena, const struct catalog_table *table,
+                        instar_table_info *info)
+{
+    instar_check_info *checks = base_arena_alloc(arena, (table->check_count + 1) * sizeof(*checks));
+    struct base_buf text = {0};
+    bool ok = checks != NULL;
+
+    for (uint32_t i = 0; ok && i < table->check_count; i++) {
+        const struct catalog_check *from = &table->checks[i];
+
+        base_buf_clear(&text);
+        ok = catalog_check_print(table, from, &text) && base_buf_add_u8(&text, 0);
+        checks[i] = (instar_check_info){.name = from->name,
+                                        .expression =
+                                            ok ? base_arena_copy(arena, text.data, text.size) : "",
+                                        .valid = from->state == CATALOG_CHECK_VALID,
+                                        .enforcing = catalog_check_is_pending(from)};
+        ok = ok && checks[i].expression != NULL;
+    }
+    base_buf_free(&text);
+    info->checks = checks;
+    info->check_count = table->check_count;
+    return ok;
+}
+
 static int tell_table(instar *db, const struct catalog_table *table,
                       int (*fn)(void *arg, const instar_table_info *info), void *arg)
 {
@@ -114,6 +139,7 @@ static int tell_table(instar *db, const struct catalog_table *table,
     }
     info.rows = stat.entries;
     if (fill_columns(&arena, table, &info) && fill_indexes(&arena, table, &info) &&
+        fill_checks(&arena, table, &info) &&
         fill_key(&arena, table, table->key, table->key_count, &info.key)) {
         rc = fn(arg, &info);
     } else {

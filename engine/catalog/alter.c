@@ -3,7 +3,8 @@
  * Altering a table's descriptor: from the version that stands to the one that is wanted.
  *
  *     v        as it stands
- *     v + 1    enforce    only where a NOT NULL is new: writers obey it, validation follows
+ *     v + 1    enforce    only where a NOT NULL or a check is new: writers obey it, validation
+ *                         follows
  *     v + 2    alter      all steps at once
  *     v + 3    retire     only where the step before left something: aliases, hidden columns
  *
@@ -192,6 +193,15 @@ static int drop_column(struct catalog_table *table, uint32_t at, struct base_err
                             "column \"%s\" of table \"%s\": it is of the primary key", name,
                             table->name);
     }
+    for (uint32_t i = 0; i < table->check_count; i++) {
+        if (catalog_check_uses(&table->checks[i], table->columns[at].id)) {
+            return base_err_set(
+                err, INSTAR_ESTATE,
+                "column \"%s\" of table \"%s\": check \"%s\" mentions it; drop that "
+                "first",
+                name, table->name, table->checks[i].name);
+        }
+    }
     for (uint32_t i = 0; i < table->index_count; i++) {
         if (part_uses(table->indexes[i].parts, table->indexes[i].part_count, at)) {
             return base_err_set(err, INSTAR_ESTATE,
@@ -282,6 +292,11 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_SET_NOT_NULL:
     case INSTAR_ALTER_DROP_NOT_NULL:
         return alter_column(table, step, changed_out, err);
+    case INSTAR_ALTER_ADD_CHECK:
+    case INSTAR_ALTER_DROP_CONSTRAINT:
+    case INSTAR_ALTER_RENAME_CONSTRAINT:
+    case INSTAR_ALTER_VALIDATE_CONSTRAINT:
+        return catalog_alter_constraint(table, step, changed_out, err);
     default:
         return base_err_set(err, INSTAR_EINVALID, "there is no alteration %" PRIu32, step->kind);
     }
@@ -413,12 +428,16 @@ int catalog_alter_finish(const struct catalog_table *from, struct catalog_table 
     set_aliases(from, to);
     int rc = settle_not_null(from, to, err);
     if (rc == 0) {
+        rc = catalog_checks_settle(from, to, err);
+    }
+    if (rc == 0) {
         rc = add_new_columns(to, err);
     }
     return rc == 0 ? catalog_table_finish(to, err) : rc;
 }
 
-bool catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target)
+int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target,
+                          bool *any_out, struct base_err *err)
 {
     bool any = false;
     for (uint32_t i = 0; i < copy->column_count; i++) {
@@ -429,8 +448,10 @@ bool catalog_alter_enforce(struct catalog_table *copy, const struct catalog_tabl
             any = true;
         }
     }
+    int rc = catalog_checks_enforce(copy, target, &any, err);
     copy->version += any;
-    return any;
+    *any_out = any;
+    return rc == 0 ? catalog_table_finish(copy, err) : rc;
 }
 
 void catalog_alter_relax(struct catalog_table *copy)
@@ -438,6 +459,7 @@ void catalog_alter_relax(struct catalog_table *copy)
     for (uint32_t i = 0; i < copy->column_count; i++) {
         copy->columns[i].enforcing = false;
     }
+    catalog_checks_relax(copy);
     copy->version++;
 }
 

@@ -20,6 +20,7 @@
 #define CATALOG_INDEXES_MAX 256        /* of one table, in any stage */
 #define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
 #define CATALOG_LAYOUTS_MAX 1024       /* of one table, in its life */
+#define CATALOG_CHECKS_MAX 256         /* of one table */
 
 struct catalog_column {
     uint32_t id; /* never reused in its table */
@@ -54,6 +55,24 @@ struct catalog_index {
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX * 2];
     uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX * 2]; /* positions in columns[] */
 };
+/* A check that is there binds every writer, whatever its state. The numbers are on disk. */
+enum catalog_check_state {
+    CATALOG_CHECK_NOT_VALID = 1,  /* nobody has looked at the rows from before */
+    CATALOG_CHECK_ENFORCING = 2,  /* new, on its way to valid; it goes when its change goes back */
+    CATALOG_CHECK_VALIDATING = 3, /* was not valid, on its way to valid */
+    CATALOG_CHECK_VALID = 4       /* false for no row */
+};
+struct catalog_check {
+    uint32_t id; /* never reused in its table */
+    enum catalog_check_state state;
+    /* Unique among the table's checks, but one that is enforcing may have that of one that its
+     * change drops. */
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    const struct row_expr *expr; /* knows columns by id; in the table's arena */
+    /* Derived by catalog_table_finish: positions in columns[] of the expression's inputs. */
+    uint32_t input_count;
+    uint32_t *inputs;
+};
 struct catalog_table {
     uint64_t id;
     uint32_t version;
@@ -61,13 +80,15 @@ struct catalog_table {
     char alias[INSTAR_NAME_BYTES_MAX + 1]; /* as a column's */
     uint64_t tree;
     uint64_t change; /* the change that creates or drops it, or 0 */
-    uint32_t next_column_id, next_index_id;
+    uint32_t next_column_id, next_index_id, next_check_id;
     uint32_t column_count;
     struct catalog_column *columns; /* each is in the newest layout, found there by id */
     uint32_t key_count;             /* primary key */
     struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t index_count;
     struct catalog_index *indexes;
+    uint32_t check_count;
+    struct catalog_check *checks;
     uint32_t layout_count;
     struct row_layout *layouts; /* oldest first; never pruned */
     /* version -> layout: versions from first_version on use layouts[layout] */
@@ -130,6 +151,21 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
 /* A name as SQL wants it: in quotes unless it is all small letters, digits and underscores. */
 bool catalog_name_add(struct base_buf *out, const char *name);
 
+/* ---- checks (check.c) --------------------------------------------------------------------- */
+
+/* By name; not one that is enforcing. */
+struct catalog_check *catalog_table_check(const struct catalog_table *table, const char *name);
+struct catalog_check *catalog_table_check_by_id(const struct catalog_table *table, uint32_t id);
+/* Is it being validated? */
+bool catalog_check_is_pending(const struct catalog_check *check);
+/* Does it hold for these values, one for each of its inputs? ECHECK when it is false, and what
+ * row_expr_eval gives; the words name it and the table. */
+int catalog_check_row(const struct catalog_table *table, const struct catalog_check *check,
+                      const instar_value *inputs, struct base_arena *scratch, struct base_err *err);
+/* Its expression as SQL, with the present names of columns. False: no memory. */
+bool catalog_check_print(const struct catalog_table *table, const struct catalog_check *check,
+                         struct base_buf *out);
+
 /* ---- alterations (alter.c) ---------------------------------------------------------------- */
 
 /* Do one step to a private copy; names, columns and defaults only, its version stays.
@@ -142,9 +178,11 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
  * The copy then is finished. */
 int catalog_alter_finish(const struct catalog_table *from, struct catalog_table *to,
                          struct base_err *err);
-/* The version before that: NOT NULL that is new in `target` is enforced in the copy of `from`.
- * False, and no new version, when there is none. */
-bool catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target);
+/* The version before that: what is new in `target` and must be validated, NOT NULL and checks, is
+ * enforced in the copy of `from`, which then is finished. *any_out: false, and no new version, when
+ * there is nothing of that kind. */
+int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target,
+                          bool *any_out, struct base_err *err);
 /* And back from there, by one more version. */
 void catalog_alter_relax(struct catalog_table *copy);
 /* Does it still have aliases, or columns that are hidden in its layout? */

@@ -43,6 +43,38 @@ int catalog_no_memory(struct base_err *err); /* for a descriptor: ENOMEM */
  * is not given the column. */
 int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
                           struct catalog_column *column_out, struct base_err *err);
+/* ---- check.c, alter_check.c --------------------------------------------------------------- */
+
+/* A check at the end of the list, with the table's next id. EINVALID, EEXISTS, ELIMIT and what
+ * row_expr_compile gives. */
+int catalog_check_define(struct catalog_table *table, const instar_check_def *def,
+                         enum catalog_check_state state, struct base_err *err);
+/* One like that at the end of the list, under the same id and name. Not derived yet. */
+int catalog_check_add(struct catalog_table *table, const struct catalog_check *like,
+                      enum catalog_check_state state, struct base_err *err);
+/* Copies of all checks, in the arena of `to`. */
+int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *to,
+                        struct base_err *err);
+/* Find the inputs of all of them. EINVALID: one is not there, or of another type. */
+int catalog_checks_derive(struct catalog_table *table, struct base_err *err);
+bool catalog_check_uses(const struct catalog_check *check, uint32_t column_id);
+bool catalog_check_same(const struct catalog_check *a, const struct catalog_check *b);
+/* May one version take a check from one state to another, NULL being absence? `fresh`: it is about
+ * columns alone that came with the version. */
+bool catalog_check_step_allowed(const struct catalog_check *from, const struct catalog_check *to,
+                                bool fresh);
+/* One of catalog_alter's steps: those about constraints. */
+int catalog_alter_constraint(struct catalog_table *table, const instar_alteration *step,
+                             bool *changed_out, struct base_err *err);
+/* The checks' part in catalog_alter_enforce, _relax and _finish. */
+int catalog_checks_enforce(struct catalog_table *copy, const struct catalog_table *target,
+                           bool *any, struct base_err *err);
+void catalog_checks_relax(struct catalog_table *copy);
+int catalog_checks_settle(const struct catalog_table *from, const struct catalog_table *to,
+                          struct base_err *err);
+
+/* ---- define.c ----------------------------------------------------------------------------- */
+
 /* NULL: no default. */
 int catalog_define_default(struct catalog_table *table, struct catalog_column *column,
                            const instar_value *value, struct base_err *err);

@@ -198,9 +198,16 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
     table->version = 1;
     table->next_column_id = 1;
     table->next_index_id = 1;
+    table->next_check_id = 1;
     rc = define_columns(table, def, err);
     if (rc == 0) {
         rc = define_key(table, def, err);
+    }
+    if (rc == 0 && def->check_count != 0 && def->checks == NULL) {
+        rc = base_err_set(err, INSTAR_EINVALID, "no checks");
+    }
+    for (size_t i = 0; rc == 0 && i < def->check_count; i++) {
+        rc = catalog_check_define(table, &def->checks[i], CATALOG_CHECK_VALID, err);
     }
     if (rc == 0) {
         rc = define_layout(table, err);

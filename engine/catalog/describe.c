@@ -137,6 +137,32 @@ static bool columns_same(const struct catalog_column *a, const struct catalog_co
     return true;
 }
 
+/* By name, whatever the order; the conditions are compared as they are written. */
+static bool checks_same(const struct catalog_table *a, const struct catalog_table *b,
+                        struct words *w)
+{
+    struct base_buf x = {0};
+    struct base_buf y = {0};
+    bool same = a->check_count == b->check_count;
+    if (!same) {
+        add(w, "has %u checks, not %u", a->check_count, b->check_count);
+    }
+    for (uint32_t i = 0; same && i < a->check_count; i++) {
+        const struct catalog_check *other = catalog_table_check(b, a->checks[i].name);
+        base_buf_clear(&x);
+        base_buf_clear(&y);
+        same = other != NULL && catalog_check_print(a, &a->checks[i], &x) &&
+               catalog_check_print(b, other, &y) &&
+               base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
+        if (!same) {
+            add(w, "check %s is another one", a->checks[i].name);
+        }
+    }
+    base_buf_free(&x);
+    base_buf_free(&y);
+    return same;
+}
+
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size)
 {
@@ -162,5 +188,6 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
     if (size != 0) {
         difference[0] = 0;
     }
-    return true;
+    w.length = 0;
+    return checks_same(a, b, &w);
 }

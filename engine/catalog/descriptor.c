@@ -3,7 +3,7 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (2)
+ *   u8 format (3)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
@@ -13,15 +13,20 @@
  *                       | v change | v count, parts as above
  *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
  *   v count, map:       v first version | v position of the layout
+ *   v next check id
+ *   v count, checks:    v id | name | u8 state | varint size and bytes of the expression
+ * (row/expr.c)
  *
- * Format 1, from before tables could be altered, has no aliases; it is read, and written no more.
+ * Format 2, from before there were checks, ends in front of them, and format 1, from before tables
+ * could be altered, has no aliases either; both are read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
  */
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 2
+#define FORMAT 3
+#define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
@@ -97,6 +102,22 @@ static bool put_layouts(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+static bool put_checks(struct base_buf *out, const struct catalog_table *t)
+{
+    struct base_buf expr = {0};
+    bool ok =
+        base_buf_add_varint(out, t->next_check_id) && base_buf_add_varint(out, t->check_count);
+    for (uint32_t i = 0; ok && i < t->check_count; i++) {
+        const struct catalog_check *c = &t->checks[i];
+        base_buf_clear(&expr);
+        ok = row_expr_encode(c->expr, &expr) && base_buf_add_varint(out, c->id) &&
+             put_name(out, c->name) && base_buf_add_u8(out, (uint8_t)c->state) &&
+             base_buf_add_blob(out, expr.data, expr.size);
+    }
+    base_buf_free(&expr);
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -113,7 +134,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_column_id) &&
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
-              put_layouts(out, table);
+              put_layouts(out, table) && put_checks(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -178,13 +199,13 @@ static void get_name(struct base_reader *r, char name[INSTAR_NAME_BYTES_MAX + 1]
 struct input {
     struct base_reader r;
     struct catalog_table *table;
-    bool aliases;   /* the format has them */
+    uint8_t format;
     bool no_memory; /* then r.bad is set too, but nothing is said of the bytes */
 };
 
 static void get_alias(struct input *in, char alias[INSTAR_NAME_BYTES_MAX + 1])
 {
-    if (in->aliases) {
+    if (in->format != FORMAT_NO_ALIASES) {
         get_name(&in->r, alias);
     }
 }
@@ -292,11 +313,46 @@ static void get_layouts(struct input *in)
     }
 }
 
+static void get_check(struct input *in, struct catalog_check *check)
+{
+    struct base_reader *r = &in->r;
+    struct row_expr *expr;
+    check->id = get_u32(r);
+    get_name(r, check->name);
+    uint8_t state = base_read_u8(r);
+    struct base_slice bytes = base_read_blob(r);
+    r->bad = r->bad || state < CATALOG_CHECK_NOT_VALID || state > CATALOG_CHECK_VALID;
+    if (r->bad) {
+        return;
+    }
+    check->state = (enum catalog_check_state)state;
+    int rc = row_expr_decode(bytes, &in->table->arena, &expr, NULL);
+    in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
+    r->bad = rc != 0;
+    check->expr = expr;
+}
+
+static void get_checks(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    t->next_check_id = 1;
+    if (in->format <= FORMAT_NO_CHECKS) {
+        return;
+    }
+    t->next_check_id = get_u32(r);
+    t->check_count = get_count(r, 5, CATALOG_CHECKS_MAX);
+    t->checks = get_room(in, t->check_count, sizeof(*t->checks));
+    for (uint32_t i = 0; !r->bad && i < t->check_count; i++) {
+        get_check(in, &t->checks[i]);
+    }
+}
+
 static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
     struct catalog_table *t = in->table;
-    in->aliases = get_format(r) != FORMAT_NO_ALIASES;
+    in->format = get_format(r);
     t->id = base_read_varint(r);
     t->version = get_u32(r);
     get_name(r, t->name);
@@ -314,6 +370,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_layouts(in);
+    }
+    if (!r->bad) {
+        get_checks(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

@@ -33,6 +33,11 @@
  * writers carry it along, since the version before still reads it. Only the next layout may be
  * without it. NOT NULL     nullable -> enforcing -> not null. Between the last two stands the
  * validation, after the drain of enforcing. Back to nullable it is one step from either.
+ *
+ * A check binds the writers of every version that has it. That it is false for no row is known
+ * after the drain of the version that brought it, and a validation: absent <-> enforcing -> valid
+ * not valid <-> validating -> valid       any -> absent Where it is about columns alone that come
+ * with its version, it is valid at once.
  */
 #include "catalog/catalog_impl.h"
 
@@ -213,13 +218,69 @@ static bool are_columns_steps(const struct catalog_table *from, const struct cat
     return true;
 }
 
+static unsigned check_state(const struct catalog_check *check)
+{
+    return check != NULL ? (unsigned)check->state : 0;
+}
+
+bool catalog_check_step_allowed(const struct catalog_check *from, const struct catalog_check *to,
+                                bool fresh)
+{
+    static const uint32_t moves[] = {
+        [0] = TO(CATALOG_CHECK_NOT_VALID) | TO(CATALOG_CHECK_ENFORCING),
+        [CATALOG_CHECK_NOT_VALID] = TO(0) | TO(CATALOG_CHECK_VALIDATING),
+        [CATALOG_CHECK_ENFORCING] = TO(0) | TO(CATALOG_CHECK_VALID),
+        [CATALOG_CHECK_VALIDATING] = TO(0) | TO(CATALOG_CHECK_NOT_VALID) | TO(CATALOG_CHECK_VALID),
+        [CATALOG_CHECK_VALID] = TO(0),
+    };
+    unsigned old = check_state(from);
+    unsigned new = check_state(to);
+    return old == new || (moves[old] & TO(new)) != 0 ||
+           (from == NULL && fresh && new == CATALOG_CHECK_VALID);
+}
+
+/* Are all its columns new in this version, or until now hidden on their way in? */
+static bool is_fresh_check(const struct catalog_table *from, const struct catalog_check *check)
+{
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(check->expr, &columns);
+    for (size_t i = 0; i < count; i++) {
+        int at = catalog_table_column_by_id(from, columns[i].id);
+        if (columns[i].id < from->next_column_id && (at < 0 || !from->columns[at].hidden)) {
+            return false;
+        }
+    }
+    return count != 0;
+}
+
+static bool are_checks_steps(const struct catalog_table *from, const struct catalog_table *to)
+{
+    for (uint32_t i = 0; i < from->check_count; i++) {
+        const struct catalog_check *old = &from->checks[i];
+        const struct catalog_check *new = catalog_table_check_by_id(to, old->id);
+        if (!catalog_check_step_allowed(old, new, false) ||
+            (new != NULL && !catalog_check_same(old, new))) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < to->check_count; i++) {
+        const struct catalog_check *new = &to->checks[i];
+        bool is_new = catalog_table_check_by_id(from, new->id) == NULL;
+        if (is_new && (new->id < from->next_check_id ||
+                       !catalog_check_step_allowed(NULL, new, is_fresh_check(from, new)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Layouts and ids only grow, and the primary key stays. */
 static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
 {
     if (from->id != to->id || from->tree != to->tree || to->version != from->version + 1 ||
         to->next_column_id < from->next_column_id || to->next_index_id < from->next_index_id ||
-        to->key_count != from->key_count || to->layout_count < from->layout_count ||
-        to->layout_map_count < from->layout_map_count) {
+        to->next_check_id < from->next_check_id || to->key_count != from->key_count ||
+        to->layout_count < from->layout_count || to->layout_map_count < from->layout_map_count) {
         return false;
     }
     if (!is_same_key(from, from->key, to, to->key, from->key_count)) {
@@ -236,7 +297,7 @@ static bool is_same_table(const struct catalog_table *from, const struct catalog
 
 bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to)
 {
-    if (!is_same_table(from, to) || !are_columns_steps(from, to)) {
+    if (!is_same_table(from, to) || !are_columns_steps(from, to) || !are_checks_steps(from, to)) {
         return false;
     }
     for (uint32_t i = 0; i < from->index_count; i++) {

@@ -87,7 +87,8 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
     to->arena = (struct base_arena){0};
     to->indexes =
         base_arena_copy(&to->arena, from->indexes, from->index_count * sizeof(*from->indexes));
-    if (to->indexes == NULL || !copy_columns(from, to) || !copy_layouts(from, to)) {
+    if (to->indexes == NULL || !copy_columns(from, to) || !copy_layouts(from, to) ||
+        catalog_checks_copy(from, to, NULL) != 0) {
         catalog_table_free(to);
         return catalog_no_memory(err);
     }
@@ -190,7 +191,7 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
                                 table->indexes[i].name);
         }
     }
-    return 0;
+    return catalog_checks_derive(table, err);
 }
 
 /* ---- looking ------------------------------------------------------------------------------ */

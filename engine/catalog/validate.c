@@ -12,6 +12,8 @@
  * ascending id; a column id has one type and one missing value in all of them; the newest has every
  * column of the table.
  * CAT-6  defaults and missing values fit their columns.
+ * CAT-10 a check is a truth value made of columns of the table; ids and names of checks are as
+ * those of indexes, but one that is enforcing may have the name of one that goes when it comes.
  */
 #include "catalog/catalog_impl.h"
 
@@ -173,6 +175,53 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
     return check_labels(labels, table->index_count, "index", table->next_index_id, p);
 }
 
+static bool check_check(const struct catalog_table *table, uint32_t at, struct problem *p)
+{
+    const struct catalog_check *c = &table->checks[at];
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(c->expr, &columns);
+    if (row_expr_type(c->expr) != INSTAR_BOOL) {
+        return bad(p, "check %u is no condition", at + 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int found = catalog_table_column_by_id(table, columns[i].id);
+        if (found < 0 || table->columns[found].type != columns[i].type) {
+            return bad(p, "check %u is about column id %u, which is not there in that type", at + 1,
+                       columns[i].id);
+        }
+    }
+    return true;
+}
+
+static bool check_checks(const struct catalog_table *table, struct problem *p)
+{
+    struct label labels[CATALOG_CHECKS_MAX];
+    struct label coming[CATALOG_CHECKS_MAX];
+    size_t standing = 0;
+    size_t count = 0;
+    if (table->check_count > CATALOG_CHECKS_MAX) {
+        return bad(p, "%u checks", table->check_count);
+    }
+    for (uint32_t i = 0; i < table->check_count; i++) {
+        const struct catalog_check *c = &table->checks[i];
+        if (!check_check(table, i, p)) {
+            return false;
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (table->checks[j].id == c->id) {
+                return bad(p, "check id %u occurs twice", c->id);
+            }
+        }
+        if (c->state == CATALOG_CHECK_ENFORCING) {
+            coming[count++] = (struct label){c->name, c->id, false};
+        } else {
+            labels[standing++] = (struct label){c->name, c->id, false};
+        }
+    }
+    return check_labels(labels, standing, "check", table->next_check_id, p) &&
+           check_labels(coming, count, "check", table->next_check_id, p);
+}
+
 static bool check_aliases(const struct catalog_table *table, struct problem *p)
 {
     for (uint32_t i = 0; i < table->column_count; i++) {
@@ -300,5 +349,5 @@ bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG
         return bad(&p, "version 0");
     }
     return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
-           check_aliases(table, &p) && check_layouts(table, &p);
+           check_aliases(table, &p) && check_layouts(table, &p) && check_checks(table, &p);
 }

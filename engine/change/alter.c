@@ -19,8 +19,10 @@ static int plan_for_target(struct submission *s, const struct catalog_table *fro
     if (rc != 0) {
         return rc;
     }
-    s->rec.validates = catalog_alter_enforce(enforced, target);
-    rc = catalog_alter_finish(enforced, target, err);
+    rc = catalog_alter_enforce(enforced, target, &s->rec.validates, err);
+    if (rc == 0) {
+        rc = catalog_alter_finish(enforced, target, err);
+    }
     if (rc == 0) {
         s->rec.retires = catalog_alter_leaves(target);
     }

@@ -71,7 +71,8 @@ int alter_retire(struct job *j, struct base_err *err);
 
 /* ---- nulls.c ------------------------------------------------------------------------------ */
 
-/* ENOT_NULL with words when there are nulls; their number in j->rec.duplicate_count. */
+/* ENOT_NULL or ECHECK with words when rows break what is to hold; their number in
+ * j->rec.duplicate_count. */
 int nulls_run(struct job *j, struct base_err *err);
 
 #endif

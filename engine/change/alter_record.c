@@ -4,19 +4,22 @@
  * The record holds what was asked for, not what came of it: the runner does the steps once more, to
  * the table as it stands then.
  *
- *   u8 format (1)
+ *   u8 format (2)
  *   v count, steps:  u8 kind | u8 flags | name | name: the new one
  *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
+ *                    | u8 1 not valid | varint size and bytes: a check's expression, as text
  *   v count, names:  v index (0: the table) | name: the old one | name: the new one
  *
- * v is a varint, name and value are as in base and row. A name that is not there is empty.
+ * v is a varint, name and value are as in base and row. A name that is not there is empty. Format
+ * 1, which is read still, has no checks.
  */
 #include "change/alter_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT 1
+#define FORMAT 2
+#define FORMAT_NO_CHECKS 1
 #define STEP_BYTES_MIN 7 /* so a few bytes cannot ask for much memory */
 #define NAME_BYTES_MIN 3
 /* What a publication holds beside the descriptor and the request: the rest of the record, names. */
@@ -24,9 +27,10 @@
 
 static const instar_value null = {.type = INSTAR_NULL};
 
-/* The column's definition is kept beside the step. */
+/* The definition of a column or a check is kept beside the step. */
 struct kept_step {
     instar_column_def column;
+    instar_check_def check;
     instar_value value;
 };
 
@@ -40,9 +44,12 @@ static bool put_name(struct base_buf *out, const char *name)
 static bool put_step(struct base_buf *out, const instar_alteration *step)
 {
     const instar_column_def *column = step->kind == INSTAR_ALTER_ADD_COLUMN ? step->column : NULL;
-    bool renames = step->new_name != NULL && (step->kind == INSTAR_ALTER_RENAME_TABLE ||
-                                              step->kind == INSTAR_ALTER_RENAME_COLUMN ||
-                                              step->kind == INSTAR_ALTER_RENAME_INDEX);
+    bool renames =
+        step->new_name != NULL &&
+        (step->kind == INSTAR_ALTER_RENAME_TABLE || step->kind == INSTAR_ALTER_RENAME_COLUMN ||
+         step->kind == INSTAR_ALTER_RENAME_INDEX || step->kind == INSTAR_ALTER_RENAME_CONSTRAINT);
+    const instar_check_def *check = step->kind == INSTAR_ALTER_ADD_CHECK ? step->check : NULL;
+    const char *expression = check != NULL ? check->expression : "";
     const instar_value *value = step->kind == INSTAR_ALTER_SET_DEFAULT ? step->value : NULL;
     const char *name = step->kind != INSTAR_ALTER_RENAME_TABLE ? step->name : NULL;
 
@@ -50,12 +57,15 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
         value = column->default_value;
         name = column->name;
     }
+    name = check != NULL ? check->name : name;
     return base_buf_add_u8(out, (uint8_t)step->kind) &&
            base_buf_add_u8(out, (uint8_t)step->flags) && put_name(out, name) &&
            put_name(out, renames ? step->new_name : NULL) &&
            base_buf_add_u8(out, column != NULL ? (uint8_t)column->type : 0) &&
            base_buf_add_u8(out, column != NULL && column->not_null) &&
-           row_value_put(out, value != NULL ? value : &null);
+           row_value_put(out, value != NULL ? value : &null) &&
+           base_buf_add_u8(out, check != NULL && check->not_valid) &&
+           base_buf_add_blob(out, expression, strlen(expression));
 }
 
 int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
@@ -79,6 +89,7 @@ int alter_encode(const instar_alteration *steps, size_t step_count, const struct
 struct input {
     struct base_reader r;
     struct base_arena *arena;
+    uint8_t format;
     bool no_memory;
 };
 
@@ -131,6 +142,30 @@ static const char *get_text(struct input *in)
     return kept;
 }
 
+/* The name was read before. */
+static void get_check(struct input *in, instar_alteration *step, instar_check_def *check)
+{
+    struct base_reader *r = &in->r;
+    uint8_t not_valid = in->format > FORMAT_NO_CHECKS ? base_read_u8(r) : 0;
+    struct base_slice text = {"", 0};
+
+    if (in->format > FORMAT_NO_CHECKS) {
+        text = base_read_blob(r);
+    }
+    r->bad = r->bad || not_valid > 1 || text.size > ROW_EXPR_TEXT_MAX ||
+             (text.size != 0 && memchr(text.data, 0, text.size) != NULL);
+    char *kept = r->bad ? NULL : get_room(in, text.size, 1);
+    if (kept == NULL) {
+        return;
+    }
+    if (text.size != 0) {
+        memcpy(kept, text.data, text.size);
+    }
+    *check =
+        (instar_check_def){.name = step->name, .expression = kept, .not_valid = not_valid != 0};
+    step->check = check;
+}
+
 static void get_step(struct input *in, instar_alteration *step, struct kept_step *kept)
 {
     struct base_reader *r = &in->r;
@@ -157,13 +192,15 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
                                        .not_null = not_null != 0,
                                        .default_value = &kept->value};
     step->column = &kept->column;
+    get_check(in, step, &kept->check);
 }
 
 static void get_request(struct input *in, struct alter_request *out)
 {
     struct base_reader *r = &in->r;
 
-    r->bad = base_read_u8(r) != FORMAT;
+    in->format = base_read_u8(r);
+    r->bad = in->format != FORMAT && in->format != FORMAT_NO_CHECKS;
     size_t steps = get_count(r, STEP_BYTES_MIN, ALTER_STEPS_MAX);
     out->steps = get_room(in, steps, sizeof(*out->steps));
     struct kept_step *kept = get_room(in, steps, sizeof(*kept));
@@ -242,6 +279,19 @@ static void add_column(struct base_buf *out, const instar_column_def *column)
     }
 }
 
+static void add_check(struct base_buf *out, const instar_check_def *check)
+{
+    add(out, "ADD ");
+    if (check->name != NULL && check->name[0] != 0) {
+        add(out, "CONSTRAINT ");
+        catalog_name_add(out, check->name);
+        add(out, " ");
+    }
+    add(out, "CHECK (");
+    add(out, check->expression);
+    add(out, check->not_valid ? ") NOT VALID" : ")");
+}
+
 static void add_rename(struct base_buf *out, const instar_alteration *step, const char *between)
 {
     add(out, (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? "IF EXISTS " : "");
@@ -264,6 +314,20 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     case INSTAR_ALTER_RENAME_INDEX:
         add(out, step->kind == INSTAR_ALTER_RENAME_INDEX ? "RENAME INDEX " : "RENAME COLUMN ");
         add_rename(out, step, " TO ");
+        return;
+    case INSTAR_ALTER_RENAME_CONSTRAINT:
+        add(out, "RENAME CONSTRAINT ");
+        add_rename(out, step, " TO ");
+        return;
+    case INSTAR_ALTER_ADD_CHECK:
+        add_check(out, step->check);
+        return;
+    case INSTAR_ALTER_DROP_CONSTRAINT:
+    case INSTAR_ALTER_VALIDATE_CONSTRAINT:
+        add(out, step->kind == INSTAR_ALTER_DROP_CONSTRAINT ? "DROP CONSTRAINT "
+                                                            : "VALIDATE CONSTRAINT ");
+        add(out, if_exists);
+        catalog_name_add(out, step->name);
         return;
     case INSTAR_ALTER_ADD_COLUMN:
         add(out, "ADD COLUMN ");

@@ -77,6 +77,7 @@ int alter_enforce(struct job *j, struct base_err *err)
 {
     struct catalog_table *target = NULL;
     struct work w;
+    bool any = true;
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
@@ -85,7 +86,10 @@ int alter_enforce(struct job *j, struct base_err *err)
     if (rc == 0 && target != NULL) {
         rc = catalog_table_copy(w.now, &w.next, err);
     }
-    if (rc == 0 && target != NULL && !catalog_alter_enforce(w.next, target)) {
+    if (rc == 0 && target != NULL) {
+        rc = catalog_alter_enforce(w.next, target, &any, err);
+    }
+    if (rc == 0 && !any) {
         catalog_table_free(w.next);
         w.next = NULL;
     }

@@ -51,7 +51,7 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
                  uint64_t change, struct catalog_table **next_out, struct base_err *err);
 int compound_raise(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **next_out, struct base_err *err);
-/* With UNIQUE and NOT NULL enforced. */
+/* With UNIQUE, NOT NULL and checks enforced. */
 int compound_enforce(const struct catalog_table *now, const struct compound_request *request,
                      struct catalog_table **next_out, struct base_err *err);
 /* All of it, at once; what is dropped begins to go. */

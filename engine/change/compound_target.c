@@ -240,7 +240,7 @@ int compound_enforce(const struct catalog_table *now, const struct compound_requ
     }
     if (rc == 0) {
         set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_WRITE_ONLY, true, &any);
-        columns = catalog_alter_enforce(next, target);
+        rc = catalog_alter_enforce(next, target, &columns, err);
     }
     if (rc == 0 && !any && !columns) {
         catalog_table_free(next);

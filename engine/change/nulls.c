@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking for nulls in columns that are to be NOT NULL, when writers obey that already: from the
- * drain on no write makes a null, so what is found was there before.
+ * Looking for rows that break what is to hold: nulls in columns that are to be NOT NULL, and checks
+ * that are false or cannot be evaluated. Writers obey both already: from the drain on no write
+ * makes such a row, so what is found was there before.
  *
  * All rows are read at one snapshot. Over several, a row that keeps its null (which an update of
  * its other columns may) could get another key meanwhile, and pass from what is still to be read to
@@ -22,9 +23,13 @@ struct scan {
     uint32_t columns[INSTAR_COLUMNS_MAX]; /* positions, ascending */
     instar_value values[INSTAR_COLUMNS_MAX];
     size_t column_count;
+    const struct catalog_check *checks[CATALOG_CHECKS_MAX];
+    size_t check_count;
+    struct base_arena scratch; /* of one evaluation */
     uint64_t read;
     uint64_t total;
-    uint64_t nulls;
+    uint64_t nulls;          /* those, */
+    uint64_t broken;         /* and all that is found */
     struct base_buf samples; /* in words */
     struct store_breath breath;
 };
@@ -34,30 +39,72 @@ static void add(struct base_buf *out, const char *text)
     base_buf_add(out, text, strlen(text));
 }
 
-static void note(struct scan *s, uint32_t column, struct base_slice key)
+/* what: "column" or "check". */
+static void note(struct scan *s, const char *what, const char *name, struct base_slice key)
 {
-    if (s->nulls++ >= SAMPLES_MAX) {
+    if (s->broken++ >= SAMPLES_MAX) {
         return;
     }
-    add(&s->samples, s->nulls == 1 ? "" : "; ");
-    if (s->column_count > 1) {
-        add(&s->samples, "column ");
-        add(&s->samples, s->table->columns[column].name);
+    add(&s->samples, s->broken == 1 ? "" : "; ");
+    if (s->column_count + s->check_count > 1) {
+        add(&s->samples, what);
+        add(&s->samples, " ");
+        add(&s->samples, name);
         add(&s->samples, " of ");
     }
     add(&s->samples, "row ");
     txn_describe_key(s->table, key, &s->samples);
 }
 
+static int test_check(struct scan *s, const struct catalog_check *check, const instar_value *values,
+                      struct base_slice key, struct base_err *err)
+{
+    instar_value *inputs;
+    struct base_err why = {0};
+
+    base_arena_reset(&s->scratch);
+    inputs = base_arena_alloc(&s->scratch, (check->input_count + 1u) * sizeof(*inputs));
+    if (inputs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "validating: out of memory");
+    }
+    for (uint32_t i = 0; i < check->input_count; i++) {
+        inputs[i] = values[check->inputs[i]];
+    }
+    int rc = catalog_check_row(s->table, check, inputs, &s->scratch, &why);
+    if (rc == INSTAR_ENOMEM) {
+        return base_err_set(err, rc, "%s", why.text);
+    }
+    if (rc != 0) {
+        note(s, "check", check->name, key);
+    }
+    if (rc != 0 && rc != INSTAR_ECHECK && s->broken <= SAMPLES_MAX) {
+        add(&s->samples, " (");
+        add(&s->samples, why.text);
+        add(&s->samples, ")");
+    }
+    return 0;
+}
+
 static int read_row(struct scan *s, struct base_slice key, struct base_slice record,
                     struct base_err *err)
 {
-    int rc = txn_rows_columns(s->rows, key, record, s->columns, s->column_count, s->values, err);
+    const instar_value *all;
+    int rc;
 
+    if (s->check_count == 0) {
+        rc = txn_rows_columns(s->rows, key, record, s->columns, s->column_count, s->values, err);
+    } else {
+        rc = txn_rows_decode(s->rows, key, record, &all, NULL, err);
+    }
     for (size_t i = 0; rc == 0 && i < s->column_count; i++) {
-        if (s->values[i].type == INSTAR_NULL) {
-            note(s, s->columns[i], key);
+        const instar_value *v = s->check_count == 0 ? &s->values[i] : &all[s->columns[i]];
+        if (v->type == INSTAR_NULL) {
+            s->nulls++;
+            note(s, "column", s->table->columns[s->columns[i]].name, key);
         }
+    }
+    for (size_t i = 0; rc == 0 && i < s->check_count; i++) {
+        rc = test_check(s, s->checks[i], all, key, err);
     }
     return rc;
 }
@@ -125,6 +172,11 @@ static int begin(struct scan *s, struct base_err *err)
             s->columns[s->column_count++] = i;
         }
     }
+    for (uint32_t i = 0; i < s->table->check_count; i++) {
+        if (catalog_check_is_pending(&s->table->checks[i])) {
+            s->checks[s->check_count++] = &s->table->checks[i];
+        }
+    }
     return txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &s->rows, err);
 }
 
@@ -133,28 +185,35 @@ static int verdict(struct scan *s, struct base_err *err)
     struct change_record *r = &s->job->rec;
     struct base_buf text = {0};
     char head[256];
+    unsigned long long n = s->broken;
+    const char *plural = n == 1 ? "" : "s";
 
-    if (s->nulls == 0) {
+    if (n == 0) {
         return 0;
     }
     snprintf(head, sizeof(head), "table %s: ", s->table->name);
     add(&text, head);
-    if (s->column_count == 1) {
+    if (s->column_count == 1 && s->check_count == 0) {
         snprintf(head, sizeof(head),
-                 "column %s is null in %llu row%s: ", s->table->columns[s->columns[0]].name,
-                 (unsigned long long)s->nulls, s->nulls == 1 ? "" : "s");
+                 "column %s is null in %llu row%s: ", s->table->columns[s->columns[0]].name, n,
+                 plural);
+    } else if (s->column_count == 0 && s->check_count == 1) {
+        snprintf(head, sizeof(head), "check %s is violated by %llu row%s: ", s->checks[0]->name, n,
+                 plural);
+    } else if (s->check_count == 0) {
+        snprintf(head, sizeof(head), "columns that are to be NOT NULL hold %llu null%s: ", n,
+                 plural);
     } else {
-        snprintf(head, sizeof(head),
-                 "columns that are to be NOT NULL hold %llu null%s: ", (unsigned long long)s->nulls,
-                 s->nulls == 1 ? "" : "s");
+        snprintf(head, sizeof(head), "constraints that are to hold are broken %llu time%s: ", n,
+                 plural);
     }
     add(&text, head);
     base_buf_add(&text, s->samples.data, s->samples.size);
-    add(&text, s->nulls > SAMPLES_MAX ? "; …" : "");
+    add(&text, n > SAMPLES_MAX ? "; …" : "");
     record_cut(&text, r->reason, sizeof(r->reason));
-    r->duplicate_count = s->nulls;
+    r->duplicate_count = n;
     base_buf_free(&text);
-    return base_err_set(err, INSTAR_ENOT_NULL, "%s", r->reason);
+    return base_err_set(err, s->nulls == n ? INSTAR_ENOT_NULL : INSTAR_ECHECK, "%s", r->reason);
 }
 
 int nulls_run(struct job *j, struct base_err *err)
@@ -166,7 +225,7 @@ int nulls_run(struct job *j, struct base_err *err)
     }
     s->job = j;
     int rc = begin(s, err);
-    if (rc == 0 && s->column_count != 0) {
+    if (rc == 0 && s->column_count + s->check_count != 0) {
         rc = read_rows(s, err);
     }
     if (rc == 0) {
@@ -180,6 +239,7 @@ int nulls_run(struct job *j, struct base_err *err)
         store_txn_abort(s->txn);
     }
     base_buf_free(&s->samples);
+    base_arena_free(&s->scratch);
     base_free(s);
     return rc;
 }

@@ -145,9 +145,9 @@ enum change_work {
     WORK_DRAIN,        /* prove that nobody writes with an older version */
     WORK_VALIDATE,     /* look for duplicates */
     WORK_PURGE,        /* prove the drain and drop the trees */
-    WORK_ENFORCE,      /* publish the NOT NULLs that are new as enforced */
+    WORK_ENFORCE,      /* publish the NOT NULLs and checks that are new as enforced */
     WORK_RELAX,        /* publish that they are not */
-    WORK_NULLS,        /* look for nulls */
+    WORK_NULLS,        /* look for rows that break them */
     WORK_ALTER,        /* publish the table as it is wanted */
     WORK_RETIRE,       /* publish it without old names and hidden columns */
     WORK_ADD_ALL,      /* compound: publish all that is new in its first stage, create its trees */

@@ -440,7 +440,12 @@ static int build(struct job *j, struct base_err *err)
     return rc;
 }
 
-/* EUNIQUE, ENOT_NULL: the rows that are there break what is to hold. */
+/* Do the rows that are there break what is to hold? Then they were counted. */
+static bool is_broken(int code)
+{
+    return code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL || code == INSTAR_ECHECK;
+}
+
 static int validate(struct job *j, enum change_work work, struct base_err *err)
 {
     int rc = work == WORK_NULLS ? 0 : validate_run(j, err);
@@ -449,7 +454,7 @@ static int validate(struct job *j, enum change_work work, struct base_err *err)
         rc = nulls_run(j, err);
     }
 
-    if (rc == INSTAR_EUNIQUE || rc == INSTAR_ENOT_NULL) {
+    if (is_broken(rc)) {
         char reason[RECORD_REASON_MAX];
         snprintf(reason, sizeof(reason), "%s", j->rec.reason);
         rc = step_turn_back(j, rc, reason, err);
@@ -491,8 +496,7 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
         snprintf(r->reason, sizeof(r->reason), "%s", reason);
     }
     r->error = code;
-    bool counted = code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL;
-    r->duplicate_count = counted ? duplicates : 0;
+    r->duplicate_count = is_broken(code) ? duplicates : 0;
     bool building = plan_step(r)->work == WORK_BUILD;
     record_move(r, INSTAR_CHANGE_REVERTING, plan_step(r)->revert);
     rc = job_commit(j, t, err);

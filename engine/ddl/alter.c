@@ -19,8 +19,10 @@ static int no_memory(instar_sql *sql, size_t offset)
 
 /* ---- ALTER TABLE: what it says ------------------------------------------------------------ */
 
+/* ADD COLUMN, and what is checked of it. IF NOT EXISTS leaves the checks out together with the
+ * column, which only the store can tell: so both do not go together. */
 static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
-                          instar_alteration *step)
+                          instar_alteration *step, struct ddl_checks *checks)
 {
     struct ddl_node *node = ddl_take(command, "def"), *key = NULL;
     instar_column_def *column = ddl_alloc(&sql->arena, sizeof(*column));
@@ -32,7 +34,11 @@ static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct
     step->kind = INSTAR_ALTER_ADD_COLUMN;
     step->column = column;
     step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_NOT_EXISTS : 0;
-    rc = ddl_column(sql, piece, node, column, &key);
+    rc = ddl_column(sql, piece, node, column, &key, checks);
+    if (rc == INSTAR_OK && checks->count > 0 && step->flags != 0) {
+        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                      "not supported: CHECK in ADD COLUMN IF NOT EXISTS");
+    }
     if (rc == INSTAR_OK && key != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, key),
                       "not supported: PRIMARY KEY in ADD COLUMN");
@@ -54,20 +60,52 @@ static int map_default(instar_sql *sql, const struct ddl_piece *piece, struct dd
     return rc;
 }
 
+/* Is it ADD CHECK? The other constraints are refused. */
+static bool adds_check(struct ddl_node *command)
+{
+    const struct ddl_node *def = ddl_peek(command, "def");
+    const struct ddl_node *type = def != NULL ? ddl_peek(def, "contype") : NULL;
+
+    return type != NULL && strcmp(type->text, "CONSTR_CHECK") == 0 &&
+           ddl_take_name(command, "subtype", "AT_AddConstraint");
+}
+
+static int map_add_check(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
+                         instar_alteration *step)
+{
+    struct ddl_node *node = ddl_take(command, "def");
+    struct ddl_checks checks = {NULL, 0};
+    int rc;
+
+    (void)ddl_take(node, "contype");
+    rc = ddl_check(sql, piece, node, &checks);
+    step->kind = INSTAR_ALTER_ADD_CHECK;
+    step->check = checks.list;
+    return rc;
+}
+
 static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
-                       instar_alteration *step, struct ddl_constant *constant)
+                       instar_alteration *step, struct ddl_constant *constant,
+                       struct ddl_checks *checks)
 {
     int rc = INSTAR_OK;
 
     (void)ddl_take_name(command, "behavior", "DROP_RESTRICT");
     step->name = ddl_take_text(command, "name");
     if (ddl_take_name(command, "subtype", "AT_AddColumn")) {
-        rc = map_add_column(sql, piece, command, step);
+        rc = map_add_column(sql, piece, command, step, checks);
     } else if (ddl_take_name(command, "subtype", "AT_ColumnDefault")) {
         rc = map_default(sql, piece, command, step, constant);
     } else if (ddl_take_name(command, "subtype", "AT_DropColumn")) {
         step->kind = INSTAR_ALTER_DROP_COLUMN;
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
+    } else if (adds_check(command)) {
+        rc = map_add_check(sql, piece, command, step);
+    } else if (ddl_take_name(command, "subtype", "AT_DropConstraint")) {
+        step->kind = INSTAR_ALTER_DROP_CONSTRAINT;
+        step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
+    } else if (ddl_take_name(command, "subtype", "AT_ValidateConstraint")) {
+        step->kind = INSTAR_ALTER_VALIDATE_CONSTRAINT;
     } else if (ddl_take_name(command, "subtype", "AT_SetNotNull")) {
         step->kind = INSTAR_ALTER_SET_NOT_NULL;
     } else if (ddl_take_name(command, "subtype", "AT_DropNotNull")) {
@@ -115,9 +153,22 @@ static int add_steps(instar_sql *sql, const struct ddl_piece *piece, instar_sql_
     return rc;
 }
 
+/* How many steps the commands are at most: the checks behind a column are some of their own. */
+static size_t count_steps(struct ddl_node *node)
+{
+    size_t count = 0;
+
+    for (struct ddl_node *n = ddl_take(node, "cmds"); n != NULL; n = ddl_take_next(n)) {
+        const struct ddl_node *def = ddl_peek(n, "def");
+
+        count += 1 + (def != NULL ? ddl_count(def, "constraints") : 0);
+    }
+    return count;
+}
+
 int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)
 {
-    size_t count = ddl_count(node, "cmds"), at = 0;
+    size_t count = count_steps(node), at = 0;
     instar_alteration *steps = ddl_alloc(&sql->arena, count * sizeof(*steps));
     struct ddl_constant *constants = ddl_alloc(&sql->arena, count * sizeof(*constants));
     instar_sql_statement info = {.verb = INSTAR_SQL_ALTER_TABLE, .steps = steps};
@@ -136,13 +187,20 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
         return ddl_refuse(sql, piece, node);
     }
     info.options = ddl_new_options(sql, flags);
-    info.step_count = count;
     rc = ddl_table_name(sql, piece, node, &info.name);
     place_commands(sql, piece, node);
     for (struct ddl_node *n = ddl_take(node, "cmds"); rc == INSTAR_OK && n != NULL;
-         n = ddl_take_next(n), at++) {
-        rc = map_command(sql, piece, n, &steps[at], &constants[at]);
+         n = ddl_take_next(n)) {
+        struct ddl_checks checks = {NULL, 0};
+
+        rc = map_command(sql, piece, n, &steps[at], &constants[at], &checks);
+        at++;
+        for (size_t i = 0; rc == INSTAR_OK && i < checks.count; i++, at++) {
+            steps[at] =
+                (instar_alteration){.kind = INSTAR_ALTER_ADD_CHECK, .check = &checks.list[i]};
+        }
     }
+    info.step_count = at;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
     return rc == INSTAR_OK ? add_steps(sql, piece, &info, constants) : rc;
 }
@@ -177,8 +235,10 @@ int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
         step->flags = flags != 0 ? INSTAR_ALTER_IF_EXISTS : 0; /* as a step among others */
         step->name = info.name;
         (void)ddl_take(node, "relation_type");
-    } else if (rc == INSTAR_OK && ddl_take_name(node, "rename_type", "OBJECT_TABCONSTRAINT")) {
-        return ddl_fail(sql, INSTAR_EINVALID, piece->offset, "not supported: RENAME CONSTRAINT");
+    } else if (ddl_take_name(node, "rename_type", "OBJECT_TABCONSTRAINT")) {
+        step->kind = INSTAR_ALTER_RENAME_CONSTRAINT;
+        step->name = ddl_take_text(node, "subname");
+        (void)ddl_take(node, "relation_type");
     } else if (rc == INSTAR_OK) {
         node->taken = false;
         return ddl_refuse(sql, piece, node);

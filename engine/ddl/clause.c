@@ -51,7 +51,6 @@ static const struct clause clauses[] = {
     {"Constraint.indexname", "USING INDEX", "USING"},
     {"Constraint.indexspace", "USING INDEX TABLESPACE", "USING"},
     {"Constraint.nulls_not_distinct", "NULLS NOT DISTINCT", "NULLS"},
-    {"CONSTR_CHECK", "CHECK", NULL},
     {"CONSTR_IDENTITY", "GENERATED AS IDENTITY", NULL},
     {"CONSTR_GENERATED", "GENERATED", NULL},
     {"CONSTR_UNIQUE", "UNIQUE (make a unique index)", NULL},
@@ -65,8 +64,6 @@ static const struct clause clauses[] = {
     /* ALTER TABLE */
     {"AT_AlterColumnType", "a change of a column's type", "TYPE"},
     {"AT_AddConstraint", "ADD CONSTRAINT", NULL},
-    {"AT_DropConstraint", "DROP CONSTRAINT", NULL},
-    {"AT_ValidateConstraint", "VALIDATE CONSTRAINT", NULL},
     {"AT_AlterConstraint", "ALTER CONSTRAINT", NULL},
     {"AT_AddIdentity", "ADD GENERATED AS IDENTITY", NULL},
     {"AT_SetIdentity", "a change of an identity column", NULL},

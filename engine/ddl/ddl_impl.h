@@ -8,7 +8,7 @@
  * tree.c      taking a tree apart, so that nothing in it is overlooked
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * group.c     what stands between BEGIN and COMMIT
- * clause.c    the names of what is refused
+ * expr.c      expressions; clause.c: the names of what is refused
  * control.c   SHOW, WAIT, CANCEL, EXPLAIN: what PostgreSQL's grammar does not have
  * script.c    the public functions that read and submit
  * explain.c, print.c
@@ -145,6 +145,8 @@ bool ddl_run(void (*fn)(void *arg), void *arg);
 
 /* Look at a field: the (first) child of that name, marked as taken, or NULL. */
 struct ddl_node *ddl_take(struct ddl_node *node, const char *field);
+/* The same without marking it. */
+const struct ddl_node *ddl_peek(const struct ddl_node *node, const char *field);
 /* The next element of the same list, or NULL. */
 struct ddl_node *ddl_take_next(struct ddl_node *node);
 const char *ddl_take_text(struct ddl_node *node, const char *field); /* NULL: not set */
@@ -172,9 +174,21 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
 /* Append a statement. */
 int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_statement *info);
 
-/* A column definition. *key_out is what said PRIMARY KEY behind it, or NULL. */
+/* An expression as the text that the engine compiles. */
+int ddl_expression(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                   const char **text_out);
+/* CHECK constraints, in growing number. */
+struct ddl_checks {
+    instar_check_def *list;
+    size_t count;
+};
+/* Take a constraint of which the type CHECK was taken. */
+int ddl_check(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+              struct ddl_checks *checks);
+/* A column definition, and the checks behind it. *key_out is what said PRIMARY KEY there, or NULL.
+ */
 int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-               instar_column_def *column, struct ddl_node **key_out);
+               instar_column_def *column, struct ddl_node **key_out, struct ddl_checks *checks);
 /* The name of the table that a statement is about: NULL with a failure for ONLY and its like. */
 int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *statement,
                    const char **name_out);

@@ -117,24 +117,31 @@ static bool leaves_something(uint32_t kind)
            kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
 }
 
+/* Must the rows that are there obey what it asks for? */
+static bool binds_rows(const instar_alteration *step)
+{
+    return step->kind == INSTAR_ALTER_SET_NOT_NULL ||
+           step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
+           (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
+}
+
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     bool validates = false, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
-        uint32_t kind = s->steps[i].kind;
-
-        validates = validates || kind == INSTAR_ALTER_SET_NOT_NULL;
-        leaves = leaves || leaves_something(kind);
+        validates = validates || binds_rows(&s->steps[i]);
+        leaves = leaves || leaves_something(s->steps[i].kind);
     }
     tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     if (validates) {
         tell(t,
              "1. enforcing: publish, wait for transactions on the version before, at most "
-             "%" PRIu32 " ms; from here on writers refuse null",
+             "%" PRIu32 " ms; from here on writers refuse what breaks it",
              s->options->fence_after_ms);
-        tell(t, "2. validate: one scan of the table; rows with null fail the change, which names "
-                "them");
+        tell(t,
+             "2. validate: one scan of the table; rows that break it fail the change, which names "
+             "them");
     }
     tell(t, "%d. public: publish all of it at once; no way back from here on", validates ? 3 : 1);
     if (leaves) {
@@ -148,7 +155,7 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
 /* What the parts of a compound change need. */
 struct needs {
     size_t builds, unique, drops;
-    bool not_null, leaves;
+    bool rows, leaves;
 };
 
 static void add_need(struct needs *n, const instar_sql_statement *s)
@@ -158,10 +165,8 @@ static void add_need(struct needs *n, const instar_sql_statement *s)
     n->drops += s->verb == INSTAR_SQL_DROP_INDEX;
     n->leaves = n->leaves || s->verb == INSTAR_SQL_RENAME_INDEX;
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
-        uint32_t kind = s->steps[i].kind;
-
-        n->not_null = n->not_null || kind == INSTAR_ALTER_SET_NOT_NULL;
-        n->leaves = n->leaves || leaves_something(kind);
+        n->rows = n->rows || binds_rows(&s->steps[i]);
+        n->leaves = n->leaves || leaves_something(s->steps[i].kind);
     }
 }
 
@@ -177,15 +182,15 @@ static void tell_going_up(struct telling *t, const struct needs *n, uint32_t wai
         tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
              n->builds == 1 ? "" : "es");
     }
-    if (n->unique > 0 || n->not_null) {
+    if (n->unique > 0 || n->rows) {
         tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
              ++*step,
-             n->unique == 0 ? "null"
-             : n->not_null  ? "duplicates and null"
+             n->unique == 0 ? "what breaks it"
+             : n->rows      ? "duplicates and what breaks it"
                             : "duplicates");
         tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it", ++*step,
              n->unique > 0 ? " one scan of each unique index" : "",
-             n->not_null ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
+             n->rows ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
     }
 }
 

@@ -79,7 +79,7 @@ static int map_column_constraint(instar_sql *sql, const struct ddl_piece *piece,
 }
 
 int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-               instar_column_def *column, struct ddl_node **key_out)
+               instar_column_def *column, struct ddl_node **key_out, struct ddl_checks *checks)
 {
     struct ddl_node *type = ddl_take(node, "type_name");
     bool nullable = false;
@@ -99,7 +99,9 @@ int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *
             *key_out = n; /* its fields are the caller's to take */
             continue;
         }
-        rc = map_column_constraint(sql, piece, n, column, &nullable);
+        rc = ddl_take_name(n, "contype", "CONSTR_CHECK")
+                 ? ddl_check(sql, piece, n, checks)
+                 : map_column_constraint(sql, piece, n, column, &nullable);
         rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, n) : rc;
     }
     if (rc == INSTAR_OK && nullable && column->not_null) {
@@ -119,6 +121,7 @@ struct table_draft {
     instar_column_def *columns;
     instar_key_column *key;
     struct ddl_node *key_node; /* what said PRIMARY KEY */
+    struct ddl_checks checks;
 };
 
 /* PRIMARY KEY (a, b) WITH (b = DESC): the grammar has no direction there, but options with names.
@@ -183,11 +186,13 @@ static int map_table_element(struct table_draft *t, struct ddl_node *node)
         instar_column_def *column = &t->columns[t->def.column_count++];
         struct ddl_node *key;
 
-        rc = ddl_column(t->sql, t->piece, node, column, &key);
+        rc = ddl_column(t->sql, t->piece, node, column, &key, &t->checks);
         rc = rc == INSTAR_OK && key != NULL ? map_key(t, key, column->name) : rc;
     } else if (ddl_node_is(node, "Constraint")) {
         if (ddl_take_name(node, "contype", "CONSTR_PRIMARY")) {
             rc = map_key(t, node, NULL);
+        } else if (ddl_take_name(node, "contype", "CONSTR_CHECK")) {
+            rc = ddl_check(t->sql, t->piece, node, &t->checks);
         }
     } else {
         return ddl_refuse(t->sql, t->piece, node);
@@ -229,6 +234,8 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
     if (rc != INSTAR_OK) {
         return rc;
     }
+    t->def.checks = t->checks.list;
+    t->def.check_count = t->checks.count;
     return ddl_add(sql, piece,
                    &(instar_sql_statement){.verb = INSTAR_SQL_CREATE_TABLE,
                                            .name = t->def.name,

@@ -150,6 +150,63 @@ static void put_key(struct sink *sink, const instar_table_info *info)
     say(sink, directed ? ")\n" : "\n");
 }
 
+/* An expression in the engine's words: capitals are keywords, what stands before a parenthesis is a
+ * function, what stands behind AS a type; the rest are columns, which may need quotes here that
+ * they did not need there. */
+static void put_expression(struct sink *sink, const char *text)
+{
+    struct ddl_lexer lexer = {text, text + strlen(text), NULL};
+    struct ddl_token token;
+    const char *done = text;
+    bool after_as = false;
+
+    while (ddl_next(&lexer, &token)) {
+        bool quoted = token.kind == DDL_QUOTED;
+        bool word = token.kind == DDL_WORD && (*token.at < 'A' || *token.at > 'Z') && !after_as &&
+                    token.at[token.size] != '(';
+        char name[INSTAR_NAME_BYTES_MAX + 1];
+        size_t size = 0;
+
+        for (size_t i = quoted ? 1 : 0; i < token.size - (quoted ? 1 : 0); i++) {
+            bool twice = quoted && token.at[i] == '"'; /* one of two */
+            if (size < sizeof(name) - 1) {
+                name[size++] = token.at[i];
+            }
+            i += twice ? 1 : 0;
+        }
+        name[size] = '\0';
+        put(sink, done, (size_t)(token.at - done));
+        done = token.at + token.size;
+        if (quoted || word) {
+            put_name(sink, name);
+        } else {
+            put(sink, token.at, token.size);
+        }
+        after_as = ddl_is(&token, "AS");
+    }
+    say(sink, done);
+}
+
+static void put_check(struct sink *sink, const instar_check_info *check)
+{
+    say(sink, "CONSTRAINT ");
+    put_name(sink, check->name);
+    say(sink, " CHECK (");
+    put_expression(sink, check->expression);
+    say(sink, ")");
+}
+
+/* What is not valid may be broken by rows: it is added as such, for what is written. */
+static void put_not_valid(struct sink *sink, const instar_table_info *info,
+                          const instar_check_info *check)
+{
+    say(sink, "ALTER TABLE ");
+    put_name(sink, info->name);
+    say(sink, " ADD ");
+    put_check(sink, check);
+    say(sink, " NOT VALID;\n");
+}
+
 static void put_table(struct sink *sink, const instar_table_info *info)
 {
     say(sink, "CREATE TABLE ");
@@ -168,6 +225,13 @@ static void put_table(struct sink *sink, const instar_table_info *info)
             put_value(sink, &column->default_value);
         }
         say(sink, ",\n");
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        if (info->checks[i].valid) {
+            say(sink, "    ");
+            put_check(sink, &info->checks[i]);
+            say(sink, ",\n");
+        }
     }
     put_key(sink, info);
     say(sink, ");\n");
@@ -201,6 +265,11 @@ static void put_all(void *arg)
     struct sink *sink = arg;
 
     put_table(sink, sink->info);
+    for (size_t i = 0; i < sink->info->check_count; i++) {
+        if (!sink->info->checks[i].valid) {
+            put_not_valid(sink, sink->info, &sink->info->checks[i]);
+        }
+    }
     for (size_t i = 0; i < sink->info->index_count; i++) {
         put_index(sink, sink->info, &sink->info->indexes[i]);
     }

@@ -29,6 +29,11 @@ struct ddl_node *ddl_take(struct ddl_node *node, const char *field)
     return mark(find(node->first, field));
 }
 
+const struct ddl_node *ddl_peek(const struct ddl_node *node, const char *field)
+{
+    return find(node->first, field);
+}
+
 struct ddl_node *ddl_take_next(struct ddl_node *node)
 {
     return mark(find(node->next, node->field));

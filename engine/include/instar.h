@@ -75,6 +75,7 @@ enum instar_status {
     INSTAR_ENOT_NULL = -5,
     INSTAR_ECANCELLED = -6,
     INSTAR_EFAILED = -7,
+    INSTAR_ECHECK = -8,
     /* run the transaction again */
     INSTAR_ECONFLICT = -20,
     INSTAR_ESNAPSHOT_TOO_OLD = -21,
@@ -314,7 +315,8 @@ INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn,
 
 /* Writes. values has one entry per column of the projection, in its order. A failed write changes
  * nothing, and the transaction may go on, unless the code says otherwise.
- * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ELIMIT (a key
+ * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ECHECK (names
+ * the check; ERANGE, ETYPE or ELIMIT naming it when it cannot be evaluated), ELIMIT (a key
  * or row over its limit: names the index; or the transaction's size), EINVALID (bytes at NULL),
  * EREADONLY, EUNKNOWN (table, column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the
  * transaction again). Unique indexes are checked at commit, against what the transaction leaves
@@ -383,6 +385,19 @@ typedef struct instar_key_column {
     bool descending;
 } instar_key_column;
 
+/* A condition that every row fulfils: one that is false of a row refuses it (INSTAR_ECHECK), one
+ * that is true or null does not. The expression is SQL, as in PostgreSQL: "qty > 0 AND qty <=
+ * stock", with the operators and functions of docs/ddl.md and nothing else; its value is a bool.
+ * Names are folded to small letters unless they stand in double quotes. At most 1,000 parts, 100
+ * deep. */
+typedef struct instar_check_def {
+    const char
+        *name; /* NULL: table_column_check, or table_check when it is about several columns */
+    const char *expression;
+    bool not_valid; /* alter table: hold it for what is written from now on, and leave the rows that
+                     * are there as they are, until INSTAR_ALTER_VALIDATE_CONSTRAINT */
+} instar_check_def;
+
 /* NULL sorts last in an ascending column and first in a descending one, as in PostgreSQL. */
 typedef struct instar_table_def {
     const char *name;
@@ -390,6 +405,8 @@ typedef struct instar_table_def {
     size_t column_count;
     const instar_key_column *key; /* the primary key, required; its columns are NOT NULL */
     size_t key_count;
+    const instar_check_def *checks;
+    size_t check_count;
 } instar_table_def;
 
 /* A unique index treats nulls as different from each other, as the SQL standard does. */
@@ -444,26 +461,31 @@ enum instar_alteration_kind {
     INSTAR_ALTER_RENAME_COLUMN = 2, /* name to new_name */
     INSTAR_ALTER_RENAME_INDEX = 3,  /* name to new_name */
     INSTAR_ALTER_ADD_COLUMN = 4,    /* column; rows from before read as its default for ever */
-    INSTAR_ALTER_DROP_COLUMN = 5,   /* name; not one of the primary key or of an index */
+    INSTAR_ALTER_DROP_COLUMN = 5,   /* name; not one of the primary key, an index or a check */
     INSTAR_ALTER_SET_DEFAULT = 6,   /* of name: value. Rows that are there keep what they have */
     INSTAR_ALTER_DROP_DEFAULT = 7,  /* of name */
     INSTAR_ALTER_SET_NOT_NULL = 8,  /* name; the rows are validated */
-    INSTAR_ALTER_DROP_NOT_NULL = 9  /* name; not one of the primary key */
+    INSTAR_ALTER_DROP_NOT_NULL = 9, /* name; not one of the primary key */
+    INSTAR_ALTER_ADD_CHECK = 10,    /* check; the rows are validated, unless it is not_valid */
+    INSTAR_ALTER_DROP_CONSTRAINT = 11,
+    INSTAR_ALTER_RENAME_CONSTRAINT = 12,  /* name to new_name */
+    INSTAR_ALTER_VALIDATE_CONSTRAINT = 13 /* name; nothing to do when it is valid */
 };
 enum instar_alteration_flag {
     INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
-    INSTAR_ALTER_IF_EXISTS = 2      /* all but add column and rename table: nothing to do when there
-                                     * is no such column or index */
+    INSTAR_ALTER_IF_EXISTS = 2      /* all but what adds, and rename table: nothing to do when there
+                                     * is no such column, index or constraint */
 };
 
 /* One alteration. Only what its kind names is looked at. */
 typedef struct instar_alteration {
     uint32_t kind;        /* enum instar_alteration_kind */
     uint32_t flags;       /* enum instar_alteration_flag */
-    const char *name;     /* of the column or index */
+    const char *name;     /* of the column, index or constraint */
     const char *new_name; /* of a rename */
     const instar_column_def *column;
     const instar_value *value; /* NULL: null */
+    const instar_check_def *check;
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -483,11 +505,17 @@ typedef struct instar_alteration {
  * hold nulls the change fails: info.reason names up to 10 of them by primary key,
  * info.duplicate_count says how many there are.
  *
+ * Checks: as NOT NULL. An update is held to a check only when it changes one of its columns; so a
+ * row that breaks it may keep its values while others of it change. A check that mentions a column
+ * which the same change adds mentions no other one: what the rows that are there get is all that is
+ * tested then. Columns may be renamed under a check.
+ *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
  * EDEFINITION (IF NOT EXISTS, and the column differs: names the difference), EINVALID, ETYPE,
- * ERANGE, EENCODING, ELIMIT, ESTATE (an index or the primary key needs the column: names it;
- * another change is at work on a name). */
+ * ERANGE, EENCODING, ELIMIT, ESTATE (an index, the primary key or a check needs the column: names
+ * it; another change is at work on a name), ECHECK (the default of a new column breaks its own
+ * check). */
 INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_alteration *steps,
                                   size_t count, const instar_change_options *options,
                                   uint64_t *change_out);
@@ -540,6 +568,10 @@ typedef struct instar_statement {
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
                              const instar_change_options *options, uint64_t *change_out);
 
+/* The functions that an expression may call, by number from 0 on; NULL behind the last. Any thread,
+ * any time. */
+INSTAR_API const char *instar_expression_function(size_t at);
+
 enum instar_change_state {
     INSTAR_CHANGE_RUNNING = 1,
     INSTAR_CHANGE_REVERTING = 2, /* failed or cancelled, being undone */
@@ -564,7 +596,7 @@ typedef struct instar_change_info {
     uint64_t eta_ms;          /* UINT64_MAX: unknown */
     uint64_t delta_backlog;   /* entries written beside the build, not yet folded in */
     uint64_t duplicate_count; /* of a failed unique index: keys that occur more than once; of a
-                               * failed NOT NULL: rows that hold a null */
+                               * failed NOT NULL or check: rows that break it */
     int64_t submitted_us;     /* since 1970 */
     int64_t finished_us;      /* 0: not yet */
     char kind[24];            /* "create index" … */
@@ -645,6 +677,13 @@ typedef struct instar_index_info {
     uint64_t change; /* the change at work on it, or 0 */
 } instar_index_info;
 
+typedef struct instar_check_info {
+    const char *name;
+    const char *expression; /* as in instar_check_def, with the names that the columns have now */
+    bool valid;     /* holds for every row; if not, for what was written since it is there */
+    bool enforcing; /* a change is validating it */
+} instar_check_info;
+
 typedef struct instar_table_info {
     const char *name;
     uint32_t version; /* of the descriptor */
@@ -655,6 +694,8 @@ typedef struct instar_table_info {
     size_t key_count;
     const instar_index_info *indexes;
     size_t index_count;
+    const instar_check_info *checks;
+    size_t check_count;
 } instar_table_info;
 
 /* All tables by name, or the one that is named (table not NULL; EUNKNOWN names the nearest).
@@ -712,7 +753,7 @@ enum instar_problem {
     INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */
     INSTAR_PROBLEM_ENTRY_DANGLING = 3, /* an entry without its row */
     INSTAR_PROBLEM_ENTRY_UNREADABLE = 4,
-    INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null */
+    INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null, check */
     INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
     INSTAR_PROBLEM_VERSION = 8 /* a tag newer than its table */

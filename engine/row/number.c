@@ -123,6 +123,19 @@ int row_float_parse(const char *text, size_t size, double *f_out, struct base_er
     return 0;
 }
 
+/* Does the text lie just between f and its neighbour? Then it reads back as f only where ties go to
+ * the even one; PostgreSQL does not rely on that, and takes one more digit. */
+static bool is_tie(const char *text, double f)
+{
+    long double exact = strtold_l(text, NULL, newlocale(LC_ALL_MASK, "C", (locale_t)0));
+    uint64_t bits;
+    double other;
+    memcpy(&bits, &f, sizeof(bits));
+    bits = exact > (long double)f ? bits + 1 : bits - 1; /* f is greater than zero */
+    memcpy(&other, &bits, sizeof(other));
+    return exact != (long double)f && fabsl(exact - (long double)f) == fabsl(other - exact);
+}
+
 /* Digits without a point, and the exponent of the first: the fewest digits that read back as f. 15
  * give back every number that was written with so many or fewer; below the normal range, where
  * doubles have fewer bits, all lengths are tried. */
@@ -141,7 +154,7 @@ static int shortest_digits(double f, char digits[20], int *exponent_out)
         }
         *exponent_out = (int)strtol(e + 1, NULL, 10);
         snprintf(text, sizeof(text), "%.*se%d", n, digits, *exponent_out - (n - 1));
-        if (to_double(text) == f) {
+        if (to_double(text) == f && !is_tie(text, f)) {
             break;
         }
     }

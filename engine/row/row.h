@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * row: values, their order-preserving key code, and the tagged, checksummed record code of rows and
- * index entries. Knows no disk, no transaction and no stage.
+ * row: values, their order-preserving key code, the tagged, checksummed record code of rows and
+ * index entries, and expressions over a row. Knows no disk, no transaction and no stage.
  */
 #ifndef INSTAR_ROW_H
 #define INSTAR_ROW_H
@@ -108,6 +108,55 @@ int row_decode_some(const struct row_layout *layout, const struct row_found *row
 /* Bring values of an older layout into a newer one: missing values filled, columns skipped. */
 void row_convert(const struct row_layout *from, const instar_value *values,
                  const struct row_layout *to, instar_value *values_out);
+
+/* ---- expressions -------------------------------------------------------------------------- */
+
+/* A pure function of a row's columns, as CHECK constraints have it: expr.def lists what it may be
+ * made of. Immutable; lives in the arena that it was made in. It knows columns by their ids. */
+struct row_expr;
+#define ROW_EXPR_NODES_MAX 1000
+#define ROW_EXPR_DEPTH_MAX 100
+#define ROW_EXPR_TEXT_MAX ((size_t)64 << 10)
+#define ROW_EXPR_BYTES_MAX ((size_t)16 << 10)       /* encoded */
+#define ROW_EXPR_STEPS_MAX UINT64_C(4000000)        /* of one evaluation; some 20 ms */
+#define ROW_EXPR_VALUE_BYTES_MAX ((size_t)16 << 20) /* of a text on the way */
+
+struct row_expr_column {
+    uint32_t id;
+    enum instar_type type;
+};
+/* The columns that a text may name. find returns false, and words where it has better ones than
+ * "no such column"; NULL: there are none. */
+struct row_expr_scope {
+    enum instar_type
+        wanted; /* what the text must give; numbers are cast to each other. NULL: any */
+    bool (*find)(void *arg, const char *name, struct row_expr_column *column_out,
+                 struct base_err *err);
+    void *arg;
+};
+/* EINVALID (syntax), ETYPE, ERANGE (a constant), EUNKNOWN (a column or function), ELIMIT; at_out
+ * (may be NULL): the byte of the text where it went wrong. */
+int row_expr_compile(struct base_slice text, const struct row_expr_scope *scope,
+                     struct base_arena *arena, struct row_expr **expr_out, size_t *at_out,
+                     struct base_err *err);
+enum instar_type row_expr_type(const struct row_expr *expr);
+/* Its columns, each once: inputs of an evaluation stand in this order. */
+size_t row_expr_columns(const struct row_expr *expr, const struct row_expr_column **columns_out);
+/* inputs: a value, or null, for each of its columns. Bytes of the value lie in the arena, or are
+ * the inputs' or the expression's. ERANGE (overflow, division by zero, a cast), ETYPE (a cast of a
+ * text), ELIMIT (too much work), ENOMEM. */
+int row_expr_eval(const struct row_expr *expr, const instar_value *inputs, struct base_arena *arena,
+                  instar_value *value_out, struct base_err *err);
+/* Bytes, for descriptors; decoding trusts nothing (ECORRUPT). Encoding fails without memory only.
+ */
+bool row_expr_encode(const struct row_expr *expr, struct base_buf *out);
+int row_expr_decode(struct base_slice bytes, struct base_arena *arena, struct row_expr **expr_out,
+                    struct base_err *err);
+/* As a text that compiles to the same. name: of a column by its id. False: no memory. */
+bool row_expr_print(const struct row_expr *expr, const char *(*name)(void *arg, uint32_t id),
+                    void *arg, struct base_buf *out);
+/* The functions that one may call, by number from 0 on; NULL behind the last. */
+const char *row_expr_function(size_t at);
 
 /* ---- index entries ------------------------------------------------------------------------ */
 

@@ -107,6 +107,45 @@ static int check_rest(struct write *w, struct base_err *err)
     return INSTAR_OK;
 }
 
+/* Was a value that the check is about given or changed? An insert gives them all. */
+static bool is_touched(const struct write *w, const instar_value *to,
+                       const struct catalog_check *check)
+{
+    for (uint32_t i = 0; w->from != NULL && i < check->input_count; i++) {
+        uint32_t place = txn_place(w->codec, check->inputs[i]);
+        if (row_value_cmp(&w->from[place], &to[place]) != 0) {
+            return true;
+        }
+    }
+    return w->from == NULL;
+}
+
+/* What the row is to be obeys the checks, as far as this write is answerable for it: a row that
+ * breaks one that was never validated may keep doing so. */
+static int check_row(struct write *w, const instar_value *to, struct base_err *err)
+{
+    const struct catalog_table *table = w->codec->table;
+    for (uint32_t i = 0; i < table->check_count; i++) {
+        const struct catalog_check *check = &table->checks[i];
+        if (!is_touched(w, to, check)) {
+            continue;
+        }
+        size_t size = sizeof(instar_value) * (check->input_count + 1u);
+        instar_value *inputs = base_arena_alloc(&w->t->scratch, size);
+        if (inputs == NULL) {
+            return no_memory(w->codec, err);
+        }
+        for (uint32_t k = 0; k < check->input_count; k++) {
+            inputs[k] = to[txn_place(w->codec, check->inputs[k])];
+        }
+        int rc = catalog_check_row(table, check, inputs, &w->t->scratch, err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    return INSTAR_OK;
+}
+
 /* ---- keys and rows ------------------------------------------------------------------------ */
 
 /* The primary key from values in key order, as update and delete are given it. */
@@ -184,7 +223,8 @@ static int plan_and_apply(struct write *w, const instar_value *to, struct base_e
                             .to = to,
                             .from_key = base_buf_slice(w->from_key),
                             .to_key = base_buf_slice(w->to_key)};
-    int rc = txn_plan_move(w->t, w->b->table, &move, err);
+    int rc = to != NULL ? check_row(w, to, err) : INSTAR_OK;
+    rc = rc == INSTAR_OK ? txn_plan_move(w->t, w->b->table, &move, err) : rc;
     return rc == INSTAR_OK ? txn_plan_apply(w->t, w->b->table, err) : rc;
 }
 

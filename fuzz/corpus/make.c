@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the first inputs of the targets key, row and descriptor; the rest of their corpora is what
- * fuzzing found. From the root, after make:
+ * Writes the first inputs of the targets key, row, expr and descriptor; the rest of their corpora
+ * is what fuzzing found. From the root, after make:
  *
  *   cc -std=gnu17 -Iengine -Iengine/include fuzz/corpus/make.c build/release/libinstar.a \
  *      -llmdb -lzstd -lpthread -o build/corpus && build/corpus fuzz/corpus
@@ -193,7 +193,54 @@ static void write_altered(const struct catalog_table *table, size_t number)
     catalog_table_free(next);
 }
 
-/* Tables of one to many columns, with indexes in every state. Beside them lie some of format 1. */
+/* The columns a to j of the target expr, which are of the types in their order. */
+static bool find_letter(void *arg, const char *name, struct row_expr_column *column_out,
+                        struct base_err *err)
+{
+    (void)arg;
+    (void)err;
+    *column_out = (struct row_expr_column){(uint32_t)(name[0] - 'a' + 1),
+                                           (enum instar_type)(name[0] - 'a' + 1)};
+    return true;
+}
+
+/* Each as text and as bytes. */
+static void make_expressions(void)
+{
+    static const char *const texts[] = {
+        "b > 0 AND (c IS NULL OR length(f) < 4) OR NOT a",
+        "CASE WHEN b IN (1, 2, NULL) THEN substr(f, b, 2) || E'x\\n' ELSE coalesce(f, e::text) END",
+        "CASE d WHEN 1 THEN -d WHEN 2 THEN abs(d % 7) END BETWEEN -5 AND 9223372036854775807",
+        "upper(f) LIKE '%_\\%' AND lower(f) NOT LIKE 'z%'",
+        "e * 1.5 / CAST(d AS float8) IS DISTINCT FROM greatest(e, b, least(c, d))",
+        "i > '2026-01-31' AND i - 1 < i AND h <> '2026-01-01 00:00:00+00'",
+        "j = '00000000-0000-0000-0000-000000000001' OR nullif(g, '\\x00ff') || g = g",
+        "(a IS NOT TRUE) IS UNKNOWN AND f::int4 NOT IN (1) AND f::bool AND c::bool::text = 'x'",
+    };
+    static const struct row_expr_scope scope = {.find = find_letter};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(texts); i++) {
+        struct base_arena arena = {0};
+        struct base_buf b = {0};
+        struct row_expr *expr;
+        char name[32];
+        size_t size = strlen(texts[i]);
+        base_buf_add_u8(&b, 't');
+        base_buf_add(&b, texts[i], size);
+        snprintf(name, sizeof(name), "text-%zu", i);
+        write_file("expr", name, &b);
+        must(row_expr_compile(base_slice(texts[i], size), &scope, &arena, &expr, NULL, NULL));
+        base_buf_clear(&b);
+        base_buf_add_u8(&b, 'b');
+        row_expr_encode(expr, &b);
+        snprintf(name, sizeof(name), "bytes-%zu", i);
+        write_file("expr", name, &b);
+        base_buf_free(&b);
+        base_arena_free(&arena);
+    }
+}
+
+/* Tables of one to many columns, with indexes in every state. Beside them lie some of formats 1 and
+ * 2. */
 static void make_descriptors(void)
 {
     static const struct {
@@ -219,7 +266,16 @@ static void make_descriptors(void)
                 names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
             keys[i] = (instar_key_column){names[i], i % 2 == 1};
         }
-        instar_table_def def = {"table", columns, count, keys, 1 + round % count};
+        instar_table_def def = {.name = "table",
+                                .columns = columns,
+                                .column_count = count,
+                                .key = keys,
+                                .key_count = 1 + round % count};
+        instar_check_def checks[] = {
+            {.expression = "column_0 IS NOT NULL OR coalesce(column_0, NULL) IS NULL"},
+            {.name = "a check", .expression = "length('abc') > 2"}};
+        def.checks = checks;
+        def.check_count = round % 3;
         struct catalog_table *table;
         must(catalog_table_from_def(&def, &table, NULL));
         table->id = round;
@@ -253,6 +309,7 @@ int main(int argc, char **argv)
     root = argv[1];
     make_keys();
     make_rows();
+    make_expressions();
     make_descriptors();
     return 0;
 }

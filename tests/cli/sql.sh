@@ -128,7 +128,9 @@ has 'cancel twice' "$err" 'ESTATE'
 # A schema that is printed makes the same one in another store.
 expect 0 'odd names' "$INSTAR" sql "$db" "create table \"Select it's\" (\"a\"\"b\" text default
     'it''s', k int8 default -5, primary key (k, \"a\"\"b\") with (k = desc));
-    create unique index \"order\" on \"Select it's\" (\"a\"\"b\" desc)"
+    create unique index \"order\" on \"Select it's\" (\"a\"\"b\" desc);
+    alter table \"Select it's\" add check (k < 10 and \"a\"\"b\" <> 'it''s'),
+    add constraint \"user\" check (k <> 3) not valid"
 expect 0 'print' "$INSTAR" schema "$db" --sql
 printf '%s\n' "$out" >"$scratch/schema.sql"
 expect 0 'init other' "$INSTAR" init "$scratch/other"
@@ -136,6 +138,17 @@ expect 0 'make anew' "$INSTAR" sql "$scratch/other" -f "$scratch/schema.sql"
 expect 0 'print again' "$INSTAR" schema "$scratch/other" --sql
 same 'the same schema' "$out" "$(cat "$scratch/schema.sql")"
 expect 2 'sql and json' "$INSTAR" schema "$db" --sql --json
+
+# Checks are shown, and hold.
+expect 0 'checks' "$INSTAR" schema "$db"
+has 'checks' "$out" "CONSTRAINT \"Select it's_check\" CHECK \\(\\(k < 10\\) AND"
+has 'checks' "$out" 'CONSTRAINT user CHECK \(k <> 3\), -- not valid'
+expect 0 'checks as json' "$INSTAR" schema "$db" --json
+has 'checks as json' "$out" '"expression": "k <> 3", "valid": false, "enforcing": false'
+expect 1 'a check' "$INSTAR" put "$db" "Select it's" 'a"b=x' k=3
+has 'a check' "$err" 'violates check user'
+expect 1 'a function' "$INSTAR" sql "$db" 'create table f (a int primary key check (a > pow(a, 2)))'
+has 'a function' "$err" 'not supported: the function pow'
 
 # Wrong calls.
 expect 2 'text and file' "$INSTAR" sql "$db" 'drop table t' -f "$scratch/schema.sql"

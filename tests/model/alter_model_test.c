@@ -335,7 +335,8 @@ Test(alter_model, random_alterations)
         struct model *m = base_alloc_zero(1, sizeof(*m));
         instar_column_def column = {"a", INSTAR_INT8, true, NULL};
         instar_key_column key = {"a", false};
-        instar_table_def def = {"t", &column, 1, &key, 1};
+        instar_table_def def = {
+            .name = "t", .columns = &column, .column_count = 1, .key = &key, .key_count = 1};
         uint64_t change;
         test_remove(dbs_path());
         instar *db = dbs_open(0);

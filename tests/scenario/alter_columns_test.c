@@ -177,7 +177,8 @@ Test(alter_columns, dropped_in_front_of_a_key)
                                    {"y", INSTAR_TEXT, false, NULL},
                                    {"a", INSTAR_INT8, false, NULL}};
     instar_key_column key = {"a", true};
-    instar_table_def def = {"k", columns, 4, &key, 1};
+    instar_table_def def = {
+        .name = "k", .columns = columns, .column_count = 4, .key = &key, .key_count = 1};
     instar *db = dbs_open(0);
     uint64_t change;
 
@@ -295,7 +296,8 @@ Test(alter_columns, wide)
     instar_column_def columns[40];
     char names[40][8];
     instar_key_column key = {"c39", false};
-    instar_table_def def = {"w", columns, 40, &key, 1};
+    instar_table_def def = {
+        .name = "w", .columns = columns, .column_count = 40, .key = &key, .key_count = 1};
     instar *db = dbs_open(0);
     char row[256] = "";
     char wanted[300];

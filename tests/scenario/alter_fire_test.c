@@ -120,7 +120,8 @@ static void make_t(instar *db)
                                    {"b", INSTAR_INT8, false, NULL},
                                    {"bb", INSTAR_INT8, true, NULL}};
     instar_key_column key = {"a", false};
-    instar_table_def def = {"t", columns, 3, &key, 1};
+    instar_table_def def = {
+        .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     char row[64];
     uint64_t change;
 
@@ -201,6 +202,10 @@ Test(alter_fire, writers_do_not_notice)
                                         "drop-not-null e , add f text default x",
                                         "set-not-null f , drop-default e",
                                         "set-not-null b",
+                                        "check same b = bb",
+                                        "check-not-valid low b >= 0",
+                                        "validate low , rename-constraint same equal",
+                                        "drop-constraint equal , drop-constraint low",
                                         "drop e , rename-column f d",
                                         "drop d , drop-not-null b , set-default b 0"};
     static int numbers[WRITERS] = {0, 1};

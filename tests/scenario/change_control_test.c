@@ -136,7 +136,8 @@ Test(change_control, table_that_is_being_dropped)
     uint64_t other;
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL}, {"b", INSTAR_INT4, true, NULL}};
     instar_key_column key = {"a", false};
-    instar_table_def def = {"t", columns, 2, &key, 1};
+    instar_table_def def = {
+        .name = "t", .columns = columns, .column_count = 2, .key = &key, .key_count = 1};
     instar_change_options o = scene_options(30000);
 
     scene_begin(&s, "change.claimed", 2);

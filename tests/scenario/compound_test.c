@@ -112,6 +112,62 @@ Test(compound, indexes_beside_alterations)
     ok(instar_close(db));
 }
 
+/* Checks beside indexes: about what is there, about a column that comes with its index, and one
+ * that was not validated. All hold from one version on. */
+Test(compound, checks_beside_indexes)
+{
+    instar *db = open_t(0, 50);
+
+    ok(compounds_run(db, "ALTER TABLE t ADD CONSTRAINT old CHECK (b < 1000) NOT VALID"));
+    ok(compounds_run(db, "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT low "
+                         "CHECK (b > 10), ADD CHECK (a < b); "
+                         "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d, a); "
+                         "ALTER TABLE t ADD CONSTRAINT seven CHECK (d > 5); "
+                         "ALTER TABLE t VALIDATE CONSTRAINT old; "
+                         "ALTER TABLE t RENAME CONSTRAINT low TO bottom"));
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_d public");
+    cr_assert_str_eq(alters_schema(db, "t"),
+                     "a int8 not null; b int8; c text; d int8 default 7; check old (b < 1000); "
+                     "check bottom (b > 10); check t_check (a < b); check seven (d > 5)");
+    fails(alters_insert(db, "t", "a,b", "60,10"), INSTAR_ECHECK);
+    fails(alters_insert(db, "t", "a,b,d", "60,70,5"), INSTAR_ECHECK);
+    fails(alters_insert(db, "t", "a,b", "60,1000"), INSTAR_ECHECK);
+    fails(alters_update(db, "t", "b", 20, "19"), INSTAR_ECHECK);
+    ok(alters_insert(db, "t", "a,b,d", "60,70,8"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* A check that rows break, or that what they get in a new column breaks: nothing stays, neither the
+ * index nor the check, and nobody is held to it any more. */
+Test(compound, a_check_that_fails_reverts_all)
+{
+    instar *db = open_t(0, 50);
+    instar_change_info info;
+    uint64_t change;
+
+    ok(compounds_submit(db,
+                        "CREATE UNIQUE INDEX t_b ON t (b); "
+                        "ALTER TABLE t ADD CONSTRAINT low CHECK (b > 12)",
+                        NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_ECHECK);
+    cr_assert_str_eq(info.reason, "table t: check low is violated by 2 rows: row (a=1); row (a=2)");
+    cr_assert_str_eq(compounds_indexes(db, "t"), "");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_update(db, "t", "b", 30, "0"));
+    fails(compounds_run(db, "ALTER TABLE t ADD COLUMN d int8 DEFAULT 3; CREATE INDEX t_d ON t (d); "
+                            "ALTER TABLE t ADD CHECK (d > 5)"),
+          INSTAR_ECHECK);
+    expect(says("d") && says("check"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    fails(compounds_run(db, "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD COLUMN d int8 DEFAULT 3, "
+                            "ADD CHECK (d > b)"),
+          INSTAR_EINVALID);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* A column goes together with the index that uses it; another takes its name. */
 Test(compound, dropped_column_with_its_index)
 {

@@ -57,12 +57,20 @@ static void parse_step(struct alters *a, char *text)
     static const struct {
         const char *word;
         enum instar_alteration_kind kind;
-    } kinds[] = {
-        {"rename-to", INSTAR_ALTER_RENAME_TABLE},     {"rename-column", INSTAR_ALTER_RENAME_COLUMN},
-        {"rename-index", INSTAR_ALTER_RENAME_INDEX},  {"add", INSTAR_ALTER_ADD_COLUMN},
-        {"drop", INSTAR_ALTER_DROP_COLUMN},           {"set-default", INSTAR_ALTER_SET_DEFAULT},
-        {"drop-default", INSTAR_ALTER_DROP_DEFAULT},  {"set-not-null", INSTAR_ALTER_SET_NOT_NULL},
-        {"drop-not-null", INSTAR_ALTER_DROP_NOT_NULL}};
+    } kinds[] = {{"rename-to", INSTAR_ALTER_RENAME_TABLE},
+                 {"rename-column", INSTAR_ALTER_RENAME_COLUMN},
+                 {"rename-index", INSTAR_ALTER_RENAME_INDEX},
+                 {"add", INSTAR_ALTER_ADD_COLUMN},
+                 {"drop", INSTAR_ALTER_DROP_COLUMN},
+                 {"set-default", INSTAR_ALTER_SET_DEFAULT},
+                 {"drop-default", INSTAR_ALTER_DROP_DEFAULT},
+                 {"set-not-null", INSTAR_ALTER_SET_NOT_NULL},
+                 {"drop-not-null", INSTAR_ALTER_DROP_NOT_NULL},
+                 {"check", INSTAR_ALTER_ADD_CHECK},
+                 {"check-not-valid", INSTAR_ALTER_ADD_CHECK},
+                 {"drop-constraint", INSTAR_ALTER_DROP_CONSTRAINT},
+                 {"rename-constraint", INSTAR_ALTER_RENAME_CONSTRAINT},
+                 {"validate", INSTAR_ALTER_VALIDATE_CONSTRAINT}};
     instar_alteration *step = &a->steps[a->count];
     char *rest = text;
     char *verb = word(&rest);
@@ -80,9 +88,19 @@ static void parse_step(struct alters *a, char *text)
         parse_column(a, &rest);
     } else if (step->kind == INSTAR_ALTER_RENAME_TABLE) {
         step->new_name = word(&rest);
+    } else if (step->kind == INSTAR_ALTER_ADD_CHECK) {
+        instar_check_def *def = &a->checks[a->count];
+        const char *name = word(&rest);
+        *def = (instar_check_def){.name = strcmp(name, "-") == 0 ? NULL : name,
+                                  .not_valid = strcmp(verb, "check-not-valid") == 0,
+                                  .expression = rest};
+        step->check = def;
+        rest = NULL;
     } else {
+        bool renames =
+            step->kind <= INSTAR_ALTER_RENAME_INDEX || step->kind == INSTAR_ALTER_RENAME_CONSTRAINT;
         step->name = word(&rest);
-        step->new_name = step->kind <= INSTAR_ALTER_RENAME_INDEX ? word(&rest) : NULL;
+        step->new_name = renames ? word(&rest) : NULL;
         if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
             a->values[a->count] = guess_value(word(&rest));
             step->value = &a->values[a->count];
@@ -288,6 +306,11 @@ static int print_table(void *arg, const instar_table_info *info)
             fprintf(f, " default ");
             print_value(f, &c->default_value);
         }
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        const instar_check_info *c = &info->checks[i];
+        fprintf(f, "; check %s (%s)%s%s", c->name, c->expression, c->valid ? "" : " not valid",
+                c->enforcing ? " enforcing" : "");
     }
     return 0;
 }

@@ -4,6 +4,10 @@
  *
  *   rename-to NAME | rename-column A B | rename-index A B | add NAME TYPE [not-null] [default V]
  *   | drop NAME | set-default NAME V | drop-default NAME | set-not-null NAME | drop-not-null NAME
+ *   | check NAME EXPRESSION | check-not-valid NAME EXPRESSION | drop-constraint NAME
+ *   | rename-constraint A B | validate NAME
+ *
+ * The name of a check may be "-": it gets one by itself.
  *
  * Steps are separated by " , ". A word "if" in front of a step sets its IF [NOT] EXISTS.
  */
@@ -19,6 +23,7 @@ struct alters {
     instar_alteration steps[ALTERS_STEPS_MAX];
     instar_column_def columns[ALTERS_STEPS_MAX];
     instar_value values[ALTERS_STEPS_MAX];
+    instar_check_def checks[ALTERS_STEPS_MAX];
     size_t count;
 };
 /* Values of steps that set a default are of this type for "set-default". */
@@ -35,8 +40,8 @@ int alters_update_in(instar_txn *txn, instar_projection *p, int64_t key, const c
 /* The same in a transaction of its own, columns "a,b" named for it; NULL: all. */
 int alters_insert(instar *db, const char *table, const char *columns, const char *row);
 int alters_update(instar *db, const char *table, const char *columns, int64_t key, const char *row);
-/* The table's columns "a int8 not null default 5; b text", and its rows "1,2;3,4" of all columns,
- * or of those that are named. Valid until the next call. */
+/* The table's columns and checks "a int8 not null default 5; b text; check c (a > 1)", and its rows
+ * "1,2;3,4" of all columns, or of those that are named. Valid until the next call. */
 const char *alters_schema(instar *db, const char *table);
 const char *alters_rows(instar *db, const char *table, const char *columns);
 const char *alters_rows_in(instar_txn *txn, instar_projection *p);

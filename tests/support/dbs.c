@@ -54,7 +54,8 @@ void dbs_make_table(instar *db, const char *name)
                                    {"b", INSTAR_INT8, false, NULL},
                                    {"c", INSTAR_TEXT, false, NULL}};
     instar_key_column key = {"a", false};
-    instar_table_def def = {name, columns, 3, &key, 1};
+    instar_table_def def = {
+        .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     uint64_t change = 0;
 
     ok(instar_create_table(db, &def, NULL, &change));

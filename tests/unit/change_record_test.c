@@ -221,18 +221,18 @@ Test(change_plan, alter_table)
                 "0 unaltered    publish the altered table; back by way of unaltered\n"
                 "1 altered      publish it without old names and hidden columns\n");
     expect_plan(alter, PLAN_VALIDATES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "0 unaltered    publish what is new as enforced; back by way of unaltered\n"
                 "1 enforcing    wait for older leases; back by way of enforcing\n"
-                "2 validate     look for nulls; back by way of enforcing\n"
+                "2 validate     look for rows that break it; back by way of enforcing\n"
                 "3 validated    publish the altered table; back by way of enforcing\n");
     expect_plan(alter, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish that NOT NULL is enforced; back by way of unaltered\n"
+                "0 unaltered    publish what is new as enforced; back by way of unaltered\n"
                 "1 enforcing    wait for older leases; back by way of enforcing\n"
-                "2 validate     look for nulls; back by way of enforcing\n"
+                "2 validate     look for rows that break it; back by way of enforcing\n"
                 "3 validated    publish the altered table; back by way of enforcing\n"
                 "4 altered      publish it without old names and hidden columns\n");
     expect_plan(alter, 0, INSTAR_CHANGE_REVERTING,
-                "0 enforcing    publish that NOT NULL is enforced no more\n"
+                "0 enforcing    publish that it is enforced no more\n"
                 "1 unaltered    give the verdict\n");
 }
 
@@ -247,27 +247,27 @@ Test(change_plan, compound)
                 "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
                 "9 fold         wait for the applier, publish all of it; back by way of "
                 "write-only\n");
-    expect_plan(compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES,
-                INSTAR_CHANGE_RUNNING,
-                "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "1 delete-only  publish them write-only; back by way of delete-only\n"
-                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "4 fold         wait for the applier, publish that UNIQUE and NOT NULL are "
-                "enforced; back by way of write-only\n"
-                "6 enforcing    wait for older leases; back by way of write-only\n"
-                "7 validate     look for duplicates and nulls; back by way of write-only\n"
-                "8 validated    publish all of it; back by way of write-only\n"
-                "11 public       publish what is dropped delete-only\n"
-                "12 delete-only  publish the table without what has gone\n"
-                "14 purge        wait for older leases, drop the trees\n");
-    expect_plan(compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "5 unaltered    publish that UNIQUE and NOT NULL are enforced; back by way of "
-                "unchanged\n"
-                "6 enforcing    wait for older leases; back by way of write-only\n"
-                "7 validate     look for duplicates and nulls; back by way of write-only\n"
-                "8 validated    publish all of it; back by way of write-only\n"
-                "13 altered      publish it without old names and hidden columns\n");
+    expect_plan(
+        compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+        "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "1 delete-only  publish them write-only; back by way of delete-only\n"
+        "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "4 fold         wait for the applier, publish what is new as enforced; back by way "
+        "of write-only\n"
+        "6 enforcing    wait for older leases; back by way of write-only\n"
+        "7 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "8 validated    publish all of it; back by way of write-only\n"
+        "11 public       publish what is dropped delete-only\n"
+        "12 delete-only  publish the table without what has gone\n"
+        "14 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+        "5 unaltered    publish what is new as enforced; back by way of unchanged\n"
+        "6 enforcing    wait for older leases; back by way of write-only\n"
+        "7 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "8 validated    publish all of it; back by way of write-only\n"
+        "13 altered      publish it without old names and hidden columns\n");
     expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
                 "10 unaltered    publish all of it; back by way of unchanged\n"
                 "11 public       publish what is dropped delete-only\n"

@@ -193,7 +193,11 @@ static void random_table(struct test_random *r, instar *db, struct names *object
     for (size_t i = 0; i < key_count; i++) { /* from the end, so that order matters */
         key[i] = (instar_key_column){columns[count - 1 - i].name, test_random_chance(r, 30)};
     }
-    instar_table_def def = {new_name(r, objects), columns, count, key, key_count};
+    instar_table_def def = {.name = new_name(r, objects),
+                            .columns = columns,
+                            .column_count = count,
+                            .key = key,
+                            .key_count = key_count};
 
     ok(instar_create_table(db, &def, NULL, &change));
     ok(instar_change_wait(db, change, UINT32_MAX, NULL));

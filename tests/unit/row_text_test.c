@@ -109,6 +109,8 @@ Test(row_text, floats)
     gives(INSTAR_FLOAT8, "0.00001", "1e-05");
     gives(INSTAR_FLOAT8, "123456789012345", "123456789012345");
     gives(INSTAR_FLOAT8, "1e15", "1e+15");
+    /* Just between two doubles: a digit more than would do. */
+    gives(INSTAR_FLOAT8, "4.6116860162799043e18", "4.6116860162799043e+18");
     gives(INSTAR_FLOAT8, "1e14", "100000000000000");
     gives(INSTAR_FLOAT8, "0.30000000000000004", "0.30000000000000004");
     gives(INSTAR_FLOAT8, "1.7976931348623157e308", "1.7976931348623157e+308");

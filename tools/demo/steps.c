@@ -17,7 +17,11 @@ static int make_table(struct director *d)
 {
     instar_column_def columns[DEMO_COLUMNS_MAX + 1] = {{"id", INSTAR_INT8, true, NULL}};
     instar_key_column key[] = {{"id", false}};
-    instar_table_def def = {DEMO_TABLE, columns, d->data->count + 1, key, 1};
+    instar_table_def def = {.name = DEMO_TABLE,
+                            .columns = columns,
+                            .column_count = d->data->count + 1,
+                            .key = key,
+                            .key_count = 1};
     uint64_t change = 0;
     int rc;
 

@@ -96,8 +96,8 @@ const struct cli_command cli_commands[] = {
      init_options, 0, 0, command_init, false, true},
     {"tables", "", "list the tables", NULL, no_options, 0, 0, command_tables, false, false},
     {"schema", "[TABLE]", "print tables and indexes as definitions",
-     "Shows the stage of an index or NOT NULL that a change is at work on.", schema_options, 0, 1,
-     command_schema, false, false},
+     "Shows the stage of an index, NOT NULL or CHECK that a change is at work on.", schema_options,
+     0, 1, command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
      "SHOW CHANGES, WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE / RETUNE CHANGE id, EXPLAIN\n"

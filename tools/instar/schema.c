@@ -136,6 +136,17 @@ static void print_index(const char *table, const instar_index_info *index)
     printf("\n");
 }
 
+static void print_check(const instar_check_info *check)
+{
+    printf("    CONSTRAINT ");
+    print_name(check->name);
+    printf(" CHECK (");
+    out_printable(stdout, check->expression, strlen(check->expression));
+    printf("),%s\n", check->enforcing ? " -- being validated"
+                     : check->valid   ? ""
+                                      : " -- not valid");
+}
+
 static int print_definition(void *arg, const instar_table_info *info)
 {
     (void)arg;
@@ -153,6 +164,9 @@ static int print_definition(void *arg, const instar_table_info *info)
             print_value(&column->default_value);
         }
         printf(",%s\n", column->enforcing ? " -- NOT NULL is being validated" : "");
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        print_check(&info->checks[i]);
     }
     printf("    PRIMARY KEY ");
     print_key(info->key, info->key_count);
@@ -226,6 +240,17 @@ static int print_json(void *arg, const instar_table_info *info)
         printf(", \"unique\": %s, \"enforcing\": %s, \"stage\": \"%s\", \"change\": %" PRIu64 "}",
                index->unique ? "true" : "false", index->enforcing ? "true" : "false",
                stages[index->stage], index->change);
+    }
+    printf("], \"checks\": [");
+    for (size_t i = 0; i < info->check_count; i++) {
+        const instar_check_info *check = &info->checks[i];
+
+        printf("%s{", i > 0 ? ", " : "");
+        json_name("name", check->name);
+        printf(", ");
+        json_name("expression", check->expression);
+        printf(", \"valid\": %s, \"enforcing\": %s}", check->valid ? "true" : "false",
+               check->enforcing ? "true" : "false");
     }
     printf("]}");
     return 0;
