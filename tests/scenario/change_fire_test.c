@@ -2,12 +2,13 @@
 /*
  * Schema changes under fire: several processes write, two can run changes, and something goes wrong
  * at a moment that the seed decides: a runner or a writer is killed, a writer is stopped past its
- * lease, the change is cancelled, another one is submitted. Whatever happens: the verdict is one
- * that the case allows, the checker finds nothing, and scan by table = scan by index.
+ * lease, the change is cancelled or made to stand still, another one is submitted. Whatever
+ * happens: the verdict is one that the case allows, the checker finds nothing, and scan by table =
+ * scan by index.
  *
  * INSTAR_FIRE_RUNS gives the number of runs, INSTAR_SEED the seed. A failure prints both.
  */
-#include "support/scenes.h"
+#include "support/alters.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -21,36 +22,28 @@
 #define LEASE_MS 300
 #define FENCE_MS 100
 #define UNTOUCHED 100000 /* keys from here on are written by nobody */
+#define PAUSE_MS 30
+/* All that a writer of a and b need not notice; one step has to look at the rows. */
+#define ALTERATION "add d int8 not-null default 5 , set-not-null b , drop c"
 
-enum operation { PLAIN, UNIQUE, UNIQUE_DUPLICATES, DROP, DROP_TABLE, OPERATIONS };
-enum trouble { NONE, KILL_RUNNER, KILL_WRITER, STOP_WRITER, CANCEL, SECOND, TROUBLES };
+enum operation { PLAIN, UNIQUE, UNIQUE_DUPLICATES, DROP, DROP_TABLE, ALTER, OPERATIONS };
+enum trouble { NONE, KILL_RUNNER, KILL_WRITER, STOP_WRITER, CANCEL, PAUSE, SECOND, TROUBLES };
 
-static const char *const operation_names[] = {"create index", "create unique index",
-                                              "create unique index over duplicates", "drop index",
-                                              "drop table"};
+static const char *const operation_names[] = {
+    "create index", "create unique index", "create unique index over duplicates",
+    "drop index",   "drop table",          "alter table"};
 static const char *const trouble_names[] = {"nothing",        "runner killed", "writer killed",
-                                            "writer stopped", "cancelled",     "second change"};
+                                            "writer stopped", "cancelled",     "paused",
+                                            "second change"};
 
 /* Where a runner may be killed. */
-static const char *const points[] = {"change.claimed",
-                                     "change.published",
-                                     "change.delete_only",
-                                     "change.write_only",
-                                     "change.cut",
-                                     "build.snapshot",
-                                     "build.scanned",
-                                     "build.loaded",
-                                     "build.folded",
-                                     "change.fold_end",
-                                     "change.validated",
-                                     "change.public",
-                                     "change.waiting",
-                                     "change.absent",
-                                     "change.turned_back",
-                                     "change.purged",
-                                     "commit.record_written",
-                                     "bulk.batch_written",
-                                     "fold.batch_written"};
+static const char *const points[] = {
+    "change.claimed",     "change.published",  "change.delete_only", "change.write_only",
+    "change.cut",         "build.snapshot",    "build.scanned",      "build.loaded",
+    "build.folded",       "change.fold_end",   "change.validated",   "change.public",
+    "change.waiting",     "change.absent",     "change.turned_back", "change.purged",
+    "change.enforcing",   "change.altered",    "change.retired",     "commit.record_written",
+    "bulk.batch_written", "fold.batch_written"};
 
 struct shared {
     _Atomic bool stop;
@@ -192,6 +185,9 @@ static uint64_t submit(const struct run *r, instar *db)
     case DROP_TABLE:
         ok(instar_drop_table(db, "t", &o, &change));
         break;
+    case ALTER:
+        ok(alters_submit(db, "t", ALTERATION, &o, &change));
+        break;
     default:
         change = dbs_submit_index(db, "t_b", "t", "b", r->operation != PLAIN, &o);
         break;
@@ -216,11 +212,22 @@ static void start(struct run *r)
     }
 }
 
+static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
+{
+    instar_change_steering how;
+
+    instar_change_steering_init(&how);
+    how.set_flags = set;
+    how.clear_flags = clear;
+    int rc = instar_change_steer(db, change, &how);
+    expect(rc == 0 || rc == INSTAR_ESTATE); /* it may have ended */
+}
+
 /* Make it go wrong. Returns the second change, or 0. */
 static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
 {
     instar_change_options o = scene_options(FENCE_MS);
-    instar_key_column part = {"c", false};
+    instar_key_column part = {"b", true};
     instar_index_def def = {"t_c", "t", &part, 1, false};
     uint64_t second = 0;
     int rc;
@@ -236,6 +243,11 @@ static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
     case CANCEL:
         rc = instar_change_cancel(db, change);
         expect(rc == 0 || rc == INSTAR_ESTATE);
+        break;
+    case PAUSE:
+        steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+        (void)instar_change_wait(db, change, PAUSE_MS, NULL); /* it stands, the writers go on */
+        steer(db, change, 0, INSTAR_CHANGE_PAUSE);
         break;
     case SECOND:
         o.flags = INSTAR_CHANGE_IF_NOT_EXISTS;
