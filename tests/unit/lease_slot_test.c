@@ -222,13 +222,14 @@ static void *share_any(void *arg)
     return NULL;
 }
 
+#define CHANGES 60000
 Test(lease_slot, a_slot_may_change_hands_under_those_who_share_it)
 {
     struct os_thread thread;
     _Atomic bool stop = false;
     lease_release(leases, &first);
     cr_assert_eq(os_thread_start(&thread, "share", share_any, &stop), 0);
-    for (uint32_t i = 0; i < 3000; i++) {
+    for (uint32_t i = 0; i < CHANGES; i++) {
         struct lease_use use;
         lease_slot_revoke(slot());
         must(lease_grant(leases, 7, 3 + i % 3, store_schema_lsn(store), 3000, &use, &test_err));

@@ -132,6 +132,65 @@ Test(store_recovery, the_dead_stay_dead)
     stores_close(s);
 }
 
+static void die_in_commit(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_await(self, 1);
+    struct store *s = stores_open(NULL);
+    test_kill_at_point("commit.record_written", 1);
+    stores_write(s, TREE, "victim", "1");
+    test_fail(__FILE__, __LINE__, "the commit came to its end");
+}
+
+/* A process dies with its record written, which the next writer makes void. */
+static void void_and_die(struct test_child *self, void *arg)
+{
+    struct test_child victim;
+    (void)arg;
+    test_fork(&victim, die_in_commit, NULL);
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    test_send(self, store_tail(s));
+    test_send(&victim, 1);
+    expect(test_wait(&victim) == -SIGKILL);
+    test_send(self, 1);
+    test_await(self, 2); /* the record is being kept */
+    stores_write(s, TREE, "next", "2");
+    test_send(self, store_tail(s));
+    kill(os_pid(), SIGKILL);
+}
+
+/* The power goes before the void is on the disk, whose place still holds what it had made void, and
+ * the record behind it is there. That one was committed in a world without the other: they never
+ * both appear. */
+Test(store_recovery, a_lost_void)
+{
+    struct test_child child;
+    uint8_t record[512];
+    size_t size;
+    stores_path();
+    test_fork(&child, void_and_die, NULL);
+    uint64_t at = test_receive(&child);
+    test_await(&child, 1);
+    int fd = open_segment();
+    must(os_pread(fd, record, sizeof(record), (off_t)at, &size));
+    os_close(fd);
+    size_t room = record_room(base_get_u32(record) - RECORD_HEADER);
+    expect(base_get_u64(record + 8) == at && room <= sizeof(record));
+    test_send(&child, 2);
+    uint64_t tail = test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    expect(tail > at + room);
+    overwrite(at, record, room);
+    test_boot_set(2);
+    struct store *s = stores_open(NULL);
+    stores_read(s, TREE, "victim", "1"); /* in doubt; its writer is dead */
+    stores_read(s, TREE, "next", NULL);
+    stores_close(s);
+    test_boot_set(0);
+}
+
 /* A hole in what was durable is corruption: refused, with the place, and nothing is changed. */
 Test(store_recovery, corruption_is_refused)
 {
