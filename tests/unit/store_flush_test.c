@@ -110,6 +110,7 @@ Test(store_flush, failure_stops_the_store)
     must_fail(put_sync(s, "after"), INSTAR_ESTOPPED);
     must_fail(store_flush(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
     stores_read(s, TREE, "before", "value");
+    stores_read(s, TREE, "lost?", NULL); /* what nobody may ever see again is not shown */
     test_send(&child, 2);
     test_wait_ok(&child);
     must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
