@@ -19,7 +19,8 @@
 #define READY 1
 #define WRITERS 2
 #define ROWS 300
-#define LEASE_MS 300
+#define LEASE_MS 300 /* of every second run: a stopped writer's ends; else it is fenced before */
+#define LONG_LEASE_MS 5000
 #define FENCE_MS 100
 #define UNTOUCHED 100000 /* keys from here on are written by nobody */
 #define PAUSE_MS 30
@@ -48,6 +49,7 @@ static const char *const points[] = {
 struct shared {
     _Atomic bool stop;
     _Atomic uint64_t commits;
+    _Atomic int64_t writers; /* that have begun */
 };
 
 struct run {
@@ -60,7 +62,10 @@ struct run {
     struct shared *shared;
     struct test_child runners[2];
     struct test_child writers[WRITERS];
+    int stopped; /* so many of them */
 };
+
+static uint32_t lease_ms = LEASE_MS; /* of this run, also in the processes that it forks */
 
 static instar *open_store(uint32_t flags)
 {
@@ -68,7 +73,7 @@ static instar *open_store(uint32_t flags)
     instar *db = NULL;
 
     o.flags |= flags;
-    o.lease_ms = LEASE_MS;
+    o.lease_ms = lease_ms;
     o.durability = INSTAR_ASYNC;
     ok(instar_open(dbs_path(), &o, &db));
     return db;
@@ -111,13 +116,17 @@ static void write_rows(struct test_child *self, void *arg)
     const char *columns[] = {"a", "b"};
     struct test_random chance = test_random(r->number * 16 + (uint64_t)self->out);
     instar *db = open_store(INSTAR_OPEN_NO_RUNNER);
+    int64_t number = 1 + atomic_fetch_add(&r->shared->writers, 1);
     struct write w;
     int rc = 0;
 
     ok(instar_projection_prepare(db, "t", columns, 2, NULL, &w.p));
     test_send(self, READY);
     while (!atomic_load(&r->shared->stop) && rc != INSTAR_EUNKNOWN) {
+        /* Half of them on keys of its own: when it is stopped in one of these, and wakes up with a
+         * version that is long gone, no conflict ends it but only its lease. */
         w.a = 1 + (int64_t)test_random_below(&chance, ROWS);
+        w.a += test_random_chance(&chance, 50) ? number * ROWS : 0;
         w.b = w.a * 1000 + (int64_t)test_random_below(&chance, 5);
         w.verb = test_random_below(&chance, 4);
         rc = instar_run(db, 0, write_row, &w);
@@ -136,6 +145,7 @@ static void choose(struct run *r, uint64_t number)
     *r = (struct run){.number = number, .chance = test_random(number)};
     r->operation = (enum operation)test_random_below(&r->chance, OPERATIONS);
     r->trouble = (enum trouble)test_random_below(&r->chance, TROUBLES);
+    lease_ms = number % 2 == 0 ? LEASE_MS : LONG_LEASE_MS;
     if (r->trouble == KILL_RUNNER) {
         r->point = points[test_random_below(&r->chance, BASE_ARRAY_LEN(points))];
         r->nth = 1 + test_random_below(&r->chance, 3);
@@ -212,6 +222,13 @@ static void start(struct run *r)
     }
 }
 
+static void signal_stopped(struct run *r, int number)
+{
+    for (int i = 0; i < r->stopped; i++) {
+        test_kill(&r->writers[i], number);
+    }
+}
+
 static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
 {
     instar_change_steering how;
@@ -238,7 +255,8 @@ static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
         r->writers[0].pid = 0;
         break;
     case STOP_WRITER:
-        test_kill(&r->writers[0], SIGSTOP);
+        r->stopped = 1 + (int)test_random_below(&r->chance, WRITERS);
+        signal_stopped(r, SIGSTOP);
         break;
     case CANCEL:
         rc = instar_change_cancel(db, change);
@@ -267,9 +285,7 @@ static int await(struct run *r, instar *db, uint64_t change, instar_change_info 
 
     if (rc == INSTAR_EBUSY) {
         /* One who is stopped inside the mutex holds up everybody, and can only be continued. */
-        if (r->trouble == STOP_WRITER) {
-            test_kill(&r->writers[0], SIGCONT);
-        }
+        signal_stopped(r, SIGCONT);
         rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, info);
     }
     return rc;
@@ -277,9 +293,7 @@ static int await(struct run *r, instar *db, uint64_t change, instar_change_info 
 
 static void stop(struct run *r)
 {
-    if (r->trouble == STOP_WRITER) {
-        test_kill(&r->writers[0], SIGCONT);
-    }
+    signal_stopped(r, SIGCONT);
     atomic_store(&r->shared->stop, true);
     for (int i = 0; i < WRITERS; i++) {
         if (r->writers[i].pid != 0) {
