@@ -47,7 +47,7 @@ KILL = Campaign(
     (Program("release/tests/crash/kill_test", (("INSTAR_KILLS", "200"),), r"commits, (\d+) kills",
              1800),))
 CHANGE = Campaign(
-    "change", "runs",
+    "change", "changes",
     {"pr": Size(3), "nightly": Size(130), "release": Size(1300)},
     (Program("release/tests/scenario/change_fire_test", (("INSTAR_FIRE_RUNS", "100"),),
              r"^run \d+(): ", 3000),
