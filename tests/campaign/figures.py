@@ -49,7 +49,7 @@ class Found:
 
 def git(root, *words):
     out = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True)
-    return out.stdout.strip() if out.returncode == 0 else ""
+    return out.stdout.rstrip() if out.returncode == 0 else ""
 
 
 def commit_of(root):
