@@ -120,7 +120,7 @@ def ranges(rows):
 
 
 def campaign_table(rows):
-    lines = ["| campaign | sizes run | seeds | done | violations | hours | last run | commit |",
+    lines = ["| campaign | sizes run | seeds | done | violations | minutes | last run | commit |",
              "|---|---|---|---|---|---|---|---|"]
     for name in dict.fromkeys(row.campaign for row in rows):
         mine = [row for row in rows if row.campaign == name]
@@ -128,7 +128,7 @@ def campaign_table(rows):
         lines.append(f"| `{name}` | {sizes} | {ranges(mine)} | "
                      f"{sum(r.count for r in mine):,} {mine[-1].unit} | "
                      f"{sum(r.violations for r in mine)} | "
-                     f"{sum(r.seconds for r in mine) / 3600:.1f} | {mine[-1].date} | "
+                     f"{sum(r.seconds for r in mine) / 60:.0f} | {mine[-1].date} | "
                      f"`{mine[-1].commit}` |")
     return lines
 
