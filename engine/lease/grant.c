@@ -137,6 +137,7 @@ static void install(const struct request *r, uint32_t at, uint64_t now_ns)
     base_assert(number < UINT64_C(1) << (64 - LEASE_NUMBER_SHIFT));
     atomic_store_explicit(&s->word, number << LEASE_NUMBER_SHIFT | LEASE_REVOKED,
                           memory_order_seq_cst);
+    os_point("lease.slot_taken");
     atomic_store_explicit(&s->table, r->table, memory_order_relaxed);
     atomic_store_explicit(&s->version, r->version, memory_order_relaxed);
     atomic_store_explicit(&s->node, l->node, memory_order_relaxed);

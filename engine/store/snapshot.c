@@ -30,6 +30,7 @@ int snapshot_take(struct store *s, uint64_t lsn, struct snapshot *snap_out, stru
         if (rc != 0) {
             return rc;
         }
+        os_point("snapshot.trees_begun");
         const struct trees_mark *mark = trees_read_mark(snap->read);
         snap->lsn = lsn > mark->hi ? lsn : mark->hi;
         snap->lo = mark->lo;

@@ -147,6 +147,7 @@ Test(alter_not_null, null_that_moves_is_found)
     ok(alters_update(db, "t", "b", 2900, "null"));
     ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
     test_hold_await(&hold);
+    ok(alters_update(db, "t", "b,c", 2900, "null,x")); /* it need not be mended by this */
     ok(alters_update(db, "t", "a", 2900, "0"));
     test_hold_release(&hold);
     scene_await(db, change, INSTAR_EFAILED, &info);

@@ -199,8 +199,34 @@ Test(lease_slot, threads_lose_no_use)
     cr_assert(live());
 }
 
-/* The same while the slot changes hands again and again: whoever gets a use gets one of the grant
- * that it asked for. */
+static void share_what_was(void *arg, const char *name)
+{
+    bool *seen = arg;
+    struct lease_use use;
+    if (strcmp(name, "lease.slot_taken") == 0) {
+        *seen = true;
+        expect(!lease_slot_share(leases, first.slot, 7, 3, 2000, 2000, &use));
+    }
+}
+
+/* While a slot is being given to another version it serves neither. */
+Test(lease_slot, a_slot_is_nobodys_while_it_changes_hands)
+{
+    bool seen = false;
+    struct lease_use use;
+    struct test_listener listener = {.point = share_what_was, .arg = &seen};
+    lease_release(leases, &first);
+    lease_slot_revoke(slot());
+    test_listener_set(&listener);
+    must(lease_grant(leases, 7, 4, store_schema_lsn(store), 3000, &use, &test_err));
+    test_listener_set(NULL);
+    cr_assert_eq(use.slot, first.slot);
+    expect(seen);
+    lease_release(leases, &use);
+}
+
+/* Threads share while the slot changes hands again and again: whoever gets a use gets one of the
+ * grant that it asked for. */
 static void *share_any(void *arg)
 {
     struct lease_use use;

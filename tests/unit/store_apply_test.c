@@ -3,6 +3,7 @@
 #include "store/apply_impl.h"
 #include "support/stores.h"
 
+#include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -210,14 +211,52 @@ Test(store_apply, a_fold_in_steps_is_seen_whole)
     stores_close(s);
 }
 
+struct ahead {
+    struct store *s;
+    struct test_hold hold;
+    bool done;
+};
+
+/* A reader has chosen its position; before its snapshot of the trees a later commit is folded in
+ * part. */
+static void fold_a_step(void *arg, const char *name)
+{
+    struct ahead *a = arg;
+    if (strcmp(name, "txn.lsn_chosen") == 0 && !a->done) {
+        a->done = true;
+        applier_urge(a->s, write_big(a->s, 'b'));
+        test_hold_await(&a->hold);
+    }
+}
+
+/* Trees that are ahead of a reader in part are seen whole: as of where they are going. */
+Test(store_apply, a_reader_is_overtaken_by_a_fold_in_steps)
+{
+    struct ahead a = {0};
+    struct test_listener listener = {.point = fold_a_step, .arg = &a};
+    instar_options o = big_options();
+    a.s = stores_make(&o);
+    stores_tree_op(a.s, STORE_TREE_CREATE, T);
+    write_big(a.s, 'a');
+    stores_fold(a.s);
+    test_hold_set(&a.hold, "apply.committed", 1);
+    test_listener_set(&listener);
+    expect_big(a.s, 'b');
+    test_listener_set(NULL);
+    expect(a.done);
+    test_hold_release(&a.hold);
+    stores_fold(a.s);
+    test_hold_end(&a.hold);
+    stores_close(a.s);
+}
+
 /* Killed between the steps, the next one folds the part again. */
 static void fold_a_step_and_die(struct test_child *self, void *arg)
 {
-    (void)self;
     (void)arg;
     instar_options o = big_options();
     struct store *s = stores_open(&o);
-    write_big(s, 'b');
+    test_send(self, write_big(s, 'b'));
     test_kill_at_point("apply.committed", 1);
     stores_fold(s);
 }
@@ -237,6 +276,30 @@ Test(store_apply, a_fold_killed_between_steps_is_done_again)
     stores_fold(s);
     expect_big(s, 'b');
     stores_close(s);
+}
+
+/* A log that ends before what the trees hold is corruption, also after a restart of the machine. */
+Test(store_apply, a_fold_killed_between_steps_needs_its_log)
+{
+    struct test_child child;
+    instar_options o = big_options();
+    char path[400];
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_close(s);
+    test_fork(&child, fold_a_step_and_die, NULL);
+    uint64_t end = test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    uint64_t start = segment_base(end - 1, o.segment_bytes);
+    snprintf(path, sizeof(path), "%s/log/%016llx.seg", stores_path(), (unsigned long long)start);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    expect(fd >= 0);
+    must(os_pwrite(fd, "damaged!", 8, (off_t)(end - 8 - start)));
+    os_close(fd);
+    test_boot_set(2);
+    must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ECORRUPT);
+    expect(strstr(test_err.text, "the trees hold what was logged up to") != NULL);
+    test_boot_set(0);
 }
 
 /* A dropped tree that is too large for one turn is emptied in several, while a reader still sees it

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Building a tree past the log: the cut, sorted appends, the delta and its deletes, tokens,
  * checkpoints, and the end. */
+#include "store/trees.h"
 #include "support/stores.h"
 
 #include <stdio.h>
@@ -275,6 +276,12 @@ Test(store_bulk, drop_ends_a_build)
     must(store_tree_stat(s, T, &st, &test_err));
     expect(!st.exists);
     expect_dump("");
+    struct trees_read *r;
+    struct base_slice value;
+    must(trees_read_begin(s->trees, &r, &test_err));
+    must_fail(trees_read_get(r, trees_delta(T), stores_text("c"), &value, &test_err),
+              INSTAR_ENOTFOUND);
+    trees_read_end(s->trees, r);
 }
 
 /* Many batches, a delta of many entries with deletes, against a model. */

@@ -330,6 +330,26 @@ Test(store_commit, death_inside)
     stores_close(s);
 }
 
+/* A publication whose committer died before its flush is seen by nobody before it is durable: an
+ * asynchronous transaction that could see it drives the flush. */
+Test(store_commit, publication_without_its_flush)
+{
+    struct test_child child;
+    struct victim victim = {"commit.appended", true};
+    stores_path();
+    test_fork(&child, die_in_commit, &victim);
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    stores_write(s, TREE, "a", NULL);
+    uint64_t schema = store_schema_lsn(s);
+    let_die(&child);
+    struct store_txn *t = stores_begin(s, 0);
+    stores_expect(t, TREE, "a", "victim");
+    expect(store_schema_lsn(s) > schema && store_durable(s) >= store_schema_lsn(s));
+    store_txn_abort(t);
+    stores_close(s);
+}
+
 /* The successor that dies while it makes the record void is succeeded in turn. */
 Test(store_commit, death_of_the_successor)
 {

@@ -74,6 +74,9 @@ Test(store_control, the_foreign_are_refused)
     ctl->pid_namespace++;
     expect(code_of_another_open(&differs) == INSTAR_EFOREIGN && differs);
     ctl->pid_namespace--;
+    ctl->boot_id[0]++; /* its locks are garbage, and soon somebody will make another */
+    expect(code_of_another_open(&differs) == INSTAR_EBUSY && !differs);
+    ctl->boot_id[0]--;
     must(code_of_another_open(&differs));
     close_with_opener(s);
 }

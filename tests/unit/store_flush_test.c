@@ -110,6 +110,7 @@ Test(store_flush, failure_stops_the_store)
     must_fail(put_sync(s, "after"), INSTAR_ESTOPPED);
     must_fail(store_flush(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
     stores_read(s, TREE, "before", "value");
+    stores_read(s, TREE, "lost?", NULL); /* what nobody may ever see again is not shown */
     test_send(&child, 2);
     test_wait_ok(&child);
     must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
@@ -199,6 +200,39 @@ Test(store_flush, no_space_in_a_sync_stops_the_store)
     test_fault_set(NULL);
     must_fail(put_sync(s, "key"), INSTAR_ESTOPPED);
     must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+}
+
+struct late {
+    struct store *s;
+    _Atomic uint64_t lsn;
+    _Atomic bool seen;
+};
+
+/* Commit between the sync and what it declares durable; no other flush can end meanwhile. */
+static void commit_late(void *arg, const char *name)
+{
+    struct late *late = arg;
+    if (strcmp(name, "flush.synced") == 0 && atomic_load(&late->lsn) == 0) {
+        atomic_store(&late->lsn, stores_write(late->s, TREE, "late", "value"));
+    } else if (strcmp(name, "flush.durable_set") == 0 && !atomic_exchange(&late->seen, true)) {
+        expect(store_durable(late->s) < atomic_load(&late->lsn));
+    }
+}
+
+/* What is committed after a sync has begun is not durable with it. */
+Test(store_flush, late_commits_are_not_covered)
+{
+    struct store *s = stores_make(NULL);
+    struct late late = {.s = s};
+    struct test_listener listener = {.point = commit_late, .arg = &late};
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    stores_write(s, TREE, "key", "value");
+    test_listener_set(&listener);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    await_durable(s, store_tail(s));
+    test_listener_set(NULL);
+    expect(atomic_load(&late.seen));
+    stores_close(s);
 }
 
 /* ---- after a dead flusher ----------------------------------------------------------------- */

@@ -132,6 +132,65 @@ Test(store_recovery, the_dead_stay_dead)
     stores_close(s);
 }
 
+static void die_in_commit(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_await(self, 1);
+    struct store *s = stores_open(NULL);
+    test_kill_at_point("commit.record_written", 1);
+    stores_write(s, TREE, "victim", "1");
+    test_fail(__FILE__, __LINE__, "the commit came to its end");
+}
+
+/* A process dies with its record written, which the next writer makes void. */
+static void void_and_die(struct test_child *self, void *arg)
+{
+    struct test_child victim;
+    (void)arg;
+    test_fork(&victim, die_in_commit, NULL);
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    test_send(self, store_tail(s));
+    test_send(&victim, 1);
+    expect(test_wait(&victim) == -SIGKILL);
+    test_send(self, 1);
+    test_await(self, 2); /* the record is being kept */
+    stores_write(s, TREE, "next", "2");
+    test_send(self, store_tail(s));
+    kill(os_pid(), SIGKILL);
+}
+
+/* The power goes before the void is on the disk, whose place still holds what it had made void, and
+ * the record behind it is there. That one was committed in a world without the other: they never
+ * both appear. */
+Test(store_recovery, a_lost_void)
+{
+    struct test_child child;
+    uint8_t record[512];
+    size_t size;
+    stores_path();
+    test_fork(&child, void_and_die, NULL);
+    uint64_t at = test_receive(&child);
+    test_await(&child, 1);
+    int fd = open_segment();
+    must(os_pread(fd, record, sizeof(record), (off_t)at, &size));
+    os_close(fd);
+    size_t room = record_room(base_get_u32(record) - RECORD_HEADER);
+    expect(base_get_u64(record + 8) == at && room <= sizeof(record));
+    test_send(&child, 2);
+    uint64_t tail = test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    expect(tail > at + room);
+    overwrite(at, record, room);
+    test_boot_set(2);
+    struct store *s = stores_open(NULL);
+    stores_read(s, TREE, "victim", "1"); /* in doubt; its writer is dead */
+    stores_read(s, TREE, "next", NULL);
+    stores_close(s);
+    test_boot_set(0);
+}
+
 /* A hole in what was durable is corruption: refused, with the place, and nothing is changed. */
 Test(store_recovery, corruption_is_refused)
 {
@@ -161,6 +220,32 @@ Test(store_recovery, corruption_is_refused)
     test_boot_set(0);
 }
 
+static void promise_and_die(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    stores_put(t, TREE, "promised", "1");
+    test_send(self, stores_commit(t));
+    kill(os_pid(), SIGKILL);
+}
+
+/* The last record of all was durable, which only control knows: its damage is no torn tail. */
+Test(store_recovery, damage_of_the_last_promise)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    struct store *s;
+    stores_path();
+    test_fork(&child, promise_and_die, NULL);
+    uint64_t durable = test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    overwrite(durable - 8, "damaged!", 8);
+    must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ECORRUPT);
+    expect(strstr(test_err.text, "it was durable up to") != NULL);
+}
+
 /* A missing segment that the trees still need is corruption; a short one as well. */
 Test(store_recovery, missing_and_short_segments)
 {
@@ -181,6 +266,76 @@ Test(store_recovery, missing_and_short_segments)
     s = stores_open(NULL);
     expect_three(s, "1", "2", "3");
     stores_close(s);
+}
+
+/* What recovery does to the log until somebody may see it. */
+struct seen {
+    uint64_t written; /* below the end of what is accepted */
+    uint64_t end;
+    bool deleted, shown;
+    bool file_dirty, dir_dirty;
+};
+
+static void see_call(void *arg, const struct os_call *call, int result)
+{
+    struct seen *seen = arg;
+    uint64_t start;
+    if (result < 0 || seen->shown) {
+        return;
+    }
+    switch (call->op) {
+    case OS_OP_WRITE:
+        seen->written += (uint64_t)call->offset < seen->end ? call->size : 0;
+        seen->file_dirty = true;
+        break;
+    case OS_OP_ZERO_RANGE:
+        seen->file_dirty = true;
+        break;
+    case OS_OP_SYNC:
+        seen->file_dirty = false;
+        break;
+    case OS_OP_UNLINK:
+        if (segment_name_parse(call->name, "seg", &start)) {
+            seen->deleted = true;
+            seen->dir_dirty = true;
+        }
+        break;
+    case OS_OP_SYNC_DIR:
+        seen->dir_dirty = false;
+        break;
+    default:
+        break;
+    }
+}
+
+static void see_point(void *arg, const char *name)
+{
+    struct seen *seen = arg;
+    seen->shown = seen->shown || strcmp(name, "control.built") == 0;
+}
+
+/* What is accepted after a power cut is written back, later segments are deleted, and all of it is
+ * on the disk before anybody can see the log. */
+Test(store_recovery, is_on_the_disk_before_it_is_shown)
+{
+    struct left left = leave_store();
+    struct seen seen = {.end = left.tail};
+    struct test_listener listener = {.after = see_call, .point = see_point, .arg = &seen};
+    char path[400];
+    uint8_t *zeros = base_alloc_zero(1, 64 << 10);
+    snprintf(path, sizeof(path), "%s/log/%016x.seg", stores_path(), 0x10000);
+    test_write_file(path, zeros, 64 << 10);
+    base_free(zeros);
+    test_boot_set(2);
+    test_listener_set(&listener);
+    struct store *s = stores_open(NULL);
+    test_listener_set(NULL);
+    expect(seen.shown && seen.deleted);
+    expect(seen.written >= left.tail - left.first);
+    expect(!seen.file_dirty);
+    expect(!seen.dir_dirty);
+    stores_close(s);
+    test_boot_set(0);
 }
 
 /* Segments behind the end, and temporary files of dead preparers, go. */

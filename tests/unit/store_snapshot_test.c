@@ -149,6 +149,28 @@ Test(store_snapshot, begin_races_with_the_applier)
     }
 }
 
+static void fold_now(void *arg, const char *name)
+{
+    bool *folded = arg;
+    if (strcmp(name, "snapshot.trees_begun") == 0 && !*folded) {
+        *folded = true;
+        stores_fold(s);
+    }
+}
+
+/* Folded between a reader's look at the trees and its look at how far they are: how far they were
+ * counts. */
+Test(store_snapshot, is_overtaken_by_a_fold)
+{
+    bool folded = false;
+    struct test_listener listener = {.point = fold_now, .arg = &folded};
+    stores_write(s, T, "a", "1");
+    test_listener_set(&listener);
+    stores_read(s, T, "a", "1");
+    test_listener_set(NULL);
+    expect(folded);
+}
+
 /* A writer whose snapshot is older than what is kept gets the retryable error, not a wrong answer.
  */
 Test(store_snapshot, an_old_writer_is_refused)

@@ -46,6 +46,9 @@ def call(text):
     return f"\nstatic void f(void)\n{{\n    {text};\n}}\n"
 
 
+PATCH = f"--- a/{STORE_C}\n+++ b/{STORE_C}\n@@ -12,3 +12,3 @@\n {{\n-    return more(a);\n" \
+        "+    return a;\n }\n"
+
 # file, text added to it (None: the file is deleted), the line of the finding, part of its text.
 PLANTED = [
     # includes
@@ -117,6 +120,12 @@ PLANTED = [
     ("tests/cli/a.sh", f"#!/bin/sh\n# {SPDX} \n", 2, "blanks at the end"),
     ("tools/instar/a.c", TOP + "/*\ta */\n", 2, "a tab"),
     ("tests/cli/a.sh", f"#!/bin/sh\n# {SPDX}", 2, "no newline"),
+    # planted bugs
+    ("tests/planted/1.patch", "Rule: a\nFound by: unit/a_test\n" + PATCH.replace("more(", "less("),
+     1, "does not apply"),
+    ("tests/planted/1.patch", "Rule: a\nFound by: unit/b_test\n" + PATCH, 1, "is not there"),
+    ("tests/planted/1.patch", "Rule: a\n" + PATCH, 1, "name the test program"),
+    ("tests/planted/1.patch", "Found by: campaign-kill\n" + PATCH, 1, "say in our words"),
 ]
 
 LIBRARY = """

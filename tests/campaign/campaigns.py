@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The campaigns: which programs each is made of, and how much of it each size is.
+
+A seed is the unit. It decides all that a program leaves to chance, so a seed that found something
+finds it again, and runs over other seeds add up.
+"""
+import dataclasses
+import re
+import time
+
+from runner import item
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    seeds: int
+    seconds: int = 0  # of each fuzz target
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A test program: what it takes from the environment, and how it says what it has done."""
+    path: str  # below the build folder
+    env: tuple
+    counts: str  # a number in its output; all of them are added up
+    seconds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Campaign:
+    name: str
+    unit: str
+    sizes: dict
+    programs: tuple = ()
+
+
+# A seed of each takes some two minutes on two cores.
+POWER_CUT = Campaign(
+    "power-cut", "states",
+    {"pr": Size(1), "nightly": Size(21), "release": Size(210)},
+    (Program("release/tests/crash/powercut_test", (("INSTAR_POWERCUT_STATES", "24000"),),
+             r"(\d+) states looked at", 3000),
+     Program("release/tests/crash/powercut_control_test", (), r"found after (\d+) states", 900)))
+KILL = Campaign(
+    "kill", "kills",
+    {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
+    (Program("release/tests/crash/kill_test", (("INSTAR_KILLS", "200"),), r"commits, (\d+) kills",
+             1800),))
+CHANGE = Campaign(
+    "change", "changes",
+    {"pr": Size(3), "nightly": Size(130), "release": Size(1300)},
+    (Program("release/tests/scenario/change_fire_test", (("INSTAR_FIRE_RUNS", "100"),),
+             r"^run \d+(): ", 3000),
+     Program("release/tests/scenario/alter_fire_test", (("INSTAR_FIRE_ROUNDS", "24"),),
+             r"(\d+) alterations", 900)))
+FUZZ = Campaign(
+    "fuzz", "executions",
+    {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
+
+ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, FUZZ)}
+
+
+class Counted(item.Criterion):
+    """A test program whose output is kept."""
+
+    def __init__(self, build, program, seed):
+        super().__init__(program.path, build / program.path, program.seconds)
+        self.env = {"INSTAR_SEED": str(seed), **dict(program.env)}
+        self.output = ""
+
+    def judge(self, status, output, folder):
+        self.output = output
+        return super().judge(status, output, folder)
+
+
+class Fuzzed(item.Command):
+    """A fuzz target for so many seconds; what it finds goes to its corpus in the build folder."""
+
+    def __init__(self, root, build, target, seed, seconds):
+        name = target.stem.removesuffix("_fuzz")
+        corpus = build / "fuzz/corpus" / name
+        corpus.mkdir(parents=True, exist_ok=True)
+        super().__init__(f"fuzz/{name}", [
+            target, f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=1",
+            "-malloc_limit_mb=64", "-print_final_stats=1", f"-artifact_prefix={build}/fuzz/",
+            corpus, root / "fuzz/corpus" / name], seconds + 300)
+        self.output = ""
+
+    def judge(self, status, output, folder):
+        self.output = output
+        return super().judge(status, output, folder)
+
+
+def count(pattern, output):
+    """What was done: the sum of the numbers, or where there are none, how often it was said."""
+    found = re.findall(pattern, output, re.MULTILINE)
+    return sum(int(n) if n else 1 for n in found)
+
+
+def items_of(campaign, args, seed):
+    if campaign is FUZZ:
+        from campaign.figures import ROOT
+        seconds = args.seconds or campaign.sizes[args.size].seconds
+        for source in sorted((ROOT / "fuzz").glob("*_fuzz.c")):
+            target = args.build / "fuzz" / source.stem
+            yield (Fuzzed(ROOT, args.build, target, seed, seconds),
+                   r"stat::number_of_executed_units: (\d+)")
+        return
+    for program in campaign.programs:
+        yield Counted(args.build, program, seed), program.counts
+
+
+def run_seed(campaign, args, seed, scratch):
+    """All programs with this seed: how much was done, and the failures."""
+    began, total, failures = time.monotonic(), 0, []
+    for one, pattern in items_of(campaign, args, seed):
+        folder = scratch / str(seed)
+        folder.mkdir(exist_ok=True)
+        result = one.run(folder)
+        seen = count(pattern, one.output)
+        total += seen
+        failures += result.failures
+        if not result.failures and seen == 0:
+            failures.append(item.Failure(one.name, "", "does not say how much it has done",
+                                         item.tail(one.output), one.replay()))
+        for failure in result.failures:
+            print(failure, flush=True)
+    print(f"seed {seed}: {total} {campaign.unit}, {len(failures)} violations, "
+          f"{time.monotonic() - began:.0f} s", flush=True)
+    if failures:
+        print(f"replay: make campaign-{campaign.name} SEED={seed} SEEDS=1"
+              + (f" SIZE={args.size}" if campaign is FUZZ else ""), flush=True)
+    return total, failures

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planted bugs: proof that the campaigns can find what they are there for.
+
+Each tests/planted/NN-name.patch takes one rule out. Its head says which, and who is to find it:
+
+    Rule: LOG-6: the flusher loads tail before it syncs
+    Found by: unit/store_flush_test
+    Found by: campaign-power-cut powercut/commits_and_segments
+
+A finder is a test program, or a campaign (its first program, with a seed's worth); a name behind it
+is a filter, so that no time goes into what is known to have no part in it. Finders are asked in
+this order, and each may take ten minutes. A patch that does not apply or compile, or that nobody
+finds, makes the run fail: then it is the campaign that must be mended.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+from campaign import campaigns, figures
+from runner import item
+
+LIMIT_SECONDS = 600
+UNIT_SECONDS = 150  # they take seconds; what hangs is found, too
+SAMPLE = 5  # of them in the small size
+
+
+class Bug:
+    def __init__(self, path):
+        text = path.read_text()
+        self.path, self.name = path, path.stem
+        self.finders = re.findall(r"^Found by: (.*)$", text, re.MULTILINE)
+        self.files = re.findall(r"^\+\+\+ b/(.*)$", text, re.MULTILINE)
+
+
+class Finder:
+    """One line "Found by", as a program to build and to run."""
+
+    def __init__(self, line):
+        self.line = line
+        self.name, _, self.filter = line.partition(" ")
+        self.seconds, self.env = LIMIT_SECONDS, {}
+        if self.name.startswith("campaign-"):
+            program = campaigns.ALL[self.name.removeprefix("campaign-")].programs[0]
+            self.path, self.env = program.path, dict(program.env)
+        else:
+            self.path = f"release/tests/{self.name}"
+            if self.name.startswith("unit/"):
+                self.seconds = UNIT_SECONDS
+
+    def run(self, build, seed, scratch):
+        one = item.Criterion(self.line.replace(" ", "-").replace("/", "-"), build / self.path,
+                             self.seconds)
+        one.env = {"INSTAR_SEED": str(seed), **self.env}
+        if self.filter:
+            one.words.append(f"--filter={self.filter}")
+        return one.run(scratch)
+
+
+class Copy:
+    """The tree in a folder of its own, and what was built of it: kept from run to run."""
+
+    def __init__(self, root, build):
+        self.root = root
+        self.tree, self.build = build / "planted/tree", build / "planted/build"
+
+    def put(self, path, data):
+        to = self.tree / path
+        if not to.exists() or to.read_bytes() != data:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(data)
+            to.chmod((self.root / path).stat().st_mode & 0o777)
+
+    def bring_up_to_date(self):
+        listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z", "--cached", "--others",
+                                 "--exclude-standard"], check=True, capture_output=True).stdout
+        wanted = {name for name in listed.decode().split("\0")
+                  if name and (self.root / name).is_file()}
+        for name in wanted:
+            self.put(name, (self.root / name).read_bytes())
+        for folder, _, names in os.walk(self.tree):
+            for name in names:
+                if os.path.relpath(os.path.join(folder, name), self.tree) not in wanted:
+                    os.unlink(os.path.join(folder, name))
+
+    def apply(self, bug):
+        # The copy may lie inside the repository; git must not take it for a part of that.
+        env = dict(os.environ, GIT_CEILING_DIRECTORIES=str(self.tree.parent))
+        return subprocess.run(["git", "apply", bug.path], cwd=self.tree, env=env,
+                              capture_output=True, text=True)
+
+    def take_back(self, bug):
+        for name in bug.files:
+            self.put(name, (self.root / name).read_bytes())
+
+    def make(self, paths):
+        env = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+        env.update(INSTAR_SETUP_DONE="1", MAKELEVEL="0")
+        return subprocess.run(["make", "-s", f"BUILD={self.build}",
+                               *[str(self.build / path) for path in sorted(paths)]],
+                              cwd=self.tree, env=env, capture_output=True, text=True)
+
+
+def choose(root, args):
+    bugs = [Bug(path) for path in sorted((root / "tests/planted").glob("*.patch"))]
+    if args.only:
+        return [b for b in bugs if any(b.name.startswith(word) for word in args.only)]
+    if args.size == "pr":
+        first = (args.seed or int(time.strftime("%j"))) * SAMPLE
+        print(f"SEED={first // SAMPLE}")
+        return [bugs[(first + i) % len(bugs)] for i in range(min(SAMPLE, len(bugs)))]
+    return bugs
+
+
+def failure_words(result):
+    failure = result.failures[0]
+    return failure.test or failure.reason
+
+
+def hunt(copy, bug, args, scratch):
+    """The Found rows of this bug, and what stands in the way, if something does."""
+    applied = copy.apply(bug)
+    if applied.returncode != 0:
+        return [], f"does not apply: {applied.stderr.strip()}"
+    rows = []
+    for finder in [Finder(line) for line in bug.finders]:
+        made = copy.make([finder.path])
+        if made.returncode != 0:
+            return rows, f"does not compile: {made.stderr.strip()[-2000:]}"
+        folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+        result = finder.run(copy.build, args.seed or 1, folder)
+        test = failure_words(result) if result.failures else ""
+        rows.append(figures.Found(bug.name, finder.line, test, round(result.seconds)))
+        if test and not args.all_finders:
+            break
+    return rows, ""
+
+
+def show(bug, rows, trouble, seconds):
+    hits = [row for row in rows if row.test]
+    if trouble:
+        text = trouble
+    elif hits:
+        text = "; ".join(f"found by {row.finder} ({row.test}) in {row.seconds} s" for row in hits)
+        missed = [row.finder for row in rows if not row.test]
+        text += f"; not by {', '.join(missed)}" if missed else ""
+    else:
+        text = "NOT FOUND by " + ", ".join(bug.finders)
+    print(f"{bug.name}: {text} [{seconds:.0f} s in all]", flush=True)
+
+
+def run(root, args):
+    copy = Copy(root, args.build)
+    copy.bring_up_to_date()
+    bugs = choose(root, args)
+    clean = copy.make({Finder(line).path for bug in bugs for line in bug.finders})
+    if clean.returncode != 0:
+        print(f"the tree without a bug does not compile:\n{clean.stderr}")
+        return 1
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="instar-planted-") as scratch:
+        for bug in bugs:
+            began = time.monotonic()
+            try:
+                rows, trouble = hunt(copy, bug, args, scratch)
+            finally:
+                copy.take_back(bug)
+            show(bug, rows, trouble, time.monotonic() - began)
+            hits = [row for row in rows if row.test]
+            failed += not hits or bool(trouble)
+            figures.note_planted(root, [] if trouble else rows)
+    print(f"{len(bugs)} planted bugs, {failed} not found")
+    return 1 if failed or not bugs else 0
