@@ -17,13 +17,15 @@
 #define KEYS 20
 #define WRITERS 2
 #define ROUNDS 12
+#define FIRST_INSERTED 1000 /* the keys of rows that come and go, so many of which */
+#define KEPT 2000           /* are there at a time */
 #define READY 1
 
 struct shared {
     _Atomic bool stop;
     _Atomic uint64_t done[WRITERS];
-    _Atomic uint32_t events; /* woken when one of them moves */
-    _Atomic uint64_t inserted;
+    _Atomic uint32_t events;   /* woken when one of them moves */
+    _Atomic uint64_t inserted; /* and not deleted again */
 };
 
 static struct shared *shared;
@@ -91,13 +93,19 @@ static int insert_all(instar_txn *txn, void *arg)
             row[i].i = w->key;
         }
     }
-    return instar_insert(txn, w->p, row);
+    int rc = instar_insert(txn, w->p, row);
+    if (rc == 0 && w->key - KEPT >= FIRST_INSERTED) {
+        row[0].i = w->key - KEPT; /* the key's column is the first one */
+        rc = instar_delete(txn, w->p, row);
+    }
+    return rc;
 }
 
-/* Inserts rows of all columns as it finds them. */
+/* Inserts rows of all columns as it finds them, and deletes old ones: the faster it is, the more
+ * often, but the table does not grow for ever. */
 static void write_all(struct test_child *self, void *arg)
 {
-    struct insert w = {.key = 1000};
+    struct insert w = {.key = FIRST_INSERTED};
 
     (void)arg;
     test_receive(self);
@@ -108,7 +116,7 @@ static void write_all(struct test_child *self, void *arg)
         int rc = instar_run(db, INSTAR_TXN_ASYNC, insert_all, &w);
         if (rc == 0) {
             w.key++;
-            atomic_fetch_add(&shared->inserted, 1);
+            atomic_fetch_add(&shared->inserted, w.key - KEPT <= FIRST_INSERTED);
         } else {
             expect(rc == INSTAR_EUNKNOWN || rc == INSTAR_ENOT_NULL || rc == INSTAR_ETYPE);
         }

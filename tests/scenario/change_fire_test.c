@@ -223,11 +223,12 @@ static uint64_t submit(const struct run *r, instar *db)
         break;
     case COMPOUND:
     case COMPOUND_DUPLICATES:
-        ok(compounds_submit(db,
-                            "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
-                            "ON t (c); ALTER TABLE t ADD COLUMN d int8 DEFAULT 1; CREATE INDEX t_d "
-                            "ON t (d, b)",
-                            &o, &change));
+        ok(compounds_submit(
+            db,
+            "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
+            "ON t (b DESC); ALTER TABLE t ADD COLUMN d int8 DEFAULT 1; CREATE INDEX t_d "
+            "ON t (d, b)",
+            &o, &change));
         break;
     default:
         change = dbs_submit_index(db, "t_b", "t", "b", r->operation != PLAIN, &o);
