@@ -93,6 +93,29 @@ int instar_submit(instar *db, const instar_statement *statements, size_t count,
                : change_compound(db->changes, statements, count, &complete, change_out, api_err());
 }
 
+int instar_estimate_cost(instar *db, const instar_statement *statements, size_t count,
+                         const instar_change_options *options, instar_estimate *estimate_out)
+{
+    instar_change_options complete;
+    int rc = api_need(estimate_out, "estimate_out");
+
+    if (rc == INSTAR_OK) {
+        *estimate_out = (instar_estimate){.duration_ms = UINT64_MAX};
+        rc = api_enter(db, API_MAGIC_DB, "store");
+    }
+    if (rc == INSTAR_OK && count == 0) {
+        rc = base_err_set(api_err(), INSTAR_EINVALID, "an estimate of no statement");
+    }
+    rc = rc == INSTAR_OK ? api_need(statements, "statements") : rc;
+    rc = rc == INSTAR_OK ? api_change_options_complete(options, &complete) : rc;
+    for (size_t i = 0; rc == INSTAR_OK && i < count; i++) {
+        rc = check_statement(&statements[i]);
+    }
+    return rc == INSTAR_OK
+               ? change_estimate(db->changes, statements, count, &complete, estimate_out, api_err())
+               : rc;
+}
+
 /* The functions for one statement: IF [NOT] EXISTS stands with the options there. */
 static int submit_alone(instar *db, instar_statement *s, const instar_change_options *options,
                         uint64_t *change_out)
@@ -164,8 +187,8 @@ const char *instar_expression_function(size_t at)
     return row_expr_function(at);
 }
 
-int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
-                       instar_change_info *info_out)
+int instar_change_wait_stage(instar *db, uint64_t change, const char *stage, uint32_t timeout_ms,
+                             instar_change_info *info_out)
 {
     instar_change_info unseen;
     uint64_t deadline = STORE_FOREVER;
@@ -181,7 +204,13 @@ int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
     if (timeout_ms != UINT32_MAX) {
         deadline = os_now_ns() + (uint64_t)timeout_ms * 1000000u;
     }
-    return change_wait(db->changes, change, deadline, info_out, api_err());
+    return change_wait(db->changes, change, stage, deadline, info_out, api_err());
+}
+
+int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
+                       instar_change_info *info_out)
+{
+    return instar_change_wait_stage(db, change, NULL, timeout_ms, info_out);
 }
 
 int instar_change_get(instar *db, uint64_t change, instar_change_info *info_out)
@@ -228,12 +257,17 @@ int instar_change_steer(instar *db, uint64_t change, const instar_change_steerin
     return rc;
 }
 
-int instar_change_cancel(instar *db, uint64_t change)
+int instar_change_cancel_because(instar *db, uint64_t change, const char *words)
 {
     int rc = api_enter(db, API_MAGIC_DB, "store");
 
     if (rc == INSTAR_OK) {
-        rc = change_cancel(db->changes, change, api_err());
+        rc = change_cancel(db->changes, change, words, api_err());
     }
     return rc;
+}
+
+int instar_change_cancel(instar *db, uint64_t change)
+{
+    return instar_change_cancel_because(db, change, NULL);
 }

@@ -47,6 +47,7 @@ static const struct option_rule rules[] = {
     RULE(txn_bytes_max, 0, 0, GIB / 4), /* 0: a quarter of a segment */
     RULE(row_bytes_max, ROW_BYTES_DEFAULT, KIB, GIB / 8),
     RULE(sort_memory_bytes, 256 * MIB, MIB, 64 * GIB),
+    RULE(history_s, 14 * 86400, 1, 100ull * 365 * 86400),
 };
 
 static uint64_t field_get(const instar_options *o, const struct option_rule *rule)
@@ -184,6 +185,17 @@ void instar_change_steering_init(instar_change_steering *steering)
     }
 }
 
+static int check_policy(const char *where, uint32_t flags)
+{
+    const uint32_t both = INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP;
+
+    if ((flags & both) == both) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change %s: it can keep waiting or give up, not both", where);
+    }
+    return INSTAR_OK;
+}
+
 int api_change_steering_check(const instar_change_steering *steering)
 {
     if (steering->struct_size != sizeof(*steering)) {
@@ -205,7 +217,7 @@ int api_change_steering_check(const instar_change_steering *steering)
     if (steering->workers != UINT32_MAX && steering->workers > WORKERS_MAX) {
         return bad_workers("steering", steering->workers);
     }
-    return INSTAR_OK;
+    return check_policy("steering", steering->set_flags);
 }
 
 int api_change_options_complete(const instar_change_options *from, instar_change_options *out)
@@ -237,5 +249,5 @@ int api_change_options_complete(const instar_change_options *from, instar_change
                             ", and must be 0 or at least %" PRIu64,
                             out->sort_memory_bytes, MIB);
     }
-    return INSTAR_OK;
+    return check_policy("options", out->flags);
 }

@@ -35,14 +35,22 @@ int change_rename_index(struct changes *c, const char *index, const char *new_na
 /* More than one statement, or one that is not told by itself. */
 int change_compound(struct changes *c, const instar_statement *statements, size_t count,
                     const instar_change_options *options, uint64_t *id_out, struct base_err *err);
-int change_wait(struct changes *c, uint64_t id, uint64_t deadline_ns, instar_change_info *info_out,
-                struct base_err *err);
+int change_estimate(struct changes *c, const instar_statement *statements, size_t count,
+                    const instar_change_options *options, instar_estimate *estimate_out,
+                    struct base_err *err);
+/* stage: NULL, or one of its plan that is enough. */
+int change_wait(struct changes *c, uint64_t id, const char *stage, uint64_t deadline_ns,
+                instar_change_info *info_out, struct base_err *err);
 int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, struct base_err *err);
 int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info *info), void *arg,
                 struct base_err *err);
-int change_cancel(struct changes *c, uint64_t id, struct base_err *err);
+/* words: why, for the change's reason; NULL or "": not said. ELIMIT: too many. */
+#define CHANGE_CANCEL_WORDS_MAX 1000
+int change_cancel(struct changes *c, uint64_t id, const char *words, struct base_err *err);
 /* The flags that steering is about. */
-#define CHANGE_STEERED ((uint32_t)(INSTAR_CHANGE_PAUSE | INSTAR_CHANGE_HOLD | INSTAR_CHANGE_HURRY))
+#define CHANGE_STEERED                                                           \
+    ((uint32_t)(INSTAR_CHANGE_PAUSE | INSTAR_CHANGE_HOLD | INSTAR_CHANGE_HURRY | \
+                INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP))
 int change_steer(struct changes *c, uint64_t id, const instar_change_steering *steering,
                  struct base_err *err);
 /* Running changes that a node owns, for `instar nodes`. */

@@ -73,6 +73,7 @@ struct job {
     uint64_t lsn;             /* of its last commit, at least the token */
     uint32_t event_seen;      /* STORE_EVENT_CHANGE, when the record was last looked at */
     uint64_t wait_began_ns;   /* for leases, in this step; 0: not waiting */
+    bool may_revert;          /* before this step: can the change be undone? */
     struct change_record rec; /* as last read or written */
     /* As it is steered, by the record as last read. Any thread of the job may look. */
     _Atomic uint32_t steered; /* CHANGE_STEERED; while it is being undone, HURRY at most */

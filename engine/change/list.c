@@ -46,6 +46,7 @@ static void fill(struct store *s, const struct change_record *r, instar_change_i
     info->duplicate_count = r->duplicate_count;
     info->submitted_us = r->submitted_us;
     info->finished_us = r->finished_us;
+    info->estimated_ms = r->estimated_ms;
     if (r->owner.nonce != 0 && store_node_alive(s, r->owner.node, r->owner.nonce)) {
         info->owner_pid = r->owner.pid;
         info->owner_node = r->owner.node;
@@ -110,7 +111,7 @@ int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info
     int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
 
     if (rc == 0) {
-        rc = record_list(t, list_one, &l, err);
+        rc = record_list(t, false, list_one, &l, err);
         store_txn_abort(t);
     }
     return rc;
@@ -134,9 +135,36 @@ static int verdict(const instar_change_info *info, struct base_err *err)
     return INSTAR_EBUSY;
 }
 
+/* How things stand: EBUSY when there is something left to wait for. */
+static int look_at(struct changes *c, uint64_t id, const char *stage, instar_change_info *info_out,
+                   struct base_err *err)
+{
+    struct change_record r;
+    int rc = read_record(c, id, &r, err);
+
+    if (rc == INSTAR_ESLOTS) {
+        rc = INSTAR_EBUSY; /* no snapshot to be had just now */
+    }
+    if (rc == 0) {
+        fill(c->store, &r, info_out);
+        rc = verdict(info_out, err);
+    }
+    if (rc == INSTAR_EBUSY && info_out->state == INSTAR_CHANGE_RUNNING && stage != NULL) {
+        int reached = plan_has_reached(&r, stage);
+        if (reached < 0) {
+            rc = base_err_set(err, INSTAR_EINVALID, "change %llu (%s) has no stage \"%s\"",
+                              (unsigned long long)id, info_out->kind, stage);
+        } else if (reached > 0) {
+            rc = 0;
+        }
+    }
+    record_free(&r);
+    return rc;
+}
+
 /* Id 0 is what a submission gives when there was nothing to do: done at once. */
-int change_wait(struct changes *c, uint64_t id, uint64_t deadline_ns, instar_change_info *info_out,
-                struct base_err *err)
+int change_wait(struct changes *c, uint64_t id, const char *stage, uint64_t deadline_ns,
+                instar_change_info *info_out, struct base_err *err)
 {
     if (id == 0) {
         memset(info_out, 0, sizeof(*info_out));
@@ -145,12 +173,7 @@ int change_wait(struct changes *c, uint64_t id, uint64_t deadline_ns, instar_cha
     }
     for (;;) {
         uint32_t seen = store_event_seen(c->store, STORE_EVENT_CHANGE);
-        int rc = change_get(c, id, info_out, err);
-        if (rc == INSTAR_EBUSY || rc == INSTAR_ESLOTS) {
-            rc = INSTAR_EBUSY; /* no snapshot to be had just now */
-        } else if (rc == 0) {
-            rc = verdict(info_out, err);
-        }
+        int rc = look_at(c, id, stage, info_out, err);
         if (rc != INSTAR_EBUSY) {
             return rc;
         }

@@ -431,6 +431,18 @@ uint32_t plan_rank(const struct change_record *r, uint32_t *steps_out)
     return rank;
 }
 
+int plan_has_reached(const struct change_record *r, const char *stage)
+{
+    const struct plan *plan = plan_of(r);
+
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (has_step(variant_of(r), &plan->steps[i]) && strcmp(plan->steps[i].shown, stage) == 0) {
+            return r->step >= i;
+        }
+    }
+    return -1;
+}
+
 bool plan_may_revert(const struct change_record *r)
 {
     return r->state == INSTAR_CHANGE_RUNNING && plan_step(r)->revert != PLAN_NO_RETURN;

@@ -2,7 +2,7 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (1) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
+ *     u8 format (2) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
  *     builds 16, drops 32 | fixed numbers | parts |
  *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
  *
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#define FORMAT 1
+#define FORMAT 2
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
 #define FLAG_VALIDATES 4u
@@ -98,7 +98,8 @@ static bool add_numbers(struct base_buf *out, const struct change_record *r)
            base_buf_add_u64(out, r->cancelled_by) && base_buf_add_u32(out, (uint32_t)r->error) &&
            base_buf_add_u64(out, r->duplicate_count) && base_buf_add_u64(out, r->rows) &&
            base_buf_add_u64(out, (uint64_t)r->submitted_us) &&
-           base_buf_add_u64(out, (uint64_t)r->finished_us) && base_buf_add_u32(out, r->flags) &&
+           base_buf_add_u64(out, (uint64_t)r->finished_us) &&
+           base_buf_add_u64(out, r->estimated_ms) && base_buf_add_u32(out, r->flags) &&
            base_buf_add_u32(out, r->fence_after_ms) && base_buf_add_u32(out, r->workers) &&
            base_buf_add_u64(out, r->rows_per_second_max) &&
            base_buf_add_u64(out, r->sort_memory_bytes);
@@ -173,6 +174,7 @@ static void read_numbers(struct base_reader *r, struct change_record *out)
     out->rows = base_read_u64(r);
     out->submitted_us = (int64_t)base_read_u64(r);
     out->finished_us = (int64_t)base_read_u64(r);
+    out->estimated_ms = base_read_u64(r);
     out->flags = base_read_u32(r);
     out->fence_after_ms = base_read_u32(r);
     out->workers = base_read_u32(r);

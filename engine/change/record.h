@@ -64,6 +64,7 @@ struct change_record {
     uint64_t rows; /* that a build has read */
     int64_t submitted_us;
     int64_t finished_us;
+    uint64_t estimated_ms; /* how long it would take, as was thought; UINT64_MAX: not known */
     /* options */
     uint32_t flags; /* CHANGE_STEERED: as steered last */
     uint32_t fence_after_ms;
@@ -122,13 +123,16 @@ int record_get(struct store_txn *t, uint64_t id, enum store_read how,
                struct change_record *record_out, struct base_err *err);
 /* Write the record; sets or removes its marker. */
 int record_put(struct store_txn *t, const struct change_record *r, struct base_err *err);
+/* Forget one that has ended. */
+int record_remove(struct store_txn *t, uint64_t id, struct base_err *err);
 /* The markers with ids below `below`, oldest first; read as `how` says. Stops when fn returns not
  * 0, and returns that. */
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
                    int (*fn)(void *arg, const struct record_marker *marker), void *arg,
                    struct base_err *err);
-/* All records, oldest first. */
-int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_record *r), void *arg,
+/* All records, oldest first or the other way. Stops when fn returns not 0, and returns that. */
+int record_list(struct store_txn *t, bool latest_first,
+                int (*fn)(void *arg, const struct change_record *r), void *arg,
                 struct base_err *err);
 
 /* ---- plan.c ------------------------------------------------------------------------------- */
@@ -201,6 +205,9 @@ static inline bool plan_is_last(const struct change_record *r)
 }
 /* Which one of how many steps it is, from 1 on. */
 uint32_t plan_rank(const struct change_record *r, uint32_t *steps_out);
+/* Is it at this stage of its plan, or past it? -1: its plan has none of that name. It must not have
+ * ended. */
+int plan_has_reached(const struct change_record *r, const char *stage);
 /* May it still be cancelled? */
 bool plan_may_revert(const struct change_record *r);
 /* Is this the last step from which that is so: where a change that is held stands still? */

@@ -18,6 +18,7 @@
 #define NS_PER_MS 1000000u
 #define WATCH_NS (200u * NS_PER_MS)
 #define REST_NS (5000u * (uint64_t)NS_PER_MS)
+#define PRUNE_NS (3600u * 1000u * (uint64_t)NS_PER_MS)
 #define TROUBLE_NS (1000u * (uint64_t)NS_PER_MS)
 
 /* ---- who may claim what ------------------------------------------------------------------- */
@@ -261,15 +262,28 @@ static int look(struct changes *c, struct round *round, struct base_err *err)
     return rc;
 }
 
+/* Now and then, and when the store is opened. What cannot be done now is done next time. */
+static void forget_old(struct changes *c, uint64_t *next_ns)
+{
+    uint64_t now = os_now_ns();
+
+    if (now >= *next_ns) {
+        (void)history_prune(c, NULL);
+        *next_ns = now + PRUNE_NS;
+    }
+}
+
 static void *runner_main(void *arg)
 {
     struct changes *c = arg;
+    uint64_t prune_ns = 0;
 
     while (!atomic_load(&c->stop)) {
         struct round round = {0};
         uint32_t seen = store_event_seen(c->store, STORE_EVENT_CHANGE);
         reap_jobs(c, false);
         store_node_reap(c->store);
+        forget_old(c, &prune_ns);
         int rc = look(c, &round, NULL);
         uint64_t rest = round.watch ? WATCH_NS : REST_NS;
         if (rc != 0) {

@@ -9,6 +9,24 @@ int runner_start(struct changes *c, struct base_err *err);
 /* c->stop is set and the events are bumped. Returns when all jobs have ended. */
 void runner_stop(struct changes *c);
 
+/* ---- history.c ---------------------------------------------------------------------------- */
+
+/* What a change of that kind costs. */
+struct history_cost {
+    enum change_kind kind;
+    bool scans;     /* it reads the rows of its table */
+    uint64_t rows;  /* of the table, and */
+    uint64_t bytes; /* what they take */
+    uint64_t ms;    /* UINT64_MAX: none like it has ended well */
+    uint32_t learnt_from;
+};
+/* kind and scans are given; table 0: one that is not there yet. The others come from the trees and
+ * from the latest changes. */
+int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
+                    struct base_err *err);
+/* Forget the changes that ended longer ago than the option history_s says. */
+int history_prune(struct changes *c, struct base_err *err);
+
 /* ---- join.c ------------------------------------------------------------------------------- */
 
 /* What a name that is taken means for who wants to create it. */

@@ -5,7 +5,7 @@
  *
  * Waiting for leases (I-9): a refused publication lists who holds it up. The job shows them, sleeps
  * until a lease is given up or ends, and tries again; when the wait has lasted as long as the
- * request allows, it revokes what is left.
+ * request allows, it revokes what is left, or gives up, or waits on, as it was asked to.
  */
 #include "change/compound_impl.h"
 
@@ -24,12 +24,35 @@ static uint64_t fence_at(const struct job *j)
     return j->wait_began_ns + (uint64_t)j->rec.fence_after_ms * NS_PER_MS;
 }
 
+/* What becomes of those who hold it up when the time is over. */
+static uint32_t policy(const struct job *j)
+{
+    uint32_t asked = j->rec.flags & (INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP);
+
+    if (asked == INSTAR_CHANGE_GIVE_UP && !j->may_revert) {
+        /* On the way back there is nothing left to give up, and nobody who is in a hurry. */
+        return j->rec.state == INSTAR_CHANGE_REVERTING ? INSTAR_CHANGE_KEEP_WAITING : 0;
+    }
+    return asked;
+}
+
+static bool is_overdue(const struct job *j)
+{
+    return j->wait_began_ns != 0 && os_now_ns() >= fence_at(j);
+}
+
 static bool may_fence(const struct job *j)
 {
-    if (j->rec.fence_after_ms == 0) {
-        return true;
-    }
-    return j->wait_began_ns != 0 && os_now_ns() >= fence_at(j);
+    return policy(j) == 0 && (j->rec.fence_after_ms == 0 || is_overdue(j));
+}
+
+static int give_up(struct job *j, struct base_err *err)
+{
+    char reason[sizeof(j->live.waiting_for) + 64];
+
+    snprintf(reason, sizeof(reason), "gave up after %u ms of waiting for %s", j->rec.fence_after_ms,
+             j->live.waiting_for);
+    return step_turn_back(j, INSTAR_EBLOCKED, reason, err);
 }
 
 static void show_blockers(struct job *j, const struct lease_blockers *b, uint64_t now)
@@ -50,9 +73,13 @@ static void show_blockers(struct job *j, const struct lease_blockers *b, uint64_
         used += (size_t)snprintf(text + used, sizeof(text) - used, " and %zu more",
                                  b->total - LISTED_MAX);
     }
-    if (used < sizeof(text)) {
-        snprintf(text + used, sizeof(text) - used, "; fenced in %.0f s",
-                 fence > now ? (double)(fence - now) / NS_PER_S : 0.0);
+    if (used < sizeof(text) && policy(j) == INSTAR_CHANGE_KEEP_WAITING) {
+        snprintf(text + used, sizeof(text) - used, "; %s",
+                 fence > now ? "it is not fenced" : "overdue, but it is not fenced");
+    } else if (used < sizeof(text) && !is_overdue(j)) {
+        snprintf(text + used, sizeof(text) - used, "; %s in %.0f s",
+                 policy(j) == 0 ? "fenced" : "the change gives up",
+                 (double)(fence - now) / NS_PER_S);
     }
     job_show_waiting(j, text);
 }
@@ -68,18 +95,22 @@ static int wait_leases(struct job *j, const struct lease_blockers *b, uint32_t s
         j->wait_began_ns = now;
         os_point("change.waiting");
     }
+    show_blockers(j, b, now);
+    if (policy(j) == INSTAR_CHANGE_GIVE_UP && is_overdue(j)) {
+        int rc = give_up(j, err);
+        return rc == 0 ? JOB_AGAIN : rc;
+    }
     uint64_t fence = fence_at(j);
-    if (fence <= now) {
-        ns = 0;
-    } else if (fence - now < ns) {
+    if (fence > now && fence - now < ns) {
         ns = fence - now;
+    } else if (fence <= now && policy(j) == 0) {
+        ns = 0;
     }
     for (size_t i = 0; i < b->count; i++) {
         /* One more millisecond, so that it has really ended then. */
         uint64_t ends = b->list[i].expires_ns + NS_PER_MS;
         ns = ends < ns ? ends : ns;
     }
-    show_blockers(j, b, now);
     int rc = job_wait(j, STORE_EVENT_LEASE, seen, ns, err);
     return rc == 0 ? JOB_AGAIN : rc;
 }
@@ -472,7 +503,11 @@ static void cancel_reason(const struct change_record *r, char *text, size_t size
         snprintf(text, size, "change %llu drops table %s or index %s: this change was cancelled",
                  (unsigned long long)r->cancelled_by, r->table_name, r->object);
     } else {
-        snprintf(text, size, "cancelled on request at stage %s", plan_stage_name(r));
+        /* Whoever asked for it may have left words. */
+        char words[RECORD_REASON_MAX];
+        snprintf(words, sizeof(words), "%s", r->reason);
+        snprintf(text, size, "cancelled on request at stage %s%s%.*s", plan_stage_name(r),
+                 words[0] != 0 ? ": " : "", CHANGE_CANCEL_WORDS_MAX, words);
     }
 }
 
@@ -516,6 +551,7 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
 int step_run(struct job *j, struct base_err *err)
 {
     const struct plan_step *step = plan_step(&j->rec);
+    j->may_revert = plan_may_revert(&j->rec);
     int rc = step->applied ? job_wait_applied(j, err) : 0;
 
     if (rc != 0) {

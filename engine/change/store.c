@@ -64,6 +64,14 @@ int record_put(struct store_txn *t, const struct change_record *r, struct base_e
     return rc;
 }
 
+int record_remove(struct store_txn *t, uint64_t id, struct base_err *err)
+{
+    uint8_t key[ID_SIZE];
+
+    base_put_be64(key, id);
+    return store_txn_delete(t, CATALOG_CHANGE_TREE, base_slice(key, ID_SIZE), err);
+}
+
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
                    int (*fn)(void *arg, const struct record_marker *marker), void *arg,
                    struct base_err *err)
@@ -100,7 +108,8 @@ int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
     return rc == INSTAR_END ? 0 : rc;
 }
 
-int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_record *r), void *arg,
+int record_list(struct store_txn *t, bool latest_first,
+                int (*fn)(void *arg, const struct change_record *r), void *arg,
                 struct base_err *err)
 {
     uint8_t lower[ID_SIZE];
@@ -109,7 +118,7 @@ int record_list(struct store_txn *t, int (*fn)(void *arg, const struct change_re
     struct base_slice value;
 
     base_put_be64(lower, 1);
-    struct store_range range = {.lower = base_slice(lower, ID_SIZE)};
+    struct store_range range = {.lower = base_slice(lower, ID_SIZE), .reverse = latest_first};
     int rc = store_cursor_open(t, CATALOG_CHANGE_TREE, &range, STORE_READ_UNTRACKED, &cursor, err);
     if (rc != 0) {
         return rc;

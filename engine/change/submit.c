@@ -31,6 +31,13 @@ static int attempt(struct submission *s, int (*fn)(struct submission *s, struct 
         rc = fn(s, err);
         catalog_view_release(s->c->env->catalog, s->view);
     }
+    if (rc == 0 && s->ready && s->steered == 0) {
+        struct history_cost cost = {.kind = s->rec.kind,
+                                    .scans = s->rec.builds || s->rec.validates ||
+                                             s->rec.kind == CHANGE_CREATE_INDEX};
+        rc = history_cost_of(s->c->store, s->t, s->rec.table, &cost, err);
+        s->rec.estimated_ms = cost.ms;
+    }
     if (rc == 0 && s->ready) {
         rc = record_put(s->t, &s->rec, err);
         s->id = s->rec.id;
@@ -500,6 +507,10 @@ static int steer(struct submission *s, struct base_err *err)
                                 : "is being undone",
                             plan_stage_name(r));
     }
+    const uint32_t policies = INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP;
+    if ((how->set_flags & policies) != 0) {
+        r->flags &= ~policies; /* the one takes the place of the other */
+    }
     r->flags = (r->flags | how->set_flags) & ~how->clear_flags;
     r->workers = how->workers != UINT32_MAX ? how->workers : r->workers;
     r->fence_after_ms = how->fence_after_ms != UINT32_MAX ? how->fence_after_ms : r->fence_after_ms;
@@ -544,14 +555,22 @@ static int cancel(struct submission *s, struct base_err *err)
                             plan_stage_name(r));
     }
     r->cancel = true;
+    snprintf(r->reason, sizeof(r->reason), "%s", s->words != NULL ? s->words : "");
     s->ready = true;
     return 0;
 }
 
-int change_cancel(struct changes *c, uint64_t id, struct base_err *err)
+int change_cancel(struct changes *c, uint64_t id, const char *words, struct base_err *err)
 {
     uint64_t same;
-    struct submission s = {.c = c, .steered = id, .room = STORE_TXN_LAST_ROOM};
+    struct submission s = {.c = c, .steered = id, .words = words, .room = STORE_TXN_LAST_ROOM};
 
+    if (words != NULL && strlen(words) > CHANGE_CANCEL_WORDS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "the reason has %zu bytes, the most is %d",
+                            strlen(words), CHANGE_CANCEL_WORDS_MAX);
+    }
+    if (words != NULL && !base_utf8_valid(words, strlen(words))) {
+        return base_err_set(err, INSTAR_EENCODING, "the reason is not valid UTF-8");
+    }
     return submit_run(&s, cancel, &same, err);
 }

@@ -17,7 +17,8 @@ struct submission {
     size_t statement_count;
     uint64_t steered; /* a change that exists: to be steered or cancelled */
     const instar_change_steering *steering;
-    unsigned room; /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
+    const char *words; /* why it is cancelled, or NULL */
+    unsigned room;     /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
     struct store_txn *t;
     const struct catalog_view *view;
     struct change_record rec;

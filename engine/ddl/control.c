@@ -62,20 +62,38 @@ static int read_change(instar_sql *sql, struct ddl_lexer *lexer, uint64_t *chang
     return INSTAR_OK;
 }
 
-/* REASON is known, so that its refusal says why. */
-static int refuse_reason(instar_sql *sql, const struct ddl_lexer *lexer)
+/* REASON 'words', or nothing. */
+static int read_reason(instar_sql *sql, struct ddl_lexer *lexer, const char **reason_out)
 {
     struct ddl_lexer ahead = *lexer;
     struct ddl_token token;
+    size_t size = 0;
 
-    if (ddl_next(&ahead, &token) && ddl_is(&token, "REASON")) {
-        return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
-                        "not supported: REASON (a change does not keep one)");
+    if (!ddl_next(&ahead, &token) || !ddl_is(&token, "REASON")) {
+        return INSTAR_OK;
     }
+    *lexer = ahead;
+    if (!ddl_next(&ahead, &token) || token.kind != DDL_STRING || token.at[0] != '\'') {
+        return expected(sql, lexer, "words between single quotes");
+    }
+    char *reason = ddl_copy(&sql->arena, token.at + 1, token.size - 2);
+    if (reason == NULL) {
+        return ddl_fail(sql, INSTAR_ENOMEM, offset_of(sql, &token), "out of memory");
+    }
+    /* A quote within is doubled. */
+    for (const char *at = reason; *at != '\0'; at += at[0] == '\'' ? 2 : 1) {
+        reason[size++] = *at;
+    }
+    reason[size] = '\0';
+    *reason_out = reason;
+    *lexer = ahead;
     return INSTAR_OK;
 }
 
 /* ---- steering ----------------------------------------------------------------------------- */
+
+/* Those flags that have no verb of their own. */
+#define RETUNED (INSTAR_CHANGE_HURRY | INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP)
 
 /* A number after =, at most max. */
 static int read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out)
@@ -93,16 +111,17 @@ static int read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, u
     return *number_out <= max ? INSTAR_OK : expected(sql, &before, "a smaller number");
 }
 
-static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, instar_change_steering *steering)
+static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
+                       instar_change_steering *steering)
 {
     struct ddl_lexer before = *lexer;
     struct ddl_token token;
     bool more = ddl_next(lexer, &token);
 
     if (more && (ddl_is(&token, "on") || ddl_is(&token, "true"))) {
-        steering->set_flags = INSTAR_CHANGE_HURRY;
+        steering->set_flags |= flag;
     } else if (more && (ddl_is(&token, "off") || ddl_is(&token, "false"))) {
-        steering->clear_flags = INSTAR_CHANGE_HURRY;
+        steering->clear_flags |= flag;
     } else {
         return expected(sql, &before, "on or off");
     }
@@ -124,6 +143,7 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
     if (!ddl_next(lexer, &equals) || !ddl_is(&equals, "=")) {
         return expected(sql, &before, "=");
     }
+    uint32_t flag = ddl_change_flag(name.at, name.size) & RETUNED;
     if (ddl_is(&name, "backfill_workers") && steering->workers == UINT32_MAX) {
         rc = read_number(sql, lexer, UINT32_MAX - 1, &number);
         steering->workers = (uint32_t)number;
@@ -132,13 +152,14 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
         steering->fence_after_ms = (uint32_t)number;
     } else if (ddl_is(&name, "rows_per_second") && steering->rows_per_second_max == UINT64_MAX) {
         rc = read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
-    } else if (ddl_is(&name, "hurry") && (steering->set_flags | steering->clear_flags) == 0) {
-        rc = read_switch(sql, lexer, steering);
+    } else if (flag != 0 && ((steering->set_flags | steering->clear_flags) & flag) == 0) {
+        rc = read_switch(sql, lexer, flag, steering);
     } else {
-        rc = ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
-                      "not supported, or given twice: the option %.*s (there are "
-                      "backfill_workers, rows_per_second, fence_after_ms, hurry)",
-                      (int)name.size, name.at);
+        rc = ddl_fail(
+            sql, INSTAR_EINVALID, offset_of(sql, &name),
+            "not supported, or given twice: the option %.*s (there are "
+            "backfill_workers, rows_per_second, fence_after_ms, hurry, keep_waiting, give_up)",
+            (int)name.size, name.at);
     }
     return rc;
 }
@@ -202,7 +223,9 @@ static int read_steering(instar_sql *sql, const struct ddl_piece *piece, struct 
     instar_sql_statement info = {.verb = verb};
     int rc = verb != INSTAR_SQL_SHOW_CHANGES ? read_change(sql, lexer, &info.change) : INSTAR_OK;
 
-    rc = rc == INSTAR_OK && verb == INSTAR_SQL_CANCEL_CHANGE ? refuse_reason(sql, lexer) : rc;
+    if (rc == INSTAR_OK && verb == INSTAR_SQL_CANCEL_CHANGE) {
+        rc = read_reason(sql, lexer, &info.reason);
+    }
     rc = rc == INSTAR_OK && verb >= INSTAR_SQL_PAUSE_CHANGE ? fill_steering(sql, lexer, &info) : rc;
     rc = rc == INSTAR_OK ? at_end(sql, lexer) : rc;
     return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;

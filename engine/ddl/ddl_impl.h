@@ -241,6 +241,8 @@ int ddl_alteration_make(instar *db, const struct ddl_statement *s,
 void ddl_alteration_free(struct ddl_alteration *alteration);
 
 /* WITH (name = value, …), the children "options" of a node. */
+/* INSTAR_CHANGE_… of an option that is on or off; 0: there is none of that name. */
+uint32_t ddl_change_flag(const char *name, size_t size);
 int ddl_change_options(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                        instar_change_options *options);
 

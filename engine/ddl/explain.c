@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is known of the store. */
@@ -286,6 +287,75 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
     }
 }
 
+/* ---- what it costs ------------------------------------------------------------------------ */
+
+static instar_statement statement_of(const instar_sql_statement *s)
+{
+    static const uint32_t kinds[] = {
+        [INSTAR_SQL_CREATE_TABLE] = INSTAR_STATEMENT_CREATE_TABLE,
+        [INSTAR_SQL_DROP_TABLE] = INSTAR_STATEMENT_DROP_TABLE,
+        [INSTAR_SQL_CREATE_INDEX] = INSTAR_STATEMENT_CREATE_INDEX,
+        [INSTAR_SQL_DROP_INDEX] = INSTAR_STATEMENT_DROP_INDEX,
+        [INSTAR_SQL_ALTER_TABLE] = INSTAR_STATEMENT_ALTER_TABLE,
+        [INSTAR_SQL_RENAME_INDEX] = INSTAR_STATEMENT_RENAME_INDEX,
+    };
+
+    return (instar_statement){.kind = kinds[s->verb],
+                              .name = s->name,
+                              .table = s->table,
+                              .index = s->index,
+                              .steps = s->steps,
+                              .step_count = s->step_count};
+}
+
+/* "12.3 MiB" */
+static const char *size_text(uint64_t bytes, char text[32])
+{
+    (void)snprintf(text, 32, "%.1f MiB", (double)bytes / (1 << 20));
+    return text;
+}
+
+static void tell_estimate(struct telling *t, const instar_estimate *e)
+{
+    char read[32], final[32], temporary[32];
+
+    if (e->rows > 0) {
+        tell(t, "reads about %" PRIu64 " rows in %s", e->rows, size_text(e->bytes, read));
+    }
+    if (e->final_bytes > 0) {
+        tell(t, "new indexes take about %s%s%s", size_text(e->final_bytes, final),
+             e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
+             e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
+    }
+    if (e->duration_ms == UINT64_MAX) {
+        tell(t, "time: not known, for nothing like it has been done in this store");
+    } else {
+        tell(t, "time: about %.2f s, as the last %" PRIu32 " of its kind took",
+             (double)e->duration_ms / 1000, e->learnt_from);
+    }
+}
+
+/* Of something that is not there nothing is told: the names were. */
+static int tell_cost(instar *db, struct telling *t, const instar_sql_statement *s)
+{
+    size_t count = s->verb == INSTAR_SQL_COMPOUND ? s->part_count : 1;
+    instar_statement *statements = calloc(count, sizeof(*statements));
+    instar_estimate estimate;
+
+    if (statements == NULL) {
+        return INSTAR_ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        statements[i] = statement_of(s->verb == INSTAR_SQL_COMPOUND ? s->parts[i] : s);
+    }
+    int rc = instar_estimate_cost(db, statements, count, s->options, &estimate);
+    free(statements);
+    if (rc == INSTAR_OK) {
+        tell_estimate(t, &estimate);
+    }
+    return rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc;
+}
+
 int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
                        int (*fn)(void *arg, const char *line), void *arg,
                        instar_sql_error *error_out)
@@ -311,5 +381,9 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
         return ddl_fail_statement(s, rc, instar_error_text(), error_out);
     }
     tell_all(&t, &found, s);
+    rc = tell_cost(db, &t, s);
+    if (rc != INSTAR_OK) {
+        return ddl_fail_statement(s, rc, instar_error_text(), error_out);
+    }
     return t.stopped;
 }

@@ -321,7 +321,7 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return instar_rename_index(db, s->name, s->steps[0].new_name, s->options, change_out);
     case INSTAR_SQL_CANCEL_CHANGE:
         *change_out = s->change;
-        return instar_change_cancel(db, s->change);
+        return instar_change_cancel_because(db, s->change, s->reason);
     case INSTAR_SQL_PAUSE_CHANGE:
     case INSTAR_SQL_RESUME_CHANGE:
     case INSTAR_SQL_HOLD_CHANGE:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define TYPES "bool, int2, int4, int8, float8, text, bytea, timestamptz, date, uuid"
 
@@ -195,20 +196,19 @@ static int option_number(instar_sql *sql, size_t offset, const char *name, struc
                     (unsigned long long)max);
 }
 
-/* Flags that may be given at once: a switch, on when it has no value. */
-static uint32_t option_flag(const char *name)
+uint32_t ddl_change_flag(const char *name, size_t size)
 {
     static const struct {
         const char *name;
         uint32_t flag;
     } flags[] = {
-        {"pause", INSTAR_CHANGE_PAUSE},
-        {"hold", INSTAR_CHANGE_HOLD},
-        {"hurry", INSTAR_CHANGE_HURRY},
+        {"pause", INSTAR_CHANGE_PAUSE},     {"hold", INSTAR_CHANGE_HOLD},
+        {"hurry", INSTAR_CHANGE_HURRY},     {"keep_waiting", INSTAR_CHANGE_KEEP_WAITING},
+        {"give_up", INSTAR_CHANGE_GIVE_UP},
     };
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        if (strcmp(flags[i].name, name) == 0) {
+        if (strlen(flags[i].name) == size && strncasecmp(flags[i].name, name, size) == 0) {
             return flags[i].flag;
         }
     }
@@ -231,7 +231,7 @@ static int set_flag(instar_sql *sql, size_t offset, const char *name, struct ddl
     const char *word = arg != NULL ? option_word(arg) : "on";
 
     if (word != NULL && (strcmp(word, "on") == 0 || strcmp(word, "true") == 0)) {
-        options->flags |= option_flag(name);
+        options->flags |= ddl_change_flag(name, strlen(name));
         return INSTAR_OK;
     }
     return word != NULL && (strcmp(word, "off") == 0 || strcmp(word, "false") == 0)
@@ -259,12 +259,13 @@ static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl
     } else if (name != NULL && strcmp(name, "fence_after_ms") == 0) {
         rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
         options->fence_after_ms = (uint32_t)number;
-    } else if (name != NULL && option_flag(name) != 0) {
+    } else if (name != NULL && ddl_change_flag(name, strlen(name)) != 0) {
         rc = set_flag(sql, offset, name, arg, options);
     } else {
         return ddl_fail(sql, INSTAR_EINVALID, offset,
                         "not supported: the option %s (there are backfill_workers, "
-                        "rows_per_second, sort_memory_bytes, fence_after_ms, pause, hold, hurry)",
+                        "rows_per_second, sort_memory_bytes, fence_after_ms, pause, hold, hurry, "
+                        "keep_waiting, give_up)",
                         name != NULL ? name : "?");
     }
     return rc;

@@ -129,6 +129,9 @@ INSTAR_API const char *instar_error_name(int code);
 INSTAR_API const char *instar_error_what(int code);
 INSTAR_API const char *instar_error_remedy(int code);
 INSTAR_API enum instar_class instar_error_class(int code);
+/* The code that PostgreSQL gives such an error ("23505" for EUNIQUE), for programs that know these;
+ * "XX000" where it has none of its own, "00000" for 0. */
+INSTAR_API const char *instar_error_sqlstate(int code);
 /* Of `count` names the one that `name` is most likely a slip of, or NULL when none is near: what
  * the library's own errors name, for a program that looks names up itself. The result is one of the
  * candidates, none of which is NULL. Any thread, any time; no errors. */
@@ -226,6 +229,8 @@ typedef struct instar_options {
     uint64_t row_bytes_max;   /* largest row [1 MiB, or half of txn_bytes_max where that is less;
                                * 1 KiB … half of txn_bytes_max] */
     uint64_t sort_memory_bytes; /* of one index build [256 MiB; 1 MiB … 64 GiB] */
+    uint64_t history_s;         /* changes that ended longer ago are forgotten, by the wall clock
+                                 * [1209600, two weeks; 1 … 3153600000] */
 } instar_options;
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
  * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
@@ -425,14 +430,21 @@ enum instar_change_flag {
     INSTAR_CHANGE_PAUSE = 4, /* stand still: between two stages, or between two batches of work */
     INSTAR_CHANGE_HOLD =
         8, /* do all but the last step that can still be undone, then stand still */
-    INSTAR_CHANGE_HURRY = 16 /* a build does not stand back for commits: done sooner, they suffer */
+    INSTAR_CHANGE_HURRY =
+        16, /* a build does not stand back for commits: done sooner, they suffer */
+    /* What becomes of transactions that hold the change up for longer than fence_after_ms: they are
+     * fenced, unless one of these says otherwise. */
+    INSTAR_CHANGE_KEEP_WAITING = 32, /* the change waits for them, however long */
+    INSTAR_CHANGE_GIVE_UP = 64 /* it fails with EBLOCKED and is undone, which waits for them; where
+                                * it cannot be undone any more, it fences them */
 };
 
 typedef struct instar_change_options {
     uint32_t struct_size;
     uint32_t flags;          /* enum instar_change_flag [0] */
     uint32_t fence_after_ms; /* a transaction that holds the change up longer than this loses its
-                              * lease: its commit fails and can be retried [30000; 0 at once] */
+                              * lease: its commit fails and can be retried [30000; 0 at once]. The
+                              * flags may choose otherwise */
     uint32_t workers;        /* of a build, 0: the store's option [0] */
     uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
     uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
@@ -568,6 +580,23 @@ typedef struct instar_statement {
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
                              const instar_change_options *options, uint64_t *change_out);
 
+/* What a request would cost: of its first table that is there, and from how long the latest changes
+ * of its kind took in this store. */
+typedef struct instar_estimate {
+    uint64_t rows;        /* that a scan reads, 0: none is read */
+    uint64_t bytes;       /* that it reads */
+    uint64_t final_bytes; /* of the new indexes, about */
+    uint64_t
+        temporary_bytes;  /* of sorted runs on disk, beside the memory for sorting; gone after */
+    uint64_t duration_ms; /* from submission to end; UINT64_MAX: nothing like it has been done */
+    uint32_t learnt_from; /* so many changes */
+} instar_estimate;
+/* Nothing is submitted, and whether the request is possible is not looked at. options may be NULL.
+ * Errors: EUNKNOWN (a table or index that is named), EINVALID. */
+INSTAR_API int instar_estimate_cost(instar *db, const instar_statement *statements, size_t count,
+                                    const instar_change_options *options,
+                                    instar_estimate *estimate_out);
+
 /* The functions that an expression may call, by number from 0 on; NULL behind the last. Any thread,
  * any time. */
 INSTAR_API const char *instar_expression_function(size_t at);
@@ -599,6 +628,8 @@ typedef struct instar_change_info {
                                * failed NOT NULL or check: rows that break it */
     int64_t submitted_us;     /* since 1970 */
     int64_t finished_us;      /* 0: not yet */
+    uint64_t estimated_ms;    /* from submission to end, as was thought then; UINT64_MAX: nothing
+                               * like it had been done. What it took: finished_us - submitted_us */
     char kind[24];            /* "create index" … */
     char table[64];
     char object[64];       /* the index, or the table again */
@@ -616,6 +647,12 @@ typedef struct instar_change_info {
  * ECANCELLED, EBUSY (timeout; the change goes on), EUNKNOWN (no such change). */
 INSTAR_API int instar_change_wait(instar *db, uint64_t change, uint32_t timeout_ms,
                                   instar_change_info *info_out);
+/* The same, but a stage is enough: 0 when the change stands at that stage of its plan or is past
+ * it. A stage is a word of info.stage, such as "write-only", "build" or "validate"; NULL waits for
+ * the verdict. What is on its way back is waited for to the end. Also: EINVALID (its plan has no
+ * such stage). */
+INSTAR_API int instar_change_wait_stage(instar *db, uint64_t change, const char *stage,
+                                        uint32_t timeout_ms, instar_change_info *info_out);
 /* The same without waiting: 0 whatever the state. Errors: EUNKNOWN. */
 INSTAR_API int instar_change_get(instar *db, uint64_t change, instar_change_info *info_out);
 /* All changes, running and ended, oldest first. fn returns 0 to go on; another value stops the
@@ -626,12 +663,15 @@ INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_
  * when it failed by itself before it saw that. Errors: EUNKNOWN, ESTATE (it has ended, or is past
  * the point of no return: names the stage). */
 INSTAR_API int instar_change_cancel(instar *db, uint64_t change);
+/* The same, with words that become a part of the change's reason, at most 1,000 bytes; NULL: none.
+ * They are kept of the one who asked first. Also: ELIMIT, EENCODING. */
+INSTAR_API int instar_change_cancel_because(instar *db, uint64_t change, const char *words);
 
 /* What is to be different about a change that has not ended. Fill with the init function, then set
  * what is to be changed. */
 typedef struct instar_change_steering {
     uint32_t struct_size;
-    uint32_t set_flags;           /* of INSTAR_CHANGE_PAUSE, _HOLD, _HURRY: to be set [0] */
+    uint32_t set_flags;           /* of INSTAR_CHANGE_PAUSE and those below it: to be set [0] */
     uint32_t clear_flags;         /* the same: to be cleared [0] */
     uint32_t workers;             /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
     uint32_t fence_after_ms;      /* [UINT32_MAX: as it is] */
@@ -642,7 +682,8 @@ INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
  * within one batch of its work (100 ms). It outlives the runner: the next one stands still, too. A
  * change that stands still holds no snapshot and no lease, and can be cancelled; its way back stops
  * for nothing. No reader and no writer waits for it, further changes of its table do. Its info's
- * flags say what was asked for, waiting_for that its runner stands still.
+ * flags say what was asked for, waiting_for that its runner stands still. KEEP_WAITING and GIVE_UP
+ * take each other's place.
  * Errors: EUNKNOWN, ESTATE (it has ended, or is being undone; or HOLD is set when there is nothing
  * left to hold back: names the stage), EINVALID (a flag that cannot be steered, or set and cleared;
  * workers; struct_size). */

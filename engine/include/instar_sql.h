@@ -108,6 +108,7 @@ typedef struct instar_sql_statement {
     const instar_change_options *options;   /* of a change; of a COMPOUND all of them together */
     uint64_t change;                        /* WAIT, CANCEL, PAUSE and so on */
     const instar_change_steering *steering; /* PAUSE, RESUME, HOLD, RELEASE, RETUNE */
+    const char *reason;                     /* of CANCEL, or NULL */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:

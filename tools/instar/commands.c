@@ -31,6 +31,8 @@ static const struct cli_option create_index_options[] = {
     {"sort-memory", "N", "memory for sorting [256M]"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
     {"hurry", NULL, "do not stand back for commits: done sooner, writers suffer"},
+    {"keep-waiting", NULL, "wait for transactions that hold it up, however long"},
+    {"give-up", NULL, "fail and undo all when they hold it up longer than --fence-after"},
     {"hold", NULL, "stop before the last step; `instar release` lets it end"},
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
@@ -83,13 +85,20 @@ static const struct cli_option retune_options[] = {
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease"},
     {"hurry", NULL, "do not stand back for commits"},
     {"no-hurry", NULL, "stand back for commits again"},
+    {"keep-waiting", NULL, "wait for transactions that hold it up, however long"},
+    {"give-up", NULL, "fail and undo all when they hold it up longer than --fence-after"},
+    {"fence", NULL, "fence them then, after all"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option wait_options[] = {
-    {"timeout", "MS", "wait at most so long [for ever]"}, {NULL, NULL, NULL}};
+    {"timeout", "MS", "wait at most so long [for ever]"},
+    {"stage", "NAME", "only until it has come to that stage, such as build"},
+    {NULL, NULL, NULL}};
 
 static const struct cli_option cancel_options[] = {
-    {"no-wait", NULL, "do not wait until it is undone"}, {NULL, NULL, NULL}};
+    {"no-wait", NULL, "do not wait until it is undone"},
+    {"reason", "WORDS", "why; kept with the change"},
+    {NULL, NULL, NULL}};
 
 const struct cli_command cli_commands[] = {
     {"init", "", "make a new store", "Makes the directory STORE (mode 0700) with an empty store.",

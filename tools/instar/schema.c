@@ -295,6 +295,12 @@ int cli_change_options(const struct cli *cli, instar_change_options *options)
     if (cli_switch(cli, "hurry")) {
         options->flags |= INSTAR_CHANGE_HURRY;
     }
+    if (cli_switch(cli, "keep-waiting")) {
+        options->flags |= INSTAR_CHANGE_KEEP_WAITING;
+    }
+    if (cli_switch(cli, "give-up")) {
+        options->flags |= INSTAR_CHANGE_GIVE_UP;
+    }
     if (cli_switch(cli, "hold")) {
         options->flags |= INSTAR_CHANGE_HOLD;
     }

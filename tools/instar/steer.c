@@ -15,13 +15,22 @@ int cli_steered(const struct cli *cli, uint64_t change)
     bool pause = (info.flags & INSTAR_CHANGE_PAUSE) != 0;
     bool hold = (info.flags & INSTAR_CHANGE_HOLD) != 0;
     bool hurry = (info.flags & INSTAR_CHANGE_HURRY) != 0;
+    bool keep = (info.flags & INSTAR_CHANGE_KEEP_WAITING) != 0;
+    bool give_up = (info.flags & INSTAR_CHANGE_GIVE_UP) != 0;
     if (cli->json) {
-        printf("{\"change\": %" PRIu64 ", \"pause\": %s, \"hold\": %s, \"hurry\": %s}\n", change,
-               pause ? "true" : "false", hold ? "true" : "false", hurry ? "true" : "false");
+        printf("{\"change\": %" PRIu64 ", \"pause\": %s, \"hold\": %s, \"hurry\": %s, "
+               "\"blockers\": \"%s\"}\n",
+               change, pause ? "true" : "false", hold ? "true" : "false", hurry ? "true" : "false",
+               keep      ? "keep-waiting"
+               : give_up ? "give-up"
+                         : "fence");
         return CLI_OK;
     }
-    printf("change %" PRIu64 ": %s%s%s\n", change, pause ? "to stand still" : "to go on",
-           hold ? ", held before its last step" : "", hurry ? ", in a hurry" : "");
+    printf("change %" PRIu64 ": %s%s%s%s\n", change, pause ? "to stand still" : "to go on",
+           hold ? ", held before its last step" : "", hurry ? ", in a hurry" : "",
+           keep      ? ", fences nobody who holds it up"
+           : give_up ? ", gives up when it is held up for too long"
+                     : "");
     return CLI_OK;
 }
 
@@ -75,11 +84,18 @@ int command_retune(struct cli *cli)
     instar_change_steering steering;
     bool hurry = cli_switch(cli, "hurry");
     bool polite = cli_switch(cli, "no-hurry");
+    bool keep = cli_switch(cli, "keep-waiting");
+    bool give_up = cli_switch(cli, "give-up");
+    bool fence = cli_switch(cli, "fence");
     int rc;
 
     instar_change_steering_init(&steering);
-    steering.set_flags = hurry ? INSTAR_CHANGE_HURRY : 0;
-    steering.clear_flags = polite ? INSTAR_CHANGE_HURRY : 0;
+    steering.set_flags = (hurry ? INSTAR_CHANGE_HURRY : 0u) |
+                         (keep ? INSTAR_CHANGE_KEEP_WAITING : 0u) |
+                         (give_up ? INSTAR_CHANGE_GIVE_UP : 0u);
+    steering.clear_flags =
+        (polite ? INSTAR_CHANGE_HURRY : 0u) |
+        (fence ? (uint32_t)(INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP) : 0u);
     /* The highest value of each means that nothing was given. */
     uint64_t workers = UINT32_MAX, fence_after = UINT32_MAX;
 
@@ -91,10 +107,11 @@ int command_retune(struct cli *cli)
     }
     steering.workers = (uint32_t)workers;
     steering.fence_after_ms = (uint32_t)fence_after;
-    if (!hurry && !polite && steering.rows_per_second_max == UINT64_MAX &&
-        steering.workers == UINT32_MAX && steering.fence_after_ms == UINT32_MAX) {
-        return cli_usage(cli, "nothing to retune: give --rate, --workers, --fence-after, --hurry "
-                              "or --no-hurry");
+    if (steering.set_flags == 0 && steering.clear_flags == 0 &&
+        steering.rows_per_second_max == UINT64_MAX && steering.workers == UINT32_MAX &&
+        steering.fence_after_ms == UINT32_MAX) {
+        return cli_usage(cli, "nothing to retune: give --rate, --workers, --fence-after, --hurry, "
+                              "--no-hurry, --keep-waiting, --give-up or --fence");
     }
     return steer(cli, &steering);
 }

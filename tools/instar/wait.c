@@ -70,8 +70,11 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
         out_json_string(stdout, info->kind, strlen(info->kind));
         printf(", \"object\": ");
         out_json_string(stdout, info->object, strlen(info->object));
-        printf(", \"rows\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"reason\": ",
-               info->rows_done, info->duplicate_count);
+        printf(", \"stage\": ");
+        out_json_string(stdout, info->stage, strlen(info->stage));
+        printf(", \"rows\": %" PRIu64 ", \"duplicates\": %" PRIu64
+               ", \"sqlstate\": \"%s\", \"reason\": ",
+               info->rows_done, info->duplicate_count, instar_error_sqlstate(info->error));
         out_json_string(stdout, info->reason, strlen(info->reason));
         printf("}\n");
         return;
@@ -82,7 +85,12 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
     }
     printf("change %" PRIu64 ": %s ", info->id, info->kind);
     out_printable(stdout, info->object, strlen(info->object));
-    printf(": %s\n", state_name(info->state));
+    printf(": %s", state_name(info->state));
+    /* It was waited for a stage. */
+    if (info->finished_us == 0) {
+        printf(", at stage %s", info->stage);
+    }
+    putchar('\n');
     if (info->reason[0] != '\0') {
         out_printable(stdout, info->reason, strlen(info->reason));
         putchar('\n');
@@ -107,7 +115,8 @@ static int left_running(const struct cli *cli, uint64_t change)
     return CLI_INTERRUPTED;
 }
 
-static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
+/* stage: NULL, or one that is enough. */
+static int follow(struct cli *cli, uint64_t change, const char *stage, uint64_t timeout_ms)
 {
     uint64_t end = timeout_ms > UINT64_MAX - cli_now_ms() ? UINT64_MAX : cli_now_ms() + timeout_ms;
     instar_change_info info;
@@ -117,7 +126,8 @@ static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
         uint64_t now = cli_now_ms();
         uint64_t left = end > now ? end - now : 0;
 
-        rc = instar_change_wait(cli->db, change, left < TICK_MS ? (uint32_t)left : TICK_MS, &info);
+        rc = instar_change_wait_stage(cli->db, change, stage,
+                                      left < TICK_MS ? (uint32_t)left : TICK_MS, &info);
         if (rc == INSTAR_EBUSY) {
             draw_progress(cli, &info);
         }
@@ -138,12 +148,12 @@ static int follow(struct cli *cli, uint64_t change, uint64_t timeout_ms)
 
 int cli_follow(struct cli *cli, uint64_t change)
 {
-    return follow(cli, change, UINT64_MAX);
+    return follow(cli, change, NULL, UINT64_MAX);
 }
 
 int cli_follow_cancel(struct cli *cli, uint64_t change)
 {
-    int rc = follow(cli, change, UINT64_MAX);
+    int rc = follow(cli, change, NULL, UINT64_MAX);
 
     if (rc == CLI_OK || rc == CLI_FAILED) {
         instar_change_info info;
@@ -175,7 +185,7 @@ int command_wait(struct cli *cli)
     int rc = cli_change_id(cli, &id);
 
     rc = rc == CLI_OK ? cli_number(cli, "timeout", UINT64_MAX, &timeout) : rc;
-    return rc == CLI_OK ? follow(cli, id, timeout) : rc;
+    return rc == CLI_OK ? follow(cli, id, cli_option(cli, "stage"), timeout) : rc;
 }
 
 int command_cancel(struct cli *cli)
@@ -186,7 +196,7 @@ int command_cancel(struct cli *cli)
     if (rc != CLI_OK) {
         return rc;
     }
-    rc = instar_change_cancel(cli->db, id);
+    rc = instar_change_cancel_because(cli->db, id, cli_option(cli, "reason"));
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, "cancel");
     }
@@ -217,6 +227,13 @@ static void time_text(int64_t us, char *text, size_t size)
     }
 }
 
+static uint64_t took_ms(const instar_change_info *info)
+{
+    int64_t us = info->finished_us - info->submitted_us;
+
+    return us > 0 ? (uint64_t)us / 1000 : 0; /* the clock may have been set back */
+}
+
 static int print_change(void *arg, const instar_change_info *info)
 {
     struct change_list *list = arg;
@@ -226,6 +243,7 @@ static int print_change(void *arg, const instar_change_info *info)
     char backlog[OUT_NUMBER_SIZE], duplicates[OUT_NUMBER_SIZE];
     char step[OUT_NUMBER_SIZE], steps[OUT_NUMBER_SIZE];
     char submitted[64], finished[64];
+    char estimated[OUT_NUMBER_SIZE], took[OUT_NUMBER_SIZE];
 
     if ((list->running_only && !running) || (list->only != 0 && list->only != info->id)) {
         return 0;
@@ -233,28 +251,31 @@ static int print_change(void *arg, const instar_change_info *info)
     time_text(info->submitted_us, submitted, sizeof(submitted));
     time_text(info->finished_us, finished, sizeof(finished));
     out_row(list->out,
-            (struct out_cell[]){out_u64(info->id, id),
-                                out_text(state_name(info->state)),
-                                out_text(info->kind),
-                                out_text(info->table),
-                                out_text(info->object),
-                                out_text(info->stage),
-                                out_u64(info->step, step),
-                                out_u64(info->steps, steps),
-                                out_u64(info->rows_done, done),
-                                out_u64(info->rows_total, total),
-                                out_u64(info->rows_per_second, rate),
-                                info->eta_ms == UINT64_MAX ? out_text(NULL)
-                                                           : out_u64(info->eta_ms / 1000, eta),
-                                out_u64(info->delta_backlog, backlog),
-                                out_u64(info->owner_pid, owner),
-                                out_u64(info->duplicate_count, duplicates),
-                                out_text(submitted),
-                                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
-                                out_text(info->waiting_for),
-                                out_text(info->throttle),
-                                out_text(info->statement),
-                                out_text(info->reason)});
+            (struct out_cell[]){
+                out_u64(info->id, id),
+                out_text(state_name(info->state)),
+                out_text(info->kind),
+                out_text(info->table),
+                out_text(info->object),
+                out_text(info->stage),
+                out_u64(info->step, step),
+                out_u64(info->steps, steps),
+                out_u64(info->rows_done, done),
+                out_u64(info->rows_total, total),
+                out_u64(info->rows_per_second, rate),
+                info->eta_ms == UINT64_MAX ? out_text(NULL) : out_u64(info->eta_ms / 1000, eta),
+                out_u64(info->delta_backlog, backlog),
+                out_u64(info->owner_pid, owner),
+                out_u64(info->duplicate_count, duplicates),
+                out_text(submitted),
+                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
+                info->estimated_ms == UINT64_MAX ? out_text(NULL)
+                                                 : out_u64(info->estimated_ms, estimated),
+                info->finished_us == 0 ? out_text(NULL) : out_u64(took_ms(info), took),
+                out_text(info->waiting_for),
+                out_text(info->throttle),
+                out_text(info->statement),
+                out_text(info->reason)});
     return 0;
 }
 
@@ -277,6 +298,8 @@ static int list_changes(struct cli *cli, struct change_list *list)
                                                 {"duplicates", OUT_NUMBER_DETAIL},
                                                 {"submitted", OUT_TEXT_DETAIL},
                                                 {"finished", OUT_TEXT_DETAIL},
+                                                {"estimated_ms", OUT_NUMBER_DETAIL},
+                                                {"took_ms", OUT_NUMBER_DETAIL},
                                                 {"waiting_for", OUT_TEXT},
                                                 {"throttle", OUT_TEXT_DETAIL},
                                                 {"statement", OUT_TEXT},

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The changes that have ended: how long their records are kept, and what they tell about how long
+ * the next one will take.
+ */
+#include "change/runner_impl.h"
+
+#define US_PER_S 1000000
+#define PRUNE_BATCH 256 /* records in one transaction */
+#define LOOK_AT 256     /* of the latest changes, whatever they are, */
+#define LEARN_FROM 16   /* so many of the kind */
+
+/* ---- what the next one will take ----------------------------------------------------------- */
+
+struct lesson {
+    const struct history_cost *like;
+    uint32_t seen;
+    uint32_t count;
+    uint64_t us;
+    uint64_t rows;
+};
+
+/* From its submission on: what it waited for is a part of what people wait for. */
+static int learn(void *arg, const struct change_record *r)
+{
+    struct lesson *l = arg;
+    bool scanned = r->rows != 0;
+
+    if (r->kind == l->like->kind && r->state == INSTAR_CHANGE_DONE && scanned == l->like->scans &&
+        r->finished_us >= r->submitted_us) {
+        l->count++;
+        l->us += (uint64_t)(r->finished_us - r->submitted_us);
+        l->rows += r->rows;
+    }
+    return ++l->seen == LOOK_AT || l->count == LEARN_FROM ? INSTAR_END : 0;
+}
+
+int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
+                    struct base_err *err)
+{
+    struct lesson l = {.like = cost};
+    struct store_tree_stat stat = {.entries = 0};
+    struct catalog_table *found = NULL;
+    int rc = record_list(t, true, learn, &l, err);
+
+    rc = rc == INSTAR_END ? 0 : rc;
+    if (rc == 0 && table != 0) {
+        rc = catalog_get_table(t, table, &found, err);
+        /* One that is being made or dropped has no descriptor. */
+        if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+            base_err_clear(err);
+            rc = 0;
+        } else if (rc == 0) {
+            rc = store_tree_stat(s, found->tree, &stat, err);
+        }
+    }
+    catalog_table_free(found);
+    cost->rows = stat.entries;
+    cost->bytes = stat.bytes;
+    cost->learnt_from = l.count;
+    cost->ms = UINT64_MAX;
+    if (l.count != 0) {
+        double us = (double)l.us / l.count;
+        if (l.rows != 0) {
+            /* A small one takes as long as its steps do, a large one as long as its rows. */
+            double by_rows = (double)l.us / (double)l.rows * (double)cost->rows;
+            us = cost->rows * l.count > l.rows ? by_rows : us;
+        }
+        cost->ms = (uint64_t)(us / 1000) + 1;
+    }
+    return rc;
+}
+
+/* ---- forgetting --------------------------------------------------------------------------- */
+
+struct old {
+    int64_t before_us;
+    uint64_t ids[PRUNE_BATCH];
+    size_t count;
+};
+
+static int note_old(void *arg, const struct change_record *r)
+{
+    struct old *o = arg;
+
+    if (record_ended(r) && r->finished_us < o->before_us) {
+        o->ids[o->count++] = r->id;
+    }
+    return o->count == PRUNE_BATCH ? INSTAR_END : 0;
+}
+
+/* Read without a mark: whoever forgets the same ones, or none, is in nobody's way. */
+static int prune_some(struct store *s, struct old *o, struct base_err *err)
+{
+    struct store_txn *t;
+    int rc = store_txn_begin(s, STORE_TXN_LAST_ROOM, &t, err);
+
+    o->count = 0;
+    if (rc != 0) {
+        return rc;
+    }
+    rc = record_list(t, false, note_old, o, err);
+    rc = rc == INSTAR_END ? 0 : rc;
+    for (size_t i = 0; rc == 0 && i < o->count; i++) {
+        rc = record_remove(t, o->ids[i], err);
+    }
+    if (rc != 0 || o->count == 0) {
+        store_txn_abort(t);
+        return rc;
+    }
+    return store_txn_commit(t, NULL, NULL, err);
+}
+
+int history_prune(struct changes *c, struct base_err *err)
+{
+    int64_t kept_us = (int64_t)store_options(c->store)->history_s * US_PER_S;
+    struct old o = {.before_us = os_realtime_us() - kept_us};
+    int rc;
+
+    do {
+        rc = prune_some(c->store, &o, err);
+    } while (rc == 0 && o.count == PRUNE_BATCH && !atomic_load(&c->stop));
+    return rc;
+}
+
+/* ---- what a request would cost ------------------------------------------------------------ */
+
+/* About what one column takes in a key: those of no fixed size as much as the average of a row
+ * leaves. */
+static uint64_t key_bytes(const struct catalog_table *table, const struct history_cost *cost,
+                          int column)
+{
+    uint64_t average = cost->rows == 0 ? 0 : cost->bytes / cost->rows / table->column_count;
+
+    switch (column < 0 ? INSTAR_NULL : table->columns[column].type) {
+    case INSTAR_BOOL:
+        return 2;
+    case INSTAR_TEXT:
+    case INSTAR_BYTEA:
+        return average + 3;
+    case INSTAR_UUID:
+        return 17;
+    default:
+        return 9;
+    }
+}
+
+/* What an entry has besides its key: its value, and what a page keeps of it. */
+#define ENTRY_OVERHEAD 28
+
+static void add_index(const struct catalog_table *table, const instar_index_def *def,
+                      const struct history_cost *cost, uint64_t memory, instar_estimate *out)
+{
+    uint64_t entry = ENTRY_OVERHEAD;
+
+    for (size_t i = 0; i < def->column_count; i++) {
+        entry += key_bytes(table, cost, catalog_table_column(table, def->columns[i].name));
+    }
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        entry += key_bytes(table, cost, (int)table->key[i].column);
+    }
+    out->final_bytes += cost->rows * entry;
+    if (cost->rows * entry > memory) {
+        out->temporary_bytes += cost->rows * entry;
+    }
+}
+
+static bool reads_rows(const instar_statement *s)
+{
+    bool reads = s->kind == INSTAR_STATEMENT_CREATE_INDEX;
+
+    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
+        const instar_alteration *step = &s->steps[i];
+        reads = reads || step->kind == INSTAR_ALTER_SET_NOT_NULL ||
+                step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
+                (step->kind == INSTAR_ALTER_ADD_CHECK && step->check != NULL &&
+                 !step->check->not_valid);
+    }
+    return reads;
+}
+
+static enum change_kind kind_of(const instar_statement *statements, size_t count)
+{
+    static const enum change_kind kinds[] = {[INSTAR_STATEMENT_CREATE_TABLE] = CHANGE_CREATE_TABLE,
+                                             [INSTAR_STATEMENT_DROP_TABLE] = CHANGE_DROP_TABLE,
+                                             [INSTAR_STATEMENT_CREATE_INDEX] = CHANGE_CREATE_INDEX,
+                                             [INSTAR_STATEMENT_DROP_INDEX] = CHANGE_DROP_INDEX,
+                                             [INSTAR_STATEMENT_ALTER_TABLE] = CHANGE_ALTER_TABLE,
+                                             [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE};
+
+    return count > 1 ? CHANGE_COMPOUND : kinds[statements->kind];
+}
+
+/* The table that the statement names, itself or by its index; NULL: one that is to be made. */
+static int find_table(const struct catalog_view *view, const instar_statement *s,
+                      const struct catalog_table **table_out, struct base_err *err)
+{
+    const struct catalog_index *index;
+
+    *table_out = NULL;
+    switch (s->kind) {
+    case INSTAR_STATEMENT_CREATE_TABLE:
+        return 0;
+    case INSTAR_STATEMENT_CREATE_INDEX:
+        return catalog_view_table(view, s->index->table, table_out, err);
+    case INSTAR_STATEMENT_DROP_TABLE:
+    case INSTAR_STATEMENT_ALTER_TABLE:
+        return catalog_view_table(view, s->name, table_out, err);
+    default:
+        return catalog_view_index(view, s->name, table_out, &index, err);
+    }
+}
+
+static int estimate(struct changes *c, struct store_txn *t, const struct catalog_view *view,
+                    const instar_statement *statements, size_t count, uint64_t memory,
+                    instar_estimate *out, struct base_err *err)
+{
+    struct history_cost cost = {.kind = kind_of(statements, count)};
+    const struct catalog_table *table;
+    int rc = find_table(view, &statements[0], &table, err);
+
+    for (size_t i = 0; i < count; i++) {
+        cost.scans = cost.scans || reads_rows(&statements[i]);
+    }
+    if (rc == 0) {
+        rc = history_cost_of(c->store, t, table != NULL ? table->id : 0, &cost, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    out->rows = cost.scans ? cost.rows : 0;
+    out->bytes = cost.scans ? cost.bytes : 0;
+    out->duration_ms = cost.ms;
+    out->learnt_from = cost.learnt_from;
+    for (size_t i = 0; table != NULL && i < count; i++) {
+        if (statements[i].kind == INSTAR_STATEMENT_CREATE_INDEX) {
+            add_index(table, statements[i].index, &cost, memory, out);
+        }
+    }
+    return 0;
+}
+
+int change_estimate(struct changes *c, const instar_statement *statements, size_t count,
+                    const instar_change_options *options, instar_estimate *out,
+                    struct base_err *err)
+{
+    const struct catalog_view *view;
+    struct store_txn *t;
+    uint64_t memory = options->sort_memory_bytes != 0 ? options->sort_memory_bytes
+                                                      : store_options(c->store)->sort_memory_bytes;
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_view_get(c->env->catalog, t, &view, err);
+    if (rc == 0) {
+        rc = estimate(c, t, view, statements, count, memory, out, err);
+        catalog_view_release(c->env->catalog, view);
+    }
+    store_txn_abort(t);
+    return rc;
+}
