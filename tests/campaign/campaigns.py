@@ -57,7 +57,12 @@ FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
 
-ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, FUZZ)}
+# A seed is so many streams of steps, and so many expressions.
+STREAMS, EXPRESSIONS = 50, 2000
+DIFFERENTIAL = Campaign(
+    "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
+
+ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
@@ -73,7 +78,17 @@ class Counted(item.Criterion):
         return super().judge(status, output, folder)
 
 
-class Fuzzed(item.Command):
+class Heard(item.Command):
+    """A command whose output is kept."""
+
+    output = ""
+
+    def judge(self, status, output, folder):
+        self.output = output
+        return super().judge(status, output, folder)
+
+
+class Fuzzed(Heard):
     """A fuzz target for so many seconds; what it finds goes to its corpus in the build folder."""
 
     def __init__(self, root, build, target, seed, seconds):
@@ -84,11 +99,6 @@ class Fuzzed(item.Command):
             target, f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=1",
             "-malloc_limit_mb=64", "-print_final_stats=1", f"-artifact_prefix={build}/fuzz/",
             corpus, root / "fuzz/corpus" / name], seconds + 300)
-        self.output = ""
-
-    def judge(self, status, output, folder):
-        self.output = output
-        return super().judge(status, output, folder)
 
 
 def count(pattern, output):
@@ -97,7 +107,24 @@ def count(pattern, output):
     return sum(int(n) if n else 1 for n in found)
 
 
+def compared(root, build, seed):
+    """Streams and expressions beside PostgreSQL."""
+    folder = root / "tests/differential"
+    yield (Heard("differential/streams", [
+        folder / "stream.py", "--program", build / "release/tests/bin/stream",
+        "--seed", str(1 + (seed - 1) * STREAMS), "--count", str(STREAMS)], 3000),
+        r", (\d+) steps \(")
+    yield (Heard("differential/expressions", [
+        folder / "expression.py", "--program", build / "release/tests/bin/evaluate",
+        "--seed", str(seed), "--count", str(EXPRESSIONS)], 1800),
+        r": (\d+) expressions over")
+
+
 def items_of(campaign, args, seed):
+    if campaign is DIFFERENTIAL:
+        from campaign.figures import ROOT
+        yield from compared(ROOT, args.build, seed)
+        return
     if campaign is FUZZ:
         from campaign.figures import ROOT
         seconds = args.seconds or campaign.sizes[args.size].seconds

@@ -251,7 +251,8 @@ def main():
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--rows", type=int, default=6)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    # The server runs as another user: every folder above must let it pass.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         pathlib.Path(scratch).chmod(0o755)
         server = rivals.Postgres(scratch, {"shared_buffers": "128MB", "fsync": "off"})
         try:

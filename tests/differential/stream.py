@@ -1,0 +1,453 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Random streams of schema changes and writes, done to a store and to a PostgreSQL 15 of our own:
+the same verdicts, the same rows, the same order by each index; or the seed and the first step that
+differs.
+
+The engine goes first and its verdict steers what comes next; PostgreSQL is then given the same
+steps. Where the two are known to differ by design (docs/ddl.md) a stream does not go.
+"""
+import argparse
+import collections
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+from harness import rivals  # noqa: E402
+
+KEYS = {
+    "int8": [str(n) for n in range(30)], "int4": [str(n) for n in range(-5, 25)],
+    "text": [f"k{n}" for n in range(30)], "date": [f"2026-01-{n:02}" for n in range(1, 31)],
+}
+VALUES = {
+    "int2": ["0", "1", "2", "3", "-1", "7", "32767"],
+    "int4": ["0", "1", "2", "3", "-5", "42", "2147483647"],
+    "int8": ["0", "1", "2", "3", "9", "-7", "9223372036854775807"],
+    "float8": ["0", "1.5", "-2.5", "1e300", "0.1", "NaN", "Infinity"],
+    "text": ["", "a", "b", "ab", "Zürich", "zz"],
+    "bool": ["true", "false"],
+    "date": ["2026-01-31", "1970-01-01", "2000-02-29"],
+    "bytea": ["\\x", "\\x00", "\\xff61"],
+}
+CHECKS = {
+    "int2": ["{} > 0", "{} <> 2", "{} < 100"], "int4": ["{} > -6", "{} <> 3", "{} % 2 = 0"],
+    "int8": ["{} >= 0", "{} < 10", "{} IS NOT NULL"], "float8": ["{} > -2", "{} < 1000"],
+    "text": ["length({}) < 3", "{} <> 'b'", "{} LIKE '%a%'"], "bool": ["{}", "NOT {}"],
+    "date": ["{} > '1980-01-01'::date"], "bytea": ["length({}) > 0"],
+}
+# The engine's words for what PostgreSQL may say in the same place.
+SAME = {
+    "INSTAR_EEXISTS": ("23505", "42P07", "42701", "42710"), "INSTAR_EUNIQUE": ("23505",),
+    "INSTAR_ENOT_NULL": ("23502",), "INSTAR_ECHECK": ("23514",), "INSTAR_ENOTFOUND": ("none",),
+    "INSTAR_EUNKNOWN": ("42P01", "42703", "42704"), "INSTAR_ERANGE": ("22003",),
+}
+CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK"}
+
+
+def literal(value):
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+class Table:
+    def __init__(self, name, columns, key):
+        self.name, self.columns, self.key = name, dict(columns), key  # columns: name -> type
+        self.indexes = {}  # name -> [(column, descending)]
+        self.checks = {}  # name -> column
+        self.loose = set()  # checks that are not valid: an update may differ
+
+    def used(self):
+        return {c for parts in self.indexes.values() for c, _ in parts} | set(
+            self.checks.values()) | set(self.key)
+
+
+class Stream:
+    """One stream: `steps` is what was done, with the engine's answers."""
+
+    def __init__(self, seed, program, place, length):
+        self.chance = random.Random(seed)
+        self.tables = []
+        self.number = 0
+        self.steps = []
+        self.kinds = collections.Counter()
+        self.engine = subprocess.Popen([program, place], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True)
+        self.create_table()
+        for _ in range(length):
+            self.step()
+        self.ask("check", "select 'ok'")
+        for table in self.tables:
+            self.look(table)
+        self.engine.stdin.close()
+        if self.engine.wait() != 0:
+            raise RuntimeError(f"the engine's program ended with {self.engine.returncode}")
+
+    def ask(self, line, sql):
+        """Have the engine do it; note what PostgreSQL is to do. True: it was done."""
+        self.engine.stdin.write(line + "\n")
+        self.engine.stdin.flush()
+        answer = self.engine.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the engine died of: {line}")
+        self.steps.append((line, sql, answer.rstrip("\n")))
+        self.kinds[line.split("\t")[0]] += 1
+        return not answer.startswith("!")
+
+    def ddl(self, text):
+        plain = text.removeprefix("BEGIN; ").removesuffix("; COMMIT")
+        return self.ask(f"ddl\t{text}", f"select try({literal(plain)})")
+
+    def fresh(self, letter):
+        self.number += 1
+        return f"{letter}{self.number}"
+
+    def step(self):
+        if not self.tables:
+            self.create_table()
+            return
+        table = self.chance.choice(self.tables)
+        self.chance.choices([self.insert, self.update, self.delete, self.change, self.several,
+                             self.look, self.stumble],
+                            [40, 15, 8, 24, 5, 6, 2])[0](table)
+
+    # ---- schema -------------------------------------------------------------------------------
+
+    def create_table(self):
+        chance = self.chance
+        columns = [(self.fresh("c"), chance.choice(list(VALUES))) for _ in
+                   range(chance.randint(2, 6))]
+        kinds = ["int8", "int4", "text", "date"]
+        columns[0] = (columns[0][0], chance.choice(kinds))
+        key = [columns[0][0]]
+        if chance.random() < 0.3:
+            columns[1] = (columns[1][0], chance.choice(kinds))
+            key.append(columns[1][0])
+        table = Table(self.fresh("t"), columns, key)
+        parts = [f"{name} {kind}{self.extras(kind) if name not in key else ''}"
+                 for name, kind in columns]
+        if self.ddl(f"CREATE TABLE {table.name} ({', '.join(parts)}, "
+                    f"PRIMARY KEY ({', '.join(key)}))"):
+            self.tables.append(table)
+
+    def extras(self, kind):
+        chance = self.chance
+        text = f" DEFAULT {self.constant(kind)}" if chance.random() < 0.4 else ""
+        return text + (" NOT NULL" if text and chance.random() < 0.3 else "")
+
+    def constant(self, kind):
+        value = self.chance.choice(VALUES[kind])
+        return value if kind == "bool" else literal(value)
+
+    def change(self, table):
+        made = self.statement(table, set())
+        if made is not None:
+            text, done = made
+            if self.ddl(text):
+                done()
+
+    def several(self, table):
+        """Some statements about different things of one table, as one change."""
+        taken, texts, actions = set(), [], []
+        for _ in range(self.chance.randint(2, 4)):
+            made = self.statement(table, taken, alone=False)
+            if made is not None:
+                texts.append(made[0])
+                actions.append(made[1])
+        if len(texts) > 1 and self.ddl("BEGIN; " + "; ".join(texts) + "; COMMIT"):
+            for action in actions:
+                action()
+
+    def statement(self, table, taken, alone=True):
+        """A statement and what it means for our picture of the table; None: not possible."""
+        makers = [self.create_index, self.create_index, self.drop_index, self.rename_index,
+                  self.add_column, self.drop_column, self.rename_column, self.default,
+                  self.not_null, self.add_check, self.drop_check, self.rename_check]
+        if alone:
+            makers += [self.drop_table, self.rename_table, self.another_table, self.validate]
+        return self.chance.choice(makers)(table, taken)
+
+    def pick(self, names, taken):
+        names = sorted(set(names) - taken)
+        if not names:
+            return None
+        name = self.chance.choice(names)
+        taken.add(name)
+        return name
+
+    def another_table(self, _table, _taken):
+        if len(self.tables) < 3:
+            self.create_table()
+
+    def drop_table(self, table, _taken):
+        if self.chance.random() < 0.7:
+            return None
+        return f"DROP TABLE {table.name}", lambda: self.tables.remove(table)
+
+    def rename_table(self, table, _taken):
+        name = self.fresh("t")
+        return (f"ALTER TABLE {table.name} RENAME TO {name}",
+                lambda: setattr(table, "name", name))
+
+    def create_index(self, table, taken):
+        chance = self.chance
+        free = sorted(set(table.columns) - taken)
+        if not free:
+            return None
+        columns = chance.sample(free, min(len(free), chance.choice([1, 1, 2, 3])))
+        taken.update(columns)
+        parts = [(c, chance.random() < 0.3) for c in columns]
+        name, unique = self.fresh("i"), "UNIQUE " if chance.random() < 0.4 else ""
+        listed = ", ".join(c + (" DESC" if d else "") for c, d in parts)
+        return (f"CREATE {unique}INDEX {name} ON {table.name} ({listed})",
+                lambda: table.indexes.__setitem__(name, parts))
+
+    def drop_index(self, table, taken):
+        name = self.pick(table.indexes, taken)
+        return name and (f"DROP INDEX {name}", lambda: table.indexes.pop(name))
+
+    def rename_index(self, table, taken):
+        name, new = self.pick(table.indexes, taken), self.fresh("i")
+        return name and (f"ALTER INDEX {name} RENAME TO {new}",
+                         lambda: table.indexes.__setitem__(new, table.indexes.pop(name)))
+
+    def add_column(self, table, taken):
+        name, kind = self.fresh("c"), self.chance.choice(list(VALUES))
+        taken.add(name)
+        return (f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}{self.extras(kind)}",
+                lambda: table.columns.__setitem__(name, kind))
+
+    def drop_column(self, table, taken):
+        name = self.pick(set(table.columns) - table.used(), taken)
+        return name and (f"ALTER TABLE {table.name} DROP COLUMN {name}",
+                         lambda: table.columns.pop(name))
+
+    def rename_column(self, table, taken):
+        name, new = self.pick(table.columns, taken), self.fresh("c")
+
+        def done():
+            table.columns = {new if c == name else c: k for c, k in table.columns.items()}
+            table.key = [new if c == name else c for c in table.key]
+            table.checks = {n: new if c == name else c for n, c in table.checks.items()}
+            for parts in table.indexes.values():
+                parts[:] = [(new if c == name else c, d) for c, d in parts]
+        return name and (f"ALTER TABLE {table.name} RENAME COLUMN {name} TO {new}", done)
+
+    def default(self, table, taken):
+        name = self.pick(set(table.columns) - set(table.key), taken)
+        if name is None:
+            return None
+        what = (f"SET DEFAULT {self.constant(table.columns[name])}"
+                if self.chance.random() < 0.7 else "DROP DEFAULT")
+        return f"ALTER TABLE {table.name} ALTER COLUMN {name} {what}", lambda: None
+
+    def not_null(self, table, taken):
+        name = self.pick(set(table.columns) - set(table.key), taken)
+        verb = self.chance.choice(["SET", "SET", "DROP"])
+        return name and (f"ALTER TABLE {table.name} ALTER COLUMN {name} {verb} NOT NULL",
+                         lambda: None)
+
+    def add_check(self, table, taken):
+        column, name = self.pick(table.columns, taken), self.fresh("k")
+        if column is None:
+            return None
+        check = self.chance.choice(CHECKS[table.columns[column]]).format(column)
+        loose = " NOT VALID" if self.chance.random() < 0.2 else ""
+
+        def done():
+            table.checks[name] = column
+            if loose:
+                table.loose.add(name)
+        return f"ALTER TABLE {table.name} ADD CONSTRAINT {name} CHECK ({check}){loose}", done
+
+    def drop_check(self, table, taken):
+        name = self.pick(table.checks, taken)
+
+        def done():
+            table.checks.pop(name)
+            table.loose.discard(name)
+        return name and (f"ALTER TABLE {table.name} DROP CONSTRAINT {name}", done)
+
+    def rename_check(self, table, taken):
+        name, new = self.pick(table.checks, taken), self.fresh("k")
+
+        def done():
+            table.checks[new] = table.checks.pop(name)
+            if name in table.loose:
+                table.loose = table.loose - {name} | {new}
+        return name and (f"ALTER TABLE {table.name} RENAME CONSTRAINT {name} TO {new}", done)
+
+    def validate(self, table, taken):
+        name = self.pick(table.checks, taken)
+        return name and (f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {name}",
+                         lambda: table.loose.discard(name))
+
+    def stumble(self, table):
+        """What cannot be: both say so."""
+        chance, other = self.chance, chance_name(self.chance)
+        self.ddl(chance.choice([
+            f"CREATE INDEX {other} ON {table.name} (nothing)",
+            f"CREATE TABLE {table.name} (a int8 PRIMARY KEY)",
+            f"DROP TABLE {other}", f"DROP INDEX {other}", f"DROP INDEX IF EXISTS {other}",
+            f"ALTER TABLE {table.name} DROP COLUMN {other}",
+            f"ALTER TABLE {table.name} ADD COLUMN {table.key[0]} int8",
+            f"ALTER TABLE {table.name} RENAME COLUMN {other} TO {other}{other}",
+            f"ALTER TABLE {table.name} DROP CONSTRAINT {other}",
+            f"ALTER TABLE {other} ADD COLUMN x int8"]))
+
+    # ---- rows ---------------------------------------------------------------------------------
+
+    def value(self, kind):
+        chance = self.chance.random()
+        if chance < 0.15:
+            return None
+        if chance < 0.17 and kind == "int2":
+            return "70000"
+        return self.chance.choice(VALUES[kind])
+
+    def key_of(self, table):
+        return [(c, self.chance.choice(KEYS[table.columns[c]])) for c in table.key]
+
+    def insert(self, table):
+        key = self.key_of(table)
+        rest = [(c, self.value(k)) for c, k in table.columns.items()
+                if c not in table.key and self.chance.random() < 0.8]
+        row = key + rest
+        fields = ["\\N" if v is None else v for _, v in row]
+        columns = ",".join(c for c, _ in row)
+        self.ask("\t".join(["insert", table.name, columns, *fields]),
+                 f"select try({literal(self.inserted(table, row))})")
+
+    @staticmethod
+    def inserted(table, row):
+        return (f"insert into {table.name} ({', '.join(c for c, _ in row)}) "
+                f"values ({', '.join(literal(v) for _, v in row)})")
+
+    @staticmethod
+    def where(key):
+        return " and ".join(f"{c} = {literal(v)}" for c, v in key)
+
+    def update(self, table):
+        if table.loose:
+            return
+        key = self.key_of(table)
+        names = self.chance.sample(list(table.columns), self.chance.randint(1, len(table.columns)))
+        row = [(c, self.chance.choice(KEYS[table.columns[c]]) if c in table.key
+                else self.value(table.columns[c])) for c in names]
+        fields = ["\\N" if v is None else v for _, v in key + row]
+        sets = ", ".join(f"{c} = {literal(v)}" for c, v in row)
+        text = f"update {table.name} set {sets} where {self.where(key)}"
+        self.ask("\t".join(["update", table.name, ",".join(table.key), ",".join(names), *fields]),
+                 f"select try({literal(text)}, true)")
+
+    def delete(self, table):
+        key = self.key_of(table)
+        text = f"delete from {table.name} where {self.where(key)}"
+        self.ask("\t".join(["delete", table.name, ",".join(table.key), *[v for _, v in key]]),
+                 f"select try({literal(text)}, true)")
+
+    def look(self, table):
+        self.ask(f"dump\t{table.name}", rows_of(table, table.columns, []))
+        for name, parts in table.indexes.items():
+            order = [ordered(table, c) + (" desc" if d else "") for c, d in parts]
+            self.ask("\t".join(["scan", table.name, name, ",".join(table.key)]),
+                     rows_of(table, table.key, order))
+
+
+def chance_name(chance):
+    return chance.choice("uvw") + "99"
+
+
+def ordered(table, column):
+    return column + (' collate "C"' if table.columns[column] == "text" else "")
+
+
+def rows_of(table, columns, order):
+    shown = " || ',' || ".join(f"coalesce({c}::text, '\\N')" for c in columns)
+    order = ", ".join([*order, *(ordered(table, c) for c in table.key)])
+    return f"select coalesce(string_agg({shown}, E'\\t' order by {order}), '') from {table.name}"
+
+
+PREPARE = r"""
+set client_min_messages = error; set search_path = public;
+drop schema if exists s{number} cascade; create schema s{number}; set search_path = s{number}, public;
+"""
+TRY = r"""
+set client_min_messages = error;
+create function try(statement text, must_find bool default false) returns text language plpgsql as $$
+declare n bigint;
+begin
+    execute statement;
+    get diagnostics n = row_count;
+    return case when must_find and n = 0 then '!none' else 'ok' end;
+exception when others then return '!' || sqlstate || ' ' || replace(sqlerrm, E'\n', ' ');
+end $$;
+"""
+
+
+def psql(server, script):
+    done = subprocess.run([f"{rivals.PG_BIN}/psql", "-h", server.place, "-U", "bench", "-d",
+                           "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1"], input=script, text=True,
+                          stdout=subprocess.PIPE, check=True)
+    return done.stdout.split("\n")[:-1]
+
+
+def agree(ours, theirs):
+    if not ours.startswith("!") or not theirs.startswith("!"):
+        return ours == theirs
+    name = ours[1:].split(" ")[0]
+    code = theirs[1:].split(" ")[0]
+    # Of several constraints that a row breaks either may be told.
+    return (code in SAME.get(name, ()) or (name in CONSTRAINTS and code.startswith("23")))
+
+
+def compare(server, stream, seed):
+    script = PREPARE.format(number=seed) + ";\n".join(sql for _, sql, _ in stream.steps) + ";\n"
+    theirs = psql(server, script + f"drop schema s{seed} cascade;\n")
+    if len(theirs) != len(stream.steps):
+        print(f"seed {seed}: PostgreSQL answered {len(theirs)} of {len(stream.steps)} steps")
+        return False
+    for at, ((line, sql, ours), other) in enumerate(zip(stream.steps, theirs)):
+        if not agree(ours, other):
+            print(f"differs: seed {seed}, step {at + 1}: {line}\n  engine:     {ours}\n"
+                  f"  PostgreSQL: {other}\n  which did:  {sql}\n  before it:")
+            for earlier, _, answer in stream.steps[:at]:
+                print(f"    {earlier}    -- {answer[:60]}")
+            return False
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True, help="tests/bin/stream of a build")
+    parser.add_argument("--seed", type=int, default=1, help="of the first stream")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--length", type=int, default=120, help="steps of a stream")
+    args = parser.parse_args()
+    kinds, different, failed = collections.Counter(), 0, 0
+    # The server runs as another user: every folder above must let it pass.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        pathlib.Path(scratch).chmod(0o755)
+        server = rivals.Postgres(scratch, {"shared_buffers": "128MB", "fsync": "off"})
+        try:
+            server.start()
+            psql(server, TRY)
+            for seed in range(args.seed, args.seed + args.count):
+                with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+                    stream = Stream(seed, args.program, f"{place}/db", args.length)
+                kinds += stream.kinds
+                failed += sum(answer.startswith("!") for _, _, answer in stream.steps)
+                different += not compare(server, stream, seed)
+        finally:
+            server.stop()
+    print(f"seeds {args.seed} to {args.seed + args.count - 1}: {args.count} streams, "
+          f"{sum(kinds.values())} steps ({', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}), "
+          f"{failed} refused by both, {different} streams differ")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
