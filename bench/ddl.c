@@ -25,6 +25,12 @@ static const struct change {
     {"index-few", NULL, "create index by_few on u (few)", "drop index by_few", OF_ROWS},
     {"index-two-columns", NULL, "create index by_two on u (few, name desc)", "drop index by_two",
      OF_ROWS},
+    {"three-indexes", NULL,
+     "begin; create index by_few on u (few); create index by_opt on u (opt); "
+     "create index by_both on u (few, opt desc); commit",
+     "drop index by_few; drop index by_opt; drop index by_both", OF_ROWS},
+    {"check", NULL, "alter table u add constraint positive check (opt >= 0)",
+     "alter table u drop constraint positive", OF_ROWS},
     {"not-null", NULL, "alter table u alter column opt set not null",
      "alter table u alter column opt drop not null", OF_ROWS},
     {"add-column", NULL, "alter table t add column extra int8 not null default 7",

@@ -198,15 +198,18 @@ static int sql(void *session, const char *statement)
     struct session *s = session;
     instar_sql_error error = {0};
     instar_sql *script = NULL;
-    uint64_t change = 0;
+    uint64_t change;
     int rc = instar_sql_read(statement, strlen(statement), NULL, &script, &error);
 
-    rc = rc ? rc : instar_sql_submit(s->db, script, 0, &change, &error);
-    if (rc != INSTAR_OK) {
+    for (size_t i = 0; rc == INSTAR_OK && i < instar_sql_count(script); i++) {
+        rc = instar_sql_submit(s->db, script, i, &change, &error);
+        if (rc == INSTAR_OK) {
+            rc = instar_change_wait(s->db, change, UINT32_MAX, NULL);
+            rc = rc ? failed(statement, rc) : 0;
+        }
+    }
+    if (error.code != INSTAR_OK) {
         fprintf(stderr, "bench: instar: %s: %s\n", statement, error.text);
-    } else {
-        rc = instar_change_wait(s->db, change, UINT32_MAX, NULL);
-        rc = rc ? failed(statement, rc) : 0;
     }
     instar_sql_free(script);
     return rc;
