@@ -95,9 +95,9 @@ static int insert_rows(instar_txn *txn, void *arg)
 
 static int make_table(instar *db, const char *name)
 {
-    instar_column_def columns[] = {{"k", INSTAR_INT8, true, NULL},
-                                   {"v", INSTAR_INT8, true, NULL},
-                                   {"pad", INSTAR_TEXT, true, NULL}};
+    instar_column_def columns[] = {{"k", INSTAR_INT8, true, NULL, 0},
+                                   {"v", INSTAR_INT8, true, NULL, 0},
+                                   {"pad", INSTAR_TEXT, true, NULL, 0}};
     instar_key_column key = {"k", false};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};

@@ -46,11 +46,14 @@ static void use(const struct catalog_table *table)
 /* What was decoded can be altered: the next two versions obey the rules too, or it is refused. */
 static void alter(const struct catalog_table *table)
 {
-    instar_column_def def = {"a column of a fuzz target", INSTAR_TEXT, false, NULL};
-    instar_alteration steps[] = {
-        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def},
-        {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "renamed"},
-        {.kind = INSTAR_ALTER_DROP_COLUMN, .name = table->columns[0].name}};
+    instar_column_def def = {"a column of a fuzz target", INSTAR_TEXT, false, NULL, 0};
+    instar_alteration steps[] = {{.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def},
+                                 {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "renamed"},
+                                 {.kind = INSTAR_ALTER_DROP_COLUMN, .name = table->columns[0].name},
+                                 {.kind = INSTAR_ALTER_SET_TYPE,
+                                  .flags = INSTAR_ALTER_EXPLICIT,
+                                  .name = table->columns[0].name,
+                                  .column = &(instar_column_def){.type = INSTAR_INT4}}};
     struct catalog_table *next;
     struct base_buf bytes = {0};
     bool changed;

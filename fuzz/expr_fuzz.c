@@ -56,7 +56,7 @@ static instar_value input(enum instar_type type, unsigned round)
     case INSTAR_UUID:
         break;
     default:
-        v.i = round == 1 ? -1 : 32767;
+        v.i = round == 1 && type != INSTAR_TIME ? -1 : 32767;
         break;
     }
     return v;

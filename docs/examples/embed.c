@@ -33,8 +33,8 @@ static int print_people(instar_txn *txn, void *arg)
 
 int main(int argc, char **argv)
 {
-    instar_column_def columns[] = {{"id", INSTAR_INT8, true, NULL},
-                                   {"name", INSTAR_TEXT, false, NULL}};
+    instar_column_def columns[] = {{.name = "id", .type = INSTAR_INT8, .not_null = true},
+                                   {.name = "name", .type = INSTAR_TEXT}};
     instar_table_def people = {.name = "people",
                                .columns = columns,
                                .column_count = 2,

@@ -174,6 +174,10 @@ static int check_row(struct check *c, struct base_slice key, struct base_slice r
                            c->table->columns[i].name);
             rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where, what);
         }
+        if (catalog_column_holds(&c->table->columns[i], &values[i], &err) != INSTAR_OK) {
+            base_err_prefix(&err, "column %s", c->table->columns[i].name);
+            rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where, err.text);
+        }
     }
     rc = rc == INSTAR_OK ? check_checks(c, values, where.written_by) : rc;
     for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->index_count; i++) {

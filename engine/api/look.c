@@ -66,7 +66,10 @@ static bool fill_columns(struct base_arena *arena, const struct catalog_table *t
                                           .not_null = from->not_null,
                                           .has_default = from->has_default,
                                           .default_value = from->default_value,
-                                          .enforcing = from->enforcing};
+                                          .enforcing = from->enforcing,
+                                          .length_max = from->length_max,
+                                          .type_coming = from->type_coming,
+                                          .length_coming = from->length_coming};
     }
     info->columns = columns;
     info->column_count = catalog_visible_columns(table); /* the hidden ones are last */

@@ -3,8 +3,8 @@
  * Altering a table's descriptor: from the version that stands to the one that is wanted.
  *
  *     v        as it stands
- *     v + 1    enforce    only where a NOT NULL or a check is new: writers obey it, validation
- *                         follows
+ *     v + 1    enforce    only where a NOT NULL or a check is new, or a type has no room for all
+ *                         values: writers obey it, validation follows
  *     v + 2    alter      all steps at once
  *     v + 3    retire     only where the step before left something: aliases, hidden columns
  *
@@ -105,8 +105,10 @@ static int same_column(struct catalog_table *table, const struct catalog_column 
     static const instar_value null = {.type = INSTAR_NULL};
     const instar_value *value = def->default_value != NULL ? def->default_value : &null;
     char what[64] = "";
-    if (found->type != def->type) {
-        snprintf(what, sizeof(what), "it is %s", row_type_name(found->type));
+    char type[CATALOG_TYPE_TEXT_MAX];
+    if (found->type != def->type || found->length_max != def->length_max) {
+        snprintf(what, sizeof(what), "it is %s",
+                 catalog_type_text(found->type, found->length_max, type));
     } else if (found->not_null != def->not_null) {
         snprintf(what, sizeof(what), "it %s", found->not_null ? "is NOT NULL" : "may be null");
     } else if (row_value_check(found->type, value, NULL) != 0 ||
@@ -253,6 +255,8 @@ static int alter_column(struct catalog_table *table, const instar_alteration *st
     }
     struct catalog_column *column = &table->columns[at];
     switch (step->kind) {
+    case INSTAR_ALTER_SET_TYPE:
+        return catalog_alter_type(table, (uint32_t)at, step, changed_out, err);
     case INSTAR_ALTER_RENAME_COLUMN:
         return rename_column(table, column, step, err);
     case INSTAR_ALTER_DROP_COLUMN:
@@ -273,7 +277,8 @@ static int alter_column(struct catalog_table *table, const instar_alteration *st
 int catalog_alter(struct catalog_table *table, const instar_alteration *step, bool *changed_out,
                   struct base_err *err)
 {
-    const uint32_t known = INSTAR_ALTER_IF_NOT_EXISTS | INSTAR_ALTER_IF_EXISTS;
+    const uint32_t known =
+        INSTAR_ALTER_IF_NOT_EXISTS | INSTAR_ALTER_IF_EXISTS | INSTAR_ALTER_EXPLICIT;
     *changed_out = true;
     if ((step->flags & ~known) != 0) {
         return base_err_set(err, INSTAR_EINVALID, "there are no flags 0x%" PRIx32, step->flags);
@@ -291,6 +296,7 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_DROP_DEFAULT:
     case INSTAR_ALTER_SET_NOT_NULL:
     case INSTAR_ALTER_DROP_NOT_NULL:
+    case INSTAR_ALTER_SET_TYPE:
         return alter_column(table, step, changed_out, err);
     case INSTAR_ALTER_ADD_CHECK:
     case INSTAR_ALTER_DROP_CONSTRAINT:
@@ -312,7 +318,7 @@ static int add_layout(struct catalog_table *table, const struct row_column *colu
     uint32_t number = table->layouts[table->layout_count - 1].number + 1;
     if (table->layout_count >= CATALOG_LAYOUTS_MAX) {
         return base_err_set(err, INSTAR_ELIMIT,
-                            "table \"%s\": its columns came and went %" PRIu32
+                            "table \"%s\": its columns came, went or got other types %" PRIu32
                             " times, the most there may be",
                             table->name, table->layout_count);
     }
@@ -343,13 +349,42 @@ static int add_layout(struct catalog_table *table, const struct row_column *colu
     return 0;
 }
 
-/* A layout with the columns that the newest one lacks. */
-static int add_new_columns(struct catalog_table *table, struct base_err *err)
+/* The column of another type than the newest layout has. */
+static int retype_column(struct catalog_table *table, struct row_column *form,
+                         const struct catalog_column *column, struct base_err *err)
+{
+    instar_value cast;
+    int rc = row_cast(&form->missing, column->type, &table->arena, &cast, err);
+    if (rc != 0) {
+        base_err_prefix(err, "column \"%s\" of table \"%s\": its value in rows from before it was",
+                        column->name, table->name);
+        return rc;
+    }
+    form->type = column->type;
+    return row_value_copy(&table->arena, &cast, &form->missing) ? 0 : catalog_no_memory(err);
+}
+
+static int add_new_column(struct catalog_table *table, struct row_column *form,
+                          const struct catalog_column *column, struct base_err *err)
+{
+    *form = (struct row_column){.id = column->id, .type = column->type, .missing = column->missing};
+    if (column->not_null && column->missing.type == INSTAR_NULL) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "column \"%s\" of table \"%s\": NOT NULL needs a default, which the "
+                            "rows that are there get",
+                            column->name, table->name);
+    }
+    return 0;
+}
+
+/* A layout with the columns that the newest one lacks, or has in another type. */
+static int add_new_forms(struct catalog_table *table, struct base_err *err)
 {
     const struct row_layout *newest = catalog_table_layout(table, table->version);
     size_t room = (size_t)newest->column_count + table->column_count;
     struct row_column *columns = base_alloc_zero(room, sizeof(*columns));
     uint32_t count = newest->column_count;
+    bool any = false;
     int rc = 0;
     if (columns == NULL) {
         return catalog_no_memory(err);
@@ -357,18 +392,16 @@ static int add_new_columns(struct catalog_table *table, struct base_err *err)
     memcpy(columns, newest->columns, count * sizeof(*columns));
     for (uint32_t i = 0; rc == 0 && i < table->column_count; i++) {
         const struct catalog_column *c = &table->columns[i];
-        if (catalog_layout_column(newest, c->id) != NULL) {
-            continue;
-        }
-        columns[count++] = (struct row_column){.id = c->id, .type = c->type, .missing = c->missing};
-        if (c->not_null && c->missing.type == INSTAR_NULL) {
-            rc = base_err_set(err, INSTAR_EINVALID,
-                              "column \"%s\" of table \"%s\": NOT NULL needs a default, which the "
-                              "rows that are there get",
-                              c->name, table->name);
+        const struct row_column *form = catalog_layout_column(newest, c->id);
+        if (form == NULL) {
+            rc = add_new_column(table, &columns[count++], c, err);
+            any = true;
+        } else if (form->type != c->type) {
+            rc = retype_column(table, &columns[form - newest->columns], c, err);
+            any = true;
         }
     }
-    if (rc == 0 && count != newest->column_count) {
+    if (rc == 0 && any) {
         rc = add_layout(table, columns, count, err);
     }
     base_free(columns);
@@ -428,10 +461,13 @@ int catalog_alter_finish(const struct catalog_table *from, struct catalog_table 
     set_aliases(from, to);
     int rc = settle_not_null(from, to, err);
     if (rc == 0) {
+        rc = catalog_types_settle(from, to, err);
+    }
+    if (rc == 0) {
         rc = catalog_checks_settle(from, to, err);
     }
     if (rc == 0) {
-        rc = add_new_columns(to, err);
+        rc = add_new_forms(to, err);
     }
     return rc == 0 ? catalog_table_finish(to, err) : rc;
 }
@@ -448,6 +484,7 @@ int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table
             any = true;
         }
     }
+    catalog_types_enforce(copy, target, &any);
     int rc = catalog_checks_enforce(copy, target, &any, err);
     copy->version += any;
     *any_out = any;
@@ -459,6 +496,7 @@ void catalog_alter_relax(struct catalog_table *copy)
     for (uint32_t i = 0; i < copy->column_count; i++) {
         copy->columns[i].enforcing = false;
     }
+    catalog_types_relax(copy);
     catalog_checks_relax(copy);
     copy->version++;
 }

@@ -80,6 +80,56 @@ int catalog_alter_constraint(struct catalog_table *table, const instar_alteratio
     }
 }
 
+/* ---- another type of a column ------------------------------------------------------------- */
+
+/* A check as text. */
+struct kept {
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    enum catalog_check_state state;
+    const char *expression;
+};
+
+static int keep(struct catalog_table *table, const struct catalog_check *check, struct kept *out,
+                struct base_err *err)
+{
+    struct base_buf text = {0};
+    if (catalog_check_print(table, check, &text) && base_buf_add_u8(&text, 0)) {
+        out->expression = base_arena_copy(&table->arena, text.data, text.size);
+    }
+    base_buf_free(&text);
+    snprintf(out->name, sizeof(out->name), "%s", check->name);
+    out->state = check->state;
+    return out->expression != NULL ? 0 : catalog_no_memory(err);
+}
+
+/* It gets another id, so it goes the way of one that is new: what holds for int8 may fail to be
+ * evaluated for int4. Those that an earlier step enforces already are about the new type. */
+int catalog_checks_retype(struct catalog_table *table, uint32_t column_id, struct base_err *err)
+{
+    struct kept *kept = base_alloc_zero(CATALOG_CHECKS_MAX, sizeof(*kept));
+    uint32_t count = 0;
+    int rc = kept != NULL ? 0 : catalog_no_memory(err);
+    for (uint32_t i = 0; rc == 0 && i < table->check_count;) {
+        struct catalog_check *check = &table->checks[i];
+        if (check->state == CATALOG_CHECK_ENFORCING || !catalog_check_uses(check, column_id)) {
+            i++;
+            continue;
+        }
+        rc = keep(table, check, &kept[count++], err);
+        drop(table, check);
+    }
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        instar_check_def def = {.name = kept[i].name, .expression = kept[i].expression};
+        rc = catalog_check_define(table, &def, kept[i].state, err);
+        if (rc != 0) {
+            base_err_prefix(err, "check \"%s\", which is about a column of another type then",
+                            kept[i].name);
+        }
+    }
+    base_free(kept);
+    return rc;
+}
+
 /* ---- versions ----------------------------------------------------------------------------- */
 
 /* How many of its columns does the table have, other than hidden? In a hidden one every row has its

@@ -29,6 +29,8 @@ int catalog_hide_column(struct catalog_table *to, const struct catalog_table *fr
     *hidden = *column;
     hidden->hidden = true;
     hidden->enforcing = false;
+    hidden->type_coming = INSTAR_NULL;
+    hidden->length_coming = 0;
     hidden->not_null = binds && column->not_null;
     hidden->alias[0] = 0;
     if (!row_value_copy(&to->arena, missing, &hidden->missing)) {

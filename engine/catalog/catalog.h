@@ -27,6 +27,11 @@ struct catalog_column {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     char alias[INSTAR_NAME_BYTES_MAX + 1]; /* the name before, while its version lives; or "" */
     enum instar_type type;
+    uint32_t length_max; /* characters of a text; 0: any number */
+    /* A type that is on its way, or INSTAR_NULL: writers refuse what cannot be cast to it, rows may
+     * not obey yet. */
+    enum instar_type type_coming;
+    uint32_t length_coming;
     bool not_null;  /* holds for every row */
     bool enforcing; /* NOT NULL is on its way: writers obey it, rows may not yet */
     bool hidden;    /* no name leads to it; it is here for the indexes that are made or dropped with
@@ -158,13 +163,27 @@ struct catalog_check *catalog_table_check(const struct catalog_table *table, con
 struct catalog_check *catalog_table_check_by_id(const struct catalog_table *table, uint32_t id);
 /* Is it being validated? */
 bool catalog_check_is_pending(const struct catalog_check *check);
-/* Does it hold for these values, one for each of its inputs? ECHECK when it is false, and what
- * row_expr_eval gives; the words name it and the table. */
+/* Does it hold for these values, one for each of its inputs? They are cast where the check is about
+ * a type that is on its way. ECHECK when it is false, and what row_expr_eval and row_cast give; the
+ * words name it and the table. */
 int catalog_check_row(const struct catalog_table *table, const struct catalog_check *check,
                       const instar_value *inputs, struct base_arena *scratch, struct base_err *err);
 /* Its expression as SQL, with the present names of columns. False: no memory. */
 bool catalog_check_print(const struct catalog_table *table, const struct catalog_check *check,
                          struct base_buf *out);
+
+/* ---- types of columns (retype.c) ------------------------------------------------------------ */
+
+/* May this value, of the column's type or null, stand in it? ERANGE: its text is too long. */
+int catalog_column_holds(const struct catalog_column *column, const instar_value *value,
+                         struct base_err *err);
+/* And can it become what is on its way? ERANGE, ETYPE, ENOMEM. */
+int catalog_column_foresees(const struct catalog_column *column, const instar_value *value,
+                            struct base_arena *scratch, struct base_err *err);
+/* "int4" or "varchar(20)". */
+#define CATALOG_TYPE_TEXT_MAX 48
+const char *catalog_type_text(enum instar_type type, uint32_t length_max,
+                              char text[CATALOG_TYPE_TEXT_MAX]);
 
 /* ---- alterations (alter.c) ---------------------------------------------------------------- */
 

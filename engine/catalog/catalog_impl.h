@@ -73,6 +73,32 @@ void catalog_checks_relax(struct catalog_table *copy);
 int catalog_checks_settle(const struct catalog_table *from, const struct catalog_table *to,
                           struct base_err *err);
 
+/* Checks about this column are made anew from their texts, for its type is another one now. */
+int catalog_checks_retype(struct catalog_table *table, uint32_t column_id, struct base_err *err);
+/* Is an input of this type what the check may be about: the column's own, or the one on its way? */
+bool catalog_check_takes(const struct catalog_check *check, const struct catalog_column *column,
+                         enum instar_type type);
+
+/* ---- retype.c ----------------------------------------------------------------------------- */
+
+/* One of catalog_alter's steps, SET TYPE, on the column at this position. */
+int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_alteration *step,
+                       bool *changed_out, struct base_err *err);
+/* Must rows be looked at before one column becomes the other, and may it at all in one version? */
+bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to);
+bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to);
+/* Is the column at this position of the primary key, or of an index in whatever stage? The name of
+ * the index, or "" for the primary key; NULL: of none. */
+const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at);
+/* The types' part in catalog_alter_enforce, _relax and _finish. */
+void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
+                           bool *any);
+void catalog_types_relax(struct catalog_table *copy);
+int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
+                         struct base_err *err);
+/* Does b continue a, which stands before it, in type and missing value? */
+bool catalog_form_follows(const struct row_column *a, const struct row_column *b);
+
 /* ---- define.c ----------------------------------------------------------------------------- */
 
 /* NULL: no default. */
@@ -81,6 +107,11 @@ int catalog_define_default(struct catalog_table *table, struct catalog_column *c
 /* EUNKNOWN with the nearest name; what: "index i" or so, or "". */
 int catalog_unknown_column(const struct catalog_table *table, const char *what, const char *name,
                            struct base_err *err);
+/* Find the forms of columns in all layouts. */
+void catalog_layouts_link(struct catalog_table *table);
+/* EINVALID, ELIMIT: a limit that cannot be. */
+int catalog_length_check(const char *column, enum instar_type type, uint32_t length_max,
+                         struct base_err *err);
 /* By binary search; NULL: the layout has no such column. */
 const struct row_column *catalog_layout_column(const struct row_layout *layout, uint32_t id);
 /* Does the table obey every rule that readers rely on? If not, the text says where. */

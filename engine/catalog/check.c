@@ -59,6 +59,13 @@ bool catalog_check_same(const struct catalog_check *a, const struct catalog_chec
     return same;
 }
 
+bool catalog_check_takes(const struct catalog_check *check, const struct catalog_column *column,
+                         enum instar_type type)
+{
+    bool coming = check->state == CATALOG_CHECK_ENFORCING && column->type_coming == type;
+    return column->type == type || coming;
+}
+
 static const char *column_name(void *arg, uint32_t id)
 {
     const struct catalog_table *table = arg;
@@ -72,11 +79,37 @@ bool catalog_check_print(const struct catalog_table *table, const struct catalog
     return row_expr_print(check->expr, column_name, (void *)(uintptr_t)table, out);
 }
 
+/* The inputs as the expression takes them: it may be about a type that a column is to have. */
+static int cast_inputs(const struct catalog_check *check, const instar_value **inputs,
+                       struct base_arena *scratch, struct base_err *err)
+{
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(check->expr, &columns);
+    instar_value *cast = NULL;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        uint8_t type = cast != NULL ? cast[i].type : (*inputs)[i].type;
+        if (type == INSTAR_NULL || type == columns[i].type) {
+            continue;
+        }
+        if (cast == NULL) {
+            cast = base_arena_copy(scratch, *inputs, count * sizeof(*cast));
+        }
+        rc = cast == NULL ? catalog_no_memory(err)
+                          : row_cast(&cast[i], columns[i].type, scratch, &cast[i], err);
+    }
+    *inputs = cast != NULL ? cast : *inputs;
+    return rc;
+}
+
 int catalog_check_row(const struct catalog_table *table, const struct catalog_check *check,
                       const instar_value *inputs, struct base_arena *scratch, struct base_err *err)
 {
     instar_value value;
-    int rc = row_expr_eval(check->expr, inputs, scratch, &value, err);
+    int rc = cast_inputs(check, &inputs, scratch, err);
+    if (rc == 0) {
+        rc = row_expr_eval(check->expr, inputs, scratch, &value, err);
+    }
     if (rc != 0) {
         base_err_prefix(err, "check %s of table %s", check->name, table->name);
     } else if (value.type != INSTAR_NULL && !value.b) {
@@ -306,7 +339,7 @@ static int derive(struct catalog_table *table, struct catalog_check *check, stru
     }
     for (size_t i = 0; i < count; i++) {
         int at = catalog_table_column_by_id(table, columns[i].id);
-        if (at < 0 || table->columns[at].type != columns[i].type) {
+        if (at < 0 || !catalog_check_takes(check, &table->columns[at], columns[i].type)) {
             return base_err_set(err, INSTAR_EINVALID,
                                 "table \"%s\": check \"%s\" of columns it has not", table->name,
                                 check->name);

@@ -31,6 +31,9 @@ int catalog_define_default(struct catalog_table *table, struct catalog_column *c
     static const instar_value null = {.type = INSTAR_NULL};
     value = value != NULL ? value : &null;
     int rc = row_value_check(column->type, value, err);
+    if (rc == 0) {
+        rc = catalog_column_holds(column, value, err);
+    }
     if (rc != 0) {
         base_err_prefix(err, "column \"%s\": default", column->name);
         return rc;
@@ -61,8 +64,14 @@ int catalog_define_column(struct catalog_table *table, const instar_column_def *
         return base_err_set(err, INSTAR_EINVALID, "column \"%s\": there is no type %u", def->name,
                             (unsigned)def->type);
     }
-    *column_out = (struct catalog_column){
-        .id = table->next_column_id, .type = def->type, .not_null = def->not_null};
+    rc = catalog_length_check(def->name, def->type, def->length_max, err);
+    if (rc != 0) {
+        return rc;
+    }
+    *column_out = (struct catalog_column){.id = table->next_column_id,
+                                          .type = def->type,
+                                          .length_max = def->length_max,
+                                          .not_null = def->not_null};
     snprintf(column_out->name, sizeof(column_out->name), "%s", def->name);
     rc = catalog_define_default(table, column_out, def->default_value, err);
     if (rc == 0) {

@@ -122,8 +122,11 @@ static bool columns_same(const struct catalog_column *a, const struct catalog_co
         add(w, "column %u is %s, not %s", at + 1, a->name, b->name);
         return false;
     }
-    if (a->type != b->type) {
-        add(w, "column %s is %s, not %s", a->name, row_type_name(a->type), row_type_name(b->type));
+    if (a->type != b->type || a->length_max != b->length_max) {
+        char x[CATALOG_TYPE_TEXT_MAX];
+        char y[CATALOG_TYPE_TEXT_MAX];
+        add(w, "column %s is %s, not %s", a->name, catalog_type_text(a->type, a->length_max, x),
+            catalog_type_text(b->type, b->length_max, y));
         return false;
     }
     if (a->not_null != b->not_null) {

@@ -3,7 +3,7 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (3)
+ *   u8 format (4)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
@@ -16,16 +16,21 @@
  *   v next check id
  *   v count, checks:    v id | name | u8 state | varint size and bytes of the expression
  * (row/expr.c)
+ *   v count, columns with a limit or a type on its way, ascending:  v position
+ *                       | v characters at most, 0: any number
+ *                       | u8 type on its way, or 0 | v its characters at most
  *
- * Format 2, from before there were checks, ends in front of them, and format 1, from before tables
- * could be altered, has no aliases either; both are read, and written no more.
+ * Format 3 has no limits of texts and no types on their way. Format 2, from before there were
+ * checks, ends in front of them, and format 1, from before tables could be altered, has no aliases
+ * either; both are read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
  */
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 3
+#define FORMAT 4
+#define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
@@ -118,6 +123,28 @@ static bool put_checks(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+static bool is_limited(const struct catalog_column *c)
+{
+    return c->length_max != 0 || c->type_coming != INSTAR_NULL;
+}
+
+static bool put_lengths(struct base_buf *out, const struct catalog_table *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        count += is_limited(&t->columns[i]) ? 1 : 0;
+    }
+    bool ok = base_buf_add_varint(out, count);
+    for (uint32_t i = 0; ok && i < t->column_count; i++) {
+        const struct catalog_column *c = &t->columns[i];
+        ok = !is_limited(c) ||
+             (base_buf_add_varint(out, i) && base_buf_add_varint(out, c->length_max) &&
+              base_buf_add_u8(out, (uint8_t)c->type_coming) &&
+              base_buf_add_varint(out, c->length_coming));
+    }
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -134,7 +161,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_column_id) &&
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
-              put_layouts(out, table) && put_checks(out, table);
+              put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -348,6 +375,26 @@ static void get_checks(struct input *in)
     }
 }
 
+static void get_lengths(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    uint32_t next = 0;
+    uint32_t count = in->format > FORMAT_NO_LENGTHS ? get_count(r, 4, INSTAR_COLUMNS_MAX) : 0;
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        uint32_t at = get_u32(r);
+        r->bad = r->bad || at < next || at >= t->column_count;
+        if (!r->bad) {
+            struct catalog_column *c = &t->columns[at];
+            c->length_max = get_u32(r);
+            c->type_coming = (enum instar_type)base_read_u8(r);
+            c->length_coming = get_u32(r);
+            r->bad = r->bad || !is_limited(c);
+        }
+        next = at + 1;
+    }
+}
+
 static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
@@ -373,6 +420,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_checks(in);
+    }
+    if (!r->bad) {
+        get_lengths(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

@@ -32,7 +32,9 @@
  *   dropped      it stays in the layout of the version that drops it, hidden: that version's
  * writers carry it along, since the version before still reads it. Only the next layout may be
  * without it. NOT NULL     nullable -> enforcing -> not null. Between the last two stands the
- * validation, after the drain of enforcing. Back to nullable it is one step from either.
+ * validation, after the drain of enforcing. Back to nullable it is one step from either. another
+ * type  at once where no value can be lost, else only after a version in which it is on its way,
+ * its drain and a validation. retype.c has why that is enough.
  *
  * A check binds the writers of every version that has it. That it is false for no row is known
  * after the drain of the version that brought it, and a validation: absent <-> enforcing -> valid
@@ -181,16 +183,30 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
+/* The same type, or one to which its rows can be cast, and no index keeps the old type's keys. */
+static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
+                         const struct catalog_table *to, const struct catalog_column *new)
+{
+    if (old->type == new->type && old->length_max == new->length_max) {
+        return true;
+    }
+    bool keeps = row_cast_keeps_keys(old->type, new->type) ||
+                 (catalog_type_dependent(from, (uint32_t)(old - from->columns)) == NULL &&
+                  catalog_type_dependent(to, (uint32_t)(new - to->columns)) == NULL);
+    return keeps && new->type_coming == INSTAR_NULL &&catalog_type_step_allowed(old, new);
+}
+
 /* A column of the version before: it is there in the same form, or hidden in the layout; what was
  * hidden already is read by nobody, and may go. */
-static bool is_column_step(const struct catalog_column *old, const struct catalog_table *to)
+static bool is_column_step(const struct catalog_table *from, const struct catalog_column *old,
+                           const struct catalog_table *to)
 {
     int at = catalog_table_column_by_id(to, old->id);
     if (at < 0) {
         return old->hidden || catalog_layout_column(newest_layout(to), old->id) != NULL;
     }
     const struct catalog_column *new = &to->columns[at];
-    return old->type == new->type && (!new->not_null || old->not_null || old->enforcing);
+    return is_type_step(from, old, to, new) && (!new->not_null || old->not_null || old->enforcing);
 }
 
 /* A column that the version before has not: of a new id, and NOT NULL only where old rows are. */
@@ -205,7 +221,7 @@ static bool is_new_column(const struct catalog_table *from, const struct catalog
 static bool are_columns_steps(const struct catalog_table *from, const struct catalog_table *to)
 {
     for (uint32_t i = 0; i < from->column_count; i++) {
-        if (!is_column_step(&from->columns[i], to)) {
+        if (!is_column_step(from, &from->columns[i], to)) {
             return false;
         }
     }

@@ -72,6 +72,7 @@ static bool copy_layouts(const struct catalog_table *from, struct catalog_table 
             return false;
         }
     }
+    catalog_layouts_link(to);
     return true;
 }
 
@@ -177,8 +178,38 @@ static bool derive_index(const struct catalog_table *table, struct catalog_index
                         index->key_columns + own);
 }
 
+/* A layout's columns from those of the layout before. Both are in the order of ids. */
+static void link_layout(const struct row_layout *before, const struct row_layout *layout)
+{
+    struct row_column *columns = (struct row_column *)(uintptr_t)layout->columns; /* the table's */
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < layout->column_count; i++) {
+        struct row_column *c = &columns[i];
+        c->form = 0;
+        c->before = NULL;
+        while (before != NULL && at < before->column_count && before->columns[at].id < c->id) {
+            at++;
+        }
+        if (before == NULL || at == before->column_count || before->columns[at].id != c->id) {
+            continue;
+        }
+        const struct row_column *old = &before->columns[at];
+        bool same = old->type == c->type;
+        c->form = same ? old->form : old->form + 1;
+        c->before = same ? old->before : old;
+    }
+}
+
+void catalog_layouts_link(struct catalog_table *table)
+{
+    for (uint32_t i = 0; i < table->layout_count; i++) {
+        link_layout(i > 0 ? &table->layouts[i - 1] : NULL, &table->layouts[i]);
+    }
+}
+
 int catalog_table_finish(struct catalog_table *table, struct base_err *err)
 {
+    catalog_layouts_link(table);
     if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
         !derive_parts(table, table->key, table->key_count, table->key_parts, NULL)) {
         return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",

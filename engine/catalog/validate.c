@@ -9,11 +9,11 @@
  * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL.
  * CAT-4  every index is in a state of stage.c.
  * CAT-5  every version from 1 to the table's own leads to a layout; layouts list columns by
- * ascending id; a column id has one type and one missing value in all of them; the newest has every
- * column of the table.
- * CAT-6  defaults and missing values fit their columns.
- * CAT-10 a check is a truth value made of columns of the table; ids and names of checks are as
- * those of indexes, but one that is enforcing may have the name of one that goes when it comes.
+ * ascending id; from one layout to the next a column keeps type and missing value, or both are
+ * cast; the newest has every column of the table. CAT-6  defaults and missing values fit their
+ * columns. CAT-10 a check is a truth value made of columns of the table; ids and names of checks
+ * are as those of indexes, but one that is enforcing may have the name of one that goes when it
+ * comes.
  */
 #include "catalog/catalog_impl.h"
 
@@ -95,6 +95,19 @@ static bool fits(enum instar_type type, const instar_value *v)
            !(is_bytes && v->bytes.size > CATALOG_DEFAULT_BYTES_MAX);
 }
 
+/* Limits of texts, and a type that is on its way. */
+static bool check_lengths(const struct catalog_column *c)
+{
+    bool comes = c->type_coming != INSTAR_NULL;
+    if (comes && (c->hidden || row_cast_kind(c->type, c->type_coming) == ROW_CAST_NONE)) {
+        return false;
+    }
+    return (comes || c->length_coming == 0) &&
+           catalog_length_check("", c->type, c->length_max, NULL) == 0 &&
+           catalog_length_check("", comes ? c->type_coming : INSTAR_TEXT, c->length_coming, NULL) ==
+               0;
+}
+
 static bool check_columns(const struct catalog_table *table, struct problem *p)
 {
     struct label labels[INSTAR_COLUMNS_MAX];
@@ -110,6 +123,9 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
         }
         if (row_type_name(c->type) == NULL) {
             return bad(p, "column %u has type %u", i + 1, (unsigned)c->type);
+        }
+        if (!check_lengths(c)) {
+            return bad(p, "column %u has a limit that its type has not", i + 1);
         }
         if (c->enforcing && c->not_null) {
             return bad(p, "column %u enforces what holds already", i + 1);
@@ -185,7 +201,7 @@ static bool check_check(const struct catalog_table *table, uint32_t at, struct p
     }
     for (size_t i = 0; i < count; i++) {
         int found = catalog_table_column_by_id(table, columns[i].id);
-        if (found < 0 || table->columns[found].type != columns[i].type) {
+        if (found < 0 || !catalog_check_takes(c, &table->columns[found], columns[i].type)) {
             return bad(p, "check %u is about column id %u, which is not there in that type", at + 1,
                        columns[i].id);
         }
@@ -271,9 +287,9 @@ static bool check_layout(const struct catalog_table *table, const struct row_lay
     return true;
 }
 
-/* What two neighbours share has one type and one missing value, and what is new in the second has
- * an id above all before it: so a column that has gone never comes back, and an id means one thing
- * in all layouts. */
+/* What two neighbours share has one type and one missing value, or another type to which there is a
+ * cast, and then the missing value is cast too. What is new in the second has an id above all
+ * before it: so a column that has gone never comes back. */
 static bool layouts_agree(const struct row_layout *a, const struct row_layout *b, uint32_t last_id)
 {
     uint32_t i = 0;
@@ -286,8 +302,7 @@ static bool layouts_agree(const struct row_layout *a, const struct row_layout *b
         if (!shared && id <= last_id) {
             return false;
         }
-        if (shared && (a->columns[i].type != b->columns[j].type ||
-                       row_value_cmp(&a->columns[i].missing, &b->columns[j].missing) != 0)) {
+        if (shared && !catalog_form_follows(&a->columns[i], &b->columns[j])) {
             return false;
         }
     }

@@ -4,21 +4,23 @@
  * The record holds what was asked for, not what came of it: the runner does the steps once more, to
  * the table as it stands then.
  *
- *   u8 format (2)
+ *   u8 format (3)
  *   v count, steps:  u8 kind | u8 flags | name | name: the new one
  *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
  *                    | u8 1 not valid | varint size and bytes: a check's expression, as text
+ *                    | v characters of the column at most, 0: any number
  *   v count, names:  v index (0: the table) | name: the old one | name: the new one
  *
  * v is a varint, name and value are as in base and row. A name that is not there is empty. Format
- * 1, which is read still, has no checks.
+ * 2 has no lengths, format 1 no checks; both are read still.
  */
 #include "change/alter_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT 2
+#define FORMAT 3
+#define FORMAT_NO_LENGTHS 2
 #define FORMAT_NO_CHECKS 1
 #define STEP_BYTES_MIN 7 /* so a few bytes cannot ask for much memory */
 #define NAME_BYTES_MIN 3
@@ -43,7 +45,9 @@ static bool put_name(struct base_buf *out, const char *name)
 
 static bool put_step(struct base_buf *out, const instar_alteration *step)
 {
-    const instar_column_def *column = step->kind == INSTAR_ALTER_ADD_COLUMN ? step->column : NULL;
+    bool adds = step->kind == INSTAR_ALTER_ADD_COLUMN;
+    const instar_column_def *column =
+        adds || step->kind == INSTAR_ALTER_SET_TYPE ? step->column : NULL;
     bool renames =
         step->new_name != NULL &&
         (step->kind == INSTAR_ALTER_RENAME_TABLE || step->kind == INSTAR_ALTER_RENAME_COLUMN ||
@@ -53,7 +57,7 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
     const instar_value *value = step->kind == INSTAR_ALTER_SET_DEFAULT ? step->value : NULL;
     const char *name = step->kind != INSTAR_ALTER_RENAME_TABLE ? step->name : NULL;
 
-    if (column != NULL) {
+    if (adds && column != NULL) {
         value = column->default_value;
         name = column->name;
     }
@@ -62,10 +66,11 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
            base_buf_add_u8(out, (uint8_t)step->flags) && put_name(out, name) &&
            put_name(out, renames ? step->new_name : NULL) &&
            base_buf_add_u8(out, column != NULL ? (uint8_t)column->type : 0) &&
-           base_buf_add_u8(out, column != NULL && column->not_null) &&
+           base_buf_add_u8(out, adds && column != NULL && column->not_null) &&
            row_value_put(out, value != NULL ? value : &null) &&
            base_buf_add_u8(out, check != NULL && check->not_valid) &&
-           base_buf_add_blob(out, expression, strlen(expression));
+           base_buf_add_blob(out, expression, strlen(expression)) &&
+           base_buf_add_varint(out, column != NULL ? column->length_max : 0);
 }
 
 int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
@@ -193,6 +198,9 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
                                        .default_value = &kept->value};
     step->column = &kept->column;
     get_check(in, step, &kept->check);
+    uint64_t length = in->format > FORMAT_NO_LENGTHS ? base_read_varint(r) : 0;
+    r->bad = r->bad || length > INSTAR_LENGTH_MAX;
+    kept->column.length_max = (uint32_t)length;
 }
 
 static void get_request(struct input *in, struct alter_request *out)
@@ -200,7 +208,7 @@ static void get_request(struct input *in, struct alter_request *out)
     struct base_reader *r = &in->r;
 
     in->format = base_read_u8(r);
-    r->bad = in->format != FORMAT && in->format != FORMAT_NO_CHECKS;
+    r->bad = in->format < FORMAT_NO_CHECKS || in->format > FORMAT;
     size_t steps = get_count(r, STEP_BYTES_MIN, ALTER_STEPS_MAX);
     out->steps = get_room(in, steps, sizeof(*out->steps));
     struct kept_step *kept = get_room(in, steps, sizeof(*kept));
@@ -267,11 +275,18 @@ static void add_value(struct base_buf *out, const instar_value *value)
     add(out, "'");
 }
 
+static void add_type(struct base_buf *out, const instar_column_def *column)
+{
+    char text[CATALOG_TYPE_TEXT_MAX];
+
+    add(out, catalog_type_text(column->type, column->length_max, text));
+}
+
 static void add_column(struct base_buf *out, const instar_column_def *column)
 {
     catalog_name_add(out, column->name);
     add(out, " ");
-    add(out, row_type_name(column->type));
+    add_type(out, column);
     add(out, column->not_null ? " NOT NULL" : "");
     if (column->default_value != NULL && column->default_value->type != INSTAR_NULL) {
         add(out, " DEFAULT ");
@@ -345,6 +360,17 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     add(out, "ALTER COLUMN ");
     add(out, if_exists);
     catalog_name_add(out, step->name);
+    if (step->kind == INSTAR_ALTER_SET_TYPE) {
+        add(out, " TYPE ");
+        add_type(out, step->column);
+        if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
+            add(out, " USING ");
+            catalog_name_add(out, step->name);
+            add(out, "::");
+            add_type(out, step->column);
+        }
+        return;
+    }
     add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
              : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
              : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking for rows that break what is to hold: nulls in columns that are to be NOT NULL, and checks
- * that are false or cannot be evaluated. Writers obey both already: from the drain on no write
- * makes such a row, so what is found was there before.
+ * Looking for rows that break what is to hold: nulls in columns that are to be NOT NULL, values
+ * that cannot become what a column's type is to be, and checks that are false or cannot be
+ * evaluated. Writers obey both already: from the drain on no write makes such a row, so what is
+ * found was there before.
  *
  * All rows are read at one snapshot. Over several, a row that keeps its null (which an update of
  * its other columns may) could get another key meanwhile, and pass from what is still to be read to
@@ -29,6 +30,7 @@ struct scan {
     uint64_t read;
     uint64_t total;
     uint64_t nulls;          /* those, */
+    uint64_t lost;           /* values that cannot be cast, */
     uint64_t broken;         /* and all that is found */
     struct base_buf samples; /* in words */
     struct store_breath breath;
@@ -56,6 +58,16 @@ static void note(struct scan *s, const char *what, const char *name, struct base
     txn_describe_key(s->table, key, &s->samples);
 }
 
+/* What is wrong with it, behind the row that was noted last. */
+static void add_why(struct scan *s, const struct base_err *why)
+{
+    if (s->broken <= SAMPLES_MAX) {
+        add(&s->samples, " (");
+        add(&s->samples, why->text);
+        add(&s->samples, ")");
+    }
+}
+
 static int test_check(struct scan *s, const struct catalog_check *check, const instar_value *values,
                       struct base_slice key, struct base_err *err)
 {
@@ -77,10 +89,38 @@ static int test_check(struct scan *s, const struct catalog_check *check, const i
     if (rc != 0) {
         note(s, "check", check->name, key);
     }
-    if (rc != 0 && rc != INSTAR_ECHECK && s->broken <= SAMPLES_MAX) {
-        add(&s->samples, " (");
-        add(&s->samples, why.text);
-        add(&s->samples, ")");
+    if (rc != 0 && rc != INSTAR_ECHECK) {
+        add_why(s, &why);
+    }
+    return 0;
+}
+
+/* A value of a column about which something is to hold. */
+static int test_value(struct scan *s, uint32_t at, const instar_value *value, struct base_slice key,
+                      struct base_err *err)
+{
+    const struct catalog_column *column = &s->table->columns[at];
+    struct base_err why = {0};
+
+    if (value->type == INSTAR_NULL) {
+        if (column->enforcing) {
+            s->nulls++;
+            note(s, "column", column->name, key);
+        }
+        return 0;
+    }
+    if (column->type_coming == INSTAR_NULL) {
+        return 0;
+    }
+    base_arena_reset(&s->scratch);
+    int rc = catalog_column_foresees(column, value, &s->scratch, &why);
+    if (rc == INSTAR_ENOMEM) {
+        return base_err_set(err, rc, "%s", why.text);
+    }
+    if (rc != 0) {
+        s->lost++;
+        note(s, "column", column->name, key);
+        add_why(s, &why);
     }
     return 0;
 }
@@ -98,10 +138,7 @@ static int read_row(struct scan *s, struct base_slice key, struct base_slice rec
     }
     for (size_t i = 0; rc == 0 && i < s->column_count; i++) {
         const instar_value *v = s->check_count == 0 ? &s->values[i] : &all[s->columns[i]];
-        if (v->type == INSTAR_NULL) {
-            s->nulls++;
-            note(s, "column", s->table->columns[s->columns[i]].name, key);
-        }
+        rc = test_value(s, s->columns[i], v, key, err);
     }
     for (size_t i = 0; rc == 0 && i < s->check_count; i++) {
         rc = test_check(s, s->checks[i], all, key, err);
@@ -168,7 +205,8 @@ static int begin(struct scan *s, struct base_err *err)
     }
     s->total = stat.entries;
     for (uint32_t i = 0; i < s->table->column_count; i++) {
-        if (s->table->columns[i].enforcing) {
+        const struct catalog_column *c = &s->table->columns[i];
+        if (c->enforcing || c->type_coming != INSTAR_NULL) {
             s->columns[s->column_count++] = i;
         }
     }
@@ -180,40 +218,58 @@ static int begin(struct scan *s, struct base_err *err)
     return txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &s->rows, err);
 }
 
-static int verdict(struct scan *s, struct base_err *err)
+/* The sentence in front of the samples. */
+static void add_head(const struct scan *s, struct base_buf *text)
 {
-    struct change_record *r = &s->job->rec;
-    struct base_buf text = {0};
-    char head[256];
+    const struct catalog_column *column = &s->table->columns[s->columns[0]];
+    char head[320];
+    char type[CATALOG_TYPE_TEXT_MAX];
     unsigned long long n = s->broken;
     const char *plural = n == 1 ? "" : "s";
+    bool alone = s->column_count == 1 && s->check_count == 0;
 
-    if (n == 0) {
-        return 0;
-    }
     snprintf(head, sizeof(head), "table %s: ", s->table->name);
-    add(&text, head);
-    if (s->column_count == 1 && s->check_count == 0) {
-        snprintf(head, sizeof(head),
-                 "column %s is null in %llu row%s: ", s->table->columns[s->columns[0]].name, n,
-                 plural);
+    add(text, head);
+    if (alone && s->nulls == n) {
+        snprintf(head, sizeof(head), "column %s is null in %llu row%s: ", column->name, n, plural);
+    } else if (alone && s->lost == n) {
+        snprintf(head, sizeof(head), "column %s cannot become %s in %llu row%s: ", column->name,
+                 catalog_type_text(column->type_coming, column->length_coming, type), n, plural);
     } else if (s->column_count == 0 && s->check_count == 1) {
         snprintf(head, sizeof(head), "check %s is violated by %llu row%s: ", s->checks[0]->name, n,
                  plural);
-    } else if (s->check_count == 0) {
+    } else if (s->nulls == n) {
         snprintf(head, sizeof(head), "columns that are to be NOT NULL hold %llu null%s: ", n,
+                 plural);
+    } else if (s->lost == n) {
+        snprintf(head, sizeof(head), "%llu value%s cannot become of the types that are to be: ", n,
                  plural);
     } else {
         snprintf(head, sizeof(head), "constraints that are to hold are broken %llu time%s: ", n,
                  plural);
     }
-    add(&text, head);
+    add(text, head);
+}
+
+static int verdict(struct scan *s, struct base_err *err)
+{
+    struct change_record *r = &s->job->rec;
+    struct base_buf text = {0};
+
+    if (s->broken == 0) {
+        return 0;
+    }
+    add_head(s, &text);
     base_buf_add(&text, s->samples.data, s->samples.size);
-    add(&text, n > SAMPLES_MAX ? "; …" : "");
+    add(&text, s->broken > SAMPLES_MAX ? "; …" : "");
     record_cut(&text, r->reason, sizeof(r->reason));
-    r->duplicate_count = n;
+    r->duplicate_count = s->broken;
     base_buf_free(&text);
-    return base_err_set(err, s->nulls == n ? INSTAR_ENOT_NULL : INSTAR_ECHECK, "%s", r->reason);
+    return base_err_set(err,
+                        s->nulls == s->broken  ? INSTAR_ENOT_NULL
+                        : s->lost == s->broken ? INSTAR_ERANGE
+                                               : INSTAR_ECHECK,
+                        "%s", r->reason);
 }
 
 int nulls_run(struct job *j, struct base_err *err)

@@ -474,7 +474,8 @@ static int build(struct job *j, struct base_err *err)
 /* Do the rows that are there break what is to hold? Then they were counted. */
 static bool is_broken(int code)
 {
-    return code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL || code == INSTAR_ECHECK;
+    return code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL || code == INSTAR_ECHECK ||
+           code == INSTAR_ERANGE;
 }
 
 static int validate(struct job *j, enum change_work work, struct base_err *err)

@@ -149,7 +149,8 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
     base_buf_add(&b, t->name, strlen(t->name));
     for (uint32_t i = 0; i < t->column_count; i++) {
         const struct catalog_column *c = &t->columns[i];
-        const char *type = row_type_name(c->type);
+        char room[CATALOG_TYPE_TEXT_MAX];
+        const char *type = catalog_type_text(c->type, c->length_max, room);
         base_buf_add(&b, i == 0 ? " (" : ", ", 2);
         base_buf_add(&b, c->name, strlen(c->name));
         base_buf_add(&b, " ", 1);

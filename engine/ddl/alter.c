@@ -60,6 +60,56 @@ static int map_default(instar_sql *sql, const struct ddl_piece *piece, struct dd
     return rc;
 }
 
+/* USING column, or USING column::type with the new type: whether a cast may be made that PostgreSQL
+ * would not make by itself. */
+static int map_using(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                     instar_alteration *step)
+{
+    enum instar_type type = step->column->type;
+    struct ddl_node *name = NULL;
+    size_t offset = ddl_offset(piece, node);
+    int rc = INSTAR_OK;
+
+    if (ddl_node_is(node, "TypeCast")) {
+        struct ddl_node *cast = ddl_take(node, "type_name");
+
+        rc = cast != NULL ? ddl_type(sql, piece, cast, &type, NULL) : INSTAR_OK;
+        node = ddl_take(node, "arg");
+        step->flags |= INSTAR_ALTER_EXPLICIT;
+    }
+    if (rc == INSTAR_OK && node != NULL && ddl_node_is(node, "ColumnRef") &&
+        ddl_count(node, "fields") == 1) {
+        name = ddl_take(node, "fields");
+    }
+    if (rc == INSTAR_OK &&
+        (name == NULL || !ddl_node_is(name, "String") ||
+         strcmp(ddl_take_text(name, "sval"), step->name) != 0 || type != step->column->type)) {
+        rc =
+            ddl_fail(sql, INSTAR_EINVALID, offset,
+                     "not supported: USING with more than the column, or its cast to the new type");
+    }
+    return rc;
+}
+
+/* ALTER COLUMN … TYPE … [USING …]. */
+static int map_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
+                    instar_alteration *step)
+{
+    struct ddl_node *def = ddl_take(command, "def");
+    struct ddl_node *type = def != NULL ? ddl_take(def, "type_name") : NULL;
+    struct ddl_node *using = def != NULL ? ddl_take(def, "raw_default") : NULL;
+    instar_column_def *column = ddl_alloc(&sql->arena, sizeof(*column));
+    int rc;
+
+    if (column == NULL || type == NULL) {
+        return no_memory(sql, piece->offset);
+    }
+    step->kind = INSTAR_ALTER_SET_TYPE;
+    step->column = column;
+    rc = ddl_type(sql, piece, type, &column->type, &column->length_max);
+    return rc == INSTAR_OK && using != NULL ? map_using(sql, piece, using, step) : rc;
+}
+
 /* Is it ADD CHECK? The other constraints are refused. */
 static bool adds_check(struct ddl_node *command)
 {
@@ -99,6 +149,8 @@ static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct dd
     } else if (ddl_take_name(command, "subtype", "AT_DropColumn")) {
         step->kind = INSTAR_ALTER_DROP_COLUMN;
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
+    } else if (ddl_take_name(command, "subtype", "AT_AlterColumnType")) {
+        rc = map_type(sql, piece, command, step);
     } else if (adds_check(command)) {
         rc = map_add_check(sql, piece, command, step);
     } else if (ddl_take_name(command, "subtype", "AT_DropConstraint")) {
@@ -371,6 +423,8 @@ static void apply_step(struct columns *columns, const instar_alteration *step)
         }
     } else if (step->kind == INSTAR_ALTER_RENAME_COLUMN && column != NULL) {
         set_name(column, step->new_name);
+    } else if (step->kind == INSTAR_ALTER_SET_TYPE && column != NULL) {
+        column->type = step->column->type;
     } else if (step->kind == INSTAR_ALTER_DROP_COLUMN && column != NULL) {
         *column = columns->list[--columns->count];
     }

@@ -62,7 +62,6 @@ static const struct clause clauses[] = {
     {"CONSTR_ATTR_IMMEDIATE", "INITIALLY IMMEDIATE", NULL},
     {"CONSTR_PRIMARY", "a second PRIMARY KEY", NULL},
     /* ALTER TABLE */
-    {"AT_AlterColumnType", "a change of a column's type", "TYPE"},
     {"AT_AddConstraint", "ADD CONSTRAINT", NULL},
     {"AT_AlterConstraint", "ALTER CONSTRAINT", NULL},
     {"AT_AddIdentity", "ADD GENERATED AS IDENTITY", NULL},

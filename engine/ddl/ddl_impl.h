@@ -208,13 +208,14 @@ const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, c
 int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,
                      char words[DDL_WORDS_SIZE]);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
-/* A TypeName. */
+/* A TypeName. length_out: of a varchar(n), left as it is for others; NULL: that is refused. */
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-             enum instar_type *type_out);
+             enum instar_type *type_out, uint32_t *length_out);
 /* A constant as it was written: text, int8, float8 or bool, null, or the type of its cast. */
 struct ddl_constant {
     instar_value value;
-    bool cast;
+    bool cast;     /* has the type of its cast */
+    bool computed; /* is what an expression came to, of its type */
     size_t offset;
 };
 int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,

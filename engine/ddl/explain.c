@@ -16,6 +16,8 @@ struct found {
     const char *name; /* what the statement makes or drops */
     const char *from; /* the table that an index is made for, or NULL */
     bool has_table, has_index, has_from, unique;
+    bool narrows; /* a type that a value may have no room in, or that a check is about */
+    const instar_sql_statement *statement;
     uint64_t rows;
     size_t indexes;
 };
@@ -42,6 +44,56 @@ static void tell(struct telling *t, const char *format, ...)
     t->stopped = t->fn(t->arg, line);
 }
 
+static bool is_number(enum instar_type type)
+{
+    return type >= INSTAR_INT2 && type <= INSTAR_FLOAT8;
+}
+
+/* Can each value of the column be one of the new type? */
+static bool widens(const instar_column_info *from, const instar_column_def *to)
+{
+    if (to->length_max != 0) {
+        return from->type == INSTAR_TEXT && from->length_max != 0 &&
+               from->length_max <= to->length_max;
+    }
+    return from->type == to->type || to->type == INSTAR_TEXT ||
+           (is_number(from->type) && is_number(to->type) && from->type < to->type) ||
+           (from->type == INSTAR_BOOL && to->type == INSTAR_INT4) ||
+           (from->type == INSTAR_INT4 && to->type == INSTAR_BOOL);
+}
+
+/* A check is made anew when it mentions the column; a text that only looks like the name does no
+ * harm here. */
+static bool is_checked(const instar_table_info *info, const char *column)
+{
+    for (size_t i = 0; i < info->check_count; i++) {
+        if (strstr(info->checks[i].expression, column) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool narrows(const instar_table_info *info, const instar_sql_statement *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; s->verb == INSTAR_SQL_COMPOUND && i < s->part_count; i++) {
+        any = any || narrows(info, s->parts[i]);
+    }
+    for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
+        const instar_alteration *step = &s->steps[i];
+
+        for (size_t k = 0; step->kind == INSTAR_ALTER_SET_TYPE && k < info->column_count; k++) {
+            const instar_column_info *column = &info->columns[k];
+            any = any || (strcmp(column->name, step->name) == 0 &&
+                          (!widens(column, step->column) ||
+                           (column->type != step->column->type && is_checked(info, column->name))));
+        }
+    }
+    return any;
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -59,6 +111,7 @@ static int look(void *arg, const instar_table_info *info)
     if (from || here) {
         found->rows = info->rows;
         found->indexes = info->index_count;
+        found->narrows = found->narrows || narrows(info, found->statement);
     }
     return 0;
 }
@@ -128,7 +181,7 @@ static bool binds_rows(const instar_alteration *step)
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
-    bool validates = false, leaves = false;
+    bool validates = found->narrows, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
         validates = validates || binds_rows(&s->steps[i]);
@@ -199,7 +252,7 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {0};
+    struct needs n = {.rows = found->narrows};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
@@ -375,6 +428,7 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
         return ddl_fail_statement(s, INSTAR_EINVALID, "this is no schema change", error_out);
     }
     found.name = s->name;
+    found.statement = s;
     found.from = s->index != NULL ? s->index->table : NULL;
     rc = instar_table_list(db, NULL, look, &found);
     if (rc != INSTAR_OK) {

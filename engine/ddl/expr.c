@@ -364,7 +364,7 @@ static int write_cast(struct writer *w, struct ddl_node *node)
 {
     struct ddl_node *arg = ddl_take(node, "arg"), *name = ddl_take(node, "type_name");
     enum instar_type type = INSTAR_NULL;
-    int rc = name != NULL ? ddl_type(w->sql, w->piece, name, &type) : INSTAR_OK;
+    int rc = name != NULL ? ddl_type(w->sql, w->piece, name, &type, NULL) : INSTAR_OK;
 
     say(w, "CAST(");
     rc = rc == INSTAR_OK && arg != NULL ? write_node(w, arg) : rc;

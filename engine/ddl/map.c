@@ -92,7 +92,7 @@ int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *
         return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node), "the column %s has no type",
                         column->name);
     }
-    rc = ddl_type(sql, piece, type, &column->type);
+    rc = ddl_type(sql, piece, type, &column->type, &column->length_max);
     for (struct ddl_node *n = ddl_take(node, "constraints"); rc == INSTAR_OK && n != NULL;
          n = ddl_take_next(n)) {
         if (*key_out == NULL && ddl_take_name(n, "contype", "CONSTR_PRIMARY")) {

@@ -127,6 +127,14 @@ static void put_value(struct sink *sink, const instar_value *value)
     }
 }
 
+static void put_type(struct sink *sink, enum instar_type type, uint32_t length_max)
+{
+    char text[48];
+
+    (void)instar_type_format(type, length_max, text, sizeof(text));
+    say(sink, text);
+}
+
 static void put_key(struct sink *sink, const instar_table_info *info)
 {
     const char *separator = " WITH (";
@@ -218,7 +226,7 @@ static void put_table(struct sink *sink, const instar_table_info *info)
         say(sink, "    ");
         put_name(sink, column->name);
         say(sink, " ");
-        say(sink, instar_type_name(column->type));
+        put_type(sink, column->type, column->length_max);
         say(sink, column->not_null ? " NOT NULL" : "");
         if (column->has_default && column->default_value.type != INSTAR_NULL) {
             say(sink, " DEFAULT ");

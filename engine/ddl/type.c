@@ -7,12 +7,38 @@
 #include <string.h>
 #include <strings.h>
 
-#define TYPES "bool, int2, int4, int8, float8, text, bytea, timestamptz, date, uuid"
+#define TYPES \
+    "bool, int2, int4, int8, float8, text, varchar(n), bytea, timestamptz, date, time, uuid"
+
+/* Of a default that is an expression; far beyond what a table takes. */
+#define COMPUTED_BYTES_MAX 65536
 
 /* ---- types -------------------------------------------------------------------------------- */
 
+/* The n of varchar(n). */
+static int take_length(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                       uint32_t *length_out)
+{
+    struct ddl_node *constant = ddl_take(node, "typmods");
+    struct ddl_node *integer =
+        constant != NULL && ddl_node_is(constant, "A_Const") ? ddl_take(constant, "ival") : NULL;
+    struct ddl_node *digits = integer != NULL ? ddl_take(integer, "ival") : NULL;
+
+    if (constant == NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                        "not supported: varchar without a length (write text)");
+    }
+    if (digits == NULL || digits->integer < 1 || digits->integer > INSTAR_LENGTH_MAX ||
+        ddl_count(node, "typmods") != 1) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, constant),
+                        "the length of a varchar is a number from 1 to %d", INSTAR_LENGTH_MAX);
+    }
+    *length_out = (uint32_t)digits->integer;
+    return INSTAR_OK;
+}
+
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
-             enum instar_type *type_out)
+             enum instar_type *type_out, uint32_t *length_out)
 {
     size_t count = ddl_count(node, "names");
     struct ddl_node *name = ddl_take(node, "names");
@@ -26,6 +52,12 @@ int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *no
     }
     (void)ddl_take(node, "typemod"); /* always -1 in what was parsed: typmods has them */
     *type_out = text != NULL && count == 1 ? instar_type_from_name(text) : INSTAR_NULL;
+    if (text != NULL && count == 1 && strcmp(text, "varchar") == 0 && length_out != NULL) {
+        int rc = take_length(sql, piece, node, length_out);
+
+        *type_out = INSTAR_TEXT;
+        return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
+    }
     /* The names that PostgreSQL's catalog has, not those that a command line may use. */
     if (*type_out == INSTAR_NULL || strcmp(instar_type_name(*type_out), text) != 0) {
         return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
@@ -60,10 +92,16 @@ int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *sc
                        instar_type_name(type));
         return INSTAR_EINVALID;
     }
+    if (constant->computed && (v->type == INSTAR_TEXT || v->type == INSTAR_BOOL)) {
+        (void)snprintf(words, DDL_WORDS_SIZE, "the default is a %s, the column a %s; cast it",
+                       instar_type_name((enum instar_type)v->type), instar_type_name(type));
+        return INSTAR_ETYPE;
+    }
     if (v->type == INSTAR_TEXT) {
         text = v->bytes.data;
         size = v->bytes.size;
-    } else if (v->type == INSTAR_INT8 && (is_integer(type) || type == INSTAR_FLOAT8)) {
+    } else if (is_integer((enum instar_type)v->type) &&
+               (is_integer(type) || type == INSTAR_FLOAT8)) {
         size = instar_value_format(v, number, sizeof(number));
     } else {
         (void)snprintf(words, DDL_WORDS_SIZE, "the constant is no %s; write it as a string: '…'",
@@ -138,6 +176,39 @@ int ddl_fit_here(instar_sql *sql, size_t offset, const struct ddl_constant *cons
     return rc == INSTAR_OK ? rc : ddl_fail(sql, rc, offset, "%s", words);
 }
 
+/* An expression of constants, worked out now: so it is a constant as well. */
+static int compute(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                   struct ddl_constant *constant_out)
+{
+    char *scratch = ddl_alloc(&sql->arena, COMPUTED_BYTES_MAX);
+    size_t offset = ddl_offset(piece, node);
+    const char *text = NULL;
+    int rc = ddl_expression(sql, piece, node, &text);
+
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    if (scratch == NULL) {
+        return ddl_fail(sql, INSTAR_ENOMEM, offset, "out of memory");
+    }
+    constant_out->computed = true;
+    rc = instar_expression_value(text, scratch, COMPUTED_BYTES_MAX, &constant_out->value);
+    return rc == INSTAR_OK ? rc
+                           : ddl_fail(sql, rc, offset,
+                                      "not supported: a default that is no "
+                                      "constant: %s",
+                                      instar_error_text());
+}
+
+/* 'x'::type, which is read as the type's own form; more than that is an expression. */
+static bool is_constant(const struct ddl_node *node)
+{
+    const struct ddl_node *arg =
+        node != NULL && ddl_node_is(node, "TypeCast") ? ddl_peek(node, "arg") : node;
+
+    return arg != NULL && ddl_node_is(arg, "A_Const");
+}
+
 int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                  struct ddl_constant *constant_out)
 {
@@ -146,17 +217,16 @@ int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node
     int rc = INSTAR_OK;
 
     *constant_out = (struct ddl_constant){.offset = ddl_offset(piece, node)};
+    if (node != NULL && !is_constant(node)) {
+        return compute(sql, piece, node, constant_out);
+    }
     if (ddl_node_is(node, "TypeCast")) {
         cast = ddl_take(node, "type_name");
-        rc = cast != NULL ? ddl_type(sql, piece, cast, &type) : INSTAR_OK;
+        rc = cast != NULL ? ddl_type(sql, piece, cast, &type, NULL) : INSTAR_OK;
         node = ddl_take(node, "arg");
     }
     if (rc != INSTAR_OK) {
         return rc;
-    }
-    if (node == NULL || !ddl_node_is(node, "A_Const")) {
-        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
-                        "not supported: a default that is no constant");
     }
     if (!ddl_take_flag(node, "isnull")) {
         rc = constant_value(sql, ddl_offset(piece, node), node, &constant_out->value);

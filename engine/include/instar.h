@@ -155,9 +155,10 @@ enum instar_type {
     INSTAR_BYTEA = 7,       /* .bytes */
     INSTAR_TIMESTAMPTZ = 8, /* .i, microseconds since 1970-01-01 00:00 UTC */
     INSTAR_DATE = 9,        /* .i, days since 1970-01-01 */
-    INSTAR_UUID = 10        /* .uuid, compares by bytes */
+    INSTAR_UUID = 10,       /* .uuid, compares by bytes */
+    INSTAR_TIME = 11        /* .i, microseconds since midnight, without time zone; to 24:00:00 */
 };
-#define INSTAR_TYPE_COUNT 11
+#define INSTAR_TYPE_COUNT 12
 
 /* One value. In: bytes belong to the caller and are copied during the call. Out: bytes are valid
  * until the next call on the same cursor (from a scan) or the end of the transaction. */
@@ -179,6 +180,10 @@ typedef struct instar_value {
  * smallint, int, integer, bigint, double, "double precision", boolean. */
 INSTAR_API const char *instar_type_name(enum instar_type type);
 INSTAR_API enum instar_type instar_type_from_name(const char *name);
+/* A column's type as SQL has it, "int4" or "varchar(20)": the latter for a text with a length_max.
+ * Cut like snprintf's, and the length that the whole has. */
+INSTAR_API size_t instar_type_format(enum instar_type type, uint32_t length_max, char *text_out,
+                                     size_t size);
 /* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31,
  * 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`, or
  * into `text` itself. scratch_size of at least text_size is always enough.
@@ -383,7 +388,10 @@ typedef struct instar_column_def {
     enum instar_type type;
     bool not_null;
     const instar_value *default_value; /* NULL: null */
+    uint32_t length_max; /* of a text, in characters: varchar(n). A longer one is refused (ERANGE),
+                          * whatever it ends with; 0: no limit [0 … INSTAR_LENGTH_MAX] */
 } instar_column_def;
+#define INSTAR_LENGTH_MAX 10485760
 
 typedef struct instar_key_column {
     const char *name;
@@ -480,13 +488,16 @@ enum instar_alteration_kind {
     INSTAR_ALTER_DROP_NOT_NULL = 9, /* name; not one of the primary key */
     INSTAR_ALTER_ADD_CHECK = 10,    /* check; the rows are validated, unless it is not_valid */
     INSTAR_ALTER_DROP_CONSTRAINT = 11,
-    INSTAR_ALTER_RENAME_CONSTRAINT = 12,  /* name to new_name */
-    INSTAR_ALTER_VALIDATE_CONSTRAINT = 13 /* name; nothing to do when it is valid */
+    INSTAR_ALTER_RENAME_CONSTRAINT = 12,   /* name to new_name */
+    INSTAR_ALTER_VALIDATE_CONSTRAINT = 13, /* name; nothing to do when it is valid */
+    INSTAR_ALTER_SET_TYPE = 14             /* of name: column's type and length_max */
 };
 enum instar_alteration_flag {
     INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
-    INSTAR_ALTER_IF_EXISTS = 2      /* all but what adds, and rename table: nothing to do when there
+    INSTAR_ALTER_IF_EXISTS = 2,     /* all but what adds, and rename table: nothing to do when there
                                      * is no such column, index or constraint */
+    INSTAR_ALTER_EXPLICIT = 4       /* set type: also by a cast that must be asked for, as SQL's
+                                     * USING name::type does */
 };
 
 /* One alteration. Only what its kind names is looked at. */
@@ -516,6 +527,15 @@ typedef struct instar_alteration {
  * end, for as long as that takes; an update that leaves a null where it was does not. When rows
  * hold nulls the change fails: info.reason names up to 10 of them by primary key,
  * info.duplicate_count says how many there are.
+ *
+ * Types: a column may become of any type to which there is a cast (docs/ddl.md has the list), one
+ * that PostgreSQL does not make by itself with INSTAR_ALTER_EXPLICIT. No row is rewritten: what was
+ * written before is cast when it is read. Where a value may be lost, writes that bring such a value
+ * fail from the first stage on (ERANGE, ETYPE), as for NOT NULL, and the rows are validated. The
+ * default is cast, too; checks about the column are made anew from their texts, and validated. A
+ * column of the primary key or of an index only goes from one integer type to another. A projection
+ * from before goes on: values that are read have the new type, and an integer of the type that the
+ * column had then is taken by the writes, if it fits. Keys and bounds may be integers of any type.
  *
  * Checks: as NOT NULL. An update is held to a check only when it changes one of its columns; so a
  * row that breaks it may keep its values while others of it change. A check that mentions a column
@@ -583,13 +603,12 @@ INSTAR_API int instar_submit(instar *db, const instar_statement *statements, siz
 /* What a request would cost: of its first table that is there, and from how long the latest changes
  * of its kind took in this store. */
 typedef struct instar_estimate {
-    uint64_t rows;        /* that a scan reads, 0: none is read */
-    uint64_t bytes;       /* that it reads */
-    uint64_t final_bytes; /* of the new indexes, about */
-    uint64_t
-        temporary_bytes;  /* of sorted runs on disk, beside the memory for sorting; gone after */
-    uint64_t duration_ms; /* from submission to end; UINT64_MAX: nothing like it has been done */
-    uint32_t learnt_from; /* so many changes */
+    uint64_t rows;            /* that a scan reads, 0: none is read */
+    uint64_t bytes;           /* that it reads */
+    uint64_t final_bytes;     /* of the new indexes, about */
+    uint64_t temporary_bytes; /* of sorted runs, beside the memory for sorting; gone afterwards */
+    uint64_t duration_ms;     /* from submission to end; UINT64_MAX: nothing like it has been done */
+    uint32_t learnt_from;     /* so many changes */
 } instar_estimate;
 /* Nothing is submitted, and whether the request is possible is not looked at. options may be NULL.
  * Errors: EUNKNOWN (a table or index that is named), EINVALID. */
@@ -597,6 +616,12 @@ INSTAR_API int instar_estimate_cost(instar *db, const instar_statement *statemen
                                     const instar_change_options *options,
                                     instar_estimate *estimate_out);
 
+/* The value of an expression that mentions no column, "60 * 60 * 24", of its own type: as a default
+ * that is worked out once. The language is that of checks. Bytes go to `scratch`.
+ * Errors: EINVALID (syntax, or scratch too small), EUNKNOWN (a function, or a column), ETYPE,
+ * ERANGE, ELIMIT; each with the byte of the text where the expression is wrong. */
+INSTAR_API int instar_expression_value(const char *expression, char *scratch, size_t scratch_size,
+                                       instar_value *value_out);
 /* The functions that an expression may call, by number from 0 on; NULL behind the last. Any thread,
  * any time. */
 INSTAR_API const char *instar_expression_function(size_t at);
@@ -705,7 +730,10 @@ typedef struct instar_column_info {
     bool not_null;
     bool has_default;
     instar_value default_value;
-    bool enforcing; /* NOT NULL is enforced on writes already, and being validated */
+    bool enforcing;               /* NOT NULL is enforced on writes already, and being validated */
+    uint32_t length_max;          /* of a text; 0: no limit */
+    enum instar_type type_coming; /* a change is at work to make it that type, or INSTAR_NULL */
+    uint32_t length_coming;
 } instar_column_info;
 
 typedef struct instar_index_info {

@@ -292,22 +292,31 @@ int row_decode_some(const struct row_layout *layout, const struct row_found *row
 
 /* Ids ascend in every layout as long as columns are only appended, so the search nearly always ends
  * where it begins. */
-void row_convert(const struct row_layout *from, const instar_value *values,
-                 const struct row_layout *to, instar_value *values_out)
+int row_convert(const struct row_layout *from, const instar_value *values,
+                const struct row_layout *to, struct base_arena *arena, instar_value *values_out,
+                struct base_err *err)
 {
     uint32_t at = 0;
-    for (uint32_t i = 0; i < to->column_count; i++) {
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < to->column_count; i++) {
+        const struct row_column *column = &to->columns[i];
         uint32_t tried = 0;
-        while (tried < from->column_count && from->columns[at].id != to->columns[i].id) {
+        while (tried < from->column_count && from->columns[at].id != column->id) {
             at = at + 1 < from->column_count ? at + 1 : 0;
             tried++;
         }
         if (tried == from->column_count) {
-            values_out[i] = to->columns[i].missing;
+            values_out[i] = column->missing;
             continue;
         }
-        base_assert(from->columns[at].type == to->columns[i].type);
-        values_out[i] = values[at];
+        if (from->columns[at].form == column->form) {
+            base_assert(from->columns[at].type == column->type);
+            values_out[i] = values[at];
+        } else {
+            rc = row_column_cast(&from->columns[at], column, &values[at], arena, &values_out[i],
+                                 err);
+        }
         at = at + 1 < from->column_count ? at + 1 : 0;
     }
+    return rc;
 }

@@ -22,6 +22,8 @@ int row_value_parse(enum instar_type type, struct base_slice text, char *scratch
                     size_t scratch_size, instar_value *value_out, struct base_err *err);
 size_t row_value_format(const instar_value *value, char *text_out, size_t size);
 const char *row_type_name(enum instar_type type);
+/* As instar_type_format. */
+size_t row_type_format(enum instar_type type, uint32_t length_max, char *text_out, size_t size);
 enum instar_type row_type_from_name(const char *name);
 /* A copy whose bytes lie in the arena. False: no memory. */
 bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_value *to);
@@ -29,6 +31,22 @@ bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_v
  * reader's bytes and has passed row_value_check; anything else is ECORRUPT. */
 bool row_value_put(struct base_buf *out, const instar_value *value);
 int row_value_get(struct base_reader *r, instar_value *value_out, struct base_err *err);
+
+/* ---- casts --------------------------------------------------------------------------------- */
+
+/* How a column's type may change: not at all, when USING asks for it, or by itself. */
+enum row_cast { ROW_CAST_NONE, ROW_CAST_EXPLICIT, ROW_CAST_ASSIGNMENT };
+enum row_cast row_cast_kind(enum instar_type from, enum instar_type to);
+/* Is there a value that cannot be cast? Only for casts that exist. */
+bool row_cast_may_fail(enum instar_type from, enum instar_type to);
+/* Is the key code of each value that of its cast value, so that no index has to be built anew? */
+bool row_cast_keeps_keys(enum instar_type from, enum instar_type to);
+/* Null becomes null. Bytes lie in the arena or are the value's; value_out may be the value. ERANGE,
+ * ETYPE (also: there is no such cast), ENOMEM. */
+int row_cast(const instar_value *value, enum instar_type to, struct base_arena *arena,
+             instar_value *value_out, struct base_err *err);
+/* Has a text at most so many characters? True of any other value. */
+bool row_text_within(const instar_value *value, uint32_t characters);
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
@@ -63,6 +81,10 @@ struct row_column {
     uint32_t id;
     enum instar_type type;
     instar_value missing; /* fills rows from before the column was */
+    /* How often the column's type had changed before this layout, and the column as it was in the
+     * last layout before the last of these changes. */
+    uint32_t form;
+    const struct row_column *before;
 };
 struct row_layout {
     uint32_t number; /* of this layout within its table, from 1 */
@@ -105,9 +127,17 @@ int row_decode(const struct row_layout *layout, const struct row_found *row,
 int row_decode_some(const struct row_layout *layout, const struct row_found *row,
                     const uint32_t *positions, size_t count, instar_value *values_out,
                     struct base_err *err);
-/* Bring values of an older layout into a newer one: missing values filled, columns skipped. */
-void row_convert(const struct row_layout *from, const instar_value *values,
-                 const struct row_layout *to, instar_value *values_out);
+/* Bring values of an older layout into a newer one: missing values filled, columns skipped, and
+ * those whose type has changed since cast, once for each change, in order: so float8 2.5, int4,
+ * float8 is 2. Bytes lie in the arena or are the values'. ECORRUPT (a value that cannot be cast:
+ * all that can be read were validated), ENOMEM. */
+int row_convert(const struct row_layout *from, const instar_value *values,
+                const struct row_layout *to, struct base_arena *arena, instar_value *values_out,
+                struct base_err *err);
+/* The same for one value; not needed where both have the same form. */
+int row_column_cast(const struct row_column *from, const struct row_column *to,
+                    const instar_value *value, struct base_arena *arena, instar_value *value_out,
+                    struct base_err *err);
 
 /* ---- expressions -------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
  *   int2 / int4 / int8  two's complement, little-endian  2 / 4 / 8
  *   float8              IEEE 754, little-endian          8
  *   text, bytea         varint size | bytes              1 …
- *   timestamptz         as int8                          8
+ *   timestamptz, time   as int8                          8
  *   date                as int4                          4
  *   uuid                as written                       16
  *   null                nothing: the null bitmap has it  0
@@ -25,7 +25,7 @@ _Static_assert(sizeof(double) == 8 && sizeof(bool) == 1, "payload sizes");
 _Static_assert(INSTAR_NULL == 0 && INSTAR_BOOL == 1 && INSTAR_INT2 == 2 && INSTAR_INT4 == 3 &&
                    INSTAR_INT8 == 4 && INSTAR_FLOAT8 == 5 && INSTAR_TEXT == 6 &&
                    INSTAR_BYTEA == 7 && INSTAR_TIMESTAMPTZ == 8 && INSTAR_DATE == 9 &&
-                   INSTAR_UUID == 10 && INSTAR_TYPE_COUNT == 11,
+                   INSTAR_UUID == 10 && INSTAR_TIME == 11 && INSTAR_TYPE_COUNT == 12,
                "type numbers are on disk");
 
 /* 1 January 1970 is this Julian day; day 0 is the first that PostgreSQL knows. */
@@ -51,7 +51,7 @@ static inline bool row_type_is_bytes(unsigned type)
 static inline bool row_type_is_integer(unsigned type)
 {
     return (type >= INSTAR_INT2 && type <= INSTAR_INT8) || type == INSTAR_TIMESTAMPTZ ||
-           type == INSTAR_DATE;
+           type == INSTAR_DATE || type == INSTAR_TIME;
 }
 /* Is .i inside the type's range? Only for those types. */
 bool row_integer_in_range(unsigned type, int64_t i);
@@ -94,11 +94,13 @@ struct row_civil {
 struct row_civil row_civil_from_days(int64_t days);
 int64_t row_days_from_civil(int64_t year, int month, int day);
 int row_date_parse(const char *text, size_t size, int64_t *days_out, struct base_err *err);
+int row_clock_parse(const char *text, size_t size, int64_t *us_out, struct base_err *err);
 int row_time_parse(const char *text, size_t size, int64_t *us_out, struct base_err *err);
 /* At most ROW_TIME_TEXT_MAX bytes with the final zero. Any int64 is written, in range or not. */
 #define ROW_TIME_TEXT_MAX 64
 int row_date_format(int64_t days, char *text);
 int row_time_format(int64_t us, char *text);
+int row_clock_format(int64_t us, char *text);
 
 int row_integer_parse(enum instar_type type, const char *text, size_t size, int64_t *i_out,
                       struct base_err *err);

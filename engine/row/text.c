@@ -14,22 +14,35 @@ static const char *const names[INSTAR_TYPE_COUNT] = {
     [INSTAR_BOOL] = "bool",   [INSTAR_INT2] = "int2",     [INSTAR_INT4] = "int4",
     [INSTAR_INT8] = "int8",   [INSTAR_FLOAT8] = "float8", [INSTAR_TEXT] = "text",
     [INSTAR_BYTEA] = "bytea", [INSTAR_DATE] = "date",     [INSTAR_TIMESTAMPTZ] = "timestamptz",
-    [INSTAR_UUID] = "uuid",
+    [INSTAR_UUID] = "uuid",   [INSTAR_TIME] = "time",
 };
 
 static const struct {
     const char *name;
     enum instar_type type;
 } aliases[] = {
-    {"smallint", INSTAR_INT2}, {"int", INSTAR_INT4},
-    {"integer", INSTAR_INT4},  {"bigint", INSTAR_INT8},
-    {"double", INSTAR_FLOAT8}, {"double precision", INSTAR_FLOAT8},
-    {"boolean", INSTAR_BOOL},  {"timestamp with time zone", INSTAR_TIMESTAMPTZ},
+    {"smallint", INSTAR_INT2},
+    {"int", INSTAR_INT4},
+    {"integer", INSTAR_INT4},
+    {"bigint", INSTAR_INT8},
+    {"double", INSTAR_FLOAT8},
+    {"double precision", INSTAR_FLOAT8},
+    {"boolean", INSTAR_BOOL},
+    {"timestamp with time zone", INSTAR_TIMESTAMPTZ},
+    {"time without time zone", INSTAR_TIME},
 };
 
 const char *row_type_name(enum instar_type type)
 {
     return row_type_is_column(type) ? names[type] : NULL;
+}
+
+size_t row_type_format(enum instar_type type, uint32_t length_max, char *text_out, size_t size)
+{
+    const char *name = row_type_name(type);
+    int length = length_max != 0 ? snprintf(text_out, size, "varchar(%" PRIu32 ")", length_max)
+                                 : snprintf(text_out, size, "%s", name != NULL ? name : "unknown");
+    return (size_t)length;
 }
 
 enum instar_type row_type_from_name(const char *name)
@@ -164,6 +177,9 @@ int row_value_parse(enum instar_type type, struct base_slice text, char *scratch
     case INSTAR_DATE:
         rc = row_date_parse(at, size, &v.i, err);
         break;
+    case INSTAR_TIME:
+        rc = row_clock_parse(at, size, &v.i, err);
+        break;
     case INSTAR_UUID:
         rc = parse_uuid(at, size, &v, err);
         break;
@@ -250,6 +266,9 @@ size_t row_value_format(const instar_value *value, char *text_out, size_t size)
         break;
     case INSTAR_DATE:
         length = row_date_format(value->i, text);
+        break;
+    case INSTAR_TIME:
+        length = row_clock_format(value->i, text);
         break;
     case INSTAR_UUID:
         length = (int)format_uuid(value, text);

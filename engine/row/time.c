@@ -191,7 +191,7 @@ static bool take_zone(struct text *t, struct parsed_clock *c)
 }
 
 /* hh:mm, then perhaps :ss, then perhaps a fraction. */
-static bool take_clock(struct text *t, struct parsed_clock *c)
+static bool take_time(struct text *t, struct parsed_clock *c)
 {
     if (!take_two(t, &c->hour) || !take(t, ':') || !take_two(t, &c->minute)) {
         return false;
@@ -202,7 +202,29 @@ static bool take_clock(struct text *t, struct parsed_clock *c)
         }
     }
     c->in_range = c->hour <= 23 && c->minute <= 59 && c->second <= 59;
-    return take_zone(t, c);
+    return true;
+}
+
+static bool take_clock(struct text *t, struct parsed_clock *c)
+{
+    return take_time(t, c) && take_zone(t, c);
+}
+
+/* A time of day has no zone; 24:00:00 is its end. */
+int row_clock_parse(const char *text, size_t size, int64_t *us_out, struct base_err *err)
+{
+    struct text t = {text, text + size};
+    struct parsed_clock c = {.in_range = true};
+    if (!take_time(&t, &c) || t.at != t.end) {
+        return base_err_set(err, INSTAR_ETYPE,
+                            "not a time such as 12:00:00.5 (no time zone; at most six digits of a "
+                            "second)");
+    }
+    *us_out = ((c.hour * 60 + c.minute) * 60 + c.second) * 1000000 + c.micros;
+    if (!c.in_range && *us_out != ROW_DAY_US) {
+        return base_err_set(err, INSTAR_ERANGE, "no such time");
+    }
+    return 0;
 }
 
 int row_time_parse(const char *text, size_t size, int64_t *us_out, struct base_err *err)
@@ -262,6 +284,32 @@ int row_date_format(int64_t days, char *text)
     return put_era(text, put_date(text, civil), civil);
 }
 
+/* "12:00:00.5"; us from 0 on. */
+static int put_clock(char *text, size_t size, int64_t us)
+{
+    int64_t micros = us % 1000000;
+    int64_t rest = us / 1000000;
+    int n = snprintf(text, size, "%02" PRId64 ":%02d:%02d", rest / 3600, (int)(rest / 60 % 60),
+                     (int)(rest % 60));
+    if (micros != 0) {
+        n += snprintf(text + n, size - (size_t)n, ".%06d", (int)micros);
+        while (text[n - 1] == '0') {
+            n--;
+        }
+        text[n] = 0;
+    }
+    return n;
+}
+
+/* Any int64 is written, in range or not. */
+int row_clock_format(int64_t us, char *text)
+{
+    int sign = us < 0 ? 1 : 0;
+    int64_t size = us < 0 ? us == INT64_MIN ? INT64_MAX : -us : us;
+    text[0] = '-';
+    return sign + put_clock(text + sign, ROW_TIME_TEXT_MAX - (size_t)sign, size);
+}
+
 int row_time_format(int64_t us, char *text)
 {
     int64_t days = us / ROW_DAY_US;
@@ -271,17 +319,9 @@ int row_time_format(int64_t us, char *text)
         days--;
     }
     struct row_civil civil = row_civil_from_days(days);
-    int64_t micros = rest % 1000000;
-    rest /= 1000000;
     int n = put_date(text, civil);
-    n += snprintf(text + n, ROW_TIME_TEXT_MAX - (size_t)n, " %02d:%02d:%02d", (int)(rest / 3600),
-                  (int)(rest / 60 % 60), (int)(rest % 60));
-    if (micros != 0) {
-        n += snprintf(text + n, ROW_TIME_TEXT_MAX - (size_t)n, ".%06d", (int)micros);
-        while (text[n - 1] == '0') {
-            n--;
-        }
-    }
+    text[n++] = ' ';
+    n += put_clock(text + n, ROW_TIME_TEXT_MAX - (size_t)n, rest);
     memcpy(text + n, "+00", 4);
     return put_era(text, n + 3, civil);
 }

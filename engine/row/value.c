@@ -10,8 +10,9 @@
 #include <math.h>
 
 const uint8_t row_fixed_size[INSTAR_TYPE_COUNT] = {
-    [INSTAR_BOOL] = 1,   [INSTAR_INT2] = 2,        [INSTAR_INT4] = 4, [INSTAR_INT8] = 8,
-    [INSTAR_FLOAT8] = 8, [INSTAR_TIMESTAMPTZ] = 8, [INSTAR_DATE] = 4, [INSTAR_UUID] = 16,
+    [INSTAR_BOOL] = 1, [INSTAR_INT2] = 2,   [INSTAR_INT4] = 4,
+    [INSTAR_INT8] = 8, [INSTAR_FLOAT8] = 8, [INSTAR_TIMESTAMPTZ] = 8,
+    [INSTAR_DATE] = 4, [INSTAR_UUID] = 16,  [INSTAR_TIME] = 8,
 };
 
 static const struct {
@@ -22,6 +23,7 @@ static const struct {
     [INSTAR_INT8] = {INT64_MIN, INT64_MAX},
     [INSTAR_TIMESTAMPTZ] = {ROW_TIME_MIN, ROW_TIME_MAX},
     [INSTAR_DATE] = {ROW_DATE_MIN, ROW_DATE_MAX},
+    [INSTAR_TIME] = {0, ROW_DAY_US},
 };
 
 static const char *name_of(unsigned type)
@@ -43,6 +45,10 @@ int row_integer_range_error(unsigned type, int64_t i, struct base_err *err)
                             "%s out of range: between 4714-11-24 BC and the end of 294276 "
                             "(timestamps: 294247-01-10) is possible",
                             row_type_name(type));
+    }
+    if (type == INSTAR_TIME) {
+        return base_err_set(err, INSTAR_ERANGE,
+                            "time out of range: between 00:00:00 and 24:00:00 is possible");
     }
     return base_err_set(err, INSTAR_ERANGE,
                         "%" PRId64 " is out of range for %s, which holds %" PRId64 " to %" PRId64,
@@ -156,6 +162,7 @@ uint8_t *row_payload_put(uint8_t *at, const instar_value *v)
         return at + 4;
     case INSTAR_INT8:
     case INSTAR_TIMESTAMPTZ:
+    case INSTAR_TIME:
         memcpy(at, &v->i, 8);
         return at + 8;
     case INSTAR_FLOAT8:

@@ -4,8 +4,9 @@
  *
  * A record's tag leads to the layout that wrote it. When that is not the own version's layout, the
  * whole record is decoded by its own and brought to ours: what is missing is filled, what we do not
- * have is skipped. A tag above the own version cannot be (schema.md's lemma: no transaction sees a
- * row that was tagged later than its version), so it is reported as corruption.
+ * have is skipped, what had another type is cast. A tag above the own version cannot be
+ * (schema.md's lemma: no transaction sees a row that was tagged later than its version), so it is
+ * reported as corruption.
  */
 #include "txn/txn_impl.h"
 
@@ -103,10 +104,7 @@ static int decode_foreign(const struct txn_codec *c, const struct row_layout *la
     }
     struct row_found row = {key, record, c->row_bytes_max, arena, NULL};
     int rc = row_decode(layout, &row, values, err);
-    if (rc == INSTAR_OK) {
-        row_convert(layout, values, c->layout, image_out);
-    }
-    return rc;
+    return rc == INSTAR_OK ? row_convert(layout, values, c->layout, arena, image_out, err) : rc;
 }
 
 int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct base_slice record,
@@ -165,8 +163,15 @@ static int decode_some_foreign(const struct txn_codec *c, const struct row_layou
     int rc = row_decode_some(layout, row, places, found, values, err);
     for (size_t i = count; i > 0 && rc == INSTAR_OK; i--) {
         const struct row_column *column = &c->layout->columns[positions[i - 1]];
-        bool there = found > 0 && layout->columns[places[found - 1]].id == column->id;
-        values_out[i - 1] = there ? values[--found] : column->missing;
+        const struct row_column *there = found > 0 ? &layout->columns[places[found - 1]] : NULL;
+        if (there == NULL || there->id != column->id) {
+            values_out[i - 1] = column->missing;
+        } else if (there->form == column->form) {
+            values_out[i - 1] = values[--found];
+        } else {
+            rc = row_column_cast(there, column, &values[--found], row->arena, &values_out[i - 1],
+                                 err);
+        }
     }
     return rc;
 }

@@ -10,7 +10,7 @@ static bool is_quoted(const instar_value *value)
 {
     return value->type == INSTAR_TEXT || value->type == INSTAR_BYTEA ||
            value->type == INSTAR_TIMESTAMPTZ || value->type == INSTAR_DATE ||
-           value->type == INSTAR_UUID;
+           value->type == INSTAR_UUID || value->type == INSTAR_TIME;
 }
 
 /* As the text came out of the format function: control characters are shown escaped. */

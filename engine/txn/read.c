@@ -81,8 +81,9 @@ static void clear_values(const struct txn_projection *p, instar_value *values_ou
 /* ---- get ---------------------------------------------------------------------------------- */
 
 static int check_key_value(const struct catalog_table *table, uint32_t column, const char *what,
-                           const instar_value *value, struct base_err *err)
+                           instar_value *value, struct base_err *err)
 {
+    *value = txn_as_integer(table->columns[column].type, value);
     int rc = row_value_check(table->columns[column].type, value, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "%s, column %s of table %s", what, table->columns[column].name,
@@ -97,15 +98,17 @@ static int get_bound(struct txn *t, const struct txn_bound *b, const instar_valu
     const struct catalog_table *table = b->table->codec.table;
     struct reader reader = {.t = t, .bound = b, .arena = &t->arena};
     struct base_buf *bytes = &t->from_key;
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX];
     struct base_slice record;
     char text[TXN_TEXT_MAX];
     int rc = INSTAR_OK;
     base_buf_clear(bytes);
     for (uint32_t i = 0; i < table->key_count && rc == INSTAR_OK; i++) {
-        rc = check_key_value(table, table->key[i].column, "key", &key[i], err);
+        values[i] = key[i];
+        rc = check_key_value(table, table->key[i].column, "key", &values[i], err);
     }
     if (rc == INSTAR_OK) {
-        rc = row_key_encode(table->key_parts, key, table->key_count, bytes, err);
+        rc = row_key_encode(table->key_parts, values, table->key_count, bytes, err);
     }
     if (rc == INSTAR_OK && bytes->size > INSTAR_KEY_BYTES_MAX) {
         rc = INSTAR_ENOTFOUND; /* no row can have it */
@@ -171,13 +174,15 @@ static int encode_bound(const struct scanned *s, const char *what, const instar_
                             s->index != NULL ? "index" : "table",
                             s->index != NULL ? s->index->name : s->table->name, s->count);
     }
+    instar_value bound[INSTAR_INDEX_COLUMNS_MAX * 2];
     for (size_t i = 0; i < count; i++) {
-        int rc = check_key_value(s->table, column_at(s, i), what, &values[i], err);
+        bound[i] = values[i];
+        int rc = check_key_value(s->table, column_at(s, i), what, &bound[i], err);
         if (rc != INSTAR_OK) {
             return rc;
         }
     }
-    int rc = row_key_encode(s->parts, values, count, out, err);
+    int rc = row_key_encode(s->parts, bound, count, out, err);
     if (rc == INSTAR_OK && out->size > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT, "%s of %zu bytes; the limit of %s %s is %d", what,
                           out->size, s->index != NULL ? "index" : "table",

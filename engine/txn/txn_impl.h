@@ -39,6 +39,17 @@ static inline uint32_t txn_place(const struct txn_codec *c, uint32_t column)
 {
     return c->places != NULL ? c->places[column] : column;
 }
+/* An integer as one of the column's type, which may have been another when the program was written.
+ * Whether it fits is the caller's to check. */
+static inline instar_value txn_as_integer(enum instar_type type, const instar_value *value)
+{
+    instar_value v = *value;
+    if (v.type >= INSTAR_INT2 && v.type <= INSTAR_INT8 && type >= INSTAR_INT2 &&
+        type <= INSTAR_INT8) {
+        v.type = (uint8_t)type;
+    }
+    return v;
+}
 int txn_codec_init(struct txn_codec *c, const struct catalog_table *table,
                    const struct catalog_table *newest, size_t row_bytes_max,
                    struct base_arena *arena, struct base_err *err);

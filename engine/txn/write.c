@@ -66,6 +66,9 @@ static int check_column(const struct txn_codec *codec, uint32_t at, const instar
 {
     const struct catalog_column *column = &codec->table->columns[at];
     int rc = row_value_check(column->type, value, err);
+    if (rc == INSTAR_OK) {
+        rc = catalog_column_holds(column, value, err);
+    }
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "column %s of table %s", column->name, codec->table->name);
     } else if (value->type == INSTAR_NULL && catalog_must_refuse_null(column)) {
@@ -75,19 +78,49 @@ static int check_column(const struct txn_codec *codec, uint32_t at, const instar
     return rc;
 }
 
+/* A type is on its way, and this value cannot become one of it. */
+static int check_coming(struct write *w, uint32_t at, const instar_value *value,
+                        struct base_err *err)
+{
+    const struct catalog_column *column = &w->codec->table->columns[at];
+    char type[CATALOG_TYPE_TEXT_MAX];
+    int rc = catalog_column_foresees(column, value, &w->t->scratch, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "column %s of table %s is becoming %s", column->name,
+                        w->codec->table->name,
+                        catalog_type_text(column->type_coming, column->length_coming, type));
+    }
+    return rc;
+}
+
+/* An integer of the type that the column had when the projection was prepared: a program that was
+ * there before the type changed goes on. One that does not fit is ERANGE. */
+static instar_value brought_up(const struct txn_projection *p, size_t at, enum instar_type type,
+                               const instar_value *value)
+{
+    return value->type == p->types[at] ? txn_as_integer(type, value) : *value;
+}
+
 /* Put the projection's values into the image. Each is checked, and only these, and a null that was
- * there stays: what a row already breaks, another change of it does not have to mend. */
+ * there stays, as does what a type that is on its way has no room for: what a row already breaks,
+ * another change of it does not have to mend. */
 static int put_values(struct write *w, const instar_value *values, struct base_err *err)
 {
     const struct txn_resolution *r = w->b->resolution;
     for (size_t i = 0; i < w->b->projection->count; i++) {
         uint32_t place = txn_place(w->codec, r->columns[i]);
         bool was_null = w->from != NULL && w->from[place].type == INSTAR_NULL;
-        int rc = check_column(w->codec, r->columns[i], &values[i], err);
+        const struct catalog_column *column = &w->codec->table->columns[r->columns[i]];
+        instar_value value = brought_up(w->b->projection, i, column->type, &values[i]);
+        int rc = check_column(w->codec, r->columns[i], &value, err);
+        if (rc == INSTAR_OK && column->type_coming != INSTAR_NULL &&
+            (w->from == NULL || row_value_cmp(&w->from[place], &value) != 0)) {
+            rc = check_coming(w, r->columns[i], &value, err);
+        }
         if (rc != INSTAR_OK && !(rc == INSTAR_ENOT_NULL && was_null)) {
             return rc;
         }
-        w->to[place] = values[i];
+        w->to[place] = value;
     }
     return INSTAR_OK;
 }
@@ -98,7 +131,9 @@ static int check_rest(struct write *w, struct base_err *err)
     const struct txn_resolution *r = w->b->resolution;
     for (uint32_t i = 0; i < w->codec->table->column_count; i++) {
         if (r->values[i] == TXN_NO_COLUMN) {
-            int rc = check_column(w->codec, i, &w->to[txn_place(w->codec, i)], err);
+            const instar_value *value = &w->to[txn_place(w->codec, i)];
+            int rc = check_column(w->codec, i, value, err);
+            rc = rc == INSTAR_OK ? check_coming(w, i, value, err) : rc;
             if (rc != INSTAR_OK) {
                 return rc;
             }
@@ -152,13 +187,15 @@ static int check_row(struct write *w, const instar_value *to, struct base_err *e
 static int encode_key(struct write *w, const instar_value *key, struct base_err *err)
 {
     const struct catalog_table *table = w->codec->table;
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX];
     for (uint32_t i = 0; i < table->key_count; i++) {
-        int rc = check_column(w->codec, table->key[i].column, &key[i], err);
+        values[i] = txn_as_integer(table->columns[table->key[i].column].type, &key[i]);
+        int rc = check_column(w->codec, table->key[i].column, &values[i], err);
         if (rc != INSTAR_OK) {
             return rc;
         }
     }
-    int rc = row_key_encode(table->key_parts, key, table->key_count, w->from_key, err);
+    int rc = row_key_encode(table->key_parts, values, table->key_count, w->from_key, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "primary key of table %s", table->name);
     } else if (w->from_key->size > INSTAR_KEY_BYTES_MAX) {

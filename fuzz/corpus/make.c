@@ -52,6 +52,7 @@ static size_t samples(enum instar_type type, instar_value out[6])
         [INSTAR_TIMESTAMPTZ] = {INT64_C(-210866803200000000), -1, 0, 1, 1800000000000000,
                                 INT64_MAX},
         [INSTAR_DATE] = {-2440588, -1, 0, 1, 20000, 106762939},
+        [INSTAR_TIME] = {0, 1, 95, 96, INT64_C(43200000000), INT64_C(86400000000)},
     };
     static const double doubles[6] = {-(double)INFINITY, -1.5,       0, 1e-310,
                                       (double)INFINITY,  (double)NAN};
@@ -171,7 +172,7 @@ static void write_table(const struct catalog_table *table, const char *what, siz
 static void write_altered(const struct catalog_table *table, size_t number)
 {
     instar_value value = {.type = INSTAR_INT8, .i = 5};
-    instar_column_def def = {"added", INSTAR_INT8, true, &value};
+    instar_column_def def = {"added", INSTAR_INT8, true, &value, 0};
     const struct catalog_column *last = &table->columns[table->column_count - 1];
     const instar_alteration steps[] = {
         {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "renamed"},

@@ -81,5 +81,32 @@ expect 0 'a rename left out' "$INSTAR" alter-table "$db" people --if-exists \
 expect 0 'its default' "$INSTAR" schema "$db" people --json
 has 'its default' "$out" '"b", "type": "int8", [^}]*"default": "?8'
 expect 0 'no table' "$INSTAR" alter-table "$db" nope drop-column x --if-exists
+
+# Types of columns.
+expect 0 'types' "$INSTAR" create-table "$db" kinds id:int4 'code:varchar(3)' at:time n:text \
+    --key id
+expect 0 put "$INSTAR" put "$db" kinds id=1 code=abc at=12:30 n=17
+expect 1 'too long' "$INSTAR" put "$db" kinds id=2 code=abcd
+has 'too long' "$err" 'column code of table kinds: value too long for varchar\(3\)'
+expect 0 'wider' "$INSTAR" alter-table "$db" kinds set-type id int8 , set-type code 'varchar(4)' , \
+    set-default code abcd
+expect 1 'asks' "$INSTAR" alter-table "$db" kinds set-type n int4
+has 'asks' "$err" 'say USING n::int4'
+expect 0 'put' "$INSTAR" put "$db" kinds id=3000000000 n=x
+expect 1 'fails' "$INSTAR" alter-table "$db" kinds set-type n int4 using
+has 'fails' "$out$err" "column n cannot become int4 in 1 row: row \(id=3000000000\) \('x': "
+expect 0 'put' "$INSTAR" put "$db" kinds id=3000000000 n=18
+expect 0 'using' "$INSTAR" alter-table "$db" kinds set-type n int4 using
+expect 0 scan "$INSTAR" scan "$db" kinds --no-header
+same scan "$out" "1${tab}abc${tab}12:30:00${tab}17
+3000000000${tab}abcd${tab}\\N${tab}18"
+expect 0 schema "$INSTAR" schema "$db" kinds
+has schema "$out" 'code varchar\(4\) DEFAULT'
+expect 0 'as SQL' "$INSTAR" schema "$db" --sql
+has 'as SQL' "$out" "code varchar\(4\) DEFAULT 'abcd'"
+expect 2 'no type' "$INSTAR" alter-table "$db" kinds set-type n 'varchar(x)'
+has 'no type' "$err" 'varchar\(n\)'
+expect 0 changes "$INSTAR" changes "$db" --json
+has 'the statement' "$out" 'ALTER TABLE kinds ALTER COLUMN n TYPE int4 USING n::int4'
 expect 0 check "$INSTAR" check "$db"
 finish

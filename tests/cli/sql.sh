@@ -91,7 +91,7 @@ expect 0 'get' "$INSTAR" get "$db" t 7 --no-header
 same 'get' "$out" "7${tab}7${tab}b7${tab}5"
 expect 1 'alter fails' "$INSTAR" sql "$db" 'drop table if exists no_such;
   alter table t alter a set default now()'
-has 'alter fails' "$err" 'line 2, column 37: not supported: a default that is no constant'
+has 'alter fails' "$err" 'line 2, column 37: not supported: .*now'
 expect 1 'type of a default' "$INSTAR" sql "$db" "alter table t alter a set default 'x'"
 has 'type of a default' "$err" "line 1, column 1: 'x' as int4: not an integer"
 expect 0 'explain alter' "$INSTAR" sql "$db" 'explain alter table t alter a set not null'

@@ -189,8 +189,8 @@ Test(alter_check, refused_at_once)
 /* A table is made with checks; the same again is there already, another one differs. */
 Test(alter_check, of_a_new_table)
 {
-    instar_column_def columns[] = {{"id", INSTAR_INT4, false, NULL},
-                                   {"qty", INSTAR_INT2, false, NULL}};
+    instar_column_def columns[] = {{"id", INSTAR_INT4, false, NULL, 0},
+                                   {"qty", INSTAR_INT2, false, NULL, 0}};
     instar_key_column key = {"id", false};
     instar_check_def checks[] = {{.expression = "qty BETWEEN 1 AND 10"},
                                  {.name = "odd", .expression = "id % 2 = 1"}};

@@ -73,7 +73,7 @@ Test(alter_columns, refused)
 {
     instar *db = open_t(0);
     instar_value big = {.type = INSTAR_INT8, .i = 70000};
-    instar_column_def def = {"d", INSTAR_INT2, false, &big};
+    instar_column_def def = {"d", INSTAR_INT2, false, &big, 0};
     instar_alteration step = {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
     uint64_t change;
 
@@ -172,10 +172,10 @@ Test(alter_columns, dropped_and_added_anew)
 /* A dropped column in front of others: keys and indexes go on meaning the same columns. */
 Test(alter_columns, dropped_in_front_of_a_key)
 {
-    instar_column_def columns[] = {{"x", INSTAR_INT8, true, NULL},
-                                   {"b", INSTAR_INT8, false, NULL},
-                                   {"y", INSTAR_TEXT, false, NULL},
-                                   {"a", INSTAR_INT8, false, NULL}};
+    instar_column_def columns[] = {{"x", INSTAR_INT8, true, NULL, 0},
+                                   {"b", INSTAR_INT8, false, NULL, 0},
+                                   {"y", INSTAR_TEXT, false, NULL, 0},
+                                   {"a", INSTAR_INT8, false, NULL, 0}};
     instar_key_column key = {"a", true};
     instar_table_def def = {
         .name = "k", .columns = columns, .column_count = 4, .key = &key, .key_count = 1};
@@ -305,7 +305,7 @@ Test(alter_columns, wide)
 
     for (int i = 0; i < 40; i++) {
         snprintf(names[i], sizeof(names[i]), "c%d", i);
-        columns[i] = (instar_column_def){names[i], INSTAR_INT8, false, NULL};
+        columns[i] = (instar_column_def){names[i], INSTAR_INT8, false, NULL, 0};
         snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%d", i == 0 ? "" : ",", i);
     }
     ok(instar_create_table(db, &def, NULL, &change));

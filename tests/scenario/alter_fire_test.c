@@ -127,9 +127,9 @@ static void write_all(struct test_child *self, void *arg)
 
 static void make_t(instar *db)
 {
-    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL},
-                                   {"b", INSTAR_INT8, false, NULL},
-                                   {"bb", INSTAR_INT8, true, NULL}};
+    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
+                                   {"b", INSTAR_INT8, false, NULL, 0},
+                                   {"bb", INSTAR_INT8, true, NULL, 0}};
     instar_key_column key = {"a", false};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
@@ -207,18 +207,20 @@ static void verify(instar *db)
 
 Test(alter_fire, writers_do_not_notice, .timeout = 3600)
 {
-    static const char *const steps[] = {"add d int8 not-null default 5",
-                                        "rename-column d e",
-                                        "set-default e 7",
-                                        "drop-not-null e , add f text default x",
-                                        "set-not-null f , drop-default e",
-                                        "set-not-null b",
-                                        "check same b = bb",
-                                        "check-not-valid low b >= 0",
-                                        "validate low , rename-constraint same equal",
-                                        "drop-constraint equal , drop-constraint low",
-                                        "drop e , rename-column f d",
-                                        "drop d , drop-not-null b , set-default b 0"};
+    static const char *const steps[] = {
+        "add d int8 not-null default 5",
+        "rename-column d e",
+        "set-default e 7",
+        "drop-not-null e , add f text default x",
+        "set-not-null f , drop-default e , set-type f varchar(3)",
+        "set-not-null b , set-type b int4 , set-type a int4",
+        "check same b = bb",
+        "check-not-valid low b >= 0",
+        "validate low , rename-constraint same equal",
+        "drop-constraint equal , drop-constraint low",
+        "set-type b int8 , set-type a int8 , set-type f text , set-type e text",
+        "drop e , rename-column f d",
+        "drop d , drop-not-null b , set-default b 0"};
     static int numbers[WRITERS] = {0, 1};
     struct test_child writers[WRITERS + 1];
     struct test_random chance = test_random(1);

@@ -134,7 +134,8 @@ Test(change_control, table_that_is_being_dropped)
     uint64_t drop;
     uint64_t change;
     uint64_t other;
-    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL}, {"b", INSTAR_INT4, true, NULL}};
+    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
+                                   {"b", INSTAR_INT4, true, NULL, 0}};
     instar_key_column key = {"a", false};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 2, .key = &key, .key_count = 1};

@@ -32,20 +32,35 @@ static char *word(char **rest)
     return w;
 }
 
+/* "int4", "varchar(3)" */
+static void parse_type(instar_column_def *def, const char *text)
+{
+    unsigned length = 0;
+
+    def->type = instar_type_from_name(text);
+    if (sscanf(text, "varchar(%u)", &length) == 1) {
+        def->type = INSTAR_TEXT;
+    }
+    def->length_max = length;
+    expect(def->type != INSTAR_NULL);
+}
+
 static void parse_column(struct alters *a, char **rest)
 {
     instar_column_def *def = &a->columns[a->count];
     char *w;
 
     *def = (instar_column_def){.name = word(rest)};
-    def->type = instar_type_from_name(word(rest));
-    expect(def->type != INSTAR_NULL);
+    parse_type(def, word(rest));
     while ((w = word(rest)) != NULL) {
         if (strcmp(w, "not-null") == 0) {
             def->not_null = true;
         } else {
             expect(strcmp(w, "default") == 0);
-            a->values[a->count] = guess_value(word(rest));
+            w = word(rest);
+            if (instar_value_parse(def->type, w, strlen(w), NULL, 0, &a->values[a->count]) != 0) {
+                a->values[a->count] = guess_value(w);
+            }
             def->default_value = &a->values[a->count];
         }
     }
@@ -70,7 +85,8 @@ static void parse_step(struct alters *a, char *text)
                  {"check-not-valid", INSTAR_ALTER_ADD_CHECK},
                  {"drop-constraint", INSTAR_ALTER_DROP_CONSTRAINT},
                  {"rename-constraint", INSTAR_ALTER_RENAME_CONSTRAINT},
-                 {"validate", INSTAR_ALTER_VALIDATE_CONSTRAINT}};
+                 {"validate", INSTAR_ALTER_VALIDATE_CONSTRAINT},
+                 {"set-type", INSTAR_ALTER_SET_TYPE}};
     instar_alteration *step = &a->steps[a->count];
     char *rest = text;
     char *verb = word(&rest);
@@ -101,6 +117,12 @@ static void parse_step(struct alters *a, char *text)
             step->kind <= INSTAR_ALTER_RENAME_INDEX || step->kind == INSTAR_ALTER_RENAME_CONSTRAINT;
         step->name = word(&rest);
         step->new_name = renames ? word(&rest) : NULL;
+        if (step->kind == INSTAR_ALTER_SET_TYPE) {
+            a->columns[a->count] = (instar_column_def){0};
+            parse_type(&a->columns[a->count], word(&rest));
+            step->column = &a->columns[a->count];
+            step->flags |= word(&rest) != NULL ? INSTAR_ALTER_EXPLICIT : 0;
+        }
         if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
             a->values[a->count] = guess_value(word(&rest));
             step->value = &a->values[a->count];
@@ -300,8 +322,14 @@ static int print_table(void *arg, const instar_table_info *info)
 
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *c = &info->columns[i];
-        fprintf(f, "%s%s %s%s%s", i == 0 ? "" : "; ", c->name, instar_type_name(c->type),
-                c->not_null ? " not null" : "", c->enforcing ? " enforcing" : "");
+        char type[48];
+        instar_type_format(c->type, c->length_max, type, sizeof(type));
+        fprintf(f, "%s%s %s%s%s", i == 0 ? "" : "; ", c->name, type, c->not_null ? " not null" : "",
+                c->enforcing ? " enforcing" : "");
+        if (c->type_coming != INSTAR_NULL) {
+            instar_type_format(c->type_coming, c->length_coming, type, sizeof(type));
+            fprintf(f, " becoming %s", type);
+        }
         if (c->has_default) {
             fprintf(f, " default ");
             print_value(f, &c->default_value);

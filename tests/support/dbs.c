@@ -50,9 +50,9 @@ instar *dbs_open(uint32_t flags)
 
 void dbs_make_table(instar *db, const char *name)
 {
-    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL},
-                                   {"b", INSTAR_INT8, false, NULL},
-                                   {"c", INSTAR_TEXT, false, NULL}};
+    instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
+                                   {"b", INSTAR_INT8, false, NULL, 0},
+                                   {"c", INSTAR_TEXT, false, NULL, 0}};
     instar_key_column key = {"a", false};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};

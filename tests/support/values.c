@@ -90,6 +90,9 @@ instar_value test_random_value(struct test_random *r, enum instar_type type, siz
     case INSTAR_TIMESTAMPTZ: /* from noon of the first day that there is */
         v.i = random_integer(r, INT64_C(-210866803200000000), INT64_MAX);
         break;
+    case INSTAR_TIME:
+        v.i = random_integer(r, 0, INT64_C(86400000000));
+        break;
     case INSTAR_DATE:
         v.i = random_integer(r, -2440588, 106762939);
         break;

@@ -27,7 +27,7 @@ static int next(struct catalog_table **table, instar_alteration step)
 
 static int add(struct catalog_table **table, const char *name)
 {
-    instar_column_def def = {name, INSTAR_INT8, false, NULL};
+    instar_column_def def = {name, INSTAR_INT8, false, NULL, 0};
     return next(table, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def});
 }
 
@@ -76,7 +76,7 @@ Test(catalog_alter, as_many_columns_as_there_may_be)
     must(catalog_table_copy(t, &to, &test_err));
     for (int i = 1; i < INSTAR_COLUMNS_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "c%d", i);
-        instar_column_def def = {names[i], INSTAR_INT8, false, NULL};
+        instar_column_def def = {names[i], INSTAR_INT8, false, NULL, 0};
         instar_alteration step = {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
         must(catalog_alter(to, &step, &changed, &test_err));
     }
@@ -118,7 +118,7 @@ Test(catalog_alter, missing_values_never_change)
 {
     instar_value five = {.type = INSTAR_INT8, .i = 5};
     instar_value six = {.type = INSTAR_INT8, .i = 6};
-    instar_column_def def = {"d", INSTAR_INT8, true, &five};
+    instar_column_def def = {"d", INSTAR_INT8, true, &five, 0};
     struct catalog_table *t = tables_make("t", "a int8, b int8", "a");
     must(next(&t, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def}));
     must(next(&t,
@@ -130,5 +130,105 @@ Test(catalog_alter, missing_values_never_change)
     expect_u64(newest->column_count, 3);
     expect(newest->columns[1].missing.i == 5 && t->columns[1].default_value.i == 6);
     expect(catalog_table_layout(t, 1)->column_count == 2);
+    catalog_table_free(t);
+}
+
+static int set_type(struct catalog_table **table, const char *name, enum instar_type type)
+{
+    instar_column_def def = {.type = type};
+    return next(table, (instar_alteration){.kind = INSTAR_ALTER_SET_TYPE,
+                                           .flags = INSTAR_ALTER_EXPLICIT,
+                                           .name = name,
+                                           .column = &def});
+}
+
+/* A type that goes to and fro makes a layout each time, until there are as many as there may be; a
+ * value of the first goes through all of them, and the descriptor can be read again. */
+Test(catalog_alter, a_type_that_goes_to_and_fro)
+{
+    struct catalog_table *t = tables_make("t", "a int8, b int4", "a");
+    struct base_arena arena = {0};
+    struct base_buf bytes = {0};
+    struct catalog_table *back;
+    bool is_int = true;
+    int rc = 0;
+    while ((rc = set_type(&t, "b", is_int ? INSTAR_BOOL : INSTAR_INT4)) == 0) {
+        is_int = !is_int;
+    }
+    expect(rc == INSTAR_ELIMIT && strstr(test_err.text, "1024") != NULL);
+    expect_u64(t->layout_count, CATALOG_LAYOUTS_MAX);
+    must(catalog_table_encode(t, &bytes, &test_err));
+    must(catalog_table_decode(base_buf_slice(&bytes), &back, &test_err));
+    instar_value from[2] = {{.type = INSTAR_INT8, .i = 1}, {.type = INSTAR_INT4, .i = 7}};
+    instar_value to[2];
+    must(row_convert(catalog_table_layout(back, 1), from, catalog_table_layout(back, back->version),
+                     &arena, to, &test_err));
+    expect(!is_int && to[1].type == INSTAR_BOOL && to[1].b);
+    must(row_convert(catalog_table_layout(back, 1), from,
+                     catalog_table_layout(back, back->version - 1), &arena, to, &test_err));
+    expect(to[1].type == INSTAR_INT4 && to[1].i == 1);
+    base_arena_free(&arena);
+    base_buf_free(&bytes);
+    catalog_table_free(back);
+    catalog_table_free(t);
+}
+
+/* The missing value goes along, in each layout in its type. */
+Test(catalog_alter, missing_value_is_cast)
+{
+    instar_value five = {.type = INSTAR_INT8, .i = 5};
+    instar_column_def def = {"d", INSTAR_INT8, true, &five, 0};
+    struct catalog_table *t = tables_make("t", "a int8", "a");
+    must(next(&t, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def}));
+    must(set_type(&t, "d", INSTAR_FLOAT8));
+    must(set_type(&t, "d", INSTAR_TEXT));
+    expect(t->layouts[1].columns[1].missing.i == 5);
+    expect(t->layouts[2].columns[1].missing.f == 5);
+    expect(t->layouts[3].columns[1].missing.bytes.size == 1);
+    expect(t->columns[1].default_value.type == INSTAR_TEXT);
+    catalog_table_free(t);
+}
+
+/* Whatever may be lost is enforced and validated before; what has other keys keeps its indexes from
+ * following. */
+Test(catalog_alter, types_go_only_where_they_may)
+{
+    struct catalog_table *t = tables_make("t", "a int4, b int8, c int4, d text", "a");
+    struct catalog_table *target;
+    struct catalog_table *enforced;
+    instar_column_def narrow = {.type = INSTAR_INT2};
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_TYPE, .name = "b", .column = &narrow};
+    bool changed;
+    bool any;
+    tables_add_index(t, "i", "c", false);
+    t->indexes[0].stage = INSTAR_STAGE_PUBLIC;
+    must_fail(set_type(&t, "b", INSTAR_INT2), INSTAR_ESTATE); /* nobody enforced it */
+    must_fail(set_type(&t, "c", INSTAR_TEXT), INSTAR_ESTATE);
+    must_fail(set_type(&t, "a", INSTAR_TEXT), INSTAR_ESTATE);
+    must(set_type(&t, "c", INSTAR_INT8));
+    must(set_type(&t, "a", INSTAR_INT8));
+    must(catalog_table_copy(t, &target, &test_err));
+    must(catalog_alter(target, &step, &changed, &test_err));
+    must(catalog_table_copy(t, &enforced, &test_err));
+    must(catalog_alter_enforce(enforced, target, &any, &test_err));
+    expect(any && enforced->columns[1].type_coming == INSTAR_INT2);
+    expect(catalog_table_step_allowed(t, enforced));
+    must(catalog_alter_finish(enforced, target, &test_err));
+    expect(catalog_table_step_allowed(enforced, target));
+    /* Past the enforcing version, by another type than it enforced, or under an index. */
+    target->version = t->version + 1;
+    expect(!catalog_table_step_allowed(t, target));
+    target->version = enforced->version + 1;
+    enforced->columns[1].type_coming = INSTAR_INT4;
+    expect(!catalog_table_step_allowed(enforced, target));
+    enforced->columns[1].type_coming = INSTAR_INT2;
+    target->columns[2].type = INSTAR_TEXT;
+    enforced->columns[2].type_coming = INSTAR_TEXT;
+    expect(!catalog_table_step_allowed(enforced, target));
+    /* And back. */
+    catalog_alter_relax(enforced);
+    expect(enforced->columns[1].type_coming == INSTAR_NULL);
+    catalog_table_free(target);
+    catalog_table_free(enforced);
     catalog_table_free(t);
 }

@@ -96,7 +96,7 @@ Test(catalog_check, format_from_before_checks_is_read)
 
     encode(t, &bytes);
     bytes.data[0] = 2;
-    bytes.size -= 2; /* the next id and the count */
+    bytes.size -= 3; /* the next id and the count, and the count of limits */
     must(catalog_table_decode(base_buf_slice(&bytes), &got, &test_err));
     expect(got->check_count == 0 && got->next_check_id == 1);
     add_check(got, NULL, "a > 0", CATALOG_CHECK_VALID);
@@ -181,7 +181,7 @@ Test(catalog_check, steps)
  * condition under the same id. */
 Test(catalog_check, steps_of_tables)
 {
-    instar_column_def def = {"d", INSTAR_INT8, false, NULL};
+    instar_column_def def = {"d", INSTAR_INT8, false, NULL, 0};
     instar_alteration add = {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
     struct catalog_table *v1 = tables_make("t", "a int8, b text", "a");
     struct catalog_table *v2;

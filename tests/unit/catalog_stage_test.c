@@ -291,7 +291,7 @@ Test(catalog_stage, not_null_is_enforced_first)
 Test(catalog_stage, added_column)
 {
     instar_value five = {.type = INSTAR_INT8, .i = 5};
-    instar_column_def def = {"d", INSTAR_INT8, true, &five};
+    instar_column_def def = {"d", INSTAR_INT8, true, &five, 0};
     struct catalog_table *v1 = tables_make("t", "a int8, b text", "a");
     struct catalog_table *v2 =
         altered(v1, (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def});

@@ -55,7 +55,7 @@ Test(change_alter, long_statement_is_cut)
         memcpy(value_text + i, "ö", 2);
     }
     instar_value value = {.type = INSTAR_TEXT, .bytes = {value_text, 80}};
-    instar_column_def def = {"c", INSTAR_TEXT, false, &value};
+    instar_column_def def = {"c", INSTAR_TEXT, false, &value, 0};
     for (a.count = 0; a.count < ALTERS_STEPS_MAX; a.count++) {
         a.steps[a.count] = (instar_alteration){.kind = INSTAR_ALTER_ADD_COLUMN, .column = &def};
     }

@@ -160,6 +160,9 @@ static void random_value(struct test_random *r, enum instar_type type, instar_va
         value->bytes.data = room;
         value->bytes.size = size;
         break;
+    case INSTAR_TIME:
+        value->i = (int64_t)((uint64_t)i % 86400000001u);
+        break;
     case INSTAR_UUID:
         test_random_fill(r, value->uuid, sizeof(value->uuid));
         break;

@@ -399,14 +399,14 @@ Test(row_record, convert_goes_by_column_id)
     instar_value values[] = {
         {.type = INSTAR_INT4, .i = 10}, {.type = INSTAR_INT4, .i = 20}, {.type = INSTAR_NULL}};
     instar_value out[4];
-    row_convert(&from, values, &to, out);
+    must(row_convert(&from, values, &to, NULL, out, &test_err));
     cr_assert_eq(out[0].type, INSTAR_NULL);
     cr_assert_eq(out[1].i, 10);
     cr_assert_eq(out[2].i, 55);
     cr_assert_eq(out[3].type, INSTAR_NULL);
-    row_convert(&none, values, &to, out);
+    must(row_convert(&none, values, &to, NULL, out, &test_err));
     cr_assert_eq(out[1].type, INSTAR_NULL);
     cr_assert_eq(out[2].i, 55);
-    row_convert(&from, values, &from, out);
+    must(row_convert(&from, values, &from, NULL, out, &test_err));
     expect(rows_same(&from, values, out));
 }

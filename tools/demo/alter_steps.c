@@ -32,8 +32,8 @@ static void print_duration(const instar_change_info *info)
 
 int step_add_columns(struct director *d)
 {
-    instar_column_def with_default = {"demo_origin", INSTAR_TEXT, false, &origin};
-    instar_column_def without = {"demo_score", INSTAR_INT8, false, NULL};
+    instar_column_def with_default = {"demo_origin", INSTAR_TEXT, false, &origin, 0};
+    instar_column_def without = {"demo_score", INSTAR_INT8, false, NULL, 0};
     instar_alteration steps[] = {
         {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &with_default},
         {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &without},
@@ -91,7 +91,7 @@ int step_not_null(struct director *d)
 
 int step_several(struct director *d)
 {
-    instar_column_def added = {"demo_level", INSTAR_INT8, true, &level};
+    instar_column_def added = {"demo_level", INSTAR_INT8, true, &level, 0};
     instar_alteration steps[] = {
         {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "demo_origin", .new_name = "demo_source"},
         {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "demo_score"},

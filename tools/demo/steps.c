@@ -15,7 +15,7 @@
 
 static int make_table(struct director *d)
 {
-    instar_column_def columns[DEMO_COLUMNS_MAX + 1] = {{"id", INSTAR_INT8, true, NULL}};
+    instar_column_def columns[DEMO_COLUMNS_MAX + 1] = {{"id", INSTAR_INT8, true, NULL, 0}};
     instar_key_column key[] = {{"id", false}};
     instar_table_def def = {.name = DEMO_TABLE,
                             .columns = columns,

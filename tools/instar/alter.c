@@ -41,6 +41,7 @@ static const struct verb {
     {"drop-default", "COL", INSTAR_ALTER_DROP_DEFAULT, 1},
     {"set-not-null", "COL", INSTAR_ALTER_SET_NOT_NULL, 1},
     {"drop-not-null", "COL", INSTAR_ALTER_DROP_NOT_NULL, 1},
+    {"set-type", "COL TYPE [using]", INSTAR_ALTER_SET_TYPE, 2},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -106,7 +107,8 @@ static enum instar_type type_of(const struct alter *a, const char *column)
     for (size_t i = a->step_count; i > 0; i--) {
         const instar_alteration *step = &a->steps[i - 1];
 
-        if (step->kind == INSTAR_ALTER_ADD_COLUMN && strcmp(step->column->name, column) == 0) {
+        if ((step->kind == INSTAR_ALTER_ADD_COLUMN && strcmp(step->column->name, column) == 0) ||
+            (step->kind == INSTAR_ALTER_SET_TYPE && strcmp(step->name, column) == 0)) {
             return step->column->type;
         }
         if (step->kind == INSTAR_ALTER_RENAME_COLUMN && strcmp(step->new_name, column) == 0 &&
@@ -132,13 +134,10 @@ static int parse_column(struct alter *a, const char *name, const char *type)
     struct step *room = &a->rooms[a->step_count];
     const char *word;
 
-    room->column = (instar_column_def){.name = name, .type = instar_type_from_name(type)};
+    room->column = (instar_column_def){.name = name};
     a->steps[a->step_count].column = &room->column;
-    if (room->column.type == INSTAR_NULL) {
-        return cli_usage(a->cli,
-                         "add-column %s: no type '%s': bool, int2, int4, int8, float8, text, "
-                         "bytea, timestamptz, date, uuid",
-                         name, type);
+    if (!cli_type(type, &room->column.type, &room->column.length_max)) {
+        return cli_usage(a->cli, "add-column %s: no type '%s': " CLI_TYPES, name, type);
     }
     while ((word = next_word(a)) != NULL) {
         const char *value;
@@ -161,6 +160,24 @@ static int parse_column(struct alter *a, const char *name, const char *type)
             return CLI_FAILED;
         }
         room->column.default_value = &room->value;
+    }
+    return CLI_OK;
+}
+
+/* "using": also by a cast that is not made by itself. */
+static int parse_type(struct alter *a, const char *name, const char *type)
+{
+    struct step *room = &a->rooms[a->step_count];
+    instar_alteration *step = &a->steps[a->step_count];
+
+    room->column = (instar_column_def){.name = name};
+    step->column = &room->column;
+    if (!cli_type(type, &room->column.type, &room->column.length_max)) {
+        return cli_usage(a->cli, "set-type %s: no type '%s': " CLI_TYPES, name, type);
+    }
+    if (!at_end(a) && strcmp(a->words[0], "using") == 0) {
+        (void)next_word(a);
+        step->flags |= INSTAR_ALTER_EXPLICIT;
     }
     return CLI_OK;
 }
@@ -229,6 +246,8 @@ static int parse_step(struct alter *a)
         rc = parse_column(a, names[0], names[1]);
     } else if (verb->kind == INSTAR_ALTER_SET_DEFAULT) {
         rc = parse_default(a, names[0], names[1]);
+    } else if (verb->kind == INSTAR_ALTER_SET_TYPE) {
+        rc = parse_type(a, names[0], names[1]);
     }
     a->step_count++;
     if (rc == CLI_OK && !at_end(a)) {

@@ -117,7 +117,7 @@ const struct cli_command cli_commands[] = {
      "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
      sql_options, 0, 1, command_sql, true, false},
     {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
-     "Types: bool int2 int4 int8 float8 text bytea timestamptz date uuid.\n"
+     "Types: bool int2 int4 int8 float8 text varchar(n) bytea timestamptz date time uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",
      create_table_options, 2, -1, command_create_table, true, false},
     {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_options, 1, 1,
@@ -134,6 +134,7 @@ const struct cli_command cli_commands[] = {
      "  drop-column COL            rename-column COL NEW\n"
      "  set-default COL VALUE      drop-default COL\n"
      "  set-not-null COL           drop-not-null COL\n"
+     "  set-type COL TYPE [using]  using: also by a cast that is not made by itself\n"
      "  rename-to NEW              rename-index INDEX NEW\n"
      "A comma between two steps is an argument of its own. No row is rewritten.\n"
      "Example: instar alter-table db files add-column owner text default root , drop-column old\n"

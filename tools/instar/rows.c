@@ -7,6 +7,21 @@
 
 /* ---- values ------------------------------------------------------------------------------- */
 
+bool cli_type(const char *text, enum instar_type *type_out, uint32_t *length_max_out)
+{
+    unsigned length = 0;
+    int end = 0;
+
+    *length_max_out = 0;
+    *type_out = instar_type_from_name(text);
+    if (sscanf(text, "varchar(%8u)%n", &length, &end) == 1 && end > 0 && text[end] == '\0' &&
+        length > 0) {
+        *type_out = INSTAR_TEXT;
+        *length_max_out = length;
+    }
+    return *type_out != INSTAR_NULL;
+}
+
 int cli_value(enum instar_type type, const char *text, size_t size, instar_value *value_out,
               char **owned_out)
 {

@@ -147,6 +147,14 @@ static void print_check(const instar_check_info *check)
                                       : " -- not valid");
 }
 
+#define TYPE_TEXT_MAX 48
+
+static const char *type_text(enum instar_type type, uint32_t length_max, char text[TYPE_TEXT_MAX])
+{
+    (void)instar_type_format(type, length_max, text, TYPE_TEXT_MAX);
+    return text;
+}
+
 static int print_definition(void *arg, const instar_table_info *info)
 {
     (void)arg;
@@ -155,15 +163,21 @@ static int print_definition(void *arg, const instar_table_info *info)
     printf(" ( -- version %" PRIu32 "\n", info->version);
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *column = &info->columns[i];
+        char type[TYPE_TEXT_MAX];
 
         printf("    ");
         print_name(column->name);
-        printf(" %s%s", instar_type_name(column->type), column->not_null ? " NOT NULL" : "");
+        printf(" %s%s", type_text(column->type, column->length_max, type),
+               column->not_null ? " NOT NULL" : "");
         if (column->has_default) {
             printf(" DEFAULT ");
             print_value(&column->default_value);
         }
-        printf(",%s\n", column->enforcing ? " -- NOT NULL is being validated" : "");
+        printf(",%s", column->enforcing ? " -- NOT NULL is being validated" : "");
+        if (column->type_coming != INSTAR_NULL) {
+            printf(" -- becoming %s", type_text(column->type_coming, column->length_coming, type));
+        }
+        printf("\n");
     }
     for (size_t i = 0; i < info->check_count; i++) {
         print_check(&info->checks[i]);
@@ -198,12 +212,13 @@ static void json_columns(const instar_table_info *info)
 {
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *column = &info->columns[i];
+        char type[TYPE_TEXT_MAX];
 
         printf("%s{", i > 0 ? ", " : "");
         json_name("name", column->name);
         printf(", \"type\": \"%s\", \"not_null\": %s, \"enforcing\": %s, \"default\": ",
-               instar_type_name(column->type), column->not_null ? "true" : "false",
-               column->enforcing ? "true" : "false");
+               type_text(column->type, column->length_max, type),
+               column->not_null ? "true" : "false", column->enforcing ? "true" : "false");
         if (column->has_default) {
             size_t size;
             char *text = value_text(&column->default_value, &size);
@@ -365,12 +380,9 @@ static int parse_column(struct cli *cli, struct parsed_column *room, const char 
     if (rest != NULL) {
         *rest++ = '\0';
     }
-    *column = (instar_column_def){.name = room->text, .type = instar_type_from_name(type)};
-    if (column->type == INSTAR_NULL) {
-        return cli_usage(cli,
-                         "'%s': no type '%s': bool, int2, int4, int8, float8, text, bytea, "
-                         "timestamptz, date, uuid",
-                         argument, type);
+    *column = (instar_column_def){.name = room->text};
+    if (!cli_type(type, &column->type, &column->length_max)) {
+        return cli_usage(cli, "'%s': no type '%s': " CLI_TYPES, argument, type);
     }
     if (rest != NULL && strncmp(rest, "not-null", 8) == 0 && (rest[8] == '\0' || rest[8] == ':')) {
         column->not_null = true;

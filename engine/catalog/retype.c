@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another type for a column. Rows are not touched: the version with the new type has a layout of
+ * its own, and what was written before is cast whenever it is read (row/cast.c), once for each
+ * change of type since, in order. The missing value is cast once for each layout, the default once.
+ *
+ *     v        int8
+ *     v + 1    int8, int4 on its way    only where a value may be lost, or a check is about the
+ *                                       column: writers refuse what cannot be cast, rows are
+ *                                       validated, checks hold for what they become
+ *     v + 2    int4                     all at once
+ *
+ * Two versions side by side. What a writer of v + 1 writes in the old form after v + 2 is there is
+ * read through its tag like all that is older, and it can be cast, for v + 1 has seen to that. What
+ * a writer of v + 2 writes, an int8 that has no room in int4, say, no transaction of v + 1 meets:
+ * by schema.md's lemma, a tag is never above the version of who reads it. For that snapshot is from
+ * before the version was there, and a commit that would overwrite such a row is in conflict. So no
+ * type needs a stage in which both forms are written.
+ *
+ * Indexes hold the code of the value. Where that is the same for both types no index takes notice,
+ * not even the primary key: the integers have one code. Where it is not, a column that an index is
+ * made of keeps its type.
+ */
+#include "catalog/catalog_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *catalog_type_text(enum instar_type type, uint32_t length_max,
+                              char text[CATALOG_TYPE_TEXT_MAX])
+{
+    row_type_format(type, length_max, text, CATALOG_TYPE_TEXT_MAX);
+    return text;
+}
+
+int catalog_length_check(const char *column, enum instar_type type, uint32_t length_max,
+                         struct base_err *err)
+{
+    if (length_max != 0 && type != INSTAR_TEXT) {
+        return base_err_set(err, INSTAR_EINVALID, "column \"%s\": %s has no length to be limited",
+                            column, row_type_name(type));
+    }
+    if (length_max > INSTAR_LENGTH_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT,
+                            "column \"%s\": a limit of %" PRIu32 " characters, at most %d", column,
+                            length_max, INSTAR_LENGTH_MAX);
+    }
+    return 0;
+}
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+static int hold(const instar_value *value, uint32_t length_max, struct base_err *err)
+{
+    if (length_max == 0 || row_text_within(value, length_max)) {
+        return 0;
+    }
+    return base_err_set(err, INSTAR_ERANGE, "value too long for varchar(%" PRIu32 ")", length_max);
+}
+
+int catalog_column_holds(const struct catalog_column *column, const instar_value *value,
+                         struct base_err *err)
+{
+    return hold(value, column->length_max, err);
+}
+
+int catalog_column_foresees(const struct catalog_column *column, const instar_value *value,
+                            struct base_arena *scratch, struct base_err *err)
+{
+    instar_value cast;
+    if (column->type_coming == INSTAR_NULL) {
+        return 0;
+    }
+    int rc = row_cast(value, column->type_coming, scratch, &cast, err);
+    return rc == 0 ? hold(&cast, column->length_coming, err) : rc;
+}
+
+/* ---- what may become what ----------------------------------------------------------------- */
+
+bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to)
+{
+    if (to->length_max != 0 &&
+        (from->type != INSTAR_TEXT || from->length_max == 0 || from->length_max > to->length_max)) {
+        return true;
+    }
+    return row_cast_may_fail(from->type, to->type);
+}
+
+/* Whether an index is in the way is asked elsewhere: positions are not known here. */
+bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to)
+{
+    bool enforced = from->type_coming == to->type && from->length_coming == to->length_max;
+    return row_cast_kind(from->type, to->type) != ROW_CAST_NONE &&
+           (enforced || !catalog_type_narrows(from, to));
+}
+
+static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint32_t column)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (parts[i].column == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at)
+{
+    if (is_among(table->key, table->key_count, at)) {
+        return "";
+    }
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (is_among(table->indexes[i].parts, table->indexes[i].part_count, at)) {
+            return table->indexes[i].name;
+        }
+    }
+    return NULL;
+}
+
+bool catalog_form_follows(const struct row_column *a, const struct row_column *b)
+{
+    struct base_arena scratch = {0};
+    instar_value cast = {0};
+    bool follows = true;
+    if (a->type != b->type) {
+        follows = row_cast_kind(a->type, b->type) != ROW_CAST_NONE &&
+                  row_cast(&a->missing, b->type, &scratch, &cast, NULL) == 0 &&
+                  row_value_cmp(&cast, &b->missing) == 0;
+    } else {
+        follows = row_value_cmp(&a->missing, &b->missing) == 0;
+    }
+    base_arena_free(&scratch);
+    return follows;
+}
+
+/* ---- the step ----------------------------------------------------------------------------- */
+
+static int refuse_dependent(const struct catalog_table *table, const struct catalog_column *column,
+                            const char *index, const char *type, struct base_err *err)
+{
+    if (index[0] == 0) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "column \"%s\" of table \"%s\": it is of the primary key, whose keys "
+                            "would be others as %s; only the integer types become each other there",
+                            column->name, table->name, type);
+    }
+    return base_err_set(err, INSTAR_ESTATE,
+                        "column \"%s\" of table \"%s\": index \"%s\" uses it, whose keys would be "
+                        "others as %s; drop the index, change the type, create the index again: "
+                        "three changes",
+                        column->name, table->name, index, type);
+}
+
+static int refuse_cast(const struct catalog_table *table, const struct catalog_column *column,
+                       enum instar_type type, struct base_err *err)
+{
+    bool zoned = column->type == INSTAR_TIMESTAMPTZ || type == INSTAR_TIMESTAMPTZ;
+    bool exists = row_cast_kind(column->type, type) != ROW_CAST_NONE;
+    return base_err_set(err, INSTAR_ETYPE,
+                        "column \"%s\" of table \"%s\": %s cannot become %s%s%s%s%s%s",
+                        column->name, table->name, row_type_name(column->type), row_type_name(type),
+                        exists ? " by itself: say USING " : "", exists ? column->name : "",
+                        exists ? "::" : "", exists ? row_type_name(type) : "",
+                        zoned && !exists ? ": that would depend on a time zone" : "");
+}
+
+/* May this step be asked for? */
+static int check_step(const struct catalog_table *table, uint32_t at, const instar_alteration *step,
+                      struct base_err *err)
+{
+    const struct catalog_column *column = &table->columns[at];
+    const struct row_column *form =
+        catalog_layout_column(catalog_table_layout(table, table->version), column->id);
+    enum instar_type type = step->column->type;
+    enum row_cast kind = row_cast_kind(column->type, type);
+    bool asked = (step->flags & INSTAR_ALTER_EXPLICIT) != 0;
+    char text[CATALOG_TYPE_TEXT_MAX];
+    const char *index = catalog_type_dependent(table, at);
+    int rc = catalog_length_check(column->name, type, step->column->length_max, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (form != NULL && form->type != column->type) {
+        return base_err_set(
+            err, INSTAR_EINVALID,
+            "column \"%s\" of table \"%s\": its type is changed twice in one change", column->name,
+            table->name);
+    }
+    if (kind == ROW_CAST_NONE || (kind == ROW_CAST_EXPLICIT && !asked)) {
+        return refuse_cast(table, column, type, err);
+    }
+    return index != NULL && !row_cast_keeps_keys(column->type, type)
+               ? refuse_dependent(table, column, index,
+                                  catalog_type_text(type, step->column->length_max, text), err)
+               : 0;
+}
+
+/* Cast what the descriptor holds of the column's values. */
+static int cast_kept(struct catalog_table *table, struct catalog_column *column, const char *what,
+                     instar_value *value, struct base_err *err)
+{
+    instar_value cast;
+    int rc = row_cast(value, column->type, &table->arena, &cast, err);
+    if (rc == 0) {
+        rc = hold(&cast, column->length_max, err);
+    }
+    if (rc != 0) {
+        char text[CATALOG_TYPE_TEXT_MAX];
+        base_err_prefix(err, "column \"%s\" of table \"%s\": its %s as %s", column->name,
+                        table->name, what,
+                        catalog_type_text(column->type, column->length_max, text));
+        return rc;
+    }
+    return row_value_copy(&table->arena, &cast, value) ? 0 : catalog_no_memory(err);
+}
+
+int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_alteration *step,
+                       bool *changed_out, struct base_err *err)
+{
+    struct catalog_column *column = &table->columns[at];
+    const instar_column_def *def = step->column;
+    if (def == NULL || row_type_name(def->type) == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "column \"%s\": there is no type %u",
+                            column->name, def != NULL ? (unsigned)def->type : 0);
+    }
+    if (def->type == column->type && def->length_max == column->length_max) {
+        *changed_out = false;
+        return 0;
+    }
+    int rc = check_step(table, at, step, err);
+    if (rc != 0) {
+        return rc;
+    }
+    bool other = column->type != def->type;
+    column->type = def->type;
+    column->length_max = def->length_max;
+    rc = cast_kept(table, column, "default", &column->default_value, err);
+    if (rc == 0 && column->missing.type != INSTAR_NULL) {
+        rc = cast_kept(table, column, "value in rows that are there", &column->missing, err);
+    }
+    return rc == 0 && other ? catalog_checks_retype(table, column->id, err) : rc;
+}
+
+/* ---- versions ----------------------------------------------------------------------------- */
+
+/* Is there a check in the target that the version in between must hold to the type that comes? */
+static bool has_new_check(const struct catalog_table *now, const struct catalog_table *target,
+                          uint32_t column_id)
+{
+    for (uint32_t i = 0; i < target->check_count; i++) {
+        const struct catalog_check *check = &target->checks[i];
+        if (check->state == CATALOG_CHECK_VALID && catalog_check_uses(check, column_id) &&
+            catalog_table_check_by_id(now, check->id) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
+                           bool *any)
+{
+    for (uint32_t i = 0; i < copy->column_count; i++) {
+        struct catalog_column *c = &copy->columns[i];
+        int at = catalog_table_column_by_id(target, c->id);
+        const struct catalog_column *wanted = at >= 0 ? &target->columns[at] : NULL;
+        if (wanted == NULL || (wanted->type == c->type && wanted->length_max == c->length_max)) {
+            continue;
+        }
+        if (catalog_type_narrows(c, wanted) ||
+            (wanted->type != c->type && has_new_check(copy, target, c->id))) {
+            c->type_coming = wanted->type;
+            c->length_coming = wanted->length_max;
+            *any = true;
+        }
+    }
+}
+
+void catalog_types_relax(struct catalog_table *copy)
+{
+    for (uint32_t i = 0; i < copy->column_count; i++) {
+        copy->columns[i].type_coming = INSTAR_NULL;
+        copy->columns[i].length_coming = 0;
+    }
+}
+
+int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
+                         struct base_err *err)
+{
+    char text[CATALOG_TYPE_TEXT_MAX];
+    catalog_types_relax(to);
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        const struct catalog_column *c = &to->columns[i];
+        int at = catalog_table_column_by_id(from, c->id);
+        const struct catalog_column *old = at >= 0 ? &from->columns[at] : NULL;
+        if (old == NULL || (old->type == c->type && old->length_max == c->length_max)) {
+            continue;
+        }
+        if (!catalog_type_step_allowed(old, c)) {
+            return base_err_set(err, INSTAR_ESTATE,
+                                "column \"%s\" of table \"%s\" has another type since this change "
+                                "was submitted; ask for it again",
+                                c->name, to->name);
+        }
+        if (row_cast_keeps_keys(old->type, c->type)) {
+            continue;
+        }
+        /* Indexes that come or go in the same change have entries of both types otherwise. */
+        const char *index = catalog_type_dependent(from, (uint32_t)at);
+        index = index != NULL ? index : catalog_type_dependent(to, i);
+        if (index != NULL) {
+            return refuse_dependent(to, c, index, catalog_type_text(c->type, c->length_max, text),
+                                    err);
+        }
+    }
+    return 0;
+}

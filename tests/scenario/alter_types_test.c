@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The type of a column changes while rows of the old type stay as they are and writers go on. */
+#include "support/alters.h"
+#include "support/compounds.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool says(const char *words)
+{
+    return strstr(instar_error_text(), words) != NULL;
+}
+
+/* As dbs_check_clean, for a table of any columns. */
+static void check(instar *db)
+{
+    instar_check_summary found;
+
+    ok(instar_check(db, NULL, NULL, &found));
+}
+
+static uint32_t version_now;
+
+static int take_version(void *arg, const instar_table_info *info)
+{
+    (void)arg;
+    version_now = info->version;
+    return 0;
+}
+
+static uint32_t version_of(instar *db)
+{
+    ok(instar_table_list(db, "t", take_version, NULL));
+    return version_now;
+}
+
+/* t(a int4, b int4, c text), primary key a, a unique index t_b; rows (1, 11, one), (2, 12, two),
+ * (3, 13, null). */
+static void make_t4(instar *db)
+{
+    instar_column_def columns[] = {{.name = "a", .type = INSTAR_INT4},
+                                   {.name = "b", .type = INSTAR_INT4},
+                                   {.name = "c", .type = INSTAR_TEXT}};
+    instar_key_column key = {.name = "a"};
+    instar_table_def def = {
+        .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
+    uint64_t change;
+
+    ok(instar_create_table(db, &def, NULL, &change));
+    ok(instar_change_wait(db, change, 60000, NULL));
+    ok(dbs_index(db, "t_b", "t", "b", true, NULL));
+    ok(alters_insert(db, "t", NULL, "1,11,one"));
+    ok(alters_insert(db, "t", NULL, "2,12,two"));
+    ok(alters_insert(db, "t", NULL, "3,13,null"));
+}
+
+/* ---- wider -------------------------------------------------------------------------------- */
+
+/* One version, no row and no index touched, the primary key included; greater values have room from
+ * then on, and the index goes on finding all. */
+Test(alter_types, integers_widen_in_one_version)
+{
+    instar *db = dbs_open(0);
+    instar_value five = {.type = INSTAR_INT8, .i = 5000000000};
+    instar_value eleven = {.type = INSTAR_INT2, .i = 11};
+    instar_value row[3];
+    instar_txn *txn;
+    instar_cursor *cursor;
+    instar_projection *by_b;
+
+    make_t4(db);
+    uint32_t version = version_of(db);
+    ok(alters_run(db, "t", "set-type b int8"));
+    expect_u64(version_of(db), version + 1);
+    ok(alters_run(db, "t", "set-type a int8"));
+    expect_u64(version_of(db), version + 2);
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_insert(db, "t", NULL, "5000000000,6000000000,big"));
+    fails(alters_insert(db, "t", NULL, "4,11,twice"), INSTAR_EUNIQUE);
+    fails(alters_insert(db, "t", NULL, "1,99,twice"), INSTAR_EEXISTS);
+    cr_assert_str_eq(alters_rows(db, "t", NULL),
+                     "1,11,one;2,12,two;3,13,null;5000000000,6000000000,big");
+    ok(instar_projection_prepare(db, "t", NULL, 0, "t_b", &by_b));
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &txn));
+    ok(instar_get(txn, by_b, &five, row));
+    expect(row[1].i == 6000000000);
+    /* A bound of another integer type is that number. */
+    ok(instar_scan(
+        txn, by_b,
+        &(instar_range){.lower = &eleven, .lower_count = 1, .upper = &eleven, .upper_count = 1},
+        &cursor));
+    ok(instar_cursor_next(cursor, row));
+    expect(row[0].i == 1 && row[1].type == INSTAR_INT8 && row[1].i == 11);
+    fails(instar_cursor_next(cursor, row), INSTAR_END);
+    instar_cursor_close(cursor);
+    instar_abort(txn);
+    instar_projection_free(by_b);
+    check(db);
+    ok(instar_close(db));
+}
+
+/* A program that prepared its columns before goes on with the types that they had. */
+Test(alter_types, projection_from_before_goes_on)
+{
+    instar *db = dbs_open(0);
+
+    make_t4(db);
+    instar_projection *p = alters_projection(db, "t", NULL);
+    instar_txn *txn;
+    ok(alters_run(db, "t", "set-type b int8 , set-type a int8"));
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, "4,14,new"));
+    ok(alters_update_in(txn, p, 1, "1,21,one"));
+    ok(instar_commit(txn));
+    ok(alters_run(db, "t", "set-type b int2"));
+    ok(instar_begin(db, 0, &txn));
+    fails(alters_update_in(txn, p, 1, "1,40000,one"), INSTAR_ERANGE);
+    expect(says("column b"));
+    ok(alters_update_in(txn, p, 1, "1,22,one"));
+    ok(instar_commit(txn));
+    instar_projection_free(p);
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "1,22,one;2,12,two;3,13,null;4,14,new");
+    check(db);
+    ok(instar_close(db));
+}
+
+/* Two versions side by side: who is on the one before writes the old form and reads what is in its
+ * snapshot, whatever the other has written since; a row that the newer one wrote it cannot
+ * overwrite. */
+Test(alter_types, both_versions_write_and_read)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_txn *old;
+    instar_txn *late;
+    instar_txn *reader;
+    uint64_t change;
+
+    test_hold_set(&hold, "change.altered", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_t4(db);
+    instar_projection *p = alters_projection(db, "t", NULL);
+    ok(instar_begin(db, 0, &old));
+    ok(alters_insert_in(old, p, "20,20,old"));
+    ok(instar_begin(db, 0, &late));
+    ok(alters_insert_in(late, p, "21,21,late"));
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &reader));
+    cr_assert_str_eq(alters_rows_in(reader, p), "1,11,one;2,12,two;3,13,null");
+    ok(alters_submit(db, "t", "set-type b int8", NULL, &change));
+    test_hold_await(&hold);
+    /* The new version. */
+    ok(alters_insert(db, "t", NULL, "30,7000000000,new"));
+    ok(alters_update(db, "t", "b", 2, "8000000000"));
+    cr_assert_str_eq(alters_rows_in(reader, p), "1,11,one;2,12,two;3,13,null");
+    ok(alters_update_in(late, p, 2, "2,22,late"));
+    fails(instar_commit(late), INSTAR_ECONFLICT);
+    ok(instar_commit(old));
+    cr_assert_str_eq(alters_rows_in(reader, p), "1,11,one;2,12,two;3,13,null");
+    instar_abort(reader);
+    cr_assert_str_eq(alters_rows(db, "t", NULL),
+                     "1,11,one;2,8000000000,two;3,13,null;20,20,old;30,7000000000,new");
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    instar_projection_free(p);
+    check(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* ---- through several types ---------------------------------------------------------------- */
+
+/* Rows of each form go through all that came after it, in order. */
+Test(alter_types, rows_go_through_all_types_in_order)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(alters_run(db, "t", "add f float8 default 2 , add s text default 7"));
+    ok(alters_insert(db, "t", "a,f", "1,2.5"));
+    ok(alters_insert(db, "t", "a,f", "2,3.5"));
+    ok(alters_run(db, "t", "set-type f int4"));
+    ok(alters_insert(db, "t", "a,f", "3,9"));
+    ok(alters_run(db, "t", "set-type f float8"));
+    ok(alters_insert(db, "t", "a,f", "4,4.5"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,f"), "1,2;2,4;3,9;4,4.5");
+    ok(alters_run(db, "t", "set-type f text"));
+    ok(alters_insert(db, "t", "a,f", "5,x"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,f"), "1,2;2,4;3,9;4,4.5;5,x");
+    ok(alters_update(db, "t", "f", 5, "6"));
+    ok(alters_run(db, "t", "set-type f float8 using , set-type s int2 using"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,f,s"), "1,2,7;2,4,7;3,9,7;4,4.5,7;5,6,7");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text; f float8 default 2; "
+                                             "s int2 default 7");
+    check(db);
+    ok(dbs_index(db, "t_f", "t", "f", false, NULL));
+    check(db);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    cr_assert_str_eq(alters_rows(db, "t", "a,f,s"), "1,2,7;2,4,7;3,9,7;4,4.5,7;5,6,7");
+    ok(instar_close(db));
+}
+
+/* Rows from before a column was have its missing value, which is cast, too. */
+Test(alter_types, missing_value_is_cast)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(alters_insert(db, "t", "a", "1"));
+    ok(alters_run(db, "t", "add d int8 not-null default 70000"));
+    fails(alters_run(db, "t", "set-type d int2"), INSTAR_ERANGE);
+    expect(says("its default as int2"));
+    ok(alters_run(db, "t", "set-default d 7"));
+    fails(alters_run(db, "t", "set-type d int2"), INSTAR_ERANGE);
+    expect(says("its value in rows from before it was"));
+    ok(alters_run(db, "t", "set-type d text"));
+    ok(alters_insert(db, "t", "a", "2"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,d"), "1,70000;2,7");
+    ok(alters_run(db, "t", "set-type d varchar(5)"));
+    fails(alters_run(db, "t", "set-type d varchar(4)"), INSTAR_EFAILED);
+    check(db);
+    ok(instar_close(db));
+}
+
+/* ---- narrower ----------------------------------------------------------------------------- */
+
+/* Rows that have no room in the new type fail the change, which names ten and counts all; nothing
+ * stays of it. */
+Test(alter_types, rows_that_cannot_be_cast_are_named)
+{
+    instar_change_info info;
+    instar *db = dbs_open(0);
+    uint64_t change;
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 13, scene_plus_10);
+    for (int64_t i = 1; i <= 11; i++) {
+        ok(alters_update(db, "t", "b", i, "40000"));
+    }
+    ok(alters_submit(db, "t", "add d int8 , set-type b int2 , rename-column b bb", NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_ERANGE);
+    expect_u64(info.duplicate_count, 11);
+    expect(strstr(info.reason, "table t: column b cannot become int2 in 11 rows: row (a=1) "
+                               "(smallint out of range); row (a=2)") != NULL);
+    expect(strstr(info.reason, "row (a=10) (smallint out of range); …") != NULL);
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_update(db, "t", "c", 12, "x"));
+    ok(alters_submit(db, "t", "set-type c int4 using", NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "column c cannot become int4 in 1 row: row (a=12) ('x': ") != NULL);
+    check(db);
+    ok(instar_close(db));
+}
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+/* b of t(a int8, b int8, c) becomes int4; held at the point. */
+static void scene_begin(struct scene *s, const char *point, int64_t rows)
+{
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(s->db, "t");
+    scene_fill(s->db, "t", 1, rows + 1, scene_plus_10);
+    ok(alters_update(s->db, "t", "b", 3, "5000000000"));
+    ok(alters_submit(s->db, "t", "set-type b int4", NULL, &s->change));
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    dbs_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+/* While rows are validated nobody brings a value that has no room; a row that has one already may
+ * be changed elsewhere, and be mended. */
+Test(alter_types, enforced_while_it_is_validated)
+{
+    struct scene s;
+
+    scene_begin(&s, "validate.snapshot", 3);
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 becoming int4; c text");
+    fails(alters_insert(s.db, "t", "a,b", "4,5000000001"), INSTAR_ERANGE);
+    expect(says("column b of table t is becoming int4"));
+    fails(alters_update(s.db, "t", "b", 1, "5000000001"), INSTAR_ERANGE);
+    ok(alters_update(s.db, "t", "b,c", 3, "5000000000,x"));
+    ok(alters_insert(s.db, "t", "a,b", "4,14"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_EFAILED, NULL);
+    expect(says("row (a=3)"));
+    ok(alters_update(s.db, "t", "b", 3, "13"));
+    ok(alters_run(s.db, "t", "set-type b int4"));
+    cr_assert_str_eq(alters_rows(s.db, "t", "a,b"), "1,11;2,12;3,13;4,14");
+    scene_end(&s);
+}
+
+/* A row is given a key that was read already and keeps its value: it is found all the same. */
+Test(alter_types, row_that_moves_is_found)
+{
+    struct scene s;
+    instar_change_info info;
+
+    scene_begin(&s, "nulls.batch", 3000);
+    ok(alters_update(s.db, "t", "b", 3, "3"));
+    ok(alters_update(s.db, "t", "a", 3, "9000"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "in 1 row: row (a=3)") != NULL);
+    scene_end(&s);
+}
+
+/* Cancelled while it reads, it leaves the type as it was; values beyond int4 may be written. */
+Test(alter_types, cancelled_while_it_is_validated)
+{
+    struct scene s;
+
+    scene_begin(&s, "nulls.batch", 5000);
+    ok(instar_change_cancel(s.db, s.change));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
+    ok(alters_insert(s.db, "t", "a,b", "6000,6000000000"));
+    scene_end(&s);
+}
+
+/* Paused while it reads it holds no snapshot, and begins anew when it is let go. */
+Test(alter_types, paused_while_it_is_validated)
+{
+    struct scene s;
+    instar_change_steering steering;
+    instar_change_info info;
+
+    scene_begin(&s, "nulls.batch", 5000);
+    instar_change_steering_init(&steering);
+    steering.set_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    test_hold_release(&s.hold);
+    scene_await_waiting(s.db, s.change, "validate", &info);
+    ok(alters_update(s.db, "t", "b", 3, "3"));
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 becoming int4; c text");
+    instar_change_steering_init(&steering);
+    steering.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, s.change, &steering));
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int4; c text");
+    scene_end(&s);
+}
+
+/* A writer of the version before the enforcement is waited for, and its row is found. */
+Test(alter_types, writer_from_before_is_waited_for)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_txn *txn;
+    uint64_t change;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, "4,5000000000"));
+    ok(alters_submit(db, "t", "set-type b int4", NULL, &change));
+    scene_await_waiting(db, change, "enforcing", &info);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "row (a=4)") != NULL);
+    instar_projection_free(p);
+    check(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* ---- constraints -------------------------------------------------------------------------- */
+
+/* Checks go with the type, under their names; they hold for what the values become, also where a
+ * value fits and the check can be evaluated no more. */
+Test(alter_types, checks_hold_for_the_cast_value)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(alters_insert(db, "t", "a,b", "1,2000000000"));
+    ok(alters_run(db, "t", "check twice b * 2 > 10 , check-not-valid other b > 5"));
+    fails(alters_run(db, "t", "set-type b int4"), INSTAR_EFAILED);
+    expect(says("check twice is violated") || says("check twice of row (a=1)"));
+    expect(says("integer out of range"));
+    cr_assert_str_eq(alters_schema(db, "t"),
+                     "a int8 not null; b int8; c text; check twice ((b * 2) "
+                     "> 10); check other (b > 5) not valid");
+    ok(alters_update(db, "t", "b", 1, "7"));
+    ok(alters_run(db, "t", "set-type b int4 , rename-column b bb"));
+    cr_assert_str_eq(alters_schema(db, "t"),
+                     "a int8 not null; bb int4; c text; check twice ((bb * 2) "
+                     "> 10); check other (bb > 5) not valid");
+    fails(alters_insert(db, "t", "a,bb", "2,3"), INSTAR_ECHECK);
+    fails(alters_insert(db, "t", "a,bb", "2,2000000000"), INSTAR_ERANGE);
+    ok(alters_run(db, "t", "set-type bb int8"));
+    ok(alters_insert(db, "t", "a,bb", "2,2000000000"));
+    fails(alters_insert(db, "t", "a,bb", "3,5"), INSTAR_ECHECK);
+    ok(alters_run(db, "t", "validate other"));
+    /* One that has no meaning for the new type is in the way. */
+    fails(alters_run(db, "t", "set-type bb text"), INSTAR_ETYPE);
+    expect(says("check \"twice\"") || says("check \"other\""));
+    ok(alters_run(db, "t",
+                  "drop-constraint twice , drop-constraint other , set-type bb text , check - "
+                  "length(bb) > 0"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,bb"), "1,7;2,2000000000");
+    check(db);
+    ok(instar_close(db));
+}
+
+/* ---- limits of texts ---------------------------------------------------------------------- */
+
+/* A limit counts characters. It is raised and taken away without a look at the rows, and set only
+ * when all of them fit. */
+Test(alter_types, limits_of_texts)
+{
+    instar *db = dbs_open(0);
+    uint32_t version;
+
+    dbs_make_table(db, "t");
+    ok(alters_insert(db, "t", "a,c", "1,abcd"));
+    ok(alters_insert(db, "t", "a,c", "2,äöü"));
+    fails(alters_run(db, "t", "set-type c varchar(3)"), INSTAR_EFAILED);
+    expect(says("column c cannot become varchar(3) in 1 row: row (a=1) (value too long for "
+                "varchar(3))"));
+    version = version_of(db);
+    ok(alters_run(db, "t", "set-type c varchar(4)"));
+    expect_u64(version_of(db), version + 2);
+    fails(alters_insert(db, "t", "a,c", "3,abcde"), INSTAR_ERANGE);
+    expect(says("column c of table t: value too long for varchar(4)"));
+    fails(alters_insert(db, "t", "a,c", "3,abcd "), INSTAR_ERANGE);
+    fails(alters_update(db, "t", "c", 2, "äöüßx"), INSTAR_ERANGE);
+    ok(alters_update(db, "t", "c", 2, "äöüß"));
+    fails(alters_run(db, "t", "set-default c abcde"), INSTAR_ERANGE);
+    ok(alters_run(db, "t", "set-type c varchar(5)"));
+    expect_u64(version_of(db), version + 3);
+    ok(alters_insert(db, "t", "a,c", "3,abcde"));
+    ok(alters_run(db, "t", "set-type c text"));
+    expect_u64(version_of(db), version + 4);
+    ok(alters_run(db, "t", "set-type b varchar(2)"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b varchar(2); c text");
+    ok(alters_run(db, "t", "add d varchar(2) default no"));
+    fails(alters_run(db, "t", "add e varchar(2) default yes"), INSTAR_ERANGE);
+    check(db);
+    ok(instar_close(db));
+}
+
+/* ---- refused ------------------------------------------------------------------------------ */
+
+Test(alter_types, refused_by_name)
+{
+    static const struct {
+        const char *steps;
+        int code;
+        const char *words;
+    } cases[] = {
+        {"set-type x int4", INSTAR_EUNKNOWN, "no column \"x\""},
+        {"set-type c int4", INSTAR_ETYPE,
+         "column \"c\" of table \"t\": text cannot become int4 by itself: say USING c::int4"},
+        {"set-type d bool", INSTAR_ETYPE, "say USING d::bool"},
+        {"set-type c bytea", INSTAR_ETYPE, "text cannot become bytea"},
+        {"set-type c timestamptz using", INSTAR_ETYPE, "would depend on a time zone"},
+        {"set-type day timestamptz using", INSTAR_ETYPE, "would depend on a time zone"},
+        {"set-type day int4 using", INSTAR_ETYPE, "date cannot become int4"},
+        {"set-type b text", INSTAR_ESTATE, "index \"t_b\" uses it"},
+        {"set-type b float8", INSTAR_ESTATE, "index \"t_b\" uses it"},
+        {"set-type a text", INSTAR_ESTATE, "it is of the primary key"},
+        {"set-type d int8 , set-type d int4", INSTAR_EINVALID, "changed twice"},
+        {"set-type c varchar(10485761)", INSTAR_ELIMIT, "at most 10485760"},
+    };
+    instar *db = dbs_open(0);
+    instar_column_def limited = {.name = "x", .type = INSTAR_INT4, .length_max = 3};
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_TYPE, .name = "d", .column = &limited};
+    uint64_t change;
+
+    make_t4(db);
+    ok(alters_run(db, "t", "add d int4 , add day date"));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        int rc = alters_run(db, "t", cases[i].steps);
+        cr_assert_eq(rc, cases[i].code, "%s: %d %s", cases[i].steps, rc, instar_error_text());
+        cr_assert(says(cases[i].words), "%s: %s", cases[i].steps, instar_error_text());
+    }
+    fails(instar_alter_table(db, "t", &step, 1, NULL, &change), INSTAR_EINVALID);
+    expect(says("int4 has no length"));
+    step.column = NULL;
+    fails(instar_alter_table(db, "t", &step, 1, NULL, &change), INSTAR_EINVALID);
+    ok(alters_run(db, "t", "set-type d int4")); /* it is */
+    cr_assert_str_eq(alters_schema(db, "t"), "a int4 not null; b int4; c text; d int4; day date");
+    ok(instar_close(db));
+}
+
+/* What an index is made of gets other keys with the type: the index is dropped first and made anew
+ * afterwards; in one change that is refused whichever way it is written. */
+Test(alter_types, indexed_column_in_three_changes)
+{
+    static const char *const together[] = {
+        "DROP INDEX t_b; ALTER TABLE t ALTER b TYPE text",
+        "ALTER TABLE t ALTER d TYPE text; CREATE INDEX t_d ON t (d)",
+        "DROP INDEX t_b; ALTER TABLE t ALTER b TYPE text; CREATE INDEX t_b2 ON t (b)",
+    };
+    instar *db = dbs_open(0);
+
+    make_t4(db);
+    ok(alters_run(db, "t", "add d int4 default 4"));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(together); i++) {
+        int rc = compounds_run(db, together[i]);
+        cr_assert_eq(rc, INSTAR_ESTATE, "%s: %d", together[i], rc);
+        cr_assert(strstr(compounds_error(), "whose keys would be others as text") != NULL, "%s: %s",
+                  together[i], compounds_error());
+    }
+    ok(dbs_drop_index(db, "t_b"));
+    ok(alters_run(db, "t", "set-type b text"));
+    ok(dbs_index(db, "t_b", "t", "b", true, NULL));
+    cr_assert_str_eq(alters_rows(db, "t", "b"), "11;12;13");
+    check(db);
+    ok(instar_close(db));
+}
+
+/* With indexes that keep their keys a type goes together with all else, in one change. */
+Test(alter_types, integers_beside_new_and_dropped_indexes)
+{
+    instar *db = dbs_open(0);
+
+    make_t4(db);
+    ok(compounds_run(db, "DROP INDEX t_b; ALTER TABLE t ALTER b TYPE int8, ALTER a TYPE int2; "
+                         "CREATE UNIQUE INDEX t_bd ON t (b DESC)"));
+    cr_assert_str_eq(alters_schema(db, "t"), "a int2 not null; b int8; c text");
+    ok(alters_insert(db, "t", NULL, "4,9000000000,x"));
+    fails(alters_run(db, "t", "set-type b int4"), INSTAR_EFAILED);
+    check(db);
+    ok(instar_close(db));
+}
