@@ -53,11 +53,17 @@ CHANGE = Campaign(
              r"^run \d+(): ", 3000),
      Program("release/tests/scenario/alter_fire_test", (("INSTAR_FIRE_ROUNDS", "24"),),
              r"(\d+) alterations", 900)))
+CORRUPT = Campaign(
+    "corrupt", "corruptions",
+    {"pr": Size(1), "nightly": Size(10), "release": Size(100)},
+    (Program("release/tests/crash/corrupt_test",
+             (("INSTAR_CORRUPT_CASES", "20000"), ("INSTAR_CORRUPT_EVERY_BYTE", "1")),
+             r"(\d+) corruptions", 3000),))
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
 
-ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, FUZZ)}
+ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, CORRUPT, FUZZ)}
 
 
 class Counted(item.Criterion):
