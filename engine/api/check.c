@@ -8,6 +8,7 @@
  *                     unique index no two neighbours have equal values (nulls apart)
  *   trees             every tree belongs to a table or an index, and none is missing
  *   log               every record not yet in the trees verifies
+ *   pages             all of data.mdb's fit together; before anything is read through them
  *
  * An index that a change is at work on is left out: it may lack entries by design, and its tree
  * may be filled past the log. It changes nothing, and holds no lease: it is a reader.
@@ -31,6 +32,7 @@ struct check {
     struct base_buf key_text;  /* readable key */
     struct base_buf entry;     /* entry key that a row must have */
     struct base_arena scratch; /* of one evaluation */
+    bool fast;                 /* pages and log alone */
 };
 
 /* ---- findings ----------------------------------------------------------------------------- */
@@ -418,6 +420,29 @@ static int check_log(void *arg, uint64_t lsn, const char *text)
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
+static int check_page(void *arg, uint64_t page, const char *text)
+{
+    struct check *c = arg;
+    struct place nowhere = {NULL, 0};
+    char key[40];
+
+    (void)snprintf(key, sizeof(key), "page %" PRIu64, page);
+    base_buf_clear(&c->key_text);
+    (void)base_buf_add(&c->key_text, key, strlen(key) + 1);
+    return report(c, INSTAR_PROBLEM_FILE, &nowhere, text);
+}
+
+/* LMDB would follow a damaged page anywhere: what lies behind it is not read. */
+static int check_pages(struct check *c)
+{
+    int rc = store_check_pages(c->db->env.store, check_page, c, &c->sum.pages, api_err());
+
+    if (rc == INSTAR_OK && (c->fast || c->sum.findings > 0)) {
+        rc = store_verify(c->db->env.store, check_log, c, api_err());
+    }
+    return rc;
+}
+
 static int check_all(struct check *c)
 {
     int rc = catalog_view_get(c->db->env.catalog, c->txn, &c->view, api_err());
@@ -438,29 +463,116 @@ static int check_all(struct check *c)
     return rc;
 }
 
+/* The result of a check that came to its end. */
+static int judge(int rc, uint64_t findings)
+{
+    return rc == INSTAR_OK && findings > 0
+               ? base_err_set(api_err(), INSTAR_ECORRUPT, "the check has %" PRIu64 " findings",
+                              findings)
+               : rc;
+}
+
+static int check_rows(struct check *c)
+{
+    int rc = store_txn_begin(c->db->env.store, STORE_TXN_READONLY, &c->txn, api_err());
+
+    if (rc == INSTAR_OK) {
+        rc = check_all(c);
+        store_txn_abort(c->txn);
+    }
+    return rc;
+}
+
+static int run(struct check *c, instar_check_summary *summary_out)
+{
+    int rc = api_enter(c->db, API_MAGIC_DB, "store");
+
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    rc = check_pages(c);
+    if (rc == INSTAR_OK && !c->fast && c->sum.findings == 0) {
+        rc = check_rows(c);
+    }
+    base_buf_free(&c->key_text);
+    base_buf_free(&c->entry);
+    base_arena_free(&c->scratch);
+    if (summary_out != NULL) {
+        *summary_out = c->sum;
+    }
+    return judge(rc, c->sum.findings);
+}
+
 int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding), void *arg,
                  instar_check_summary *summary_out)
 {
     struct check c = {.db = db, .fn = fn, .arg = arg};
-    int rc = api_enter(db, API_MAGIC_DB, "store");
+
+    return run(&c, summary_out);
+}
+
+int instar_check_fast(instar *db, int (*fn)(void *arg, const instar_finding *finding), void *arg,
+                      instar_check_summary *summary_out)
+{
+    struct check c = {.db = db, .fn = fn, .arg = arg, .fast = true};
+
+    return run(&c, summary_out);
+}
+
+/* ---- without opening ---------------------------------------------------------------------- */
+
+static int report_file(void *arg, const char *file, const char *text)
+{
+    struct check *c = arg;
+    instar_finding finding = {
+        .problem = INSTAR_PROBLEM_FILE, .table = "", .key = file, .text = text};
+
+    return c->fn != NULL ? c->fn(c->arg, &finding) : INSTAR_OK;
+}
+
+int instar_check_files(const char *path, int (*fn)(void *arg, const instar_finding *finding),
+                       void *arg, instar_check_summary *summary_out)
+{
+    struct check c = {.fn = fn, .arg = arg};
+    struct store_files files = {0};
+    instar_options options;
+    int rc = api_need(path, "path");
 
     if (rc == INSTAR_OK) {
-        rc = store_txn_begin(db->env.store, STORE_TXN_READONLY, &c.txn, api_err());
+        rc = api_options_complete(NULL, &options);
     }
-    if (rc != INSTAR_OK) {
-        return rc;
+    if (rc == INSTAR_OK) {
+        rc = store_check_files(path, &options, report_file, &c, &files, api_err());
     }
-    rc = check_all(&c);
-    store_txn_abort(c.txn);
-    base_buf_free(&c.key_text);
-    base_buf_free(&c.entry);
-    base_arena_free(&c.scratch);
     if (summary_out != NULL) {
-        *summary_out = c.sum;
+        *summary_out = (instar_check_summary){
+            .entries = files.entries, .pages = files.pages, .findings = files.findings};
     }
-    if (rc == INSTAR_OK && c.sum.findings > 0) {
-        rc = base_err_set(api_err(), INSTAR_ECORRUPT, "the check has %" PRIu64 " findings",
-                          c.sum.findings);
+    return judge(rc, files.findings);
+}
+
+int instar_check_after_io_error(const char *path)
+{
+    instar_options options;
+    int rc = api_need(path, "path");
+
+    if (rc == INSTAR_OK) {
+        rc = api_options_complete(NULL, &options);
     }
-    return rc;
+    return rc == INSTAR_OK ? store_check_after_io_error(path, &options, api_err()) : rc;
+}
+
+int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg)
+{
+    char text[512] = "";
+    instar_options options;
+    int rc = api_need(path, "path");
+
+    if (rc == INSTAR_OK) {
+        rc = api_options_complete(NULL, &options);
+    }
+    if (rc == INSTAR_OK) {
+        rc = store_repair(path, &options, text, sizeof(text), api_err());
+    }
+    return rc == INSTAR_OK && text[0] != '\0' && fn != NULL ? fn(arg, text) : rc;
 }

@@ -32,7 +32,7 @@ int instar_create(const char *path, const instar_options *options)
 
 static int bring_up(const char *path, const instar_options *options, instar *db)
 {
-    bool run = (options->flags & INSTAR_OPEN_NO_RUNNER) == 0;
+    bool run = (options->flags & (INSTAR_OPEN_NO_RUNNER | INSTAR_OPEN_SALVAGE)) == 0;
     int rc = store_open(path, options, &db->env.store, api_err());
 
     if (rc != INSTAR_OK) {

@@ -31,7 +31,9 @@ struct option_rule {
     }
 
 static const struct option_rule rules[] = {
-    RULE(flags, 0, 0, INSTAR_OPEN_CREATE | INSTAR_OPEN_NO_RUNNER | INSTAR_OPEN_FORCE_NETWORK),
+    RULE(flags, 0, 0,
+         INSTAR_OPEN_CREATE | INSTAR_OPEN_NO_RUNNER | INSTAR_OPEN_FORCE_NETWORK |
+             INSTAR_OPEN_SALVAGE),
     RULE(durability, INSTAR_SYNC, INSTAR_SYNC, INSTAR_ASYNC),
     RULE(segments_pending, 4, 2, 64),
     RULE(segments_retained, 4, 1, 64),

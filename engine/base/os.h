@@ -89,6 +89,10 @@ int os_close(int fd);
 int os_pread(int fd, void *buf, size_t size, off_t offset,
              size_t *read_out); /* short only at EOF */
 int os_pwrite(int fd, const void *buf, size_t size, off_t offset);
+/* A pipe; ends[0] is read from, ends[1] written to. And what comes through it, as much as is there,
+ * at most `size`; 0 bytes: its writers have closed it. */
+int os_pipe(int ends[2]);
+int os_read_pipe(int fd, void *buf, size_t size, size_t *read_out);
 int os_fdatasync(int fd);
 int os_fsync_dir(int dirfd);
 int os_fallocate(int fd, off_t offset, off_t size);  /* really allocated, size grows */

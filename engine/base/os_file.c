@@ -133,6 +133,31 @@ int os_pread(int fd, void *buf, size_t size, off_t offset, size_t *read_out)
     return 0;
 }
 
+int os_pipe(int ends[2])
+{
+    int rc = os_result(pipe2(ends, O_CLOEXEC));
+    if (rc != 0) {
+        ends[0] = ends[1] = -1;
+    }
+    return rc;
+}
+
+int os_read_pipe(int fd, void *buf, size_t size, size_t *read_out)
+{
+    int got;
+    *read_out = 0;
+    do {
+        struct os_call call = {.op = OS_OP_READ, .fd = fd, .size = size};
+        got = os_before(&call);
+        got = got < 0 ? got : os_after(&call, os_result(read(fd, buf, size)));
+    } while (got == -EINTR);
+    if (got < 0) {
+        return got;
+    }
+    *read_out = (size_t)got;
+    return 0;
+}
+
 int os_pwrite(int fd, const void *buf, size_t size, off_t offset)
 {
     const uint8_t *at = buf;

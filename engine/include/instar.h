@@ -208,9 +208,11 @@ enum instar_durability {
 };
 
 enum instar_open_flag {
-    INSTAR_OPEN_CREATE = 1,       /* make the store when the directory does not exist or is empty */
-    INSTAR_OPEN_NO_RUNNER = 2,    /* this process runs no schema changes itself */
-    INSTAR_OPEN_FORCE_NETWORK = 4 /* open on a network file system: at your own risk */
+    INSTAR_OPEN_CREATE = 1,    /* make the store when the directory does not exist or is empty */
+    INSTAR_OPEN_NO_RUNNER = 2, /* this process runs no schema changes itself */
+    INSTAR_OPEN_FORCE_NETWORK = 4, /* open on a network file system: at your own risk */
+    INSTAR_OPEN_SALVAGE = 8 /* to read what a damaged store still has: this process folds nothing
+                             * into the trees and runs no changes; do not commit in it */
 };
 
 /* Options. Marked S: a property of the store, fixed when it is created and ignored later. All have
@@ -817,6 +819,59 @@ INSTAR_API int instar_stat(instar *db, instar_stats *stats_out);
 INSTAR_API int instar_metrics(instar *db, int (*fn)(void *arg, const char *text, size_t size),
                               void *arg);
 
+/* ---- backup and restore ------------------------------------------------------------------- */
+
+typedef struct instar_backup_options {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* Called many times, in the calling thread: bytes done of about so many. Another value than 0
+     * gives the work up: ECANCELLED, and nothing is left. Or NULL. */
+    int (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+} instar_backup_options;
+
+/* What a backup holds. It can be restored to any commit from first_lsn to last_lsn; times are those
+ * between which its moments were noted, some ten milliseconds apart. */
+typedef struct instar_backup_info {
+    uint64_t first_lsn, last_lsn;
+    int64_t first_us, last_us; /* since 1970 */
+    uint64_t bytes;
+} instar_backup_info;
+
+/* Copy the store, while all processes go on writing, to the new directory `to` (mode 0700, files
+ * 0600). It holds all that was acknowledged before the call, a prefix of the log in any case, and
+ * is on disk when the call returns. The log is kept meanwhile, and so are pages that writers
+ * replace: both files may grow until the end. options and info_out may be NULL. One at a time in a
+ * process. When it fails, `to` is gone; when the process dies, what it leaves is no backup (it has
+ * no file `manifest`) and can be removed.
+ * Errors: EEXISTS (`to` is there), ECANCELLED, EBUSY (a backup is running in this process; a
+ * process is stopped that commits), EINVALID, ENOSPACE, EACCESS, ECORRUPT (the log). */
+INSTAR_API int instar_backup(instar *db, const char *to, const instar_backup_options *options,
+                             instar_backup_info *info_out);
+/* What the backup in this directory holds, from its manifest; the other files are not read.
+ * Errors: ENOSTORE (no backup, or not finished), EFOREIGN, EVERSION, ECORRUPT. */
+INSTAR_API int instar_backup_look(const char *backup, instar_backup_info *info_out);
+
+typedef struct instar_restore_options {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t to_lsn; /* up to this position [UINT64_MAX: all] */
+    int64_t to_us;   /* up to this time, in microseconds since 1970 [INT64_MAX: all] */
+    int (*progress)(void *arg, uint64_t done, uint64_t total); /* as above */
+    void *arg;
+} instar_restore_options;
+INSTAR_API void instar_restore_options_init(instar_restore_options *options);
+/* Make a new store in `path`, as instar_create does, of a backup; every byte of it is verified. A
+ * position between two commits means the one before it; a time, the last moment before it that was
+ * noted. options may be NULL: all of it. A change that was at work goes on when the store is
+ * opened.
+ * Errors: those of instar_create and instar_backup_look; ECORRUPT (names file and place; no store
+ * is made), EINVALID (names the range that can be restored), ECANCELLED. */
+INSTAR_API int instar_restore(const char *backup, const char *path,
+                              const instar_restore_options *options);
+
+/* ---- the checker -------------------------------------------------------------------------- */
+
 enum instar_problem {
     INSTAR_PROBLEM_ROW_UNREADABLE = 1, /* checksum, tag or encoding */
     INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */
@@ -825,7 +880,8 @@ enum instar_problem {
     INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null, check */
     INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
-    INSTAR_PROBLEM_VERSION = 8 /* a tag newer than its table */
+    INSTAR_PROBLEM_VERSION = 8, /* a tag newer than its table */
+    INSTAR_PROBLEM_FILE = 9     /* a file of the store, or a page of data.mdb */
 };
 
 typedef struct instar_finding {
@@ -840,13 +896,39 @@ typedef struct instar_finding {
 typedef struct instar_check_summary {
     uint64_t tables, indexes, rows, entries;
     uint64_t findings;
+    uint64_t pages; /* of data.mdb */
 } instar_check_summary;
 /* Verify every row and index entry in both directions, tags, checksums and constraints, at one
- * snapshot, while the store is in use. Changes nothing. fn (may be NULL) is called for each
+ * snapshot, while the store is in use; before that the pages that they lie on, and all of it is
+ * left out when one of those is damaged. Changes nothing. fn (may be NULL) is called for each
  * finding; another value than 0 stops the check and is returned. 0 with findings == 0 is a clean
- * store; findings are ECORRUPT at the end. */
+ * store; findings are ECORRUPT at the end. A page that was damaged after LMDB has mapped it may end
+ * the process: who expects damage runs it in a process of its own, as the tool does, and
+ * instar_check_files() before it. */
 INSTAR_API int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding),
                             void *arg, instar_check_summary *summary_out);
+/* The same without rows and entries: data.mdb's pages, each of them, and the log. */
+INSTAR_API int instar_check_fast(instar *db, int (*fn)(void *arg, const instar_finding *finding),
+                                 void *arg, instar_check_summary *summary_out);
+/* Verify the files of a store that nobody has open: format, data.mdb's pages, log. It is not
+ * opened, nothing is written, and every byte is taken for possibly hostile; what rows mean is not
+ * looked at. Findings and result as above; summary_out counts pages and, as entries, what stands on
+ * them. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open: check it there). */
+INSTAR_API int instar_check_files(const char *path,
+                                  int (*fn)(void *arg, const instar_finding *finding), void *arg,
+                                  instar_check_summary *summary_out);
+/* A store that has stopped after an I/O failure (ESTOPPED) may be opened again in this boot when
+ * all that was promised is found on the disk, read past the page cache. 0: it is, and the store
+ * opens again. Errors: ESTOPPED (it is not, or cannot be told: only a reboot helps), EBUSY (a
+ * process still has it open), and those of instar_open. */
+INSTAR_API int instar_check_after_io_error(const char *path);
+/* Mend what can be mended without guessing, in a store that nobody has open: a meta page of
+ * data.mdb that does not hold, from the other one. The file is copied first, in its directory,
+ * under the name data.mdb.before-repair. fn (may be NULL) is called with a line that says what was
+ * done; not at all when there was nothing to do. An index is mended by making it anew, memtables
+ * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open),
+ * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
+INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
 
 #ifdef __cplusplus
 }

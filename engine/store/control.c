@@ -109,6 +109,7 @@ static int init_locks(struct store_control *ctl)
             return rc;
         }
         atomic_store_explicit(&ctl->nodes[i].write_snapshot, UINT64_MAX, memory_order_relaxed);
+        atomic_store_explicit(&ctl->nodes[i].log_pin, UINT64_MAX, memory_order_relaxed);
     }
     return 0;
 }

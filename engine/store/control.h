@@ -27,7 +27,7 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 3u
+#define CONTROL_LAYOUT 4u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
@@ -57,7 +57,8 @@ struct control_node {
     uint32_t reserved0;
     _Atomic uint64_t opened_ns;
     _Atomic uint64_t write_snapshot; /* by the node itself: its oldest writer's S; UINT64_MAX */
-    uint8_t reserved[32];
+    _Atomic uint64_t log_pin; /* by the node itself: the log is kept from here on; UINT64_MAX */
+    uint8_t reserved[24];
 };
 
 /* A word to sleep on: bumped by whoever changes what it stands for, then woken. */

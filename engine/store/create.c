@@ -10,7 +10,7 @@
  * made. What a death in between leaves is told by the file `creating`: then the next attempt clears
  * it away. Without that file nothing in a directory that is not empty is touched.
  */
-#include "store/log.h"
+#include "store/backup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 struct create {
     const instar_options *options;
     int (*fill)(struct store *s, struct base_err *err); /* or NULL */
+    struct restore *from;                               /* a backup that it is made from, or NULL */
 };
 
 /* What an attempt may have left, in the order in which it is cleared away: `creating` when nothing
@@ -44,8 +45,7 @@ static int refuse_path(const char *path, int number, const char *what, struct ba
     return base_err_errno(err, number, "%s: %s", path, what);
 }
 
-/* The name in the directory above, and that directory. */
-static int open_parent(const char *path, int *fd_out, struct base_err *err)
+int open_parent(const char *path, int *fd_out, struct base_err *err)
 {
     char *copy = base_strdup(path);
     *fd_out = -1;
@@ -220,18 +220,26 @@ static int new_format(const instar_options *o, struct format *f, struct base_err
     return format_check(f, err);
 }
 
+/* That of a backup: the same log, another instance of it. */
+static int restored_format(const struct restore *from, struct format *f, struct base_err *err)
+{
+    *f = from->manifest.format;
+    f->created_us = os_realtime_us();
+    return os_random(f->instance_id, 16) == 0 ? 0
+                                              : base_err_set(err, INSTAR_EIO, "no random bytes");
+}
+
 /* Alone in the directory: all of this may be made again. */
-static int make_store(int dirfd, const char *path, const instar_options *options,
-                      struct base_err *err)
+static int make_store(int dirfd, const char *path, const struct create *c, struct base_err *err)
 {
     struct format f;
     instar_options complete;
     int rc = check_empty(dirfd, path, err);
     if (rc == 0) {
-        rc = new_format(options, &f, err);
+        rc = c->from != NULL ? restored_format(c->from, &f, err) : new_format(c->options, &f, err);
     }
     if (rc == 0) {
-        rc = format_options(options, &f, &complete, err);
+        rc = format_options(c->options, &f, &complete, err);
     }
     if (rc == 0) {
         rc = mark_creating(dirfd, err);
@@ -247,7 +255,8 @@ static int make_store(int dirfd, const char *path, const instar_options *options
         rc = make_dir(dirfd, SPILL_DIR, err);
     }
     if (rc == 0) {
-        rc = trees_create(dirfd, &complete, f.log_id, err);
+        rc = c->from != NULL ? restore_files(c->from, dirfd, &f, err)
+                             : trees_create(dirfd, &complete, f.log_id, err);
     }
     os_point("create.made");
     return rc == 0 ? format_write(dirfd, &f, err) : rc;
@@ -273,7 +282,11 @@ static int fill_and_install(int dirfd, const char *path, const struct create *c,
     if (rc != 0) {
         return rc;
     }
-    rc = c->fill(s, err);
+    rc = c->fill != NULL ? c->fill(s, err) : 0;
+    if (rc == 0 && c->from != NULL && store_tail(s) != c->from->end) {
+        rc = base_err_set(err, INSTAR_ECORRUPT, "its log can be read up to %llu, expected %llu",
+                          (unsigned long long)store_tail(s), (unsigned long long)c->from->end);
+    }
     if (rc == 0) {
         /* A disk without room for it shows now, not when the store is there. */
         uint64_t limit_ns = (uint64_t)c->options->lock_timeout_ms * 1000000u;
@@ -354,8 +367,8 @@ static int create_in(int dirfd, const char *path, const struct create *c, struct
     if (rc != 0) {
         return rc;
     }
-    rc = make_store(dirfd, path, c->options, err);
-    if (rc == 0 && c->fill != NULL) {
+    rc = make_store(dirfd, path, c, err);
+    if (rc == 0 && (c->fill != NULL || c->from != NULL)) {
         return fill_and_install(dirfd, path, c, lock, err);
     }
     if (rc == 0) {
@@ -366,10 +379,8 @@ static int create_in(int dirfd, const char *path, const struct create *c, struct
     return rc;
 }
 
-int store_create_filled(const char *path, const instar_options *options,
-                        int (*fill)(struct store *s, struct base_err *err), struct base_err *err)
+static int create(const char *path, const struct create *c, struct base_err *err)
 {
-    const struct create c = {options, fill};
     int parent;
     int dirfd;
     int rc = open_parent(path, &parent, err);
@@ -382,7 +393,7 @@ int store_create_filled(const char *path, const instar_options *options,
         rc = refuse_path(path, -rc, "the directory cannot be made", err);
         goto out_parent;
     }
-    rc = open_directory(path, options, &dirfd, err);
+    rc = open_directory(path, c->options, &dirfd, err);
     if (rc != 0) {
         rc = rc == INSTAR_ENOSTORE ? INSTAR_EFOREIGN : rc;
         if (made) {
@@ -390,7 +401,7 @@ int store_create_filled(const char *path, const instar_options *options,
         }
         goto out_parent;
     }
-    rc = create_in(dirfd, path, &c, err);
+    rc = create_in(dirfd, path, c, err);
     if (rc != 0) {
         take_back(dirfd, path, made);
     } else {
@@ -402,6 +413,20 @@ int store_create_filled(const char *path, const instar_options *options,
 out_parent:
     os_close(parent);
     return rc;
+}
+
+int store_create_filled(const char *path, const instar_options *options,
+                        int (*fill)(struct store *s, struct base_err *err), struct base_err *err)
+{
+    const struct create c = {.options = options, .fill = fill};
+    return create(path, &c, err);
+}
+
+int store_create_from(const char *path, const instar_options *options, struct restore *from,
+                      struct base_err *err)
+{
+    const struct create c = {.options = options, .from = from};
+    return create(path, &c, err);
 }
 
 int store_create(const char *path, const instar_options *options, struct base_err *err)

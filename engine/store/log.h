@@ -196,6 +196,10 @@ void rotate_ahead(struct store *s);
 /* Is the byte at lsn in a segment that may be written to now? Cheap, under the writer lock. */
 bool rotate_ready(const struct store *s, uint64_t lsn);
 
+/* Keep the log from the present lo on, for this node; it ends with the node. One at a time. */
+int log_pin(struct store *s, uint64_t *from_out, struct base_err *err);
+void log_unpin(struct store *s);
+
 /* Wait while another one has the turn. */
 void turn_hold(struct store *s, uint64_t own_ticket, uint64_t deadline_ns);
 
@@ -258,6 +262,10 @@ void control_close(struct store *s);
 int node_open(struct store *s, struct base_err *err);
 void node_close(struct store *s);
 
+/* Nobody opens the store while this lock is held; EBUSY: somebody has it open. *lock_out stays -1
+ * where there is no lock to be had. */
+int files_keep_out(int dirfd, const char *path, int *lock_out, struct base_err *err);
+
 int spill_remove_all(struct store *s, struct base_err *err);
 
 /* ---- open, create (open.c, create.c) --------------------------------------------------------- */
@@ -278,6 +286,8 @@ int open_fresh(const char *path, const instar_options *options, int lock_fd,
 uint64_t open_retry_ns(void);
 /* A directory that may hold a store: ours, on a local file system. */
 int open_directory(const char *path, const instar_options *o, int *fd_out, struct base_err *err);
+/* The directory above a path that is to be made. */
+int open_parent(const char *path, int *fd_out, struct base_err *err);
 
 /* ---- rebuilding memtables (rebuild.c) -------------------------------------------------------- */
 
@@ -290,7 +300,10 @@ struct rebuild {
     size_t room;
     struct memtable_plan *plan; /* of one record */
     size_t plan_room;
+    struct base_buf unread; /* u64 each: trees that get no nodes now */
 };
+/* The trees are open, and stand where the first record begins. To be ended, whatever it gives. */
+int rebuild_begin(struct rebuild *b, struct store *s, struct base_err *err);
 /* Records come in the log's order. */
 int rebuild_add(struct rebuild *b, const struct record *record, struct base_err *err);
 /* Build the last one, and free. Also after a failure, then with build false. */
@@ -302,6 +315,9 @@ int rebuild_end(struct rebuild *b, bool build, struct base_err *err);
 /* Alone in the store, trees open: find the end of the log, repair it, build control and memtables.
  */
 int recovery_run(struct store *s, const struct control_past *past, struct base_err *err);
+/* Steps 1 and 2 alone, which change nothing: would the log be taken as it is? No lock and no
+ * control is needed when nobody has the store. */
+int recovery_look(struct store *s, const struct trees_position *position, struct base_err *err);
 /* The marker that a flush has failed: made by store_poison, looked at by openers. */
 void stopped_mark(struct store *s, const char *why);
 /* Remove it, and every control of this boot that says the same. */

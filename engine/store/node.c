@@ -40,6 +40,7 @@ static void release_slot(struct control_node *n)
 {
     atomic_store_explicit(&n->nonce, 0, memory_order_release);
     atomic_store_explicit(&n->write_snapshot, UINT64_MAX, memory_order_release);
+    atomic_store_explicit(&n->log_pin, UINT64_MAX, memory_order_release);
     atomic_store_explicit(&n->pid, 0, memory_order_release);
 }
 
@@ -47,6 +48,7 @@ static void sign_slot(struct store *s, uint32_t index, uint64_t nonce)
 {
     struct control_node *n = &s->ctl->nodes[index];
     atomic_store_explicit(&n->write_snapshot, UINT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&n->log_pin, UINT64_MAX, memory_order_relaxed);
     atomic_store_explicit(&n->pid, (uint32_t)s->pid, memory_order_relaxed);
     atomic_store_explicit(&n->opened_ns, os_now_ns(), memory_order_relaxed);
     os_point("node.signing");

@@ -304,6 +304,12 @@ int open_store_files(const char *path, const instar_options *options, struct sto
     return open_shell(path, options, -1, store_out, err);
 }
 
+/* Folding into a damaged tree could end the process, and would change what is to be saved. */
+static bool salvages(const struct store *s)
+{
+    return (s->options.flags & INSTAR_OPEN_SALVAGE) != 0;
+}
+
 static int open_and_enter(const char *path, const instar_options *options, int lock_fd,
                           struct store **store_out, struct base_err *err)
 {
@@ -325,7 +331,7 @@ static int open_and_enter(const char *path, const instar_options *options, int l
     if (rc != 0) {
         goto out_trees;
     }
-    rc = applier_start(s, err);
+    rc = salvages(s) ? 0 : applier_start(s, err);
     if (rc != 0) {
         goto out_node;
     }
@@ -375,7 +381,7 @@ int store_close(struct store *s, struct base_err *err)
     uint64_t limit_ns = (uint64_t)s->options.lock_timeout_ms * NS_PER_MS;
     int rc = flush_to(s, control_load(&s->ctl->tail), os_now_ns() + limit_ns, true, err);
     bool last = os_lock_exclusive(s->lock_fd) == 0;
-    bool clean = last && rc == 0;
+    bool clean = last && rc == 0 && !salvages(s);
     if (clean) {
         /* Nobody can come in now. All in the trees makes the next open short. */
         uint64_t tail = control_load(&s->ctl->tail);

@@ -174,8 +174,8 @@ static int write_back_all(struct recovery *r, struct base_err *err)
     struct scan c;
     struct record record;
     struct segment *dirty = NULL;
-    struct rebuild rebuild = {.s = r->s};
-    int rc = 0;
+    struct rebuild rebuild;
+    int rc = rebuild_begin(&rebuild, r->s, err);
     scan_init(&c, r->s, r->trees.lo, r->trees.chain, true);
     while (rc == 0 && (rc = scan_next(&c, r->stop, &record, err)) == 0) {
         if (record.end > r->trusted) {
@@ -322,6 +322,19 @@ static int recover(struct recovery *r, const struct control_past *past, struct b
     /* No map of a removed file may stay: the next segment made will have its name. */
     segment_close_all(s);
     os_point("recovery.repaired");
+    return rc;
+}
+
+int recovery_look(struct store *s, const struct trees_position *position, struct base_err *err)
+{
+    static const struct control_past none = {0};
+    struct recovery r = {.s = s, .trees = *position};
+    uint64_t *starts = NULL;
+    size_t count = 0;
+    int rc = find_stop(&r, err);
+    rc = rc == 0 ? list_segments(s, &starts, &count, err) : rc;
+    rc = rc == 0 ? judge(&r, &none, starts, count, err) : rc;
+    base_free(starts);
     return rc;
 }
 

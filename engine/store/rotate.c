@@ -140,6 +140,38 @@ static uint64_t oldest_write_snapshot(const struct store_control *ctl)
     return oldest;
 }
 
+/* What backups keep, whatever the options say. */
+static uint64_t oldest_pin(const struct store_control *ctl)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < ctl->nodes_max; i++) {
+        const struct control_node *n = &ctl->nodes[i];
+        if (atomic_load_explicit(&n->nonce, memory_order_acquire) != 0) {
+            uint64_t at = atomic_load_explicit(&n->log_pin, memory_order_acquire);
+            oldest = at < oldest ? at : oldest;
+        }
+    }
+    return oldest;
+}
+
+int log_pin(struct store *s, uint64_t *from_out, struct base_err *err)
+{
+    uint64_t deadline = os_now_ns() + (uint64_t)s->options.lock_timeout_ms * 1000000u;
+    *from_out = UINT64_MAX;
+    int rc = control_writer_enter(s, "pin the log", deadline, err);
+    if (rc == 0) {
+        *from_out = control_load(&s->ctl->lo);
+        atomic_store_explicit(&s->ctl->nodes[s->node].log_pin, *from_out, memory_order_release);
+        control_writer_leave(s);
+    }
+    return rc;
+}
+
+void log_unpin(struct store *s)
+{
+    atomic_store_explicit(&s->ctl->nodes[s->node].log_pin, UINT64_MAX, memory_order_release);
+}
+
 /* Where the log may begin: folded in both metas, and not before what an old writer may still need,
  * but at most segments_retained behind. */
 static uint64_t retire_limit(const struct store *s, uint64_t folded)
@@ -182,7 +214,9 @@ void segment_retire(struct store *s, uint64_t folded_in_both_metas)
             return;
         }
         /* Under the lock: no commit that has checked its snapshot against the old floor is still on
-         * its way. */
+         * its way. And a pin that was set is seen: it is set under the lock. */
+        uint64_t pin = oldest_pin(ctl);
+        limit = pin < limit ? segment_base(pin, s->segment_bytes) : limit;
         if (limit > control_load(&ctl->floor)) {
             control_store(&ctl->floor, limit);
         }

@@ -95,6 +95,23 @@ static int list_one(void *arg, uint64_t tree, const struct trees_state *st)
     return l->fn(l->arg, tree, st->stage == TREES_DEAD);
 }
 
+static int add_building(void *arg, uint64_t tree, const struct trees_state *st)
+{
+    return st->stage != TREES_BUILDING || base_buf_add_u64(arg, tree) ? 0 : INSTAR_ENOMEM;
+}
+
+int trees_list_building(struct store *s, struct base_buf *ids_out, struct base_err *err)
+{
+    struct trees_read *read;
+    base_buf_clear(ids_out);
+    int rc = trees_read_begin(s->trees, &read, err);
+    if (rc == 0) {
+        rc = each_tree(read, add_building, ids_out, err);
+        trees_read_end(s->trees, read);
+    }
+    return rc == INSTAR_ENOMEM ? base_err_set(err, rc, "no memory to list the trees") : rc;
+}
+
 int store_tree_list(struct store *s, int (*fn)(void *arg, uint64_t tree, bool dead), void *arg,
                     struct base_err *err)
 {

@@ -254,6 +254,28 @@ int store_spill_create(struct store *s, const char *name, int *fd_out, struct ba
 int store_spill_open(struct store *s, const char *name, int *fd_out, struct base_err *err);
 int store_spill_remove(struct store *s, const char *name, struct base_err *err);
 void store_stat(struct store *s, instar_stats *stats_out);
+/* As instar_backup and instar_restore; all options are given. */
+int store_backup(struct store *s, const char *path, const instar_backup_options *options,
+                 instar_backup_info *info_out, struct base_err *err);
+int store_restore(const char *backup, const char *path, const instar_options *options,
+                  const instar_restore_options *how, struct base_err *err);
+/* What a backup holds, from its manifest alone. */
+int store_backup_look(const char *path, instar_backup_info *info_out, struct base_err *err);
+/* Look at every page of data.mdb, of one snapshot: fn gets each thing found wrong. */
+int store_check_pages(struct store *s, int (*fn)(void *arg, uint64_t page, const char *text),
+                      void *arg, uint64_t *pages_out, struct base_err *err);
+/* Look at the files of a store that nobody has open, and change nothing: fn gets what was found
+ * wrong. EBUSY: it is open somewhere. */
+struct store_files {
+    uint64_t findings, pages, entries;
+};
+int store_check_files(const char *path, const instar_options *options,
+                      int (*fn)(void *arg, const char *file, const char *text), void *arg,
+                      struct store_files *sum_out, struct base_err *err);
+/* Mend what can be mended without guessing, in a store that nobody has open: a meta page of
+ * data.mdb from the other one. `text` says what was done, "" when nothing was to be done. */
+int store_repair(const char *path, const instar_options *options, char *text, size_t size,
+                 struct base_err *err);
 /* Verify the log from lo on: calls fn for each thing found wrong. */
 int store_verify(struct store *s, int (*fn)(void *arg, uint64_t lsn, const char *text), void *arg,
                  struct base_err *err);

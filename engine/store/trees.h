@@ -66,7 +66,8 @@ int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct ba
 void trees_state_name(char name[TREES_META_MAX], uint64_t tree);
 void trees_progress_name(char name[TREES_META_MAX], uint64_t tree);
 #define TREES_STATE_BYTES 32
-void trees_state_encode(const struct trees_state *st, uint8_t bytes[TREES_STATE_BYTES]);
+void trees_state_encode(const struct trees_state *st, uint64_t tree,
+                        uint8_t bytes[TREES_STATE_BYTES]);
 int trees_state_decode(struct base_slice bytes, uint64_t tree, struct trees_state *out,
                        struct base_err *err);
 /* The id in the name of a state entry; false for any other key. */
@@ -184,6 +185,12 @@ uint64_t trees_write_bytes(const struct trees_write *w);
 /* Ends it. EMAPFULL, ENOSPACE: nothing happened. Any other failure poisons the store. */
 int trees_write_commit(struct trees_write *w, struct base_err *err);
 void trees_write_abort(struct trees_write *w);
+
+/* Refuse a data.mdb whose meta pages or main tree do not hold, before LMDB maps it: it would follow
+ * them anywhere. Nobody else has the store. */
+int trees_look_before(int dirfd, struct base_err *err);
+/* Ids of the trees that are between their cut and their fold-end, u64 each. */
+int trees_list_building(struct store *s, struct base_buf *ids_out, struct base_err *err);
 
 /* ---- care (trees_env.c, trees_names.c) ----------------------------------------------------- */
 

@@ -199,6 +199,26 @@ int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16], s
     return rc == 0 ? 0 : base_err_errno(err, -rc, "sync of the store's directory");
 }
 
+/* The page that holds the position says where the file is mapped. */
+static int find_map(struct trees *t, MDB_txn *txn, struct base_err *err)
+{
+    MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
+    MDB_val value;
+    int rc = mdb_get(txn, t->main, &key, &value);
+    if (rc != 0) {
+        return trees_failed(err, rc, "position");
+    }
+    const uint8_t *page = trees_page_of(value.mv_data, t->page_bytes);
+    uint64_t number = base_get_u64(page);
+    if (number < 2 || number > (t->s->options.map_bytes / t->page_bytes)) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "data.mdb: the page with the position says that it is page %llu",
+                            (unsigned long long)number);
+    }
+    t->map = page - number * t->page_bytes;
+    return 0;
+}
+
 static int open_main(struct trees *t, struct base_err *err)
 {
     MDB_txn *txn = NULL;
@@ -217,6 +237,7 @@ static int open_main(struct trees *t, struct base_err *err)
     } else {
         t->page_bytes = st.ms_psize;
         rc = trees_mark_get(txn, t->main, &mark, err);
+        rc = rc == 0 ? find_map(t, txn, err) : rc;
     }
     if (rc == 0 && memcmp(mark.log_id, t->s->log_id, sizeof mark.log_id) != 0) {
         rc = base_err_set(err, INSTAR_EFOREIGN, "data.mdb and the log are of different stores");
@@ -228,6 +249,9 @@ static int open_main(struct trees *t, struct base_err *err)
 int trees_open(struct store *s, bool exclusive, struct base_err *err)
 {
     int rc = check_files(s->dirfd, false, err);
+    if (rc == 0 && exclusive) {
+        rc = trees_look_before(s->dirfd, err);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -30,6 +30,8 @@ struct trees_cursor {
 
 struct trees_read {
     MDB_txn *txn;
+    const uint8_t *map; /* where LMDB has mapped the file, in this process */
+    size_t page_bytes;
     MDB_dbi main;
     const struct handles *handles;
     struct trees_mark mark;
@@ -57,6 +59,7 @@ struct trees {
     MDB_env *env;
     MDB_dbi main;
     size_t page_bytes;
+    const uint8_t *map; /* LMDB does not tell: it follows from a page that says its own number */
     struct handles handles;
     struct os_plain_mutex pool_lock;
     struct trees_read *pool;
@@ -74,6 +77,19 @@ static inline struct base_slice trees_slice(const MDB_val *v)
 {
     return base_slice(v->mv_data, v->mv_size);
 }
+static inline const uint8_t *trees_page_of(const void *at, size_t page_bytes)
+{
+    return (const uint8_t *)((uintptr_t)at & ~(uintptr_t)(page_bytes - 1));
+}
+/* Is what was found on a leaf, or on the first page of a long value, that says that it is where it
+ * is? LMDB does not ask. A page that was written to another one's place would pass for it. */
+static inline bool trees_in_place(const struct trees_read *r, const void *at)
+{
+    const uint8_t *page = trees_page_of(at, r->page_bytes);
+    uint16_t flags = base_get_u16(page + 10);
+    return r->map + base_get_u64(page) * r->page_bytes == page && (flags == 2 || flags == 4);
+}
+int trees_out_of_place(const struct trees_read *r, const void *at, struct base_err *err);
 /* The store's code for one of LMDB's. */
 int trees_failed(struct base_err *err, int rc, const char *what);
 

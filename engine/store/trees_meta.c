@@ -3,15 +3,19 @@
  * The store's own entries in LMDB's main tree, byte by byte (little-endian):
  *
  *   !position   0 lo | 8 hi | 16 chain | 24 older lo | 32 epoch | 40 removals | 48 serial
- *               | 56 log id (16)                                                = 72 bytes
- *   !s<id>      0 stage (1) | 1 has a delta (1) | 2 zero (6) | 8 cut | 16 token | 24 changed
+ *               | 56 log id (16) | 72 XXH3 of all before it                     = 80 bytes
+ *   !s<id>      0 stage (1) | 1 has a delta (1) | 2 zero (2) | 4 XXH3-32 of the rest, seeded with
+ *               the id | 8 cut | 16 token | 24 changed
+ *
+ * LMDB's pages have no checksums, and a position that is wrong by a bit would make recovery take
+ * the log for torn where it is whole.
  */
 #include "store/trees.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MARK_BYTES 72
+#define MARK_BYTES 80
 
 void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
 {
@@ -21,7 +25,8 @@ void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
     bool ok = base_buf_add_u64(out, m->lo) && base_buf_add_u64(out, m->hi) &&
               base_buf_add_u64(out, m->chain) && base_buf_add_u64(out, m->older_lo) &&
               base_buf_add_u64(out, m->epoch) && base_buf_add_u64(out, m->removals) &&
-              base_buf_add_u64(out, m->serial) && base_buf_add(out, m->log_id, 16);
+              base_buf_add_u64(out, m->serial) && base_buf_add(out, m->log_id, 16) &&
+              base_buf_add_u64(out, base_hash64(out->data, out->size, 0));
     if (!ok) {
         base_buf_clear(out); /* the caller sees a size of 0 */
     }
@@ -33,6 +38,11 @@ int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct ba
     if (bytes.size != MARK_BYTES) {
         return base_err_set(err, INSTAR_ECORRUPT, "data.mdb: the position has %zu bytes, not %d",
                             bytes.size, MARK_BYTES);
+    }
+    if (base_get_u64((const uint8_t *)bytes.data + MARK_BYTES - 8) !=
+        base_hash64(bytes.data, MARK_BYTES - 8, 0)) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "data.mdb: the checksum of the position does not hold");
     }
     struct base_reader r = base_reader(bytes);
     struct trees_mark m = {0};
@@ -91,7 +101,14 @@ bool trees_state_id(struct base_slice name, uint64_t *tree_out)
     return id <= TREES_ID_MAX;
 }
 
-void trees_state_encode(const struct trees_state *st, uint8_t bytes[TREES_STATE_BYTES])
+/* Of all but itself. */
+static uint32_t state_sum(const uint8_t *bytes, uint64_t tree)
+{
+    return base_hash32(bytes + 8, TREES_STATE_BYTES - 8, base_hash64(bytes, 4, tree));
+}
+
+void trees_state_encode(const struct trees_state *st, uint64_t tree,
+                        uint8_t bytes[TREES_STATE_BYTES])
 {
     base_assert(st->stage >= TREES_LIVE && st->stage <= TREES_EMPTIED);
     memset(bytes, 0, TREES_STATE_BYTES);
@@ -100,6 +117,7 @@ void trees_state_encode(const struct trees_state *st, uint8_t bytes[TREES_STATE_
     base_put_u64(bytes + 8, st->cut);
     base_put_u64(bytes + 16, st->token);
     base_put_u64(bytes + 24, st->changed);
+    base_put_u32(bytes + 4, state_sum(bytes, tree));
 }
 
 int trees_state_decode(struct base_slice bytes, uint64_t tree, struct trees_state *out,
@@ -108,7 +126,7 @@ int trees_state_decode(struct base_slice bytes, uint64_t tree, struct trees_stat
     *out = (struct trees_state){0};
     const uint8_t *at = bytes.data;
     if (bytes.size != TREES_STATE_BYTES || at[0] < TREES_LIVE || at[0] > TREES_EMPTIED ||
-        at[1] > 1) {
+        at[1] > 1 || base_get_u32(at + 4) != state_sum(at, tree)) {
         return base_err_set(err, INSTAR_ECORRUPT, "data.mdb: the state of tree %llu is unreadable",
                             (unsigned long long)tree);
     }

@@ -110,6 +110,8 @@ int trees_read_begin(struct trees *t, struct trees_read **read_out, struct base_
         }
         r->handles = &t->handles;
         r->main = t->main;
+        r->map = t->map;
+        r->page_bytes = t->page_bytes;
     }
     bool crowded;
     handles_enter(&t->handles);
@@ -145,6 +147,16 @@ const struct trees_mark *trees_read_mark(const struct trees_read *r)
     return &r->mark;
 }
 
+int trees_out_of_place(const struct trees_read *r, const void *at, struct base_err *err)
+{
+    const uint8_t *page = trees_page_of(at, r->page_bytes);
+    uint64_t byte = (uint64_t)(page - r->map);
+    return base_err_set(err, INSTAR_ECORRUPT,
+                        "data.mdb: page %llu (byte %llu) says that it is page %llu, of kind %u",
+                        (unsigned long long)(byte / r->page_bytes), (unsigned long long)byte,
+                        (unsigned long long)base_get_u64(page), base_get_u16(page + 10));
+}
+
 int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
                    struct base_slice *value_out, struct base_err *err)
 {
@@ -156,6 +168,9 @@ int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
         return INSTAR_ENOTFOUND;
     }
     int rc = mdb_get(r->txn, handle, &k, &v);
+    if (rc == 0 && !trees_in_place(r, v.mv_data)) {
+        return trees_out_of_place(r, v.mv_data, err);
+    }
     if (rc == 0) {
         *value_out = trees_slice(&v);
         return 0;
@@ -310,6 +325,9 @@ int trees_cursor_move(struct trees_cursor *c, enum trees_move move, struct base_
         }
     }
     int rc = mdb_cursor_get(c->cursor, &k, &v, op);
+    if (rc == 0 && c->read != NULL && !trees_in_place(c->read, k.mv_data)) {
+        return trees_out_of_place(c->read, k.mv_data, err);
+    }
     if (rc == 0) {
         *key = trees_slice(&k);
         *value_out = trees_slice(&v);

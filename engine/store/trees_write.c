@@ -109,7 +109,7 @@ int trees_write_state_set(struct trees_write *w, uint64_t tree, const struct tre
     char name[TREES_META_MAX];
     uint8_t bytes[TREES_STATE_BYTES];
     trees_state_name(name, tree);
-    trees_state_encode(st, bytes);
+    trees_state_encode(st, tree, bytes);
     return trees_write_meta_set(w, name, base_slice(bytes, sizeof bytes), err);
 }
 

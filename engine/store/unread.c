@@ -12,7 +12,8 @@
  *
  * The list is under the writer lock. A tree leaves it before the record with its fold-end can be
  * seen, and enters it after the record with its cut: whoever dies in between leaves too short a
- * list, which costs time and nothing else. Recovery makes nodes for everything, with an empty list.
+ * list, which costs time and nothing else. Recovery leaves them out in the same way (rebuild.c): a
+ * memtable has no room for what it was never asked to hold. The list is empty after it.
  */
 #include "store/control.h"
 #include "store/log.h"

@@ -53,6 +53,12 @@ CHANGE = Campaign(
              r"^run \d+(): ", 3000),
      Program("release/tests/scenario/alter_fire_test", (("INSTAR_FIRE_ROUNDS", "24"),),
              r"(\d+) alterations", 900)))
+CORRUPT = Campaign(
+    "corrupt", "corruptions",
+    {"pr": Size(1), "nightly": Size(10), "release": Size(100)},
+    (Program("release/tests/crash/corrupt_test",
+             (("INSTAR_CORRUPT_CASES", "20000"), ("INSTAR_CORRUPT_EVERY_BYTE", "1")),
+             r"(\d+) corruptions", 3000),))
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
@@ -62,7 +68,7 @@ STREAMS, EXPRESSIONS = 50, 2000
 DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
-ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, FUZZ, DIFFERENTIAL)}
+ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, CORRUPT, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):

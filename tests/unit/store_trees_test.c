@@ -28,19 +28,30 @@ Test(store_trees, entries_read_back)
     for (size_t size = 0; size < buf.size; size++) {
         must_fail(trees_mark_decode(base_slice(buf.data, size), &back, &test_err), INSTAR_ECORRUPT);
     }
+    for (size_t bit = 0; bit < buf.size * 8; bit++) {
+        buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
+        buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
     base_put_u64(buf.data, 10); /* lo > hi */
+    base_put_u64(buf.data + 72, base_hash64(buf.data, 72, 0));
     must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
     base_buf_free(&buf);
 
     struct trees_state st = {.stage = TREES_BUILDING, .delta = true, .cut = 4, .token = 6};
     struct trees_state got;
     uint8_t bytes[TREES_STATE_BYTES];
-    trees_state_encode(&st, bytes);
+    trees_state_encode(&st, 1, bytes);
     must(trees_state_decode(base_slice(bytes, sizeof bytes), 1, &got, &test_err));
     expect(got.stage == st.stage && got.delta && got.cut == 4 && got.token == 6);
     must_fail(trees_state_decode(base_slice(bytes, 31), 1, &got, &test_err), INSTAR_ECORRUPT);
-    bytes[0] = 9;
-    must_fail(trees_state_decode(base_slice(bytes, 32), 1, &got, &test_err), INSTAR_ECORRUPT);
+    must_fail(trees_state_decode(base_slice(bytes, 32), 2, &got, &test_err), INSTAR_ECORRUPT);
+    for (size_t bit = 0; bit < sizeof bytes * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        must_fail(trees_state_decode(base_slice(bytes, 32), 1, &got, &test_err), INSTAR_ECORRUPT);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    must(trees_state_decode(base_slice(bytes, 32), 1, &got, &test_err));
 }
 
 /* Names of states, and nothing else, give the tree's id back. */

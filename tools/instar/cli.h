@@ -132,6 +132,7 @@ struct cli_progress {
     uint64_t total;
     uint64_t began_ms, drawn_ms;
     bool drawn;
+    bool bytes; /* what counts is bytes, not rows: to be set after it has begun */
 };
 void cli_progress_begin(struct cli_progress *p, const struct cli *cli, uint64_t total);
 void cli_progress_to(struct cli_progress *p, uint64_t done, uint64_t rows);
@@ -202,6 +203,10 @@ int command_check(struct cli *cli);
 int command_stat(struct cli *cli);
 int command_metrics(struct cli *cli);
 int command_export(struct cli *cli);
+int command_backup(struct cli *cli);
+int command_restore(struct cli *cli);
+int command_repair(struct cli *cli);
+int command_dump(struct cli *cli);
 int command_sql(struct cli *cli);
 
 int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */

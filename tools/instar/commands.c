@@ -100,6 +100,22 @@ static const struct cli_option cancel_options[] = {
     {"reason", "WORDS", "why; kept with the change"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option check_options[] = {
+    {"fast", NULL, "pages and log alone, no rows"},
+    {"full", NULL, "everything [this]"},
+    {"after-io-error", NULL,
+     "read what was promised past the page cache; if it is there, the\n"
+     "                             store that has stopped opens again"},
+    {"untrusted", NULL,
+     "do not open the store: look at its files, in a process that can\n"
+     "                             write nothing and is limited"},
+    {"time-limit", "S", "seconds that an untrusted store may take [600]"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option restore_options[] = {
+    {"to", "LSN|TIME", "up to this position or time [all that is in the backup]"},
+    {NULL, NULL, NULL}};
+
 const struct cli_command cli_commands[] = {
     {"init", "", "make a new store", "Makes the directory STORE (mode 0700) with an empty store.",
      init_options, 0, 0, command_init, false, true},
@@ -186,9 +202,26 @@ const struct cli_command cli_commands[] = {
      1, 1, command_retune, false, false},
     {"nodes", "", "list the processes that have the store open", NULL, no_options, 0, 0,
      command_nodes, false, false},
-    {"check", "", "verify every row and index entry",
-     "Changes nothing. Prints one line per finding; exit code 0 only when there is none.",
-     no_options, 0, 0, command_check, false, false},
+    {"check", "", "verify pages, log, every row and index entry",
+     "Prints one line per finding; exit code 0 only when there is none. Works beside writers, in\n"
+     "a process of its own: if damage ends that, it is a finding.",
+     check_options, 0, 0, command_check, false, true},
+    {"backup", "TO", "copy the store while it is in use",
+     "Makes the directory TO (mode 0700) with all that was committed before the call, whoever\n"
+     "goes on writing meanwhile. Ctrl-C gives it up and leaves nothing.",
+     no_options, 1, 1, command_backup, false, false},
+    {"restore", "STORE", "make a new store from a backup",
+     "Verifies every byte of the backup. TIME as 2026-01-31 12:00:00; what can be restored is\n"
+     "told when LSN or TIME is outside of it.",
+     restore_options, 1, 1, command_restore, false, true},
+    {"repair", "", "mend what can be mended without guessing",
+     "A meta page of data.mdb from the other one (the file is copied first), an index from its\n"
+     "table. What else is damaged is told. Nobody may have the store open.",
+     no_options, 0, 0, command_repair, false, true},
+    {"dump", "DIRECTORY", "save what can be read of a damaged store",
+     "Makes DIRECTORY with schema.sql and a CSV file for each table. Rows that cannot be read are\n"
+     "left out and named. Exit code 0 only when nothing was.",
+     no_options, 1, 1, command_dump, false, true},
     {"stat", "", "print figures of the store", NULL, no_options, 0, 0, command_stat, false, false},
     {"metrics", "", "print figures for Prometheus",
      "Text format 0.0.4: the store, its tables, the processes and their leases, running changes.",

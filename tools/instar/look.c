@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nodes, check, stat, metrics: looking at a store. */
+/* nodes, stat, metrics: looking at a store. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -36,64 +36,6 @@ int command_nodes(struct cli *cli)
         return cli_fail(cli, rc, "nodes");
     }
     return out_end(out);
-}
-
-/* ---- check -------------------------------------------------------------------------------- */
-
-static const char *problem_name(enum instar_problem problem)
-{
-    switch (problem) {
-    case INSTAR_PROBLEM_ROW_UNREADABLE:
-        return "row-unreadable";
-    case INSTAR_PROBLEM_ENTRY_MISSING:
-        return "entry-missing";
-    case INSTAR_PROBLEM_ENTRY_DANGLING:
-        return "entry-dangling";
-    case INSTAR_PROBLEM_ENTRY_UNREADABLE:
-        return "entry-unreadable";
-    case INSTAR_PROBLEM_CONSTRAINT:
-        return "constraint";
-    case INSTAR_PROBLEM_TREE:
-        return "tree";
-    case INSTAR_PROBLEM_LOG:
-        return "log";
-    case INSTAR_PROBLEM_VERSION:
-        return "version";
-    }
-    return "?";
-}
-
-static int print_finding(void *arg, const instar_finding *finding)
-{
-    char version[OUT_NUMBER_SIZE];
-
-    out_row(arg,
-            (struct out_cell[]){out_text(problem_name(finding->problem)), out_text(finding->table),
-                                out_text(finding->index), out_text(finding->key),
-                                out_u64(finding->written_by, version), out_text(finding->text)});
-    return cli_interrupted != 0 ? INSTAR_ECANCELLED : 0;
-}
-
-int command_check(struct cli *cli)
-{
-    static const struct out_column columns[] = {{"problem", OUT_TEXT},      {"table", OUT_TEXT},
-                                                {"index", OUT_TEXT},        {"key", OUT_TEXT},
-                                                {"written_by", OUT_NUMBER}, {"text", OUT_TEXT}};
-    instar_check_summary sum = {0};
-    struct out *out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
-    int rc = instar_check(cli->db, print_finding, out, &sum);
-    int rc_out = out_end(out);
-
-    fprintf(stderr,
-            cli->json ? "{\"tables\": %" PRIu64 ", \"indexes\": %" PRIu64 ", \"rows\": %" PRIu64
-                        ", \"entries\": %" PRIu64 ", \"findings\": %" PRIu64 "}\n"
-                      : "checked %" PRIu64 " tables, %" PRIu64 " indexes, %" PRIu64
-                        " rows, %" PRIu64 " entries: %" PRIu64 " findings\n",
-            sum.tables, sum.indexes, sum.rows, sum.entries, sum.findings);
-    if (rc != INSTAR_OK && sum.findings == 0) {
-        return cli_fail(cli, rc, "check");
-    }
-    return rc != INSTAR_OK ? CLI_FAILED : rc_out;
 }
 
 /* ---- stat --------------------------------------------------------------------------------- */

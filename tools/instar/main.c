@@ -66,7 +66,8 @@ static void print_commands(FILE *file)
 
 void cli_print_help(const struct cli_command *command)
 {
-    printf("usage: instar %s STORE%s%s [OPTION...]\n\n%s.\n", command->name,
+    printf("usage: instar %s %s%s%s [OPTION...]\n\n%s.\n", command->name,
+           command->run == command_restore ? "BACKUP" : "STORE",
            command->arguments[0] != '\0' ? " " : "", command->arguments, command->what);
     if (command->more != NULL) {
         printf("%s\n", command->more);

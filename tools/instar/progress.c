@@ -65,10 +65,22 @@ void cli_progress_begin(struct cli_progress *p, const struct cli *cli, uint64_t 
     *p = (struct cli_progress){.cli = cli, .total = total, .began_ms = cli_now_ms()};
 }
 
+/* How much, and how fast. */
+static void say_amount(const struct cli_progress *p, uint64_t amount, uint64_t took, char *out,
+                       size_t size)
+{
+    if (p->bytes) {
+        (void)snprintf(out, size, "%" PRIu64 " MiB, %" PRIu64 " MiB/s", amount >> 20,
+                       (amount * 1000 / took) >> 20);
+    } else {
+        (void)snprintf(out, size, "%" PRIu64 " rows, %" PRIu64 "/s", amount, amount * 1000 / took);
+    }
+}
+
 void cli_progress_to(struct cli_progress *p, uint64_t done, uint64_t rows)
 {
     uint64_t now = cli_now_ms(), took = now - p->began_ms, percent, filled;
-    char text[256];
+    char text[256], amount[96];
     int at;
 
     if (took < QUIET_MS || now - p->drawn_ms < TICK_MS) {
@@ -76,9 +88,9 @@ void cli_progress_to(struct cli_progress *p, uint64_t done, uint64_t rows)
     }
     p->drawn_ms = now;
     p->drawn = true;
+    say_amount(p, rows, took, amount, sizeof(amount));
     if (p->total == 0) {
-        (void)snprintf(text, sizeof(text), "%s: %" PRIu64 " rows, %" PRIu64 "/s",
-                       p->cli->command->name, rows, rows * 1000 / took);
+        (void)snprintf(text, sizeof(text), "%s: %s", p->cli->command->name, amount);
         cli_draw_line(p->cli, text);
         return;
     }
@@ -89,9 +101,8 @@ void cli_progress_to(struct cli_progress *p, uint64_t done, uint64_t rows)
     for (uint64_t i = 0; i < BAR_CELLS; i++) {
         text[at++] = i < filled ? '#' : '.';
     }
-    (void)snprintf(text + at, sizeof(text) - (size_t)at,
-                   "] %" PRIu64 " %%, %" PRIu64 " rows, %" PRIu64 "/s, ETA %.0f s", percent, rows,
-                   rows * 1000 / took,
+    (void)snprintf(text + at, sizeof(text) - (size_t)at, "] %" PRIu64 " %%, %s, ETA %.0f s",
+                   percent, amount,
                    done > 0 ? (double)took / 1000 * (double)(p->total - done) / (double)done : 0.0);
     cli_draw_line(p->cli, text);
 }

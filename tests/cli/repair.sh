@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# repair mends a meta page and an index, and refuses to guess; dump saves what can be read from both
+# ends of a damaged table, and says what it could not.
+. "$(dirname "$0")/lib.sh.inc"
+
+expect 0 init "$INSTAR" init "$db" --segment-bytes 1M
+for table in t u; do
+    expect 0 create "$INSTAR" create-table "$db" $table id:int8 name:text --key id
+done
+(echo id,name; seq 1 4000 | sed 's/.*/&,name &/') >"$scratch/rows.csv"
+expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+expect 0 import "$INSTAR" import "$db" u "$scratch/rows.csv"
+expect 0 needle "$INSTAR" put "$db" t id=5000 name=needle-5
+expect 0 index "$INSTAR" create-index "$db" by_name t name
+"$INSTAR" export "$db" t >"$scratch/t.csv"
+"$INSTAR" export "$db" u >"$scratch/u.csv"
+cp -a "$db" "$scratch/whole"
+again() {
+    rm -rf "$db"
+    cp -a "$scratch/whole" "$db"
+}
+
+# Nothing to do is no failure, and leaves no copy.
+expect 0 'a whole store' "$INSTAR" repair "$db" --no-header
+same 'a whole store' "$out" ''
+[ ! -e "$db/data.mdb.before-repair" ] || fail 'a copy that nobody needs'
+
+for page in 0 1; do
+    again
+    dd if=/dev/zero of="$db/data.mdb" bs=4096 seek=$page count=1 conv=notrunc status=none
+    cp "$db/data.mdb" "$scratch/damaged"
+    expect 1 "meta page $page" "$INSTAR" tables "$db"
+    has "meta page $page" "$err" "data.mdb: page $page"
+    expect 1 "meta page $page, check" "$INSTAR" check "$db"
+    expect 0 "meta page $page, repair" "$INSTAR" repair "$db" --no-header
+    has "meta page $page, repair" "$out" "^repaired.*meta page $page"
+    cmp -s "$scratch/damaged" "$db/data.mdb.before-repair" || fail 'the copy differs'
+    expect 0 "meta page $page, repaired" "$INSTAR" check "$db"
+    cmp -s "$scratch/t.csv" <("$INSTAR" export "$db" t) || fail "meta page $page: rows are lost"
+done
+dd if=/dev/zero of="$db/data.mdb" bs=4096 seek=0 count=1 conv=notrunc status=none
+expect 1 'a copy is there' "$INSTAR" repair "$db"
+has 'a copy is there' "$err" 'move it away'
+rm "$db/data.mdb.before-repair"
+dd if=/dev/zero of="$db/data.mdb" bs=4096 seek=0 count=2 conv=notrunc status=none
+expect 1 'both meta pages' "$INSTAR" repair "$db"
+has 'both meta pages' "$err" 'neither meta page'
+
+# damage WORDS PROBLEM: change a byte in the data, where check calls it by that name.
+damage() {
+    INSTAR=$INSTAR python3 - "$db/data.mdb" "$1" "$2" <<'PY'
+import os, re, subprocess, sys
+path, words, problem = sys.argv[1], sys.argv[2].encode(), sys.argv[3]
+data = open(path, "rb").read()
+for found in re.finditer(re.escape(words), data):
+    at = found.end() - 1
+    def put(byte):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            file.write(bytes([byte]))
+    put(data[at] + 1)
+    run = subprocess.run([os.environ["INSTAR"], "check", os.path.dirname(path), "--no-header"],
+                         capture_output=True, text=True)
+    lines = run.stdout.splitlines()
+    if lines and all(line.split("\t")[0] in problem.split("|") for line in lines):
+        sys.exit(0)
+    put(data[at])
+sys.exit("nothing there that check calls " + problem)
+PY
+}
+
+again
+damage needle-5 'entry-unreadable|entry-missing' || fail 'no entry was damaged'
+expect 1 'an entry' "$INSTAR" check "$db"
+expect 0 'an index' "$INSTAR" repair "$db" --no-header
+has 'an index' "$out" '^repaired.*by_name'
+expect 0 'an index, repaired' "$INSTAR" check "$db"
+has 'an index, repaired' "$err" '1 indexes'
+expect 0 'its name' "$INSTAR" schema "$db"
+has 'its name' "$out" 'by_name'
+
+again
+damage needle-5 'row-unreadable|entry-dangling' || fail 'no row was damaged'
+expect 1 'a row' "$INSTAR" repair "$db"
+has 'a row' "$err" 'instar dump'
+expect 1 'dump without a row' "$INSTAR" dump "$db" "$scratch/dump" --no-header
+has 'dump without a row' "$out" "^t${tab}.*t.csv${tab}4000${tab}1"
+has 'dump without a row' "$out" "^u${tab}.*u.csv${tab}4000${tab}0${tab}t"
+has 'dump without a row' "$err" 'left out: .*5000'
+cmp -s "$scratch/u.csv" "$scratch/dump/u.csv" || fail 'the table that is whole was not saved whole'
+same 'the rest' "$(grep -v 5000 "$scratch/t.csv" | cmp - "$scratch/dump/t.csv" 2>&1)" ''
+expect 0 'a new store' "$INSTAR" init "$scratch/new"
+expect 0 'its schema' "$INSTAR" sql "$scratch/new" --file "$scratch/dump/schema.sql"
+expect 0 'its rows' "$INSTAR" import "$scratch/new" t "$scratch/dump/t.csv"
+expect 0 'its check' "$INSTAR" check "$scratch/new"
+expect 1 'a directory that exists' "$INSTAR" dump "$db" "$scratch/dump"
+
+# A leaf in the middle of t: the rows before and behind it are saved.
+again
+page=$(python3 - "$db/data.mdb" <<'PY'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+# The last page that holds this row in full is the one in use: earlier ones were freed.
+hits = [p for p in range(2, len(data) // 4096)
+        if struct.unpack_from("<H", data, p * 4096 + 10)[0] == 2
+        and b"name 2000" in data[p * 4096:p * 4096 + 4096]]
+print(" ".join(map(str, hits)))
+PY
+)
+lost=
+for p in $page; do
+    again
+    dd if=/dev/zero of="$db/data.mdb" bs=4096 seek="$p" count=1 conv=notrunc status=none
+    rm -rf "$scratch/dump"
+    if ! "$INSTAR" dump "$db" "$scratch/dump" --no-header >"$scratch/out" 2>"$scratch/err"; then
+        lost=$p
+        break
+    fi
+done
+[ -n "$lost" ] || fail 'no leaf of a table was found'
+python3 - "$scratch" <<'PY' || fail "a leaf: $(cat "$scratch/out" "$scratch/err")"
+import csv, sys
+whole = {tuple(r) for r in csv.reader(open(sys.argv[1] + "/t.csv"))}
+for table in ("t", "u"):
+    rows = [tuple(r) for r in csv.reader(open(f"{sys.argv[1]}/dump/{table}.csv"))]
+    assert len(rows) == len(set(rows)), "a row twice"
+    assert set(rows) <= whole
+    ids = {int(r[0]) for r in rows[1:]}
+    assert {1, 4000} <= ids and len(ids) > 3500, len(ids)
+PY
+finish

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * repair: what can be mended without guessing.
+ *
+ *   a meta page of data.mdb   from the other one, after a copy of the file was made
+ *   an index                  from its table: the old one is renamed, a new one made, then the old
+ *                             one dropped; only when all pages are whole, since dropping frees them
+ *
+ * Whatever else the check finds is told; then it is a matter of a backup, or of `dump`.
+ */
+#include "cli.h"
+
+#include <instar_sql.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct repair {
+    struct cli *cli;
+    struct out *out;
+    struct cli_names indexes; /* that are damaged */
+    uint64_t others;          /* findings that an index made anew does not mend */
+    uint64_t done;
+};
+
+static void tell(struct repair *r, const char *what, const char *name, const char *text)
+{
+    out_row(r->out, (struct out_cell[]){out_text(what), out_text(name), out_text(text)});
+}
+
+static int on_meta(void *arg, const char *text)
+{
+    struct repair *r = arg;
+
+    r->done++;
+    tell(r, "repaired", "data.mdb", text);
+    return 0;
+}
+
+/* ---- what is damaged ---------------------------------------------------------------------- */
+
+static int on_finding(void *arg, const instar_finding *finding)
+{
+    struct repair *r = arg;
+    bool of_index =
+        finding->index != NULL && (finding->problem == INSTAR_PROBLEM_ENTRY_MISSING ||
+                                   finding->problem == INSTAR_PROBLEM_ENTRY_DANGLING ||
+                                   finding->problem == INSTAR_PROBLEM_ENTRY_UNREADABLE ||
+                                   finding->problem == INSTAR_PROBLEM_VERSION);
+
+    if (!of_index) {
+        r->others++;
+        tell(r, "found", finding->table, finding->text);
+        return 0;
+    }
+    for (size_t i = 0; i < r->indexes.count; i++) {
+        if (strcmp(r->indexes.list[i], finding->index) == 0) {
+            return 0;
+        }
+    }
+    return cli_names_add(&r->indexes, finding->index, strlen(finding->index)) ? 0 : INSTAR_ENOMEM;
+}
+
+/* ---- an index ----------------------------------------------------------------------------- */
+
+struct wanted {
+    const char *index;
+    char *sql; /* of its table with this index alone */
+    size_t size;
+};
+
+static int take_index(void *arg, const instar_table_info *info)
+{
+    struct wanted *w = arg;
+    instar_table_info alone = *info;
+
+    for (size_t i = 0; i < info->index_count; i++) {
+        if (strcmp(info->indexes[i].name, w->index) == 0) {
+            alone.indexes = &info->indexes[i];
+            alone.index_count = 1;
+            w->size = instar_sql_format_table(&alone, NULL, 0);
+            w->sql = malloc(w->size + 1);
+            if (w->sql == NULL) {
+                return INSTAR_ENOMEM;
+            }
+            (void)instar_sql_format_table(&alone, w->sql, w->size + 1);
+            return 1; /* enough */
+        }
+    }
+    return 0;
+}
+
+static int await(instar *db, int rc, uint64_t change)
+{
+    return rc == INSTAR_OK ? instar_change_wait(db, change, UINT32_MAX, NULL) : rc;
+}
+
+static int create_anew(instar *db, const struct wanted *w)
+{
+    instar_sql *sql = NULL;
+    uint64_t change = 0;
+    int rc = instar_sql_read(w->sql, w->size, NULL, &sql, NULL);
+
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    rc = INSTAR_EUNKNOWN;
+    for (size_t at = 0; at < instar_sql_count(sql); at++) {
+        if (instar_sql_at(sql, at)->verb == INSTAR_SQL_CREATE_INDEX) {
+            rc = await(db, instar_sql_submit(db, sql, at, &change, NULL), change);
+        }
+    }
+    instar_sql_free(sql);
+    return rc;
+}
+
+static int make_anew(struct repair *r, const char *index)
+{
+    struct wanted w = {.index = index};
+    instar *db = r->cli->db;
+    char aside[INSTAR_NAME_BYTES_MAX + 1];
+    uint64_t change = 0;
+    int rc = instar_table_list(db, NULL, take_index, &w);
+
+    (void)snprintf(aside, sizeof(aside), "%.50s_damaged", index);
+    rc = rc == 1 ? INSTAR_OK : rc == INSTAR_OK ? INSTAR_EUNKNOWN : rc;
+    if (rc == INSTAR_OK) {
+        rc = instar_rename_index(db, index, aside, NULL, &change);
+        rc = await(db, rc, change);
+    }
+    if (rc == INSTAR_OK) {
+        rc = create_anew(db, &w);
+        if (rc != INSTAR_OK) {
+            (void)cli_fail(r->cli, rc, index);
+            rc = instar_rename_index(db, aside, index, NULL, &change);
+            (void)await(db, rc, change);
+            free(w.sql);
+            return CLI_FAILED;
+        }
+        rc = instar_drop_index(db, aside, NULL, &change);
+        rc = await(db, rc, change);
+    }
+    free(w.sql);
+    if (rc != INSTAR_OK) {
+        return cli_fail(r->cli, rc, index);
+    }
+    r->done++;
+    tell(r, "repaired", index, "the index was made anew from its table");
+    return CLI_OK;
+}
+
+static int repair_open(struct repair *r)
+{
+    instar_check_summary sum;
+    int failed = CLI_OK;
+    int rc = instar_check(r->cli->db, on_finding, r, &sum);
+
+    if (rc != INSTAR_OK && rc != INSTAR_ECORRUPT) {
+        return cli_fail(r->cli, rc, "check");
+    }
+    for (size_t i = 0; i < r->indexes.count && cli_interrupted == 0; i++) {
+        failed = make_anew(r, r->indexes.list[i]) != CLI_OK ? CLI_FAILED : failed;
+    }
+    if (r->indexes.count > 0 && failed == CLI_OK) {
+        r->others = 0;
+        cli_names_free(&r->indexes);
+        rc = instar_check(r->cli->db, on_finding, r, &sum);
+        failed = r->indexes.count > 0 ? CLI_FAILED : failed;
+    }
+    return r->others > 0 ? CLI_FAILED : failed;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static int on_file(void *arg, const instar_finding *finding)
+{
+    struct repair *r = arg;
+
+    r->others++;
+    tell(r, "found", finding->key, finding->text);
+    return 0;
+}
+
+static int repair(struct repair *r)
+{
+    struct cli *cli = r->cli;
+    instar_options options;
+    int rc = instar_repair(cli->store, on_meta, r), rc_close;
+
+    if (rc != INSTAR_OK) {
+        return cli_fail(cli, rc, "repair");
+    }
+    rc = instar_check_files(cli->store, on_file, r, NULL);
+    if (rc != INSTAR_OK) {
+        return r->others > 0 ? CLI_FAILED : cli_fail(cli, rc, "check");
+    }
+    instar_options_init(&options);
+    rc = instar_open(cli->store, &options, &cli->db);
+    if (rc != INSTAR_OK) {
+        return cli_fail(cli, rc, "opening the store");
+    }
+    rc = repair_open(r);
+    rc_close = instar_close(cli->db);
+    return rc_close == INSTAR_OK ? rc : cli_fail(cli, rc_close, "closing the store");
+}
+
+int command_repair(struct cli *cli)
+{
+    static const struct out_column columns[] = {
+        {"what", OUT_TEXT}, {"name", OUT_TEXT}, {"text", OUT_TEXT}};
+    struct repair r = {.cli = cli};
+    int rc, rc_out;
+
+    cli_catch_interrupts();
+    r.out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
+    rc = repair(&r);
+    rc_out = out_end(r.out);
+    cli_names_free(&r.indexes);
+    if (r.others > 0) {
+        return cli_error(
+            cli, "restore it from a backup, or save what can be read with `instar dump`",
+            "%" PRIu64 " findings remain that cannot be mended without guessing", r.others);
+    }
+    return rc != CLI_OK ? rc : rc_out;
+}
