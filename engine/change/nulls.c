@@ -21,9 +21,12 @@ struct scan {
     struct store_txn *txn;
     struct catalog_table *table;
     struct txn_rows *rows;
-    uint32_t columns[INSTAR_COLUMNS_MAX]; /* positions, ascending */
-    instar_value values[INSTAR_COLUMNS_MAX];
+    uint32_t columns[INSTAR_COLUMNS_MAX]; /* positions of those about which something is to hold */
     size_t column_count;
+    uint32_t needed[INSTAR_COLUMNS_MAX]; /* these, and those of checks, ascending */
+    size_t needed_count;
+    uint32_t slots[INSTAR_COLUMNS_MAX]; /* of a position that is needed: its place in */
+    instar_value values[INSTAR_COLUMNS_MAX];
     const struct catalog_check *checks[CATALOG_CHECKS_MAX];
     size_t check_count;
     struct base_arena scratch; /* of one evaluation */
@@ -68,8 +71,8 @@ static void add_why(struct scan *s, const struct base_err *why)
     }
 }
 
-static int test_check(struct scan *s, const struct catalog_check *check, const instar_value *values,
-                      struct base_slice key, struct base_err *err)
+static int test_check(struct scan *s, const struct catalog_check *check, struct base_slice key,
+                      struct base_err *err)
 {
     instar_value *inputs;
     struct base_err why = {0};
@@ -80,7 +83,7 @@ static int test_check(struct scan *s, const struct catalog_check *check, const i
         return base_err_set(err, INSTAR_ENOMEM, "validating: out of memory");
     }
     for (uint32_t i = 0; i < check->input_count; i++) {
-        inputs[i] = values[check->inputs[i]];
+        inputs[i] = s->values[s->slots[check->inputs[i]]];
     }
     int rc = catalog_check_row(s->table, check, inputs, &s->scratch, &why);
     if (rc == INSTAR_ENOMEM) {
@@ -128,20 +131,13 @@ static int test_value(struct scan *s, uint32_t at, const instar_value *value, st
 static int read_row(struct scan *s, struct base_slice key, struct base_slice record,
                     struct base_err *err)
 {
-    const instar_value *all;
-    int rc;
+    int rc = txn_rows_columns(s->rows, key, record, s->needed, s->needed_count, s->values, err);
 
-    if (s->check_count == 0) {
-        rc = txn_rows_columns(s->rows, key, record, s->columns, s->column_count, s->values, err);
-    } else {
-        rc = txn_rows_decode(s->rows, key, record, &all, NULL, err);
-    }
     for (size_t i = 0; rc == 0 && i < s->column_count; i++) {
-        const instar_value *v = s->check_count == 0 ? &s->values[i] : &all[s->columns[i]];
-        rc = test_value(s, s->columns[i], v, key, err);
+        rc = test_value(s, s->columns[i], &s->values[s->slots[s->columns[i]]], key, err);
     }
     for (size_t i = 0; rc == 0 && i < s->check_count; i++) {
-        rc = test_check(s, s->checks[i], all, key, err);
+        rc = test_check(s, s->checks[i], key, err);
     }
     return rc;
 }
@@ -184,6 +180,35 @@ static int read_rows(struct scan *s, struct base_err *err)
     return rc == INSTAR_END ? 0 : rc;
 }
 
+/* What must be read of a row. */
+static void choose(struct scan *s)
+{
+    bool needed[INSTAR_COLUMNS_MAX] = {false};
+
+    for (uint32_t i = 0; i < s->table->column_count; i++) {
+        const struct catalog_column *c = &s->table->columns[i];
+        if (c->enforcing || c->type_coming != INSTAR_NULL) {
+            s->columns[s->column_count++] = i;
+            needed[i] = true;
+        }
+    }
+    for (uint32_t i = 0; i < s->table->check_count; i++) {
+        const struct catalog_check *check = &s->table->checks[i];
+        if (catalog_check_is_pending(check)) {
+            s->checks[s->check_count++] = check;
+            for (uint32_t k = 0; k < check->input_count; k++) {
+                needed[check->inputs[k]] = true;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < s->table->column_count; i++) {
+        if (needed[i]) {
+            s->slots[i] = (uint32_t)s->needed_count;
+            s->needed[s->needed_count++] = i;
+        }
+    }
+}
+
 static int begin(struct scan *s, struct base_err *err)
 {
     struct store *store = s->job->store;
@@ -204,17 +229,7 @@ static int begin(struct scan *s, struct base_err *err)
         return rc;
     }
     s->total = stat.entries;
-    for (uint32_t i = 0; i < s->table->column_count; i++) {
-        const struct catalog_column *c = &s->table->columns[i];
-        if (c->enforcing || c->type_coming != INSTAR_NULL) {
-            s->columns[s->column_count++] = i;
-        }
-    }
-    for (uint32_t i = 0; i < s->table->check_count; i++) {
-        if (catalog_check_is_pending(&s->table->checks[i])) {
-            s->checks[s->check_count++] = &s->table->checks[i];
-        }
-    }
+    choose(s);
     return txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &s->rows, err);
 }
 

@@ -609,8 +609,8 @@ typedef struct instar_estimate {
     uint64_t bytes;           /* that it reads */
     uint64_t final_bytes;     /* of the new indexes, about */
     uint64_t temporary_bytes; /* of sorted runs, beside the memory for sorting; gone afterwards */
-    uint64_t duration_ms;     /* from submission to end; UINT64_MAX: nothing like it has been done */
-    uint32_t learnt_from;     /* so many changes */
+    uint64_t duration_ms; /* from submission to end; UINT64_MAX: nothing like it has been done */
+    uint32_t learnt_from; /* so many changes */
 } instar_estimate;
 /* Nothing is submitted, and whether the request is possible is not looked at. options may be NULL.
  * Errors: EUNKNOWN (a table or index that is named), EINVALID. */

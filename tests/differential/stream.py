@@ -31,19 +31,25 @@ VALUES = {
     "text": ["", "a", "b", "ab", "Zürich", "zz"],
     "bool": ["true", "false"],
     "date": ["2026-01-31", "1970-01-01", "2000-02-29"],
-    "bytea": ["\\x", "\\x00", "\\xff61"],
+    "bytea": ["\\x", "\\x00", "\\xff61"], "time": ["00:00:00", "12:34:56.789", "24:00:00"],
+    "varchar(2)": ["", "a", "zz", "abc"], "varchar(9)": ["", "12", "Zürich", "true"],
 }
 CHECKS = {
     "int2": ["{} > 0", "{} <> 2", "{} < 100"], "int4": ["{} > -6", "{} <> 3", "{} % 2 = 0"],
     "int8": ["{} >= 0", "{} < 10", "{} IS NOT NULL"], "float8": ["{} > -2", "{} < 1000"],
     "text": ["length({}) < 3", "{} <> 'b'", "{} LIKE '%a%'"], "bool": ["{}", "NOT {}"],
     "date": ["{} > '1980-01-01'::date"], "bytea": ["length({}) > 0"],
+    "time": ["{} < '20:00'::time"], "varchar(2)": ["{} <> 'zz'"], "varchar(9)": ["length({}) > 0"],
 }
+INTEGERS = ["int2", "int4", "int8"]
+NUMBERS = [*INTEGERS, "float8"]
+TEXTS = ["varchar(2)", "varchar(9)", "text"]
 # The engine's words for what PostgreSQL may say in the same place.
 SAME = {
     "INSTAR_EEXISTS": ("23505", "42P07", "42701", "42710"), "INSTAR_EUNIQUE": ("23505",),
     "INSTAR_ENOT_NULL": ("23502",), "INSTAR_ECHECK": ("23514",), "INSTAR_ENOTFOUND": ("none",),
-    "INSTAR_EUNKNOWN": ("42P01", "42703", "42704"), "INSTAR_ERANGE": ("22003",),
+    "INSTAR_EUNKNOWN": ("42P01", "42703", "42704"),
+    "INSTAR_ERANGE": ("22003", "22001", "22008"), "INSTAR_ETYPE": ("22P02", "22007"),
 }
 CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK"}
 
@@ -58,6 +64,7 @@ class Table:
         self.indexes = {}  # name -> [(column, descending)]
         self.checks = {}  # name -> column
         self.loose = set()  # checks that are not valid: an update may differ
+        self.plain = set()  # columns that never had a default
 
     def used(self):
         return {c for parts in self.indexes.values() for c, _ in parts} | set(
@@ -126,8 +133,12 @@ class Stream:
             columns[1] = (columns[1][0], chance.choice(kinds))
             key.append(columns[1][0])
         table = Table(self.fresh("t"), columns, key)
-        parts = [f"{name} {kind}{self.extras(kind) if name not in key else ''}"
-                 for name, kind in columns]
+        parts = []
+        for name, kind in columns:
+            extras = self.extras(kind) if name not in key else ""
+            parts.append(f"{name} {kind}{extras}")
+            if not extras:
+                table.plain.add(name)
         if self.ddl(f"CREATE TABLE {table.name} ({', '.join(parts)}, "
                     f"PRIMARY KEY ({', '.join(key)}))"):
             self.tables.append(table)
@@ -164,7 +175,7 @@ class Stream:
         """A statement and what it means for our picture of the table; None: not possible."""
         makers = [self.create_index, self.create_index, self.drop_index, self.rename_index,
                   self.add_column, self.drop_column, self.rename_column, self.default,
-                  self.not_null, self.add_check, self.drop_check, self.rename_check]
+                  self.not_null, self.add_check, self.drop_check, self.rename_check, self.set_type]
         if alone:
             makers += [self.drop_table, self.rename_table, self.another_table, self.validate]
         return self.chance.choice(makers)(table, taken)
@@ -215,9 +226,14 @@ class Stream:
 
     def add_column(self, table, taken):
         name, kind = self.fresh("c"), self.chance.choice(list(VALUES))
+        extras = self.extras(kind)
         taken.add(name)
-        return (f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}{self.extras(kind)}",
-                lambda: table.columns.__setitem__(name, kind))
+
+        def done():
+            table.columns[name] = kind
+            if not extras:
+                table.plain.add(name)
+        return f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}{extras}", done
 
     def drop_column(self, table, taken):
         name = self.pick(set(table.columns) - table.used(), taken)
@@ -230,6 +246,7 @@ class Stream:
         def done():
             table.columns = {new if c == name else c: k for c, k in table.columns.items()}
             table.key = [new if c == name else c for c in table.key]
+            table.plain = {new if c == name else c for c in table.plain}
             table.checks = {n: new if c == name else c for n, c in table.checks.items()}
             for parts in table.indexes.values():
                 parts[:] = [(new if c == name else c, d) for c, d in parts]
@@ -241,7 +258,33 @@ class Stream:
             return None
         what = (f"SET DEFAULT {self.constant(table.columns[name])}"
                 if self.chance.random() < 0.7 else "DROP DEFAULT")
-        return f"ALTER TABLE {table.name} ALTER COLUMN {name} {what}", lambda: None
+        return (f"ALTER TABLE {table.name} ALTER COLUMN {name} {what}",
+                lambda: table.plain.discard(name))
+
+    def set_type(self, table, taken):
+        """Only of a column without a default, and if others depend on it only among integers."""
+        name = self.pick(table.plain & set(table.columns), taken)
+        if name is None or table.loose:
+            return None
+        kind = table.columns[name]
+        used = name in table.used()
+        to, using = self.types_for(kind, used)
+        new = self.chance.choice(to)
+        if new == kind or (used and (kind not in INTEGERS or name in table.key)):
+            return None
+        words = f" USING {name}::{new}" if using else ""
+        return (f"ALTER TABLE {table.name} ALTER COLUMN {name} TYPE {new}{words}",
+                lambda: table.columns.__setitem__(name, new))
+
+    def types_for(self, kind, used):
+        """Types that such a column may get, and whether the cast must be asked for."""
+        if kind in INTEGERS:
+            return (INTEGERS if used else [*NUMBERS, "text"]), False
+        if kind in TEXTS and self.chance.random() < 0.5:
+            return TEXTS, False
+        return {"float8": ([*NUMBERS, "text"], False), "bool": (["text", "int4"], True),
+                "text": ([*NUMBERS, "bool", "date", "time"], True),
+                "bytea": (["bytea"], False)}.get(kind, (["text"], False))
 
     def not_null(self, table, taken):
         name = self.pick(set(table.columns) - set(table.key), taken)
@@ -361,7 +404,7 @@ def chance_name(chance):
 
 
 def ordered(table, column):
-    return column + (' collate "C"' if table.columns[column] == "text" else "")
+    return column + (' collate "C"' if table.columns[column] in TEXTS else "")
 
 
 def rows_of(table, columns, order):
