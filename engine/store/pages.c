@@ -114,6 +114,9 @@ static int read_page(struct tree *t, uint64_t page, unsigned kinds, uint8_t *byt
         return wrong(p, page, t->name, "is reached twice");
     }
     int rc = os_pread(p->fd, bytes, size, (off_t)(page * size), &got);
+    if (rc != 0 && p->shallow) {
+        return base_err_errno(p->err, -rc, "data.mdb: page %llu", (unsigned long long)page);
+    }
     if (rc != 0 || got != size) {
         return wrong(p, page, t->name, "cannot be read");
     }

@@ -40,6 +40,8 @@ POWER_CUT = Campaign(
     {"pr": Size(1), "nightly": Size(21), "release": Size(210)},
     (Program("release/tests/crash/powercut_test", (("INSTAR_POWERCUT_STATES", "24000"),),
              r"(\d+) states looked at", 3000),
+     Program("release/tests/crash/powercut_backup_test", (("INSTAR_POWERCUT_STATES", "24000"),),
+             r"(\d+) states looked at", 900),
      Program("release/tests/crash/powercut_control_test", (), r"found after (\d+) states", 900)))
 KILL = Campaign(
     "kill", "kills",

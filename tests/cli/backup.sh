@@ -57,6 +57,10 @@ fi
 for mode in --fast --full --untrusted; do
     expect 0 "check $mode" "$INSTAR" check "$db" $mode
 done
+listed() { (cd "$db" && ls -lAR --time-style=full-iso); }
+before=$(listed)
+expect 0 'check without opening' "$INSTAR" check "$db" --untrusted
+same 'check without opening changes nothing' "$(listed)" "$before"
 expect 0 'no failure to check' "$INSTAR" check "$db" --after-io-error
 expect 2 'two modes' "$INSTAR" check "$db" --fast --untrusted
 page=$(($(stat -c %s "$scratch/new/data.mdb") / 4096 / 2))

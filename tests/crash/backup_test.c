@@ -20,6 +20,7 @@
 #define SLOTS 200 /* rows of a writer beside its first, which counts its commits */
 #define WRITES 6  /* of a commit */
 #define BACKUPS 12
+#define CHECKS 60
 
 struct world {
     _Atomic uint64_t acknowledged[WRITERS];
@@ -312,6 +313,33 @@ Test(backup, holds_a_prefix_of_what_was_committed)
     end(&s);
 }
 
+static int fail_finding(void *arg, const instar_finding *finding)
+{
+    (void)arg;
+    test_fail(__FILE__, __LINE__, "found in a whole store: %s", finding->text);
+    return 0;
+}
+
+/* The checker sees one snapshot of pages and rows, whatever is folded, built and dropped meanwhile.
+ */
+Test(backup, checks_beside_writers_find_nothing)
+{
+    struct scene s = {0};
+    begin(&s);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    for (int i = 0; i < CHECKS; i++) {
+        instar_check_summary sum;
+        await_commits(s.world, 50);
+        ok(i % 2 == 0 ? instar_check(db, fail_finding, NULL, &sum)
+                      : instar_check_fast(db, fail_finding, NULL, &sum));
+        expect(sum.pages > 2);
+        fails(instar_check_files(dbs_path(), NULL, NULL, NULL), INSTAR_EBUSY);
+    }
+    ok(instar_close(db));
+    end(&s);
+    ok(instar_check_files(dbs_path(), fail_finding, NULL, NULL));
+}
+
 struct killed {
     const char *path;
     const char *point;
@@ -372,6 +400,56 @@ static instar *filled(int64_t rows)
     }
     ok(dbs_index(db, "t_b", "t", "b", true, NULL));
     return db;
+}
+
+struct meanwhile {
+    instar *db;
+    bool done;
+};
+
+static int keep_last(void *arg, const instar_change_info *info)
+{
+    memcpy(arg, info, sizeof(*info));
+    return 0;
+}
+
+static int build_meanwhile(void *arg, uint64_t done, uint64_t total)
+{
+    struct meanwhile *m = arg;
+    (void)done;
+    (void)total;
+    if (!m->done) {
+        m->done = true;
+        ok(dbs_insert(m->db, "t", 7000, 1));
+        ok(dbs_index(m->db, "t_again", "t", "b", false, NULL));
+        ok(dbs_insert(m->db, "t", 8000, 2));
+    }
+    return 0;
+}
+
+/* An index that is completed while the trees are copied is in neither the copy nor, as a whole, in
+ * the log: the backup ends before that, and the restored store builds it itself. */
+Test(backup, an_index_is_completed_meanwhile)
+{
+    char to[300], again[300];
+    instar_change_info info = {0};
+    instar *db = filled(500);
+    struct meanwhile m = {db, false};
+    instar_backup_options o = {.struct_size = sizeof(o), .progress = build_meanwhile, .arg = &m};
+    (void)snprintf(to, sizeof(to), "%s/backup", test_fast_dir());
+    (void)snprintf(again, sizeof(again), "%s/again", test_fast_dir());
+    ok(instar_backup(db, to, &o, NULL));
+    ok(instar_close(db));
+    ok(instar_restore(to, again, NULL));
+    ok(instar_open(again, NULL, &db));
+    finish_changes(db);
+    dbs_check_clean(db);
+    fails(dbs_insert(db, "t", 7000, 1), INSTAR_EEXISTS);
+    fails(dbs_delete(db, "t", 8000), INSTAR_ENOTFOUND);
+    expect(strstr(dbs_dump(db, "t", "t_again"), "7000:1 ") != NULL);
+    ok(instar_change_list(db, keep_last, &info));
+    expect(info.state == INSTAR_CHANGE_DONE && strcmp(info.object, "t_again") == 0);
+    ok(instar_close(db));
 }
 
 static int give_up_after(void *arg, uint64_t done, uint64_t total)

@@ -193,7 +193,8 @@ static void write_on_and_die(struct test_child *self, void *arg)
     (void)self;
     (void)arg;
     s = stores_open(NULL);
-    for (int i = 0; i < 30; i++) {
+    cut(T);
+    for (int i = 0; i < 20; i++) {
         struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
         for (int k = 0; k < 4000; k++) {
             (void)snprintf(key, sizeof(key), "%d", i * 4000 + k);
@@ -210,14 +211,13 @@ Test(store_unread, recovery_amid_a_build)
 {
     struct test_child child;
     char key[16];
-    cut(T);
     stores_close(s);
     test_fork(&child, write_on_and_die, NULL);
     expect(test_wait(&child) == -SIGKILL);
     s = stores_open(NULL);
     must(store_build_claim(s, T, TOKEN, &test_err));
     end_build(T);
-    for (int i = 0; i < 30 * 4000; i += 777) {
+    for (int i = 0; i < 20 * 4000; i += 777) {
         (void)snprintf(key, sizeof(key), "%d", i);
         stores_read(s, T, key, "");
     }
