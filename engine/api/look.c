@@ -44,6 +44,9 @@ static bool fill_key(struct base_arena *arena, const struct catalog_table *table
     for (uint32_t i = 0; i < count; i++) {
         key[i].name = table->columns[parts[i].column].name;
         key[i].descending = parts[i].descending;
+        key[i].nulls = !parts[i].nulls_swapped ? INSTAR_NULLS_DEFAULT
+                       : parts[i].descending   ? INSTAR_NULLS_LAST
+                                               : INSTAR_NULLS_FIRST;
     }
     *out = key;
     return true;

@@ -38,6 +38,7 @@ struct catalog_column {
 struct catalog_key_part {
     uint32_t column; /* position in columns[] */
     bool descending;
+    bool nulls_swapped; /* null is at the other end: first when ascending, last when descending */
 };
 struct catalog_index {
     uint32_t id; /* never reused in its table */

@@ -109,6 +109,12 @@ int catalog_unknown_column(const struct catalog_table *table, const char *what, 
                         catalog_hint(nearest, hint));
 }
 
+/* Nulls are last when ascending and first when descending, unless it says otherwise. */
+static bool is_swapped(const instar_key_column *column)
+{
+    return column->nulls == (column->descending ? INSTAR_NULLS_LAST : INSTAR_NULLS_FIRST);
+}
+
 /* Columns of a key by name. */
 static int define_parts(const struct catalog_table *table, const char *what,
                         const instar_key_column *columns, size_t count,
@@ -138,7 +144,13 @@ static int define_parts(const struct catalog_table *table, const char *what,
                                     columns[i].name);
             }
         }
-        parts[i] = (struct catalog_key_part){(uint32_t)at, columns[i].descending};
+        if ((unsigned)columns[i].nulls > INSTAR_NULLS_LAST) {
+            return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\": no order of nulls %u",
+                                what, columns[i].name, (unsigned)columns[i].nulls);
+        }
+        parts[i] = (struct catalog_key_part){.column = (uint32_t)at,
+                                             .descending = columns[i].descending,
+                                             .nulls_swapped = is_swapped(&columns[i])};
     }
     return 0;
 }
@@ -155,6 +167,12 @@ static int define_key(struct catalog_table *table, const instar_table_def *def,
     }
     table->key_count = (uint32_t)def->key_count;
     for (uint32_t i = 0; i < table->key_count; i++) {
+        if (table->key[i].nulls_swapped) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "primary key: column \"%s\" is never null: it has no order of "
+                                "nulls",
+                                def->key[i].name);
+        }
         table->columns[table->key[i].column].not_null = true;
     }
     return 0;

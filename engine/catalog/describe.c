@@ -50,6 +50,15 @@ bool catalog_name_add(struct base_buf *out, const char *name)
     return base_buf_add(out, text, w.length);
 }
 
+/* " DESC NULLS LAST", only what is not usual. */
+static const char *order_words(const struct catalog_key_part *part)
+{
+    if (part->nulls_swapped) {
+        return part->descending ? " DESC NULLS LAST" : " NULLS FIRST";
+    }
+    return part->descending ? " DESC" : "";
+}
+
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
                             char *text, size_t size)
 {
@@ -65,7 +74,7 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
     for (uint32_t i = 0; i < index->part_count; i++) {
         add(&w, "%s", i != 0 ? ", " : "");
         add_name(&w, table->columns[index->parts[i].column].name);
-        add(&w, "%s", index->parts[i].descending ? " DESC" : "");
+        add(&w, "%s", order_words(&index->parts[i]));
     }
     add(&w, ")");
 }
@@ -84,11 +93,10 @@ static bool keys_same(const struct key_list *a, const struct key_list *b, struct
     for (uint32_t i = 0; i < a->count && i < b->count; i++) {
         const char *x = a->table->columns[a->parts[i].column].name;
         const char *y = b->table->columns[b->parts[i].column].name;
-        bool x_desc = a->parts[i].descending;
-        bool y_desc = b->parts[i].descending;
-        if (strcmp(x, y) != 0 || x_desc != y_desc) {
-            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_desc ? " DESC" : "", y,
-                y_desc ? " DESC" : "");
+        const char *x_order = order_words(&a->parts[i]);
+        const char *y_order = order_words(&b->parts[i]);
+        if (strcmp(x, y) != 0 || strcmp(x_order, y_order) != 0) {
+            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_order, y, y_order);
             return false;
         }
     }

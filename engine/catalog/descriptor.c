@@ -3,12 +3,12 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (3)
+ *   u8 format (4)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
  *                       | value: the default, or null
- *   v count, key parts: v position | u8 flags (1 descending)
+ *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped)
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing) | u8 stage
  *                       | v change | v count, parts as above
  *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
@@ -17,7 +17,8 @@
  *   v count, checks:    v id | name | u8 state | varint size and bytes of the expression
  * (row/expr.c)
  *
- * Format 2, from before there were checks, ends in front of them, and format 1, from before tables
+ * Format 3, from before nulls could be swapped, lacks that flag. Format 2, from before there were
+ * checks, ends in front of them, and format 1, from before tables
  * could be altered, has no aliases either; both are read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
@@ -25,11 +26,12 @@
  */
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 3
+#define FORMAT 4
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
+#define FLAG_NULLS_SWAPPED 2
 #define FLAG_UNIQUE 1
 #define FLAG_ENFORCING 2
 #define FLAG_HIDDEN 4
@@ -61,7 +63,8 @@ static bool put_parts(struct base_buf *out, const struct catalog_key_part *parts
     bool ok = base_buf_add_varint(out, count);
     for (uint32_t i = 0; ok && i < count; i++) {
         ok = base_buf_add_varint(out, parts[i].column) &&
-             base_buf_add_u8(out, parts[i].descending ? FLAG_DESCENDING : 0);
+             base_buf_add_u8(out, (uint8_t)((parts[i].descending ? FLAG_DESCENDING : 0) |
+                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0)));
     }
     return ok;
 }
@@ -259,7 +262,9 @@ static uint32_t get_parts(struct base_reader *r,
     uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
     for (uint32_t i = 0; !r->bad && i < count; i++) {
         parts[i].column = get_u32(r);
-        parts[i].descending = get_flags(r, FLAG_DESCENDING) != 0;
+        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED);
+        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
+        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
     }
     return count;
 }

@@ -141,7 +141,7 @@ static bool is_same_key(const struct catalog_table *from, const struct catalog_k
 {
     for (uint32_t i = 0; i < count; i++) {
         if (from->columns[a[i].column].id != to->columns[b[i].column].id ||
-            a[i].descending != b[i].descending) {
+            a[i].descending != b[i].descending || a[i].nulls_swapped != b[i].nulls_swapped) {
             return false;
         }
     }

@@ -155,7 +155,9 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
         if (column >= table->column_count) {
             return false;
         }
-        out[i] = (struct row_key_part){table->columns[column].type, parts[i].descending};
+        out[i] = (struct row_key_part){.type = table->columns[column].type,
+                                       .descending = parts[i].descending,
+                                       .nulls_swapped = parts[i].nulls_swapped};
         if (columns_out != NULL) {
             columns_out[i] = column;
         }

@@ -151,6 +151,9 @@ static bool check_key(const struct catalog_table *table, struct problem *p)
         if (!table->columns[table->key[i].column].not_null) {
             return bad(p, "primary key column %u may be null", table->key[i].column + 1);
         }
+        if (table->key[i].nulls_swapped) {
+            return bad(p, "primary key column %u orders nulls", table->key[i].column + 1);
+        }
     }
     return true;
 }

@@ -5,7 +5,7 @@
  *
  *   u8 format (1) | v count, statements | blob: what is renamed, as alter_record.c has it
  *   statement:     u8 kind | what follows
- *   create index:  u64 tree | name | u8 1 unique | v count, columns: name | u8 1 descending
+ *   create index:  u64 tree | name | u8 1 unique | v count, columns: name | u8 as record.h has it
  *   drop index:    u64 tree | name
  *   alter table:   blob: the steps, as alter_record.c has them
  */
@@ -29,8 +29,9 @@ static bool put_index(struct base_buf *out, const instar_index_def *def)
               base_buf_add_varint(out, def->column_count);
 
     for (size_t i = 0; ok && i < def->column_count; i++) {
-        ok =
-            put_name(out, def->columns[i].name) && base_buf_add_u8(out, def->columns[i].descending);
+        const instar_key_column *c = &def->columns[i];
+        ok = put_name(out, c->name) &&
+             base_buf_add_u8(out, record_order_byte(c->descending, c->nulls));
     }
     return ok;
 }
@@ -129,7 +130,9 @@ static void get_index(struct input *in, instar_index_def *def)
     instar_key_column *columns = get_room(in, (size_t)count, sizeof(*columns));
     for (size_t i = 0; !in->r.bad && i < count; i++) {
         columns[i].name = get_name(in);
-        columns[i].descending = get_bool(&in->r);
+        in->r.bad = !record_order_from_byte(base_read_u8(&in->r), &columns[i].descending,
+                                            &columns[i].nulls) ||
+                    in->r.bad;
     }
     def->columns = columns;
     def->column_count = (size_t)count;

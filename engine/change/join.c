@@ -23,7 +23,9 @@
 instar_index_def join_def_of(const struct change_record *r, instar_key_column *columns)
 {
     for (uint32_t i = 0; i < r->part_count; i++) {
-        columns[i] = (instar_key_column){r->parts[i].name, r->parts[i].descending};
+        columns[i] = (instar_key_column){.name = r->parts[i].name,
+                                         .descending = r->parts[i].descending,
+                                         .nulls = r->parts[i].nulls};
     }
     return (instar_index_def){.name = r->object,
                               .table = r->table_name,

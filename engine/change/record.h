@@ -44,6 +44,7 @@ struct change_owner {
 struct change_part {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     bool descending;
+    enum instar_nulls nulls;
 };
 
 struct change_record {
@@ -105,6 +106,11 @@ static inline bool record_owned_by(const struct change_record *r, const struct c
 {
     return r->owner.nonce == o->nonce && r->owner.claim == o->claim && r->owner.node == o->node;
 }
+
+/* How a key column is ordered, in one byte: 1 descending, 2 nulls first, 4 nulls last. False: it is
+ * no such byte. */
+uint8_t record_order_byte(bool descending, enum instar_nulls nulls);
+bool record_order_from_byte(uint8_t byte, bool *descending_out, enum instar_nulls *nulls_out);
 
 /* Words into a text of the record, cut between two characters. */
 void record_cut(const struct base_buf *words, char *text, size_t size);

@@ -217,7 +217,9 @@ static int index_from_record(struct job *j, struct catalog_table *table, struct 
     struct catalog_index *index;
 
     for (uint32_t i = 0; i < r->part_count; i++) {
-        columns[i] = (instar_key_column){r->parts[i].name, r->parts[i].descending};
+        columns[i] = (instar_key_column){.name = r->parts[i].name,
+                                         .descending = r->parts[i].descending,
+                                         .nulls = r->parts[i].nulls};
     }
     instar_index_def def = {.name = r->object,
                             .table = table->name,

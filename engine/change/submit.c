@@ -242,6 +242,7 @@ static int record_index(struct submission *s, struct catalog_table *table, enum 
     for (uint32_t i = 0; i < index->part_count; i++) {
         snprintf(r->parts[i].name, sizeof(r->parts[i].name), "%s", def->columns[i].name);
         r->parts[i].descending = def->columns[i].descending;
+        r->parts[i].nulls = def->columns[i].nulls;
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
     catalog_index_describe(table, index, r->statement, sizeof(r->statement));

@@ -102,8 +102,6 @@ static const struct clause clauses[] = {
     {"IndexElem.opclass", "an operator class", NULL},
     {"IndexElem.opclassopts", "an operator class", NULL},
     {"SORTBY_USING", "USING in an index", "USING"},
-    {"SORTBY_NULLS_FIRST", "NULLS FIRST in an ascending column", "FIRST"},
-    {"SORTBY_NULLS_LAST", "NULLS LAST in a descending column", "LAST"},
     /* options, drops, transactions */
     {"TransactionStmt.options", "an option of BEGIN", NULL},
     {"TransactionStmt.chain", "AND CHAIN", "AND"},

@@ -245,7 +245,6 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
 
 /* ---- CREATE INDEX ------------------------------------------------------------------------- */
 
-/* Null sorts last in an ascending column and first in a descending one; saying so is no harm. */
 static void map_index_column(struct ddl_node *node, instar_key_column *column)
 {
     column->name = ddl_take_text(node, "name");
@@ -253,8 +252,11 @@ static void map_index_column(struct ddl_node *node, instar_key_column *column)
     (void)ddl_take_name(node, "ordering", "SORTBY_DEFAULT");
     (void)ddl_take_name(node, "ordering", "SORTBY_ASC");
     (void)ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_DEFAULT");
-    (void)ddl_take_name(node, "nulls_ordering",
-                        column->descending ? "SORTBY_NULLS_FIRST" : "SORTBY_NULLS_LAST");
+    if (ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_FIRST")) {
+        column->nulls = INSTAR_NULLS_FIRST;
+    } else if (ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_LAST")) {
+        column->nulls = INSTAR_NULLS_LAST;
+    }
 }
 
 static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)

@@ -256,6 +256,9 @@ static void put_index(struct sink *sink, const instar_table_info *info,
         say(sink, i > 0 ? ", " : " (");
         put_name(sink, index->columns[i].name);
         say(sink, index->columns[i].descending ? " DESC" : "");
+        say(sink, index->columns[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
+                  : index->columns[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
+                                                                 : "");
     }
     say(sink, ");\n");
 }

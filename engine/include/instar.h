@@ -380,9 +380,14 @@ typedef struct instar_column_def {
     const instar_value *default_value; /* NULL: null */
 } instar_column_def;
 
+/* Where nulls stand in an index. Usual is last when ascending and first when descending, as in
+ * PostgreSQL; instar_table_list() tells DEFAULT for that, also where it was asked for by name. */
+enum instar_nulls { INSTAR_NULLS_DEFAULT = 0, INSTAR_NULLS_FIRST = 1, INSTAR_NULLS_LAST = 2 };
+
 typedef struct instar_key_column {
     const char *name;
     bool descending;
+    enum instar_nulls nulls; /* of an index; a primary key has none */
 } instar_key_column;
 
 /* A condition that every row fulfils: one that is false of a row refuses it (INSTAR_ECHECK), one
@@ -398,7 +403,6 @@ typedef struct instar_check_def {
                      * are there as they are, until INSTAR_ALTER_VALIDATE_CONSTRAINT */
 } instar_check_def;
 
-/* NULL sorts last in an ascending column and first in a descending one, as in PostgreSQL. */
 typedef struct instar_table_def {
     const char *name;
     const instar_column_def *columns;

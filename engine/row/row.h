@@ -33,10 +33,12 @@ int row_value_get(struct base_reader *r, instar_value *value_out, struct base_er
 /* ---- keys --------------------------------------------------------------------------------- */
 
 /* memcmp order of encoded keys is the order of the values: null last when ascending, first when
- * descending; int2, int4 and int8 encode alike; a shorter tuple is a prefix of the longer ones. */
+ * descending, unless it is swapped; int2, int4 and int8 encode alike; a shorter tuple is a prefix
+ * of the longer ones. */
 struct row_key_part {
     enum instar_type type;
     bool descending;
+    bool nulls_swapped; /* null is at the other end */
 };
 /* Append the code of `count` values. ETYPE, ERANGE when a value is not of its part's type. The
  * length is not limited here: INSTAR_KEY_BYTES_MAX is checked by who knows the index's name. */

@@ -84,9 +84,12 @@ static size_t samples(enum instar_type type, instar_value out[6])
 static void make_keys(void)
 {
     for (unsigned type = 1; type < INSTAR_TYPE_COUNT; type++) {
-        for (unsigned descending = 0; descending < 2; descending++) {
-            struct row_key_part part = {(enum instar_type)type, descending != 0};
-            struct row_key_part pair[2] = {part, {INSTAR_TEXT, descending == 0}};
+        for (unsigned descending = 0; descending < 4; descending++) {
+            struct row_key_part part = {.type = (enum instar_type)type,
+                                        .descending = descending % 2 != 0,
+                                        .nulls_swapped = descending > 1};
+            struct row_key_part pair[2] = {part,
+                                           {.type = INSTAR_TEXT, .descending = descending == 0}};
             instar_value v[6];
             size_t count = samples(part.type, v);
             char name[64];
@@ -264,7 +267,7 @@ static void make_descriptors(void)
             bool valid = type != INSTAR_TEXT;
             columns[i] = (instar_column_def){
                 names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
-            keys[i] = (instar_key_column){names[i], i % 2 == 1};
+            keys[i] = (instar_key_column){.name = names[i], .descending = i % 2 == 1};
         }
         instar_table_def def = {.name = "table",
                                 .columns = columns,
@@ -285,7 +288,11 @@ static void make_descriptors(void)
             char name[24];
             struct catalog_index *index;
             snprintf(name, sizeof(name), "index_%zu", i);
-            instar_index_def index_def = {name, "table", keys, 1 + i % count, states[i].unique};
+            instar_index_def index_def = {.name = name,
+                                          .table = "table",
+                                          .columns = keys,
+                                          .column_count = 1 + i % count,
+                                          .unique = states[i].unique};
             must(catalog_index_from_def(table, &index_def, &index, NULL));
             index->stage = states[i].stage;
             index->enforcing = states[i].enforcing;

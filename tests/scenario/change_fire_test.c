@@ -275,8 +275,8 @@ static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
 static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
 {
     instar_change_options o = scene_options(FENCE_MS);
-    instar_key_column part = {"b", true};
-    instar_index_def def = {"t_c", "t", &part, 1, false};
+    instar_key_column part = {.name = "b", .descending = true};
+    instar_index_def def = {.name = "t_c", .table = "t", .columns = &part, .column_count = 1};
     uint64_t second = 0;
     int rc;
 

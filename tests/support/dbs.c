@@ -53,7 +53,7 @@ void dbs_make_table(instar *db, const char *name)
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL},
                                    {"b", INSTAR_INT8, false, NULL},
                                    {"c", INSTAR_TEXT, false, NULL}};
-    instar_key_column key = {"a", false};
+    instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     uint64_t change = 0;
@@ -66,7 +66,7 @@ uint64_t dbs_submit_index(instar *db, const char *name, const char *table, const
                           bool unique, const instar_change_options *options)
 {
     instar_key_column parts[INSTAR_INDEX_COLUMNS_MAX];
-    instar_index_def def = {name, table, parts, 0, unique};
+    instar_index_def def = {.name = name, .table = table, .columns = parts, .unique = unique};
     uint64_t change = 0;
     char list[256], *rest = NULL;
 
@@ -77,7 +77,7 @@ uint64_t dbs_submit_index(instar *db, const char *name, const char *table, const
         if (desc != NULL) {
             *desc = '\0';
         }
-        parts[def.column_count++] = (instar_key_column){part, desc != NULL};
+        parts[def.column_count++] = (instar_key_column){.name = part, .descending = desc != NULL};
     }
     ok(instar_create_index(db, &def, options, &change));
     return change;

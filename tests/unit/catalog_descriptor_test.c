@@ -20,6 +20,7 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
 {
     instar_column_def columns[12] = {0};
     instar_key_column key[12] = {0};
+    instar_key_column part[12] = {0};
     char names[12][24];
     size_t count = 1 + test_random_below(r, BASE_ARRAY_LEN(columns));
     for (size_t i = 0; i < count; i++) {
@@ -31,7 +32,9 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
             *v = test_random_value(r, columns[i].type, 50, arena);
             columns[i].default_value = v;
         }
-        key[i] = (instar_key_column){names[i], test_random_chance(r, 50)};
+        key[i] = (instar_key_column){.name = names[i], .descending = test_random_chance(r, 50)};
+        part[i] = key[i];
+        part[i].nulls = (enum instar_nulls)test_random_below(r, 3);
     }
     instar_table_def def = {.name = "t",
                             .columns = columns,
@@ -46,7 +49,7 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
         struct catalog_index *x;
         snprintf(name, sizeof(name), "i%zu", i);
         instar_index_def index = {.name = name,
-                                  .columns = key,
+                                  .columns = part,
                                   .column_count = 1 + test_random_below(r, count),
                                   .unique = test_random_chance(r, 50)};
         must(catalog_index_from_def(t, &index, &x, &test_err));

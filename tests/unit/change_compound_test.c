@@ -4,7 +4,7 @@
 
 #include "change/compound_impl.h"
 
-static const instar_key_column parts[] = {{"b", false}, {"größe", true}};
+static const instar_key_column parts[] = {{.name = "b"}, {.name = "größe", .descending = true}};
 
 static void encode(struct base_buf *out)
 {

@@ -191,7 +191,8 @@ static void random_table(struct test_random *r, instar *db, struct names *object
         }
     }
     for (size_t i = 0; i < key_count; i++) { /* from the end, so that order matters */
-        key[i] = (instar_key_column){columns[count - 1 - i].name, test_random_chance(r, 30)};
+        key[i] = (instar_key_column){.name = columns[count - 1 - i].name,
+                                     .descending = test_random_chance(r, 30)};
     }
     instar_table_def def = {.name = new_name(r, objects),
                             .columns = columns,
@@ -203,11 +204,16 @@ static void random_table(struct test_random *r, instar *db, struct names *object
     ok(instar_change_wait(db, change, UINT32_MAX, NULL));
     for (size_t i = 0; i < indexes; i++) {
         instar_key_column part[] = {
-            {columns[test_random_below(r, count)].name, test_random_chance(r, 50)},
-            {columns[0].name, test_random_chance(r, 50)}};
+            {.name = columns[test_random_below(r, count)].name,
+             .descending = test_random_chance(r, 50),
+             .nulls = (enum instar_nulls)test_random_below(r, 3)},
+            {.name = columns[0].name, .descending = test_random_chance(r, 50)}};
         size_t parts = part[0].name == columns[0].name ? 1 : 2;
-        instar_index_def index = {new_name(r, objects), def.name, part, parts,
-                                  test_random_chance(r, 50)};
+        instar_index_def index = {.name = new_name(r, objects),
+                                  .table = def.name,
+                                  .columns = part,
+                                  .column_count = parts,
+                                  .unique = test_random_chance(r, 50)};
 
         ok(instar_create_index(db, &index, NULL, &change));
         ok(instar_change_wait(db, change, UINT32_MAX, NULL));

@@ -114,7 +114,10 @@ static void print_key(const instar_key_column *key, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("%s", i > 0 ? ", " : "");
         print_name(key[i].name);
-        printf("%s", key[i].descending ? " DESC" : "");
+        printf("%s%s", key[i].descending ? " DESC" : "",
+               key[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
+               : key[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
+                                                   : "");
     }
     printf(")");
 }
@@ -189,7 +192,8 @@ static void json_key(const instar_key_column *key, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("%s{", i > 0 ? ", " : "");
         json_name("column", key[i].name);
-        printf(", \"descending\": %s}", key[i].descending ? "true" : "false");
+        printf(", \"descending\": %s, \"nulls_first\": %s}", key[i].descending ? "true" : "false",
+               key[i].descending == (key[i].nulls == INSTAR_NULLS_DEFAULT) ? "true" : "false");
     }
     printf("]");
 }
@@ -316,9 +320,25 @@ int cli_submitted(struct cli *cli, int rc, uint64_t change)
     return CLI_OK;
 }
 
-/* "a" or "b:desc": a key column. The name is cut out of `text` in place, when it is one. */
+/* Is that the end of the text? Then it is cut off. */
+static bool cut_end(char *text, const char *end)
+{
+    size_t size = strlen(text), wanted = strlen(end);
+
+    if (size < wanted || strcmp(text + size - wanted, end) != 0) {
+        return false;
+    }
+    text[size - wanted] = '\0';
+    return true;
+}
+
+/* "a" or "b:desc", or with ":nulls-first" behind it: a key column. The name is cut out of `text` in
+ * place, when it is one. */
 static bool parse_key_column(char *text, instar_key_column *column)
 {
+    column->nulls = cut_end(text, ":nulls-first")  ? INSTAR_NULLS_FIRST
+                    : cut_end(text, ":nulls-last") ? INSTAR_NULLS_LAST
+                                                   : INSTAR_NULLS_DEFAULT;
     char *colon = strrchr(text, ':');
 
     column->name = text;
