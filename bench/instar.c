@@ -322,7 +322,8 @@ static int create_index(void *session, bool unique, bool online, double *seconds
 {
     struct session *s = session;
     instar_key_column column = {.name = "v"};
-    instar_index_def def = {.name = INDEX, .table = "t", .columns = &column, .column_count = 1, .unique = unique};
+    instar_index_def def = {
+        .name = INDEX, .table = "t", .columns = &column, .column_count = 1, .unique = unique};
     uint64_t begin = bench_now_ns(), change = 0;
     int rc = instar_create_index(s->db, &def, NULL, &change);
 

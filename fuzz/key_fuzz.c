@@ -4,7 +4,8 @@
  * values.
  *
  * Input: u8 number of parts (its low two bits, plus one) | for each a u8: low nibble the type, high
- * bit descending, the one below it nulls at the other end | bytes of one tuple | bytes of a second one, if any.
+ * bit descending, the one below it nulls at the other end | bytes of one tuple | bytes of a second
+ * one, if any.
  */
 #include "row/row.h"
 

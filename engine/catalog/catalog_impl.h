@@ -43,6 +43,46 @@ int catalog_no_memory(struct base_err *err); /* for a descriptor: ENOMEM */
  * is not given the column. */
 int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
                           struct catalog_column *column_out, struct base_err *err);
+/* ---- expr.c, index.c ---------------------------------------------------------------------- */
+
+/* A condition from its text; what: whose it is, for the error. EINVALID, ETYPE, EUNKNOWN, ELIMIT.
+ */
+int catalog_expr_compile(struct catalog_table *table, const char *what, const char *text,
+                         const struct row_expr **expr_out, struct base_err *err);
+bool catalog_expr_uses(const struct row_expr *expr, uint32_t column_id);
+/* The same condition? Without memory for that question they count as different. */
+bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b);
+/* As SQL, with the present names of columns. False: no memory. */
+bool catalog_expr_print(const struct catalog_table *table, const struct row_expr *expr,
+                        struct base_buf *out);
+/* NULL: no memory. */
+const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct base_arena *arena);
+/* Positions of its inputs in columns[], in the table's arena; a room that is there is used again.
+ * ENOMEM, EINVALID: a column is not there, or of another type. */
+int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr,
+                        uint32_t *count_inout, uint32_t **inputs_inout);
+/* Is it a truth value made of columns that the table has? */
+bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr);
+/* How many bytes of a text of at most so many stay: whole characters. */
+size_t catalog_cut(const char *text, size_t most);
+/* Predicate and INCLUDE of a definition; the key's parts are there. EINVALID, EUNKNOWN, ELIMIT and
+ * what an expression gives. */
+int catalog_index_define(struct catalog_table *table, const instar_index_def *def,
+                         struct catalog_index *index, struct base_err *err);
+/* In whatever way: key, INCLUDE, predicate. */
+bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
+                        uint32_t column);
+/* Columns from that position on have moved. */
+void catalog_index_shift(struct catalog_index *index, uint32_t from, int by);
+/* The index was copied as it lies, from another table: it gets a predicate in this arena. */
+int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *arena,
+                             struct base_err *err);
+int catalog_index_derive(struct catalog_table *table, struct catalog_index *index,
+                         struct base_err *err);
+/* What both versions of an index must agree in, besides the key. */
+bool catalog_index_is_same(const struct catalog_table *from, const struct catalog_index *a,
+                           const struct catalog_table *to, const struct catalog_index *b);
+
 /* ---- check.c, alter_check.c --------------------------------------------------------------- */
 
 /* A check at the end of the list, with the table's next id. EINVALID, EEXISTS, ELIMIT and what

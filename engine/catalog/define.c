@@ -262,16 +262,24 @@ int catalog_index_from_def(struct catalog_table *table, const instar_index_def *
     snprintf(what, sizeof(what), "index \"%s\"", def->name);
     rc = define_parts(table, what, def->columns, def->column_count, index.parts, err);
     if (rc == 0) {
+        index.part_count = (uint32_t)def->column_count;
+        rc = catalog_index_define(table, def, &index, err);
+    }
+    if (rc == 0) {
         rc = catalog_table_reserve_index(table, err);
     }
     if (rc != 0) {
         return rc;
     }
-    index.part_count = (uint32_t)def->column_count;
-    index.id = table->next_index_id++;
+    index.id = table->next_index_id;
     table->indexes[table->index_count++] = index;
     rc = catalog_table_finish(table, err);
-    base_assert(rc == 0); /* the positions were found just now */
+    if (rc != 0) {
+        base_assert(rc == INSTAR_ENOMEM); /* the positions were found just now */
+        table->index_count--;
+        return rc;
+    }
+    table->next_index_id++;
     *index_out = &table->indexes[table->index_count - 1];
     return 0;
 }

@@ -59,6 +59,16 @@ static const char *order_words(const struct catalog_key_part *part)
     return part->descending ? " DESC" : "";
 }
 
+static void add_predicate(struct words *w, const struct catalog_table *table,
+                          const struct catalog_index *index)
+{
+    struct base_buf text = {0};
+    if (catalog_index_print_predicate(table, index, &text)) {
+        add(w, "(%.*s)", (int)text.size, text.size != 0 ? (const char *)text.data : "");
+    }
+    base_buf_free(&text);
+}
+
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
                             char *text, size_t size)
 {
@@ -77,6 +87,15 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
         add(&w, "%s", order_words(&index->parts[i]));
     }
     add(&w, ")");
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        add(&w, "%s", i != 0 ? ", " : " INCLUDE (");
+        add_name(&w, table->columns[index->includes[i]].name);
+    }
+    add(&w, "%s", index->include_count != 0 ? ")" : "");
+    if (index->predicate != NULL) {
+        add(&w, " WHERE ");
+        add_predicate(&w, table, index);
+    }
 }
 
 /* ---- differences -------------------------------------------------------------------------- */
@@ -107,6 +126,49 @@ static bool keys_same(const struct key_list *a, const struct key_list *b, struct
     return true;
 }
 
+static void add_includes(struct words *w, const struct catalog_table *table,
+                         const struct catalog_index *index)
+{
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        add(w, "%s%s", i != 0 ? ", " : "", table->columns[index->includes[i]].name);
+    }
+}
+
+static bool includes_same(const struct catalog_table *table, const struct catalog_index *a,
+                          const struct catalog_index *b, struct words *w)
+{
+    if (a->include_count == b->include_count &&
+        memcmp(a->includes, b->includes, a->include_count * sizeof(a->includes[0])) == 0) {
+        return true;
+    }
+    add(w, a->include_count != 0 ? "it includes " : "it includes nothing");
+    add_includes(w, table, a);
+    add(w, b->include_count != 0 ? ", not " : "");
+    add_includes(w, table, b);
+    return false;
+}
+
+static bool predicates_same(const struct catalog_table *table, const struct catalog_index *a,
+                            const struct catalog_index *b, struct words *w)
+{
+    if (a->predicate == NULL && b->predicate == NULL) {
+        return true;
+    }
+    if (a->predicate != NULL && b->predicate != NULL &&
+        catalog_expr_same(a->predicate, b->predicate)) {
+        return true;
+    }
+    add(w, a->predicate != NULL ? "it is partial, WHERE " : "it is of all rows");
+    if (a->predicate != NULL) {
+        add_predicate(w, table, a);
+    }
+    if (b->predicate != NULL) {
+        add(w, ", not WHERE ");
+        add_predicate(w, table, b);
+    }
+    return false;
+}
+
 bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
                         const struct catalog_index *b, char *difference, size_t size)
 {
@@ -120,7 +182,8 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
     }
     struct key_list x = {table, a->parts, a->part_count};
     struct key_list y = {table, b->parts, b->part_count};
-    return keys_same(&x, &y, &w);
+    return keys_same(&x, &y, &w) && includes_same(table, a, b, &w) &&
+           predicates_same(table, a, b, &w);
 }
 
 static bool columns_same(const struct catalog_column *a, const struct catalog_column *b,

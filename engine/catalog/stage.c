@@ -156,7 +156,8 @@ static bool is_same_element(const struct catalog_table *from, const struct catal
         a->part_count != b->part_count) {
         return false;
     }
-    return is_same_key(from, a->parts, to, b->parts, a->part_count);
+    return is_same_key(from, a->parts, to, b->parts, a->part_count) &&
+           catalog_index_is_same(from, a, to, b);
 }
 
 bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to)

@@ -62,7 +62,7 @@ int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table
 static int ask_again(struct job *j, struct store_txn *t, const struct catalog_table *table,
                      bool *exists_out, struct base_err *err)
 {
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct record_index wanted;
     enum join join;
     uint64_t other;
     int rc;
@@ -70,8 +70,9 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
     if (table != NULL) {
         rc = join_table(t, table, j->rec.flags, &join, &other, err);
     } else {
-        instar_index_def def = join_def_of(&j->rec, columns);
-        rc = join_index(t, &def, j->rec.flags, &join, &other, err);
+        rc = record_index_get(&j->rec, &wanted, err);
+        rc = rc == 0 ? join_index(t, &wanted.def, j->rec.flags, &join, &other, err) : rc;
+        record_index_free(&wanted);
     }
     if (rc == 0 && (join == JOIN_BEHIND || join == JOIN_ATTACH)) {
         rc = base_err_set(err, INSTAR_EBUSY, "change %llu is at work on \"%s\"",

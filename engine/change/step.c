@@ -213,20 +213,13 @@ static int remove_table(struct job *j, struct base_err *err)
 static int index_from_record(struct job *j, struct catalog_table *table, struct base_err *err)
 {
     struct change_record *r = &j->rec;
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct record_index wanted;
     struct catalog_index *index;
+    int rc = record_index_get(r, &wanted, err);
 
-    for (uint32_t i = 0; i < r->part_count; i++) {
-        columns[i] = (instar_key_column){.name = r->parts[i].name,
-                                         .descending = r->parts[i].descending,
-                                         .nulls = r->parts[i].nulls};
-    }
-    instar_index_def def = {.name = r->object,
-                            .table = table->name,
-                            .columns = columns,
-                            .column_count = r->part_count,
-                            .unique = r->unique};
-    int rc = catalog_index_from_def(table, &def, &index, err);
+    wanted.def.table = table->name;
+    rc = rc == 0 ? catalog_index_from_def(table, &wanted.def, &index, err) : rc;
+    record_index_free(&wanted);
     if (rc == 0) {
         index->tree = r->tree;
         r->index = index->id;

@@ -237,16 +237,10 @@ static int record_index(struct submission *s, struct catalog_table *table, enum 
     }
     r->table = table->id;
     r->after = join == JOIN_BEHIND ? other : 0;
-    r->unique = def->unique;
-    r->part_count = index->part_count;
-    for (uint32_t i = 0; i < index->part_count; i++) {
-        snprintf(r->parts[i].name, sizeof(r->parts[i].name), "%s", def->columns[i].name);
-        r->parts[i].descending = def->columns[i].descending;
-        r->parts[i].nulls = def->columns[i].nulls;
-    }
     snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
     catalog_index_describe(table, index, r->statement, sizeof(r->statement));
-    return join == JOIN_FREE ? reserve(s, CATALOG_NAME_INDEX, 0, err) : 0;
+    rc = record_index_set(r, def, err);
+    return rc == 0 && join == JOIN_FREE ? reserve(s, CATALOG_NAME_INDEX, 0, err) : rc;
 }
 
 static int create_index(struct submission *s, struct base_err *err)

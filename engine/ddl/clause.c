@@ -92,8 +92,6 @@ static const struct clause clauses[] = {
     {"AT_EnableRowSecurity", "ENABLE ROW LEVEL SECURITY", NULL},
     {"RenameStmt.rename_type", "a rename of this", NULL},
     /* indexes */
-    {"IndexStmt.index_including_params", "INCLUDE", "INCLUDE"},
-    {"IndexStmt.where_clause", "WHERE (a partial index)", "WHERE"},
     {"IndexStmt.table_space", "TABLESPACE", "TABLESPACE"},
     {"IndexStmt.nulls_not_distinct", "NULLS NOT DISTINCT", "DISTINCT"},
     {"IndexStmt.access_method", "an index method other than btree", "USING"},
@@ -102,6 +100,10 @@ static const struct clause clauses[] = {
     {"IndexElem.opclass", "an operator class", NULL},
     {"IndexElem.opclassopts", "an operator class", NULL},
     {"SORTBY_USING", "USING in an index", "USING"},
+    {"SORTBY_ASC", "ASC in INCLUDE", "INCLUDE"},
+    {"SORTBY_DESC", "DESC in INCLUDE", "INCLUDE"},
+    {"SORTBY_NULLS_FIRST", "NULLS FIRST in INCLUDE", "INCLUDE"},
+    {"SORTBY_NULLS_LAST", "NULLS LAST in INCLUDE", "INCLUDE"},
     /* options, drops, transactions */
     {"TransactionStmt.options", "an option of BEGIN", NULL},
     {"TransactionStmt.chain", "AND CHAIN", "AND"},

@@ -101,6 +101,9 @@ static void tell_create_index(struct telling *t, const struct found *found,
     } else {
         tell(t, "3. build: one scan of the table, as fast as the writers leave room");
     }
+    if (s->index->predicate != NULL) {
+        tell(t, "   only rows for which WHERE is true get entries");
+    }
     if (s->index->unique) {
         tell(t, "4. enforcing: publish and wait as before; from here on writers refuse duplicates");
         tell(t, "5. validate: one scan of the index; duplicates fail the change, which names them");

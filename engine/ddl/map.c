@@ -259,6 +259,28 @@ static void map_index_column(struct ddl_node *node, instar_key_column *column)
     }
 }
 
+/* INCLUDE (a, b). */
+static int map_includes(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                        instar_index_def *def)
+{
+    size_t count = ddl_count(node, "index_including_params");
+    const char **names = ddl_alloc(&sql->arena, (count + 1) * sizeof(*names));
+    int rc = INSTAR_OK;
+
+    if (names == NULL) {
+        return no_memory(sql, piece);
+    }
+    def->include = names;
+    for (struct ddl_node *n = ddl_take(node, "index_including_params");
+         rc == INSTAR_OK && n != NULL; n = ddl_take_next(n)) {
+        names[def->include_count++] = ddl_take_text(n, "name");
+        (void)ddl_take_name(n, "ordering", "SORTBY_DEFAULT");
+        (void)ddl_take_name(n, "nulls_ordering", "SORTBY_NULLS_DEFAULT");
+        rc = ddl_refuse_untaken(sql, piece, n);
+    }
+    return rc;
+}
+
 static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)
 {
     size_t count = ddl_count(node, "index_params");
@@ -284,6 +306,9 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
         map_index_column(n, &columns[def->column_count++]);
         rc = ddl_refuse_untaken(sql, piece, n);
     }
+    struct ddl_node *where = rc == INSTAR_OK ? ddl_take(node, "where_clause") : NULL;
+    rc = rc == INSTAR_OK ? map_includes(sql, piece, node, def) : rc;
+    rc = rc == INSTAR_OK && where != NULL ? ddl_expression(sql, piece, where, &def->predicate) : rc;
     rc = rc == INSTAR_OK ? ddl_table_name(sql, piece, node, &def->table) : rc;
     rc = rc == INSTAR_OK ? ddl_change_options(sql, piece, node, options) : rc;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;

@@ -237,6 +237,15 @@ static void put_table(struct sink *sink, const instar_table_info *info)
     say(sink, ");\n");
 }
 
+static void put_includes(struct sink *sink, const instar_index_info *index)
+{
+    for (size_t i = 0; i < index->include_count; i++) {
+        say(sink, i > 0 ? ", " : " INCLUDE (");
+        put_name(sink, index->include[i]);
+    }
+    say(sink, index->include_count > 0 ? ")" : "");
+}
+
 static void put_index(struct sink *sink, const instar_table_info *info,
                       const instar_index_info *index)
 {
@@ -260,7 +269,14 @@ static void put_index(struct sink *sink, const instar_table_info *info,
                   : index->columns[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
                                                                  : "");
     }
-    say(sink, ");\n");
+    say(sink, ")");
+    put_includes(sink, index);
+    if (index->predicate != NULL) {
+        say(sink, " WHERE (");
+        put_expression(sink, index->predicate);
+        say(sink, ")");
+    }
+    say(sink, ";\n");
 }
 
 static void put_all(void *arg)

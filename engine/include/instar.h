@@ -230,6 +230,7 @@ typedef struct instar_options {
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
  * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
 #define INSTAR_KEY_BYTES_MAX 511
+#define INSTAR_INCLUDE_BYTES_MAX 2048 /* of the included columns of an entry, encoded */
 #define INSTAR_NAME_BYTES_MAX 63
 #define INSTAR_COLUMNS_MAX 1000
 #define INSTAR_INDEX_COLUMNS_MAX 16
@@ -420,6 +421,16 @@ typedef struct instar_index_def {
     const instar_key_column *columns;
     size_t column_count;
     bool unique;
+    /* Only rows for which it is true have entries, as in PostgreSQL: "b > 10 AND c IS NOT NULL", an
+     * expression as in instar_check_def. NULL: all rows. A scan over such an index has only these
+     * rows; a unique one binds only these. */
+    const char *predicate;
+    /* Columns that the entries carry along: a scan over the index that names only them, the index's
+     * own and those of the primary key reads no rows. At most INSTAR_INDEX_COLUMNS_MAX, none of
+     * them a column of the index. */
+    const char *const *include;
+    size_t include_count;
+    bool constraint; /* it is a UNIQUE constraint of that name: unique, and of all rows */
 } instar_index_def;
 
 enum instar_change_flag {
@@ -678,7 +689,11 @@ typedef struct instar_index_info {
     bool unique;
     bool enforcing; /* unique is enforced on writes already */
     enum instar_stage stage;
-    uint64_t change; /* the change at work on it, or 0 */
+    uint64_t change;       /* the change at work on it, or 0 */
+    const char *predicate; /* with the names that the columns have now; NULL: of all rows */
+    const char *const *include;
+    size_t include_count;
+    bool constraint; /* it is a UNIQUE constraint of that name */
 } instar_index_info;
 
 typedef struct instar_check_info {

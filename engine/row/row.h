@@ -162,10 +162,17 @@ const char *row_expr_function(size_t at);
 
 /* ---- index entries ------------------------------------------------------------------------ */
 
-/* Value of an index entry: schema version | xxh3-32 over key and value. */
+/* Value of an index entry: schema version | xxh3-32 over key and value | what it includes. This is
+ * the front; what follows is the caller's bytes, the key code of the included columns. */
 #define ROW_ENTRY_SIZE 8
-void row_entry_encode(uint32_t version, struct base_slice key, uint8_t out[ROW_ENTRY_SIZE]);
+void row_entry_encode(uint32_t version, struct base_slice key, struct base_slice include,
+                      uint8_t out[ROW_ENTRY_SIZE]);
+/* What is included is all behind the front; the checksum vouches for it. ECORRUPT. */
 int row_entry_decode(struct base_slice key, struct base_slice record, uint32_t *version_out,
                      struct base_err *err);
+static inline struct base_slice row_entry_include(struct base_slice record)
+{
+    return base_slice((const uint8_t *)record.data + ROW_ENTRY_SIZE, record.size - ROW_ENTRY_SIZE);
+}
 
 #endif

@@ -242,6 +242,30 @@ static void make_expressions(void)
     }
 }
 
+/* The i-th index of a table: some are partial, some include the last column. */
+static struct catalog_index *make_index(struct catalog_table *table, const instar_key_column *keys,
+                                        size_t key_count, size_t i)
+{
+    char name[24];
+    struct catalog_index *index;
+    instar_key_column columns[INSTAR_TYPE_COUNT];
+    const char *last = keys[key_count - 1].name;
+    snprintf(name, sizeof(name), "index_%zu", i);
+    memcpy(columns, keys, key_count * sizeof(*columns));
+    columns[0].nulls = (enum instar_nulls)(i % 3);
+    instar_index_def def = {.name = name,
+                            .table = "table",
+                            .columns = columns,
+                            .column_count = 1 + i % key_count,
+                            .predicate = i % 2 == 1 ? "column_0 IS NOT NULL" : NULL};
+    if (i % 3 == 1 && def.column_count < key_count) {
+        def.include = &last;
+        def.include_count = 1;
+    }
+    must(catalog_index_from_def(table, &def, &index, NULL));
+    return index;
+}
+
 /* Tables of one to many columns, with indexes in every state. Beside them lie some of formats 1 and
  * 2. */
 static void make_descriptors(void)
@@ -285,15 +309,8 @@ static void make_descriptors(void)
         table->tree = 16 + round * 1000;
         table->version = 1 + (uint32_t)round;
         for (size_t i = 0; i < round % 7 && i < BASE_ARRAY_LEN(states); i++) {
-            char name[24];
-            struct catalog_index *index;
-            snprintf(name, sizeof(name), "index_%zu", i);
-            instar_index_def index_def = {.name = name,
-                                          .table = "table",
-                                          .columns = keys,
-                                          .column_count = 1 + i % count,
-                                          .unique = states[i].unique};
-            must(catalog_index_from_def(table, &index_def, &index, NULL));
+            struct catalog_index *index = make_index(table, keys, count, i);
+            index->unique = states[i].unique;
             index->stage = states[i].stage;
             index->enforcing = states[i].enforcing;
             index->tree = 17 + i;

@@ -38,7 +38,8 @@ static int submit(instar *db, const char *name, const char *column, bool unique,
                   uint64_t *change)
 {
     instar_key_column part = {.name = column};
-    instar_index_def def = {.name = name, .table = "t", .columns = &part, .column_count = 1, .unique = unique};
+    instar_index_def def = {
+        .name = name, .table = "t", .columns = &part, .column_count = 1, .unique = unique};
     instar_change_options o = scene_options(30000);
 
     o.flags = flags;

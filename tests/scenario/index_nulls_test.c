@@ -60,8 +60,7 @@ Test(index_nulls, bounds)
                     "last)"));
     const instar_range from_zero = {.lower = &zero, .lower_count = 1};
     const instar_range to_zero = {.upper = &zero, .upper_count = 1, .upper_exclusive = true};
-    const instar_range nulls = {
-        .lower = &null, .lower_count = 1, .upper = &null, .upper_count = 1};
+    const instar_range nulls = {.lower = &null, .lower_count = 1, .upper = &null, .upper_count = 1};
     const instar_range behind_null = {.lower = &null, .lower_count = 1, .lower_exclusive = true};
     const instar_range before_null = {.upper = &null, .upper_count = 1, .upper_exclusive = true};
     cr_assert_str_eq(sqls_scan(db, "t", "a", "f", &from_zero), "5;1");
@@ -91,8 +90,7 @@ Test(index_nulls, definitions)
 
     ok(sqls_run(db, "create unique index u on t (b nulls first, c desc nulls first)"));
     ok(sqls_run(db, "create unique index if not exists u on t (b nulls first, c desc)"));
-    fails(sqls_run(db, "create unique index if not exists u on t (b, c desc)"),
-          INSTAR_EDEFINITION);
+    fails(sqls_run(db, "create unique index if not exists u on t (b, c desc)"), INSTAR_EDEFINITION);
     expect(sqls_say("column 1 is b NULLS FIRST, not b"));
     ok(sqls_run(db, "create index w on t (b nulls last, c desc nulls last)"));
     cr_assert(strstr(sqls_schema(db, "t"),

@@ -227,6 +227,20 @@ static char *sorted_words(char *text)
     return out;
 }
 
+/* A partial index has some of the rows; which, the checker knows. Both are sorted words. */
+static bool agree(const char *by_table, const char *by_index, bool partial)
+{
+    const char *all = by_table, *some = by_index;
+
+    while (partial && *some != '\0' && *all != '\0') {
+        size_t size = strcspn(all, " ") + 1;
+
+        some += strncmp(all, some, size) == 0 ? size : 0;
+        all += size;
+    }
+    return partial ? *some == '\0' : strcmp(by_table, by_index) == 0;
+}
+
 static int compare_scans(void *arg, const instar_table_info *info)
 {
     instar *db = arg;
@@ -236,7 +250,7 @@ static int compare_scans(void *arg, const instar_table_info *info)
         if (info->indexes[i].stage == INSTAR_STAGE_PUBLIC && info->indexes[i].change == 0) {
             char *by_index = sorted_words(dump(db, info->name, info->indexes[i].name));
 
-            if (strcmp(by_table, by_index) != 0) {
+            if (!agree(by_table, by_index, info->indexes[i].predicate != NULL)) {
                 test_fail(__FILE__, __LINE__, "index %s gives other rows than the table:\n%s\n%s",
                           info->indexes[i].name, by_index, by_table);
             }

@@ -102,8 +102,7 @@ static instar_projection *prepare(instar *db, const char *table, const char *col
     size_t count = 0;
 
     (void)snprintf(list, sizeof(list), "%s", columns);
-    for (char *name = strtok_r(list, ",", &rest); name != NULL;
-         name = strtok_r(NULL, ",", &rest)) {
+    for (char *name = strtok_r(list, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         names[count++] = name;
     }
     ok(instar_projection_prepare(db, table, names, count, index, &p));

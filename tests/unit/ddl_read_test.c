@@ -140,8 +140,8 @@ Test(ddl_read, create_index)
 {
     instar_sql *sql =
         read_sql("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t USING btree"
-                 " (a, b ASC NULLS LAST, c DESC, d DESC NULLS FIRST, e DESC NULLS LAST) WITH (rows_per_second = "
-                 "5000000000, sort_memory_bytes = 1048576);"
+                 " (a, b ASC NULLS LAST, c DESC, d DESC NULLS FIRST, e DESC NULLS LAST) WITH "
+                 "(rows_per_second = 5000000000, sort_memory_bytes = 1048576);"
                  "create index j on t (a)");
     const instar_sql_statement *s = instar_sql_at(sql, 0);
 

@@ -58,7 +58,8 @@ static int submit_index(struct director *d, const char *name, bool unique, uint6
                         uint64_t *change)
 {
     instar_key_column column = {.name = d->data->columns[d->data->indexed]};
-    instar_index_def def = {.name = name, .table = DEMO_TABLE, .columns = &column, .column_count = 1, .unique = unique};
+    instar_index_def def = {
+        .name = name, .table = DEMO_TABLE, .columns = &column, .column_count = 1, .unique = unique};
     instar_change_options options;
 
     instar_change_options_init(&options);
