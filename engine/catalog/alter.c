@@ -90,6 +90,10 @@ static int rename_index(struct catalog_table *table, const instar_alteration *st
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has an index \"%s\" already",
                           table->name, step->new_name);
     }
+    if (rc == 0 && index->constraint && catalog_table_check(table, step->new_name) != NULL) {
+        rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
+                          table->name, step->new_name);
+    }
     if (rc == 0) {
         set_name(index->name, step->new_name);
     }

@@ -163,6 +163,17 @@ bool catalog_name_add(struct base_buf *out, const char *name);
 
 /* ---- indexes (index.c) -------------------------------------------------------------------- */
 
+/* The UNIQUE constraint of that name, or NULL. */
+struct catalog_index *catalog_table_unique(const struct catalog_table *table, const char *name);
+/* Does the table have any? */
+bool catalog_has_unique(const struct catalog_table *table);
+/* table_column_key for a constraint without a name, and a number behind it unless that is 0. */
+void catalog_unique_name(const char *table, const instar_unique_def *def, unsigned number,
+                         char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* The definition of the index of one, under a name; columns has room for its columns. ELIMIT. */
+int catalog_unique_index(const instar_unique_def *def, const char *name, const char *table,
+                         instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX],
+                         instar_index_def *index_out, struct base_err *err);
 /* Has a row with these values, one for each of the predicate's inputs, an entry? Without predicate
  * it has. What row_expr_eval gives; the words name the index. */
 int catalog_index_inside(const struct catalog_table *table, const struct catalog_index *index,

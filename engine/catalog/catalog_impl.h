@@ -65,6 +65,13 @@ int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr
 bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr);
 /* How many bytes of a text of at most so many stay: whole characters. */
 size_t catalog_cut(const char *text, size_t most);
+/* table_middle_end, and a number unless that is 0; of names that are too long for it the longer one
+ * is cut first. middle: or "". */
+void catalog_make_name(const char *table, const char *middle, const char *end, unsigned number,
+                       char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* The constraints of a new table, public from its first version on. */
+int catalog_define_uniques(struct catalog_table *table, const instar_table_def *def,
+                           struct base_err *err);
 /* Predicate and INCLUDE of a definition; the key's parts are there. EINVALID, EUNKNOWN, ELIMIT and
  * what an expression gives. */
 int catalog_index_define(struct catalog_table *table, const instar_index_def *def,

@@ -77,33 +77,43 @@ size_t catalog_cut(const char *name, size_t most)
     return size;
 }
 
-/* table_column_check or table_check, and a number where that is taken; of names that are too long
- * for it the longer one is cut first. */
+void catalog_make_name(const char *table, const char *middle, const char *end, unsigned number,
+                       char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    char tail[32];
+    size_t a = strlen(table);
+    size_t b = strlen(middle);
+    if (number == 0) {
+        snprintf(tail, sizeof(tail), "_%s", end);
+    } else {
+        snprintf(tail, sizeof(tail), "_%s%u", end, number);
+    }
+    size_t room = INSTAR_NAME_BYTES_MAX - strlen(tail) - (b > 0 ? 1 : 0);
+    while (a + b > room) {
+        if (a > b) {
+            a = catalog_cut(table, a - 1);
+        } else {
+            b = catalog_cut(middle, b - 1);
+        }
+    }
+    snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%.*s%s%.*s%s", (int)a, table, b > 0 ? "_" : "",
+             (int)b, middle, tail);
+}
+
+/* table_column_check or table_check. */
 static void make_name(const struct catalog_table *table, const struct catalog_check *check,
                       unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1])
 {
-    char end[24];
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(check->expr, &columns);
     int at = count == 1 ? catalog_table_column_by_id(table, columns[0].id) : -1;
-    const char *column = at >= 0 ? table->columns[at].name : "";
-    size_t a = strlen(table->name);
-    size_t b = strlen(column);
-    if (number == 0) {
-        snprintf(end, sizeof(end), "_check");
-    } else {
-        snprintf(end, sizeof(end), "_check%u", number);
-    }
-    size_t room = INSTAR_NAME_BYTES_MAX - strlen(end) - (b > 0 ? 1 : 0);
-    while (a + b > room) {
-        if (a > b) {
-            a = catalog_cut(table->name, a - 1);
-        } else {
-            b = catalog_cut(column, b - 1);
-        }
-    }
-    snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%.*s%s%.*s%s", (int)a, table->name, b > 0 ? "_" : "",
-             (int)b, column, end);
+    catalog_make_name(table->name, at >= 0 ? table->columns[at].name : "", "check", number, name);
+}
+
+/* Of a check or of a UNIQUE. */
+static bool is_constraint(const struct catalog_table *table, const char *name)
+{
+    return catalog_table_check(table, name) != NULL || catalog_table_unique(table, name) != NULL;
 }
 
 static int reserve(struct catalog_table *table, struct base_err *err)
@@ -150,11 +160,11 @@ static int name_check(struct catalog_table *table, const instar_check_def *def,
         unsigned number = 0;
         do {
             make_name(table, check, number++, check->name);
-        } while (catalog_table_check(table, check->name) != NULL);
+        } while (is_constraint(table, check->name));
         return 0;
     }
     int rc = catalog_name_check("constraint", def->name, err);
-    if (rc == 0 && catalog_table_check(table, def->name) != NULL) {
+    if (rc == 0 && is_constraint(table, def->name)) {
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
                           table->name, def->name);
     }

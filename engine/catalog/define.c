@@ -233,6 +233,9 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
     if (rc == 0) {
         rc = catalog_table_finish(table, err);
     }
+    if (rc == 0) {
+        rc = catalog_define_uniques(table, def, err);
+    }
     if (rc != 0) {
         base_err_prefix(err, "table \"%s\"", def->name);
         catalog_table_free(table);

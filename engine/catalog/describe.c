@@ -76,11 +76,19 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
     if (size != 0) {
         text[0] = 0;
     }
-    add(&w, "CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
-    add_name(&w, index->name);
-    add(&w, " ON ");
-    add_name(&w, table->name);
-    add(&w, " (");
+    if (index->constraint) {
+        add(&w, "ALTER TABLE ");
+        add_name(&w, table->name);
+        add(&w, " ADD CONSTRAINT ");
+        add_name(&w, index->name);
+        add(&w, " UNIQUE (");
+    } else {
+        add(&w, "CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+        add_name(&w, index->name);
+        add(&w, " ON ");
+        add_name(&w, table->name);
+        add(&w, " (");
+    }
     for (uint32_t i = 0; i < index->part_count; i++) {
         add(&w, "%s", i != 0 ? ", " : "");
         add_name(&w, table->columns[index->parts[i].column].name);
@@ -180,6 +188,10 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
         add(&w, "%s", a->unique ? "it is unique" : "it is not unique");
         return false;
     }
+    if (a->constraint != b->constraint) {
+        add(&w, "%s", a->constraint ? "it is a UNIQUE constraint" : "it is no constraint");
+        return false;
+    }
     struct key_list x = {table, a->parts, a->part_count};
     struct key_list y = {table, b->parts, b->part_count};
     return keys_same(&x, &y, &w) && includes_same(table, a, b, &w) &&
@@ -234,6 +246,62 @@ static bool checks_same(const struct catalog_table *a, const struct catalog_tabl
     return same;
 }
 
+/* Has a name been made of this one, because it was taken? */
+static bool is_numbered(const char *name, const char *base)
+{
+    size_t size = strlen(base);
+    return strncmp(name, base, size) == 0 &&
+           strspn(name + size, "0123456789") == strlen(name + size);
+}
+
+static const struct catalog_index *find_unique(const struct catalog_table *table, const char *name)
+{
+    const struct catalog_index *found = catalog_table_unique(table, name);
+    for (uint32_t i = 0; found == NULL && i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        found = index->constraint && is_numbered(index->name, name) ? index : NULL;
+    }
+    return found;
+}
+
+static uint32_t count_uniques(const struct catalog_table *table)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        count += table->indexes[i].constraint;
+    }
+    return count;
+}
+
+/* Every UNIQUE of b is one of a. Their columns have the same positions. */
+static bool uniques_same(const struct catalog_table *a, const struct catalog_table *b,
+                         struct words *w)
+{
+    uint32_t x = count_uniques(a);
+    uint32_t y = count_uniques(b);
+    char difference[128];
+    if (x != y) {
+        add(w, "has %u UNIQUE constraints, not %u", x, y);
+        return false;
+    }
+    for (uint32_t i = 0; i < b->index_count; i++) {
+        const struct catalog_index *wanted = &b->indexes[i];
+        if (!wanted->constraint) {
+            continue;
+        }
+        const struct catalog_index *found = find_unique(a, wanted->name);
+        if (found == NULL) {
+            add(w, "has no constraint %s", wanted->name);
+            return false;
+        }
+        if (!catalog_index_same(a, found, wanted, difference, sizeof(difference))) {
+            add(w, "constraint %s: %s", found->name, difference);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size)
 {
@@ -260,5 +328,5 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
         difference[0] = 0;
     }
     w.length = 0;
-    return checks_same(a, b, &w);
+    return checks_same(a, b, &w) && uniques_same(a, b, &w);
 }

@@ -119,6 +119,9 @@ static int finish_early(struct job *j, struct store_txn *t, struct base_err *err
 {
     int rc = name_release(j, t, false, err);
 
+    if (rc == 0 && j->rec.kind == CHANGE_CREATE_TABLE) {
+        rc = name_release_uniques(j, t, err);
+    }
     if (rc != 0) {
         store_txn_abort(t);
         return rc;
@@ -154,8 +157,14 @@ static int add_table(struct job *j, struct base_err *err)
     if (rc == 0) {
         rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
     }
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
+    }
     if (rc == 0) {
         rc = name_release(j, t, true, err);
+    }
+    if (rc == 0) {
+        rc = name_claim_uniques(j, t, table, err);
     }
     if (rc != 0) {
         store_txn_abort(t);
@@ -416,6 +425,9 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     } else if (work == WORK_NOTHING) {
         rc = name_release(
             j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
+        if (rc == 0 && j->rec.kind == CHANGE_CREATE_TABLE) {
+            rc = name_release_uniques(j, t, err);
+        }
     }
     if (rc != 0) {
         store_txn_abort(t);

@@ -53,7 +53,6 @@ static const struct clause clauses[] = {
     {"Constraint.nulls_not_distinct", "NULLS NOT DISTINCT", "NULLS"},
     {"CONSTR_IDENTITY", "GENERATED AS IDENTITY", NULL},
     {"CONSTR_GENERATED", "GENERATED", NULL},
-    {"CONSTR_UNIQUE", "UNIQUE (make a unique index)", NULL},
     {"CONSTR_EXCLUSION", "EXCLUDE", NULL},
     {"CONSTR_FOREIGN", "FOREIGN KEY", NULL},
     {"CONSTR_ATTR_DEFERRABLE", "DEFERRABLE", NULL},

@@ -17,6 +17,8 @@ struct found {
     bool has_table, has_index, has_from, unique;
     uint64_t rows;
     size_t indexes;
+    const instar_sql_statement *statement;
+    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -41,6 +43,21 @@ static void tell(struct telling *t, const char *format, ...)
     t->stopped = t->fn(t->arg, line);
 }
 
+/* How many steps of it drop that constraint. */
+static size_t count_drops(const instar_sql_statement *s, const char *name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        count +=
+            s->steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT && strcmp(s->steps[i].name, name) == 0;
+    }
+    for (size_t i = 0; i < s->part_count; i++) {
+        count += count_drops(s->parts[i], name);
+    }
+    return count;
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -51,6 +68,9 @@ static int look(void *arg, const instar_table_info *info)
         if (strcmp(info->indexes[i].name, found->name) == 0) {
             found->has_index = true;
             found->unique = info->indexes[i].unique;
+        }
+        if (here && info->indexes[i].constraint) {
+            found->uniques_dropped += count_drops(found->statement, info->indexes[i].name);
         }
     }
     found->has_from = found->has_from || from;
@@ -128,6 +148,16 @@ static bool binds_rows(const instar_alteration *step)
            (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
 }
 
+static bool adds_unique(const instar_sql_statement *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        any = any || s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
+    }
+    return any;
+}
+
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     bool validates = false, leaves = false;
@@ -170,6 +200,8 @@ static void add_need(struct needs *n, const instar_sql_statement *s)
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         n->rows = n->rows || binds_rows(&s->steps[i]);
         n->leaves = n->leaves || leaves_something(s->steps[i].kind);
+        n->builds += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
+        n->unique += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
     }
 }
 
@@ -201,14 +233,19 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {0};
+    struct needs n = {.drops = found->uniques_dropped};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
         add_need(&n, s->parts[i]);
     }
-    tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
-         found->rows);
+    if (s->part_count > 0) {
+        tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
+             found->rows);
+    } else { /* an ALTER TABLE, for its UNIQUE */
+        add_need(&n, s);
+        tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    }
     tell_going_up(t, &n, wait_ms, &step);
     tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -276,7 +313,11 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        tell_alter(t, found, s);
+        if (found->uniques_dropped > 0 || adds_unique(s)) {
+            tell_compound(t, found, s);
+        } else {
+            tell_alter(t, found, s);
+        }
         break;
     case INSTAR_SQL_COMPOUND:
         tell_compound(t, found, s);
@@ -308,6 +349,7 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
         return ddl_fail_statement(s, INSTAR_EINVALID, "this is no schema change", error_out);
     }
     found.name = s->name;
+    found.statement = s;
     found.from = s->index != NULL ? s->index->table : NULL;
     rc = instar_table_list(db, NULL, look, &found);
     if (rc != INSTAR_OK) {

@@ -34,6 +34,7 @@ enum operation {
     DROP,
     DROP_TABLE,
     ALTER,
+    CONSTRAINT,
     PARTIAL,
     PARTIAL_DUPLICATES,
     COVERING,
@@ -49,6 +50,7 @@ static const char *const operation_names[] = {"create index",
                                               "drop index",
                                               "drop table",
                                               "alter table",
+                                              "add unique",
                                               "create unique partial index",
                                               "create unique partial index over duplicates",
                                               "create covering index",
@@ -230,10 +232,17 @@ static uint64_t submit(const struct run *r, instar *db)
         break;
     case COMPOUND:
     case COMPOUND_DUPLICATES:
+        ok(compounds_submit(
+            db,
+            "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
+            "ON t (b DESC); CREATE INDEX t_e ON t (c) INCLUDE (b); ALTER TABLE t ADD COLUMN d int8 "
+            "DEFAULT 1; CREATE INDEX t_d ON t (d, b) WHERE b % 3 > 0 AND d = 1",
+            &o, &change));
+        break;
+    case CONSTRAINT:
         ok(compounds_submit(db,
-                            "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
-                            "ON t (c) INCLUDE (b); ALTER TABLE t ADD COLUMN d int8 DEFAULT 1; "
-                            "CREATE INDEX t_d ON t (d, b) WHERE b % 3 > 0 AND d = 1",
+                            "ALTER TABLE t ADD CONSTRAINT t_b UNIQUE (b) INCLUDE (c), ALTER "
+                            "COLUMN b SET NOT NULL, ADD COLUMN d int8 DEFAULT 1",
                             &o, &change));
         break;
     case PARTIAL: /* rows come and go, and all that have one value stay outside */

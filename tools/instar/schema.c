@@ -122,13 +122,23 @@ static void print_key(const instar_key_column *key, size_t count)
     printf(")");
 }
 
+static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
+
 static void print_index(const char *table, const instar_index_info *index)
 {
-    printf("CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
-    print_name(index->name);
-    printf(" ON ");
-    print_name(table);
-    printf(" ");
+    if (index->constraint) {
+        printf("ALTER TABLE ");
+        print_name(table);
+        printf(" ADD CONSTRAINT ");
+        print_name(index->name);
+        printf(" UNIQUE ");
+    } else {
+        printf("CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+        print_name(index->name);
+        printf(" ON ");
+        print_name(table);
+        printf(" ");
+    }
     print_key(index->columns, index->column_count);
     for (size_t i = 0; i < index->include_count; i++) {
         printf("%s", i > 0 ? ", " : " INCLUDE (");
@@ -142,8 +152,6 @@ static void print_index(const char *table, const instar_index_info *index)
     }
     printf(";");
     if (index->change != 0) {
-        static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
-
         printf(" -- %s, change %" PRIu64, stages[index->stage], index->change);
     }
     printf("\n");
@@ -233,8 +241,6 @@ static void json_columns(const instar_table_info *info)
 
 static void json_indexes(const instar_table_info *info)
 {
-    static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
-
     for (size_t i = 0; i < info->index_count; i++) {
         const instar_index_info *index = &info->indexes[i];
 
