@@ -80,16 +80,16 @@ static size_t samples(enum instar_type type, instar_value out[6])
     return count;
 }
 
-/* For each type and direction: all its samples in one tuple after the other, and null. */
+/* For each type and order: all its samples in one tuple after the other, and null. */
 static void make_keys(void)
 {
     for (unsigned type = 1; type < INSTAR_TYPE_COUNT; type++) {
-        for (unsigned descending = 0; descending < 4; descending++) {
-            struct row_key_part part = {.type = (enum instar_type)type,
-                                        .descending = descending % 2 != 0,
-                                        .nulls_swapped = descending > 1};
-            struct row_key_part pair[2] = {part,
-                                           {.type = INSTAR_TEXT, .descending = descending == 0}};
+        for (unsigned order = 0; order < 4; order++) {
+            bool descending = order % 2 != 0;
+            bool swapped = order > 1;
+            struct row_key_part part = {
+                .type = (enum instar_type)type, .descending = descending, .nulls_swapped = swapped};
+            struct row_key_part pair[2] = {part, {.type = INSTAR_TEXT, .descending = !descending}};
             instar_value v[6];
             size_t count = samples(part.type, v);
             char name[64];
@@ -98,12 +98,13 @@ static void make_keys(void)
                 instar_value first[2] = {v[i], bytes(INSTAR_TEXT, "xy", 2)};
                 instar_value second[2] = {v[i + 1], {0}};
                 base_buf_add_u8(&b, 1);
-                base_buf_add_u8(&b, (uint8_t)((type - 1) | descending << 7));
-                base_buf_add_u8(&b, (uint8_t)((INSTAR_TEXT - 1) | (descending == 0) << 7));
+                base_buf_add_u8(
+                    &b, (uint8_t)((type - 1) | (unsigned)descending << 7 | (unsigned)swapped << 6));
+                base_buf_add_u8(&b, (uint8_t)((INSTAR_TEXT - 1) | (unsigned)!descending << 7));
                 must(row_key_encode(pair, first, 2, &b, NULL));
                 must(row_key_encode(pair, second, 2, &b, NULL));
-                snprintf(name, sizeof(name), "%s%s-%zu", row_type_name(part.type),
-                         descending != 0 ? "-desc" : "", i / 2);
+                snprintf(name, sizeof(name), "%s%s%s-%zu", row_type_name(part.type),
+                         descending ? "-desc" : "", swapped ? "-swapped" : "", i / 2);
                 write_file("key", name, &b);
                 base_buf_free(&b);
             }
