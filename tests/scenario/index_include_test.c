@@ -209,3 +209,90 @@ Test(index_include, zeros_keep_their_sign)
     cr_assert_str_eq(sqls_scan(db, "t", "a,f", "j", NULL), "1,null;3,null;2,null;5,-0");
     ok(instar_close(db));
 }
+
+/* Put an entry of row 2 (b = 20) into an index, with these bytes included: below the interface. */
+static void forge(instar *db, const char *index, const char *include)
+{
+    const instar_value row[5] = {{.type = INSTAR_INT8, .i = 2}, {.type = INSTAR_INT8, .i = 20}};
+    struct base_slice bytes = base_slice(include, strlen(include));
+    uint8_t value[64];
+    struct base_buf key = {0};
+    const struct catalog_index *x;
+    const struct catalog_table *table;
+    const struct catalog_view *view;
+    struct store_txn *t;
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(catalog_view_get(db->env.catalog, t, &view, &test_err));
+    must(catalog_view_index(view, index, &table, &x, &test_err));
+    must(txn_entry_key(table, x, row, &key, &test_err));
+    row_entry_encode(table->version, base_buf_slice(&key), bytes, value);
+    memcpy(value + ROW_ENTRY_SIZE, include, bytes.size);
+    must(store_txn_put(t, x->tree, base_buf_slice(&key),
+                       base_slice(value, ROW_ENTRY_SIZE + bytes.size), &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    catalog_view_release(db->env.catalog, view);
+    base_buf_free(&key);
+}
+
+static int take_finding(void *arg, const instar_finding *finding)
+{
+    char *text = arg;
+
+    expect(finding->problem == INSTAR_PROBLEM_ENTRY_DANGLING);
+    (void)snprintf(text + strlen(text), 1024 - strlen(text), "%s\n", finding->text);
+    return 0;
+}
+
+/* The checker compares what is included with the row, and knows which rows a partial index has. */
+Test(index_include, the_checker_compares)
+{
+    instar_check_summary sum;
+    char found[1024] = "";
+    instar *db = open_t();
+
+    ok(sqls_run(db, "create index i on t (b) include (c); create index p on t (b) where c > ''"));
+    forge(db, "i", "\xf0"); /* the code of null, which the row has */
+    dbs_check_clean(db);
+    forge(db, "i", "\x80z");
+    forge(db, "p", "");
+    fails(instar_check(db, take_finding, found, &sum), INSTAR_ECORRUPT);
+    expect_u64(sum.findings, 2);
+    cr_assert(strstr(found, "the entry's row has other values in the included columns") != NULL &&
+                  strstr(found, "the index's predicate is not true for the entry's row") != NULL,
+              "%s", found);
+    ok(instar_close(db));
+}
+
+/* A build that needs many sorted runs, while rows change: what is included comes through them. */
+Test(index_include, built_from_sorted_runs)
+{
+    const instar_key_column key = {.name = "b", .descending = true};
+    const char *include[] = {"g", "c"};
+    const instar_index_def def = {.name = "i",
+                                  .table = "t",
+                                  .columns = &key,
+                                  .column_count = 1,
+                                  .predicate = "a % 10 <> 3",
+                                  .include = include,
+                                  .include_count = 2};
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+    char text[512], wide[301];
+    instar *db = dbs_open(0);
+
+    memset(wide, 'w', sizeof(wide) - 1);
+    wide[sizeof(wide) - 1] = '\0';
+    (void)snprintf(text, sizeof(text), "alter table t add column g text default '%s'", wide);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 15000, scene_scattered);
+    ok(sqls_run(db, text));
+    o.sort_memory_bytes = 1 << 20;
+    ok(instar_create_index(db, &def, &o, &change));
+    for (int64_t a = 7; a < 15000; a += 1500) {
+        ok(alters_update(db, "t", "g", a, "changed"));
+    }
+    scene_await(db, change, INSTAR_OK, NULL);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
