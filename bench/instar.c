@@ -98,7 +98,7 @@ static int make_table(instar *db, const char *name)
     instar_column_def columns[] = {{"k", INSTAR_INT8, true, NULL, 0},
                                    {"v", INSTAR_INT8, true, NULL, 0},
                                    {"pad", INSTAR_TEXT, true, NULL, 0}};
-    instar_key_column key = {"k", false};
+    instar_key_column key = {.name = "k"};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     uint64_t change = 0;
@@ -324,8 +324,9 @@ static int follow(instar *db, uint64_t change)
 static int create_index(void *session, bool unique, bool online, double *seconds_out)
 {
     struct session *s = session;
-    instar_key_column column = {"v", false};
-    instar_index_def def = {INDEX, "t", &column, 1, unique};
+    instar_key_column column = {.name = "v"};
+    instar_index_def def = {
+        .name = INDEX, .table = "t", .columns = &column, .column_count = 1, .unique = unique};
     uint64_t begin = bench_now_ns(), change = 0;
     int rc = instar_create_index(s->db, &def, NULL, &change);
 

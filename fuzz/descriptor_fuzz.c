@@ -40,6 +40,12 @@ static void use(const struct catalog_table *table)
         for (uint32_t j = 0; j < index->key_part_count; j++) {
             base_assert(index->key_columns[j] < table->column_count);
         }
+        for (uint32_t j = 0; j < index->include_count; j++) {
+            base_assert(index->includes[j] < table->column_count);
+        }
+        for (uint32_t j = 0; index->predicate != NULL && j < index->input_count; j++) {
+            base_assert(index->inputs[j] < table->column_count);
+        }
     }
 }
 

@@ -4,7 +4,8 @@
  * values.
  *
  * Input: u8 number of parts (its low two bits, plus one) | for each a u8: low nibble the type, high
- * bit descending | bytes of one tuple | bytes of a second one, if any.
+ * bit descending, the one below it nulls at the other end | bytes of one tuple | bytes of a second
+ * one, if any.
  */
 #include "row/row.h"
 
@@ -21,8 +22,10 @@ static int order_of_values(const struct row_key_part *parts, const instar_value 
 {
     for (size_t i = 0; i < count; i++) {
         int order = row_value_cmp(&a[i], &b[i]);
+        bool one_null = (a[i].type == INSTAR_NULL) != (b[i].type == INSTAR_NULL);
+        bool turned = parts[i].descending != (one_null && parts[i].nulls_swapped);
         if (order != 0) {
-            return (order > 0) != parts[i].descending ? 1 : -1;
+            return (order > 0) != turned ? 1 : -1;
         }
     }
     return 0;
@@ -75,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < count; i++) {
         parts[i].type = (enum instar_type)(1 + (data[1 + i] & 15u) % (INSTAR_TYPE_COUNT - 1));
         parts[i].descending = (data[1 + i] & 0x80) != 0;
+        parts[i].nulls_swapped = (data[1 + i] & 0x40) != 0;
     }
     struct base_slice rest = base_slice(data + 1 + count, size - 1 - count);
     if (take_tuple(parts, count, &rest, &arena, a, &key_a) &&

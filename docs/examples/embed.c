@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     instar_table_def people = {.name = "people",
                                .columns = columns,
                                .column_count = 2,
-                               .key = &(instar_key_column){"id", false},
+                               .key = &(instar_key_column){.name = "id"},
                                .key_count = 1};
     instar_change_options once;
     instar_options options;

@@ -36,8 +36,9 @@ static void *writer(void *arg)
 
 int main(int argc, char **argv)
 {
-    instar_key_column by_name[] = {{"name", false}};
-    instar_index_def index = {"people_by_name", "people", by_name, 1, false};
+    instar_key_column by_name[] = {{.name = "name"}};
+    instar_index_def index = {
+        .name = "people_by_name", .table = "people", .columns = by_name, .column_count = 1};
     uint64_t change = 0;
     pthread_t thread;
     int rc = instar_open(argc > 1 ? argv[1] : "people.db", NULL, &db);

@@ -3,8 +3,9 @@
  * The checker: one snapshot, every table, both directions.
  *
  *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL and the checks that
- *                     are valid, and has its entry in every public index
- *   entries -> rows   each entry's checksum holds, its row exists and has those values; in a
+ *                     are valid, and has its entry in every public index, if its predicate is true
+ *   entries -> rows   each entry's checksum holds, its row exists, belongs into the index, and has
+ *                     those values, the included ones too; in a
  *                     unique index no two neighbours have equal values (nulls apart)
  *   trees             every tree belongs to a table or an index, and none is missing
  *   log               every record not yet in the trees verifies
@@ -31,6 +32,7 @@ struct check {
     struct txn_rows *rows;
     struct base_buf key_text;  /* readable key */
     struct base_buf entry;     /* entry key that a row must have */
+    struct base_buf include;   /* and what it includes */
     struct base_arena scratch; /* of one evaluation */
     bool fast;                 /* pages and log alone */
 };
@@ -100,16 +102,50 @@ static bool is_settled(const struct catalog_index *index)
     return catalog_may_read(index) && index->change == 0;
 }
 
+/* The values of a condition's inputs, in scratch memory. NULL: there is none. */
+static instar_value *inputs_of(struct check *c, const instar_value *values, const uint32_t *columns,
+                               uint32_t count)
+{
+    base_arena_reset(&c->scratch);
+    instar_value *inputs = base_arena_alloc(&c->scratch, (count + 1u) * sizeof(*inputs));
+
+    for (uint32_t i = 0; inputs != NULL && i < count; i++) {
+        inputs[i] = values[columns[i]];
+    }
+    return inputs;
+}
+
+static int is_inside(struct check *c, const struct catalog_index *index, const instar_value *values,
+                     bool *inside_out, struct base_err *err)
+{
+    if (index->predicate == NULL) {
+        return INSTAR_OK;
+    }
+    const instar_value *inputs = inputs_of(c, values, index->inputs, index->input_count);
+
+    if (inputs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "checking: out of memory");
+    }
+    return catalog_index_inside(c->table, index, inputs, &c->scratch, inside_out, err);
+}
+
 static int check_entry_of_row(struct check *c, const struct catalog_index *index,
                               const instar_value *values, uint32_t version)
 {
     struct place where = {index, version};
     struct base_err err = {0};
     struct base_slice value;
-    int rc;
+    bool inside = true;
+    int rc = is_inside(c, index, values, &inside, &err);
 
+    if (rc == INSTAR_OK && !inside) {
+        return rc;
+    }
     base_buf_clear(&c->entry);
-    rc = txn_entry_key(c->table, index, values, &c->entry, &err);
+    rc = rc == INSTAR_OK ? txn_entry_key(c->table, index, values, &c->entry, &err) : rc;
+    if (rc == INSTAR_ENOMEM) {
+        return base_err_set(api_err(), rc, "%s", err.text);
+    }
     if (rc != INSTAR_OK) {
         return report(c, INSTAR_PROBLEM_ENTRY_MISSING, &where, err.text);
     }
@@ -135,13 +171,9 @@ static int check_checks(struct check *c, const instar_value *values, uint32_t ve
         if (check->state != CATALOG_CHECK_VALID) {
             continue;
         }
-        base_arena_reset(&c->scratch);
-        inputs = base_arena_alloc(&c->scratch, (check->input_count + 1u) * sizeof(*inputs));
+        inputs = inputs_of(c, values, check->inputs, check->input_count);
         if (inputs == NULL) {
             return base_err_set(api_err(), INSTAR_ENOMEM, "checking: out of memory");
-        }
-        for (uint32_t k = 0; k < check->input_count; k++) {
-            inputs[k] = values[check->inputs[k]];
         }
         rc = catalog_check_row(c->table, check, inputs, &c->scratch, &err);
         if (rc == INSTAR_ENOMEM) {
@@ -192,14 +224,24 @@ static int check_row(struct check *c, struct base_slice key, struct base_slice r
 
 /* ---- entries -> rows ---------------------------------------------------------------------- */
 
+/* An entry as it was found. */
+struct found_entry {
+    struct base_slice key;
+    struct base_slice row_key;
+    struct base_slice record;
+    uint32_t version;
+};
+
 /* Does the row to which an entry points make this very entry? */
 static int check_row_of_entry(struct check *c, const struct catalog_index *index,
-                              struct base_slice key, struct base_slice row_key, uint32_t version)
+                              const struct found_entry *found)
 {
-    struct place where = {index, version};
+    struct place where = {index, found->version};
+    struct txn_entry made = {.key = &c->entry, .include = &c->include};
     struct base_err err = {0};
     struct base_slice record;
-    int rc = store_txn_get(c->txn, c->table->tree, row_key, STORE_READ_UNTRACKED, &record, &err);
+    int rc =
+        store_txn_get(c->txn, c->table->tree, found->row_key, STORE_READ_UNTRACKED, &record, &err);
 
     if (rc == INSTAR_ENOTFOUND) {
         return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where, "the entry's row does not exist");
@@ -208,12 +250,24 @@ static int check_row_of_entry(struct check *c, const struct catalog_index *index
         return rc;
     }
     base_buf_clear(&c->entry);
-    rc = txn_rows_entry_key(c->rows, index, row_key, record, &c->entry, &err);
-    if (rc == INSTAR_ECORRUPT || rc == INSTAR_ELIMIT) {
+    base_buf_clear(&c->include);
+    rc = txn_rows_entry(c->rows, index, found->row_key, record, &made, &err);
+    if (rc == INSTAR_ENOMEM) {
+        return base_err_set(api_err(), rc, "%s", err.text);
+    }
+    if (rc != INSTAR_OK) {
         return INSTAR_OK; /* the row itself was reported in the other direction */
     }
-    if (rc == INSTAR_OK && !base_slice_eq(base_buf_slice(&c->entry), key)) {
+    if (!made.inside) {
+        return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where,
+                      "the index's predicate is not true for the entry's row");
+    }
+    if (!base_slice_eq(base_buf_slice(&c->entry), found->key)) {
         return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where, "the entry's row has other values");
+    }
+    if (!base_slice_eq(base_buf_slice(&c->include), row_entry_include(found->record))) {
+        return report(c, INSTAR_PROBLEM_ENTRY_DANGLING, &where,
+                      "the entry's row has other values in the included columns");
     }
     return rc;
 }
@@ -270,9 +324,13 @@ static int check_entry(struct check *c, struct entry_scan *scan, struct base_sli
         return report(c, INSTAR_PROBLEM_VERSION, &where, "the entry is newer than its table");
     }
     uint64_t before = c->sum.findings;
-    rc = check_row_of_entry(c, index, key,
-                            base_slice((const char *)key.data + prefix, key.size - prefix),
-                            where.written_by);
+    rc = check_row_of_entry(
+        c, index,
+        &(struct found_entry){.key = key,
+                              .row_key =
+                                  base_slice((const char *)key.data + prefix, key.size - prefix),
+                              .record = record,
+                              .version = where.written_by});
     /* An entry without its row is no duplicate of anything. */
     if (rc == INSTAR_OK && c->sum.findings == before) {
         rc = check_unique(c, scan, key, prefix, where.written_by);
@@ -496,6 +554,7 @@ static int run(struct check *c, instar_check_summary *summary_out)
     }
     base_buf_free(&c->key_text);
     base_buf_free(&c->entry);
+    base_buf_free(&c->include);
     base_arena_free(&c->scratch);
     if (summary_out != NULL) {
         *summary_out = c->sum;

@@ -44,6 +44,9 @@ static bool fill_key(struct base_arena *arena, const struct catalog_table *table
     for (uint32_t i = 0; i < count; i++) {
         key[i].name = table->columns[parts[i].column].name;
         key[i].descending = parts[i].descending;
+        key[i].nulls = !parts[i].nulls_swapped ? INSTAR_NULLS_DEFAULT
+                       : parts[i].descending   ? INSTAR_NULLS_LAST
+                                               : INSTAR_NULLS_FIRST;
     }
     *out = key;
     return true;
@@ -76,6 +79,29 @@ static bool fill_columns(struct base_arena *arena, const struct catalog_table *t
     return true;
 }
 
+/* What an index has besides its key. */
+static bool fill_more(struct base_arena *arena, const struct catalog_table *table,
+                      const struct catalog_index *from, instar_index_info *info)
+{
+    struct base_buf text = {0};
+    const char **include = base_arena_alloc(arena, (from->include_count + 1) * sizeof(*include));
+    bool ok = include != NULL;
+
+    for (uint32_t i = 0; ok && i < from->include_count; i++) {
+        include[i] = table->columns[from->includes[i]].name;
+    }
+    if (ok && from->predicate != NULL) {
+        ok = catalog_index_print_predicate(table, from, &text) && base_buf_add_u8(&text, 0);
+        info->predicate = ok ? base_arena_copy(arena, text.data, text.size) : NULL;
+        ok = info->predicate != NULL;
+    }
+    info->include = include;
+    info->include_count = from->include_count;
+    info->constraint = from->constraint;
+    base_buf_free(&text);
+    return ok;
+}
+
 static bool fill_indexes(struct base_arena *arena, const struct catalog_table *table,
                          instar_table_info *info)
 {
@@ -94,7 +120,8 @@ static bool fill_indexes(struct base_arena *arena, const struct catalog_table *t
                                          .enforcing = catalog_must_probe(from),
                                          .stage = from->stage,
                                          .change = from->change};
-        if (!fill_key(arena, table, from->parts, from->part_count, &indexes[i].columns)) {
+        if (!fill_key(arena, table, from->parts, from->part_count, &indexes[i].columns) ||
+            !fill_more(arena, table, from, &indexes[i])) {
             return false;
         }
     }

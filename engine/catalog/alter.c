@@ -90,6 +90,10 @@ static int rename_index(struct catalog_table *table, const instar_alteration *st
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has an index \"%s\" already",
                           table->name, step->new_name);
     }
+    if (rc == 0 && index->constraint && catalog_table_check(table, step->new_name) != NULL) {
+        rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
+                          table->name, step->new_name);
+    }
     if (rc == 0) {
         set_name(index->name, step->new_name);
     }
@@ -131,10 +135,7 @@ static void insert_column(struct catalog_table *table, const struct catalog_colu
     table->columns[at] = *column;
     table->column_count++;
     for (uint32_t i = 0; i < table->index_count; i++) {
-        struct catalog_index *index = &table->indexes[i];
-        for (uint32_t k = 0; k < index->part_count; k++) {
-            index->parts[k].column += index->parts[k].column >= at;
-        }
+        catalog_index_shift(&table->indexes[i], at, 1);
     }
 }
 
@@ -205,11 +206,13 @@ static int drop_column(struct catalog_table *table, uint32_t at, struct base_err
         }
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
-        if (part_uses(table->indexes[i].parts, table->indexes[i].part_count, at)) {
+        if (catalog_index_uses(table, &table->indexes[i], at)) {
             return base_err_set(err, INSTAR_ESTATE,
-                                "column \"%s\" of table \"%s\": index \"%s\" uses it; drop that "
+                                "column \"%s\" of table \"%s\": %s \"%s\" uses it; drop that "
                                 "first",
-                                name, table->name, table->indexes[i].name);
+                                name, table->name,
+                                table->indexes[i].constraint ? "constraint" : "index",
+                                table->indexes[i].name);
         }
     }
     memmove(&table->columns[at], &table->columns[at + 1],
@@ -217,7 +220,7 @@ static int drop_column(struct catalog_table *table, uint32_t at, struct base_err
     table->column_count--;
     close_gap(table->key, table->key_count, at);
     for (uint32_t i = 0; i < table->index_count; i++) {
-        close_gap(table->indexes[i].parts, table->indexes[i].part_count, at);
+        catalog_index_shift(&table->indexes[i], at + 1, -1);
     }
     return 0;
 }

@@ -19,12 +19,18 @@
 
 static int unknown(const struct catalog_table *table, const char *name, struct base_err *err)
 {
-    const char *names[CATALOG_CHECKS_MAX];
+    const char *names[CATALOG_CHECKS_MAX + CATALOG_INDEXES_MAX];
     char hint[CATALOG_HINT_MAX];
+    size_t count = 0;
     for (uint32_t i = 0; i < table->check_count; i++) {
-        names[i] = table->checks[i].name;
+        names[count++] = table->checks[i].name;
     }
-    const char *nearest = base_nearest_name(name, names, table->check_count);
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (table->indexes[i].constraint) {
+            names[count++] = table->indexes[i].name;
+        }
+    }
+    const char *nearest = base_nearest_name(name, names, count);
     return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no constraint \"%s\"%s",
                         table->name, name, catalog_hint(nearest, hint));
 }
@@ -40,7 +46,8 @@ static int rename_check(const struct catalog_table *table, struct catalog_check 
                         const char *new_name, struct base_err *err)
 {
     int rc = catalog_name_check("constraint", new_name, err);
-    if (rc == 0 && catalog_table_check(table, new_name) != NULL) {
+    if (rc == 0 && (catalog_table_check(table, new_name) != NULL ||
+                    catalog_table_unique(table, new_name) != NULL)) {
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
                           table->name, new_name);
     }
@@ -48,6 +55,26 @@ static int rename_check(const struct catalog_table *table, struct catalog_check 
         snprintf(check->name, sizeof(check->name), "%s", new_name);
     }
     return rc;
+}
+
+/* The name of a UNIQUE is that of its index. To drop one is a step for change/, as to make one is.
+ */
+static int alter_unique(struct catalog_table *table, const instar_alteration *step,
+                        bool *changed_out, struct base_err *err)
+{
+    if (step->kind == INSTAR_ALTER_RENAME_CONSTRAINT) {
+        instar_alteration rename = *step;
+        rename.kind = INSTAR_ALTER_RENAME_INDEX;
+        return catalog_alter(table, &rename, changed_out, err);
+    }
+    if (step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT) {
+        *changed_out = false; /* it always is */
+        return 0;
+    }
+    return base_err_set(err, INSTAR_ESTATE,
+                        "constraint \"%s\" of table \"%s\" became a UNIQUE since this change was "
+                        "submitted; ask for it again",
+                        step->name, table->name);
 }
 
 int catalog_alter_constraint(struct catalog_table *table, const instar_alteration *step,
@@ -63,6 +90,9 @@ int catalog_alter_constraint(struct catalog_table *table, const instar_alteratio
         return rc;
     }
     struct catalog_check *check = catalog_table_check(table, step->name);
+    if (check == NULL && catalog_table_unique(table, step->name) != NULL) {
+        return alter_unique(table, step, changed_out, err);
+    }
     if (check == NULL) {
         *changed_out = false;
         return (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? 0 : unknown(table, step->name, err);

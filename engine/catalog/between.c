@@ -50,8 +50,10 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
     int rc = 0;
     *index_out = NULL;
     base_assert(index != NULL);
-    for (uint32_t i = 0; rc == 0 && i < index->part_count; i++) {
-        rc = catalog_hide_column(to, from, from->columns[index->parts[i].column].id, binds, err);
+    for (uint32_t i = 0; rc == 0 && i < from->column_count; i++) {
+        if (catalog_index_uses(from, index, i)) {
+            rc = catalog_hide_column(to, from, from->columns[i].id, binds, err);
+        }
     }
     if (rc == 0) {
         rc = catalog_table_reserve_index(to, err);
@@ -59,11 +61,20 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
     if (rc != 0) {
         return rc;
     }
-    struct catalog_index *adopted = &to->indexes[to->index_count++];
+    struct catalog_index *adopted = &to->indexes[to->index_count];
     *adopted = *index;
+    rc = catalog_index_adopt_expr(adopted, &to->arena, err);
+    if (rc != 0) {
+        return rc;
+    }
+    to->index_count++;
     for (uint32_t i = 0; i < index->part_count; i++) {
         uint32_t column = from->columns[index->parts[i].column].id;
         adopted->parts[i].column = (uint32_t)catalog_table_column_by_id(to, column);
+    }
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        uint32_t column = from->columns[index->includes[i]].id;
+        adopted->includes[i] = (uint32_t)catalog_table_column_by_id(to, column);
     }
     to->next_index_id = to->next_index_id > id ? to->next_index_id : id + 1;
     *index_out = adopted;

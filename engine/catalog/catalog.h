@@ -43,6 +43,7 @@ struct catalog_column {
 struct catalog_key_part {
     uint32_t column; /* position in columns[] */
     bool descending;
+    bool nulls_swapped; /* null is at the other end: first when ascending, last when descending */
 };
 struct catalog_index {
     uint32_t id; /* never reused in its table */
@@ -53,12 +54,21 @@ struct catalog_index {
     bool enforcing;          /* unique is probed by writers, from its version on */
     enum instar_stage stage; /* outside catalog/: ask catalog_may_…, never compare */
     uint64_t change;         /* at work on it, or 0 */
+    bool constraint;         /* it is the UNIQUE constraint of its name */
     uint32_t part_count;     /* of the index's own columns */
     struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t include_count;                      /* columns that entries carry along */
+    uint32_t includes[INSTAR_INDEX_COLUMNS_MAX]; /* positions in columns[] */
+    /* Only rows for which it is true have entries; NULL: all. Knows columns by id; in the table's
+     * arena. */
+    const struct row_expr *predicate;
     /* Derived by catalog_table_finish: the whole entry key = own columns, then primary key. */
     uint32_t key_part_count;
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX * 2];
     uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX * 2]; /* positions in columns[] */
+    struct row_key_part include_parts[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t input_count; /* of the predicate, and their positions in columns[] */
+    uint32_t *inputs;
 };
 /* A check that is there binds every writer, whatever its state. The numbers are on disk. */
 enum catalog_check_state {
@@ -155,6 +165,28 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
 
 /* A name as SQL wants it: in quotes unless it is all small letters, digits and underscores. */
 bool catalog_name_add(struct base_buf *out, const char *name);
+
+/* ---- indexes (index.c) -------------------------------------------------------------------- */
+
+/* The UNIQUE constraint of that name, or NULL. */
+struct catalog_index *catalog_table_unique(const struct catalog_table *table, const char *name);
+/* Does the table have any? */
+bool catalog_has_unique(const struct catalog_table *table);
+/* table_column_key for a constraint without a name, and a number behind it unless that is 0. */
+void catalog_unique_name(const char *table, const instar_unique_def *def, unsigned number,
+                         char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* The definition of the index of one, under a name; columns has room for its columns. ELIMIT. */
+int catalog_unique_index(const instar_unique_def *def, const char *name, const char *table,
+                         instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX],
+                         instar_index_def *index_out, struct base_err *err);
+/* Has a row with these values, one for each of the predicate's inputs, an entry? Without predicate
+ * it has. What row_expr_eval gives; the words name the index. */
+int catalog_index_inside(const struct catalog_table *table, const struct catalog_index *index,
+                         const instar_value *inputs, struct base_arena *scratch, bool *inside_out,
+                         struct base_err *err);
+/* The predicate as SQL, with the present names of columns. False: no memory. */
+bool catalog_index_print_predicate(const struct catalog_table *table,
+                                   const struct catalog_index *index, struct base_buf *out);
 
 /* ---- checks (check.c) --------------------------------------------------------------------- */
 

@@ -43,6 +43,55 @@ int catalog_no_memory(struct base_err *err); /* for a descriptor: ENOMEM */
  * is not given the column. */
 int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
                           struct catalog_column *column_out, struct base_err *err);
+/* ---- expr.c, index.c ---------------------------------------------------------------------- */
+
+/* A condition from its text; what: whose it is, for the error. EINVALID, ETYPE, EUNKNOWN, ELIMIT.
+ */
+int catalog_expr_compile(struct catalog_table *table, const char *what, const char *text,
+                         const struct row_expr **expr_out, struct base_err *err);
+bool catalog_expr_uses(const struct row_expr *expr, uint32_t column_id);
+/* The same condition? Without memory for that question they count as different. */
+bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b);
+/* As SQL, with the present names of columns. False: no memory. */
+bool catalog_expr_print(const struct catalog_table *table, const struct row_expr *expr,
+                        struct base_buf *out);
+/* NULL: no memory. */
+const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct base_arena *arena);
+/* Positions of its inputs in columns[], in the table's arena; a room that is there is used again.
+ * ENOMEM, EINVALID: a column is not there, or of another type. */
+int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr, bool coming,
+                        uint32_t *count_inout, uint32_t **inputs_inout);
+/* Is it a truth value made of columns that the table has? coming: a column's type that is on its
+ * way is as good as the one it has; the same above. */
+bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr,
+                        bool coming);
+/* How many bytes of a text of at most so many stay: whole characters. */
+size_t catalog_cut(const char *text, size_t most);
+/* table_middle_end, and a number unless that is 0; of names that are too long for it the longer one
+ * is cut first. middle: or "". */
+void catalog_make_name(const char *table, const char *middle, const char *end, unsigned number,
+                       char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* The constraints of a new table, public from its first version on. */
+int catalog_define_uniques(struct catalog_table *table, const instar_table_def *def,
+                           struct base_err *err);
+/* Predicate and INCLUDE of a definition; the key's parts are there. EINVALID, EUNKNOWN, ELIMIT and
+ * what an expression gives. */
+int catalog_index_define(struct catalog_table *table, const instar_index_def *def,
+                         struct catalog_index *index, struct base_err *err);
+/* In whatever way: key, INCLUDE, predicate. */
+bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
+                        uint32_t column);
+/* Columns from that position on have moved. */
+void catalog_index_shift(struct catalog_index *index, uint32_t from, int by);
+/* The index was copied as it lies, from another table: it gets a predicate in this arena. */
+int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *arena,
+                             struct base_err *err);
+int catalog_index_derive(struct catalog_table *table, struct catalog_index *index,
+                         struct base_err *err);
+/* What both versions of an index must agree in, besides the key. */
+bool catalog_index_is_same(const struct catalog_table *from, const struct catalog_index *a,
+                           const struct catalog_table *to, const struct catalog_index *b);
+
 /* ---- check.c, alter_check.c --------------------------------------------------------------- */
 
 /* A check at the end of the list, with the table's next id. EINVALID, EEXISTS, ELIMIT and what
@@ -75,9 +124,6 @@ int catalog_checks_settle(const struct catalog_table *from, const struct catalog
 
 /* Checks about this column are made anew from their texts, for its type is another one now. */
 int catalog_checks_retype(struct catalog_table *table, uint32_t column_id, struct base_err *err);
-/* Is an input of this type what the check may be about: the column's own, or the one on its way? */
-bool catalog_check_takes(const struct catalog_check *check, const struct catalog_column *column,
-                         enum instar_type type);
 
 /* ---- retype.c ----------------------------------------------------------------------------- */
 
@@ -87,9 +133,10 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
 /* Must rows be looked at before one column becomes the other, and may it at all in one version? */
 bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to);
 bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to);
-/* Is the column at this position of the primary key, or of an index in whatever stage? The name of
- * the index, or "" for the primary key; NULL: of none. */
-const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at);
+/* What keeps the column at this position from being of another type: the name of an index in
+ * whatever stage, or "" for the primary key; NULL: nothing does. */
+const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
+                                   enum instar_type other);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
 void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
                            bool *any);

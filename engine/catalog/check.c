@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * CHECK constraints of a table: an expression with a name and a state. The expression knows its
- * columns by their ids; so a rename does not touch it, and an id is never another column's.
- */
+/* CHECK constraints of a table: an expression with a name and a state. */
 #include "catalog/catalog_impl.h"
 
 #include <stdio.h>
@@ -37,46 +34,18 @@ bool catalog_check_is_pending(const struct catalog_check *check)
 
 bool catalog_check_uses(const struct catalog_check *check, uint32_t column_id)
 {
-    const struct row_expr_column *columns;
-    size_t count = row_expr_columns(check->expr, &columns);
-    for (size_t i = 0; i < count; i++) {
-        if (columns[i].id == column_id) {
-            return true;
-        }
-    }
-    return false;
+    return catalog_expr_uses(check->expr, column_id);
 }
 
-/* The same condition? Without memory for that question they count as different. */
 bool catalog_check_same(const struct catalog_check *a, const struct catalog_check *b)
 {
-    struct base_buf x = {0};
-    struct base_buf y = {0};
-    bool same = row_expr_encode(a->expr, &x) && row_expr_encode(b->expr, &y) &&
-                base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
-    base_buf_free(&x);
-    base_buf_free(&y);
-    return same;
-}
-
-bool catalog_check_takes(const struct catalog_check *check, const struct catalog_column *column,
-                         enum instar_type type)
-{
-    bool coming = check->state == CATALOG_CHECK_ENFORCING && column->type_coming == type;
-    return column->type == type || coming;
-}
-
-static const char *column_name(void *arg, uint32_t id)
-{
-    const struct catalog_table *table = arg;
-    int at = catalog_table_column_by_id(table, id);
-    return at >= 0 ? table->columns[at].name : "?";
+    return catalog_expr_same(a->expr, b->expr);
 }
 
 bool catalog_check_print(const struct catalog_table *table, const struct catalog_check *check,
                          struct base_buf *out)
 {
-    return row_expr_print(check->expr, column_name, (void *)(uintptr_t)table, out);
+    return catalog_expr_print(table, check->expr, out);
 }
 
 /* The inputs as the expression takes them: it may be about a type that a column is to have. */
@@ -121,23 +90,8 @@ int catalog_check_row(const struct catalog_table *table, const struct catalog_ch
 
 /* ---- making one --------------------------------------------------------------------------- */
 
-static bool find_column(void *arg, const char *name, struct row_expr_column *column_out,
-                        struct base_err *err)
-{
-    const struct catalog_table *table = arg;
-    char what[INSTAR_NAME_BYTES_MAX + 16];
-    int at = catalog_table_column(table, name);
-    if (at < 0) {
-        snprintf(what, sizeof(what), "table \"%s\"", table->name);
-        catalog_unknown_column(table, what, name, err);
-        return false;
-    }
-    *column_out = (struct row_expr_column){table->columns[at].id, table->columns[at].type};
-    return true;
-}
-
 /* How many bytes of a name that is too long stay: whole characters. */
-static size_t cut(const char *name, size_t most)
+size_t catalog_cut(const char *name, size_t most)
 {
     size_t size = strlen(name);
     if (size > most) {
@@ -149,32 +103,43 @@ static size_t cut(const char *name, size_t most)
     return size;
 }
 
-/* table_column_check or table_check, and a number where that is taken; of names that are too long
- * for it the longer one is cut first. */
+void catalog_make_name(const char *table, const char *middle, const char *end, unsigned number,
+                       char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    char tail[32];
+    size_t a = strlen(table);
+    size_t b = strlen(middle);
+    if (number == 0) {
+        snprintf(tail, sizeof(tail), "_%s", end);
+    } else {
+        snprintf(tail, sizeof(tail), "_%s%u", end, number);
+    }
+    size_t room = INSTAR_NAME_BYTES_MAX - strlen(tail) - (b > 0 ? 1 : 0);
+    while (a + b > room) {
+        if (a > b) {
+            a = catalog_cut(table, a - 1);
+        } else {
+            b = catalog_cut(middle, b - 1);
+        }
+    }
+    snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%.*s%s%.*s%s", (int)a, table, b > 0 ? "_" : "",
+             (int)b, middle, tail);
+}
+
+/* table_column_check or table_check. */
 static void make_name(const struct catalog_table *table, const struct catalog_check *check,
                       unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1])
 {
-    char end[24];
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(check->expr, &columns);
-    const char *column = count == 1 ? column_name((void *)(uintptr_t)table, columns[0].id) : "";
-    size_t a = strlen(table->name);
-    size_t b = strlen(column);
-    if (number == 0) {
-        snprintf(end, sizeof(end), "_check");
-    } else {
-        snprintf(end, sizeof(end), "_check%u", number);
-    }
-    size_t room = INSTAR_NAME_BYTES_MAX - strlen(end) - (b > 0 ? 1 : 0);
-    while (a + b > room) {
-        if (a > b) {
-            a = cut(table->name, a - 1);
-        } else {
-            b = cut(column, b - 1);
-        }
-    }
-    snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%.*s%s%.*s%s", (int)a, table->name, b > 0 ? "_" : "",
-             (int)b, column, end);
+    int at = count == 1 ? catalog_table_column_by_id(table, columns[0].id) : -1;
+    catalog_make_name(table->name, at >= 0 ? table->columns[at].name : "", "check", number, name);
+}
+
+/* Of a check or of a UNIQUE. */
+static bool is_constraint(const struct catalog_table *table, const char *name)
+{
+    return catalog_table_check(table, name) != NULL || catalog_table_unique(table, name) != NULL;
 }
 
 static int reserve(struct catalog_table *table, struct base_err *err)
@@ -221,11 +186,11 @@ static int name_check(struct catalog_table *table, const instar_check_def *def,
         unsigned number = 0;
         do {
             make_name(table, check, number++, check->name);
-        } while (catalog_table_check(table, check->name) != NULL);
+        } while (is_constraint(table, check->name));
         return 0;
     }
     int rc = catalog_name_check("constraint", def->name, err);
-    if (rc == 0 && catalog_table_check(table, def->name) != NULL) {
+    if (rc == 0 && is_constraint(table, def->name)) {
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
                           table->name, def->name);
     }
@@ -239,20 +204,13 @@ int catalog_check_define(struct catalog_table *table, const instar_check_def *de
                          enum catalog_check_state state, struct base_err *err)
 {
     struct catalog_check check = {.state = state};
-    struct row_expr_scope scope = {.wanted = INSTAR_BOOL, .find = find_column, .arg = table};
-    struct row_expr *expr;
-    size_t at;
     if (def == NULL || def->expression == NULL) {
         return base_err_set(err, INSTAR_EINVALID, "a check without an expression");
     }
-    int rc = row_expr_compile(base_slice(def->expression, strlen(def->expression)), &scope,
-                              &table->arena, &expr, &at, err);
+    int rc = catalog_expr_compile(table, "check", def->expression, &check.expr, err);
     if (rc != 0) {
-        base_err_prefix(err, "check (%.*s%s), byte %zu", (int)cut(def->expression, 200),
-                        def->expression, strlen(def->expression) > 200 ? "…" : "", at + 1);
         return rc;
     }
-    check.expr = expr;
     rc = name_check(table, def, &check, err);
     if (rc != 0) {
         return rc;
@@ -275,18 +233,6 @@ int catalog_check_define(struct catalog_table *table, const instar_check_def *de
 
 /* ---- copies, and what is derived ---------------------------------------------------------- */
 
-/* The expression in the arena of another table. */
-static const struct row_expr *copy_expr(const struct row_expr *from, struct base_arena *arena)
-{
-    struct base_buf bytes = {0};
-    struct row_expr *copy = NULL;
-    if (row_expr_encode(from, &bytes)) {
-        (void)row_expr_decode(base_buf_slice(&bytes), arena, &copy, NULL);
-    }
-    base_buf_free(&bytes);
-    return copy; /* what was compiled or decoded can be decoded: only memory may be missing */
-}
-
 int catalog_check_add(struct catalog_table *table, const struct catalog_check *like,
                       enum catalog_check_state state, struct base_err *err)
 {
@@ -298,7 +244,7 @@ int catalog_check_add(struct catalog_table *table, const struct catalog_check *l
     *check = *like;
     check->state = state;
     check->input_count = 0;
-    check->expr = copy_expr(like->expr, &table->arena);
+    check->expr = catalog_expr_copy(like->expr, &table->arena);
     if (check->expr == NULL) {
         return catalog_no_memory(err);
     }
@@ -317,7 +263,7 @@ int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *
     for (uint32_t i = 0; i < from->check_count; i++) {
         to->checks[i] = from->checks[i];
         to->checks[i].input_count = 0;
-        to->checks[i].expr = copy_expr(from->checks[i].expr, &to->arena);
+        to->checks[i].expr = catalog_expr_copy(from->checks[i].expr, &to->arena);
         if (to->checks[i].expr == NULL) {
             return catalog_no_memory(err);
         }
@@ -327,26 +273,14 @@ int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *
 
 static int derive(struct catalog_table *table, struct catalog_check *check, struct base_err *err)
 {
-    const struct row_expr_column *columns;
-    size_t count = row_expr_columns(check->expr, &columns);
-    if (check->input_count != count || count == 0) {
-        check->inputs = base_arena_alloc(&table->arena, (count + 1) * sizeof(*check->inputs));
-        check->input_count = (uint32_t)count;
-    }
-    if (check->inputs == NULL) {
-        check->input_count = 0;
+    bool coming = check->state == CATALOG_CHECK_ENFORCING;
+    int rc = catalog_expr_inputs(table, check->expr, coming, &check->input_count, &check->inputs);
+    if (rc == INSTAR_ENOMEM) {
         return catalog_no_memory(err);
     }
-    for (size_t i = 0; i < count; i++) {
-        int at = catalog_table_column_by_id(table, columns[i].id);
-        if (at < 0 || !catalog_check_takes(check, &table->columns[at], columns[i].type)) {
-            return base_err_set(err, INSTAR_EINVALID,
-                                "table \"%s\": check \"%s\" of columns it has not", table->name,
-                                check->name);
-        }
-        check->inputs[i] = (uint32_t)at;
-    }
-    return 0;
+    return rc == 0 ? 0
+                   : base_err_set(err, rc, "table \"%s\": check \"%s\" of columns it has not",
+                                  table->name, check->name);
 }
 
 int catalog_checks_derive(struct catalog_table *table, struct base_err *err)

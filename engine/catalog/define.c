@@ -118,6 +118,12 @@ int catalog_unknown_column(const struct catalog_table *table, const char *what, 
                         catalog_hint(nearest, hint));
 }
 
+/* Nulls are last when ascending and first when descending, unless it says otherwise. */
+static bool is_swapped(const instar_key_column *column)
+{
+    return column->nulls == (column->descending ? INSTAR_NULLS_LAST : INSTAR_NULLS_FIRST);
+}
+
 /* Columns of a key by name. */
 static int define_parts(const struct catalog_table *table, const char *what,
                         const instar_key_column *columns, size_t count,
@@ -147,7 +153,13 @@ static int define_parts(const struct catalog_table *table, const char *what,
                                     columns[i].name);
             }
         }
-        parts[i] = (struct catalog_key_part){(uint32_t)at, columns[i].descending};
+        if ((unsigned)columns[i].nulls > INSTAR_NULLS_LAST) {
+            return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\": no order of nulls %u",
+                                what, columns[i].name, (unsigned)columns[i].nulls);
+        }
+        parts[i] = (struct catalog_key_part){.column = (uint32_t)at,
+                                             .descending = columns[i].descending,
+                                             .nulls_swapped = is_swapped(&columns[i])};
     }
     return 0;
 }
@@ -164,6 +176,12 @@ static int define_key(struct catalog_table *table, const instar_table_def *def,
     }
     table->key_count = (uint32_t)def->key_count;
     for (uint32_t i = 0; i < table->key_count; i++) {
+        if (table->key[i].nulls_swapped) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "primary key: column \"%s\" is never null: it has no order of "
+                                "nulls",
+                                def->key[i].name);
+        }
         table->columns[table->key[i].column].not_null = true;
     }
     return 0;
@@ -224,6 +242,9 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
     if (rc == 0) {
         rc = catalog_table_finish(table, err);
     }
+    if (rc == 0) {
+        rc = catalog_define_uniques(table, def, err);
+    }
     if (rc != 0) {
         base_err_prefix(err, "table \"%s\"", def->name);
         catalog_table_free(table);
@@ -253,16 +274,24 @@ int catalog_index_from_def(struct catalog_table *table, const instar_index_def *
     snprintf(what, sizeof(what), "index \"%s\"", def->name);
     rc = define_parts(table, what, def->columns, def->column_count, index.parts, err);
     if (rc == 0) {
+        index.part_count = (uint32_t)def->column_count;
+        rc = catalog_index_define(table, def, &index, err);
+    }
+    if (rc == 0) {
         rc = catalog_table_reserve_index(table, err);
     }
     if (rc != 0) {
         return rc;
     }
-    index.part_count = (uint32_t)def->column_count;
-    index.id = table->next_index_id++;
+    index.id = table->next_index_id;
     table->indexes[table->index_count++] = index;
     rc = catalog_table_finish(table, err);
-    base_assert(rc == 0); /* the positions were found just now */
+    if (rc != 0) {
+        base_assert(rc == INSTAR_ENOMEM); /* the positions were found just now */
+        table->index_count--;
+        return rc;
+    }
+    table->next_index_id++;
     *index_out = &table->indexes[table->index_count - 1];
     return 0;
 }

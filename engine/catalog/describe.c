@@ -50,6 +50,25 @@ bool catalog_name_add(struct base_buf *out, const char *name)
     return base_buf_add(out, text, w.length);
 }
 
+/* " DESC NULLS LAST", only what is not usual. */
+static const char *order_words(const struct catalog_key_part *part)
+{
+    if (part->nulls_swapped) {
+        return part->descending ? " DESC NULLS LAST" : " NULLS FIRST";
+    }
+    return part->descending ? " DESC" : "";
+}
+
+static void add_predicate(struct words *w, const struct catalog_table *table,
+                          const struct catalog_index *index)
+{
+    struct base_buf text = {0};
+    if (catalog_index_print_predicate(table, index, &text)) {
+        add(w, "(%.*s)", (int)text.size, text.size != 0 ? (const char *)text.data : "");
+    }
+    base_buf_free(&text);
+}
+
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
                             char *text, size_t size)
 {
@@ -57,17 +76,34 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
     if (size != 0) {
         text[0] = 0;
     }
-    add(&w, "CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
-    add_name(&w, index->name);
-    add(&w, " ON ");
-    add_name(&w, table->name);
-    add(&w, " (");
+    if (index->constraint) {
+        add(&w, "ALTER TABLE ");
+        add_name(&w, table->name);
+        add(&w, " ADD CONSTRAINT ");
+        add_name(&w, index->name);
+        add(&w, " UNIQUE (");
+    } else {
+        add(&w, "CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+        add_name(&w, index->name);
+        add(&w, " ON ");
+        add_name(&w, table->name);
+        add(&w, " (");
+    }
     for (uint32_t i = 0; i < index->part_count; i++) {
         add(&w, "%s", i != 0 ? ", " : "");
         add_name(&w, table->columns[index->parts[i].column].name);
-        add(&w, "%s", index->parts[i].descending ? " DESC" : "");
+        add(&w, "%s", order_words(&index->parts[i]));
     }
     add(&w, ")");
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        add(&w, "%s", i != 0 ? ", " : " INCLUDE (");
+        add_name(&w, table->columns[index->includes[i]].name);
+    }
+    add(&w, "%s", index->include_count != 0 ? ")" : "");
+    if (index->predicate != NULL) {
+        add(&w, " WHERE ");
+        add_predicate(&w, table, index);
+    }
 }
 
 /* ---- differences -------------------------------------------------------------------------- */
@@ -84,11 +120,10 @@ static bool keys_same(const struct key_list *a, const struct key_list *b, struct
     for (uint32_t i = 0; i < a->count && i < b->count; i++) {
         const char *x = a->table->columns[a->parts[i].column].name;
         const char *y = b->table->columns[b->parts[i].column].name;
-        bool x_desc = a->parts[i].descending;
-        bool y_desc = b->parts[i].descending;
-        if (strcmp(x, y) != 0 || x_desc != y_desc) {
-            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_desc ? " DESC" : "", y,
-                y_desc ? " DESC" : "");
+        const char *x_order = order_words(&a->parts[i]);
+        const char *y_order = order_words(&b->parts[i]);
+        if (strcmp(x, y) != 0 || strcmp(x_order, y_order) != 0) {
+            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_order, y, y_order);
             return false;
         }
     }
@@ -97,6 +132,49 @@ static bool keys_same(const struct key_list *a, const struct key_list *b, struct
         return false;
     }
     return true;
+}
+
+static void add_includes(struct words *w, const struct catalog_table *table,
+                         const struct catalog_index *index)
+{
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        add(w, "%s%s", i != 0 ? ", " : "", table->columns[index->includes[i]].name);
+    }
+}
+
+static bool includes_same(const struct catalog_table *table, const struct catalog_index *a,
+                          const struct catalog_index *b, struct words *w)
+{
+    if (a->include_count == b->include_count &&
+        memcmp(a->includes, b->includes, a->include_count * sizeof(a->includes[0])) == 0) {
+        return true;
+    }
+    add(w, a->include_count != 0 ? "it includes " : "it includes nothing");
+    add_includes(w, table, a);
+    add(w, b->include_count != 0 ? ", not " : "");
+    add_includes(w, table, b);
+    return false;
+}
+
+static bool predicates_same(const struct catalog_table *table, const struct catalog_index *a,
+                            const struct catalog_index *b, struct words *w)
+{
+    if (a->predicate == NULL && b->predicate == NULL) {
+        return true;
+    }
+    if (a->predicate != NULL && b->predicate != NULL &&
+        catalog_expr_same(a->predicate, b->predicate)) {
+        return true;
+    }
+    add(w, a->predicate != NULL ? "it is partial, WHERE " : "it is of all rows");
+    if (a->predicate != NULL) {
+        add_predicate(w, table, a);
+    }
+    if (b->predicate != NULL) {
+        add(w, ", not WHERE ");
+        add_predicate(w, table, b);
+    }
+    return false;
 }
 
 bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
@@ -110,9 +188,14 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
         add(&w, "%s", a->unique ? "it is unique" : "it is not unique");
         return false;
     }
+    if (a->constraint != b->constraint) {
+        add(&w, "%s", a->constraint ? "it is a UNIQUE constraint" : "it is no constraint");
+        return false;
+    }
     struct key_list x = {table, a->parts, a->part_count};
     struct key_list y = {table, b->parts, b->part_count};
-    return keys_same(&x, &y, &w);
+    return keys_same(&x, &y, &w) && includes_same(table, a, b, &w) &&
+           predicates_same(table, a, b, &w);
 }
 
 static bool columns_same(const struct catalog_column *a, const struct catalog_column *b,
@@ -166,6 +249,62 @@ static bool checks_same(const struct catalog_table *a, const struct catalog_tabl
     return same;
 }
 
+/* Has a name been made of this one, because it was taken? */
+static bool is_numbered(const char *name, const char *base)
+{
+    size_t size = strlen(base);
+    return strncmp(name, base, size) == 0 &&
+           strspn(name + size, "0123456789") == strlen(name + size);
+}
+
+static const struct catalog_index *find_unique(const struct catalog_table *table, const char *name)
+{
+    const struct catalog_index *found = catalog_table_unique(table, name);
+    for (uint32_t i = 0; found == NULL && i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        found = index->constraint && is_numbered(index->name, name) ? index : NULL;
+    }
+    return found;
+}
+
+static uint32_t count_uniques(const struct catalog_table *table)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        count += table->indexes[i].constraint;
+    }
+    return count;
+}
+
+/* Every UNIQUE of b is one of a. Their columns have the same positions. */
+static bool uniques_same(const struct catalog_table *a, const struct catalog_table *b,
+                         struct words *w)
+{
+    uint32_t x = count_uniques(a);
+    uint32_t y = count_uniques(b);
+    char difference[128];
+    if (x != y) {
+        add(w, "has %u UNIQUE constraints, not %u", x, y);
+        return false;
+    }
+    for (uint32_t i = 0; i < b->index_count; i++) {
+        const struct catalog_index *wanted = &b->indexes[i];
+        if (!wanted->constraint) {
+            continue;
+        }
+        const struct catalog_index *found = find_unique(a, wanted->name);
+        if (found == NULL) {
+            add(w, "has no constraint %s", wanted->name);
+            return false;
+        }
+        if (!catalog_index_same(a, found, wanted, difference, sizeof(difference))) {
+            add(w, "constraint %s: %s", found->name, difference);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size)
 {
@@ -192,5 +331,5 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
         difference[0] = 0;
     }
     w.length = 0;
-    return checks_same(a, b, &w);
+    return checks_same(a, b, &w) && uniques_same(a, b, &w);
 }

@@ -8,9 +8,11 @@
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
  *                       | value: the default, or null
- *   v count, key parts: v position | u8 flags (1 descending)
- *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing) | u8 stage
- *                       | v change | v count, parts as above
+ *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped)
+ *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing,
+ *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
+ *                      above | if there is more: v count, included: v position
+ *                      | varint size and bytes of the predicate, size 0: none
  *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
  *   v count, map:       v first version | v position of the layout
  *   v next check id
@@ -20,9 +22,9 @@
  *                       | v characters at most, 0: any number
  *                       | u8 type on its way, or 0 | v its characters at most
  *
- * Format 3 has no limits of texts and no types on their way. Format 2, from before there were
- * checks, ends in front of them, and format 1, from before tables could be altered, has no aliases
- * either; both are read, and written no more.
+ * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
+ * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
+ * before tables could be altered, has no aliases either; all are read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
@@ -35,9 +37,12 @@
 #define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
+#define FLAG_NULLS_SWAPPED 2
 #define FLAG_UNIQUE 1
 #define FLAG_ENFORCING 2
 #define FLAG_HIDDEN 4
+#define FLAG_CONSTRAINT 4
+#define FLAG_MORE 8
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -66,8 +71,27 @@ static bool put_parts(struct base_buf *out, const struct catalog_key_part *parts
     bool ok = base_buf_add_varint(out, count);
     for (uint32_t i = 0; ok && i < count; i++) {
         ok = base_buf_add_varint(out, parts[i].column) &&
-             base_buf_add_u8(out, parts[i].descending ? FLAG_DESCENDING : 0);
+             base_buf_add_u8(out, (uint8_t)((parts[i].descending ? FLAG_DESCENDING : 0) |
+                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0)));
     }
+    return ok;
+}
+
+static bool has_more(const struct catalog_index *x)
+{
+    return x->include_count != 0 || x->predicate != NULL;
+}
+
+static bool put_more(struct base_buf *out, const struct catalog_index *x)
+{
+    struct base_buf expr = {0};
+    bool ok = base_buf_add_varint(out, x->include_count);
+    for (uint32_t i = 0; ok && i < x->include_count; i++) {
+        ok = base_buf_add_varint(out, x->includes[i]);
+    }
+    ok = ok && (x->predicate == NULL || row_expr_encode(x->predicate, &expr)) &&
+         base_buf_add_blob(out, expr.data, expr.size);
+    base_buf_free(&expr);
     return ok;
 }
 
@@ -77,11 +101,12 @@ static bool put_indexes(struct base_buf *out, const struct catalog_table *t)
     for (uint32_t i = 0; ok && i < t->index_count; i++) {
         const struct catalog_index *x = &t->indexes[i];
         uint8_t flags =
-            (uint8_t)((x->unique ? FLAG_UNIQUE : 0) | (x->enforcing ? FLAG_ENFORCING : 0));
+            (uint8_t)((x->unique ? FLAG_UNIQUE : 0) | (x->enforcing ? FLAG_ENFORCING : 0) |
+                      (x->constraint ? FLAG_CONSTRAINT : 0) | (has_more(x) ? FLAG_MORE : 0));
         ok = base_buf_add_varint(out, x->id) && base_buf_add_varint(out, x->tree) &&
              put_name(out, x->name) && put_name(out, x->alias) && base_buf_add_u8(out, flags) &&
              base_buf_add_u8(out, (uint8_t)x->stage) && base_buf_add_varint(out, x->change) &&
-             put_parts(out, x->parts, x->part_count);
+             put_parts(out, x->parts, x->part_count) && (!has_more(x) || put_more(out, x));
     }
     return ok;
 }
@@ -286,9 +311,35 @@ static uint32_t get_parts(struct base_reader *r,
     uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
     for (uint32_t i = 0; !r->bad && i < count; i++) {
         parts[i].column = get_u32(r);
-        parts[i].descending = get_flags(r, FLAG_DESCENDING) != 0;
+        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED);
+        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
+        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
     }
     return count;
+}
+
+/* A predicate or a check. */
+static const struct row_expr *get_expr(struct input *in, struct base_slice bytes)
+{
+    struct row_expr *expr = NULL;
+    int rc = row_expr_decode(bytes, &in->table->arena, &expr, NULL);
+    in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
+    in->r.bad = in->r.bad || rc != 0;
+    return expr;
+}
+
+static void get_more(struct input *in, struct catalog_index *x)
+{
+    struct base_reader *r = &in->r;
+    x->include_count = get_count(r, 1, INSTAR_INDEX_COLUMNS_MAX);
+    for (uint32_t i = 0; !r->bad && i < x->include_count; i++) {
+        x->includes[i] = get_u32(r);
+    }
+    struct base_slice bytes = base_read_blob(r);
+    if (!r->bad && bytes.size != 0) {
+        x->predicate = get_expr(in, bytes);
+    }
+    r->bad = r->bad || !has_more(x); /* else it would be written in another way */
 }
 
 static void get_indexes(struct input *in)
@@ -303,14 +354,18 @@ static void get_indexes(struct input *in)
         x->tree = base_read_varint(r);
         get_name(r, x->name);
         get_alias(in, x->alias);
-        uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING);
+        uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE);
         x->unique = (flags & FLAG_UNIQUE) != 0;
         x->enforcing = (flags & FLAG_ENFORCING) != 0;
+        x->constraint = (flags & FLAG_CONSTRAINT) != 0;
         uint8_t stage = base_read_u8(r);
         r->bad = r->bad || stage > INSTAR_STAGE_PUBLIC;
         x->stage = (enum instar_stage)stage;
         x->change = base_read_varint(r);
         x->part_count = get_parts(r, x->parts);
+        if (!r->bad && (flags & FLAG_MORE) != 0) {
+            get_more(in, x);
+        }
     }
 }
 
@@ -343,7 +398,6 @@ static void get_layouts(struct input *in)
 static void get_check(struct input *in, struct catalog_check *check)
 {
     struct base_reader *r = &in->r;
-    struct row_expr *expr;
     check->id = get_u32(r);
     get_name(r, check->name);
     uint8_t state = base_read_u8(r);
@@ -353,10 +407,7 @@ static void get_check(struct input *in, struct catalog_check *check)
         return;
     }
     check->state = (enum catalog_check_state)state;
-    int rc = row_expr_decode(bytes, &in->table->arena, &expr, NULL);
-    in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
-    r->bad = rc != 0;
-    check->expr = expr;
+    check->expr = get_expr(in, bytes);
 }
 
 static void get_checks(struct input *in)

@@ -104,14 +104,32 @@ static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint3
     return false;
 }
 
-const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at)
+/* Entries carry what is included in the form of its type, and a predicate is made for its columns'
+ * types: they allow no other one, even where keys would stay the same. */
+static bool binds_type(const struct catalog_table *table, const struct catalog_index *index,
+                       uint32_t at)
 {
-    if (is_among(table->key, table->key_count, at)) {
+    bool bound =
+        index->predicate != NULL && catalog_expr_uses(index->predicate, table->columns[at].id);
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        bound = bound || index->includes[i] == at;
+    }
+    return bound;
+}
+
+const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
+                                   enum instar_type other)
+{
+    enum instar_type type = table->columns[at].type;
+    bool same_keys = row_cast_keeps_keys(type, other);
+    if (!same_keys && is_among(table->key, table->key_count, at)) {
         return "";
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
-        if (is_among(table->indexes[i].parts, table->indexes[i].part_count, at)) {
-            return table->indexes[i].name;
+        const struct catalog_index *index = &table->indexes[i];
+        if ((!same_keys && is_among(index->parts, index->part_count, at)) ||
+            (type != other && binds_type(table, index, at))) {
+            return index->name;
         }
     }
     return NULL;
@@ -144,11 +162,12 @@ static int refuse_dependent(const struct catalog_table *table, const struct cata
                             "would be others as %s; only the integer types become each other there",
                             column->name, table->name, type);
     }
-    return base_err_set(err, INSTAR_ESTATE,
-                        "column \"%s\" of table \"%s\": index \"%s\" uses it, whose keys would be "
-                        "others as %s; drop the index, change the type, create the index again: "
-                        "three changes",
-                        column->name, table->name, index, type);
+    return base_err_set(
+        err, INSTAR_ESTATE,
+        "column \"%s\" of table \"%s\": index \"%s\" uses it, whose entries would be "
+        "others as %s; drop the index, change the type, create the index again: "
+        "three changes",
+        column->name, table->name, index, type);
 }
 
 static int refuse_cast(const struct catalog_table *table, const struct catalog_column *column,
@@ -175,7 +194,7 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     enum row_cast kind = row_cast_kind(column->type, type);
     bool asked = (step->flags & INSTAR_ALTER_EXPLICIT) != 0;
     char text[CATALOG_TYPE_TEXT_MAX];
-    const char *index = catalog_type_dependent(table, at);
+    const char *index = catalog_type_dependent(table, at, type);
     int rc = catalog_length_check(column->name, type, step->column->length_max, err);
     if (rc != 0) {
         return rc;
@@ -189,7 +208,7 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     if (kind == ROW_CAST_NONE || (kind == ROW_CAST_EXPLICIT && !asked)) {
         return refuse_cast(table, column, type, err);
     }
-    return index != NULL && !row_cast_keeps_keys(column->type, type)
+    return index != NULL
                ? refuse_dependent(table, column, index,
                                   catalog_type_text(type, step->column->length_max, text), err)
                : 0;
@@ -302,12 +321,9 @@ int catalog_types_settle(const struct catalog_table *from, struct catalog_table 
                                 "was submitted; ask for it again",
                                 c->name, to->name);
         }
-        if (row_cast_keeps_keys(old->type, c->type)) {
-            continue;
-        }
         /* Indexes that come or go in the same change have entries of both types otherwise. */
-        const char *index = catalog_type_dependent(from, (uint32_t)at);
-        index = index != NULL ? index : catalog_type_dependent(to, i);
+        const char *index = catalog_type_dependent(from, (uint32_t)at, c->type);
+        index = index != NULL ? index : catalog_type_dependent(to, i, old->type);
         if (index != NULL) {
             return refuse_dependent(to, c, index, catalog_type_text(c->type, c->length_max, text),
                                     err);

@@ -143,7 +143,7 @@ static bool is_same_key(const struct catalog_table *from, const struct catalog_k
 {
     for (uint32_t i = 0; i < count; i++) {
         if (from->columns[a[i].column].id != to->columns[b[i].column].id ||
-            a[i].descending != b[i].descending) {
+            a[i].descending != b[i].descending || a[i].nulls_swapped != b[i].nulls_swapped) {
             return false;
         }
     }
@@ -158,7 +158,8 @@ static bool is_same_element(const struct catalog_table *from, const struct catal
         a->part_count != b->part_count) {
         return false;
     }
-    return is_same_key(from, a->parts, to, b->parts, a->part_count);
+    return is_same_key(from, a->parts, to, b->parts, a->part_count) &&
+           catalog_index_is_same(from, a, to, b);
 }
 
 bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to)
@@ -183,17 +184,16 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
-/* The same type, or one to which its rows can be cast, and no index keeps the old type's keys. */
+/* The same type, or one to which its rows can be cast, and no index keeps the old type. */
 static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
                          const struct catalog_table *to, const struct catalog_column *new)
 {
     if (old->type == new->type && old->length_max == new->length_max) {
         return true;
     }
-    bool keeps = row_cast_keeps_keys(old->type, new->type) ||
-                 (catalog_type_dependent(from, (uint32_t)(old - from->columns)) == NULL &&
-                  catalog_type_dependent(to, (uint32_t)(new - to->columns)) == NULL);
-    return keeps && new->type_coming == INSTAR_NULL &&catalog_type_step_allowed(old, new);
+    return catalog_type_dependent(from, (uint32_t)(old - from->columns), new->type) == NULL &&
+           catalog_type_dependent(to, (uint32_t)(new - to->columns), old->type) == NULL &&
+           new->type_coming == INSTAR_NULL &&catalog_type_step_allowed(old, new);
 }
 
 /* A column of the version before: it is there in the same form, or hidden in the layout; what was

@@ -76,6 +76,17 @@ static bool copy_layouts(const struct catalog_table *from, struct catalog_table 
     return true;
 }
 
+/* The places of the predicates' inputs, as the original has them. */
+static bool derive_inputs(struct catalog_table *to)
+{
+    for (uint32_t i = 0; i < to->index_count; i++) {
+        if (catalog_index_derive(to, &to->indexes[i], NULL) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int catalog_table_copy(const struct catalog_table *from, struct catalog_table **copy_out,
                        struct base_err *err)
 {
@@ -88,8 +99,12 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
     to->arena = (struct base_arena){0};
     to->indexes =
         base_arena_copy(&to->arena, from->indexes, from->index_count * sizeof(*from->indexes));
-    if (to->indexes == NULL || !copy_columns(from, to) || !copy_layouts(from, to) ||
-        catalog_checks_copy(from, to, NULL) != 0) {
+    bool ok = to->indexes != NULL;
+    for (uint32_t i = 0; ok && i < from->index_count; i++) {
+        ok = catalog_index_adopt_expr(&to->indexes[i], &to->arena, NULL) == 0;
+    }
+    if (!ok || !copy_columns(from, to) || !copy_layouts(from, to) ||
+        catalog_checks_copy(from, to, NULL) != 0 || !derive_inputs(to)) {
         catalog_table_free(to);
         return catalog_no_memory(err);
     }
@@ -156,7 +171,9 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
         if (column >= table->column_count) {
             return false;
         }
-        out[i] = (struct row_key_part){table->columns[column].type, parts[i].descending};
+        out[i] = (struct row_key_part){.type = table->columns[column].type,
+                                       .descending = parts[i].descending,
+                                       .nulls_swapped = parts[i].nulls_swapped};
         if (columns_out != NULL) {
             columns_out[i] = column;
         }
@@ -220,6 +237,10 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
             return base_err_set(err, INSTAR_EINVALID,
                                 "table \"%s\": index \"%s\" of columns it has not", table->name,
                                 table->indexes[i].name);
+        }
+        int rc = catalog_index_derive(table, &table->indexes[i], err);
+        if (rc != 0) {
+            return rc;
         }
     }
     return catalog_checks_derive(table, err);

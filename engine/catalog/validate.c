@@ -6,7 +6,8 @@
  * CAT-1  ids of columns and indexes are unique in the table and below its counters.
  * CAT-2  names are names, unique among the columns and among the indexes; aliases are names that
  * nothing beside them bears.
- * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL.
+ * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL; so do included ones
+ * and those of predicates.
  * CAT-4  every index is in a state of stage.c.
  * CAT-5  every version from 1 to the table's own leads to a layout; layouts list columns by
  * ascending id; from one layout to the next a column keeps type and missing value, or both are
@@ -167,6 +168,36 @@ static bool check_key(const struct catalog_table *table, struct problem *p)
         if (!table->columns[table->key[i].column].not_null) {
             return bad(p, "primary key column %u may be null", table->key[i].column + 1);
         }
+        if (table->key[i].nulls_swapped) {
+            return bad(p, "primary key column %u orders nulls", table->key[i].column + 1);
+        }
+    }
+    return true;
+}
+
+/* What it has besides its key: columns that are there once, and a condition; a constraint is
+ * unique for all rows. */
+static bool check_index_more(const struct catalog_table *table, const struct catalog_index *index,
+                             struct problem *p)
+{
+    if (index->include_count > INSTAR_INDEX_COLUMNS_MAX) {
+        return bad(p, "index with INCLUDE of %u columns", index->include_count);
+    }
+    struct catalog_index before = *index;
+    before.predicate = NULL;
+    for (before.include_count = 0; before.include_count < index->include_count;
+         before.include_count++) {
+        uint32_t column = index->includes[before.include_count];
+        if (column >= table->column_count || catalog_index_uses(table, &before, column)) {
+            return bad(p, "index includes column %u of %u, or twice", column + 1,
+                       table->column_count);
+        }
+    }
+    if (index->predicate != NULL && !catalog_expr_valid(table, index->predicate, false)) {
+        return bad(p, "index with a predicate that is no condition on columns that are there");
+    }
+    if (index->constraint && (!index->unique || index->predicate != NULL)) {
+        return bad(p, "a constraint that is not unique, or not for all rows");
     }
     return true;
 }
@@ -180,7 +211,8 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
         labels[i] = (struct label){index->name, index->id, false};
-        if (!check_parts(table, index->parts, index->part_count, "index", p)) {
+        if (!check_parts(table, index->parts, index->part_count, "index", p) ||
+            !check_index_more(table, index, p)) {
             return false;
         }
         if (!catalog_state_exists(index)) {
@@ -194,19 +226,8 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
 static bool check_check(const struct catalog_table *table, uint32_t at, struct problem *p)
 {
     const struct catalog_check *c = &table->checks[at];
-    const struct row_expr_column *columns;
-    size_t count = row_expr_columns(c->expr, &columns);
-    if (row_expr_type(c->expr) != INSTAR_BOOL) {
-        return bad(p, "check %u is no condition", at + 1);
-    }
-    for (size_t i = 0; i < count; i++) {
-        int found = catalog_table_column_by_id(table, columns[i].id);
-        if (found < 0 || !catalog_check_takes(c, &table->columns[found], columns[i].type)) {
-            return bad(p, "check %u is about column id %u, which is not there in that type", at + 1,
-                       columns[i].id);
-        }
-    }
-    return true;
+    return catalog_expr_valid(table, c->expr, c->state == CATALOG_CHECK_ENFORCING) ||
+           bad(p, "check %u is no condition on columns that are there in that type", at + 1);
 }
 
 static bool check_checks(const struct catalog_table *table, struct problem *p)

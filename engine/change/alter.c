@@ -4,7 +4,7 @@
  * is impossible is refused before anything begins; the copy says what the plan needs, and which
  * names change.
  */
-#include "change/alter_impl.h"
+#include "change/compound_impl.h"
 #include "change/submit_impl.h"
 
 #include <stdio.h>
@@ -75,6 +75,23 @@ static int alter_opened(struct submission *s, const struct catalog_table *from,
     return rc;
 }
 
+/* With a UNIQUE among the steps. */
+static int alter_as_compound(struct submission *s, struct base_err *err)
+{
+    const instar_statement statement = {.kind = INSTAR_STATEMENT_ALTER_TABLE,
+                                        .flags = s->options->flags & INSTAR_CHANGE_IF_EXISTS,
+                                        .name = s->name,
+                                        .steps = s->steps,
+                                        .step_count = s->step_count};
+
+    s->statements = &statement;
+    s->statement_count = 1;
+    int rc = compound_submit(s, err);
+    s->statements = NULL;
+    s->statement_count = 0;
+    return rc;
+}
+
 static int alter_table(struct submission *s, struct base_err *err)
 {
     struct catalog_table *from = NULL;
@@ -86,11 +103,12 @@ static int alter_table(struct submission *s, struct base_err *err)
         return rc;
     }
     rc = submit_open_table(s, s->name, &from, err);
-    if (rc == 0) {
+    bool several = rc == 0 && compound_is_needed(from, s->steps, s->step_count);
+    if (rc == 0 && !several) {
         rc = alter_opened(s, from, err);
     }
     catalog_table_free(from);
-    return rc;
+    return several ? alter_as_compound(s, err) : rc;
 }
 
 int change_alter_table(struct changes *c, const char *table, const instar_alteration *steps,

@@ -189,7 +189,8 @@ void spill_remove(struct store *s, uint64_t tree, const struct checkpoint *ck);
 
 /* ---- load.c ------------------------------------------------------------------------------- */
 
-/* The value of an entry, for sorting; arg is the build. */
+/* The front of an entry's value, for sorting; arg is the built index, and what the entry includes
+ * stands behind its key. */
 void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE]);
 /* Commit the checkpoint as it stands, without entries. */
 int load_checkpoint(struct built *x, struct base_err *err);

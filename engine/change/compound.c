@@ -22,6 +22,12 @@ struct draft {
     size_t created;
     struct base_buf words;
     instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
+    struct base_arena arena;    /* of definitions that are made here */
+};
+/* Those of one ALTER TABLE. */
+struct steps {
+    const instar_alteration *list;
+    size_t count;
 };
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -132,24 +138,16 @@ static int may_create(struct draft *d, const instar_index_def *def, uint32_t fla
     return rc;
 }
 
-static int create_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+/* An index of the table at hand. Its definition lives as long as the request. */
+static int make_index(struct draft *d, const instar_index_def *def, uint32_t flags,
+                      struct base_err *err)
 {
-    const instar_index_def *def = statement->index;
     struct compound_statement *part = &d->request[d->count];
     struct catalog_index *index = NULL;
     char text[RECORD_STATEMENT_MAX];
     bool create;
+    int rc = may_create(d, def, flags, &create, err);
 
-    if (def == NULL) {
-        return base_err_set(err, INSTAR_EINVALID, "create index: no definition");
-    }
-    int rc = catalog_name_check("index", def->name, err);
-    if (rc == 0) {
-        rc = use_table(d, def->table, err);
-    }
-    if (rc == 0) {
-        rc = may_create(d, def, statement->flags, &create, err);
-    }
     if (rc != 0 || !create) {
         return rc;
     }
@@ -174,35 +172,75 @@ static int create_index(struct draft *d, const instar_statement *statement, stru
     return 0;
 }
 
-static int drop_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+static int create_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
+    const instar_index_def *def = statement->index;
+
+    if (def == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "create index: no definition");
+    }
+    int rc = catalog_name_check("index", def->name, err);
+    if (rc == 0) {
+        rc = use_table(d, def->table, err);
+    }
+    return rc == 0 ? make_index(d, def, statement->flags, err) : rc;
+}
+
+/* One that the target has. */
+static int take_away(struct draft *d, const char *name, struct base_err *err)
 {
     struct compound_statement *part = &d->request[d->count];
+    const struct catalog_index *index = catalog_table_index(d->target, name);
+    const struct catalog_index *old = catalog_table_index_by_tree(d->from, index->tree);
+
+    if (old == NULL || strcmp(old->name, name) != 0) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "%s \"%s\" is dropped in the change that creates or renames it",
+                            index->constraint ? "constraint" : "index", name);
+    }
+    part->kind = COMPOUND_DROP_INDEX;
+    part->tree = index->tree;
+    part->name = name;
+    d->count++;
+    if (index->constraint) {
+        tell(d, "ALTER TABLE ");
+        catalog_name_add(&d->words, d->target->name);
+        base_buf_add(&d->words, " DROP CONSTRAINT ", strlen(" DROP CONSTRAINT "));
+    } else {
+        tell(d, "DROP INDEX ");
+    }
+    catalog_name_add(&d->words, name);
+    catalog_index_remove(d->target, name);
+    return 0;
+}
+
+static int drop_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+{
     bool found;
     int rc = use_index(d, statement, &found, err);
 
     if (rc != 0 || !found) {
         return rc;
     }
-    const struct catalog_index *index = catalog_table_index(d->target, statement->name);
-    const struct catalog_index *old = catalog_table_index_by_tree(d->from, index->tree);
-    if (old == NULL || strcmp(old->name, statement->name) != 0) {
-        return base_err_set(err, INSTAR_EINVALID,
-                            "index \"%s\" is dropped in the change that creates or renames it",
-                            statement->name);
-    }
-    part->kind = COMPOUND_DROP_INDEX;
-    part->tree = index->tree;
-    part->name = statement->name;
-    d->count++;
-    tell(d, "DROP INDEX ");
-    catalog_name_add(&d->words, statement->name);
-    catalog_index_remove(d->target, statement->name);
-    return 0;
+    rc = submit_check_drop(d->target, catalog_table_index(d->target, statement->name), err);
+    return rc == 0 ? take_away(d, statement->name, err) : rc;
 }
 
-static int alter_steps(struct draft *d, const instar_alteration *steps, size_t count,
+/* Which of a statement's steps it was goes before what is wrong with it. */
+static int step_fault(const struct steps *all, size_t at, int rc, struct base_err *err)
+{
+    if (rc != 0 && all->count > 1) {
+        base_err_prefix(err, "step %zu", at + 1);
+    }
+    return rc;
+}
+
+/* The steps of a statement from one to before another: a part of the request. */
+static int alter_steps(struct draft *d, const struct steps *all, size_t from, size_t to,
                        struct base_err *err)
 {
+    const instar_alteration *steps = all->list + from;
+    size_t count = to - from;
     struct compound_statement *part = &d->request[d->count];
     char text[RECORD_STATEMENT_MAX];
     char name[INSTAR_NAME_BYTES_MAX + 1];
@@ -214,9 +252,7 @@ static int alter_steps(struct draft *d, const instar_alteration *steps, size_t c
         bool changed;
         rc = catalog_alter(d->target, &steps[i], &changed, err);
         any = any || changed;
-        if (rc != 0 && count > 1) {
-            base_err_prefix(err, "step %zu", i + 1);
-        }
+        rc = step_fault(all, from + i, rc, err);
     }
     if (rc != 0 || !any) {
         return rc;
@@ -229,6 +265,123 @@ static int alter_steps(struct draft *d, const instar_alteration *steps, size_t c
     tell(d, text);
     return 0;
 }
+
+/* ---- UNIQUE in ALTER TABLE ---------------------------------------------------------------- */
+
+/* A name for a constraint that was given none: free here and among all names. */
+static int choose_name(struct draft *d, const instar_unique_def *def, char *name,
+                       struct base_err *err)
+{
+    struct catalog_name found;
+    unsigned number = 0;
+    bool taken = true;
+    int rc = 0;
+
+    while (rc == 0 && taken) {
+        catalog_unique_name(d->target->name, def, number++, name);
+        taken = catalog_table_index(d->target, name) != NULL ||
+                catalog_table_check(d->target, name) != NULL ||
+                strcmp(d->target->name, name) == 0 || dropped(d, name) != NULL;
+        if (!taken) {
+            rc = catalog_name_get(d->s->t, name, &found, err);
+            taken = rc == 0;
+            rc = rc == INSTAR_ENOTFOUND ? 0 : rc;
+        }
+    }
+    if (rc == 0) {
+        base_err_clear(err);
+    }
+    return rc;
+}
+
+static int add_unique(struct draft *d, const instar_unique_def *unique, struct base_err *err)
+{
+    char *name = base_arena_alloc(&d->arena, INSTAR_NAME_BYTES_MAX + 1);
+    instar_key_column *columns =
+        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
+    instar_index_def def;
+    int rc = 0;
+
+    if (name == NULL || columns == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+    }
+    if (unique == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "add unique: no definition");
+    }
+    if (unique->name == NULL) {
+        rc = choose_name(d, unique, name, err);
+    } else {
+        rc = catalog_name_check("constraint", unique->name, err);
+        snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%s", rc == 0 ? unique->name : "");
+    }
+    if (rc == 0) {
+        rc = catalog_unique_index(unique, name, d->target->name, columns, &def, err);
+    }
+    return rc == 0 ? make_index(d, &def, 0, err) : rc;
+}
+
+/* A UNIQUE of the target. Its name must not be another change's. */
+static int drop_unique(struct draft *d, const char *name, struct base_err *err)
+{
+    struct catalog_name found;
+    int rc = catalog_name_get(d->s->t, name, &found, err);
+
+    if (rc == 0 && found.change != 0) {
+        return alter_name_busy(d->s->t, name, found.change, err);
+    }
+    base_err_clear(err); /* the name may be one that this change gives */
+    return rc == 0 || rc == INSTAR_ENOTFOUND ? take_away(d, name, err) : rc;
+}
+
+static bool drops_unique(const struct catalog_table *table, const instar_alteration *step)
+{
+    return step->kind == INSTAR_ALTER_DROP_CONSTRAINT && step->name != NULL &&
+           catalog_table_unique(table, step->name) != NULL;
+}
+
+/* Those about UNIQUE are parts of their own, with what stands between them. */
+static int alter_all(struct draft *d, const struct steps *all, struct base_err *err)
+{
+    size_t begin = 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i <= all->count; i++) {
+        const instar_alteration *step = i < all->count ? &all->list[i] : NULL;
+        bool adds = step != NULL && step->kind == INSTAR_ALTER_ADD_UNIQUE;
+        bool may_drop = step != NULL && step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
+                        catalog_has_unique(d->target);
+        if (begin < i && (step == NULL || adds || may_drop)) {
+            rc = alter_steps(d, all, begin, i, err);
+            begin = i;
+        }
+        if (rc != 0 || !(adds || (may_drop && drops_unique(d->target, step)))) {
+            continue;
+        }
+        rc = adds ? add_unique(d, step->unique, err) : drop_unique(d, step->name, err);
+        rc = step_fault(all, i, rc, err);
+        begin = i + 1;
+    }
+    return rc;
+}
+
+bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
+                        size_t count)
+{
+    bool renames = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (steps[i].kind == INSTAR_ALTER_ADD_UNIQUE || drops_unique(table, &steps[i]) ||
+            (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT &&
+             catalog_has_unique(table))) {
+            return true;
+        }
+        renames = renames || steps[i].kind == INSTAR_ALTER_RENAME_CONSTRAINT ||
+                  steps[i].kind == INSTAR_ALTER_RENAME_INDEX;
+    }
+    return false;
+}
+
+/* ---- the other statements ----------------------------------------------------------------- */
 
 static int alter_table(struct draft *d, const instar_statement *statement, struct base_err *err)
 {
@@ -253,7 +406,8 @@ static int alter_table(struct draft *d, const instar_statement *statement, struc
     if (rc == 0) {
         rc = use_table(d, statement->name, err);
     }
-    return rc == 0 ? alter_steps(d, statement->steps, statement->step_count, err) : rc;
+    const struct steps all = {statement->steps, statement->step_count};
+    return rc == 0 ? alter_all(d, &all, err) : rc;
 }
 
 static int rename_index(struct draft *d, const instar_statement *statement, struct base_err *err)
@@ -268,7 +422,7 @@ static int rename_index(struct draft *d, const instar_statement *statement, stru
     *step = (instar_alteration){.kind = INSTAR_ALTER_RENAME_INDEX,
                                 .name = statement->name,
                                 .new_name = statement->new_name};
-    return alter_steps(d, step, 1, err);
+    return alter_steps(d, &(struct steps){step, 1}, 0, 1, err);
 }
 
 static int take_statement(struct draft *d, const instar_statement *statement, struct base_err *err)
@@ -402,21 +556,44 @@ static int record(struct draft *d, struct base_err *err)
     return rc;
 }
 
-static int compound(struct submission *s, struct base_err *err)
+/* How many parts the statements can become at most: each step about a constraint may be one, and
+ * another one before it. */
+static size_t count_parts(const struct submission *s)
+{
+    size_t count = s->statement_count;
+
+    for (size_t i = 0; i < s->statement_count; i++) {
+        const instar_statement *st = &s->statements[i];
+        bool alters = st->kind == INSTAR_STATEMENT_ALTER_TABLE && st->steps != NULL &&
+                      st->step_count <= ALTER_STEPS_MAX;
+        for (size_t k = 0; alters && k < st->step_count; k++) {
+            bool special = st->steps[k].kind == INSTAR_ALTER_ADD_UNIQUE ||
+                           st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT;
+            count += special ? 2 : 0;
+        }
+    }
+    return count;
+}
+
+int compound_submit(struct submission *s, struct base_err *err)
 {
     struct draft d = {.s = s};
     int rc = 0;
 
-    d.request = base_alloc_zero(s->statement_count, sizeof(*d.request));
+    d.request = base_alloc_zero(count_parts(s), sizeof(*d.request));
     d.renames = base_alloc_zero(s->statement_count, sizeof(*d.renames));
     if (d.request == NULL || d.renames == NULL) {
         rc = base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
     }
     for (; rc == 0 && d.at < s->statement_count; d.at++) {
         rc = take_statement(&d, &s->statements[d.at], err);
-        if (rc != 0) {
+        if (rc != 0 && s->statement_count > 1) {
             base_err_prefix(err, "statement %zu", d.at + 1);
         }
+    }
+    if (rc == 0 && d.count > COMPOUND_STATEMENTS_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT, "%zu parts of one change, at most %d", d.count,
+                          COMPOUND_STATEMENTS_MAX);
     }
     if (rc == 0) {
         rc = check_names(&d, err);
@@ -427,6 +604,7 @@ static int compound(struct submission *s, struct base_err *err)
     catalog_table_free(d.from);
     catalog_table_free(d.target);
     base_buf_free(&d.words);
+    base_arena_free(&d.arena);
     base_free(d.request);
     base_free(d.renames);
     return rc;
@@ -444,5 +622,5 @@ int change_compound(struct changes *c, const instar_statement *statements, size_
                             "%zu statements in one change, at least 1 and at most %d", count,
                             COMPOUND_STATEMENTS_MAX);
     }
-    return submit_run(&s, compound, id_out, err);
+    return submit_run(&s, compound_submit, id_out, err);
 }

@@ -11,6 +11,13 @@
 #define COMPOUND_STATEMENTS_MAX 256
 #define COMPOUND_INDEXES_MAX 16 /* that one change builds: each has a share of its memory */
 
+/* ---- compound.c --------------------------------------------------------------------------- */
+
+/* Is an ALTER TABLE of these steps a change of several statements? So it is when it makes or drops
+ * a UNIQUE. */
+bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
+                        size_t count);
+
 /* ---- compound_record.c -------------------------------------------------------------------- */
 
 enum compound_kind { COMPOUND_CREATE_INDEX = 1, COMPOUND_DROP_INDEX = 2, COMPOUND_ALTER_TABLE = 3 };

@@ -5,9 +5,9 @@
  *
  *   u8 format (1) | v count, statements | blob: what is renamed, as alter_record.c has it
  *   statement:     u8 kind | what follows
- *   create index:  u64 tree | name | u8 1 unique | v count, columns: name | u8 1 descending
- *   drop index:    u64 tree | name
- *   alter table:   blob: the steps, as alter_record.c has them
+ *   create index:  u64 tree | name | u8 flags (1 unique, 2 there is more) | v count, columns: name
+ * | u8 as record.h has it | if there is more: blob as index_record.c has it drop index:    u64 tree
+ * | name alter table:   blob: the steps, as alter_record.c has them
  */
 #include "change/compound_impl.h"
 
@@ -15,6 +15,8 @@
 
 #define FORMAT 1
 #define STATEMENT_BYTES_MIN 2
+#define FLAG_UNIQUE 1u
+#define FLAG_MORE 2u
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
@@ -25,13 +27,20 @@ static bool put_name(struct base_buf *out, const char *name)
 
 static bool put_index(struct base_buf *out, const instar_index_def *def)
 {
-    bool ok = put_name(out, def->name) && base_buf_add_u8(out, def->unique) &&
-              base_buf_add_varint(out, def->column_count);
+    struct base_buf more = {0};
+    bool ok = record_index_more_put(&more, def);
+    uint8_t flags = (uint8_t)((def->unique ? FLAG_UNIQUE : 0) | (more.size != 0 ? FLAG_MORE : 0));
+
+    ok = ok && put_name(out, def->name) && base_buf_add_u8(out, flags) &&
+         base_buf_add_varint(out, def->column_count);
 
     for (size_t i = 0; ok && i < def->column_count; i++) {
-        ok =
-            put_name(out, def->columns[i].name) && base_buf_add_u8(out, def->columns[i].descending);
+        const instar_key_column *c = &def->columns[i];
+        ok = put_name(out, c->name) &&
+             base_buf_add_u8(out, record_order_byte(c->descending, c->nulls));
     }
+    ok = ok && (more.size == 0 || base_buf_add_blob(out, more.data, more.size));
+    base_buf_free(&more);
     return ok;
 }
 
@@ -109,30 +118,40 @@ static const char *get_name(struct input *in)
     return name != NULL ? memcpy(name, s.data, s.size) : "";
 }
 
-static bool get_bool(struct base_reader *r)
+/* What else there is of an index. */
+static void get_more(struct input *in, instar_index_def *def)
 {
-    uint8_t value = base_read_u8(r);
+    struct base_slice bytes = base_read_blob(&in->r);
+    int rc = in->r.bad || bytes.size == 0 ? INSTAR_ECORRUPT
+                                          : record_index_more_get(bytes, in->arena, def, NULL);
 
-    r->bad = r->bad || value > 1;
-    return value == 1;
+    in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
+    in->r.bad = in->r.bad || rc != 0;
 }
 
 static void get_index(struct input *in, instar_index_def *def)
 {
     def->name = get_name(in);
-    def->unique = get_bool(&in->r);
+    uint8_t flags = base_read_u8(&in->r);
     uint64_t count = base_read_varint(&in->r);
-    if (in->r.bad || count == 0 || count > INSTAR_INDEX_COLUMNS_MAX) {
+    def->unique = (flags & FLAG_UNIQUE) != 0;
+    if (in->r.bad || count == 0 || count > INSTAR_INDEX_COLUMNS_MAX ||
+        (flags & ~(FLAG_UNIQUE | FLAG_MORE)) != 0) {
         in->r.bad = true;
         return;
     }
     instar_key_column *columns = get_room(in, (size_t)count, sizeof(*columns));
     for (size_t i = 0; !in->r.bad && i < count; i++) {
         columns[i].name = get_name(in);
-        columns[i].descending = get_bool(&in->r);
+        in->r.bad = !record_order_from_byte(base_read_u8(&in->r), &columns[i].descending,
+                                            &columns[i].nulls) ||
+                    in->r.bad;
     }
     def->columns = columns;
     def->column_count = (size_t)count;
+    if ((flags & FLAG_MORE) != 0) {
+        get_more(in, def);
+    }
 }
 
 static void get_alter(struct input *in, struct alter_request *out)

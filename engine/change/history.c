@@ -172,6 +172,7 @@ static bool reads_rows(const instar_statement *s)
     for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
         reads = reads || step->kind == INSTAR_ALTER_SET_NOT_NULL ||
+                step->kind == INSTAR_ALTER_ADD_UNIQUE ||
                 step->kind == INSTAR_ALTER_SET_TYPE || /* it may; what it does not cost is little */
                 step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
                 (step->kind == INSTAR_ALTER_ADD_CHECK && step->check != NULL &&

@@ -141,6 +141,12 @@ int name_let_go(struct store_txn *t, const char *object, uint64_t change, bool k
                 struct base_err *err);
 /* The index has its id now. */
 int name_complete(struct job *j, struct store_txn *t, struct base_err *err);
+/* The names of a new table's constraints: they lead to their indexes; or they are free again.
+ * EEXISTS
+ */
+int name_claim_uniques(struct job *j, struct store_txn *t, const struct catalog_table *table,
+                       struct base_err *err);
+int name_release_uniques(struct job *j, struct store_txn *t, struct base_err *err);
 /* The names of the table and its indexes are free from the version on that has them no more. */
 int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table *table,
                   struct base_err *err);

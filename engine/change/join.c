@@ -20,18 +20,6 @@
 
 #define DIFFERENCE_MAX 256
 
-instar_index_def join_def_of(const struct change_record *r, instar_key_column *columns)
-{
-    for (uint32_t i = 0; i < r->part_count; i++) {
-        columns[i] = (instar_key_column){r->parts[i].name, r->parts[i].descending};
-    }
-    return (instar_index_def){.name = r->object,
-                              .table = r->table_name,
-                              .columns = columns,
-                              .column_count = r->part_count,
-                              .unique = r->unique};
-}
-
 int join_same_index(const struct catalog_table *table, const struct catalog_index *existing,
                     const instar_index_def *def, bool *same_out, char *difference, size_t size,
                     struct base_err *err)
@@ -146,9 +134,9 @@ static int same_as_record(struct store_txn *t, const struct change_record *r,
                           const instar_index_def *def, bool *same_out, char *difference,
                           struct base_err *err)
 {
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct record_index own = {.def = {.name = NULL}};
     struct compound_request request = {0};
-    instar_index_def other = {0};
+    const instar_index_def *other = &own.def;
     int rc = 0;
 
     *same_out = false;
@@ -158,14 +146,15 @@ static int same_as_record(struct store_txn *t, const struct change_record *r,
     }
     if (r->kind == CHANGE_COMPOUND) {
         rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
-        other = rc == 0 ? compound_created(&request, def->name)->def : other;
+        other = rc == 0 ? &compound_created(&request, def->name)->def : other;
     } else {
-        other = join_def_of(r, columns);
+        rc = record_index_get(r, &own, err);
     }
     if (rc == 0) {
-        rc = same_as_other(t, r, &other, def, same_out, difference, err);
+        rc = same_as_other(t, r, other, def, same_out, difference, err);
     }
     compound_free(&request);
+    record_index_free(&own);
     return rc;
 }
 

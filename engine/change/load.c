@@ -11,6 +11,7 @@
 struct loading {
     struct built *x;
     struct store_bulk *bulk;
+    struct base_buf value; /* of an entry that includes columns */
 };
 
 static int commit_batch(struct loading *l, struct base_err *err)
@@ -73,14 +74,41 @@ static int end_batch(struct loading *l, struct base_err *err)
     return rc;
 }
 
+/* From an entry as it is sorted to that of the tree: what is included goes from behind the key to
+ * behind the front of the value. */
+static int split_entry(struct loading *l, struct base_slice *key, struct base_slice *value,
+                       struct base_err *err)
+{
+    const struct catalog_index *index = l->x->index;
+    size_t size;
+
+    if (index->include_count == 0) {
+        return 0;
+    }
+    int rc = row_key_skip(index->key_parts, index->key_part_count, *key, &size, err);
+    if (rc != 0) {
+        return rc;
+    }
+    base_buf_clear(&l->value);
+    if (!base_buf_add(&l->value, value->data, value->size) ||
+        !base_buf_add(&l->value, (const uint8_t *)key->data + size, key->size - size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "loading entries: out of memory");
+    }
+    key->size = size;
+    *value = base_buf_slice(&l->value);
+    return 0;
+}
+
+/* A row that was read twice may come with different columns included. Either will do: what was
+ * written in between is in the delta. */
 static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
                       struct base_err *err)
 {
     struct checkpoint *ck = l->x->ck;
-    int rc = 0;
+    int rc = split_entry(l, &key, &value, err);
 
-    if (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0) {
-        return 0;
+    if (rc != 0 || (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0)) {
+        return rc;
     }
     if (l->bulk == NULL) {
         rc = begin_batch(l, err);
@@ -114,10 +142,17 @@ static int load_block(void *arg, const struct sort_block *block, struct base_err
 
 void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE])
 {
-    const struct build *b = arg;
+    const struct built *x = arg;
+    struct base_slice include = base_slice("", 0);
+    size_t size = key.size;
 
-    _Static_assert(SORT_VALUE_SIZE == ROW_ENTRY_SIZE, "the value is an index entry's");
-    row_entry_encode(b->table->version, key, value);
+    _Static_assert(SORT_VALUE_SIZE == ROW_ENTRY_SIZE, "the value is the front of an index entry's");
+    if (x->index->include_count > 0) {
+        int rc = row_key_skip(x->index->key_parts, x->index->key_part_count, key, &size, NULL);
+        base_assert(rc == 0); /* we made it */
+        include = base_slice((const uint8_t *)key.data + size, key.size - size);
+    }
+    row_entry_encode(x->build->table->version, base_slice(key.data, size), include, value);
 }
 
 static int load_memory(struct loading *l, struct base_err *err)
@@ -129,7 +164,7 @@ static int load_memory(struct loading *l, struct base_err *err)
                       .workers = b->workers,
                       .budget_bytes = b->budget_bytes,
                       .value = load_entry_value,
-                      .value_arg = b,
+                      .value_arg = l->x,
                       .consume = load_block,
                       .consume_arg = l,
                       .poll = job_poll,
@@ -184,6 +219,7 @@ static int load_index(struct built *x, struct base_err *err)
     if (l.bulk != NULL) {
         store_bulk_abort(l.bulk);
     }
+    base_buf_free(&l.value);
     return rc;
 }
 

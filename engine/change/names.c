@@ -33,6 +33,42 @@ int name_release(struct job *j, struct store_txn *t, bool keep, struct base_err 
     return name_let_go(t, j->rec.object, j->rec.id, keep, err);
 }
 
+int name_release_uniques(struct job *j, struct store_txn *t, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    int rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = name_let_go(t, table->indexes[i].name, j->rec.id, false, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
+int name_claim_uniques(struct job *j, struct store_txn *t, const struct catalog_table *table,
+                       struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        struct catalog_name name;
+        rc = catalog_name_get(t, index->name, &name, err);
+        if (rc == 0 && name.change != j->rec.id) {
+            return base_err_set(err, INSTAR_EEXISTS, "there is %s named \"%s\" already",
+                                name.kind == CATALOG_NAME_TABLE ? "a table" : "an index",
+                                index->name);
+        }
+        if (rc == 0 || rc == INSTAR_ENOTFOUND) {
+            base_err_clear(err);
+            name = (struct catalog_name){
+                .kind = CATALOG_NAME_INDEX, .table = table->id, .index = index->id};
+            rc = catalog_name_put(t, index->name, &name, err);
+        }
+    }
+    return rc;
+}
+
 /* The index has its id now. */
 int name_complete(struct job *j, struct store_txn *t, struct base_err *err)
 {
@@ -62,7 +98,7 @@ int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table
 static int ask_again(struct job *j, struct store_txn *t, const struct catalog_table *table,
                      bool *exists_out, struct base_err *err)
 {
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct record_index wanted;
     enum join join;
     uint64_t other;
     int rc;
@@ -70,8 +106,9 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
     if (table != NULL) {
         rc = join_table(t, table, j->rec.flags, &join, &other, err);
     } else {
-        instar_index_def def = join_def_of(&j->rec, columns);
-        rc = join_index(t, &def, j->rec.flags, &join, &other, err);
+        rc = record_index_get(&j->rec, &wanted, err);
+        rc = rc == 0 ? join_index(t, &wanted.def, j->rec.flags, &join, &other, err) : rc;
+        record_index_free(&wanted);
     }
     if (rc == 0 && (join == JOIN_BEHIND || join == JOIN_ATTACH)) {
         rc = base_err_set(err, INSTAR_EBUSY, "change %llu is at work on \"%s\"",

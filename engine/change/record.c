@@ -3,7 +3,7 @@
  * The bytes of a change record, little-endian:
  *
  *     u8 format (2) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
- *     builds 16, drops 32 | fixed numbers | parts |
+ *     builds 16, drops 32 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
@@ -81,6 +81,23 @@ void record_cut(const struct base_buf *words, char *text, size_t size)
     text[shown] = 0;
 }
 
+/* ---- the order of a key column ------------------------------------------------------------ */
+
+#define ORDER_DESCENDING 1u
+#define ORDER_NULLS 2u /* times enum instar_nulls */
+
+uint8_t record_order_byte(bool descending, enum instar_nulls nulls)
+{
+    return (uint8_t)((descending ? ORDER_DESCENDING : 0) + ORDER_NULLS * (unsigned)nulls);
+}
+
+bool record_order_from_byte(uint8_t byte, bool *descending_out, enum instar_nulls *nulls_out)
+{
+    *descending_out = (byte & ORDER_DESCENDING) != 0;
+    *nulls_out = (enum instar_nulls)(byte / ORDER_NULLS);
+    return byte / ORDER_NULLS <= INSTAR_NULLS_LAST;
+}
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
 static bool add_text(struct base_buf *out, const char *text)
@@ -110,7 +127,8 @@ static bool add_parts(struct base_buf *out, const struct change_record *r)
     bool ok = base_buf_add_u8(out, (uint8_t)r->part_count);
 
     for (uint32_t i = 0; ok && i < r->part_count; i++) {
-        ok = base_buf_add_u8(out, r->parts[i].descending) && add_text(out, r->parts[i].name);
+        ok = base_buf_add_u8(out, record_order_byte(r->parts[i].descending, r->parts[i].nulls)) &&
+             add_text(out, r->parts[i].name);
     }
     return ok;
 }
@@ -192,9 +210,9 @@ static void read_parts(struct base_reader *r, struct change_record *out)
     }
     out->part_count = count;
     for (uint32_t i = 0; i < count && !r->bad; i++) {
-        uint8_t descending = base_read_u8(r);
-        out->parts[i].descending = descending != 0;
-        if (descending > 1 || !read_text(r, out->parts[i].name, sizeof(out->parts[i].name))) {
+        uint8_t order = base_read_u8(r);
+        if (!record_order_from_byte(order, &out->parts[i].descending, &out->parts[i].nulls) ||
+            !read_text(r, out->parts[i].name, sizeof(out->parts[i].name))) {
             r->bad = true;
         }
     }

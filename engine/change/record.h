@@ -44,6 +44,7 @@ struct change_owner {
 struct change_part {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     bool descending;
+    enum instar_nulls nulls;
 };
 
 struct change_record {
@@ -80,7 +81,8 @@ struct change_record {
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
-                                 * alter.c's; compound: compound_record.c's */
+                                 * alter.c's; compound: compound_record.c's;
+                                 * create index: index_record.c's */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
@@ -106,6 +108,29 @@ static inline bool record_owned_by(const struct change_record *r, const struct c
 {
     return r->owner.nonce == o->nonce && r->owner.claim == o->claim && r->owner.node == o->node;
 }
+
+/* How a key column is ordered, in one byte: 1 descending, 2 nulls first, 4 nulls last. False: it is
+ * no such byte. */
+uint8_t record_order_byte(bool descending, enum instar_nulls nulls);
+bool record_order_from_byte(uint8_t byte, bool *descending_out, enum instar_nulls *nulls_out);
+
+/* ---- index_record.c ----------------------------------------------------------------------- */
+
+/* What the definition of an index has besides name, unique and key columns, as bytes; none for one
+ * that has nothing of it. */
+bool record_index_more_put(struct base_buf *out, const instar_index_def *def);
+/* Into a definition; texts lie in the arena. Trusts nothing: ECORRUPT. */
+int record_index_more_get(struct base_slice bytes, struct base_arena *arena, instar_index_def *def,
+                          struct base_err *err);
+/* What a CREATE INDEX is to make; points into the record. To be freed, also on failure. */
+struct record_index {
+    instar_index_def def;
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct base_arena arena;
+};
+int record_index_get(const struct change_record *r, struct record_index *out, struct base_err *err);
+void record_index_free(struct record_index *index);
+int record_index_set(struct change_record *r, const instar_index_def *def, struct base_err *err);
 
 /* Words into a text of the record, cut between two characters. */
 void record_cut(const struct base_buf *words, char *text, size_t size);

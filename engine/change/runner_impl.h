@@ -46,7 +46,5 @@ int join_table(struct store_txn *t, const struct catalog_table *wanted, uint32_t
 int join_same_index(const struct catalog_table *table, const struct catalog_index *existing,
                     const instar_index_def *def, bool *same_out, char *difference, size_t size,
                     struct base_err *err);
-/* The definition that a create record holds. columns has room for INSTAR_INDEX_COLUMNS_MAX. */
-instar_index_def join_def_of(const struct change_record *r, instar_key_column *columns);
 
 #endif

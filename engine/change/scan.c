@@ -88,16 +88,19 @@ static void halt(void *arg)
     os_plain_unlock(&b->lock);
 }
 
-/* One row's entry of one index. SCAN_SPILL: no memory for it. */
+/* One row's entry of one index, if it has one: the key, and behind it what it includes. No key is a
+ * prefix of another, so both together sort as the keys do. SCAN_SPILL: no memory for it. */
 static int gather(struct reader *r, struct built *x, struct txn_rows *rows, struct base_slice key,
                   struct base_slice record, struct base_err *err)
 {
+    struct txn_entry entry = {.key = &r->key, .include = &r->key};
     bool nomem = false;
 
     base_buf_clear(&r->key);
-    int rc = txn_rows_entry_key(rows, x->index, key, record, &r->key, err);
-    if (rc == 0 && !stream_add(&x->streams[r->number], &r->b->pool, base_buf_slice(&r->key), true,
-                               false, &nomem)) {
+    int rc = txn_rows_entry(rows, x->index, key, record, &entry, err);
+    if (rc == 0 && entry.inside &&
+        !stream_add(&x->streams[r->number], &r->b->pool, base_buf_slice(&r->key), true, false,
+                    &nomem)) {
         rc = nomem ? base_err_set(err, INSTAR_ENOMEM, "gathering entries: out of memory")
                    : SCAN_SPILL;
     }

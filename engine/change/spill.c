@@ -293,7 +293,7 @@ static int spill_index(struct built *x, struct base_err *err)
                           .workers = b->workers,
                           .budget_bytes = b->budget_bytes,
                           .value = load_entry_value,
-                          .value_arg = b,
+                          .value_arg = x,
                           .consume = write_block,
                           .consume_arg = &wr,
                           .poll = job_poll,

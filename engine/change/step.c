@@ -150,6 +150,9 @@ static int finish_early(struct job *j, struct store_txn *t, struct base_err *err
 {
     int rc = name_release(j, t, false, err);
 
+    if (rc == 0 && j->rec.kind == CHANGE_CREATE_TABLE) {
+        rc = name_release_uniques(j, t, err);
+    }
     if (rc != 0) {
         store_txn_abort(t);
         return rc;
@@ -185,8 +188,14 @@ static int add_table(struct job *j, struct base_err *err)
     if (rc == 0) {
         rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
     }
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
+    }
     if (rc == 0) {
         rc = name_release(j, t, true, err);
+    }
+    if (rc == 0) {
+        rc = name_claim_uniques(j, t, table, err);
     }
     if (rc != 0) {
         store_txn_abort(t);
@@ -244,18 +253,13 @@ static int remove_table(struct job *j, struct base_err *err)
 static int index_from_record(struct job *j, struct catalog_table *table, struct base_err *err)
 {
     struct change_record *r = &j->rec;
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct record_index wanted;
     struct catalog_index *index;
+    int rc = record_index_get(r, &wanted, err);
 
-    for (uint32_t i = 0; i < r->part_count; i++) {
-        columns[i] = (instar_key_column){r->parts[i].name, r->parts[i].descending};
-    }
-    instar_index_def def = {.name = r->object,
-                            .table = table->name,
-                            .columns = columns,
-                            .column_count = r->part_count,
-                            .unique = r->unique};
-    int rc = catalog_index_from_def(table, &def, &index, err);
+    wanted.def.table = table->name;
+    rc = rc == 0 ? catalog_index_from_def(table, &wanted.def, &index, err) : rc;
+    record_index_free(&wanted);
     if (rc == 0) {
         index->tree = r->tree;
         r->index = index->id;
@@ -452,6 +456,9 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     } else if (work == WORK_NOTHING) {
         rc = name_release(
             j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
+        if (rc == 0 && j->rec.kind == CHANGE_CREATE_TABLE) {
+            rc = name_release_uniques(j, t, err);
+        }
     }
     if (rc != 0) {
         store_txn_abort(t);

@@ -157,6 +157,10 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, type, strlen(type));
         base_buf_add(&b, " NOT NULL", c->not_null ? 9 : 0);
     }
+    for (uint32_t i = 0; i < t->index_count; i++) {
+        base_buf_add(&b, i == 0 ? ", UNIQUE " : ", ", i == 0 ? 9 : 2);
+        base_buf_add(&b, t->indexes[i].name, strlen(t->indexes[i].name));
+    }
     for (uint32_t i = 0; i < t->key_count; i++) {
         const char *name = t->columns[t->key[i].column].name;
         base_buf_add(&b, i == 0 ? ", PRIMARY KEY (" : ", ", i == 0 ? 15 : 2);
@@ -166,6 +170,51 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
     base_buf_add(&b, "))", 2);
     record_cut(&b, text, size);
     base_buf_free(&b);
+}
+
+/* Of the indexes that the table begins with. */
+static int give_trees(struct submission *s, struct catalog_table *table, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = catalog_next_id(s->t, CATALOG_COUNTER_TREE, &table->indexes[i].tree, err);
+    }
+    return rc;
+}
+
+/* The names of the constraints, which are those of indexes. One that was given none gets another
+ * while its own is taken. */
+static int reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        struct catalog_index *index = &table->indexes[i];
+        const instar_unique_def *def = &s->table_def->uniques[i];
+        struct catalog_name found;
+        unsigned number = 1;
+        while ((rc = catalog_name_get(s->t, index->name, &found, err)) == 0) {
+            if (def->name != NULL) {
+                return base_err_set(err, INSTAR_EEXISTS, "there is %s named \"%s\" already",
+                                    found.kind == CATALOG_NAME_TABLE ? "a table" : "an index",
+                                    index->name);
+            }
+            do {
+                catalog_unique_name(table->name, def, number++, index->name);
+            } while (catalog_table_index(table, index->name) != index ||
+                     catalog_table_check(table, index->name) != NULL);
+        }
+        if (rc == INSTAR_ENOTFOUND) {
+            struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
+                                        .table = table->id,
+                                        .index = index->id,
+                                        .change = s->rec.id};
+            base_err_clear(err);
+            rc = catalog_name_put(s->t, index->name, &name, err);
+        }
+    }
+    return rc;
 }
 
 static int record_table(struct submission *s, struct catalog_table *table, enum join join,
@@ -185,11 +234,15 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
         r->tree = table->tree;
         r->after = join == JOIN_BEHIND ? other : 0;
         snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
-        table_statement(table, r->statement, sizeof(r->statement));
-        rc = catalog_table_encode(table, &r->descriptor, err);
+        rc = give_trees(s, table, err);
     }
     if (rc == 0 && join == JOIN_FREE) {
         rc = reserve(s, CATALOG_NAME_TABLE, 0, err);
+        rc = rc == 0 ? reserve_uniques(s, table, err) : rc;
+    }
+    if (rc == 0) {
+        table_statement(table, r->statement, sizeof(r->statement));
+        rc = catalog_table_encode(table, &r->descriptor, err);
     }
     return rc;
 }
@@ -245,15 +298,10 @@ static int record_index(struct submission *s, struct catalog_table *table, enum 
     }
     r->table = table->id;
     r->after = join == JOIN_BEHIND ? other : 0;
-    r->unique = def->unique;
-    r->part_count = index->part_count;
-    for (uint32_t i = 0; i < index->part_count; i++) {
-        snprintf(r->parts[i].name, sizeof(r->parts[i].name), "%s", def->columns[i].name);
-        r->parts[i].descending = def->columns[i].descending;
-    }
     snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
     catalog_index_describe(table, index, r->statement, sizeof(r->statement));
-    return join == JOIN_FREE ? reserve(s, CATALOG_NAME_INDEX, 0, err) : 0;
+    rc = record_index_set(r, def, err);
+    return rc == 0 && join == JOIN_FREE ? reserve(s, CATALOG_NAME_INDEX, 0, err) : rc;
 }
 
 static int create_index(struct submission *s, struct base_err *err)
@@ -429,6 +477,17 @@ int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_tabl
     return rc;
 }
 
+int submit_check_drop(const struct catalog_table *table, const struct catalog_index *index,
+                      struct base_err *err)
+{
+    return !index->constraint
+               ? 0
+               : base_err_set(err, INSTAR_ESTATE,
+                              "index \"%s\" is that of constraint \"%s\" of table \"%s\": ALTER "
+                              "TABLE … DROP CONSTRAINT drops it",
+                              index->name, index->name, table->name);
+}
+
 static int drop_index(struct submission *s, struct base_err *err)
 {
     struct change_record other = {0};
@@ -465,6 +524,7 @@ static int drop_index(struct submission *s, struct base_err *err)
                               table->name, s->name);
             goto done;
         }
+        rc = submit_check_drop(table, index, err);
         s->rec.tree = index->tree;
         s->rec.unique = index->unique;
         s->rec.index = index->id;

@@ -44,4 +44,10 @@ int submit_find_name(struct submission *s, enum catalog_name_kind kind, struct c
 int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
                           struct base_err *err);
 
+/* compound.c: the statements of the submission, for submit_run. */
+int compound_submit(struct submission *s, struct base_err *err);
+/* May DROP INDEX drop it? ESTATE: it is a constraint's. */
+int submit_check_drop(const struct catalog_table *table, const struct catalog_index *index,
+                      struct base_err *err);
+
 #endif

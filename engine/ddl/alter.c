@@ -35,9 +35,10 @@ static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct
     step->column = column;
     step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_NOT_EXISTS : 0;
     rc = ddl_column(sql, piece, node, column, &key, checks);
-    if (rc == INSTAR_OK && checks->count > 0 && step->flags != 0) {
+    if (rc == INSTAR_OK && checks->count + checks->unique_count > 0 && step->flags != 0) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
-                      "not supported: CHECK in ADD COLUMN IF NOT EXISTS");
+                      "not supported: %s in ADD COLUMN IF NOT EXISTS",
+                      checks->count > 0 ? "CHECK" : "UNIQUE");
     }
     if (rc == INSTAR_OK && key != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, key),
@@ -110,13 +111,13 @@ static int map_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_n
     return rc == INSTAR_OK && using != NULL ? map_using(sql, piece, using, step) : rc;
 }
 
-/* Is it ADD CHECK? The other constraints are refused. */
-static bool adds_check(struct ddl_node *command)
+/* Is it the addition of a constraint of that type? Others than CHECK and UNIQUE are refused. */
+static bool adds(struct ddl_node *command, const char *wanted)
 {
     const struct ddl_node *def = ddl_peek(command, "def");
     const struct ddl_node *type = def != NULL ? ddl_peek(def, "contype") : NULL;
 
-    return type != NULL && strcmp(type->text, "CONSTR_CHECK") == 0 &&
+    return type != NULL && strcmp(type->text, wanted) == 0 &&
            ddl_take_name(command, "subtype", "AT_AddConstraint");
 }
 
@@ -124,13 +125,27 @@ static int map_add_check(instar_sql *sql, const struct ddl_piece *piece, struct 
                          instar_alteration *step)
 {
     struct ddl_node *node = ddl_take(command, "def");
-    struct ddl_checks checks = {NULL, 0};
+    struct ddl_checks checks = {.list = NULL};
     int rc;
 
     (void)ddl_take(node, "contype");
     rc = ddl_check(sql, piece, node, &checks);
     step->kind = INSTAR_ALTER_ADD_CHECK;
     step->check = checks.list;
+    return rc;
+}
+
+static int map_add_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
+                          instar_alteration *step)
+{
+    struct ddl_node *node = ddl_take(command, "def");
+    struct ddl_checks checks = {.uniques = NULL};
+    int rc;
+
+    (void)ddl_take(node, "contype");
+    rc = ddl_unique(sql, piece, node, NULL, &checks);
+    step->kind = INSTAR_ALTER_ADD_UNIQUE;
+    step->unique = checks.uniques;
     return rc;
 }
 
@@ -151,8 +166,10 @@ static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct dd
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
     } else if (ddl_take_name(command, "subtype", "AT_AlterColumnType")) {
         rc = map_type(sql, piece, command, step);
-    } else if (adds_check(command)) {
+    } else if (adds(command, "CONSTR_CHECK")) {
         rc = map_add_check(sql, piece, command, step);
+    } else if (adds(command, "CONSTR_UNIQUE")) {
+        rc = map_add_unique(sql, piece, command, step);
     } else if (ddl_take_name(command, "subtype", "AT_DropConstraint")) {
         step->kind = INSTAR_ALTER_DROP_CONSTRAINT;
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
@@ -243,13 +260,17 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
     place_commands(sql, piece, node);
     for (struct ddl_node *n = ddl_take(node, "cmds"); rc == INSTAR_OK && n != NULL;
          n = ddl_take_next(n)) {
-        struct ddl_checks checks = {NULL, 0};
+        struct ddl_checks checks = {.list = NULL};
 
         rc = map_command(sql, piece, n, &steps[at], &constants[at], &checks);
         at++;
         for (size_t i = 0; rc == INSTAR_OK && i < checks.count; i++, at++) {
             steps[at] =
                 (instar_alteration){.kind = INSTAR_ALTER_ADD_CHECK, .check = &checks.list[i]};
+        }
+        for (size_t i = 0; rc == INSTAR_OK && i < checks.unique_count; i++, at++) {
+            steps[at] =
+                (instar_alteration){.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &checks.uniques[i]};
         }
     }
     info.step_count = at;

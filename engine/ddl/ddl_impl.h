@@ -177,11 +177,16 @@ int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_sta
 /* An expression as the text that the engine compiles. */
 int ddl_expression(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                    const char **text_out);
-/* CHECK constraints, in growing number. */
+/* CHECK and UNIQUE constraints, in growing number. */
 struct ddl_checks {
     instar_check_def *list;
     size_t count;
+    instar_unique_def *uniques;
+    size_t unique_count;
 };
+/* Take a constraint of which the type UNIQUE was taken; column: behind which it stands, or NULL. */
+int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+               const char *column, struct ddl_checks *checks);
 /* Take a constraint of which the type CHECK was taken. */
 int ddl_check(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
               struct ddl_checks *checks);

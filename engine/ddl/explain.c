@@ -17,9 +17,10 @@ struct found {
     const char *from; /* the table that an index is made for, or NULL */
     bool has_table, has_index, has_from, unique;
     bool narrows; /* a type that a value may have no room in, or that a check is about */
-    const instar_sql_statement *statement;
     uint64_t rows;
     size_t indexes;
+    const instar_sql_statement *statement;
+    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -94,6 +95,21 @@ static bool narrows(const instar_table_info *info, const instar_sql_statement *s
     return any;
 }
 
+/* How many steps of it drop that constraint. */
+static size_t count_drops(const instar_sql_statement *s, const char *name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        count +=
+            s->steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT && strcmp(s->steps[i].name, name) == 0;
+    }
+    for (size_t i = 0; i < s->part_count; i++) {
+        count += count_drops(s->parts[i], name);
+    }
+    return count;
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -104,6 +120,9 @@ static int look(void *arg, const instar_table_info *info)
         if (strcmp(info->indexes[i].name, found->name) == 0) {
             found->has_index = true;
             found->unique = info->indexes[i].unique;
+        }
+        if (here && info->indexes[i].constraint) {
+            found->uniques_dropped += count_drops(found->statement, info->indexes[i].name);
         }
     }
     found->has_from = found->has_from || from;
@@ -155,6 +174,9 @@ static void tell_create_index(struct telling *t, const struct found *found,
     } else {
         tell(t, "3. build: one scan of the table, as fast as the writers leave room");
     }
+    if (s->index->predicate != NULL) {
+        tell(t, "   only rows for which WHERE is true get entries");
+    }
     if (s->index->unique) {
         tell(t, "4. enforcing: publish and wait as before; from here on writers refuse duplicates");
         tell(t, "5. validate: one scan of the index; duplicates fail the change, which names them");
@@ -177,6 +199,16 @@ static bool binds_rows(const instar_alteration *step)
     return step->kind == INSTAR_ALTER_SET_NOT_NULL ||
            step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
            (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
+}
+
+static bool adds_unique(const instar_sql_statement *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        any = any || s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
+    }
+    return any;
 }
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
@@ -221,6 +253,8 @@ static void add_need(struct needs *n, const instar_sql_statement *s)
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         n->rows = n->rows || binds_rows(&s->steps[i]);
         n->leaves = n->leaves || leaves_something(s->steps[i].kind);
+        n->builds += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
+        n->unique += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
     }
 }
 
@@ -252,14 +286,19 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {.rows = found->narrows};
+    struct needs n = {.rows = found->narrows, .drops = found->uniques_dropped};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
         add_need(&n, s->parts[i]);
     }
-    tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
-         found->rows);
+    if (s->part_count > 0) {
+        tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
+             found->rows);
+    } else { /* an ALTER TABLE, for its UNIQUE */
+        add_need(&n, s);
+        tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    }
     tell_going_up(t, &n, wait_ms, &step);
     tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -327,7 +366,11 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        tell_alter(t, found, s);
+        if (found->uniques_dropped > 0 || adds_unique(s)) {
+            tell_compound(t, found, s);
+        } else {
+            tell_alter(t, found, s);
+        }
         break;
     case INSTAR_SQL_COMPOUND:
         tell_compound(t, found, s);

@@ -78,6 +78,49 @@ static int map_column_constraint(instar_sql *sql, const struct ddl_piece *piece,
     return INSTAR_OK; /* any other type was not taken */
 }
 
+/* The names in a field of a constraint. */
+static const char *const *map_names(instar_sql *sql, struct ddl_node *constraint, const char *field,
+                                    size_t *count_out)
+{
+    const char **names =
+        ddl_alloc(&sql->arena, (ddl_count(constraint, field) + 1) * sizeof(*names));
+
+    *count_out = 0;
+    for (struct ddl_node *n = ddl_take(constraint, field); names != NULL && n != NULL;
+         n = ddl_take_next(n)) {
+        names[(*count_out)++] = ddl_take_text(n, "sval");
+    }
+    return names;
+}
+
+int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+               const char *column, struct ddl_checks *checks)
+{
+    size_t count = checks->unique_count;
+    instar_unique_def *more = ddl_alloc(&sql->arena, (count + 1) * sizeof(*more));
+    const char **one = ddl_alloc(&sql->arena, sizeof(*one));
+    instar_unique_def unique = {.name = ddl_take_text(constraint, "conname")};
+
+    unique.columns = map_names(sql, constraint, "keys", &unique.column_count);
+    unique.include = map_names(sql, constraint, "including", &unique.include_count);
+    if (more == NULL || one == NULL || unique.columns == NULL || unique.include == NULL) {
+        return no_memory(sql, piece);
+    }
+    if (column != NULL) {
+        *one = column;
+        unique.columns = one;
+        unique.column_count = 1;
+    }
+    (void)ddl_take_flag(constraint, "initially_valid");
+    if (count > 0) {
+        memcpy(more, checks->uniques, count * sizeof(*more));
+    }
+    more[count] = unique;
+    checks->uniques = more;
+    checks->unique_count++;
+    return INSTAR_OK;
+}
+
 int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                instar_column_def *column, struct ddl_node **key_out, struct ddl_checks *checks)
 {
@@ -99,8 +142,9 @@ int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *
             *key_out = n; /* its fields are the caller's to take */
             continue;
         }
-        rc = ddl_take_name(n, "contype", "CONSTR_CHECK")
-                 ? ddl_check(sql, piece, n, checks)
+        rc = ddl_take_name(n, "contype", "CONSTR_CHECK") ? ddl_check(sql, piece, n, checks)
+             : ddl_take_name(n, "contype", "CONSTR_UNIQUE")
+                 ? ddl_unique(sql, piece, n, column->name, checks)
                  : map_column_constraint(sql, piece, n, column, &nullable);
         rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, n) : rc;
     }
@@ -193,6 +237,8 @@ static int map_table_element(struct table_draft *t, struct ddl_node *node)
             rc = map_key(t, node, NULL);
         } else if (ddl_take_name(node, "contype", "CONSTR_CHECK")) {
             rc = ddl_check(t->sql, t->piece, node, &t->checks);
+        } else if (ddl_take_name(node, "contype", "CONSTR_UNIQUE")) {
+            rc = ddl_unique(t->sql, t->piece, node, NULL, &t->checks);
         }
     } else {
         return ddl_refuse(t->sql, t->piece, node);
@@ -236,6 +282,8 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
     }
     t->def.checks = t->checks.list;
     t->def.check_count = t->checks.count;
+    t->def.uniques = t->checks.uniques;
+    t->def.unique_count = t->checks.unique_count;
     return ddl_add(sql, piece,
                    &(instar_sql_statement){.verb = INSTAR_SQL_CREATE_TABLE,
                                            .name = t->def.name,
@@ -245,7 +293,6 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
 
 /* ---- CREATE INDEX ------------------------------------------------------------------------- */
 
-/* Null sorts last in an ascending column and first in a descending one; saying so is no harm. */
 static void map_index_column(struct ddl_node *node, instar_key_column *column)
 {
     column->name = ddl_take_text(node, "name");
@@ -253,8 +300,33 @@ static void map_index_column(struct ddl_node *node, instar_key_column *column)
     (void)ddl_take_name(node, "ordering", "SORTBY_DEFAULT");
     (void)ddl_take_name(node, "ordering", "SORTBY_ASC");
     (void)ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_DEFAULT");
-    (void)ddl_take_name(node, "nulls_ordering",
-                        column->descending ? "SORTBY_NULLS_FIRST" : "SORTBY_NULLS_LAST");
+    if (ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_FIRST")) {
+        column->nulls = INSTAR_NULLS_FIRST;
+    } else if (ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_LAST")) {
+        column->nulls = INSTAR_NULLS_LAST;
+    }
+}
+
+/* INCLUDE (a, b). */
+static int map_includes(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                        instar_index_def *def)
+{
+    size_t count = ddl_count(node, "index_including_params");
+    const char **names = ddl_alloc(&sql->arena, (count + 1) * sizeof(*names));
+    int rc = INSTAR_OK;
+
+    if (names == NULL) {
+        return no_memory(sql, piece);
+    }
+    def->include = names;
+    for (struct ddl_node *n = ddl_take(node, "index_including_params");
+         rc == INSTAR_OK && n != NULL; n = ddl_take_next(n)) {
+        names[def->include_count++] = ddl_take_text(n, "name");
+        (void)ddl_take_name(n, "ordering", "SORTBY_DEFAULT");
+        (void)ddl_take_name(n, "nulls_ordering", "SORTBY_NULLS_DEFAULT");
+        rc = ddl_refuse_untaken(sql, piece, n);
+    }
+    return rc;
 }
 
 static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)
@@ -282,6 +354,9 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
         map_index_column(n, &columns[def->column_count++]);
         rc = ddl_refuse_untaken(sql, piece, n);
     }
+    struct ddl_node *where = rc == INSTAR_OK ? ddl_take(node, "where_clause") : NULL;
+    rc = rc == INSTAR_OK ? map_includes(sql, piece, node, def) : rc;
+    rc = rc == INSTAR_OK && where != NULL ? ddl_expression(sql, piece, where, &def->predicate) : rc;
     rc = rc == INSTAR_OK ? ddl_table_name(sql, piece, node, &def->table) : rc;
     rc = rc == INSTAR_OK ? ddl_change_options(sql, piece, node, options) : rc;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;

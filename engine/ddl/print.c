@@ -215,6 +215,53 @@ static void put_not_valid(struct sink *sink, const instar_table_info *info,
     say(sink, " NOT VALID;\n");
 }
 
+static void put_includes(struct sink *sink, const instar_index_info *index)
+{
+    for (size_t i = 0; i < index->include_count; i++) {
+        say(sink, i > 0 ? ", " : " INCLUDE (");
+        put_name(sink, index->include[i]);
+    }
+    say(sink, index->include_count > 0 ? ")" : "");
+}
+
+static bool is_unique(const instar_index_info *index)
+{
+    return index->constraint && index->stage == INSTAR_STAGE_PUBLIC;
+}
+
+static void put_unique(struct sink *sink, const instar_index_info *index)
+{
+    say(sink, "CONSTRAINT ");
+    put_name(sink, index->name);
+    for (size_t i = 0; i < index->column_count; i++) {
+        say(sink, i > 0 ? ", " : " UNIQUE (");
+        put_name(sink, index->columns[i].name);
+    }
+    say(sink, ")");
+    put_includes(sink, index);
+}
+
+/* As many UNIQUE constraints as a new table can have, or the others: of these each is added. */
+static void put_uniques(struct sink *sink, const instar_table_info *info, bool inside)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < info->index_count; i++) {
+        if (!is_unique(&info->indexes[i]) || (++count <= INSTAR_TABLE_UNIQUES_MAX) != inside) {
+            continue;
+        }
+        if (inside) {
+            say(sink, "    ");
+        } else {
+            say(sink, "ALTER TABLE ");
+            put_name(sink, info->name);
+            say(sink, " ADD ");
+        }
+        put_unique(sink, &info->indexes[i]);
+        say(sink, inside ? ",\n" : ";\n");
+    }
+}
+
 static void put_table(struct sink *sink, const instar_table_info *info)
 {
     say(sink, "CREATE TABLE ");
@@ -241,6 +288,7 @@ static void put_table(struct sink *sink, const instar_table_info *info)
             say(sink, ",\n");
         }
     }
+    put_uniques(sink, info, true);
     put_key(sink, info);
     say(sink, ");\n");
 }
@@ -264,8 +312,18 @@ static void put_index(struct sink *sink, const instar_table_info *info,
         say(sink, i > 0 ? ", " : " (");
         put_name(sink, index->columns[i].name);
         say(sink, index->columns[i].descending ? " DESC" : "");
+        say(sink, index->columns[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
+                  : index->columns[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
+                                                                 : "");
     }
-    say(sink, ");\n");
+    say(sink, ")");
+    put_includes(sink, index);
+    if (index->predicate != NULL) {
+        say(sink, " WHERE (");
+        put_expression(sink, index->predicate);
+        say(sink, ")");
+    }
+    say(sink, ";\n");
 }
 
 static void put_all(void *arg)
@@ -278,8 +336,11 @@ static void put_all(void *arg)
             put_not_valid(sink, sink->info, &sink->info->checks[i]);
         }
     }
+    put_uniques(sink, sink->info, false);
     for (size_t i = 0; i < sink->info->index_count; i++) {
-        put_index(sink, sink->info, &sink->info->indexes[i]);
+        if (!is_unique(&sink->info->indexes[i])) {
+            put_index(sink, sink->info, &sink->info->indexes[i]);
+        }
     }
 }
 

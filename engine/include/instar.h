@@ -242,6 +242,7 @@ typedef struct instar_options {
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
  * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
 #define INSTAR_KEY_BYTES_MAX 511
+#define INSTAR_INCLUDE_BYTES_MAX 2048 /* of the included columns of an entry, encoded */
 #define INSTAR_NAME_BYTES_MAX 63
 #define INSTAR_COLUMNS_MAX 1000
 #define INSTAR_INDEX_COLUMNS_MAX 16
@@ -328,11 +329,12 @@ INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn,
 /* Writes. values has one entry per column of the projection, in its order. A failed write changes
  * nothing, and the transaction may go on, unless the code says otherwise.
  * Errors of all writes: ETYPE, ERANGE, EENCODING, ENOT_NULL (each names the column), ECHECK (names
- * the check; ERANGE, ETYPE or ELIMIT naming it when it cannot be evaluated), ELIMIT (a key
- * or row over its limit: names the index; or the transaction's size), EINVALID (bytes at NULL),
- * EREADONLY, EUNKNOWN (table, column or index gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the
- * transaction again). Unique indexes are checked at commit, against what the transaction leaves
- * behind: so two rows may swap their values. instar_commit then returns EUNIQUE. */
+ * the check; ERANGE, ETYPE or ELIMIT naming it, or the index of a predicate, when it cannot be
+ * evaluated), ELIMIT (a key, what an entry includes or a row over its limit: names the index; or
+ * the transaction's size), EINVALID (bytes at NULL), EREADONLY, EUNKNOWN (table, column or index
+ * gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again). Unique indexes are
+ * checked at commit, against what the transaction leaves behind: so two rows may swap their values.
+ * instar_commit then returns EUNIQUE. */
 
 /* Insert a row; columns that are not named get their default, or null.
  * Errors: EEXISTS (primary key). */
@@ -370,9 +372,11 @@ typedef struct instar_range {
     bool reverse; /* from the upper end down */
 } instar_range;
 
-/* Begin a scan over the projection's index (or the primary key). range may be NULL: all rows. The
- * cursor belongs to the caller; the end of the transaction ends it too. It sees the transaction's
- * own writes, also those made while it is open.
+/* Begin a scan over the projection's index (or the primary key). range may be NULL: all rows; by a
+ * partial index those for which its predicate is true. When all columns of the projection are of
+ * the index, included in it, or of the primary key, no row is read: that is faster, and an entry
+ * without its row is not noticed. The cursor belongs to the caller; the end of the transaction ends
+ * it too. It sees the transaction's own writes, also those made while it is open.
  * Errors: ETYPE, ERANGE, EENCODING (a bound's value: names the column), EINVALID (more values than
  * the key has), EUNKNOWN (table, column or index gone), ELIMIT (a bound is too long),
  * ESCHEMA_CHANGED. */
@@ -395,9 +399,14 @@ typedef struct instar_column_def {
 } instar_column_def;
 #define INSTAR_LENGTH_MAX 10485760
 
+/* Where nulls stand in an index. Usual is last when ascending and first when descending, as in
+ * PostgreSQL; instar_table_list() tells DEFAULT for that, also where it was asked for by name. */
+enum instar_nulls { INSTAR_NULLS_DEFAULT = 0, INSTAR_NULLS_FIRST = 1, INSTAR_NULLS_LAST = 2 };
+
 typedef struct instar_key_column {
     const char *name;
     bool descending;
+    enum instar_nulls nulls; /* of an index; a primary key has none */
 } instar_key_column;
 
 /* A condition that every row fulfils: one that is false of a row refuses it (INSTAR_ECHECK), one
@@ -413,7 +422,17 @@ typedef struct instar_check_def {
                      * are there as they are, until INSTAR_ALTER_VALIDATE_CONSTRAINT */
 } instar_check_def;
 
-/* NULL sorts last in an ascending column and first in a descending one, as in PostgreSQL. */
+/* No two rows have the same values in these columns; nulls are never the same. It is kept by a
+ * unique index of its name, by which rows can be scanned; the name is one of an index and of a
+ * constraint, too. */
+typedef struct instar_unique_def {
+    const char *name; /* NULL: table_column_key, and a number where that is taken */
+    const char *const *columns;
+    size_t column_count;
+    const char *const *include; /* as in instar_index_def */
+    size_t include_count;
+} instar_unique_def;
+
 typedef struct instar_table_def {
     const char *name;
     const instar_column_def *columns;
@@ -422,7 +441,10 @@ typedef struct instar_table_def {
     size_t key_count;
     const instar_check_def *checks;
     size_t check_count;
+    const instar_unique_def *uniques; /* at most INSTAR_TABLE_UNIQUES_MAX */
+    size_t unique_count;
 } instar_table_def;
+#define INSTAR_TABLE_UNIQUES_MAX 15 /* made with a table; it may get more later */
 
 /* A unique index treats nulls as different from each other, as the SQL standard does. */
 typedef struct instar_index_def {
@@ -431,6 +453,16 @@ typedef struct instar_index_def {
     const instar_key_column *columns;
     size_t column_count;
     bool unique;
+    /* Only rows for which it is true have entries, as in PostgreSQL: "b > 10 AND c IS NOT NULL", an
+     * expression as in instar_check_def. NULL: all rows. A scan over such an index has only these
+     * rows; a unique one binds only these. */
+    const char *predicate;
+    /* Columns that the entries carry along: a scan over the index that names only them, the index's
+     * own and those of the primary key reads no rows. At most INSTAR_INDEX_COLUMNS_MAX, none of
+     * them a column of the index. */
+    const char *const *include;
+    size_t include_count;
+    bool constraint; /* make it a UNIQUE constraint: unique, of all rows, in the usual order */
 } instar_index_def;
 
 enum instar_change_flag {
@@ -492,7 +524,8 @@ enum instar_alteration_kind {
     INSTAR_ALTER_DROP_CONSTRAINT = 11,
     INSTAR_ALTER_RENAME_CONSTRAINT = 12,   /* name to new_name */
     INSTAR_ALTER_VALIDATE_CONSTRAINT = 13, /* name; nothing to do when it is valid */
-    INSTAR_ALTER_SET_TYPE = 14             /* of name: column's type and length_max */
+    INSTAR_ALTER_SET_TYPE = 14,            /* of name: column's type and length_max */
+    INSTAR_ALTER_ADD_UNIQUE = 20           /* unique: an index is built and validated */
 };
 enum instar_alteration_flag {
     INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
@@ -511,6 +544,7 @@ typedef struct instar_alteration {
     const instar_column_def *column;
     const instar_value *value; /* NULL: null */
     const instar_check_def *check;
+    const instar_unique_def *unique;
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -543,6 +577,10 @@ typedef struct instar_alteration {
  * row that breaks it may keep its values while others of it change. A check that mentions a column
  * which the same change adds mentions no other one: what the rows that are there get is all that is
  * tested then. Columns may be renamed under a check.
+ *
+ * UNIQUE: adding one is a change as of several statements (instar_submit): the index is built
+ * before anything becomes public, and validated; duplicates fail the change as those of a unique
+ * index. Dropping one drops the index by its stages. instar_drop_index() of it is refused (ESTATE).
  *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
@@ -745,7 +783,11 @@ typedef struct instar_index_info {
     bool unique;
     bool enforcing; /* unique is enforced on writes already */
     enum instar_stage stage;
-    uint64_t change; /* the change at work on it, or 0 */
+    uint64_t change;       /* the change at work on it, or 0 */
+    const char *predicate; /* with the names that the columns have now; NULL: of all rows */
+    const char *const *include;
+    size_t include_count;
+    bool constraint; /* it is a UNIQUE constraint of that name */
 } instar_index_info;
 
 typedef struct instar_check_info {

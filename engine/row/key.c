@@ -9,6 +9,7 @@
  * are equal when their bytes are.
  *
  *   null          f0                            after every lead byte below: last
+ *                 10                            before them, in a part whose nulls are swapped
  *   bool          80 | 81
  *   integers      20 … df                       lead - 80: -96 … 95 in the lead byte itself
  *   and times     e0 … e7 | 1 … 8 bytes         above: the fewest big-endian bytes that hold it
@@ -24,7 +25,8 @@
  * the column does not show, so widening int4 to int8 leaves every key as it is.
  *
  * A descending part has all its bytes inverted, the lead too: that turns the order round and puts
- * null first. KEY-1 is not touched by it.
+ * null first, or last where it was swapped. KEY-1 is not touched by it. A part has one of the two
+ * codes of null and takes no other (KEY-2).
  */
 #include "row/row_impl.h"
 
@@ -32,6 +34,7 @@
 
 #define LEAD 0x80
 #define LEAD_NULL 0xf0
+#define LEAD_NULL_FIRST 0x10
 #define INT_SMALL_MIN (-96)
 #define INT_SMALL_MAX 95
 #define LEAD_ABOVE 0xdf /* plus the number of bytes */
@@ -41,6 +44,7 @@
 
 /* Null is last, and the three ranges of integer leads do not touch. */
 _Static_assert(LEAD_ABOVE + 8 < LEAD_NULL, "null sorts last");
+_Static_assert(LEAD_BELOW - 8 > LEAD_NULL_FIRST, "or first");
 _Static_assert(LEAD + INT_SMALL_MAX == LEAD_ABOVE, "small ones end where the longer begin");
 _Static_assert(LEAD + INT_SMALL_MIN == LEAD_BELOW, "and below too");
 
@@ -102,12 +106,17 @@ static uint8_t *put_bytes(uint8_t *at, const uint8_t *p, size_t size)
     return at;
 }
 
-/* Code of one value that fits its part. */
-static uint8_t *put_value(uint8_t *at, const instar_value *v)
+static uint8_t lead_of_null(const struct row_key_part *part)
+{
+    return part->nulls_swapped ? LEAD_NULL_FIRST : LEAD_NULL;
+}
+
+/* Code of one value that fits its part, before it is inverted. */
+static uint8_t *put_value(uint8_t *at, const struct row_key_part *part, const instar_value *v)
 {
     switch (v->type) {
     case INSTAR_NULL:
-        *at = LEAD_NULL;
+        *at = lead_of_null(part);
         return at + 1;
     case INSTAR_BOOL:
         *at = v->b ? LEAD + 1 : LEAD;
@@ -148,7 +157,7 @@ int row_key_encode(const struct row_key_part *parts, const instar_value *values,
             return base_err_set(err, INSTAR_ENOMEM, "no memory for a key");
         }
         uint8_t *begin = out->data + out->size;
-        uint8_t *end = put_value(begin, v);
+        uint8_t *end = put_value(begin, &parts[i], v);
         if (parts[i].descending) {
             for (uint8_t *p = begin; p < end; p++) {
                 *p = (uint8_t) ~*p;
@@ -166,7 +175,14 @@ struct walk {
     const uint8_t *at;
     const uint8_t *end;
     uint8_t mask;
+    uint8_t null; /* lead byte of null */
 };
+
+static void begin_part(struct walk *w, const struct row_key_part *part)
+{
+    w->mask = part->descending ? 0xff : 0;
+    w->null = lead_of_null(part);
+}
 
 static bool get_integer(struct walk *w, uint8_t lead, int64_t *i_out)
 {
@@ -255,7 +271,7 @@ static enum got get_value(struct walk *w, unsigned type, struct base_arena *aren
         return GOT_BAD;
     }
     uint8_t lead = (uint8_t)(*w->at++ ^ w->mask);
-    if (lead == LEAD_NULL) {
+    if (lead == w->null) {
         v->type = INSTAR_NULL;
         return GOT;
     }
@@ -314,7 +330,7 @@ int row_key_decode(const struct row_key_part *parts, size_t count, struct base_s
     struct walk w = {.at = begin, .end = begin + rest->size};
     for (size_t i = 0; i < count; i++) {
         const uint8_t *at = w.at;
-        w.mask = parts[i].descending ? 0xff : 0;
+        begin_part(&w, &parts[i]);
         enum got got = get_value(&w, parts[i].type, arena, &values_out[i]);
         if (got != GOT) {
             memset(values_out, 0, count * sizeof(*values_out));
@@ -334,7 +350,7 @@ int row_key_skip(const struct row_key_part *parts, size_t count, struct base_sli
     for (size_t i = 0; i < count; i++) {
         const uint8_t *at = w.at;
         instar_value ignored;
-        w.mask = parts[i].descending ? 0xff : 0;
+        begin_part(&w, &parts[i]);
         enum got got = get_value(&w, parts[i].type, NULL, &ignored);
         if (got != GOT) {
             return bad_key(got, parts[i].type, i, (size_t)(at - begin), err);
@@ -349,7 +365,7 @@ bool row_key_has_null(const struct row_key_part *parts, size_t count, struct bas
     struct walk w = {.at = key.data, .end = (const uint8_t *)key.data + key.size};
     for (size_t i = 0; i < count; i++) {
         instar_value v;
-        w.mask = parts[i].descending ? 0xff : 0;
+        begin_part(&w, &parts[i]);
         if (get_value(&w, parts[i].type, NULL, &v) != GOT) {
             return false;
         }

@@ -51,10 +51,12 @@ bool row_text_within(const instar_value *value, uint32_t characters);
 /* ---- keys --------------------------------------------------------------------------------- */
 
 /* memcmp order of encoded keys is the order of the values: null last when ascending, first when
- * descending; int2, int4 and int8 encode alike; a shorter tuple is a prefix of the longer ones. */
+ * descending, unless it is swapped; int2, int4 and int8 encode alike; a shorter tuple is a prefix
+ * of the longer ones. */
 struct row_key_part {
     enum instar_type type;
     bool descending;
+    bool nulls_swapped; /* null is at the other end */
 };
 /* Append the code of `count` values. ETYPE, ERANGE when a value is not of its part's type. The
  * length is not limited here: INSTAR_KEY_BYTES_MAX is checked by who knows the index's name. */
@@ -190,10 +192,17 @@ const char *row_expr_function(size_t at);
 
 /* ---- index entries ------------------------------------------------------------------------ */
 
-/* Value of an index entry: schema version | xxh3-32 over key and value. */
+/* Value of an index entry: schema version | xxh3-32 over key and value | what it includes. This is
+ * the front; what follows is the caller's bytes, the key code of the included columns. */
 #define ROW_ENTRY_SIZE 8
-void row_entry_encode(uint32_t version, struct base_slice key, uint8_t out[ROW_ENTRY_SIZE]);
+void row_entry_encode(uint32_t version, struct base_slice key, struct base_slice include,
+                      uint8_t out[ROW_ENTRY_SIZE]);
+/* What is included is all behind the front; the checksum vouches for it. ECORRUPT. */
 int row_entry_decode(struct base_slice key, struct base_slice record, uint32_t *version_out,
                      struct base_err *err);
+static inline struct base_slice row_entry_include(struct base_slice record)
+{
+    return base_slice((const uint8_t *)record.data + ROW_ENTRY_SIZE, record.size - ROW_ENTRY_SIZE);
+}
 
 #endif

@@ -263,3 +263,46 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
     }
     return rc;
 }
+
+int txn_codec_inside(const struct txn_codec *c, const struct catalog_index *index,
+                     const instar_value *image, struct base_arena *scratch, bool *inside_out,
+                     struct base_err *err)
+{
+    *inside_out = index->predicate == NULL;
+    if (*inside_out) {
+        return INSTAR_OK;
+    }
+    instar_value *inputs = base_arena_alloc(scratch, sizeof(*inputs) * (index->input_count + 1u));
+    if (inputs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+    }
+    for (uint32_t i = 0; i < index->input_count; i++) {
+        inputs[i] = image[txn_place(c, index->inputs[i])];
+    }
+    return catalog_index_inside(c->table, index, inputs, scratch, inside_out, err);
+}
+
+int txn_include_encode(const struct catalog_table *table, const struct catalog_index *index,
+                       const instar_value *values, struct base_buf *out, struct base_err *err)
+{
+    size_t begin = out->size;
+    int rc = row_key_encode(index->include_parts, values, index->include_count, out, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "index %s of table %s", index->name, table->name);
+    } else if (out->size - begin > INSTAR_INCLUDE_BYTES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "index %s of table %s: included columns of %zu bytes; the limit is %d",
+                          index->name, table->name, out->size - begin, INSTAR_INCLUDE_BYTES_MAX);
+    }
+    return rc;
+}
+
+int txn_codec_include(const struct txn_codec *c, const struct catalog_index *index,
+                      const instar_value *image, struct base_buf *out, struct base_err *err)
+{
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX];
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        values[i] = image[txn_place(c, index->includes[i])];
+    }
+    return txn_include_encode(c->table, index, values, out, err);
+}

@@ -10,7 +10,13 @@
  *                    old entry            new entry
  *     may delete     deleted              -
  *     may write      -                    written; noted for a probe if unique must hold
- *     both, and the two keys are equal: the entry is left alone
+ *     both, and keys and included columns are equal: the entry is left alone
+ *     both, and only the keys are equal: written over, where it may be written; nobody is asked
+ *                    whether it is unique, as that was not changed
+ *
+ * A row for which the index's predicate is not true has no entry there, nor has one for which it
+ * cannot be evaluated or of which the entry is too long: that is no fault of a row from before, and
+ * refuses the new one from write-only on.
  *
  * "Left alone" matters also where it looks idle: a delete-only writer that removed and did not
  * rewrite the entry of an unchanged value would lose what a write-only writer put there.
@@ -49,31 +55,91 @@ static int add_bytes(struct txn *t, struct base_slice bytes, size_t *at_out, str
     return INSTAR_OK;
 }
 
-static int plan_entry_put(struct txn *t, const struct txn_table *table,
-                          const struct catalog_index *index, struct txn_step *step,
-                          struct base_err *err)
+/* Faults of a row, for which it has no entry. */
+static bool is_rows_fault(int rc)
 {
-    uint8_t entry[ROW_ENTRY_SIZE];
-    row_entry_encode(table->codec.table->version,
-                     bytes_at(&t->plan_bytes, step->key_at, step->key_size), entry);
-    step->value_size = sizeof(entry);
-    step->deletes = false;
-    if (catalog_must_probe(index)) {
-        step->probe = index;
-    }
-    int rc = add_bytes(t, base_slice(entry, sizeof(entry)), &step->value_at, err);
-    return rc == INSTAR_OK ? add_step(t, step, err) : rc;
+    return rc == INSTAR_ELIMIT || rc == INSTAR_ERANGE || rc == INSTAR_ETYPE;
 }
 
-/* Append the entry's key and remember where. */
-static int plan_entry_key(struct txn *t, const struct txn_table *table,
-                          const struct catalog_index *index, const instar_value *image,
-                          struct txn_step *step, struct base_err *err)
+/* Append the key and the value of an image's entry and remember where. The front of the value comes
+ * last. *there_out: it has an entry. */
+static int plan_entry(struct txn *t, const struct txn_table *table,
+                      const struct catalog_index *index, const instar_value *image,
+                      struct txn_step *step, bool *there_out, struct base_err *err)
 {
+    static const uint8_t front[ROW_ENTRY_SIZE];
+    const struct txn_codec *codec = &table->codec;
     *step = (struct txn_step){.tree = index->tree, .deletes = true};
+    int rc = txn_codec_inside(codec, index, image, &t->scratch, there_out, err);
+    if (rc != INSTAR_OK || !*there_out) {
+        return rc;
+    }
     step->key_at = t->plan_bytes.size;
-    int rc = txn_codec_entry(&table->codec, index, image, &t->plan_bytes, &step->prefix_size, err);
+    rc = txn_codec_entry(codec, index, image, &t->plan_bytes, &step->prefix_size, err);
     step->key_size = t->plan_bytes.size - step->key_at;
+    if (rc == INSTAR_OK) {
+        rc = add_bytes(t, base_slice(front, sizeof(front)), &step->value_at, err);
+    }
+    if (rc == INSTAR_OK && index->include_count > 0) {
+        rc = txn_codec_include(codec, index, image, &t->plan_bytes, err);
+    }
+    step->value_size = t->plan_bytes.size - step->value_at;
+    *there_out = rc == INSTAR_OK;
+    return rc;
+}
+
+static struct base_slice key_of(const struct txn *t, const struct txn_step *step)
+{
+    return bytes_at(&t->plan_bytes, step->key_at, step->key_size);
+}
+
+static struct base_slice value_of(const struct txn *t, const struct txn_step *step)
+{
+    return bytes_at(&t->plan_bytes, step->value_at, step->value_size);
+}
+
+static int plan_entry_put(struct txn *t, const struct txn_table *table, struct txn_step *step,
+                          struct base_err *err)
+{
+    row_entry_encode(table->codec.table->version, key_of(t, step),
+                     row_entry_include(value_of(t, step)), t->plan_bytes.data + step->value_at);
+    step->deletes = false;
+    return add_step(t, step, err);
+}
+
+static int plan_entry_delete(struct txn *t, struct txn_step *step, struct base_err *err)
+{
+    step->value_size = 0;
+    return add_step(t, step, err);
+}
+
+/* An index's entries of both images. */
+struct two_entries {
+    struct txn_step before, after;
+    bool had, has; /* there is one before, there is one after */
+};
+
+/* What is in the way of an entry counts only where that one must be written. */
+static int plan_both(struct txn *t, const struct txn_table *table,
+                     const struct catalog_index *index, const struct txn_move *move,
+                     struct two_entries *two, struct base_err *err)
+{
+    bool deletes = move->from != NULL && catalog_may_delete(index);
+    bool writes = move->to != NULL && catalog_may_write(index);
+    int rc = INSTAR_OK;
+    *two = (struct two_entries){.had = false};
+    if (deletes) {
+        rc = plan_entry(t, table, index, move->from, &two->before, &two->had, err);
+        rc = is_rows_fault(rc) ? INSTAR_OK : rc;
+    }
+    if (rc == INSTAR_OK && move->to != NULL && (writes || two->had)) {
+        base_err_clear(err);
+        rc = plan_entry(t, table, index, move->to, &two->after, &two->has, err);
+        rc = is_rows_fault(rc) && !writes ? INSTAR_OK : rc;
+    }
+    if (rc == INSTAR_OK) {
+        base_err_clear(err);
+    }
     return rc;
 }
 
@@ -81,36 +147,23 @@ static int plan_index(struct txn *t, const struct txn_table *table,
                       const struct catalog_index *index, const struct txn_move *move,
                       struct base_err *err)
 {
-    struct txn_step old = {0};
-    struct txn_step new = {0};
-    bool deletes = move->from != NULL && catalog_may_delete(index);
-    bool writes = move->to != NULL && catalog_may_write(index);
-    bool same = false;
-    int rc;
-    if (deletes) {
-        /* A row from before the index may have no entry because it cannot have one. */
-        rc = plan_entry_key(t, table, index, move->from, &old, err);
-        deletes = rc != INSTAR_ELIMIT;
-        if (rc != INSTAR_OK && rc != INSTAR_ELIMIT) {
-            return rc;
-        }
-        base_err_clear(err);
+    struct two_entries two;
+    bool writes = catalog_may_write(index);
+    int rc = plan_both(t, table, index, move, &two, err);
+    bool same_key =
+        two.had && two.has && base_slice_eq(key_of(t, &two.before), key_of(t, &two.after));
+    if (rc != INSTAR_OK ||
+        (same_key && base_slice_eq(value_of(t, &two.before), value_of(t, &two.after)))) {
+        return rc;
     }
-    if (move->to != NULL && (writes || deletes)) {
-        rc = plan_entry_key(t, table, index, move->to, &new, err);
-        if (rc != INSTAR_OK && (writes || rc != INSTAR_ELIMIT)) {
-            return rc;
-        }
-        base_err_clear(err);
-        same = deletes && rc == INSTAR_OK &&
-               base_slice_eq(bytes_at(&t->plan_bytes, old.key_at, old.key_size),
-                             bytes_at(&t->plan_bytes, new.key_at, new.key_size));
+    if (two.had && !(same_key && writes)) {
+        rc = plan_entry_delete(t, &two.before, err);
     }
-    if (same) {
-        return INSTAR_OK;
+    if (rc == INSTAR_OK && two.has && writes) {
+        two.after.probe = !same_key && catalog_must_probe(index) ? index : NULL;
+        rc = plan_entry_put(t, table, &two.after, err);
     }
-    rc = deletes ? add_step(t, &old, err) : INSTAR_OK;
-    return rc == INSTAR_OK && writes ? plan_entry_put(t, table, index, &new, err) : rc;
+    return rc;
 }
 
 static int plan_row_put(struct txn *t, const struct txn_table *table, const struct txn_move *move,

@@ -76,6 +76,34 @@ static void plan_reading(const struct txn_projection *p, const struct txn_codec 
     }
 }
 
+/* The part of an index's entry that has a column, or TXN_NO_COLUMN. */
+static uint32_t source_of(const struct catalog_index *index, uint32_t column)
+{
+    for (uint32_t i = 0; i < index->key_part_count; i++) {
+        if (index->key_columns[i] == column) {
+            return i;
+        }
+    }
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        if (index->includes[i] == column) {
+            return index->key_part_count + i;
+        }
+    }
+    return TXN_NO_COLUMN;
+}
+
+/* Do the entries of the index have all that is asked for? */
+static void plan_covering(const struct txn_projection *p, const struct catalog_index *index,
+                          struct txn_resolution *r)
+{
+    r->covered = true;
+    for (size_t i = 0; i < p->count && r->covered; i++) {
+        r->sources[i] = source_of(index, r->columns[i]);
+        r->covered = r->sources[i] != TXN_NO_COLUMN;
+        r->wanted |= r->covered ? UINT64_C(1) << r->sources[i] : 0;
+    }
+}
+
 static int fill(const struct txn_projection *p, const struct txn_codec *codec,
                 struct txn_resolution *r, struct base_err *err)
 {
@@ -110,6 +138,9 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
             return unknown_index(table, p->index, err);
         }
         r->index = (uint32_t)(index - table->indexes);
+        if (!codec->forced) { /* else the entries are what is in question */
+            plan_covering(p, index, r);
+        }
     }
     plan_reading(p, codec, r);
     return INSTAR_OK;
@@ -119,7 +150,7 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
 static int make(const struct txn_projection *p, const struct txn_codec *codec,
                 struct txn_resolution **out, struct base_err *err)
 {
-    size_t words = p->count * 3 + codec->table->column_count;
+    size_t words = p->count * 4 + codec->table->column_count;
     struct txn_resolution *r = base_alloc_zero(1, sizeof(*r) + words * sizeof(uint32_t));
     if (r == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "projection of %s: no memory", p->table);
@@ -128,7 +159,8 @@ static int make(const struct txn_projection *p, const struct txn_codec *codec,
     r->columns = (uint32_t *)(r + 1);
     r->positions = r->columns + p->count;
     r->picks = r->positions + p->count;
-    r->values = r->picks + p->count;
+    r->sources = r->picks + p->count;
+    r->values = r->sources + p->count;
     int rc = fill(p, codec, r, err);
     if (rc != INSTAR_OK) {
         base_free(r);

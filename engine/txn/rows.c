@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows in bulk, for builds, validation and the checker: decode, and make entry keys. An entry's key
- * is the code of the index's columns followed by the row's own key, which is at hand; so only the
- * index's columns are decoded. What to decode is planned once for each index.
+ * Rows in bulk, for builds, validation and the checker: decode, and make entries. An entry's key is
+ * the code of the index's columns followed by the row's own key, which is at hand; so only the
+ * columns of the index, of its predicate and those that it includes are decoded. What to decode is
+ * planned once for each index.
  */
 #include "txn/txn_impl.h"
 
@@ -15,12 +16,15 @@ struct txn_rows {
     instar_value *image;
     instar_value *values;
     uint32_t *columns; /* places of the columns that were asked for */
-    /* The plan for the index that was asked for last. */
+    /* The plan for the index that was asked for last. What it needs: the predicate's inputs, the
+     * index's own columns, the included ones. */
     const struct catalog_index *index;
-    uint32_t positions[INSTAR_INDEX_COLUMNS_MAX]; /* ascending, distinct */
+    uint32_t *positions; /* ascending, distinct */
     size_t position_count;
-    uint32_t picks[INSTAR_INDEX_COLUMNS_MAX]; /* column of the index -> which of these */
-    bool straight;                            /* in the index's order already */
+    uint32_t *picks; /* what it needs -> which of these */
+    size_t pick_count;
+    bool straight; /* what it needs is in that order already */
+    instar_value *decoded, *ordered;
 };
 
 int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struct txn_rows **out,
@@ -37,7 +41,13 @@ int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struc
         r->image = base_arena_alloc(&r->arena, size * (r->codec.layout->column_count + 1));
         r->values = base_arena_alloc(&r->arena, size * (table->column_count + 1));
         r->columns = base_arena_alloc(&r->arena, sizeof(*r->columns) * (table->column_count + 1));
-        if (r->image == NULL || r->values == NULL || r->columns == NULL) {
+        size_t needs = 2 * INSTAR_INDEX_COLUMNS_MAX + (size_t)table->column_count;
+        r->positions = base_arena_alloc(&r->arena, sizeof(*r->positions) * needs);
+        r->picks = base_arena_alloc(&r->arena, sizeof(*r->picks) * needs);
+        r->decoded = base_arena_alloc(&r->arena, size * needs);
+        r->ordered = base_arena_alloc(&r->arena, size * needs);
+        if (r->image == NULL || r->values == NULL || r->columns == NULL || r->positions == NULL ||
+            r->picks == NULL || r->decoded == NULL || r->ordered == NULL) {
             rc = base_err_set(err, INSTAR_ENOMEM, "rows of table %s: no memory", table->name);
         }
     }
@@ -108,12 +118,24 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
+/* The column that is needed at this place. */
+static uint32_t needed(const struct catalog_index *index, size_t at)
+{
+    if (at < index->input_count) {
+        return index->inputs[at];
+    }
+    at -= index->input_count;
+    return at < index->part_count ? index->key_columns[at]
+                                  : index->includes[at - index->part_count];
+}
+
 static void plan_for(struct txn_rows *r, const struct catalog_index *index)
 {
     r->index = index;
     r->position_count = 0;
-    for (uint32_t i = 0; i < index->part_count; i++) {
-        uint32_t place = txn_place(&r->codec, index->key_columns[i]);
+    r->pick_count = (size_t)index->input_count + index->part_count + index->include_count;
+    for (size_t i = 0; i < r->pick_count; i++) {
+        uint32_t place = txn_place(&r->codec, needed(index, i));
         size_t at = r->position_count;
         while (at > 0 && r->positions[at - 1] >= place) {
             at--;
@@ -125,10 +147,10 @@ static void plan_for(struct txn_rows *r, const struct catalog_index *index)
             r->position_count++;
         }
     }
-    r->straight = r->position_count == index->part_count;
-    for (uint32_t i = 0; i < index->part_count; i++) {
+    r->straight = r->position_count == r->pick_count;
+    for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t at = 0;
-        while (r->positions[at] != txn_place(&r->codec, index->key_columns[i])) {
+        while (r->positions[at] != txn_place(&r->codec, needed(index, i))) {
             at++;
         }
         r->picks[i] = at;
@@ -150,34 +172,68 @@ static int check_size(const struct catalog_table *table, const struct catalog_in
                         index->name, table->name, text, size, INSTAR_KEY_BYTES_MAX);
 }
 
-int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
-                       struct base_slice record, struct base_buf *key_out, struct base_err *err)
+/* Which row it is goes before what is wrong with its entry. */
+static int row_fault(const struct txn_rows *r, struct base_slice key, int code,
+                     struct base_err *err)
 {
-    instar_value decoded[INSTAR_INDEX_COLUMNS_MAX];
-    instar_value ordered[INSTAR_INDEX_COLUMNS_MAX];
-    const instar_value *values = decoded;
-    size_t begin = key_out->size;
+    char text[TXN_TEXT_MAX];
+    if (code != INSTAR_ENOMEM && err != NULL) {
+        txn_key_text(r->codec.table, key, text);
+        base_err_prefix(err, "row %s", text);
+    }
+    return code;
+}
+
+/* From what the index needs, in that order. */
+static int make_entry(struct txn_rows *r, struct base_slice key, const instar_value *values,
+                      struct txn_entry *entry, struct base_err *err)
+{
+    const struct catalog_index *index = r->index;
+    const struct catalog_table *table = r->codec.table;
+    int rc = catalog_index_inside(table, index, values, &r->row, &entry->inside, err);
+    if (rc != INSTAR_OK) {
+        return row_fault(r, key, rc, err);
+    }
+    if (!entry->inside) {
+        return INSTAR_OK;
+    }
+    size_t begin = entry->key->size;
+    values += index->input_count;
+    rc = row_key_encode(index->key_parts, values, index->part_count, entry->key, err);
+    if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
+        rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
+    }
+    if (rc == INSTAR_OK) {
+        rc = check_size(table, index, key, entry->key->size - begin, err);
+    }
+    if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
+        rc = txn_include_encode(table, index, values + index->part_count, entry->include, err);
+        rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
+    }
+    return rc;
+}
+
+int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                   struct base_slice record, struct txn_entry *entry, struct base_err *err)
+{
+    const instar_value *values = r->decoded;
     next_row(r);
     if (index != r->index) {
         plan_for(r, index);
     }
+    entry->inside = false;
     int rc = txn_codec_decode_some(&r->codec, key, record, &r->row, r->positions, r->position_count,
-                                   decoded, err);
+                                   r->decoded, err);
     if (rc != INSTAR_OK) {
         return rc;
     }
     if (!r->straight) {
-        for (uint32_t i = 0; i < index->part_count; i++) {
-            ordered[i] = decoded[r->picks[i]];
+        for (size_t i = 0; i < r->pick_count; i++) {
+            r->ordered[i] = r->decoded[r->picks[i]];
         }
-        values = ordered;
+        values = r->ordered;
     }
-    rc = row_key_encode(index->key_parts, values, index->part_count, key_out, err);
-    if (rc == INSTAR_OK && !base_buf_add(key_out, key.data, key.size)) {
-        rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
-    }
-    return rc == INSTAR_OK ? check_size(r->codec.table, index, key, key_out->size - begin, err)
-                           : rc;
+    return make_entry(r, key, values, entry, err);
 }
 
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,

@@ -74,11 +74,18 @@ int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice
 int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
                      const uint32_t *columns, size_t count, instar_value *values_out,
                      struct base_err *err);
-/* Key of the row's entry in an index, appended to `key_out`. ELIMIT names the index. Only the
- * columns that the index needs are looked at. */
-int txn_rows_entry_key(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
-                       struct base_slice record, struct base_buf *key_out, struct base_err *err);
-/* The same from values that were decoded already. */
+/* A row's entry in an index: appended to these where it has one. */
+struct txn_entry {
+    struct base_buf *key;
+    struct base_buf *include; /* what is behind the front of its value; may be the same; NULL: not
+                               * wanted */
+    bool inside;              /* out: the row has an entry */
+};
+/* ELIMIT, and what a predicate gives, name index and row. Only the columns that the index needs are
+ * looked at. */
+int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                   struct base_slice record, struct txn_entry *entry, struct base_err *err);
+/* Key of the entry that a row of these values has, if it is in the index. */
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                   const instar_value *values, struct base_buf *key_out, struct base_err *err);
 /* An entry's key in words: "(path='/etc/passwd') of row (id=4)", for reports. */

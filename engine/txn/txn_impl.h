@@ -74,6 +74,16 @@ int txn_codec_key(const struct txn_codec *c, const instar_value *image, struct b
 int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
                     const instar_value *image, struct base_buf *out, size_t *prefix_out,
                     struct base_err *err);
+/* Has the row of an image an entry in the index? What catalog_index_inside gives. */
+int txn_codec_inside(const struct txn_codec *c, const struct catalog_index *index,
+                     const instar_value *image, struct base_arena *scratch, bool *inside_out,
+                     struct base_err *err);
+/* Append what the entry of an image includes. ELIMIT. */
+int txn_codec_include(const struct txn_codec *c, const struct catalog_index *index,
+                      const instar_value *image, struct base_buf *out, struct base_err *err);
+/* The same from values in the index's order. */
+int txn_include_encode(const struct catalog_table *table, const struct catalog_index *index,
+                       const instar_value *values, struct base_buf *out, struct base_err *err);
 /* Put which row it was before the text of a corruption that was found in it; returns code. */
 int txn_row_error(const struct catalog_table *table, struct base_slice key, uint32_t version,
                   int code, struct base_err *err);
@@ -105,7 +115,12 @@ struct txn_resolution {
     uint32_t *picks;     /* value -> which of these */
     bool straight;       /* … in the order of the values already */
     bool names_key;      /* all columns of the primary key are among them */
+    bool covered;        /* the index's entries have all of them; then: */
+    uint32_t *sources;   /* value -> part of the entry: of its key, then of what it includes */
+    uint64_t wanted;     /* the parts that are any value's source, as bits */
 };
+#define TXN_ENTRY_PARTS_MAX (3 * INSTAR_INDEX_COLUMNS_MAX)
+_Static_assert(TXN_ENTRY_PARTS_MAX <= 64, "one bit for each in `wanted`");
 
 struct txn_projection {
     struct os_plain_mutex lock;

@@ -81,13 +81,16 @@ static size_t samples(enum instar_type type, instar_value out[6])
     return count;
 }
 
-/* For each type and direction: all its samples in one tuple after the other, and null. */
+/* For each type and order: all its samples in one tuple after the other, and null. */
 static void make_keys(void)
 {
     for (unsigned type = 1; type < INSTAR_TYPE_COUNT; type++) {
-        for (unsigned descending = 0; descending < 2; descending++) {
-            struct row_key_part part = {(enum instar_type)type, descending != 0};
-            struct row_key_part pair[2] = {part, {INSTAR_TEXT, descending == 0}};
+        for (unsigned order = 0; order < 4; order++) {
+            bool descending = order % 2 != 0;
+            bool swapped = order > 1;
+            struct row_key_part part = {
+                .type = (enum instar_type)type, .descending = descending, .nulls_swapped = swapped};
+            struct row_key_part pair[2] = {part, {.type = INSTAR_TEXT, .descending = !descending}};
             instar_value v[6];
             size_t count = samples(part.type, v);
             char name[64];
@@ -96,12 +99,13 @@ static void make_keys(void)
                 instar_value first[2] = {v[i], bytes(INSTAR_TEXT, "xy", 2)};
                 instar_value second[2] = {v[i + 1], {0}};
                 base_buf_add_u8(&b, 1);
-                base_buf_add_u8(&b, (uint8_t)((type - 1) | descending << 7));
-                base_buf_add_u8(&b, (uint8_t)((INSTAR_TEXT - 1) | (descending == 0) << 7));
+                base_buf_add_u8(
+                    &b, (uint8_t)((type - 1) | (unsigned)descending << 7 | (unsigned)swapped << 6));
+                base_buf_add_u8(&b, (uint8_t)((INSTAR_TEXT - 1) | (unsigned)!descending << 7));
                 must(row_key_encode(pair, first, 2, &b, NULL));
                 must(row_key_encode(pair, second, 2, &b, NULL));
-                snprintf(name, sizeof(name), "%s%s-%zu", row_type_name(part.type),
-                         descending != 0 ? "-desc" : "", i / 2);
+                snprintf(name, sizeof(name), "%s%s%s-%zu", row_type_name(part.type),
+                         descending ? "-desc" : "", swapped ? "-swapped" : "", i / 2);
                 write_file("key", name, &b);
                 base_buf_free(&b);
             }
@@ -240,6 +244,30 @@ static void make_expressions(void)
     }
 }
 
+/* The i-th index of a table: some are partial, some include the last column. */
+static struct catalog_index *make_index(struct catalog_table *table, const instar_key_column *keys,
+                                        size_t key_count, size_t i)
+{
+    char name[24];
+    struct catalog_index *index;
+    instar_key_column columns[INSTAR_TYPE_COUNT];
+    const char *last = keys[key_count - 1].name;
+    snprintf(name, sizeof(name), "index_%zu", i);
+    memcpy(columns, keys, key_count * sizeof(*columns));
+    columns[0].nulls = (enum instar_nulls)(i % 3);
+    instar_index_def def = {.name = name,
+                            .table = "table",
+                            .columns = columns,
+                            .column_count = 1 + i % key_count,
+                            .predicate = i % 2 == 1 ? "column_0 IS NOT NULL" : NULL};
+    if (i % 3 == 1 && def.column_count < key_count) {
+        def.include = &last;
+        def.include_count = 1;
+    }
+    must(catalog_index_from_def(table, &def, &index, NULL));
+    return index;
+}
+
 /* Tables of one to many columns, with indexes in every state. Beside them lie some of formats 1 and
  * 2. */
 static void make_descriptors(void)
@@ -265,7 +293,7 @@ static void make_descriptors(void)
             bool valid = type != INSTAR_TEXT;
             columns[i] = (instar_column_def){
                 names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
-            keys[i] = (instar_key_column){names[i], i % 2 == 1};
+            keys[i] = (instar_key_column){.name = names[i], .descending = i % 2 == 1};
         }
         instar_table_def def = {.name = "table",
                                 .columns = columns,
@@ -283,11 +311,8 @@ static void make_descriptors(void)
         table->tree = 16 + round * 1000;
         table->version = 1 + (uint32_t)round;
         for (size_t i = 0; i < round % 7 && i < BASE_ARRAY_LEN(states); i++) {
-            char name[24];
-            struct catalog_index *index;
-            snprintf(name, sizeof(name), "index_%zu", i);
-            instar_index_def index_def = {name, "table", keys, 1 + i % count, states[i].unique};
-            must(catalog_index_from_def(table, &index_def, &index, NULL));
+            struct catalog_index *index = make_index(table, keys, count, i);
+            index->unique = states[i].unique;
             index->stage = states[i].stage;
             index->enforcing = states[i].enforcing;
             index->tree = 17 + i;

@@ -34,6 +34,12 @@ expect 0 schema "$INSTAR" schema "$db" t
 printf '%s' "$out" | grep -q t_a && ! printf '%s' "$out" | grep -q 't_a ' || true
 has 'the other index stays' "$out" 'CREATE INDEX t_ab ON t \(a, b DESC\);'
 printf '%s' "$out" | grep -qE 't_a ON' && fail 'a failed index is left behind'
+expect 0 'partial' "$INSTAR" create-index "$db" t_part t b:desc:nulls-last --where 'id <= 3' \
+    --include a,id
+has 'partial' "$("$INSTAR" schema "$db" t)" \
+    't_part ON t \(b DESC NULLS LAST\) INCLUDE \(a, id\) WHERE \(id <= 3\);'
+expect 0 'scan of it' "$INSTAR" scan "$db" t --index t_part --columns id --no-header
+same 'rows inside' "$(printf '%s\n' "$out" | wc -l)" 3
 expect 0 'unique succeeds' "$INSTAR" create-index "$db" t_b t b --unique
 expect 1 'duplicate' "$INSTAR" put "$db" t id=5000 b=b1
 has 'duplicate' "$err" 'EUNIQUE.*|t_b'

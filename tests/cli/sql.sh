@@ -130,7 +130,10 @@ expect 0 'odd names' "$INSTAR" sql "$db" "create table \"Select it's\" (\"a\"\"b
     'it''s', k int8 default -5, primary key (k, \"a\"\"b\") with (k = desc));
     create unique index \"order\" on \"Select it's\" (\"a\"\"b\" desc);
     alter table \"Select it's\" add check (k < 10 and \"a\"\"b\" <> 'it''s'),
-    add constraint \"user\" check (k <> 3) not valid"
+    add constraint \"user\" check (k <> 3) not valid,
+    add constraint \"check\" unique (k) include (\"a\"\"b\");
+    create index part on \"Select it's\" (k nulls first) include (\"a\"\"b\")
+    where \"a\"\"b\" like 'x%'"
 expect 0 'print' "$INSTAR" schema "$db" --sql
 printf '%s\n' "$out" >"$scratch/schema.sql"
 expect 0 'init other' "$INSTAR" init "$scratch/other"
@@ -149,6 +152,17 @@ expect 1 'a check' "$INSTAR" put "$db" "Select it's" 'a"b=x' k=3
 has 'a check' "$err" 'violates check user'
 expect 1 'a function' "$INSTAR" sql "$db" 'create table f (a int primary key check (a > pow(a, 2)))'
 has 'a function' "$err" 'not supported: the function pow'
+
+# So are UNIQUE constraints, predicates and what is included.
+expect 0 'constraints' "$INSTAR" schema "$db"
+has 'constraints' "$out" "ADD CONSTRAINT check UNIQUE \\(k\\) INCLUDE \\(\"a\"\"b\"\\);"
+has 'a predicate' "$out" \
+    "INDEX part .*\\(k NULLS FIRST\\) INCLUDE \\(\"a\"\"b\"\\) WHERE \\(\"a\"\"b\" LIKE 'x%'\\);"
+expect 0 'constraints as json' "$INSTAR" schema "$db" --json
+has 'constraints as json' "$out" '"unique": true, "constraint": true'
+has 'a predicate as json' "$out" '"include": \["a\\"b"\], "where": "\\"a\\"\\"b\\" LIKE'
+expect 1 'index of a constraint' "$INSTAR" drop-index "$db" check
+has 'index of a constraint' "$err" 'DROP CONSTRAINT drops it'
 
 # Wrong calls.
 expect 2 'text and file' "$INSTAR" sql "$db" 'drop table t' -f "$scratch/schema.sql"

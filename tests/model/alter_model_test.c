@@ -334,7 +334,7 @@ Test(alter_model, random_alterations)
     for (uint64_t round = 0; round < rounds; round++) {
         struct model *m = base_alloc_zero(1, sizeof(*m));
         instar_column_def column = {"a", INSTAR_INT8, true, NULL, 0};
-        instar_key_column key = {"a", false};
+        instar_key_column key = {.name = "a"};
         instar_table_def def = {
             .name = "t", .columns = &column, .column_count = 1, .key = &key, .key_count = 1};
         uint64_t change;

@@ -191,7 +191,7 @@ Test(alter_check, of_a_new_table)
 {
     instar_column_def columns[] = {{"id", INSTAR_INT4, false, NULL, 0},
                                    {"qty", INSTAR_INT2, false, NULL, 0}};
-    instar_key_column key = {"id", false};
+    instar_key_column key = {.name = "id"};
     instar_check_def checks[] = {{.expression = "qty BETWEEN 1 AND 10"},
                                  {.name = "odd", .expression = "id % 2 = 1"}};
     instar_table_def def = {.name = "n",

@@ -176,7 +176,7 @@ Test(alter_columns, dropped_in_front_of_a_key)
                                    {"b", INSTAR_INT8, false, NULL, 0},
                                    {"y", INSTAR_TEXT, false, NULL, 0},
                                    {"a", INSTAR_INT8, false, NULL, 0}};
-    instar_key_column key = {"a", true};
+    instar_key_column key = {.name = "a", .descending = true};
     instar_table_def def = {
         .name = "k", .columns = columns, .column_count = 4, .key = &key, .key_count = 1};
     instar *db = dbs_open(0);
@@ -295,7 +295,7 @@ Test(alter_columns, wide)
 {
     instar_column_def columns[40];
     char names[40][8];
-    instar_key_column key = {"c39", false};
+    instar_key_column key = {.name = "c39"};
     instar_table_def def = {
         .name = "w", .columns = columns, .column_count = 40, .key = &key, .key_count = 1};
     instar *db = dbs_open(0);

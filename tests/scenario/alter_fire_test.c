@@ -130,7 +130,7 @@ static void make_t(instar *db)
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
                                    {"b", INSTAR_INT8, false, NULL, 0},
                                    {"bb", INSTAR_INT8, true, NULL, 0}};
-    instar_key_column key = {"a", false};
+    instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     char row[64];

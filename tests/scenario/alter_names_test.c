@@ -176,10 +176,10 @@ Test(alter_names, index_that_is_being_renamed)
 {
     struct test_child runner;
     const char *columns[] = {"a", "b"};
-    instar_key_column by_b = {"b", false};
-    instar_key_column by_c = {"c", false};
-    instar_index_def old_name = {"t_b", "t", &by_c, 1, false};
-    instar_index_def new_name = {"t_b2", "t", &by_b, 1, false};
+    instar_key_column by_b = {.name = "b"};
+    instar_key_column by_c = {.name = "c"};
+    instar_index_def old_name = {.name = "t_b", .table = "t", .columns = &by_c, .column_count = 1};
+    instar_index_def new_name = {.name = "t_b2", .table = "t", .columns = &by_b, .column_count = 1};
     instar_change_options join = scene_options(30000);
     instar_change_info info;
     instar_projection *p;

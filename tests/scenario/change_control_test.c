@@ -37,8 +37,9 @@ static void scene_end(struct scene *s)
 static int submit(instar *db, const char *name, const char *column, bool unique, uint32_t flags,
                   uint64_t *change)
 {
-    instar_key_column part = {column, false};
-    instar_index_def def = {name, "t", &part, 1, unique};
+    instar_key_column part = {.name = column};
+    instar_index_def def = {
+        .name = name, .table = "t", .columns = &part, .column_count = 1, .unique = unique};
     instar_change_options o = scene_options(30000);
 
     o.flags = flags;
@@ -136,7 +137,7 @@ Test(change_control, table_that_is_being_dropped)
     uint64_t other;
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
                                    {"b", INSTAR_INT4, true, NULL, 0}};
-    instar_key_column key = {"a", false};
+    instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 2, .key = &key, .key_count = 1};
     instar_change_options o = scene_options(30000);

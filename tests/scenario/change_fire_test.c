@@ -34,6 +34,10 @@ enum operation {
     DROP,
     DROP_TABLE,
     ALTER,
+    CONSTRAINT,
+    PARTIAL,
+    PARTIAL_DUPLICATES,
+    COVERING,
     COMPOUND,
     COMPOUND_DUPLICATES,
     OPERATIONS
@@ -46,6 +50,10 @@ static const char *const operation_names[] = {"create index",
                                               "drop index",
                                               "drop table",
                                               "alter table",
+                                              "add unique",
+                                              "create unique partial index",
+                                              "create unique partial index over duplicates",
+                                              "create covering index",
                                               "compound",
                                               "compound over duplicates"};
 static const char *const trouble_names[] = {"nothing",        "runner killed", "writer killed",
@@ -183,7 +191,8 @@ static int64_t same(int64_t i)
 
 static bool over_duplicates(const struct run *r)
 {
-    return r->operation == UNIQUE_DUPLICATES || r->operation == COMPOUND_DUPLICATES;
+    return r->operation == UNIQUE_DUPLICATES || r->operation == PARTIAL_DUPLICATES ||
+           r->operation == COMPOUND_DUPLICATES;
 }
 
 /* The table as it is before the change, made by a process that is gone when others start. */
@@ -193,7 +202,7 @@ static void prepare(struct run *r)
     instar *db = open_store(0);
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, ROWS, thousand);
-    if (over_duplicates(r)) {
+    if (over_duplicates(r) || r->operation == PARTIAL) {
         scene_fill(db, "t", UNTOUCHED, UNTOUCHED + 3, same);
     }
     if (r->operation == DROP) {
@@ -226,9 +235,26 @@ static uint64_t submit(const struct run *r, instar *db)
         ok(compounds_submit(
             db,
             "CREATE UNIQUE INDEX t_b ON t (b); DROP INDEX t_old; CREATE INDEX t_c "
-            "ON t (b DESC); ALTER TABLE t ADD COLUMN d int8 DEFAULT 1; CREATE INDEX t_d "
-            "ON t (d, b)",
+            "ON t (b DESC); CREATE INDEX t_e ON t (c) INCLUDE (b); ALTER TABLE t ADD COLUMN d int8 "
+            "DEFAULT 1; CREATE INDEX t_d ON t (d, b) WHERE b % 3 > 0 AND d = 1",
             &o, &change));
+        break;
+    case CONSTRAINT:
+        ok(compounds_submit(db,
+                            "ALTER TABLE t ADD CONSTRAINT t_b UNIQUE (b) INCLUDE (c), ALTER "
+                            "COLUMN b SET NOT NULL, ADD COLUMN d int8 DEFAULT 1",
+                            &o, &change));
+        break;
+    case PARTIAL: /* rows come and go, and all that have one value stay outside */
+    case PARTIAL_DUPLICATES:
+    case COVERING:
+        ok(compounds_submit(db,
+                            r->operation == PARTIAL
+                                ? "CREATE UNIQUE INDEX t_b ON t (b) WHERE b % 2 = 0"
+                            : r->operation == COVERING
+                                ? "CREATE INDEX t_b ON t (c) INCLUDE (b)"
+                                : "CREATE UNIQUE INDEX t_b ON t (b) WHERE b % 2 = 0 OR b < 0",
+                            &o, &change));
         break;
     default:
         change = dbs_submit_index(db, "t_b", "t", "b", r->operation != PLAIN, &o);
@@ -276,8 +302,8 @@ static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
 static uint64_t make_trouble(struct run *r, instar *db, uint64_t change)
 {
     instar_change_options o = scene_options(FENCE_MS);
-    instar_key_column part = {"b", true};
-    instar_index_def def = {"t_c", "t", &part, 1, false};
+    instar_key_column part = {.name = "b", .descending = true};
+    instar_index_def def = {.name = "t_c", .table = "t", .columns = &part, .column_count = 1};
     uint64_t second = 0;
     int rc;
 

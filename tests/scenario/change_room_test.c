@@ -73,8 +73,9 @@ Test(change_room, drop_makes_room)
     fill_up(db, 1);
     fails(dbs_insert(db, "other", 2, 20), INSTAR_EMAPFULL);
     cr_assert_str_eq(dbs_dump(db, "other", NULL), "1:10 ");
-    instar_key_column part = {"b", false};
-    instar_index_def def = {"other_b", "other", &part, 1, false};
+    instar_key_column part = {.name = "b"};
+    instar_index_def def = {
+        .name = "other_b", .table = "other", .columns = &part, .column_count = 1};
     fails(instar_create_index(db, &def, NULL, &id), INSTAR_EMAPFULL);
     ok(dbs_drop_index(db, "t_b"));
     ok(instar_drop_table(db, "t", NULL, &id));

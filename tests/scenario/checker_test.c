@@ -128,7 +128,7 @@ Test(checker, dangling_entries)
         struct base_buf key = {0};
 
         must(txn_entry_key(b.table, &b.table->indexes[0], values, &key, &test_err));
-        row_entry_encode(b.table->version, base_buf_slice(&key), record);
+        row_entry_encode(b.table->version, base_buf_slice(&key), base_slice("", 0), record);
         must(store_txn_put(b.txn, b.table->indexes[0].tree, base_buf_slice(&key),
                            base_slice(record, sizeof(record)), &test_err));
         base_buf_free(&key);
@@ -210,7 +210,7 @@ Test(checker, broken_constraint)
                     base_buf_slice(&key), is, &record, &test_err));
     must(txn_entry_key(b.table, index, was, &old, &test_err));
     must(txn_entry_key(b.table, index, is, &entry, &test_err));
-    row_entry_encode(b.table->version, base_buf_slice(&entry), tag);
+    row_entry_encode(b.table->version, base_buf_slice(&entry), base_slice("", 0), tag);
     must(store_txn_put(b.txn, b.table->tree, base_buf_slice(&key), base_buf_slice(&record),
                        &test_err));
     must(store_txn_delete(b.txn, index->tree, base_buf_slice(&old), &test_err));

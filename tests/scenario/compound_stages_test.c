@@ -10,11 +10,11 @@
 #include <string.h>
 
 #define READY 1
-#define ALL                                                                        \
-    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7, ALTER COLUMN b SET NOT NULL; "     \
-    "ALTER TABLE t RENAME COLUMN e TO f; CREATE INDEX t_d ON t (d, b); "           \
-    "CREATE UNIQUE INDEX t_u ON t (b); CREATE INDEX t_f ON t (f); DROP INDEX t_c;" \
-    "ALTER TABLE t DROP COLUMN c"
+#define ALL                                                                                    \
+    "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7, ALTER COLUMN b SET NOT NULL; "                 \
+    "ALTER TABLE t RENAME COLUMN e TO f; CREATE INDEX t_d ON t (d, b) WHERE d = 7 AND b > 3; " \
+    "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b); CREATE INDEX t_f ON t (f) INCLUDE (b, d); "  \
+    "DROP INDEX t_c; ALTER TABLE t DROP COLUMN c"
 #define AFTER "a int8 not null; b int8 not null; f int8 default 1; d int8 default 7"
 #define BEFORE "a int8 not null; b int8; c text; e int8 default 1"
 

@@ -246,8 +246,8 @@ static int submit_index(instar *db, const char *name, const char *column, uint32
                         uint64_t *change)
 {
     instar_change_options options = scene_options(30000);
-    instar_key_column part = {column, false};
-    instar_index_def def = {name, "t", &part, 1, false};
+    instar_key_column part = {.name = column};
+    instar_index_def def = {.name = name, .table = "t", .columns = &part, .column_count = 1};
 
     options.flags = flags;
     return instar_create_index(db, &def, &options, change);

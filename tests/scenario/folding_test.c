@@ -76,7 +76,7 @@ static void load(struct build *b)
     must(store_cursor_open(t, b->at->tree, &whole, STORE_READ_UNTRACKED, &c, &test_err));
     while (store_cursor_next(c, &key, &record, &test_err) == INSTAR_OK) {
         expect(count < BASE_ARRAY_LEN(keys));
-        must(txn_rows_entry_key(rows, b->index, key, record, &keys[count++], &test_err));
+        must(txns_entry_key(rows, b->index, key, record, &keys[count++], &test_err));
     }
     store_cursor_close(c);
     store_txn_abort(t);
@@ -85,7 +85,7 @@ static void load(struct build *b)
     must(store_bulk_begin(env->store, b->index->tree, b->token, false, &bulk, &test_err));
     for (size_t i = 0; i < count; i++) {
         uint8_t entry[ROW_ENTRY_SIZE];
-        row_entry_encode(b->at->version, base_buf_slice(&keys[i]), entry);
+        row_entry_encode(b->at->version, base_buf_slice(&keys[i]), base_slice("", 0), entry);
         must(store_bulk_append(bulk, base_buf_slice(&keys[i]), base_slice(entry, sizeof(entry)),
                                &test_err));
         base_buf_free(&keys[i]);

@@ -151,3 +151,38 @@ Test(stages, an_unchanged_value_keeps_its_entry)
     expect_entries("1:1 ");
     txn_projection_free(p);
 }
+
+/* A row comes and goes by the predicate, and its entry is written anew with what it includes, from
+ * write-only on; delete-only takes away what it changes, and adds nothing. */
+Test(stages, a_partial_index_that_includes_a_column)
+{
+    struct txn_projection *t_all = all;
+    table = txns_table(env, "u", "c1 int8, c2 int8, c3 int8, c4 int8", "c1");
+    all = txns_projection(env, "u", NULL);
+    txns_index(env, table, "i", "c2 include c3 where c4 > 0", false, "delete-only");
+    force_stages();
+    insert(delete_only, "5,5,5,5");
+    expect_entries("");
+    insert(write_only, "1,1,1,1");
+    insert(write_only, "2,2,2,0");
+    insert(write_only, "3,3,3,null");
+    expect_entries("1:1 ");
+    update(write_only, "2", "2,2,2,5");
+    expect_entries("1:1 2:2 ");
+    update(delete_only, "2", "2,2,2,6"); /* the same entry */
+    expect_entries("1:1 2:2 ");
+    update(delete_only, "1", "1,1,9,1");
+    expect_entries("2:2 ");
+    update(delete_only, "2", "2,2,2,0");
+    update(delete_only, "2", "2,2,2,5");
+    expect_entries("");
+    update(write_only, "1", "1,1,8,1");
+    insert(public, "4,4,4,4");
+    expect_entries("1:1 4:4 ");
+    update(public, "4", "4,4,4,-1");
+    expect_entries("1:1 ");
+    delete (delete_only, "1");
+    expect_entries("");
+    txn_projection_free(all);
+    all = t_all;
+}

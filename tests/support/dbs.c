@@ -53,7 +53,7 @@ void dbs_make_table(instar *db, const char *name)
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
                                    {"b", INSTAR_INT8, false, NULL, 0},
                                    {"c", INSTAR_TEXT, false, NULL, 0}};
-    instar_key_column key = {"a", false};
+    instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     uint64_t change = 0;
@@ -66,7 +66,7 @@ uint64_t dbs_submit_index(instar *db, const char *name, const char *table, const
                           bool unique, const instar_change_options *options)
 {
     instar_key_column parts[INSTAR_INDEX_COLUMNS_MAX];
-    instar_index_def def = {name, table, parts, 0, unique};
+    instar_index_def def = {.name = name, .table = table, .columns = parts, .unique = unique};
     uint64_t change = 0;
     char list[256], *rest = NULL;
 
@@ -77,7 +77,7 @@ uint64_t dbs_submit_index(instar *db, const char *name, const char *table, const
         if (desc != NULL) {
             *desc = '\0';
         }
-        parts[def.column_count++] = (instar_key_column){part, desc != NULL};
+        parts[def.column_count++] = (instar_key_column){.name = part, .descending = desc != NULL};
     }
     ok(instar_create_index(db, &def, options, &change));
     return change;
@@ -227,6 +227,20 @@ static char *sorted_words(char *text)
     return out;
 }
 
+/* A partial index has some of the rows; which, the checker knows. Both are sorted words. */
+static bool agree(const char *by_table, const char *by_index, bool partial)
+{
+    const char *all = by_table, *some = by_index;
+
+    while (partial && *some != '\0' && *all != '\0') {
+        size_t size = strcspn(all, " ") + 1;
+
+        some += strncmp(all, some, size) == 0 ? size : 0;
+        all += size;
+    }
+    return partial ? *some == '\0' : strcmp(by_table, by_index) == 0;
+}
+
 static int compare_scans(void *arg, const instar_table_info *info)
 {
     instar *db = arg;
@@ -236,7 +250,7 @@ static int compare_scans(void *arg, const instar_table_info *info)
         if (info->indexes[i].stage == INSTAR_STAGE_PUBLIC && info->indexes[i].change == 0) {
             char *by_index = sorted_words(dump(db, info->name, info->indexes[i].name));
 
-            if (strcmp(by_table, by_index) != 0) {
+            if (!agree(by_table, by_index, info->indexes[i].predicate != NULL)) {
                 test_fail(__FILE__, __LINE__, "index %s gives other rows than the table:\n%s\n%s",
                           info->indexes[i].name, by_index, by_table);
             }

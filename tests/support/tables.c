@@ -72,18 +72,36 @@ struct catalog_table *tables_make(const char *name, const char *columns, const c
     return table;
 }
 
+/* What follows that word, which is cut off with it; NULL: it is not there. */
+static const char *cut_before(char *text, const char *word)
+{
+    char *at = strstr(text, word);
+    if (at == NULL) {
+        return NULL;
+    }
+    *at = '\0';
+    return at + strlen(word);
+}
+
 struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
                                        const char *columns, bool unique)
 {
     struct items items;
     instar_key_column keys[ITEMS_MAX] = {0};
     struct catalog_index *index = NULL;
-    parse_key(&items, columns, keys);
+    char text[256];
+    snprintf(text, sizeof(text), "%s", columns);
+    const char *where = cut_before(text, " where ");
+    const char *include = cut_before(text, " include ");
+    parse_key(&items, text, keys);
     instar_index_def def = {.name = name,
                             .table = table->name,
                             .columns = keys,
                             .column_count = items.count,
-                            .unique = unique};
+                            .unique = unique,
+                            .predicate = where,
+                            .include = &include,
+                            .include_count = include != NULL};
     must(catalog_index_from_def(table, &def, &index, &test_err));
     return index;
 }

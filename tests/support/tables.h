@@ -9,7 +9,8 @@
 /* Columns as "id int8, name text not null", key as "id, name desc". Ids and tree stay 0. Free with
  * catalog_table_free. */
 struct catalog_table *tables_make(const char *name, const char *columns, const char *key);
-/* Add an index in stage absent; valid until the next one is added. */
+/* Add an index in stage absent; valid until the next one is added. Columns as "a, b desc", or
+ * "a include b where c > 1". */
 struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
                                        const char *columns, bool unique);
 

@@ -433,6 +433,15 @@ static void add_entry(char *text, size_t size, const struct catalog_index *index
     base_arena_free(&arena);
 }
 
+int txns_entry_key(struct txn_rows *rows, const struct catalog_index *index, struct base_slice key,
+                   struct base_slice record, struct base_buf *out, struct base_err *err)
+{
+    struct txn_entry entry = {.key = out};
+    int rc = txn_rows_entry(rows, index, key, record, &entry, err);
+    expect(rc != INSTAR_OK || entry.inside);
+    return rc;
+}
+
 const char *txns_entries(struct txn_env *env, const struct catalog_table *table, const char *name)
 {
     static char text[64 * TEXT_MAX];
@@ -490,7 +499,7 @@ static void check_entries(struct check *c, const struct catalog_index *index)
             continue;
         }
         base_buf_clear(&again);
-        must(txn_rows_entry_key(c->rows, index, row, record, &again, &test_err));
+        must(txns_entry_key(c->rows, index, row, record, &again, &test_err));
         if (!base_slice_eq(key, base_buf_slice(&again))) {
             complain(c, index, key, "does not have its row's value");
         }
@@ -510,7 +519,7 @@ static void check_rows(struct check *c, const struct catalog_index *index)
     must(store_cursor_open(c->t, c->table->tree, &whole, STORE_READ_NORMAL, &cursor, &test_err));
     while (store_cursor_next(cursor, &key, &record, &test_err) == INSTAR_OK) {
         base_buf_clear(&entry);
-        must(txn_rows_entry_key(c->rows, index, key, record, &entry, &test_err));
+        must(txns_entry_key(c->rows, index, key, record, &entry, &test_err));
         if (store_txn_get(c->t, index->tree, base_buf_slice(&entry), STORE_READ_NORMAL, &value,
                           &test_err) != 0) {
             complain(c, index, base_buf_slice(&entry), "is missing");

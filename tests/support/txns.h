@@ -70,6 +70,9 @@ void txns_delete_row(struct txn_env *env, struct txn_projection *p, const char *
 const char *txns_dump(struct txn_env *env, struct txn_projection *p);
 
 /* Entries of an index whatever its stage, "value:key ", as a new snapshot has them. */
+/* Key of the entry of a row that is in the index, appended to out. */
+int txns_entry_key(struct txn_rows *rows, const struct catalog_index *index, struct base_slice key,
+                   struct base_slice record, struct base_buf *out, struct base_err *err);
 const char *txns_entries(struct txn_env *env, const struct catalog_table *table, const char *index);
 /*
  * The oracle: every entry of an index points to a row that has its value; an index in `complete` (a

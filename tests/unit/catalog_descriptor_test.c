@@ -15,11 +15,22 @@ static enum instar_stage random_stage(struct test_random *r, struct catalog_inde
     return index->stage;
 }
 
+/* No column in another order than the usual: so it may be a constraint. */
+static bool is_plain(const instar_index_def *def)
+{
+    bool plain = true;
+    for (size_t i = 0; i < def->column_count; i++) {
+        plain = plain && !def->columns[i].descending && def->columns[i].nulls == 0;
+    }
+    return plain;
+}
+
 /* Random columns with defaults, a random key, random indexes in random states. */
 static struct catalog_table *random_table(struct test_random *r, struct base_arena *arena)
 {
     instar_column_def columns[12] = {0};
     instar_key_column key[12] = {0};
+    instar_key_column part[12] = {0};
     char names[12][24];
     size_t count = 1 + test_random_below(r, BASE_ARRAY_LEN(columns));
     for (size_t i = 0; i < count; i++) {
@@ -31,7 +42,9 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
             *v = test_random_value(r, columns[i].type, 50, arena);
             columns[i].default_value = v;
         }
-        key[i] = (instar_key_column){names[i], test_random_chance(r, 50)};
+        key[i] = (instar_key_column){.name = names[i], .descending = test_random_chance(r, 50)};
+        part[i] = key[i];
+        part[i].nulls = (enum instar_nulls)test_random_below(r, 3);
     }
     instar_table_def def = {.name = "t",
                             .columns = columns,
@@ -46,9 +59,16 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
         struct catalog_index *x;
         snprintf(name, sizeof(name), "i%zu", i);
         instar_index_def index = {.name = name,
-                                  .columns = key,
+                                  .columns = part,
                                   .column_count = 1 + test_random_below(r, count),
                                   .unique = test_random_chance(r, 50)};
+        const char *last = names[count - 1];
+        index.predicate = test_random_chance(r, 30) ? "c0 IS NOT NULL" : NULL;
+        index.constraint = index.unique && index.predicate == NULL && is_plain(&index);
+        if (index.column_count < count && test_random_chance(r, 40)) {
+            index.include = &last;
+            index.include_count = 1;
+        }
         must(catalog_index_from_def(t, &index, &x, &test_err));
         random_stage(r, x);
         x->tree = test_random_next(r);
@@ -178,7 +198,9 @@ Test(catalog_descriptor, changed_bytes_are_refused_or_mean_something)
             bool newer = at == 0 && b.data[0] > was;
             cr_assert(newer ? rc == INSTAR_EVERSION : rc == 0 || rc == INSTAR_ECORRUPT, "%s",
                       base_error_name(rc));
-            if (rc == 0) {
+            if (rc == 0 && at == 0) { /* an older format says the same here */
+                catalog_table_free(back);
+            } else if (rc == 0) {
                 accepted++;
                 encode(back, &again);
                 expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));

@@ -147,6 +147,37 @@ Test(catalog_stage, table_steps)
     catalog_table_free(v3);
 }
 
+/* Nor may what an index is made of: order of nulls, included columns, predicate, and whether it is
+ * a constraint. */
+Test(catalog_stage, an_index_stays_what_it_is)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text, c int4", "a");
+    struct catalog_index *index;
+    const char *include = "c";
+    const instar_key_column key = {.name = "b"};
+    const instar_index_def def = {.name = "i",
+                                  .columns = &key,
+                                  .column_count = 1,
+                                  .predicate = "c > 1",
+                                  .include = &include,
+                                  .include_count = 1};
+    must(catalog_index_from_def(v1, &def, &index, &test_err));
+    index->stage = INSTAR_STAGE_PUBLIC;
+    index->tree = 20;
+    for (int edit = 0; edit < 6; edit++) {
+        struct catalog_table *v2 = next_version(v1);
+        struct catalog_index *x = &v2->indexes[0];
+        x->parts[0].nulls_swapped = edit == 1;
+        x->include_count -= edit == 2;
+        x->includes[0] -= edit == 3;
+        x->predicate = edit == 4 ? NULL : x->predicate;
+        x->constraint = edit == 5;
+        cr_assert_eq(catalog_table_step_allowed(v1, v2), edit == 0, "edit %d", edit);
+        catalog_table_free(v2);
+    }
+    catalog_table_free(v1);
+}
+
 /* What is for ever may not differ: ids, trees, types, layouts; nor may counters fall, or an id be
  * used again for another index. */
 Test(catalog_stage, table_steps_keep_what_is_for_ever)

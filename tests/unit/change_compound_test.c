@@ -4,7 +4,9 @@
 
 #include "change/compound_impl.h"
 
-static const instar_key_column parts[] = {{"b", false}, {"größe", true}};
+static const instar_key_column parts[] = {{.name = "b", .nulls = INSTAR_NULLS_FIRST},
+                                          {.name = "größe", .descending = true}};
+static const char *const include[] = {"x", "y y"};
 
 static void encode(struct base_buf *out)
 {
@@ -13,7 +15,14 @@ static void encode(struct base_buf *out)
     struct compound_statement statements[3] = {
         {.kind = COMPOUND_CREATE_INDEX,
          .tree = 77,
-         .def = {.name = "t_b", .columns = parts, .column_count = 2, .unique = true}},
+         .def = {.name = "t_b",
+                 .columns = parts,
+                 .column_count = 2,
+                 .unique = true,
+                 .predicate = "b > 1",
+                 .include = include,
+                 .include_count = 2,
+                 .constraint = true}},
         {.kind = COMPOUND_DROP_INDEX, .tree = 78, .name = "old"},
         {.kind = COMPOUND_ALTER_TABLE}};
 
@@ -37,6 +46,10 @@ Test(change_compound, round_trip)
     expect_u64(made->def.column_count, 2);
     cr_assert_str_eq(made->def.columns[1].name, "größe");
     expect(made->def.columns[1].descending && !made->def.columns[0].descending);
+    expect(made->def.columns[0].nulls == INSTAR_NULLS_FIRST && made->def.columns[1].nulls == 0);
+    cr_assert_str_eq(made->def.predicate, "b > 1");
+    expect(made->def.constraint && made->def.include_count == 2);
+    cr_assert_str_eq(made->def.include[1], "y y");
     expect(r.statements[1].tree == 78 && compound_created(&r, "old") == NULL);
     cr_assert_str_eq(r.statements[1].name, "old");
     expect_u64(r.statements[2].alter.step_count, 2);

@@ -173,6 +173,58 @@ static void random_value(struct test_random *r, enum instar_type type, instar_va
 
 #define COLUMNS_MAX 8
 
+/* "name" IS NOT NULL. */
+static void is_not_null(const char *name, char text[256])
+{
+    size_t at = 0;
+
+    text[at++] = '"';
+    for (const char *p = name; *p != '\0'; p++) {
+        text[at++] = *p;
+        if (*p == '"') {
+            text[at++] = *p;
+        }
+    }
+    (void)snprintf(text + at, 256 - at, "\" IS NOT NULL");
+}
+
+/* Of the table's columns: in any order, partial, covering, or a UNIQUE. */
+static void random_index(struct test_random *r, instar *db, const instar_table_def *table,
+                         const char *name)
+{
+    const instar_column_def *columns = table->columns;
+    size_t count = table->column_count;
+    const char *include = columns[test_random_below(r, count)].name;
+    bool constraint = test_random_chance(r, 30);
+    instar_key_column part[] = {{.name = columns[test_random_below(r, count)].name,
+                                 .descending = test_random_chance(r, 50),
+                                 .nulls = (enum instar_nulls)test_random_below(r, 3)},
+                                {.name = columns[0].name, .descending = test_random_chance(r, 50)}};
+    instar_index_def index = {.name = name,
+                              .table = table->name,
+                              .columns = part,
+                              .column_count = part[0].name == part[1].name ? 1 : 2,
+                              .unique = constraint || test_random_chance(r, 50),
+                              .include = &include,
+                              .constraint = constraint};
+    char predicate[256];
+    uint64_t change;
+
+    if (include != part[0].name && include != part[index.column_count - 1].name) {
+        index.include_count = test_random_below(r, 2);
+    }
+    for (size_t i = 0; constraint && i < 2; i++) {
+        part[i].descending = false;
+        part[i].nulls = INSTAR_NULLS_DEFAULT;
+    }
+    if (!constraint && test_random_chance(r, 50)) {
+        is_not_null(columns[count - 1].name, predicate);
+        index.predicate = predicate;
+    }
+    ok(instar_create_index(db, &index, NULL, &change));
+    ok(instar_change_wait(db, change, UINT32_MAX, NULL));
+}
+
 static void random_table(struct test_random *r, instar *db, struct names *objects)
 {
     instar_column_def columns[COLUMNS_MAX] = {0};
@@ -180,7 +232,7 @@ static void random_table(struct test_random *r, instar *db, struct names *object
     uint8_t rooms[COLUMNS_MAX][32];
     instar_key_column key[3];
     struct names names = {.count = 0};
-    size_t count = 1 + test_random_below(r, COLUMNS_MAX), indexes = test_random_below(r, 3);
+    size_t count = 1 + test_random_below(r, COLUMNS_MAX), indexes = test_random_below(r, 4);
     size_t key_count = 1 + test_random_below(r, count < 3 ? count : 3);
     uint64_t change;
 
@@ -194,7 +246,8 @@ static void random_table(struct test_random *r, instar *db, struct names *object
         }
     }
     for (size_t i = 0; i < key_count; i++) { /* from the end, so that order matters */
-        key[i] = (instar_key_column){columns[count - 1 - i].name, test_random_chance(r, 30)};
+        key[i] = (instar_key_column){.name = columns[count - 1 - i].name,
+                                     .descending = test_random_chance(r, 30)};
     }
     instar_table_def def = {.name = new_name(r, objects),
                             .columns = columns,
@@ -205,15 +258,7 @@ static void random_table(struct test_random *r, instar *db, struct names *object
     ok(instar_create_table(db, &def, NULL, &change));
     ok(instar_change_wait(db, change, UINT32_MAX, NULL));
     for (size_t i = 0; i < indexes; i++) {
-        instar_key_column part[] = {
-            {columns[test_random_below(r, count)].name, test_random_chance(r, 50)},
-            {columns[0].name, test_random_chance(r, 50)}};
-        size_t parts = part[0].name == columns[0].name ? 1 : 2;
-        instar_index_def index = {new_name(r, objects), def.name, part, parts,
-                                  test_random_chance(r, 50)};
-
-        ok(instar_create_index(db, &index, NULL, &change));
-        ok(instar_change_wait(db, change, UINT32_MAX, NULL));
+        random_index(r, db, &def, new_name(r, objects));
     }
 }
 
@@ -245,9 +290,12 @@ Test(ddl_print, words)
                                  "    raw bytea DEFAULT '\\x00ff',\n"
                                  "    lines text NOT NULL DEFAULT E'a\\x0ab\\\\',\n"
                                  "    ratio float8 DEFAULT '-0.5',\n"
+                                 "    CONSTRAINT \"unique\" UNIQUE (ratio, raw) INCLUDE (lines),\n"
                                  "    PRIMARY KEY (id, lines) WITH (lines = DESC)\n"
                                  ");\n"
-                                 "CREATE UNIQUE INDEX u ON \"Files\" (\"order\" DESC, id);\n";
+                                 "CREATE UNIQUE INDEX u ON \"Files\" (\"order\" DESC, id);\n"
+                                 "CREATE INDEX v ON \"Files\" (id DESC NULLS LAST) INCLUDE (raw, "
+                                 "\"order\") WHERE ((\"order\" IS NOT NULL) AND (id > 5));\n";
     instar *db = dbs_open(0);
     struct base_buf b;
 

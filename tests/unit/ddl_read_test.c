@@ -135,13 +135,13 @@ Test(ddl_read, defaults)
     instar_sql_free(sql);
 }
 
-/* Several columns, directions, the order of nulls where it is ours, and what WITH says. */
+/* Several columns, directions, the order of nulls, and what WITH says. */
 Test(ddl_read, create_index)
 {
     instar_sql *sql =
         read_sql("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t USING btree"
-                 " (a, b ASC NULLS LAST, c DESC, d DESC NULLS FIRST) WITH (rows_per_second = "
-                 "5000000000, sort_memory_bytes = 1048576);"
+                 " (a, b ASC NULLS LAST, c DESC, d DESC NULLS FIRST, e DESC NULLS LAST) WITH "
+                 "(rows_per_second = 5000000000, sort_memory_bytes = 1048576);"
                  "create index j on t (a)");
     const instar_sql_statement *s = instar_sql_at(sql, 0);
 
@@ -149,10 +149,14 @@ Test(ddl_read, create_index)
     expect_text(s->index->name, "i");
     expect_text(s->index->table, "t");
     expect(s->index->unique);
-    expect_u64(s->index->column_count, 4);
-    for (size_t i = 0; i < 4; i++) {
-        expect_text(s->index->columns[i].name, (const char *[]){"a", "b", "c", "d"}[i]);
+    static const enum instar_nulls nulls[] = {INSTAR_NULLS_DEFAULT, INSTAR_NULLS_LAST,
+                                              INSTAR_NULLS_DEFAULT, INSTAR_NULLS_FIRST,
+                                              INSTAR_NULLS_LAST};
+    expect_u64(s->index->column_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        expect_text(s->index->columns[i].name, (const char *[]){"a", "b", "c", "d", "e"}[i]);
         expect(s->index->columns[i].descending == (i >= 2));
+        expect(s->index->columns[i].nulls == nulls[i]);
     }
     expect_u64(s->options->flags, INSTAR_CHANGE_IF_NOT_EXISTS);
     expect_u64(s->options->rows_per_second_max, 5000000000);

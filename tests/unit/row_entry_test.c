@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct base_slice key = {"entry", 5};
+static const struct base_slice nothing = {"", 0};
 
 /* The tag comes back, for any version. */
 Test(row_entry, round_trip)
@@ -13,7 +14,7 @@ Test(row_entry, round_trip)
     for (size_t i = 0; i < BASE_ARRAY_LEN(versions); i++) {
         uint8_t record[ROW_ENTRY_SIZE];
         uint32_t version;
-        row_entry_encode(versions[i], key, record);
+        row_entry_encode(versions[i], key, nothing, record);
         must(row_entry_decode(key, base_slice(record, sizeof(record)), &version, &test_err));
         expect_u64(version, versions[i]);
     }
@@ -25,7 +26,7 @@ Test(row_entry, damage_is_found)
     uint8_t record[ROW_ENTRY_SIZE + 1] = {0};
     char other[] = "entry";
     uint32_t version;
-    row_entry_encode(3, key, record);
+    row_entry_encode(3, key, nothing, record);
     expect_u64(base_get_u32(record), 3);
     for (unsigned bit = 0; bit < ROW_ENTRY_SIZE * 8; bit++) {
         record[bit / 8] ^= (uint8_t)(1u << (bit % 8));
@@ -44,5 +45,27 @@ Test(row_entry, damage_is_found)
     for (size_t size = 0; size <= sizeof(record); size++) {
         int rc = row_entry_decode(key, base_slice(record, size), &version, &test_err);
         cr_assert_eq(rc, size == ROW_ENTRY_SIZE ? 0 : INSTAR_ECORRUPT);
+    }
+}
+
+/* What is included stands behind the front, and a changed bit of it is found, as is a part of it
+ * that is missing. */
+Test(row_entry, included_bytes)
+{
+    uint8_t record[ROW_ENTRY_SIZE + 3] = {[ROW_ENTRY_SIZE] = 'a', 'b', 'c'};
+    struct base_slice whole = base_slice(record, sizeof(record));
+    uint32_t version;
+    row_entry_encode(9, key, row_entry_include(whole), record);
+    must(row_entry_decode(key, whole, &version, &test_err));
+    expect_u64(version, 9);
+    expect(base_slice_eq(row_entry_include(whole), base_slice("abc", 3)));
+    for (unsigned bit = 0; bit < sizeof(record) * 8; bit++) {
+        record[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        must_fail(row_entry_decode(key, whole, &version, &test_err), INSTAR_ECORRUPT);
+        record[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t size = 0; size < sizeof(record); size++) {
+        must_fail(row_entry_decode(key, base_slice(record, size), &version, &test_err),
+                  INSTAR_ECORRUPT);
     }
 }

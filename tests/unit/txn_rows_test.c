@@ -95,8 +95,8 @@ Test(txn_rows, both_ways_to_an_entry_key_agree)
         }
         make_row(&row, (int64_t)test_random_next(&r), test_random_chance(&r, 20) ? NULL : text,
                  (int64_t)test_random_below(&r, 5));
-        must(txn_rows_entry_key(rows, index, base_buf_slice(&row.key), base_buf_slice(&row.record),
-                                &one, &test_err));
+        must(txns_entry_key(rows, index, base_buf_slice(&row.key), base_buf_slice(&row.record),
+                            &one, &test_err));
         must(txn_entry_key(table, index, row.values, &two, &test_err));
         cr_assert(base_slice_eq(base_buf_slice(&one), base_buf_slice(&two)), "%s", index->name);
         base_buf_free(&one);
@@ -119,8 +119,8 @@ Test(txn_rows, an_entry_over_the_limit_is_named)
     must(catalog_table_finish(table, &test_err));
     make_row(&row, 1, text, 2);
     must(txn_rows_open(table, 10000, &rows, &test_err));
-    must_fail(txn_rows_entry_key(rows, &table->indexes[0], base_buf_slice(&row.key),
-                                 base_buf_slice(&row.record), &key, &test_err),
+    must_fail(txns_entry_key(rows, &table->indexes[0], base_buf_slice(&row.key),
+                             base_buf_slice(&row.record), &key, &test_err),
               INSTAR_ELIMIT);
     cr_assert(strstr(test_err.text, "index i of table t") != NULL, "%s", test_err.text);
     cr_assert(strstr(test_err.text, "(c=2, a=1)") != NULL, "%s", test_err.text);
@@ -148,8 +148,8 @@ Test(txn_rows, damage_is_found_by_both)
                                   &values, NULL, &test_err),
                   INSTAR_ECORRUPT);
         cr_assert(values == NULL);
-        must_fail(txn_rows_entry_key(rows, &table->indexes[0], base_buf_slice(&row.key),
-                                     base_buf_slice(&row.record), &key, &test_err),
+        must_fail(txns_entry_key(rows, &table->indexes[0], base_buf_slice(&row.key),
+                                 base_buf_slice(&row.record), &key, &test_err),
                   INSTAR_ECORRUPT);
         row.record.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }

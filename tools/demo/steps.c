@@ -16,7 +16,7 @@
 static int make_table(struct director *d)
 {
     instar_column_def columns[DEMO_COLUMNS_MAX + 1] = {{"id", INSTAR_INT8, true, NULL, 0}};
-    instar_key_column key[] = {{"id", false}};
+    instar_key_column key[] = {{.name = "id"}};
     instar_table_def def = {.name = DEMO_TABLE,
                             .columns = columns,
                             .column_count = d->data->count + 1,
@@ -57,8 +57,9 @@ int follow(struct director *d, uint64_t change, instar_change_info *info)
 static int submit_index(struct director *d, const char *name, bool unique, uint64_t rate,
                         uint64_t *change)
 {
-    instar_key_column column = {d->data->columns[d->data->indexed], false};
-    instar_index_def def = {name, DEMO_TABLE, &column, 1, unique};
+    instar_key_column column = {.name = d->data->columns[d->data->indexed]};
+    instar_index_def def = {
+        .name = name, .table = DEMO_TABLE, .columns = &column, .column_count = 1, .unique = unique};
     instar_change_options options;
 
     instar_change_options_init(&options);

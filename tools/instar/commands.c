@@ -25,6 +25,8 @@ static const struct cli_option drop_options[] = {
 
 static const struct cli_option create_index_options[] = {
     {"unique", NULL, "no two rows may have equal values (nulls are never equal)"},
+    {"where", "EXPR", "a partial index: only of rows for which this SQL expression is true"},
+    {"include", "A,B", "columns that the index carries along: scans that name no others are fast"},
     {"if-not-exists", NULL, "join a change that creates the same index, or succeed at once"},
     {"rate", "ROWS", "build at most so many rows per second"},
     {"workers", "N", "threads of the build [one per core]"},
@@ -138,7 +140,8 @@ const struct cli_command cli_commands[] = {
      create_table_options, 2, -1, command_create_table, true, false},
     {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_options, 1, 1,
      command_drop_table, true, false},
-    {"create-index", "INDEX TABLE COL[:desc]...", "create an index while others read and write",
+    {"create-index", "INDEX TABLE COL[:desc][:nulls-first|:nulls-last]...",
+     "create an index while others read and write",
      "Example: instar create-index db by_size files size:desc --unique\n"
      "Ctrl-C leaves the change running; follow it with `instar wait`.",
      create_index_options, 3, 2 + INSTAR_INDEX_COLUMNS_MAX, command_create_index, true, false},

@@ -114,23 +114,44 @@ static void print_key(const instar_key_column *key, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("%s", i > 0 ? ", " : "");
         print_name(key[i].name);
-        printf("%s", key[i].descending ? " DESC" : "");
+        printf("%s%s", key[i].descending ? " DESC" : "",
+               key[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
+               : key[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
+                                                   : "");
     }
     printf(")");
 }
 
+static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
+
 static void print_index(const char *table, const instar_index_info *index)
 {
-    printf("CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
-    print_name(index->name);
-    printf(" ON ");
-    print_name(table);
-    printf(" ");
+    if (index->constraint) {
+        printf("ALTER TABLE ");
+        print_name(table);
+        printf(" ADD CONSTRAINT ");
+        print_name(index->name);
+        printf(" UNIQUE ");
+    } else {
+        printf("CREATE %sINDEX ", index->unique ? "UNIQUE " : "");
+        print_name(index->name);
+        printf(" ON ");
+        print_name(table);
+        printf(" ");
+    }
     print_key(index->columns, index->column_count);
+    for (size_t i = 0; i < index->include_count; i++) {
+        printf("%s", i > 0 ? ", " : " INCLUDE (");
+        print_name(index->include[i]);
+    }
+    printf("%s", index->include_count > 0 ? ")" : "");
+    if (index->predicate != NULL) {
+        printf(" WHERE (");
+        out_printable(stdout, index->predicate, strlen(index->predicate));
+        printf(")");
+    }
     printf(";");
     if (index->change != 0) {
-        static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
-
         printf(" -- %s, change %" PRIu64, stages[index->stage], index->change);
     }
     printf("\n");
@@ -203,7 +224,8 @@ static void json_key(const instar_key_column *key, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("%s{", i > 0 ? ", " : "");
         json_name("column", key[i].name);
-        printf(", \"descending\": %s}", key[i].descending ? "true" : "false");
+        printf(", \"descending\": %s, \"nulls_first\": %s}", key[i].descending ? "true" : "false",
+               key[i].descending == (key[i].nulls == INSTAR_NULLS_DEFAULT) ? "true" : "false");
     }
     printf("]");
 }
@@ -232,9 +254,35 @@ static void json_columns(const instar_table_info *info)
     }
 }
 
+static void json_indexes(const instar_table_info *info)
+{
+    for (size_t i = 0; i < info->index_count; i++) {
+        const instar_index_info *index = &info->indexes[i];
+
+        printf("%s{", i > 0 ? ", " : "");
+        json_name("name", index->name);
+        printf(", \"columns\": ");
+        json_key(index->columns, index->column_count);
+        printf(", \"include\": [");
+        for (size_t k = 0; k < index->include_count; k++) {
+            printf("%s", k > 0 ? ", " : "");
+            out_json_string(stdout, index->include[k], strlen(index->include[k]));
+        }
+        printf("], \"where\": ");
+        if (index->predicate != NULL) {
+            out_json_string(stdout, index->predicate, strlen(index->predicate));
+        } else {
+            printf("null");
+        }
+        printf(", \"unique\": %s, \"constraint\": %s, \"enforcing\": %s, \"stage\": \"%s\", "
+               "\"change\": %" PRIu64 "}",
+               index->unique ? "true" : "false", index->constraint ? "true" : "false",
+               index->enforcing ? "true" : "false", stages[index->stage], index->change);
+    }
+}
+
 static int print_json(void *arg, const instar_table_info *info)
 {
-    static const char *const stages[] = {"absent", "delete-only", "write-only", "public"};
     bool *first = arg;
 
     printf("%s{", *first ? "[\n " : ",\n ");
@@ -245,17 +293,7 @@ static int print_json(void *arg, const instar_table_info *info)
     printf("], \"primary_key\": ");
     json_key(info->key, info->key_count);
     printf(", \"indexes\": [");
-    for (size_t i = 0; i < info->index_count; i++) {
-        const instar_index_info *index = &info->indexes[i];
-
-        printf("%s{", i > 0 ? ", " : "");
-        json_name("name", index->name);
-        printf(", \"columns\": ");
-        json_key(index->columns, index->column_count);
-        printf(", \"unique\": %s, \"enforcing\": %s, \"stage\": \"%s\", \"change\": %" PRIu64 "}",
-               index->unique ? "true" : "false", index->enforcing ? "true" : "false",
-               stages[index->stage], index->change);
-    }
+    json_indexes(info);
     printf("], \"checks\": [");
     for (size_t i = 0; i < info->check_count; i++) {
         const instar_check_info *check = &info->checks[i];
@@ -337,9 +375,25 @@ int cli_submitted(struct cli *cli, int rc, uint64_t change)
     return CLI_OK;
 }
 
-/* "a" or "b:desc": a key column. The name is cut out of `text` in place, when it is one. */
+/* Is that the end of the text? Then it is cut off. */
+static bool cut_end(char *text, const char *end)
+{
+    size_t size = strlen(text), wanted = strlen(end);
+
+    if (size < wanted || strcmp(text + size - wanted, end) != 0) {
+        return false;
+    }
+    text[size - wanted] = '\0';
+    return true;
+}
+
+/* "a" or "b:desc", or with ":nulls-first" behind it: a key column. The name is cut out of `text` in
+ * place, when it is one. */
 static bool parse_key_column(char *text, instar_key_column *column)
 {
+    column->nulls = cut_end(text, ":nulls-first")  ? INSTAR_NULLS_FIRST
+                    : cut_end(text, ":nulls-last") ? INSTAR_NULLS_LAST
+                                                   : INSTAR_NULLS_DEFAULT;
     char *colon = strrchr(text, ':');
 
     column->name = text;
@@ -491,6 +545,46 @@ int command_drop_table(struct cli *cli)
     return cli_submitted(cli, rc, change);
 }
 
+/* --include: "a,b", cut in place. */
+static int parse_include(struct cli *cli, char *list, const char **names, size_t *count_out)
+{
+    *count_out = 0;
+    for (char *name = list; name != NULL;) {
+        char *comma = strchr(name, ',');
+
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        if (*count_out == INSTAR_INDEX_COLUMNS_MAX) {
+            return cli_usage(cli, "--include: at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
+        }
+        names[(*count_out)++] = name;
+        name = comma != NULL ? comma + 1 : NULL;
+    }
+    return CLI_OK;
+}
+
+static int create_index(struct cli *cli, instar_index_def *def)
+{
+    const char *include[INSTAR_INDEX_COLUMNS_MAX];
+    char *list = cli_option(cli, "include") != NULL ? strdup(cli_option(cli, "include")) : NULL;
+    instar_change_options options;
+    uint64_t change = 0;
+    int rc = list != NULL ? parse_include(cli, list, include, &def->include_count) : CLI_OK;
+
+    def->include = include;
+    def->predicate = cli_option(cli, "where");
+    instar_change_options_init(&options);
+    rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
+    if (rc == CLI_OK) {
+        int rc_submit = instar_create_index(cli->db, def, &options, &change);
+
+        rc = cli_submitted(cli, rc_submit, change);
+    }
+    free(list);
+    return rc;
+}
+
 int command_create_index(struct cli *cli)
 {
     instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
@@ -499,22 +593,13 @@ int command_create_index(struct cli *cli)
                             .columns = columns,
                             .column_count = (size_t)cli->argc - 2,
                             .unique = cli_switch(cli, "unique")};
-    instar_change_options options;
-    uint64_t change = 0;
-    int rc;
 
     for (size_t i = 0; i < def.column_count; i++) {
         if (!parse_key_column(cli->argv[2 + i], &columns[i])) {
             return cli_usage(cli, "'%s' is neither NAME nor NAME:desc", cli->argv[2 + i]);
         }
     }
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    rc = instar_create_index(cli->db, &def, &options, &change);
-    return cli_submitted(cli, rc, change);
+    return create_index(cli, &def);
 }
 
 int command_drop_index(struct cli *cli)

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an index has besides its key: a predicate, which says what rows are inside, columns that its
+ * entries carry along, and whether it is a UNIQUE constraint.
+ */
+#include "catalog/catalog_impl.h"
+
+#include <stdio.h>
+
+bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
+                        uint32_t column)
+{
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        if (index->parts[i].column == column) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        if (index->includes[i] == column) {
+            return true;
+        }
+    }
+    return index->predicate != NULL &&
+           catalog_expr_uses(index->predicate, table->columns[column].id);
+}
+
+void catalog_index_shift(struct catalog_index *index, uint32_t from, int by)
+{
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        uint32_t *column = &index->parts[i].column;
+        *column += *column >= from ? (uint32_t)by : 0;
+    }
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        uint32_t *column = &index->includes[i];
+        *column += *column >= from ? (uint32_t)by : 0;
+    }
+}
+
+int catalog_index_inside(const struct catalog_table *table, const struct catalog_index *index,
+                         const instar_value *inputs, struct base_arena *scratch, bool *inside_out,
+                         struct base_err *err)
+{
+    instar_value value;
+    *inside_out = index->predicate == NULL;
+    if (*inside_out) {
+        return 0;
+    }
+    int rc = row_expr_eval(index->predicate, inputs, scratch, &value, err);
+    if (rc != 0) {
+        base_err_prefix(err, "predicate of index %s of table %s", index->name, table->name);
+        return rc;
+    }
+    *inside_out = value.type != INSTAR_NULL && value.b;
+    return 0;
+}
+
+bool catalog_index_print_predicate(const struct catalog_table *table,
+                                   const struct catalog_index *index, struct base_buf *out)
+{
+    return catalog_expr_print(table, index->predicate, out);
+}
+
+/* ---- making one --------------------------------------------------------------------------- */
+
+static int define_includes(const struct catalog_table *table, const char *what,
+                           const instar_index_def *def, struct catalog_index *index,
+                           struct base_err *err)
+{
+    if (def->include_count > INSTAR_INDEX_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "%s: INCLUDE of %zu columns, at most %d", what,
+                            def->include_count, INSTAR_INDEX_COLUMNS_MAX);
+    }
+    if (def->include_count != 0 && def->include == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "%s: INCLUDE without columns", what);
+    }
+    for (size_t i = 0; i < def->include_count; i++) {
+        int rc = catalog_name_check("column", def->include[i], err);
+        if (rc != 0) {
+            base_err_prefix(err, "%s: INCLUDE", what);
+            return rc;
+        }
+        int at = catalog_table_column(table, def->include[i]);
+        if (at < 0) {
+            return catalog_unknown_column(table, what, def->include[i], err);
+        }
+        if (catalog_index_uses(table, index, (uint32_t)at)) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "%s: column \"%s\" of INCLUDE is there already", what,
+                                def->include[i]);
+        }
+        index->includes[index->include_count++] = (uint32_t)at;
+    }
+    return 0;
+}
+
+/* What PostgreSQL's UNIQUE cannot say it cannot be. */
+static int define_constraint(const struct catalog_table *table, const instar_index_def *def,
+                             struct catalog_index *index, struct base_err *err)
+{
+    bool plain = def->unique && def->predicate == NULL;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        plain = plain && !index->parts[i].descending && !index->parts[i].nulls_swapped;
+    }
+    if (!plain) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "constraint \"%s\": a UNIQUE is unique, of all rows, and ascending",
+                            def->name);
+    }
+    if (catalog_table_check(table, def->name) != NULL) {
+        return base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
+                            table->name, def->name);
+    }
+    index->constraint = true;
+    return 0;
+}
+
+int catalog_index_define(struct catalog_table *table, const instar_index_def *def,
+                         struct catalog_index *index, struct base_err *err)
+{
+    char what[INSTAR_NAME_BYTES_MAX + 32];
+    snprintf(what, sizeof(what), "index \"%s\"", def->name);
+    int rc = def->constraint ? define_constraint(table, def, index, err) : 0;
+    if (rc == 0) {
+        rc = define_includes(table, what, def, index, err);
+    }
+    if (rc == 0 && def->predicate != NULL) {
+        snprintf(what, sizeof(what), "index \"%s\": predicate", def->name);
+        rc = catalog_expr_compile(table, what, def->predicate, &index->predicate, err);
+    }
+    return rc;
+}
+
+/* ---- copies, and what is derived ---------------------------------------------------------- */
+
+int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *arena,
+                             struct base_err *err)
+{
+    index->input_count = 0;
+    index->inputs = NULL;
+    if (index->predicate != NULL) {
+        index->predicate = catalog_expr_copy(index->predicate, arena);
+        if (index->predicate == NULL) {
+            return catalog_no_memory(err);
+        }
+    }
+    return 0;
+}
+
+int catalog_index_derive(struct catalog_table *table, struct catalog_index *index,
+                         struct base_err *err)
+{
+    int rc = index->include_count <= INSTAR_INDEX_COLUMNS_MAX ? 0 : INSTAR_EINVALID;
+    for (uint32_t i = 0; rc == 0 && i < index->include_count; i++) {
+        uint32_t column = index->includes[i];
+        rc = column < table->column_count ? 0 : INSTAR_EINVALID;
+        index->include_parts[i] =
+            (struct row_key_part){.type = rc == 0 ? table->columns[column].type : INSTAR_NULL};
+    }
+    if (rc == 0 && index->predicate != NULL) {
+        rc = catalog_expr_inputs(table, index->predicate, false, &index->input_count,
+                                 &index->inputs);
+    }
+    if (rc == INSTAR_ENOMEM) {
+        return catalog_no_memory(err);
+    }
+    return rc == 0 ? 0
+                   : base_err_set(err, rc, "table \"%s\": index \"%s\" of columns it has not",
+                                  table->name, index->name);
+}
+
+/* ---- the same one? ------------------------------------------------------------------------ */
+
+bool catalog_index_is_same(const struct catalog_table *from, const struct catalog_index *a,
+                           const struct catalog_table *to, const struct catalog_index *b)
+{
+    if (a->constraint != b->constraint || a->include_count != b->include_count ||
+        (a->predicate == NULL) != (b->predicate == NULL)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->include_count; i++) {
+        if (from->columns[a->includes[i]].id != to->columns[b->includes[i]].id) {
+            return false;
+        }
+    }
+    return a->predicate == NULL || catalog_expr_same(a->predicate, b->predicate);
+}
+
+/* ---- UNIQUE ------------------------------------------------------------------------------- */
+
+struct catalog_index *catalog_table_unique(const struct catalog_table *table, const char *name)
+{
+    struct catalog_index *index = catalog_table_index(table, name);
+    return index != NULL && index->constraint ? index : NULL;
+}
+
+bool catalog_has_unique(const struct catalog_table *table)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (table->indexes[i].constraint) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Columns as far as a name can hold them. */
+static void add_columns(char *text, size_t size, const char *const *columns, size_t count)
+{
+    size_t used = strlen(text);
+    for (size_t i = 0;
+         columns != NULL && i < count && columns[i] != NULL && used < INSTAR_NAME_BYTES_MAX; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%.*s", used > 0 ? "_" : "",
+                                 INSTAR_NAME_BYTES_MAX, columns[i]);
+    }
+}
+
+void catalog_unique_name(const char *table, const instar_unique_def *def, unsigned number,
+                         char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    char columns[2 * INSTAR_NAME_BYTES_MAX + 2] = "";
+    add_columns(columns, sizeof(columns), def->columns, def->column_count);
+    add_columns(columns, sizeof(columns), def->include, def->include_count);
+    catalog_make_name(table, columns, "key", number, name);
+}
+
+int catalog_unique_index(const instar_unique_def *def, const char *name, const char *table,
+                         instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX],
+                         instar_index_def *index_out, struct base_err *err)
+{
+    *index_out = (instar_index_def){.name = name,
+                                    .table = table,
+                                    .columns = columns,
+                                    .column_count = def->column_count,
+                                    .unique = true,
+                                    .include = def->include,
+                                    .include_count = def->include_count,
+                                    .constraint = true};
+    if (def->column_count > INSTAR_INDEX_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "constraint \"%s\" of %zu columns, at most %d",
+                            name, def->column_count, INSTAR_INDEX_COLUMNS_MAX);
+    }
+    if (def->column_count != 0 && def->columns == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "constraint \"%s\": no columns", name);
+    }
+    for (size_t i = 0; i < def->column_count; i++) {
+        columns[i] = (instar_key_column){.name = def->columns[i]};
+    }
+    return 0;
+}
+
+static int define_unique(struct catalog_table *table, const instar_unique_def *def,
+                         struct base_err *err)
+{
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    instar_index_def index_def;
+    struct catalog_index *index;
+    unsigned number = 0;
+    int rc = 0;
+    if (def->name != NULL) {
+        rc = catalog_name_check("constraint", def->name, err);
+        snprintf(name, sizeof(name), "%s", rc == 0 ? def->name : "");
+    } else {
+        do {
+            catalog_unique_name(table->name, def, number++, name);
+        } while (catalog_table_index(table, name) != NULL ||
+                 catalog_table_check(table, name) != NULL || strcmp(name, table->name) == 0);
+    }
+    if (rc == 0) {
+        rc = catalog_unique_index(def, name, table->name, columns, &index_def, err);
+    }
+    if (rc == 0 && strcmp(name, table->name) == 0) {
+        rc = base_err_set(err, INSTAR_EEXISTS, "constraint \"%s\" has the name of its table", name);
+    }
+    if (rc == 0) {
+        rc = catalog_index_from_def(table, &index_def, &index, err);
+    }
+    if (rc == 0) { /* there are no rows, and nobody knows the table yet */
+        index->stage = INSTAR_STAGE_PUBLIC;
+        index->enforcing = true;
+    }
+    return rc;
+}
+
+int catalog_define_uniques(struct catalog_table *table, const instar_table_def *def,
+                           struct base_err *err)
+{
+    int rc = 0;
+    if (def->unique_count != 0 && def->uniques == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "no UNIQUE constraints");
+    }
+    if (def->unique_count > INSTAR_TABLE_UNIQUES_MAX) {
+        return base_err_set(
+            err, INSTAR_ELIMIT,
+            "%zu UNIQUE constraints with the table, at most %d; add the others to it",
+            def->unique_count, INSTAR_TABLE_UNIQUES_MAX);
+    }
+    for (size_t i = 0; rc == 0 && i < def->unique_count; i++) {
+        rc = define_unique(table, &def->uniques[i], err);
+    }
+    return rc;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sqls: schema changes as SQL text, and scans as text, through the public interface. */
+#ifndef INSTAR_TEST_SQLS_H
+#define INSTAR_TEST_SQLS_H
+
+#include "support/alters.h"
+
+/* Run a script and wait for each change; the code of the first that fails, in reading, submission
+ * or verdict. sqls_words() then says why: the error's text or the change's reason. */
+int sqls_run(instar *db, const char *text);
+const char *sqls_words(void);
+bool sqls_say(const char *words);
+/* What EXPLAIN of one statement says, a line after the other. Valid until the next call. */
+const char *sqls_explain(instar *db, const char *text);
+/* The statements that make the table anew. Valid until the next call. */
+const char *sqls_schema(instar *db, const char *table);
+
+/* Rows "1,2;3,null" of these columns ("a,b") by an index (NULL: the primary key) in a range (NULL:
+ * all). Valid until the next call. */
+const char *sqls_scan(instar *db, const char *table, const char *columns, const char *index,
+                      const instar_range *range);
+
+#endif
