@@ -165,14 +165,24 @@ static void add_index(const struct catalog_table *table, const instar_index_def 
     }
 }
 
+/* Then it is submitted as several: an index comes with it. */
+static bool adds_unique(const instar_statement *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
+        any = any || s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
+    }
+    return any;
+}
+
 static bool reads_rows(const instar_statement *s)
 {
-    bool reads = s->kind == INSTAR_STATEMENT_CREATE_INDEX;
+    bool reads = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s);
 
     for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
         reads = reads || step->kind == INSTAR_ALTER_SET_NOT_NULL ||
-                step->kind == INSTAR_ALTER_ADD_UNIQUE ||
                 step->kind == INSTAR_ALTER_SET_TYPE || /* it may; what it does not cost is little */
                 step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
                 (step->kind == INSTAR_ALTER_ADD_CHECK && step->check != NULL &&
@@ -190,7 +200,7 @@ static enum change_kind kind_of(const instar_statement *statements, size_t count
                                              [INSTAR_STATEMENT_ALTER_TABLE] = CHANGE_ALTER_TABLE,
                                              [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE};
 
-    return count > 1 ? CHANGE_COMPOUND : kinds[statements->kind];
+    return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND : kinds[statements->kind];
 }
 
 /* The table that the statement names, itself or by its index; NULL: one that is to be made. */

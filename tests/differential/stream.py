@@ -41,6 +41,7 @@ CHECKS = {
     "date": ["{} > '1980-01-01'::date"], "bytea": ["length({}) > 0"],
     "time": ["{} < '20:00'::time"], "varchar(2)": ["{} <> 'zz'"], "varchar(9)": ["length({}) > 0"],
 }
+DIRECTIONS = ["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST"]
 INTEGERS = ["int2", "int4", "int8"]
 NUMBERS = [*INTEGERS, "float8"]
 TEXTS = ["varchar(2)", "varchar(9)", "text"]
@@ -61,14 +62,35 @@ def literal(value):
 class Table:
     def __init__(self, name, columns, key):
         self.name, self.columns, self.key = name, dict(columns), key  # columns: name -> type
-        self.indexes = {}  # name -> [(column, descending)]
+        self.indexes = {}  # name -> Index
+        self.uniques = set()  # names of indexes that are UNIQUE constraints
         self.checks = {}  # name -> column
         self.loose = set()  # checks that are not valid: an update may differ
         self.plain = set()  # columns that never had a default
 
     def used(self):
-        return {c for parts in self.indexes.values() for c, _ in parts} | set(
+        return {c for index in self.indexes.values() for c in index.used()} | set(
             self.checks.values()) | set(self.key)
+
+    def bound(self):
+        """Columns whose type an index holds."""
+        return {c for index in self.indexes.values() for c in index.also}
+
+
+class Index:
+    def __init__(self, parts, also=(), where=None):
+        self.parts = parts  # (column, words behind it)
+        self.also = list(also)  # columns that are included, or of the predicate
+        self.where = where  # (column, condition with {} for it), or None
+
+    def used(self):
+        return [c for c, _ in self.parts] + self.also
+
+    def rename(self, old, new):
+        self.parts = [(new if c == old else c, words) for c, words in self.parts]
+        self.also = [new if c == old else c for c in self.also]
+        if self.where and self.where[0] == old:
+            self.where = (new, self.where[1])
 
 
 class Stream:
@@ -175,7 +197,8 @@ class Stream:
         """A statement and what it means for our picture of the table; None: not possible."""
         makers = [self.create_index, self.create_index, self.drop_index, self.rename_index,
                   self.add_column, self.drop_column, self.rename_column, self.default,
-                  self.not_null, self.add_check, self.drop_check, self.rename_check, self.set_type]
+                  self.not_null, self.add_check, self.drop_check, self.rename_check, self.set_type,
+                  self.add_unique, self.drop_unique]
         if alone:
             makers += [self.drop_table, self.rename_table, self.another_table, self.validate]
         return self.chance.choice(makers)(table, taken)
@@ -209,18 +232,48 @@ class Stream:
             return None
         columns = chance.sample(free, min(len(free), chance.choice([1, 1, 2, 3])))
         taken.update(columns)
-        parts = [(c, chance.random() < 0.3) for c in columns]
         name, unique = self.fresh("i"), "UNIQUE " if chance.random() < 0.4 else ""
-        listed = ", ".join(c + (" DESC" if d else "") for c, d in parts)
-        return (f"CREATE {unique}INDEX {name} ON {table.name} ({listed})",
-                lambda: table.indexes.__setitem__(name, parts))
+        index = Index([(c, chance.choice(DIRECTIONS)) for c in columns])
+        text = ""
+        if chance.random() < 0.25:
+            index.also = [self.pick(table.columns, taken)]
+            index.also = [c for c in index.also if c is not None]
+            text = f" INCLUDE ({index.also[0]})" if index.also else ""
+        column = self.pick(table.columns, taken) if chance.random() < 0.3 else None
+        if column is not None:
+            index.where = column, chance.choice(CHECKS[table.columns[column]])
+            index.also.append(column)
+            text += f" WHERE {index.where[1].format(column)}"
+        listed = ", ".join(c + words for c, words in index.parts)
+        return (f"CREATE {unique}INDEX {name} ON {table.name} ({listed}){text}",
+                lambda: table.indexes.__setitem__(name, index))
+
+    def add_unique(self, table, taken):
+        columns = [c for c in (self.pick(table.columns, taken) for _ in range(2)) if c is not None]
+        if not columns:
+            return None
+        name, index = self.fresh("q"), Index([(c, "") for c in columns])
+
+        def done():
+            table.indexes[name] = index
+            table.uniques.add(name)
+        return (f"ALTER TABLE {table.name} ADD CONSTRAINT {name} UNIQUE ({', '.join(columns)})",
+                done)
+
+    def drop_unique(self, table, taken):
+        name = self.pick(table.uniques, taken)
+
+        def done():
+            table.uniques.discard(name)
+            table.indexes.pop(name)
+        return name and (f"ALTER TABLE {table.name} DROP CONSTRAINT {name}", done)
 
     def drop_index(self, table, taken):
-        name = self.pick(table.indexes, taken)
+        name = self.pick(set(table.indexes) - table.uniques, taken)
         return name and (f"DROP INDEX {name}", lambda: table.indexes.pop(name))
 
     def rename_index(self, table, taken):
-        name, new = self.pick(table.indexes, taken), self.fresh("i")
+        name, new = self.pick(set(table.indexes) - table.uniques, taken), self.fresh("i")
         return name and (f"ALTER INDEX {name} RENAME TO {new}",
                          lambda: table.indexes.__setitem__(new, table.indexes.pop(name)))
 
@@ -248,8 +301,8 @@ class Stream:
             table.key = [new if c == name else c for c in table.key]
             table.plain = {new if c == name else c for c in table.plain}
             table.checks = {n: new if c == name else c for n, c in table.checks.items()}
-            for parts in table.indexes.values():
-                parts[:] = [(new if c == name else c, d) for c, d in parts]
+            for index in table.indexes.values():
+                index.rename(name, new)
         return name and (f"ALTER TABLE {table.name} RENAME COLUMN {name} TO {new}", done)
 
     def default(self, table, taken):
@@ -263,7 +316,7 @@ class Stream:
 
     def set_type(self, table, taken):
         """Only of a column without a default, and if others depend on it only among integers."""
-        name = self.pick(table.plain & set(table.columns), taken)
+        name = self.pick((table.plain & set(table.columns)) - table.bound(), taken)
         if name is None or table.loose:
             return None
         kind = table.columns[name]
@@ -393,10 +446,13 @@ class Stream:
 
     def look(self, table):
         self.ask(f"dump\t{table.name}", rows_of(table, table.columns, []))
-        for name, parts in table.indexes.items():
-            order = [ordered(table, c) + (" desc" if d else "") for c, d in parts]
-            self.ask("\t".join(["scan", table.name, name, ",".join(table.key)]),
-                     rows_of(table, table.key, order))
+        for name, index in table.indexes.items():
+            order = [ordered(table, c) + words for c, words in index.parts]
+            # Sometimes what the index alone can answer, sometimes not.
+            columns = [*table.key, *(index.used() if self.chance.random() < 0.5 else [])]
+            columns = list(dict.fromkeys(columns))
+            self.ask("\t".join(["scan", table.name, name, ",".join(columns)]),
+                     rows_of(table, columns, order, index.where))
 
 
 def chance_name(chance):
@@ -407,10 +463,11 @@ def ordered(table, column):
     return column + (' collate "C"' if table.columns[column] in TEXTS else "")
 
 
-def rows_of(table, columns, order):
+def rows_of(table, columns, order, where=None):
     shown = " || ',' || ".join(f"coalesce({c}::text, '\\N')" for c in columns)
     order = ", ".join([*order, *(ordered(table, c) for c in table.key)])
-    return f"select coalesce(string_agg({shown}, E'\\t' order by {order}), '') from {table.name}"
+    return (f"select coalesce(string_agg({shown}, E'\\t' order by {order}), '') from {table.name}"
+            + (f" where {where[1].format(where[0])}" if where else ""))
 
 
 PREPARE = r"""
