@@ -165,6 +165,9 @@ static bool check_key(const struct catalog_table *table, struct problem *p)
         return false;
     }
     for (uint32_t i = 0; i < table->key_count; i++) {
+        if (table->columns[table->key[i].column].hidden) {
+            return bad(p, "primary key column %u is hidden", table->key[i].column + 1);
+        }
         if (!table->columns[table->key[i].column].not_null) {
             return bad(p, "primary key column %u may be null", table->key[i].column + 1);
         }
