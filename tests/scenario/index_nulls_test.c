@@ -81,7 +81,7 @@ Test(index_nulls, bounds)
  * none. */
 Test(index_nulls, definitions)
 {
-    instar_column_def column = {"a", INSTAR_INT8, true, NULL};
+    instar_column_def column = {.name = "a", .type = INSTAR_INT8, .not_null = true};
     instar_key_column key = {.name = "a", .nulls = INSTAR_NULLS_FIRST};
     instar_table_def def = {
         .name = "k", .columns = &column, .column_count = 1, .key = &key, .key_count = 1};

@@ -143,8 +143,8 @@ Test(row_cast, promises_hold_for_random_values)
         if (rc == 0 && row_cast_keeps_keys(from, to)) {
             base_buf_clear(&a);
             base_buf_clear(&b);
-            must(row_key_encode(&(struct row_key_part){from, false}, &v, 1, &a, &test_err));
-            must(row_key_encode(&(struct row_key_part){to, false}, &out, 1, &b, &test_err));
+            must(row_key_encode(&(struct row_key_part){.type = from}, &v, 1, &a, &test_err));
+            must(row_key_encode(&(struct row_key_part){.type = to}, &out, 1, &b, &test_err));
             expect(base_slice_eq(base_buf_slice(&a), base_buf_slice(&b)));
         }
         if (rc == 0) {
