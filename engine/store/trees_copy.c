@@ -2,8 +2,9 @@
 /*
  * Copying data.mdb while it is in use: LMDB writes a snapshot of it into a pipe, and this thread
  * takes it from there. So the bytes can be hashed and counted on their way, and the copy can be
- * given up at any moment: LMDB then meets a pipe without a reader. Nobody waits for it but for the
- * two meta pages, which LMDB copies under its own write lock; they are smaller than a pipe.
+ * given up at any moment: LMDB then meets a pipe without a reader. LMDB takes its own write lock
+ * while it copies the two meta pages, and would wait for it for ever; so the gate is passed first,
+ * which names whoever holds it up, and left when the first bytes are here.
  *
  * Of the two meta pages only the newer one is good in the copy: what the older one points to may be
  * overwritten while the rest is copied. LMDB takes the newer one, and its next commit replaces the
@@ -32,20 +33,36 @@ static void *copy(void *arg)
     return NULL;
 }
 
-static int take_all(int fd, uint8_t *chunk,
+struct taker {
+    struct store *s;
+    int fd;
+    bool gated; /* until LMDB has the meta pages */
+    uint8_t *chunk;
+};
+
+static void leave_gate(struct taker *t)
+{
+    if (t->gated) {
+        gate_leave(t->s);
+        t->gated = false;
+    }
+}
+
+static int take_all(struct taker *t,
                     int (*sink)(void *arg, struct base_slice bytes, struct base_err *err),
                     void *arg, struct base_err *err)
 {
     for (;;) {
         size_t got;
-        int rc = os_read_pipe(fd, chunk, CHUNK, &got);
+        int rc = os_read_pipe(t->fd, t->chunk, CHUNK, &got);
+        leave_gate(t);
         if (rc != 0) {
             return base_err_errno(err, -rc, "data.mdb: cannot be copied");
         }
         if (got == 0) {
             return 0;
         }
-        rc = sink(arg, base_slice(chunk, got), err);
+        rc = sink(arg, base_slice(t->chunk, got), err);
         if (rc != 0) {
             return rc;
         }
@@ -69,15 +86,24 @@ int trees_copy(struct store *s,
         return base_err_errno(err, -rc, "data.mdb: cannot be copied");
     }
     copier.fd = ends[1];
+    rc = gate_enter(s, "copy the meta pages", trees_deadline(s), err);
+    if (rc != 0) {
+        os_close(ends[0]);
+        os_close(ends[1]);
+        base_free(chunk);
+        return rc;
+    }
+    struct taker taker = {.s = s, .fd = ends[0], .gated = true, .chunk = chunk};
     handles_enter(&s->trees->handles); /* LMDB begins a read transaction of its own */
     rc = os_thread_start(&thread, "instar-copy", copy, &copier);
     bool started = rc == 0;
     if (started) {
-        rc = take_all(ends[0], chunk, sink, arg, err);
+        rc = take_all(&taker, sink, arg, err);
     } else {
         rc = base_err_errno(err, -rc, "start of the copying thread");
         os_close(ends[1]);
     }
+    leave_gate(&taker);
     os_close(ends[0]);
     if (started) {
         os_thread_join(&thread);

@@ -58,6 +58,10 @@ static int open_handle(struct opening *o, uint64_t tree)
     }
     trees_name(name, tree);
     int rc = mdb_dbi_open(o->txn, name, 0, &handle);
+    if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE) {
+        return base_err_set(o->err, INSTAR_ECORRUPT,
+                            "data.mdb: tree %s has a state, but its own entry is damaged", name);
+    }
     if (rc != 0) {
         return trees_failed(o->err, rc, name);
     }

@@ -96,6 +96,20 @@ expect 0 'its rows' "$INSTAR" import "$scratch/new" t "$scratch/dump/t.csv"
 expect 0 'its check' "$INSTAR" check "$scratch/new"
 expect 1 'a directory that exists' "$INSTAR" dump "$db" "$scratch/dump"
 
+# What only the log has is saved too, and the trees stay as they were.
+again
+(echo id,name; seq 10001 90000 | sed 's/.*/&,late/') >"$scratch/late.csv"
+"$INSTAR" import "$db" u "$scratch/late.csv" --batch 1 >/dev/null 2>&1 &
+writer=$!
+until "$INSTAR" get "$db" u 10020 >/dev/null 2>&1; do :; done
+kill -KILL $writer
+wait $writer 2>/dev/null
+rm -rf "$scratch/dump"
+expect 0 'dump of a store that was left' "$INSTAR" dump "$db" "$scratch/dump"
+"$INSTAR" export "$db" u >"$scratch/late.csv"
+grep -q '^10020,late' "$scratch/late.csv" || fail 'the writer has written nothing'
+cmp -s "$scratch/late.csv" "$scratch/dump/u.csv" || fail 'what the log has was not saved'
+
 # A leaf in the middle of t: the rows before and behind it are saved.
 again
 page=$(python3 - "$db/data.mdb" <<'PY'

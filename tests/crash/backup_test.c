@@ -402,6 +402,51 @@ static instar *filled(int64_t rows)
     return db;
 }
 
+static void fold_and_be_held(struct test_child *self, void *arg)
+{
+    instar *db = dbs_open(0);
+    (void)arg;
+    ok(dbs_insert(db, "t", 1, 1)); /* the applier is held as it writes this to the trees */
+    test_await(self, 1);
+    ok(instar_close(db));
+}
+
+static void back_up_in_vain(struct test_child *self, void *arg)
+{
+    instar_options o = dbs_options();
+    instar *db = NULL;
+    (void)self;
+    o.lock_timeout_ms = 300;
+    o.flags = INSTAR_OPEN_NO_RUNNER;
+    ok(instar_open(dbs_path(), &o, &db));
+    fails(instar_backup(db, arg, NULL, NULL), INSTAR_EBUSY);
+    expect(strstr(instar_error_text(), "gate") != NULL);
+    expect(access(arg, F_OK) != 0);
+    ok(instar_close(db));
+}
+
+/* A process that stands still while it writes to the trees does not hold a backup up for ever: it
+ * is named. */
+Test(backup, a_writer_that_is_stopped)
+{
+    struct test_child writer, other;
+    struct test_hold hold;
+    char to[300];
+    (void)snprintf(to, sizeof(to), "%s/backup", test_fast_dir());
+    (void)dbs_path();
+    test_fork(&writer, make_store, NULL);
+    test_wait_ok(&writer);
+    test_hold_set(&hold, "apply.batch_written", 1);
+    test_fork(&writer, fold_and_be_held, NULL);
+    test_hold_await(&hold);
+    test_fork(&other, back_up_in_vain, to);
+    test_wait_ok(&other);
+    test_hold_release(&hold);
+    test_send(&writer, 1);
+    test_wait_ok(&writer);
+    test_hold_end(&hold);
+}
+
 struct meanwhile {
     instar *db;
     bool done;
