@@ -57,6 +57,10 @@ int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *
                         struct base_err *err);
 /* Find the inputs of all of them. EINVALID: one is not there, or of another type. */
 int catalog_checks_derive(struct catalog_table *table, struct base_err *err);
+/* The expression in another arena; NULL: no memory. */
+const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct base_arena *arena);
+/* The same expression, or both NULL? Without memory for that question they count as different. */
+bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b);
 bool catalog_check_uses(const struct catalog_check *check, uint32_t column_id);
 bool catalog_check_same(const struct catalog_check *a, const struct catalog_check *b);
 /* May one version take a check from one state to another, NULL being absence? `fresh`: it is about
@@ -91,11 +95,16 @@ bool catalog_type_step_allowed(const struct catalog_column *from, const struct c
  * the index, or "" for the primary key; NULL: of none. */
 const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
-void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
-                           bool *any);
+int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
+                          struct base_err *err);
 void catalog_types_relax(struct catalog_table *copy);
 int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
                          struct base_err *err);
+/* Is `to` in the newest layout of its table made as `from` has it on its way? */
+bool catalog_type_made_as(const struct catalog_column *from, const struct catalog_table *table);
+/* May this expression make a column of that id and type one of the other type? */
+bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
+                        enum instar_type to);
 /* Does b continue a, which stands before it, in type and missing value? */
 bool catalog_form_follows(const struct row_column *a, const struct row_column *b);
 

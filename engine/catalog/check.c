@@ -47,12 +47,20 @@ bool catalog_check_uses(const struct catalog_check *check, uint32_t column_id)
     return false;
 }
 
-/* The same condition? Without memory for that question they count as different. */
+/* The same condition? */
 bool catalog_check_same(const struct catalog_check *a, const struct catalog_check *b)
+{
+    return catalog_expr_same(a->expr, b->expr);
+}
+
+bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b)
 {
     struct base_buf x = {0};
     struct base_buf y = {0};
-    bool same = row_expr_encode(a->expr, &x) && row_expr_encode(b->expr, &y) &&
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    bool same = row_expr_encode(a, &x) && row_expr_encode(b, &y) &&
                 base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
     base_buf_free(&x);
     base_buf_free(&y);
@@ -276,7 +284,7 @@ int catalog_check_define(struct catalog_table *table, const instar_check_def *de
 /* ---- copies, and what is derived ---------------------------------------------------------- */
 
 /* The expression in the arena of another table. */
-static const struct row_expr *copy_expr(const struct row_expr *from, struct base_arena *arena)
+const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct base_arena *arena)
 {
     struct base_buf bytes = {0};
     struct row_expr *copy = NULL;
@@ -298,7 +306,7 @@ int catalog_check_add(struct catalog_table *table, const struct catalog_check *l
     *check = *like;
     check->state = state;
     check->input_count = 0;
-    check->expr = copy_expr(like->expr, &table->arena);
+    check->expr = catalog_expr_copy(like->expr, &table->arena);
     if (check->expr == NULL) {
         return catalog_no_memory(err);
     }
@@ -317,7 +325,7 @@ int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *
     for (uint32_t i = 0; i < from->check_count; i++) {
         to->checks[i] = from->checks[i];
         to->checks[i].input_count = 0;
-        to->checks[i].expr = copy_expr(from->checks[i].expr, &to->arena);
+        to->checks[i].expr = catalog_expr_copy(from->checks[i].expr, &to->arena);
         if (to->checks[i].expr == NULL) {
             return catalog_no_memory(err);
         }

@@ -183,17 +183,29 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
+/* Are its values made by an expression from this version on? */
+static bool is_made(const struct catalog_table *from, const struct catalog_table *to, uint32_t id)
+{
+    const struct row_column *form = catalog_layout_column(newest_layout(to), id);
+    return to->layout_count > from->layout_count && form != NULL && form->is_made;
+}
+
 /* The same type, or one to which its rows can be cast, and no index keeps the old type's keys. */
 static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
                          const struct catalog_table *to, const struct catalog_column *new)
 {
-    if (old->type == new->type && old->length_max == new->length_max) {
+    bool made = is_made(from, to, new->id);
+    if (!made && old->type == new->type && old->length_max == new->length_max) {
         return true;
     }
-    bool keeps = row_cast_keeps_keys(old->type, new->type) ||
+    if (made && !catalog_type_made_as(old, to)) {
+        return false;
+    }
+    bool keeps = (!made && row_cast_keeps_keys(old->type, new->type)) ||
                  (catalog_type_dependent(from, (uint32_t)(old - from->columns)) == NULL &&
                   catalog_type_dependent(to, (uint32_t)(new - to->columns)) == NULL);
-    return keeps && new->type_coming == INSTAR_NULL &&catalog_type_step_allowed(old, new);
+    return keeps && new->type_coming == INSTAR_NULL &&
+           (made || (old->made_by == NULL && catalog_type_step_allowed(old, new)));
 }
 
 /* A column of the version before: it is there in the same form, or hidden in the layout; what was

@@ -26,7 +26,7 @@ static int make_table(struct director *d)
     int rc;
 
     for (size_t i = 0; i < d->data->count; i++) {
-        columns[i + 1] = (instar_column_def){d->data->columns[i], INSTAR_TEXT, false, NULL};
+        columns[i + 1] = (instar_column_def){d->data->columns[i], INSTAR_TEXT, false, NULL, 0};
     }
     rc = instar_open(d->store, NULL, &d->db);
     rc = rc ? rc : instar_create_table(d->db, &def, NULL, &change);
