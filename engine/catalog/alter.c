@@ -357,13 +357,21 @@ static int retype_column(struct catalog_table *table, struct row_column *form,
                          const struct catalog_column *column, struct base_err *err)
 {
     instar_value cast;
-    int rc = row_cast(&form->missing, column->type, &table->arena, &cast, err);
+    int rc =
+        column->made_by != NULL
+            ? row_cast_by(column->made_by, &form->missing, column->type, &table->arena, &cast, err)
+            : row_cast(&form->missing, column->type, &table->arena, &cast, err);
+    if (rc == 0) {
+        rc = catalog_column_holds(column, &cast, err);
+    }
     if (rc != 0) {
         base_err_prefix(err, "column \"%s\" of table \"%s\": its value in rows from before it was",
                         column->name, table->name);
         return rc;
     }
     form->type = column->type;
+    form->made_by = column->made_by;
+    form->is_made = column->made_by != NULL;
     return row_value_copy(&table->arena, &cast, &form->missing) ? 0 : catalog_no_memory(err);
 }
 
@@ -393,16 +401,20 @@ static int add_new_forms(struct catalog_table *table, struct base_err *err)
         return catalog_no_memory(err);
     }
     memcpy(columns, newest->columns, count * sizeof(*columns));
+    for (uint32_t i = 0; i < count; i++) {
+        columns[i].is_made = false;
+    }
     for (uint32_t i = 0; rc == 0 && i < table->column_count; i++) {
-        const struct catalog_column *c = &table->columns[i];
+        struct catalog_column *c = &table->columns[i];
         const struct row_column *form = catalog_layout_column(newest, c->id);
         if (form == NULL) {
             rc = add_new_column(table, &columns[count++], c, err);
             any = true;
-        } else if (form->type != c->type) {
+        } else if (form->type != c->type || c->made_by != NULL) {
             rc = retype_column(table, &columns[form - newest->columns], c, err);
             any = true;
         }
+        c->made_by = NULL;
     }
     if (rc == 0 && any) {
         rc = add_layout(table, columns, count, err);
@@ -487,8 +499,10 @@ int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table
             any = true;
         }
     }
-    catalog_types_enforce(copy, target, &any);
-    int rc = catalog_checks_enforce(copy, target, &any, err);
+    int rc = catalog_types_enforce(copy, target, &any, err);
+    if (rc == 0) {
+        rc = catalog_checks_enforce(copy, target, &any, err);
+    }
     copy->version += any;
     *any_out = any;
     return rc == 0 ? catalog_table_finish(copy, err) : rc;
@@ -537,7 +551,8 @@ int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
     /* In the order of ids, whatever that of the columns is. */
     for (uint32_t i = 0; i < newest->column_count; i++) {
         if (catalog_table_column_by_id(copy, newest->columns[i].id) >= 0) {
-            columns[count++] = newest->columns[i];
+            columns[count] = newest->columns[i];
+            columns[count++].is_made = false;
         }
     }
     base_assert(count == copy->column_count);

@@ -31,6 +31,7 @@ int catalog_hide_column(struct catalog_table *to, const struct catalog_table *fr
     hidden->enforcing = false;
     hidden->type_coming = INSTAR_NULL;
     hidden->length_coming = 0;
+    hidden->made_by = NULL;
     hidden->not_null = binds && column->not_null;
     hidden->alias[0] = 0;
     if (!row_value_copy(&to->arena, missing, &hidden->missing)) {

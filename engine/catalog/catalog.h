@@ -32,6 +32,9 @@ struct catalog_column {
      * not obey yet. */
     enum instar_type type_coming;
     uint32_t length_coming;
+    /* How its values come about, if not by the cast: over this column alone. Of the type that is on
+     * its way, and between catalog_alter and its finish of the new one. */
+    const struct row_expr *made_by;
     bool not_null;  /* holds for every row */
     bool enforcing; /* NOT NULL is on its way: writers obey it, rows may not yet */
     bool hidden;    /* no name leads to it; it is here for the indexes that are made or dropped with

@@ -134,15 +134,21 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
 bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to);
 bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to);
 /* What keeps the column at this position from being of another type: the name of an index in
- * whatever stage, or "" for the primary key; NULL: nothing does. */
+ * whatever stage, or "" for the primary key; NULL: nothing does. other: INSTAR_NULL for values that
+ * are made anew, whatever their type. */
 const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
                                    enum instar_type other);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
-void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
-                           bool *any);
+int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
+                          struct base_err *err);
 void catalog_types_relax(struct catalog_table *copy);
 int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
                          struct base_err *err);
+/* Is `to` in the newest layout of its table made as `from` has it on its way? */
+bool catalog_type_made_as(const struct catalog_column *from, const struct catalog_table *table);
+/* May this expression make a column of that id and type one of the other type? */
+bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
+                        enum instar_type to);
 /* Does b continue a, which stands before it, in type and missing value? */
 bool catalog_form_follows(const struct row_column *a, const struct row_column *b);
 

@@ -21,6 +21,9 @@
  *   v count, columns with a limit or a type on its way, ascending:  v position
  *                       | v characters at most, 0: any number
  *                       | u8 type on its way, or 0 | v its characters at most
+ *                       | varint size and bytes of the expression that makes it, or 0
+ *   v count, columns of layouts that an expression made: v position of the layout | v of the column
+ *                       | varint size and bytes of the expression
  *
  * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
  * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
@@ -148,6 +151,16 @@ static bool put_checks(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+/* NULL: no bytes. */
+static bool put_expr(struct base_buf *out, const struct row_expr *expr)
+{
+    struct base_buf bytes = {0};
+    bool ok = (expr == NULL || row_expr_encode(expr, &bytes)) &&
+              base_buf_add_blob(out, bytes.data, bytes.size);
+    base_buf_free(&bytes);
+    return ok;
+}
+
 static bool is_limited(const struct catalog_column *c)
 {
     return c->length_max != 0 || c->type_coming != INSTAR_NULL;
@@ -165,7 +178,28 @@ static bool put_lengths(struct base_buf *out, const struct catalog_table *t)
         ok = !is_limited(c) ||
              (base_buf_add_varint(out, i) && base_buf_add_varint(out, c->length_max) &&
               base_buf_add_u8(out, (uint8_t)c->type_coming) &&
-              base_buf_add_varint(out, c->length_coming));
+              base_buf_add_varint(out, c->length_coming) && put_expr(out, c->made_by));
+    }
+    return ok;
+}
+
+/* The columns of layouts that an expression has made. */
+static bool put_made(struct base_buf *out, const struct catalog_table *t)
+{
+    uint32_t count = 0;
+    bool ok = true;
+    for (int pass = 0; ok && pass < 2; pass++) {
+        ok = pass == 0 || base_buf_add_varint(out, count);
+        for (uint32_t i = 0; ok && i < t->layout_count; i++) {
+            const struct row_layout *layout = &t->layouts[i];
+            for (uint32_t j = 0; ok && j < layout->column_count; j++) {
+                const struct row_column *c = &layout->columns[j];
+                count += pass == 0 && c->is_made ? 1 : 0;
+                ok = pass == 0 || !c->is_made ||
+                     (base_buf_add_varint(out, i) && base_buf_add_varint(out, j) &&
+                      put_expr(out, c->made_by));
+            }
+        }
     }
     return ok;
 }
@@ -186,7 +220,8 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_column_id) &&
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
-              put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table);
+              put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table) &&
+              put_made(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -426,12 +461,43 @@ static void get_checks(struct input *in)
     }
 }
 
+/* No bytes: NULL. */
+static const struct row_expr *get_made_by(struct input *in)
+{
+    struct base_slice bytes = base_read_blob(&in->r);
+    return !in->r.bad && bytes.size != 0 ? get_expr(in, bytes) : NULL;
+}
+
+/* In the order of layouts and columns. */
+static void get_made(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    uint64_t next = 0;
+    uint32_t count = in->format > FORMAT_NO_LENGTHS ? get_count(r, 3, UINT32_MAX) : 0;
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        uint32_t layout = get_u32(r);
+        uint32_t column = get_u32(r);
+        const struct row_expr *expr = get_made_by(in);
+        uint64_t place = (uint64_t)layout << 32 | column;
+        r->bad = r->bad || expr == NULL || layout == 0 || layout >= t->layout_count ||
+                 column >= t->layouts[layout].column_count || place < next;
+        if (!r->bad) {
+            /* The room is this table's own. */
+            struct row_column *c = (struct row_column *)(uintptr_t)t->layouts[layout].columns;
+            c[column].made_by = expr;
+            c[column].is_made = true;
+        }
+        next = place + 1;
+    }
+}
+
 static void get_lengths(struct input *in)
 {
     struct base_reader *r = &in->r;
     struct catalog_table *t = in->table;
     uint32_t next = 0;
-    uint32_t count = in->format > FORMAT_NO_LENGTHS ? get_count(r, 4, INSTAR_COLUMNS_MAX) : 0;
+    uint32_t count = in->format > FORMAT_NO_LENGTHS ? get_count(r, 5, INSTAR_COLUMNS_MAX) : 0;
     for (uint32_t i = 0; !r->bad && i < count; i++) {
         uint32_t at = get_u32(r);
         r->bad = r->bad || at < next || at >= t->column_count;
@@ -440,6 +506,7 @@ static void get_lengths(struct input *in)
             c->length_max = get_u32(r);
             c->type_coming = (enum instar_type)base_read_u8(r);
             c->length_coming = get_u32(r);
+            c->made_by = get_made_by(in);
             r->bad = r->bad || !is_limited(c);
         }
         next = at + 1;
@@ -474,6 +541,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_lengths(in);
+    }
+    if (!r->bad) {
+        get_made(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

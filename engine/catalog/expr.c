@@ -56,6 +56,9 @@ bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b)
 {
     struct base_buf x = {0};
     struct base_buf y = {0};
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
     bool same = row_expr_encode(a, &x) && row_expr_encode(b, &y) &&
                 base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
     base_buf_free(&x);

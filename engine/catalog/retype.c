@@ -17,6 +17,9 @@
  * before the version was there, and a commit that would overwrite such a row is in conflict. So no
  * type needs a stage in which both forms are written.
  *
+ * USING gives an expression over the column in place of the cast; it is kept with the layout that
+ * it makes. Whatever it makes must be validated, and has other keys.
+ *
  * Indexes hold the code of the value. Where that is the same for both types no index takes notice,
  * not even the primary key: the integers have one code. Where it is not, a column that an index is
  * made of keeps its type.
@@ -71,7 +74,13 @@ int catalog_column_foresees(const struct catalog_column *column, const instar_va
     if (column->type_coming == INSTAR_NULL) {
         return 0;
     }
-    int rc = row_cast(value, column->type_coming, scratch, &cast, err);
+    int rc = column->made_by != NULL
+                 ? row_cast_by(column->made_by, value, column->type_coming, scratch, &cast, err)
+                 : row_cast(value, column->type_coming, scratch, &cast, err);
+    if (rc == 0 && cast.type == INSTAR_NULL && value->type != INSTAR_NULL &&
+        catalog_must_refuse_null(column)) {
+        rc = base_err_set(err, INSTAR_ERANGE, "it would become null");
+    }
     return rc == 0 ? hold(&cast, column->length_coming, err) : rc;
 }
 
@@ -121,7 +130,7 @@ const char *catalog_type_dependent(const struct catalog_table *table, uint32_t a
                                    enum instar_type other)
 {
     enum instar_type type = table->columns[at].type;
-    bool same_keys = row_cast_keeps_keys(type, other);
+    bool same_keys = other != INSTAR_NULL && row_cast_keeps_keys(type, other);
     if (!same_keys && is_among(table->key, table->key_count, at)) {
         return "";
     }
@@ -135,12 +144,33 @@ const char *catalog_type_dependent(const struct catalog_table *table, uint32_t a
     return NULL;
 }
 
+bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
+                        enum instar_type to)
+{
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(expr, &columns);
+    return row_expr_type(expr) == to && (count == 0 || (count == 1 && columns[0].id == from->id &&
+                                                        columns[0].type == from->type));
+}
+
+bool catalog_type_made_as(const struct catalog_column *from, const struct catalog_table *table)
+{
+    const struct row_layout *newest = catalog_table_layout(table, table->version);
+    const struct row_column *form = catalog_layout_column(newest, from->id);
+    return form != NULL && form->is_made && from->type_coming == form->type &&
+           catalog_expr_same(from->made_by, form->made_by);
+}
+
 bool catalog_form_follows(const struct row_column *a, const struct row_column *b)
 {
     struct base_arena scratch = {0};
     instar_value cast = {0};
     bool follows = true;
-    if (a->type != b->type) {
+    if (b->is_made) {
+        follows = catalog_type_makes(b->made_by, a, b->type) &&
+                  row_cast_by(b->made_by, &a->missing, b->type, &scratch, &cast, NULL) == 0 &&
+                  row_value_cmp(&cast, &b->missing) == 0;
+    } else if (a->type != b->type) {
         follows = row_cast_kind(a->type, b->type) != ROW_CAST_NONE &&
                   row_cast(&a->missing, b->type, &scratch, &cast, NULL) == 0 &&
                   row_value_cmp(&cast, &b->missing) == 0;
@@ -183,6 +213,73 @@ static int refuse_cast(const struct catalog_table *table, const struct catalog_c
                         zoned && !exists ? ": that would depend on a time zone" : "");
 }
 
+/* Is nothing in the way of values that an expression makes? */
+static int check_made(const struct catalog_table *table, uint32_t at, const struct row_column *form,
+                      const char *index, struct base_err *err)
+{
+    const struct catalog_column *column = &table->columns[at];
+    if (form == NULL) {
+        return base_err_set(
+            err, INSTAR_EINVALID,
+            "column \"%s\" of table \"%s\": USING an expression of a column that the "
+            "same change adds",
+            column->name, table->name);
+    }
+    if (index != NULL) {
+        return refuse_dependent(table, column, index, "what USING makes of it", err);
+    }
+    for (uint32_t i = 0; i < table->check_count; i++) {
+        if (catalog_check_uses(&table->checks[i], column->id)) {
+            return base_err_set(
+                err, INSTAR_ESTATE,
+                "column \"%s\" of table \"%s\": check \"%s\" is about it, and USING "
+                "makes other values; drop the check and add it again afterwards",
+                column->name, table->name, table->checks[i].name);
+        }
+    }
+    return 0;
+}
+
+/* The columns that the expression may name: this one. */
+struct using
+{
+    const struct catalog_table *table;
+    const struct catalog_column *column;
+};
+
+static bool find_own(void *arg, const char *name, struct row_expr_column *column_out,
+                     struct base_err *err)
+{
+    const struct using *u = arg;
+    if (strcmp(name, u->column->name) != 0) {
+        base_err_set(err, INSTAR_EUNKNOWN,
+                     "the column \"%s\": USING may mention no column but \"%s\"", name,
+                     u->column->name);
+        return false;
+    }
+    *column_out = (struct row_expr_column){u->column->id, u->column->type};
+    return true;
+}
+
+static int compile(struct catalog_table *table, const struct catalog_column *column,
+                   const instar_alteration *step, const struct row_expr **expr_out,
+                   struct base_err *err)
+{
+    struct using u = {table, column};
+    struct row_expr_scope scope = {.wanted = step->column->type, .find = find_own, .arg = &u};
+    struct row_expr *expr;
+    size_t at;
+    int rc = row_expr_compile(base_slice(step->expression, strlen(step->expression)), &scope,
+                              &table->arena, &expr, &at, err);
+    if (rc != 0) {
+        base_err_prefix(err, "column \"%s\" of table \"%s\": USING, byte %zu", column->name,
+                        table->name, at + 1);
+        return rc;
+    }
+    *expr_out = expr;
+    return 0;
+}
+
 /* May this step be asked for? */
 static int check_step(const struct catalog_table *table, uint32_t at, const instar_alteration *step,
                       struct base_err *err)
@@ -194,16 +291,21 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     enum row_cast kind = row_cast_kind(column->type, type);
     bool asked = (step->flags & INSTAR_ALTER_EXPLICIT) != 0;
     char text[CATALOG_TYPE_TEXT_MAX];
-    const char *index = catalog_type_dependent(table, at, type);
+    bool made = step->expression != NULL;
+    const char *index = catalog_type_dependent(table, at, made ? INSTAR_NULL : type);
     int rc = catalog_length_check(column->name, type, step->column->length_max, err);
     if (rc != 0) {
         return rc;
     }
-    if (form != NULL && form->type != column->type) {
+    if ((form != NULL && form->type != column->type) ||
+        (column->made_by != NULL && column->type_coming == INSTAR_NULL)) {
         return base_err_set(
             err, INSTAR_EINVALID,
             "column \"%s\" of table \"%s\": its type is changed twice in one change", column->name,
             table->name);
+    }
+    if (made) {
+        return check_made(table, at, form, index, err);
     }
     if (kind == ROW_CAST_NONE || (kind == ROW_CAST_EXPLICIT && !asked)) {
         return refuse_cast(table, column, type, err);
@@ -242,7 +344,8 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
         return base_err_set(err, INSTAR_EINVALID, "column \"%s\": there is no type %u",
                             column->name, def != NULL ? (unsigned)def->type : 0);
     }
-    if (def->type == column->type && def->length_max == column->length_max) {
+    if (def->type == column->type && def->length_max == column->length_max &&
+        step->expression == NULL) {
         *changed_out = false;
         return 0;
     }
@@ -251,6 +354,16 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
         return rc;
     }
     bool other = column->type != def->type;
+    const struct row_expr *made_by = NULL;
+    if (step->expression != NULL) {
+        rc = compile(table, column, step, &made_by, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    column->made_by = made_by;
+    column->type_coming = INSTAR_NULL; /* an earlier step's, of the same */
+    column->length_coming = 0;
     column->type = def->type;
     column->length_max = def->length_max;
     rc = cast_kept(table, column, "default", &column->default_value, err);
@@ -276,23 +389,44 @@ static bool has_new_check(const struct catalog_table *now, const struct catalog_
     return false;
 }
 
-void catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target,
-                           bool *any)
+/* The type that comes, with the expression that makes it. */
+static int enforce_made(struct catalog_table *copy, const struct catalog_table *target,
+                        struct catalog_column *column, const struct row_expr *made_by,
+                        struct base_err *err)
 {
-    for (uint32_t i = 0; i < copy->column_count; i++) {
+    if (has_new_check(copy, target, column->id)) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "column \"%s\" of table \"%s\": USING an expression beside a new check "
+                            "about the column: add the check in a change of its own",
+                            column->name, copy->name);
+    }
+    column->made_by = catalog_expr_copy(made_by, &copy->arena);
+    return column->made_by != NULL ? 0 : catalog_no_memory(err);
+}
+
+int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
+                          struct base_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < copy->column_count; i++) {
         struct catalog_column *c = &copy->columns[i];
         int at = catalog_table_column_by_id(target, c->id);
         const struct catalog_column *wanted = at >= 0 ? &target->columns[at] : NULL;
-        if (wanted == NULL || (wanted->type == c->type && wanted->length_max == c->length_max)) {
+        if (wanted == NULL || (wanted->type == c->type && wanted->length_max == c->length_max &&
+                               wanted->made_by == NULL)) {
             continue;
         }
-        if (catalog_type_narrows(c, wanted) ||
+        if (wanted->made_by != NULL || catalog_type_narrows(c, wanted) ||
             (wanted->type != c->type && has_new_check(copy, target, c->id))) {
             c->type_coming = wanted->type;
             c->length_coming = wanted->length_max;
             *any = true;
         }
+        if (wanted->made_by != NULL) {
+            rc = enforce_made(copy, target, c, wanted->made_by, err);
+        }
     }
+    return rc;
 }
 
 void catalog_types_relax(struct catalog_table *copy)
@@ -300,30 +434,49 @@ void catalog_types_relax(struct catalog_table *copy)
     for (uint32_t i = 0; i < copy->column_count; i++) {
         copy->columns[i].type_coming = INSTAR_NULL;
         copy->columns[i].length_coming = 0;
+        copy->columns[i].made_by = NULL;
     }
+}
+
+/* Was it enforced, where it must be? */
+static bool may_settle(const struct catalog_column *old, const struct catalog_column *new)
+{
+    if (new->made_by == NULL) {
+        return old->made_by == NULL && catalog_type_step_allowed(old, new);
+    }
+    return old->type_coming == new->type &&
+           old->length_coming == new->length_max &&catalog_expr_same(old->made_by, new->made_by);
 }
 
 int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
                          struct base_err *err)
 {
     char text[CATALOG_TYPE_TEXT_MAX];
-    catalog_types_relax(to);
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        struct catalog_column *c = &to->columns[i];
+        c->made_by = c->type_coming == INSTAR_NULL ? c->made_by : NULL;
+        c->type_coming = INSTAR_NULL;
+        c->length_coming = 0;
+    }
     for (uint32_t i = 0; i < to->column_count; i++) {
         const struct catalog_column *c = &to->columns[i];
         int at = catalog_table_column_by_id(from, c->id);
         const struct catalog_column *old = at >= 0 ? &from->columns[at] : NULL;
-        if (old == NULL || (old->type == c->type && old->length_max == c->length_max)) {
+        bool made = c->made_by != NULL;
+        if (old == NULL || (!made && old->type == c->type && old->length_max == c->length_max)) {
             continue;
         }
-        if (!catalog_type_step_allowed(old, c)) {
+        if (!may_settle(old, c)) {
             return base_err_set(err, INSTAR_ESTATE,
                                 "column \"%s\" of table \"%s\" has another type since this change "
                                 "was submitted; ask for it again",
                                 c->name, to->name);
         }
         /* Indexes that come or go in the same change have entries of both types otherwise. */
-        const char *index = catalog_type_dependent(from, (uint32_t)at, c->type);
-        index = index != NULL ? index : catalog_type_dependent(to, i, old->type);
+        const char *index =
+            catalog_type_dependent(from, (uint32_t)at, made ? INSTAR_NULL : c->type);
+        index =
+            index != NULL ? index : catalog_type_dependent(to, i, made ? INSTAR_NULL : old->type);
         if (index != NULL) {
             return refuse_dependent(to, c, index, catalog_type_text(c->type, c->length_max, text),
                                     err);

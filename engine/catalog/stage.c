@@ -184,16 +184,30 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
+/* Are its values made by an expression from this version on? */
+static bool is_made(const struct catalog_table *from, const struct catalog_table *to, uint32_t id)
+{
+    const struct row_column *form = catalog_layout_column(newest_layout(to), id);
+    return to->layout_count > from->layout_count && form != NULL && form->is_made;
+}
+
 /* The same type, or one to which its rows can be cast, and no index keeps the old type. */
 static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
                          const struct catalog_table *to, const struct catalog_column *new)
 {
-    if (old->type == new->type && old->length_max == new->length_max) {
+    bool made = is_made(from, to, new->id);
+    if (!made && old->type == new->type && old->length_max == new->length_max) {
         return true;
     }
-    return catalog_type_dependent(from, (uint32_t)(old - from->columns), new->type) == NULL &&
-           catalog_type_dependent(to, (uint32_t)(new - to->columns), old->type) == NULL &&
-           new->type_coming == INSTAR_NULL &&catalog_type_step_allowed(old, new);
+    if (made && !catalog_type_made_as(old, to)) {
+        return false;
+    }
+    enum instar_type after = made ? INSTAR_NULL : new->type;
+    enum instar_type before = made ? INSTAR_NULL : old->type;
+    return catalog_type_dependent(from, (uint32_t)(old - from->columns), after) == NULL &&
+           catalog_type_dependent(to, (uint32_t)(new - to->columns), before) == NULL &&
+           new->type_coming == INSTAR_NULL &&
+           (made || (old->made_by == NULL && catalog_type_step_allowed(old, new)));
 }
 
 /* A column of the version before: it is there in the same form, or hidden in the layout; what was

@@ -37,6 +37,12 @@ static bool copy_columns(const struct catalog_table *from, struct catalog_table 
                             &to->columns[i].default_value)) {
             return false;
         }
+        if (to->columns[i].made_by != NULL) {
+            to->columns[i].made_by = catalog_expr_copy(to->columns[i].made_by, &to->arena);
+            if (to->columns[i].made_by == NULL) {
+                return false;
+            }
+        }
     }
     return to->columns != NULL;
 }
@@ -52,6 +58,12 @@ static bool copy_layout(const struct row_layout *from, struct row_layout *to,
     for (uint32_t i = 0; i < from->column_count; i++) {
         if (!row_value_copy(arena, &from->columns[i].missing, &columns[i].missing)) {
             return false;
+        }
+        if (columns[i].is_made) {
+            columns[i].made_by = catalog_expr_copy(columns[i].made_by, arena);
+            if (columns[i].made_by == NULL) {
+                return false;
+            }
         }
     }
     to->columns = columns;
@@ -204,6 +216,7 @@ static void link_layout(const struct row_layout *before, const struct row_layout
         struct row_column *c = &columns[i];
         c->form = 0;
         c->before = NULL;
+        c->made_by = c->is_made ? c->made_by : NULL;
         while (before != NULL && at < before->column_count && before->columns[at].id < c->id) {
             at++;
         }
@@ -211,9 +224,12 @@ static void link_layout(const struct row_layout *before, const struct row_layout
             continue;
         }
         const struct row_column *old = &before->columns[at];
-        bool same = old->type == c->type;
+        bool same = old->type == c->type && !c->is_made;
         c->form = same ? old->form : old->form + 1;
         c->before = same ? old->before : old;
+        if (!c->is_made) {
+            c->made_by = same ? old->made_by : NULL;
+        }
     }
 }
 

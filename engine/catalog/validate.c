@@ -100,7 +100,13 @@ static bool fits(enum instar_type type, const instar_value *v)
 static bool check_lengths(const struct catalog_column *c)
 {
     bool comes = c->type_coming != INSTAR_NULL;
-    if (comes && (c->hidden || row_cast_kind(c->type, c->type_coming) == ROW_CAST_NONE)) {
+    struct row_column own = {.id = c->id, .type = c->type};
+    if (c->made_by != NULL ? !comes || row_type_name(c->type_coming) == NULL ||
+                                 !catalog_type_makes(c->made_by, &own, c->type_coming)
+                           : comes && row_cast_kind(c->type, c->type_coming) == ROW_CAST_NONE) {
+        return false;
+    }
+    if (comes && c->hidden) {
         return false;
     }
     return (comes || c->length_coming == 0) &&
@@ -324,6 +330,9 @@ static bool layouts_agree(const struct row_layout *a, const struct row_layout *b
         }
         bool shared = i < a->column_count && a->columns[i].id == id;
         if (!shared && id <= last_id) {
+            return false;
+        }
+        if (!shared && b->columns[j].is_made) {
             return false;
         }
         if (shared && !catalog_form_follows(&a->columns[i], &b->columns[j])) {

@@ -7,7 +7,8 @@
  *   u8 format (3)
  *   v count, steps:  u8 kind | u8 flags | name | name: the new one
  *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
- *                    | u8 1 not valid | varint size and bytes: a check's expression, as text
+ *                    | u8 1 not valid | varint size and bytes: the expression of a check or of
+ *                      USING, as text
  *                    | v characters of the column at most, 0: any number
  *   v count, names:  v index (0: the table) | name: the old one | name: the new one
  *
@@ -53,7 +54,8 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
         (step->kind == INSTAR_ALTER_RENAME_TABLE || step->kind == INSTAR_ALTER_RENAME_COLUMN ||
          step->kind == INSTAR_ALTER_RENAME_INDEX || step->kind == INSTAR_ALTER_RENAME_CONSTRAINT);
     const instar_check_def *check = step->kind == INSTAR_ALTER_ADD_CHECK ? step->check : NULL;
-    const char *expression = check != NULL ? check->expression : "";
+    bool made = step->kind == INSTAR_ALTER_SET_TYPE && step->expression != NULL;
+    const char *expression = check != NULL ? check->expression : made ? step->expression : "";
     const instar_value *value = step->kind == INSTAR_ALTER_SET_DEFAULT ? step->value : NULL;
     const char *name = step->kind != INSTAR_ALTER_RENAME_TABLE ? step->name : NULL;
 
@@ -201,6 +203,8 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
     uint64_t length = in->format > FORMAT_NO_LENGTHS ? base_read_varint(r) : 0;
     r->bad = r->bad || length > INSTAR_LENGTH_MAX;
     kept->column.length_max = (uint32_t)length;
+    bool made = step->kind == INSTAR_ALTER_SET_TYPE && !r->bad && *kept->check.expression != 0;
+    step->expression = made ? kept->check.expression : NULL;
 }
 
 static void get_request(struct input *in, struct alter_request *out)
@@ -363,7 +367,10 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     if (step->kind == INSTAR_ALTER_SET_TYPE) {
         add(out, " TYPE ");
         add_type(out, step->column);
-        if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
+        if (step->expression != NULL) {
+            add(out, " USING ");
+            add(out, step->expression);
+        } else if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
             add(out, " USING ");
             catalog_name_add(out, step->name);
             add(out, "::");

@@ -110,7 +110,9 @@ static int test_value(struct scan *s, uint32_t at, const instar_value *value, st
             s->nulls++;
             note(s, "column", column->name, key);
         }
-        return 0;
+        if (column->made_by == NULL) {
+            return 0;
+        }
     }
     if (column->type_coming == INSTAR_NULL) {
         return 0;

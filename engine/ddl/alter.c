@@ -61,35 +61,36 @@ static int map_default(instar_sql *sql, const struct ddl_piece *piece, struct dd
     return rc;
 }
 
-/* USING column, or USING column::type with the new type: whether a cast may be made that PostgreSQL
- * would not make by itself. */
+/* USING column, or USING column::type with the new type, is a cast, maybe one that PostgreSQL would
+ * not make by itself; anything else is an expression. */
+static bool is_cast(const struct ddl_node *node, const char *column)
+{
+    const struct ddl_node *arg = ddl_node_is(node, "TypeCast") ? ddl_peek(node, "arg") : node;
+    const struct ddl_node *name =
+        arg != NULL && ddl_node_is(arg, "ColumnRef") ? ddl_peek(arg, "fields") : NULL;
+    const struct ddl_node *text = name != NULL ? ddl_peek(name, "sval") : NULL;
+
+    return text != NULL && text->text != NULL && strcmp(text->text, column) == 0 &&
+           ddl_count(arg, "fields") == 1;
+}
+
 static int map_using(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                      instar_alteration *step)
 {
     enum instar_type type = step->column->type;
-    struct ddl_node *name = NULL;
-    size_t offset = ddl_offset(piece, node);
+    bool cast = ddl_node_is(node, "TypeCast");
     int rc = INSTAR_OK;
 
-    if (ddl_node_is(node, "TypeCast")) {
-        struct ddl_node *cast = ddl_take(node, "type_name");
-
-        rc = cast != NULL ? ddl_type(sql, piece, cast, &type, NULL) : INSTAR_OK;
-        node = ddl_take(node, "arg");
-        step->flags |= INSTAR_ALTER_EXPLICIT;
+    if (is_cast(node, step->name) && cast) {
+        rc = ddl_type(sql, piece, ddl_take(node, "type_name"), &type, NULL);
     }
-    if (rc == INSTAR_OK && node != NULL && ddl_node_is(node, "ColumnRef") &&
-        ddl_count(node, "fields") == 1) {
-        name = ddl_take(node, "fields");
+    if (rc != INSTAR_OK || !is_cast(node, step->name) || type != step->column->type) {
+        return rc != INSTAR_OK ? rc : ddl_expression(sql, piece, node, &step->expression);
     }
-    if (rc == INSTAR_OK &&
-        (name == NULL || !ddl_node_is(name, "String") ||
-         strcmp(ddl_take_text(name, "sval"), step->name) != 0 || type != step->column->type)) {
-        rc =
-            ddl_fail(sql, INSTAR_EINVALID, offset,
-                     "not supported: USING with more than the column, or its cast to the new type");
-    }
-    return rc;
+    step->flags |= cast ? INSTAR_ALTER_EXPLICIT : 0;
+    node = cast ? ddl_take(node, "arg") : node;
+    (void)ddl_take_text(ddl_take(node, "fields"), "sval");
+    return INSTAR_OK;
 }
 
 /* ALTER COLUMN … TYPE … [USING …]. */

@@ -88,7 +88,7 @@ static bool narrows(const instar_table_info *info, const instar_sql_statement *s
         for (size_t k = 0; step->kind == INSTAR_ALTER_SET_TYPE && k < info->column_count; k++) {
             const instar_column_info *column = &info->columns[k];
             any = any || (strcmp(column->name, step->name) == 0 &&
-                          (!widens(column, step->column) ||
+                          (!widens(column, step->column) || step->expression != NULL ||
                            (column->type != step->column->type && is_checked(info, column->name))));
         }
     }

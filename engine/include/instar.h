@@ -545,6 +545,8 @@ typedef struct instar_alteration {
     const instar_value *value; /* NULL: null */
     const instar_check_def *check;
     const instar_unique_def *unique;
+    const char *expression; /* of set type: what makes the new values of the old ones, in the
+                             * language of checks, about this column alone; NULL: the cast */
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -568,10 +570,11 @@ typedef struct instar_alteration {
  * that PostgreSQL does not make by itself with INSTAR_ALTER_EXPLICIT. No row is rewritten: what was
  * written before is cast when it is read. Where a value may be lost, writes that bring such a value
  * fail from the first stage on (ERANGE, ETYPE), as for NOT NULL, and the rows are validated. The
- * default is cast, too; checks about the column are made anew from their texts, and validated. A
- * column of the primary key or of an index only goes from one integer type to another. A projection
- * from before goes on: values that are read have the new type, and an integer of the type that the
- * column had then is taken by the writes, if it fits. Keys and bounds may be integers of any type.
+ * default is cast, too (not by `expression`); checks about the column are made anew from their
+ * texts, and validated. A column of the primary key or of an index only goes from one integer type
+ * to another, one that a check is about takes no `expression`. A projection from before goes on:
+ * values that are read have the new type, and an integer of the type that the column had then is
+ * taken by the writes, if it fits. Keys and bounds may be integers of any type.
  *
  * Checks: as NOT NULL. An update is held to a check only when it changes one of its columns; so a
  * row that breaks it may keep its values while others of it change. A check that mentions a column

@@ -123,6 +123,19 @@ int row_cast(const instar_value *value, enum instar_type to, struct base_arena *
     return rc;
 }
 
+int row_cast_by(const struct row_expr *expr, const instar_value *value, enum instar_type to,
+                struct base_arena *arena, instar_value *value_out, struct base_err *err)
+{
+    instar_value input = *value; /* both may be one */
+    *value_out = (instar_value){0};
+    int rc = row_expr_eval(expr, &input, arena, value_out, err);
+    if (rc == 0 && value_out->type != INSTAR_NULL && value_out->type != (uint8_t)to) {
+        *value_out = (instar_value){0};
+        rc = base_err_set(err, INSTAR_ETYPE, "the expression gives no %s", row_type_name(to));
+    }
+    return rc;
+}
+
 bool row_text_within(const instar_value *value, uint32_t characters)
 {
     const uint8_t *at = value->bytes.data;
@@ -157,7 +170,8 @@ int row_column_cast(const struct row_column *from, const struct row_column *to,
     for (uint32_t form = from->form; rc == 0 && form < to->form; form++) {
         const struct row_column *next = find_form(to, form + 1);
         base_assert(next != NULL);
-        rc = row_cast(&v, next->type, arena, &v, &why);
+        rc = next->made_by != NULL ? row_cast_by(next->made_by, &v, next->type, arena, &v, &why)
+                                   : row_cast(&v, next->type, arena, &v, &why);
     }
     /* Only a forced version meets a later form than its own (the lemma). */
     if (rc == 0 && from->form > to->form) {

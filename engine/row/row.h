@@ -48,6 +48,12 @@ int row_cast(const instar_value *value, enum instar_type to, struct base_arena *
 /* Has a text at most so many characters? True of any other value. */
 bool row_text_within(const instar_value *value, uint32_t characters);
 
+/* The same by an expression over at most one column, whose value it is; null may become something
+ * else. ETYPE: it gives another type. */
+struct row_expr;
+int row_cast_by(const struct row_expr *expr, const instar_value *value, enum instar_type to,
+                struct base_arena *arena, instar_value *value_out, struct base_err *err);
+
 /* ---- keys --------------------------------------------------------------------------------- */
 
 /* memcmp order of encoded keys is the order of the values: null last when ascending, first when
@@ -87,6 +93,10 @@ struct row_column {
      * last layout before the last of these changes. */
     uint32_t form;
     const struct row_column *before;
+    /* What made the values of this form, of those of the form before: an expression over the column
+     * alone; NULL: the cast. */
+    const struct row_expr *made_by;
+    bool is_made; /* by that, in this layout: so the form is new, even if the type is not */
 };
 struct row_layout {
     uint32_t number; /* of this layout within its table, from 1 */

@@ -291,8 +291,9 @@ static void make_descriptors(void)
             enum instar_type type = (enum instar_type)(1 + (i + round) % (INSTAR_TYPE_COUNT - 1));
             samples(type, defaults[i]);
             bool valid = type != INSTAR_TEXT;
-            columns[i] = (instar_column_def){
-                names[i], type, i % 2 == 0, valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL};
+            columns[i] =
+                (instar_column_def){names[i], type, i % 2 == 0,
+                                    valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL, 0};
             keys[i] = (instar_key_column){.name = names[i], .descending = i % 2 == 1};
         }
         instar_table_def def = {.name = "table",

@@ -121,7 +121,10 @@ static void parse_step(struct alters *a, char *text)
             a->columns[a->count] = (instar_column_def){0};
             parse_type(&a->columns[a->count], word(&rest));
             step->column = &a->columns[a->count];
-            step->flags |= word(&rest) != NULL ? INSTAR_ALTER_EXPLICIT : 0;
+            bool using = word(&rest) != NULL;
+            step->flags |= using ? INSTAR_ALTER_EXPLICIT : 0;
+            step->expression = rest;
+            rest = NULL;
         }
         if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
             a->values[a->count] = guess_value(word(&rest));

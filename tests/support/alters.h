@@ -5,7 +5,7 @@
  *   rename-to NAME | rename-column A B | rename-index A B | add NAME TYPE [not-null] [default V]
  *   | drop NAME | set-default NAME V | drop-default NAME | set-not-null NAME | drop-not-null NAME
  *   | check NAME EXPRESSION | check-not-valid NAME EXPRESSION | drop-constraint NAME
- *   | rename-constraint A B | validate NAME | set-type NAME TYPE [using]
+ *   | rename-constraint A B | validate NAME | set-type NAME TYPE [using [EXPRESSION]]
  *
  * A type may be varchar(n); "using" asks for a cast that is not made by itself. The name of a check
  * may be "-": it gets one by itself.

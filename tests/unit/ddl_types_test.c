@@ -48,6 +48,13 @@ Test(ddl_types, steps)
         {"alter table t alter b type time using b::time without time zone", INSTAR_TIME, 0,
          INSTAR_ALTER_EXPLICIT},
     };
+    instar_sql *made = NULL;
+    instar_sql_error made_error;
+    const char *using = "alter table t alter b type int using length(b) * 2";
+    ok(instar_sql_read(using, strlen(using), NULL, &made, &made_error));
+    expect(strstr(instar_sql_at(made, 0)->steps->expression, "length") != NULL);
+    expect_u64(instar_sql_at(made, 0)->steps->flags, 0);
+    instar_sql_free(made);
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         instar_sql *sql = NULL;
         instar_sql_error error;
@@ -111,6 +118,22 @@ Test(ddl_types, defaults_are_worked_out_once)
         cr_assert_eq(rc, cases[i].code, "%s: %d %s", cases[i].text, rc, error.text);
         cr_assert(strstr(error.text, cases[i].words) != NULL, "%s: %s", cases[i].text, error.text);
     }
+    ok(instar_close(db));
+}
+
+/* USING an expression, in SQL's own words. */
+Test(ddl_types, using_an_expression)
+{
+    instar *db = dbs_open(0);
+
+    works(db, "create table t (id int primary key, v text, n int)");
+    ok(alters_insert(db, "t", NULL, "1,abc,5"));
+    ok(alters_insert(db, "t", NULL, "2,null,7"));
+    works(db, "alter table t alter v type int using coalesce(length(v), 0) + 1,"
+              " alter n type int using case when n > 5 then -n else n end");
+    works(db, "alter table t alter n type int2 using n::int8"); /* a cast to another type is one */
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "1,4,5;2,1,-7");
+    cr_assert_str_eq(alters_schema(db, "t"), "id int4 not null; v int4; n int2");
     ok(instar_close(db));
 }
 
