@@ -223,19 +223,24 @@ static int find_table(const struct catalog_view *view, const instar_statement *s
     }
 }
 
-static int estimate(struct changes *c, struct store_txn *t, const struct catalog_view *view,
-                    const instar_statement *statements, size_t count, uint64_t memory,
-                    instar_estimate *out, struct base_err *err)
-{
-    struct history_cost cost = {.kind = kind_of(statements, count)};
-    const struct catalog_table *table;
-    int rc = find_table(view, &statements[0], &table, err);
+struct wish {
+    const instar_statement *statements;
+    size_t count;
+    uint64_t memory; /* for sorting */
+};
 
-    for (size_t i = 0; i < count; i++) {
-        cost.scans = cost.scans || reads_rows(&statements[i]);
+static int estimate(struct store *s, struct store_txn *t, const struct catalog_view *view,
+                    const struct wish *w, instar_estimate *out, struct base_err *err)
+{
+    struct history_cost cost = {.kind = kind_of(w->statements, w->count)};
+    const struct catalog_table *table;
+    int rc = find_table(view, &w->statements[0], &table, err);
+
+    for (size_t i = 0; i < w->count; i++) {
+        cost.scans = cost.scans || reads_rows(&w->statements[i]);
     }
     if (rc == 0) {
-        rc = history_cost_of(c->store, t, table != NULL ? table->id : 0, &cost, err);
+        rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);
     }
     if (rc != 0) {
         return rc;
@@ -244,9 +249,9 @@ static int estimate(struct changes *c, struct store_txn *t, const struct catalog
     out->bytes = cost.scans ? cost.bytes : 0;
     out->duration_ms = cost.ms;
     out->learnt_from = cost.learnt_from;
-    for (size_t i = 0; table != NULL && i < count; i++) {
-        if (statements[i].kind == INSTAR_STATEMENT_CREATE_INDEX) {
-            add_index(table, statements[i].index, &cost, memory, out);
+    for (size_t i = 0; table != NULL && i < w->count; i++) {
+        if (w->statements[i].kind == INSTAR_STATEMENT_CREATE_INDEX) {
+            add_index(table, w->statements[i].index, &cost, w->memory, out);
         }
     }
     return 0;
@@ -258,16 +263,16 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
 {
     const struct catalog_view *view;
     struct store_txn *t;
-    uint64_t memory = options->sort_memory_bytes != 0 ? options->sort_memory_bytes
-                                                      : store_options(c->store)->sort_memory_bytes;
+    struct wish w = {statements, count, options->sort_memory_bytes};
     int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
 
     if (rc != 0) {
         return rc;
     }
+    w.memory = w.memory != 0 ? w.memory : store_options(c->store)->sort_memory_bytes;
     rc = catalog_view_get(c->env->catalog, t, &view, err);
     if (rc == 0) {
-        rc = estimate(c, t, view, statements, count, memory, out, err);
+        rc = estimate(c->store, t, view, &w, out, err);
         catalog_view_release(c->env->catalog, view);
     }
     store_txn_abort(t);

@@ -136,7 +136,7 @@ static int verdict(const instar_change_info *info, struct base_err *err)
 }
 
 /* How things stand: EBUSY when there is something left to wait for. */
-static int look_at(struct changes *c, uint64_t id, const char *stage, instar_change_info *info_out,
+static int look_at(struct changes *c, uint64_t id, const char *enough, instar_change_info *info_out,
                    struct base_err *err)
 {
     struct change_record r;
@@ -149,11 +149,11 @@ static int look_at(struct changes *c, uint64_t id, const char *stage, instar_cha
         fill(c->store, &r, info_out);
         rc = verdict(info_out, err);
     }
-    if (rc == INSTAR_EBUSY && info_out->state == INSTAR_CHANGE_RUNNING && stage != NULL) {
-        int reached = plan_has_reached(&r, stage);
+    if (rc == INSTAR_EBUSY && info_out->state == INSTAR_CHANGE_RUNNING && enough != NULL) {
+        int reached = plan_has_reached(&r, enough);
         if (reached < 0) {
             rc = base_err_set(err, INSTAR_EINVALID, "change %llu (%s) has no stage \"%s\"",
-                              (unsigned long long)id, info_out->kind, stage);
+                              (unsigned long long)id, info_out->kind, enough);
         } else if (reached > 0) {
             rc = 0;
         }

@@ -20,7 +20,8 @@ same pause "$out" "change $id: to stand still"
 expect 1 'a paused change' "$INSTAR" wait "$db" "$id" --timeout 300
 has 'a paused change' "$err" 'somebody to resume it'
 expect 0 hold "$INSTAR" sql "$db" "hold change $id" --json
-same hold "$out" "{\"change\": $id, \"pause\": true, \"hold\": true, \"hurry\": false, \"blockers\": \"fence\"}"
+same hold "$out" "{\"change\": $id, \"pause\": true, \"hold\": true, \"hurry\": false, \
+\"blockers\": \"fence\"}"
 expect 0 retune "$INSTAR" retune "$db" "$id" --rate 0 --workers 2 --hurry
 has retune "$out" 'in a hurry'
 expect 0 'retune by SQL' "$INSTAR" sql "$db" "retune change $id with (keep_waiting = on)" --json

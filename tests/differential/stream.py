@@ -472,11 +472,13 @@ def rows_of(table, columns, order, where=None):
 
 PREPARE = r"""
 set client_min_messages = error; set search_path = public;
-drop schema if exists s{number} cascade; create schema s{number}; set search_path = s{number}, public;
+drop schema if exists s{number} cascade; create schema s{number};
+set search_path = s{number}, public;
 """
 TRY = r"""
 set client_min_messages = error;
-create function try(statement text, must_find bool default false) returns text language plpgsql as $$
+create function try(statement text, must_find bool default false) returns text
+language plpgsql as $$
 declare n bigint;
 begin
     execute statement;
@@ -543,8 +545,9 @@ def main():
                 different += not compare(server, stream, seed)
         finally:
             server.stop()
+    told = ", ".join(f"{n} {k}" for k, n in sorted(kinds.items()))
     print(f"seeds {args.seed} to {args.seed + args.count - 1}: {args.count} streams, "
-          f"{sum(kinds.values())} steps ({', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}), "
+          f"{sum(kinds.values())} steps ({told}), "
           f"{failed} refused by both, {different} streams differ")
     return 1 if different else 0
 
