@@ -43,13 +43,20 @@ static void use_steps(const instar_sql_statement *s)
     base_assert(s->step_count > 0);
     for (size_t i = 0; i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
-        bool adds = step->kind == INSTAR_ALTER_ADD_COLUMN;
+        uint32_t kind = step->kind;
+        bool checks = kind == INSTAR_ALTER_ADD_CHECK;
+        bool unique = kind == INSTAR_ALTER_ADD_UNIQUE;
+        bool adds = kind == INSTAR_ALTER_ADD_COLUMN || checks || unique;
+        bool renames =
+            kind <= INSTAR_ALTER_RENAME_INDEX || kind == INSTAR_ALTER_RENAME_CONSTRAINT;
 
-        base_assert(step->kind >= INSTAR_ALTER_RENAME_TABLE &&
-                    step->kind <= INSTAR_ALTER_DROP_NOT_NULL);
-        base_assert(adds == (step->column != NULL));
-        base_assert(adds || step->kind == INSTAR_ALTER_RENAME_TABLE || step->name != NULL);
-        base_assert((step->kind <= INSTAR_ALTER_RENAME_INDEX) == (step->new_name != NULL));
+        base_assert(kind >= INSTAR_ALTER_RENAME_TABLE &&
+                    (kind <= INSTAR_ALTER_SET_TYPE || unique));
+        base_assert((kind == INSTAR_ALTER_ADD_COLUMN || kind == INSTAR_ALTER_SET_TYPE) ==
+                    (step->column != NULL));
+        base_assert(checks == (step->check != NULL) && unique == (step->unique != NULL));
+        base_assert(adds || kind == INSTAR_ALTER_RENAME_TABLE || step->name != NULL);
+        base_assert(renames == (step->new_name != NULL));
     }
 }
 
