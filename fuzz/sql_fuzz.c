@@ -47,11 +47,9 @@ static void use_steps(const instar_sql_statement *s)
         bool checks = kind == INSTAR_ALTER_ADD_CHECK;
         bool unique = kind == INSTAR_ALTER_ADD_UNIQUE;
         bool adds = kind == INSTAR_ALTER_ADD_COLUMN || checks || unique;
-        bool renames =
-            kind <= INSTAR_ALTER_RENAME_INDEX || kind == INSTAR_ALTER_RENAME_CONSTRAINT;
+        bool renames = kind <= INSTAR_ALTER_RENAME_INDEX || kind == INSTAR_ALTER_RENAME_CONSTRAINT;
 
-        base_assert(kind >= INSTAR_ALTER_RENAME_TABLE &&
-                    (kind <= INSTAR_ALTER_SET_TYPE || unique));
+        base_assert(kind >= INSTAR_ALTER_RENAME_TABLE && (kind <= INSTAR_ALTER_SET_TYPE || unique));
         base_assert((kind == INSTAR_ALTER_ADD_COLUMN || kind == INSTAR_ALTER_SET_TYPE) ==
                     (step->column != NULL));
         base_assert(checks == (step->check != NULL) && unique == (step->unique != NULL));

@@ -337,7 +337,7 @@ static void read_all(struct test_child *self, void *arg)
     (void)self;
     (void)arg;
     silence();
-    /* LMDB may die of a page that nobody can look at before it does: of the signal, as everywhere. */
+    /* LMDB may die of a page that nobody sees before it does: of the signal, as everywhere. */
     (void)signal(SIGSEGV, SIG_DFL);
     (void)signal(SIGBUS, SIG_DFL);
     o.flags = INSTAR_OPEN_NO_RUNNER;
