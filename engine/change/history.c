@@ -3,6 +3,7 @@
  * The changes that have ended: how long their records are kept, and what they tell about how long
  * the next one will take.
  */
+#include "change/alter_impl.h"
 #include "change/runner_impl.h"
 
 #define US_PER_S 1000000
@@ -176,19 +177,37 @@ static bool adds_unique(const instar_statement *s)
     return any;
 }
 
-static bool reads_rows(const instar_statement *s)
+/* Must rows that are there obey what it asks for? What is not possible asks for nothing. */
+static int binds_rows(const struct catalog_table *table, const instar_statement *s, bool *binds_out,
+                      struct base_err *err)
 {
-    bool reads = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s);
+    struct catalog_table *target = NULL;
+    struct catalog_table *enforced = NULL;
+    int rc = alter_target(table, s->steps, s->step_count, &target, err);
 
-    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
-        const instar_alteration *step = &s->steps[i];
-        reads = reads || step->kind == INSTAR_ALTER_SET_NOT_NULL ||
-                step->kind == INSTAR_ALTER_SET_TYPE || /* it may; what it does not cost is little */
-                step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
-                (step->kind == INSTAR_ALTER_ADD_CHECK && step->check != NULL &&
-                 !step->check->not_valid);
+    *binds_out = false;
+    if (rc == 0 && target != NULL) {
+        rc = catalog_table_copy(table, &enforced, err);
     }
-    return reads;
+    if (rc == 0 && target != NULL) {
+        rc = catalog_alter_enforce(enforced, target, binds_out, err);
+    }
+    catalog_table_free(target);
+    catalog_table_free(enforced);
+    if (rc != 0 && rc != INSTAR_ENOMEM) {
+        base_err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int reads_rows(const struct catalog_table *table, const instar_statement *s, bool *reads_out,
+                      struct base_err *err)
+{
+    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s);
+    return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
+               ? 0
+               : binds_rows(table, s, reads_out, err);
 }
 
 static enum change_kind kind_of(const instar_statement *statements, size_t count)
@@ -236,8 +255,10 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
     const struct catalog_table *table;
     int rc = find_table(view, &w->statements[0], &table, err);
 
-    for (size_t i = 0; i < w->count; i++) {
-        cost.scans = cost.scans || reads_rows(&w->statements[i]);
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        bool reads;
+        rc = reads_rows(table, &w->statements[i], &reads, err);
+        cost.scans = cost.scans || reads;
     }
     if (rc == 0) {
         rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);

@@ -215,6 +215,18 @@ Test(change_policy, estimates_are_learnt)
     change = dbs_submit_index(db, "t_y", "t", "b", false, NULL);
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.estimated_ms, e.duration_ms);
+    /* What reads no row says so: a column that comes, but not one that is to be NOT NULL. */
+    const instar_column_def d = {.name = "d", .type = INSTAR_INT8};
+    instar_alteration steps[2] = {{.kind = INSTAR_ALTER_ADD_COLUMN, .column = &d},
+                                  {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "b"}};
+    wish = (instar_statement){
+        .kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t", .steps = steps, .step_count = 1};
+    ok(instar_estimate_cost(db, &wish, 1, NULL, &e));
+    expect_u64(e.rows, 0);
+    wish.step_count = 2;
+    ok(instar_estimate_cost(db, &wish, 1, NULL, &e));
+    expect_u64(e.rows, 1000);
+    wish = (instar_statement){.kind = INSTAR_STATEMENT_CREATE_INDEX, .index = &def};
     def.table = "tt";
     fails(instar_estimate_cost(db, &wish, 1, NULL, &e), INSTAR_EUNKNOWN);
     fails(instar_estimate_cost(db, &wish, 0, NULL, &e), INSTAR_EINVALID);

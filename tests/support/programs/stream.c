@@ -172,7 +172,7 @@ static void run_scan(const char *table, const char *index, char *names)
     size_t count = names != NULL ? split(names, ",", columns, COLUMNS_MAX) : 0;
     instar_value values[COLUMNS_MAX];
     instar_projection *p;
-    instar_cursor *cursor;
+    instar_cursor *cursor = NULL;
     instar_txn *txn;
     int rc = instar_projection_prepare(db, table, (const char *const *)columns, count, index, &p);
 
