@@ -84,6 +84,9 @@ static int note_old(void *arg, const struct change_record *r)
 {
     struct old *o = arg;
 
+    if (r->submitted_us >= o->before_us) {
+        return INSTAR_END; /* neither this one nor those behind it ended before that */
+    }
     if (record_ended(r) && r->finished_us < o->before_us) {
         o->ids[o->count++] = r->id;
     }

@@ -182,7 +182,7 @@ enum change_work {
     WORK_ADD_ALL,      /* compound: publish all that is new in its first stage, create its trees */
     WORK_RAISE_ALL,    /* publish it write-only */
     WORK_ENFORCE_ALL,  /* publish what is to hold as enforced */
-    WORK_VALIDATE_ALL, /* look for duplicates and nulls */
+    WORK_VALIDATE_ALL, /* look for duplicates and for rows that break it */
     WORK_FLIP,         /* publish all of it as it is wanted */
     WORK_LOWER_ALL,    /* publish what is dropped delete-only */
     WORK_REMOVE_ALL,   /* publish the table without it, without old names and hidden columns */
