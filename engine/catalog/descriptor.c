@@ -3,12 +3,13 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (4)
+ *   u8 format (5)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
  *                       | value: the default, or null
- *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped)
+ *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped,
+ *                      4 expression) | of an expression, whose position is 0: varint size, bytes
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing,
  *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
  *                      above | if there is more: v count, included: v position
@@ -25,7 +26,8 @@
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
  *
- * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
+ * Format 4, from before there were indexes on expressions, has the same form. Format 3, from before
+ * indexes had more than columns, lacks some flags, limits of texts and types
  * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
  * before tables could be altered, has no aliases either; all are read, and written no more.
  *
@@ -34,13 +36,14 @@
  */
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 4
+#define FORMAT 5
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
 #define FLAG_NULLS_SWAPPED 2
+#define FLAG_EXPRESSION 4
 #define FLAG_UNIQUE 1
 #define FLAG_ENFORCING 2
 #define FLAG_HIDDEN 4
@@ -69,13 +72,26 @@ static bool put_columns(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+/* NULL: no bytes. */
+static bool put_expr(struct base_buf *out, const struct row_expr *expr)
+{
+    struct base_buf bytes = {0};
+    bool ok = (expr == NULL || row_expr_encode(expr, &bytes)) &&
+              base_buf_add_blob(out, bytes.data, bytes.size);
+    base_buf_free(&bytes);
+    return ok;
+}
+
 static bool put_parts(struct base_buf *out, const struct catalog_key_part *parts, uint32_t count)
 {
     bool ok = base_buf_add_varint(out, count);
     for (uint32_t i = 0; ok && i < count; i++) {
-        ok = base_buf_add_varint(out, parts[i].column) &&
+        const struct row_expr *expr = parts[i].expr;
+        ok = base_buf_add_varint(out, expr != NULL ? 0 : parts[i].column) &&
              base_buf_add_u8(out, (uint8_t)((parts[i].descending ? FLAG_DESCENDING : 0) |
-                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0)));
+                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0) |
+                                            (expr != NULL ? FLAG_EXPRESSION : 0))) &&
+             (expr == NULL || put_expr(out, expr));
     }
     return ok;
 }
@@ -148,16 +164,6 @@ static bool put_checks(struct base_buf *out, const struct catalog_table *t)
              base_buf_add_blob(out, expr.data, expr.size);
     }
     base_buf_free(&expr);
-    return ok;
-}
-
-/* NULL: no bytes. */
-static bool put_expr(struct base_buf *out, const struct row_expr *expr)
-{
-    struct base_buf bytes = {0};
-    bool ok = (expr == NULL || row_expr_encode(expr, &bytes)) &&
-              base_buf_add_blob(out, bytes.data, bytes.size);
-    base_buf_free(&bytes);
     return ok;
 }
 
@@ -340,20 +346,7 @@ static void get_columns(struct input *in)
     }
 }
 
-static uint32_t get_parts(struct base_reader *r,
-                          struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX])
-{
-    uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
-    for (uint32_t i = 0; !r->bad && i < count; i++) {
-        parts[i].column = get_u32(r);
-        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED);
-        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
-        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
-    }
-    return count;
-}
-
-/* A predicate or a check. */
+/* Of an index or a check. */
 static const struct row_expr *get_expr(struct input *in, struct base_slice bytes)
 {
     struct row_expr *expr = NULL;
@@ -361,6 +354,24 @@ static const struct row_expr *get_expr(struct input *in, struct base_slice bytes
     in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
     in->r.bad = in->r.bad || rc != 0;
     return expr;
+}
+
+static uint32_t get_parts(struct input *in, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX])
+{
+    struct base_reader *r = &in->r;
+    uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        parts[i].column = get_u32(r);
+        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED | FLAG_EXPRESSION);
+        if (!r->bad && (flags & FLAG_EXPRESSION) != 0) {
+            r->bad = parts[i].column != 0; /* else it would be written in another way */
+            parts[i].column = CATALOG_NO_COLUMN;
+            parts[i].expr = get_expr(in, base_read_blob(r));
+        }
+        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
+        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
+    }
+    return count;
 }
 
 static void get_more(struct input *in, struct catalog_index *x)
@@ -397,7 +408,7 @@ static void get_indexes(struct input *in)
         r->bad = r->bad || stage > INSTAR_STAGE_PUBLIC;
         x->stage = (enum instar_stage)stage;
         x->change = base_read_varint(r);
-        x->part_count = get_parts(r, x->parts);
+        x->part_count = get_parts(in, x->parts);
         if (!r->bad && (flags & FLAG_MORE) != 0) {
             get_more(in, x);
         }
@@ -529,7 +540,7 @@ static void get_table(struct input *in)
     if (!r->bad) {
         get_columns(in);
     }
-    t->key_count = get_parts(r, t->key);
+    t->key_count = get_parts(in, t->key);
     if (!r->bad) {
         get_indexes(in);
     }

@@ -75,7 +75,9 @@ static int plan_entry(struct txn *t, const struct txn_table *table,
         return rc;
     }
     step->key_at = t->plan_bytes.size;
-    rc = txn_codec_entry(codec, index, image, &t->plan_bytes, &step->prefix_size, err);
+    struct txn_entry_to to = {.bytes = &t->plan_bytes, .scratch = &t->scratch};
+    rc = txn_codec_entry(codec, index, image, &to, err);
+    step->prefix_size = to.prefix_size;
     step->key_size = t->plan_bytes.size - step->key_at;
     if (rc == INSTAR_OK) {
         rc = add_bytes(t, base_slice(front, sizeof(front)), &step->value_at, err);

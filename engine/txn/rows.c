@@ -16,8 +16,7 @@ struct txn_rows {
     instar_value *image;
     instar_value *values;
     uint32_t *columns; /* places of the columns that were asked for */
-    /* The plan for the index that was asked for last. What it needs: the predicate's inputs, the
-     * index's own columns, the included ones. */
+    /* The plan for the index that was asked for last. */
     const struct catalog_index *index;
     uint32_t *positions; /* ascending, distinct */
     size_t position_count;
@@ -26,6 +25,22 @@ struct txn_rows {
     bool straight; /* what it needs is in that order already */
     instar_value *decoded, *ordered;
 };
+
+/* What an entry of the index needs: the predicate's inputs, then needs[]. */
+static size_t needs_of(const struct catalog_index *index)
+{
+    return (size_t)index->input_count + index->need_count;
+}
+
+static size_t most_needs(const struct catalog_table *table)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        size_t needs = needs_of(&table->indexes[i]);
+        most = needs > most ? needs : most;
+    }
+    return most;
+}
 
 int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struct txn_rows **out,
                   struct base_err *err)
@@ -41,7 +56,7 @@ int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struc
         r->image = base_arena_alloc(&r->arena, size * (r->codec.layout->column_count + 1));
         r->values = base_arena_alloc(&r->arena, size * (table->column_count + 1));
         r->columns = base_arena_alloc(&r->arena, sizeof(*r->columns) * (table->column_count + 1));
-        size_t needs = 2 * INSTAR_INDEX_COLUMNS_MAX + (size_t)table->column_count;
+        size_t needs = most_needs(table) + 1;
         r->positions = base_arena_alloc(&r->arena, sizeof(*r->positions) * needs);
         r->picks = base_arena_alloc(&r->arena, sizeof(*r->picks) * needs);
         r->decoded = base_arena_alloc(&r->arena, size * needs);
@@ -121,19 +136,14 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {
-    if (at < index->input_count) {
-        return index->inputs[at];
-    }
-    at -= index->input_count;
-    return at < index->part_count ? index->key_columns[at]
-                                  : index->includes[at - index->part_count];
+    return at < index->input_count ? index->inputs[at] : index->needs[at - index->input_count];
 }
 
 static void plan_for(struct txn_rows *r, const struct catalog_index *index)
 {
     r->index = index;
     r->position_count = 0;
-    r->pick_count = (size_t)index->input_count + index->part_count + index->include_count;
+    r->pick_count = needs_of(index);
     for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t place = txn_place(&r->codec, needed(index, i));
         size_t at = r->position_count;
@@ -198,8 +208,17 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         return INSTAR_OK;
     }
     size_t begin = entry->key->size;
+    instar_value computed[INSTAR_INDEX_COLUMNS_MAX];
     values += index->input_count;
-    rc = row_key_encode(index->key_parts, values, index->part_count, entry->key, err);
+    const instar_value *parts = values;
+    if (index->computed) {
+        rc = catalog_index_parts(table, index, values, &r->row, computed, err);
+        if (rc != INSTAR_OK) {
+            return row_fault(r, key, rc, err);
+        }
+        parts = computed;
+    }
+    rc = row_key_encode(index->key_parts, parts, index->part_count, entry->key, err);
     if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
         rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
     }
@@ -207,7 +226,8 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
     if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
-        rc = txn_include_encode(table, index, values + index->part_count, entry->include, err);
+        values += index->need_count - index->include_count;
+        rc = txn_include_encode(table, index, values, entry->include, err);
         rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
     }
     return rc;
@@ -237,14 +257,26 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
 }
 
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
-                  const instar_value *values, struct base_buf *key_out, struct base_err *err)
+                  const instar_value *values, struct base_arena *scratch, struct base_buf *key_out,
+                  struct base_err *err)
 {
     instar_value parts[INSTAR_INDEX_COLUMNS_MAX * 2];
     size_t begin = key_out->size;
-    for (uint32_t i = 0; i < index->key_part_count; i++) {
+    instar_value *needs = base_arena_alloc(scratch, sizeof(*needs) * (index->need_count + 1u));
+    if (needs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
+    }
+    for (uint32_t i = 0; i < index->need_count; i++) {
+        needs[i] = values[index->needs[i]];
+    }
+    int rc = catalog_index_parts(table, index, needs, scratch, parts, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    for (uint32_t i = index->part_count; i < index->key_part_count; i++) {
         parts[i] = values[index->key_columns[i]];
     }
-    int rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
+    rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "index %s of table %s", index->name, table->name);
     } else if (key_out->size - begin > INSTAR_KEY_BYTES_MAX) {
