@@ -53,7 +53,7 @@ int catalog_define_default(struct catalog_table *table, struct catalog_column *c
 int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
                           struct catalog_column *column_out, struct base_err *err)
 {
-    int rc = catalog_name_check("column", def->name, err);
+    int rc = catalog_column_name_check(def->name, err);
     if (rc != 0) {
         return rc;
     }
@@ -164,27 +164,38 @@ static int define_parts(const struct catalog_table *table, const char *what,
     return 0;
 }
 
+int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
+                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+                       struct base_err *err)
+{
+    int rc = define_parts(table, "primary key", key, count, parts, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (parts[i].nulls_swapped) {
+            rc = base_err_set(err, INSTAR_EINVALID,
+                              "primary key: column \"%s\" is never null: it has no order of nulls",
+                              key[i].name);
+        }
+    }
+    return rc;
+}
+
+/* Without one, the table has row ids. */
 static int define_key(struct catalog_table *table, const instar_table_def *def,
                       struct base_err *err)
 {
-    if (def->key_count == 0 || def->key == NULL) {
-        return base_err_set(err, INSTAR_EINVALID, "no primary key; every table needs one");
-    }
-    int rc = define_parts(table, "primary key", def->key, def->key_count, table->key, err);
-    if (rc != 0) {
-        return rc;
-    }
     table->key_count = (uint32_t)def->key_count;
-    for (uint32_t i = 0; i < table->key_count; i++) {
-        if (table->key[i].nulls_swapped) {
-            return base_err_set(err, INSTAR_EINVALID,
-                                "primary key: column \"%s\" is never null: it has no order of "
-                                "nulls",
-                                def->key[i].name);
-        }
+    int rc = 0;
+    if (def->key_count == 0) {
+        rc = catalog_add_row_id(table, err);
+        table->key_count = 1;
+        table->key[0] = (struct catalog_key_part){.column = table->column_count - 1};
+    } else {
+        rc = catalog_define_key(table, def->key, def->key_count, table->key, err);
+    }
+    for (uint32_t i = 0; rc == 0 && i < table->key_count; i++) {
         table->columns[table->key[i].column].not_null = true;
     }
-    return 0;
+    return rc;
 }
 
 /* The first layout: all columns as they stand. No row is older than it, so nothing is missing. */

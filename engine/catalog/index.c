@@ -300,3 +300,33 @@ int catalog_define_uniques(struct catalog_table *table, const instar_table_def *
     }
     return rc;
 }
+
+/* ---- primary keys that change ------------------------------------------------------------- */
+
+void catalog_key_name(const struct catalog_table *table, unsigned number,
+                      char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    catalog_make_name(table->name, "", "pkey", number, name);
+}
+
+int catalog_index_add(struct catalog_table *table, const char *name,
+                      struct catalog_index **index_out, struct base_err *err)
+{
+    char chosen[INSTAR_NAME_BYTES_MAX + 1];
+    unsigned number = 0;
+    *index_out = NULL;
+    int rc = catalog_table_reserve_index(table, err);
+    if (rc != 0) {
+        return rc;
+    }
+    snprintf(chosen, sizeof(chosen), "%s", name);
+    while (catalog_table_index(table, chosen) != NULL) {
+        catalog_make_name(name, "", "new", number++, chosen);
+    }
+    struct catalog_index *index = &table->indexes[table->index_count++];
+    index->id = table->next_index_id++;
+    index->stage = INSTAR_STAGE_DELETE_ONLY;
+    snprintf(index->name, sizeof(index->name), "%s", chosen);
+    *index_out = index;
+    return 0;
+}

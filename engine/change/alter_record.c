@@ -319,6 +319,26 @@ static void add_rename(struct base_buf *out, const instar_alteration *step, cons
     catalog_name_add(out, step->new_name);
 }
 
+static void add_key(struct base_buf *out, const instar_alteration *step)
+{
+    const char *between = ") WITH (";
+
+    add(out, "ADD PRIMARY KEY (");
+    for (size_t i = 0; i < step->key_count; i++) {
+        add(out, i > 0 ? ", " : "");
+        catalog_name_add(out, step->key[i].name);
+    }
+    for (size_t i = 0; i < step->key_count; i++) {
+        if (step->key[i].descending) {
+            add(out, between);
+            catalog_name_add(out, step->key[i].name);
+            add(out, " = DESC");
+            between = ", ";
+        }
+    }
+    add(out, ")");
+}
+
 /* The step was done once, so what it needs is there. */
 static void add_step(struct base_buf *out, const instar_alteration *step)
 {
@@ -347,6 +367,12 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
                                                             : "VALIDATE CONSTRAINT ");
         add(out, if_exists);
         catalog_name_add(out, step->name);
+        return;
+    case INSTAR_ALTER_ADD_PRIMARY_KEY:
+        add_key(out, step);
+        return;
+    case INSTAR_ALTER_DROP_PRIMARY_KEY:
+        add(out, "DROP PRIMARY KEY");
         return;
     case INSTAR_ALTER_ADD_COLUMN:
         add(out, "ADD COLUMN ");

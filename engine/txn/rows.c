@@ -41,7 +41,7 @@ int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struc
         r->image = base_arena_alloc(&r->arena, size * (r->codec.layout->column_count + 1));
         r->values = base_arena_alloc(&r->arena, size * (table->column_count + 1));
         r->columns = base_arena_alloc(&r->arena, sizeof(*r->columns) * (table->column_count + 1));
-        size_t needs = 2 * INSTAR_INDEX_COLUMNS_MAX + (size_t)table->column_count;
+        size_t needs = 3 * INSTAR_INDEX_COLUMNS_MAX + (size_t)table->column_count;
         r->positions = base_arena_alloc(&r->arena, sizeof(*r->positions) * needs);
         r->picks = base_arena_alloc(&r->arena, sizeof(*r->picks) * needs);
         r->decoded = base_arena_alloc(&r->arena, size * needs);
@@ -118,22 +118,29 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
+/* Parts of the key that are made of the row's values; behind them goes the row's own key, unless
+ * the entry ends with another. */
+static uint32_t made_parts(const struct catalog_index *index)
+{
+    return index->keyed_by != 0 ? index->key_part_count : index->part_count;
+}
+
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {
+    uint32_t parts = made_parts(index);
     if (at < index->input_count) {
         return index->inputs[at];
     }
     at -= index->input_count;
-    return at < index->part_count ? index->key_columns[at]
-                                  : index->includes[at - index->part_count];
+    return at < parts ? index->key_columns[at] : index->includes[at - parts];
 }
 
 static void plan_for(struct txn_rows *r, const struct catalog_index *index)
 {
     r->index = index;
     r->position_count = 0;
-    r->pick_count = (size_t)index->input_count + index->part_count + index->include_count;
+    r->pick_count = (size_t)index->input_count + made_parts(index) + index->include_count;
     for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t place = txn_place(&r->codec, needed(index, i));
         size_t at = r->position_count;
@@ -198,16 +205,20 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         return INSTAR_OK;
     }
     size_t begin = entry->key->size;
+    uint32_t parts = made_parts(index);
     values += index->input_count;
-    rc = row_key_encode(index->key_parts, values, index->part_count, entry->key, err);
-    if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
+    rc = row_key_encode(index->key_parts, values, parts, entry->key, err);
+    if (rc == INSTAR_OK && index->rows) { /* what follows is not of the tree's key */
+        rc = check_size(table, index, key, entry->key->size - begin, err);
+    }
+    if (rc == INSTAR_OK && index->keyed_by == 0 && !base_buf_add(entry->key, key.data, key.size)) {
         rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
     }
-    if (rc == INSTAR_OK) {
+    if (rc == INSTAR_OK && !index->rows) {
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
     if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
-        rc = txn_include_encode(table, index, values + index->part_count, entry->include, err);
+        rc = txn_include_encode(table, index, values + parts, entry->include, err);
         rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
     }
     return rc;
@@ -253,4 +264,26 @@ int txn_entry_key(const struct catalog_table *table, const struct catalog_index 
                           index->name, table->name, key_out->size - begin, INSTAR_KEY_BYTES_MAX);
     }
     return rc;
+}
+
+int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                    struct base_slice record, struct txn_copy *copy, struct base_err *err)
+{
+    const struct txn_codec *c = &r->codec;
+    struct base_buf *out = copy->record;
+    base_assert(index->rows);
+    next_row(r);
+    base_buf_clear(out);
+    copy->moved = true;
+    int rc = txn_codec_decode(c, key, record, &r->row, r->image, NULL, err);
+    if (rc == INSTAR_OK) {
+        rc = txn_codec_entry(c, index, r->image, out, NULL, err);
+    }
+    if (rc != INSTAR_OK || !base_slice_eq(base_buf_slice(out), copy->key)) {
+        return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
+    }
+    copy->moved = false;
+    base_buf_clear(out);
+    rc = txn_codec_encode(c, copy->key, r->image, out, err);
+    return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
 }

@@ -134,8 +134,6 @@ static const struct refused {
     {"create table t (" KEY ") with (latency_target_ms = 5)", "latency_target_ms", "latency"},
     {"create table t (" KEY ") with (toast.fence_after_ms = 5)", "an option's prefix", "toast"},
     {"create table t (like u)", "LIKE", "like"},
-    {"create table t (a int)", "without PRIMARY KEY", "create"},
-    {"create table t ()", "without PRIMARY KEY", "create"},
     {"create table t (" KEY ", primary key (id))", "one primary key", "primary key (id)"},
     /* columns */
     {"create table t (a int collate \"C\", " KEY ")", "COLLATE", "collate"},

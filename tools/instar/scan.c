@@ -34,7 +34,7 @@ static enum instar_type type_of(const instar_table_info *info, const char *name)
             return info->columns[i].type;
         }
     }
-    return INSTAR_NULL;
+    return strcmp(name, INSTAR_ROW_ID) == 0 ? INSTAR_INT8 : INSTAR_NULL;
 }
 
 static int take_scan_key(void *arg, const instar_table_info *info)
