@@ -134,13 +134,15 @@ static int rehearse(const struct submission *s, const struct catalog_table *from
     return rc;
 }
 
+#define FOUND 1
+
 static int find_other(void *arg, const struct record_marker *marker)
 {
     struct record_marker *found = arg;
 
     if (marker->table == found->table) {
         *found = *marker;
-        return INSTAR_END;
+        return FOUND;
     }
     return 0;
 }
@@ -152,7 +154,7 @@ static int check_alone(struct submission *s, const struct catalog_table *from, s
     struct record_marker other = {.table = from->id};
     int rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, find_other, &other, err);
 
-    if (rc == INSTAR_END) {
+    if (rc == FOUND) {
         return base_err_set(err, INSTAR_ESTATE,
                             "change %llu is at work on table \"%s\": its primary key cannot change "
                             "before that has ended",

@@ -14,7 +14,7 @@ static instar *make_t(void)
 {
     instar *db = dbs_open(0);
 
-    ok(compounds_run(db, "CREATE TABLE t (a int8 NOT NULL, b text DEFAULT 'x')"));
+    ok(compounds_run(db, "CREATE TABLE t (a int8 NOT NULL, b int8 DEFAULT 3)"));
     ok(compounds_run(db, "CREATE INDEX t_b ON t (b) INCLUDE (a)"));
     return db;
 }
@@ -69,7 +69,7 @@ Test(row_id, rows_go_by_it)
     expect_u64(instar_projection_count(all), 2);
     ok(instar_begin(db, 0, &txn));
     ok(instar_get(txn, p, &key, values));
-    expect(values[0].i == one && values[1].i == 7 && values[2].bytes.size == 1);
+    expect(values[0].i == one && values[1].i == 7 && values[2].i == 3);
     values[1] = number(8);
     ok(instar_update(txn, p, &key, values)); /* repeats the id */
     values[0] = number(two);
@@ -84,8 +84,8 @@ Test(row_id, rows_go_by_it)
     ok(instar_delete(txn, all, &key));
     fails(instar_get(txn, all, &key, values), INSTAR_ENOTFOUND);
     ok(instar_commit(txn));
-    cr_assert_str_eq(alters_rows(db, "t", NULL), "8,x;8,x");
-    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b text default x");
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "8,3;8,3");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 default 3");
     instar_projection_free(all);
     instar_projection_free(p);
     dbs_check_clean(db);
@@ -117,7 +117,7 @@ Test(row_id, scans_have_bounds_of_it)
         expect(values[0].i == i && values[1].i == ids[i]);
     }
     fails(instar_cursor_next(cursor, values), INSTAR_END);
-    bounds[0] = (instar_value){.type = INSTAR_TEXT, .bytes = {"x", 1}};
+    bounds[0] = number(3);
     bounds[1] = number(ids[7]);
     range.lower_count = 2;
     ok(instar_scan(txn, by_b, &range, &cursor));
@@ -135,23 +135,23 @@ Test(row_id, altered_tables_keep_it)
     instar *db = make_t();
     int64_t one = insert(db, 1);
 
-    ok(compounds_run(db, "ALTER TABLE t ADD COLUMN c int8 DEFAULT 5, DROP COLUMN a, ADD COLUMN d "
-                         "int8 NOT NULL DEFAULT 6; DROP INDEX t_b; CREATE INDEX t_d ON t (d, c)"));
+    ok(compounds_run(db, "DROP INDEX t_b; ALTER TABLE t ADD COLUMN c int8 DEFAULT 5, DROP COLUMN b, "
+                         "ADD COLUMN d int8 NOT NULL DEFAULT 6; CREATE INDEX t_d ON t (d, c)"));
     cr_assert_str_eq(alters_schema(db, "t"),
-                     "b text default x; c int8 default 5; d int8 not null default 6");
+                     "a int8 not null; c int8 default 5; d int8 not null default 6");
     ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN c TO e"));
-    ok(alters_insert(db, "t", "b,e", "y,7"));
+    ok(alters_insert(db, "t", "a,e", "2,7"));
     ok(alters_update(db, "t", "e", one, "8"));
-    cr_assert_str_eq(alters_rows(db, "t", NULL), "x,8,6;y,7,6");
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "1,8,6;2,7,6");
     fails(compounds_run(db, "ALTER TABLE t RENAME COLUMN e TO \"" INSTAR_ROW_ID "\""),
           INSTAR_EINVALID);
     fails(compounds_run(db, "ALTER TABLE t DROP COLUMN \"" INSTAR_ROW_ID "\""), INSTAR_EUNKNOWN);
     fails(compounds_run(db, "CREATE INDEX t_r ON t (\"" INSTAR_ROW_ID "\")"), INSTAR_EUNKNOWN);
+    ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN e TO b")); /* as the checks want it */
     dbs_check_clean(db);
     ok(instar_close(db));
     db = dbs_open(0);
-    int64_t two = insert(db, 2) > one;
-    expect(two);
+    expect(insert(db, 2) > one);
     ok(instar_close(db));
 }
 
