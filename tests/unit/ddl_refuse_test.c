@@ -285,7 +285,7 @@ static const struct refused {
     {"alter table t alter b type int using t.b", "a column with its table", "t.b"},
     {"alter table t alter b type text collate \"C\"", "COLLATE", "collate"},
     {"alter table t alter b type numeric", "the type numeric", "numeric"},
-    {"alter table t add constraint k primary key (a)", "a name for a constraint", "add constraint"},
+    {"alter table t add constraint k primary key (a)", "a name for a constraint", "constraint k"},
     {"alter table t add primary key using index i", "USING INDEX", "using"},
     {"alter table t add unique using index i", "USING INDEX", "using"},
     {"alter table t add constraint u unique nulls not distinct (a)", "NULLS NOT DISTINCT", "nulls"},
