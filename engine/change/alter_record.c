@@ -339,6 +339,32 @@ static void add_key(struct base_buf *out, const instar_alteration *step)
     add(out, ")");
 }
 
+/* What is done to a column, behind its name. */
+static void add_column_change(struct base_buf *out, const instar_alteration *step)
+{
+    if (step->kind == INSTAR_ALTER_SET_TYPE) {
+        add(out, " TYPE ");
+        add_type(out, step->column);
+        if (step->expression != NULL) {
+            add(out, " USING ");
+            add(out, step->expression);
+        } else if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
+            add(out, " USING ");
+            catalog_name_add(out, step->name);
+            add(out, "::");
+            add_type(out, step->column);
+        }
+        return;
+    }
+    add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
+             : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
+             : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"
+                                                       : " DROP NOT NULL");
+    if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
+        add_value(out, step->value != NULL ? step->value : &null);
+    }
+}
+
 /* The step was done once, so what it needs is there. */
 static void add_step(struct base_buf *out, const instar_alteration *step)
 {
@@ -390,27 +416,7 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     add(out, "ALTER COLUMN ");
     add(out, if_exists);
     catalog_name_add(out, step->name);
-    if (step->kind == INSTAR_ALTER_SET_TYPE) {
-        add(out, " TYPE ");
-        add_type(out, step->column);
-        if (step->expression != NULL) {
-            add(out, " USING ");
-            add(out, step->expression);
-        } else if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
-            add(out, " USING ");
-            catalog_name_add(out, step->name);
-            add(out, "::");
-            add_type(out, step->column);
-        }
-        return;
-    }
-    add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
-             : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
-             : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"
-                                                       : " DROP NOT NULL");
-    if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
-        add_value(out, step->value != NULL ? step->value : &null);
-    }
+    add_column_change(out, step);
 }
 
 void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,

@@ -575,6 +575,16 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     return rc;
 }
 
+/* Of what only one kind of change has. */
+static int special(struct job *j, enum change_work work, struct base_err *err)
+{
+    if (j->rec.kind == CHANGE_COMPOUND) {
+        return compound_publish(j, work, err);
+    }
+    base_assert(j->rec.kind == CHANGE_REKEY);
+    return work == WORK_FILL ? fill(j, err) : rekey_publish(j, work, err);
+}
+
 int step_run(struct job *j, struct base_err *err)
 {
     const struct plan_step *step = plan_step(&j->rec);
@@ -623,31 +633,11 @@ int step_run(struct job *j, struct base_err *err)
         rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
                                             : alter_retire(j, err);
         break;
-    case WORK_ADD_ALL:
-    case WORK_RAISE_ALL:
-    case WORK_ENFORCE_ALL:
-    case WORK_FLIP:
-    case WORK_LOWER_ALL:
-    case WORK_REMOVE_ALL:
-    case WORK_WITHDRAW:
-    case WORK_TAKE_OUT:
-        rc = compound_publish(j, step->work, err);
-        break;
-    case WORK_KEY_ADD:
-    case WORK_IDS_ADD:
-    case WORK_ROWS_ADD:
-    case WORK_KEY_RAISE:
-    case WORK_KEY_ENFORCE:
-    case WORK_KEY_SWAP:
-    case WORK_KEY_LOWER:
-    case WORK_KEY_REMOVE:
-        rc = rekey_publish(j, step->work, err);
-        break;
-    case WORK_FILL:
-        rc = fill(j, err);
-        break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);
+        break;
+    default:
+        rc = special(j, step->work, err);
         break;
     }
     if (rc == 0 && step->point != NULL) {

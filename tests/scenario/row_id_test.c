@@ -135,8 +135,9 @@ Test(row_id, altered_tables_keep_it)
     instar *db = make_t();
     int64_t one = insert(db, 1);
 
-    ok(compounds_run(db, "DROP INDEX t_b; ALTER TABLE t ADD COLUMN c int8 DEFAULT 5, DROP COLUMN b, "
-                         "ADD COLUMN d int8 NOT NULL DEFAULT 6; CREATE INDEX t_d ON t (d, c)"));
+    ok(compounds_run(db,
+                     "DROP INDEX t_b; ALTER TABLE t ADD COLUMN c int8 DEFAULT 5, DROP COLUMN b, "
+                     "ADD COLUMN d int8 NOT NULL DEFAULT 6; CREATE INDEX t_d ON t (d, c)"));
     cr_assert_str_eq(alters_schema(db, "t"),
                      "a int8 not null; c int8 default 5; d int8 not null default 6");
     ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN c TO e"));
