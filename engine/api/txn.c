@@ -272,6 +272,21 @@ int instar_insert(instar_txn *txn, instar_projection *projection, const instar_v
     return rc;
 }
 
+int instar_row_id(instar_txn *txn, int64_t *id_out)
+{
+    int rc = api_need(id_out, "id_out");
+
+    if (rc == INSTAR_OK) {
+        *id_out = 0;
+        rc = api_enter_alone(txn, API_MAGIC_TXN, "transaction");
+    }
+    if (rc == INSTAR_OK) {
+        *id_out = txn_row_id(txn_inner(txn));
+        api_leave(txn);
+    }
+    return rc;
+}
+
 int instar_upsert(instar_txn *txn, instar_projection *projection, const instar_value *values)
 {
     int rc = enter_rows(txn, projection, values, "values");

@@ -50,6 +50,7 @@ static int rename_column(struct catalog_table *table, struct catalog_column *col
                          const instar_alteration *step, struct base_err *err)
 {
     int rc = check_rename("column", column->name, step->new_name, err);
+    rc = rc == 0 ? catalog_column_name_check(step->new_name, err) : rc;
     if (rc == 0 && catalog_table_column(table, step->new_name) >= 0) {
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a column \"%s\" already",
                           table->name, step->new_name);
@@ -134,6 +135,9 @@ static void insert_column(struct catalog_table *table, const struct catalog_colu
             (table->column_count - at) * sizeof(*table->columns));
     table->columns[at] = *column;
     table->column_count++;
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        table->key[i].column += table->key[i].column >= at; /* the row id */
+    }
     for (uint32_t i = 0; i < table->index_count; i++) {
         catalog_index_shift(&table->indexes[i], at, 1);
     }
@@ -306,6 +310,12 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_RENAME_CONSTRAINT:
     case INSTAR_ALTER_VALIDATE_CONSTRAINT:
         return catalog_alter_constraint(table, step, changed_out, err);
+    case INSTAR_ALTER_ADD_PRIMARY_KEY:
+    case INSTAR_ALTER_DROP_PRIMARY_KEY:
+        return base_err_set(err, INSTAR_EINVALID,
+                            "table \"%s\": its primary key changes by a statement of its own, with "
+                            "nothing else beside it",
+                            table->name);
     default:
         return base_err_set(err, INSTAR_EINVALID, "there is no alteration %" PRIu32, step->kind);
     }

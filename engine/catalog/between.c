@@ -106,5 +106,11 @@ uint32_t catalog_visible_columns(const struct catalog_table *table)
 
 void catalog_remove_hidden(struct catalog_table *table)
 {
-    table->column_count = catalog_visible_columns(table);
+    uint32_t count = catalog_visible_columns(table);
+    for (uint32_t i = count; i < table->column_count; i++) {
+        if (table->columns[i].id == table->row_id) {
+            table->columns[count++] = table->columns[i]; /* where it stands already */
+        }
+    }
+    table->column_count = count;
 }

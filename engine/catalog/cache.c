@@ -24,6 +24,7 @@ struct catalog {
     struct os_plain_mutex lock;
     struct os_plain_mutex load;
     struct catalog_held *current; /* under lock; NULL until the first load */
+    struct catalog_row_ids row_ids;
 };
 
 int catalog_open(struct store *s, struct catalog **catalog_out, struct base_err *err)
@@ -36,6 +37,7 @@ int catalog_open(struct store *s, struct catalog **catalog_out, struct base_err 
     c->store = s;
     os_plain_init(&c->lock);
     os_plain_init(&c->load);
+    os_plain_init(&c->row_ids.lock);
     *catalog_out = c;
     return 0;
 }
@@ -46,6 +48,7 @@ void catalog_close(struct catalog *c)
         return;
     }
     catalog_held_release(c->current);
+    os_plain_destroy(&c->row_ids.lock);
     os_plain_destroy(&c->load);
     os_plain_destroy(&c->lock);
     base_free(c);
@@ -124,4 +127,9 @@ void catalog_view_release(struct catalog *c, const struct catalog_view *view)
     if (view != NULL) {
         catalog_held_release(catalog_held_of(view));
     }
+}
+
+int catalog_row_id(struct catalog *c, int64_t *id_out, struct base_err *err)
+{
+    return catalog_row_ids_take(&c->row_ids, c->store, id_out, err);
 }

@@ -61,7 +61,11 @@ struct catalog_index {
     enum instar_stage stage; /* outside catalog/: ask catalog_may_…, never compare */
     uint64_t change;         /* at work on it, or 0 */
     bool constraint;         /* it is the UNIQUE constraint of its name */
-    uint32_t part_count;     /* of the index's own columns */
+    /* Of a primary key that is changing (rekey.c). */
+    bool rows;         /* its entries are whole rows, by the key of its parts */
+    uint32_t keyed_by; /* id of such an index: entries end with its key; 0: with the table's own */
+    uint32_t replaces; /* id of the index whose place it takes, with its name; 0: none */
+    uint32_t part_count; /* of the index's own columns */
     struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t include_count;                      /* columns that entries carry along */
     uint32_t includes[INSTAR_INDEX_COLUMNS_MAX]; /* positions in columns[] */
@@ -77,7 +81,8 @@ struct catalog_index {
     uint32_t input_count; /* of the predicate, and their positions in columns[] */
     uint32_t *inputs;
     /* What an entry is made of, positions in columns[]: for each own part its column or the inputs
-     * of its expression, then the included columns. */
+     * of its expression, the columns of the key in which it ends if that is not the row's own, then
+     * the included columns. */
     uint32_t need_count;
     uint32_t *needs;
     bool computed; /* a part is an expression */
@@ -110,8 +115,9 @@ struct catalog_table {
     uint32_t next_column_id, next_index_id, next_check_id;
     uint32_t column_count;
     struct catalog_column *columns; /* each is in the newest layout, found there by id */
-    uint32_t key_count;             /* primary key */
+    uint32_t key_count;             /* primary key; of a table without one, the row id */
     struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t row_id; /* id of the hidden column that the engine fills; 0: it has none */
     uint32_t index_count;
     struct catalog_index *indexes;
     uint32_t check_count;
@@ -126,6 +132,7 @@ struct catalog_table {
     } * layout_map;
     /* Derived by catalog_table_finish. */
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t row_id_at;      /* position in columns[], where there is one */
     struct base_arena arena; /* holds all of it */
 };
 
@@ -140,6 +147,17 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
  * pointer, and those to the other indexes, are valid until the next index is added or removed. */
 int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
                            struct catalog_index **index_out, struct base_err *err);
+/* The parts of a primary key of the table's columns; EINVALID, EUNKNOWN, ELIMIT. */
+int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
+                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+                       struct base_err *err);
+/* "t_pkey", and a number unless that is 0: what a primary key goes by, which has no name kept. */
+void catalog_key_name(const struct catalog_table *table, unsigned number,
+                      char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* An index in its first stage at the end of the list, with the next id, no parts and no tree. A
+ * name that is taken in the table gets a number. Pointers to others are void afterwards. ELIMIT. */
+int catalog_index_add(struct catalog_table *table, const char *name,
+                      struct catalog_index **index_out, struct base_err *err);
 /* Does nothing when there is none. */
 void catalog_index_remove(struct catalog_table *table, const char *name);
 /* A private copy to edit into the next version. */
@@ -209,6 +227,16 @@ bool catalog_index_print_part(const struct catalog_table *table,
 bool catalog_index_print_predicate(const struct catalog_table *table,
                                    const struct catalog_index *index, struct base_buf *out);
 
+/* ---- row ids (rowid.c) -------------------------------------------------------------------- */
+
+/* Is the row id its primary key? */
+bool catalog_keyed_by_row_id(const struct catalog_table *table);
+/* The hidden column of row ids behind all others of a copy, with the table's next column id.
+ * ELIMIT, ENOMEM. */
+int catalog_add_row_id(struct catalog_table *table, struct base_err *err);
+/* Columns that a change has hidden: all hidden ones but that of the row ids. */
+uint32_t catalog_hidden_columns(const struct catalog_table *table);
+
 /* ---- checks (check.c) --------------------------------------------------------------------- */
 
 /* By name; not one that is enforcing. */
@@ -275,7 +303,7 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
                         bool binds, struct catalog_index **index_out, struct base_err *err);
 /* NULL: none has that tree. */
 struct catalog_index *catalog_table_index_by_tree(const struct catalog_table *table, uint64_t tree);
-/* They stay in the layout. */
+/* All but that of the row ids. They stay in the layout. */
 void catalog_remove_hidden(struct catalog_table *table);
 /* How many columns are not hidden. */
 uint32_t catalog_visible_columns(const struct catalog_table *table);
@@ -358,9 +386,15 @@ int catalog_name_check(const char *what, const char *name, struct base_err *err)
 enum catalog_counter {
     CATALOG_COUNTER_TREE = 1,
     CATALOG_COUNTER_TABLE = 2,
-    CATALOG_COUNTER_CHANGE = 3
+    CATALOG_COUNTER_CHANGE = 3,
+    CATALOG_COUNTER_ROW = 4 /* there once a table without primary key has a row */
 };
 int catalog_next_id(struct store_txn *t, enum catalog_counter counter, uint64_t *id_out,
                     struct base_err *err);
+/* So many at once; *first_out is the first of them. */
+int catalog_next_ids(struct store_txn *t, enum catalog_counter counter, uint64_t count,
+                     uint64_t *first_out, struct base_err *err);
+/* A row id that nobody has had, of this process's block (rowid.c). What a commit gives. */
+int catalog_row_id(struct catalog *c, int64_t *id_out, struct base_err *err);
 
 #endif

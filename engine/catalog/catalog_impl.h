@@ -191,6 +191,18 @@ int catalog_table_peek(struct base_slice bytes, uint64_t *id_out, uint32_t *vers
 #define CATALOG_HINT_MAX (INSTAR_NAME_BYTES_MAX + 32)
 const char *catalog_hint(const char *nearest, char hint[CATALOG_HINT_MAX]);
 
+/* ---- rowid.c ------------------------------------------------------------------------------ */
+
+/* The block of row ids that this process has taken. */
+struct catalog_row_ids {
+    struct os_plain_mutex lock;
+    uint64_t next, end;
+};
+int catalog_row_ids_take(struct catalog_row_ids *ids, struct store *store, int64_t *id_out,
+                         struct base_err *err);
+/* EINVALID: the name is the engine's own. */
+int catalog_column_name_check(const char *name, struct base_err *err);
+
 /* ---- view.c ------------------------------------------------------------------------------- */
 
 struct catalog_held; /* a view with its count */

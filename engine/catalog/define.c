@@ -53,7 +53,7 @@ int catalog_define_default(struct catalog_table *table, struct catalog_column *c
 int catalog_define_column(struct catalog_table *table, const instar_column_def *def,
                           struct catalog_column *column_out, struct base_err *err)
 {
-    int rc = catalog_name_check("column", def->name, err);
+    int rc = catalog_column_name_check(def->name, err);
     if (rc != 0) {
         return rc;
     }
@@ -124,24 +124,6 @@ static bool is_swapped(const instar_key_column *column)
     return column->nulls == (column->descending ? INSTAR_NULLS_LAST : INSTAR_NULLS_FIRST);
 }
 
-/* An expression, or the column that it is. */
-static int define_expr(struct catalog_table *table, const char *what, const char *text,
-                       struct catalog_key_part *part, struct base_err *err)
-{
-    const struct row_expr_column *columns;
-    int rc = catalog_expr_compile(table, what, text, INSTAR_NULL, &part->expr, err);
-    if (rc != 0) {
-        return rc;
-    }
-    part->column = CATALOG_NO_COLUMN;
-    if (row_expr_is_column(part->expr)) {
-        (void)row_expr_columns(part->expr, &columns);
-        part->column = (uint32_t)catalog_table_column_by_id(table, columns[0].id);
-        part->expr = NULL;
-    }
-    return 0;
-}
-
 static int define_column_part(const struct catalog_table *table, const char *what, const char *name,
                               struct catalog_key_part *part, struct base_err *err)
 {
@@ -158,11 +140,29 @@ static int define_column_part(const struct catalog_table *table, const char *wha
     return 0;
 }
 
-static int define_part(struct catalog_table *table, const char *what,
+static bool is_given(const struct catalog_key_part *parts, size_t count, uint32_t column)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].column == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int given_twice(const struct catalog_table *table, const char *what, uint32_t column,
+                       struct base_err *err)
+{
+    return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\" is given twice", what,
+                        table->columns[column].name);
+}
+
+static int define_part(const struct catalog_table *table, const char *what,
                        const instar_key_column *column, struct catalog_key_part *part,
                        struct base_err *err)
 {
-    *part = (struct catalog_key_part){.descending = column->descending,
+    *part = (struct catalog_key_part){.column = CATALOG_NO_COLUMN,
+                                      .descending = column->descending,
                                       .nulls_swapped = is_swapped(column)};
     if ((unsigned)column->nulls > INSTAR_NULLS_LAST) {
         return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\": no order of nulls %u", what,
@@ -174,12 +174,12 @@ static int define_part(struct catalog_table *table, const char *what,
                             "%s: column \"%s\" and an expression (%s) at once", what, column->name,
                             column->expression);
     }
-    return column->expression != NULL ? define_expr(table, what, column->expression, part, err)
+    return column->expression != NULL ? 0
                                       : define_column_part(table, what, column->name, part, err);
 }
 
-/* The parts of a key: columns by name, expressions. */
-static int define_parts(struct catalog_table *table, const char *what,
+/* Columns of a key by name; of an expression the column is missing. */
+static int define_parts(const struct catalog_table *table, const char *what,
                         const instar_key_column *columns, size_t count,
                         struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                         struct base_err *err)
@@ -193,46 +193,82 @@ static int define_parts(struct catalog_table *table, const char *what,
     }
     for (size_t i = 0; i < count; i++) {
         int rc = define_part(table, what, &columns[i], &parts[i], err);
+        if (rc == 0 && columns[i].expression == NULL && is_given(parts, i, parts[i].column)) {
+            rc = given_twice(table, what, parts[i].column, err);
+        }
         if (rc != 0) {
             return rc;
-        }
-        for (size_t j = 0; j < i; j++) {
-            if (parts[i].expr == NULL && parts[j].column == parts[i].column) {
-                return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\" is given twice", what,
-                                    table->columns[parts[i].column].name);
-            }
         }
     }
     return 0;
 }
 
+/* Expressions, and columns that are written as such. */
+static int define_exprs(struct catalog_table *table, const char *what,
+                        const instar_index_def *def, struct catalog_key_part *parts,
+                        struct base_err *err)
+{
+    for (size_t i = 0; i < def->column_count; i++) {
+        const char *text = def->columns[i].expression;
+        const struct row_expr_column *columns;
+        if (text == NULL) {
+            continue;
+        }
+        int rc = catalog_expr_compile(table, what, text, INSTAR_NULL, &parts[i].expr, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (row_expr_is_column(parts[i].expr)) {
+            (void)row_expr_columns(parts[i].expr, &columns);
+            uint32_t column = (uint32_t)catalog_table_column_by_id(table, columns[0].id);
+            if (is_given(parts, def->column_count, column)) {
+                return given_twice(table, what, column, err);
+            }
+            parts[i].column = column;
+            parts[i].expr = NULL;
+        }
+    }
+    return 0;
+}
+
+int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
+                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+                       struct base_err *err)
+{
+    for (size_t i = 0; key != NULL && i < count; i++) {
+        if (key[i].expression != NULL) {
+            return base_err_set(err, INSTAR_EINVALID, "primary key: (%s) is no column",
+                                key[i].expression);
+        }
+    }
+    int rc = define_parts(table, "primary key", key, count, parts, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (parts[i].nulls_swapped) {
+            rc = base_err_set(err, INSTAR_EINVALID,
+                              "primary key: column \"%s\" is never null: it has no order of nulls",
+                              key[i].name);
+        }
+    }
+    return rc;
+}
+
+/* Without one, the table has row ids. */
 static int define_key(struct catalog_table *table, const instar_table_def *def,
                       struct base_err *err)
 {
-    if (def->key_count == 0 || def->key == NULL) {
-        return base_err_set(err, INSTAR_EINVALID, "no primary key; every table needs one");
-    }
-    for (size_t i = 0; i < def->key_count; i++) {
-        if (def->key[i].expression != NULL) {
-            return base_err_set(err, INSTAR_EINVALID, "primary key: (%s) is no column",
-                                def->key[i].expression);
-        }
-    }
-    int rc = define_parts(table, "primary key", def->key, def->key_count, table->key, err);
-    if (rc != 0) {
-        return rc;
-    }
     table->key_count = (uint32_t)def->key_count;
-    for (uint32_t i = 0; i < table->key_count; i++) {
-        if (table->key[i].nulls_swapped) {
-            return base_err_set(err, INSTAR_EINVALID,
-                                "primary key: column \"%s\" is never null: it has no order of "
-                                "nulls",
-                                def->key[i].name);
-        }
+    int rc = 0;
+    if (def->key_count == 0) {
+        rc = catalog_add_row_id(table, err);
+        table->key_count = 1;
+        table->key[0] = (struct catalog_key_part){.column = table->column_count - 1};
+    } else {
+        rc = catalog_define_key(table, def->key, def->key_count, table->key, err);
+    }
+    for (uint32_t i = 0; rc == 0 && i < table->key_count; i++) {
         table->columns[table->key[i].column].not_null = true;
     }
-    return 0;
+    return rc;
 }
 
 /* The first layout: all columns as they stand. No row is older than it, so nothing is missing. */
@@ -321,6 +357,7 @@ int catalog_index_from_def(struct catalog_table *table, const instar_index_def *
     snprintf(index.name, sizeof(index.name), "%s", def->name);
     snprintf(what, sizeof(what), "index \"%s\"", def->name);
     rc = define_parts(table, what, def->columns, def->column_count, index.parts, err);
+    rc = rc == 0 ? define_exprs(table, what, def, index.parts, err) : rc;
     if (rc == 0) {
         index.part_count = (uint32_t)def->column_count;
         rc = catalog_index_define(table, def, &index, err);

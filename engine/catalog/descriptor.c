@@ -25,9 +25,13 @@
  *                       | varint size and bytes of the expression that makes it, or 0
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
+ *   v id of the column of row ids, or 0
+ *   v count, indexes of a primary key that is changing, ascending:  v position
+ *                       | u8 1 whole rows | v id of that by which it is keyed, or 0 | v id of that
+ *                       which it replaces, or 0
  *
- * Format 4, from before there were indexes on expressions, has the same form. Format 3, from before
- * indexes had more than columns, lacks some flags, limits of texts and types
+ * Format 4, from before tables without primary key and indexes on expressions, ends in front of them.
+ * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
  * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
  * before tables could be altered, has no aliases either; all are read, and written no more.
  *
@@ -37,6 +41,7 @@
 #include "catalog/catalog_impl.h"
 
 #define FORMAT 5
+#define FORMAT_NO_ROW_IDS 4
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
@@ -210,6 +215,27 @@ static bool put_made(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+static bool is_rekeyed(const struct catalog_index *x)
+{
+    return x->rows || x->keyed_by != 0 || x->replaces != 0;
+}
+
+static bool put_rekeyed(struct base_buf *out, const struct catalog_table *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->index_count; i++) {
+        count += is_rekeyed(&t->indexes[i]) ? 1 : 0;
+    }
+    bool ok = base_buf_add_varint(out, t->row_id) && base_buf_add_varint(out, count);
+    for (uint32_t i = 0; ok && i < t->index_count; i++) {
+        const struct catalog_index *x = &t->indexes[i];
+        ok = !is_rekeyed(x) ||
+             (base_buf_add_varint(out, i) && base_buf_add_u8(out, x->rows) &&
+              base_buf_add_varint(out, x->keyed_by) && base_buf_add_varint(out, x->replaces));
+    }
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -227,7 +253,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
               put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table) &&
-              put_made(out, table);
+              put_made(out, table) && put_rekeyed(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -524,6 +550,30 @@ static void get_lengths(struct input *in)
     }
 }
 
+static void get_rekeyed(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    uint32_t next = 0;
+    if (in->format <= FORMAT_NO_ROW_IDS) {
+        return;
+    }
+    t->row_id = get_u32(r);
+    uint32_t count = get_count(r, 4, CATALOG_INDEXES_MAX);
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        uint32_t at = get_u32(r);
+        r->bad = r->bad || at < next || at >= t->index_count;
+        if (!r->bad) {
+            struct catalog_index *x = &t->indexes[at];
+            x->rows = get_flags(r, 1) != 0;
+            x->keyed_by = get_u32(r);
+            x->replaces = get_u32(r);
+            r->bad = r->bad || !is_rekeyed(x);
+        }
+        next = at + 1;
+    }
+}
+
 static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
@@ -555,6 +605,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_made(in);
+    }
+    if (!r->bad) {
+        get_rekeyed(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

@@ -205,10 +205,15 @@ int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *are
     return 0;
 }
 
+static uint32_t tail_of(const struct catalog_index *index)
+{
+    return index->keyed_by != 0 ? index->key_part_count - index->part_count : 0;
+}
+
 static uint32_t count_needs(const struct catalog_index *index)
 {
     const struct row_expr_column *columns;
-    size_t count = index->include_count;
+    size_t count = (size_t)index->include_count + tail_of(index);
     for (uint32_t i = 0; i < index->part_count; i++) {
         const struct row_expr *expr = index->parts[i].expr;
         count += expr != NULL ? row_expr_columns(expr, &columns) : 1;
@@ -240,6 +245,9 @@ static int derive_needs(struct catalog_table *table, struct catalog_index *index
             return rc;
         }
         index->computed = true;
+    }
+    for (uint32_t i = 0; i < tail_of(index); i++) {
+        index->needs[at++] = index->key_columns[index->part_count + i];
     }
     for (uint32_t i = 0; i < index->include_count; i++) {
         index->needs[at++] = index->includes[i];
@@ -401,4 +409,34 @@ int catalog_define_uniques(struct catalog_table *table, const instar_table_def *
         rc = define_unique(table, &def->uniques[i], err);
     }
     return rc;
+}
+
+/* ---- primary keys that change ------------------------------------------------------------- */
+
+void catalog_key_name(const struct catalog_table *table, unsigned number,
+                      char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    catalog_make_name(table->name, "", "pkey", number, name);
+}
+
+int catalog_index_add(struct catalog_table *table, const char *name,
+                      struct catalog_index **index_out, struct base_err *err)
+{
+    char chosen[INSTAR_NAME_BYTES_MAX + 1];
+    unsigned number = 0;
+    *index_out = NULL;
+    int rc = catalog_table_reserve_index(table, err);
+    if (rc != 0) {
+        return rc;
+    }
+    snprintf(chosen, sizeof(chosen), "%s", name);
+    while (catalog_table_index(table, chosen) != NULL) {
+        catalog_make_name(name, "", "new", number++, chosen);
+    }
+    struct catalog_index *index = &table->indexes[table->index_count++];
+    index->id = table->next_index_id++;
+    index->stage = INSTAR_STAGE_DELETE_ONLY;
+    snprintf(index->name, sizeof(index->name), "%s", chosen);
+    *index_out = index;
+    return 0;
 }

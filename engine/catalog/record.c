@@ -299,20 +299,32 @@ static int get_counter(struct store_txn *t, enum catalog_counter counter, uint64
 int catalog_next_id(struct store_txn *t, enum catalog_counter counter, uint64_t *id_out,
                     struct base_err *err)
 {
+    return catalog_next_ids(t, counter, 1, id_out, err);
+}
+
+int catalog_next_ids(struct store_txn *t, enum catalog_counter counter, uint64_t count,
+                     uint64_t *first_out, struct base_err *err)
+{
     uint64_t last;
-    *id_out = 0;
+    *first_out = 0;
     int rc = get_counter(t, counter, &last, err);
+    if (rc == INSTAR_ENOTFOUND && counter == CATALOG_COUNTER_ROW) {
+        base_err_clear(err); /* the first block of the store */
+        rc = 0;
+    }
     if (rc == INSTAR_ENOTFOUND) {
         return base_err_set(err, INSTAR_ECORRUPT, "the catalog has no counter %d", (int)counter);
     }
-    if (rc == 0 && last == UINT64_MAX) {
+    /* Row ids are values of int8. */
+    uint64_t most = counter == CATALOG_COUNTER_ROW ? INT64_MAX : UINT64_MAX;
+    if (rc == 0 && (last > most || most - last < count)) {
         return base_err_set(err, INSTAR_ELIMIT, "counter %d is used up", (int)counter);
     }
     if (rc == 0) {
-        rc = put_counter(t, counter, last + 1, err);
+        rc = put_counter(t, counter, last + count, err);
     }
     if (rc == 0) {
-        *id_out = last + 1;
+        *first_out = last + 1;
     }
     return rc;
 }

@@ -36,6 +36,9 @@
  * type  at once where no value can be lost, else only after a version in which it is on its way,
  * its drain and a validation. retype.c has why that is enough.
  *
+ * A tree of whole rows by another primary key goes up to write-only as an index does; then it and
+ * the table's own change places in one version (is_swap), and the old one goes down.
+ *
  * A check binds the writers of every version that has it. That it is false for no row is known
  * after the drain of the version that brought it, and a validation: absent <-> enforcing -> valid
  * not valid <-> validating -> valid       any -> absent Where it is about columns alone that come
@@ -152,6 +155,18 @@ static bool is_same_key(const struct catalog_table *from, const struct catalog_k
     return true;
 }
 
+/* Do entries end with the key of the same columns, whoever has that key? */
+static bool is_same_suffix(const struct catalog_table *from, const struct catalog_index *a,
+                           const struct catalog_table *to, const struct catalog_index *b)
+{
+    bool same = a->rows || a->key_part_count == b->key_part_count;
+    for (uint32_t i = a->part_count; same && !a->rows && i < a->key_part_count; i++) {
+        same = from->columns[a->key_columns[i]].id == to->columns[b->key_columns[i]].id &&
+               a->key_parts[i].descending == b->key_parts[i].descending;
+    }
+    return same;
+}
+
 /* What an index keeps for as long as it lives. */
 static bool is_same_element(const struct catalog_table *from, const struct catalog_index *a,
                             const struct catalog_table *to, const struct catalog_index *b)
@@ -160,8 +175,8 @@ static bool is_same_element(const struct catalog_table *from, const struct catal
         a->part_count != b->part_count) {
         return false;
     }
-    return is_same_key(from, a->parts, to, b->parts, a->part_count) &&
-           catalog_index_is_same(from, a, to, b);
+    return a->rows == b->rows && is_same_key(from, a->parts, to, b->parts, a->part_count) &&
+           is_same_suffix(from, a, to, b) && catalog_index_is_same(from, a, to, b);
 }
 
 bool catalog_step_allowed(const struct catalog_index *from, const struct catalog_index *to)
@@ -306,16 +321,61 @@ static bool are_checks_steps(const struct catalog_table *from, const struct cata
     return true;
 }
 
-/* Layouts and ids only grow, and the primary key stays. */
+static bool is_key(const struct catalog_table *from, const struct catalog_key_part *a,
+                   uint32_t a_count, const struct catalog_table *to,
+                   const struct catalog_key_part *b, uint32_t b_count)
+{
+    return a_count == b_count && is_same_key(from, a, to, b, a_count);
+}
+
+/* Do no two rows have the same key in an index of whole rows, and none a null? Row ids are given
+ * once; of all else a unique index of these columns, which is enforced, must be the witness. That
+ * the drain and the validation have been is its change's to know. */
+static bool is_proven(const struct catalog_table *table, const struct catalog_index *rows)
+{
+    bool proven =
+        rows->part_count == 1 && table->columns[rows->parts[0].column].id == table->row_id;
+    for (uint32_t i = 0; !proven && i < table->index_count; i++) {
+        const struct catalog_index *x = &table->indexes[i];
+        proven = catalog_must_probe(x) && x->predicate == NULL &&
+                 is_key(table, x->parts, x->part_count, table, rows->parts, rows->part_count);
+    }
+    for (uint32_t i = 0; proven && i < rows->part_count; i++) {
+        proven = catalog_must_refuse_null(&table->columns[rows->parts[i].column]);
+    }
+    return proven;
+}
+
+/* The primary key becomes another in this version: the tree that all writers fill by the new key is
+ * the table's now, and the one that was the table's is filled on by all of them. Why neighbours may
+ * meet: each of the two trees is written by both, so each meets the other's rows in the tree that
+ * it reads itself. What the later version leaves in the old tree nobody reads; who writes it says
+ * to those of the version before that the row has changed. */
+static bool is_swap(const struct catalog_table *from, const struct catalog_table *to)
+{
+    const struct catalog_index *next = catalog_table_index_by_tree(from, to->tree);
+    const struct catalog_index *last = catalog_table_index_by_tree(to, from->tree);
+    return next != NULL && last != NULL && next->rows && last->rows &&
+           next->stage == INSTAR_STAGE_WRITE_ONLY && last->stage == INSTAR_STAGE_WRITE_ONLY &&
+           catalog_table_index_by_id(to, next->id) == NULL && last->id >= from->next_index_id &&
+           is_key(from, next->parts, next->part_count, to, to->key, to->key_count) &&
+           is_key(from, from->key, from->key_count, to, last->parts, last->part_count) &&
+           is_proven(from, next);
+}
+
+static bool is_same_primary(const struct catalog_table *from, const struct catalog_table *to)
+{
+    return from->tree == to->tree &&
+           is_key(from, from->key, from->key_count, to, to->key, to->key_count);
+}
+
+/* Layouts and ids only grow. */
 static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
 {
-    if (from->id != to->id || from->tree != to->tree || to->version != from->version + 1 ||
+    if (from->id != to->id || to->version != from->version + 1 ||
         to->next_column_id < from->next_column_id || to->next_index_id < from->next_index_id ||
-        to->next_check_id < from->next_check_id || to->key_count != from->key_count ||
-        to->layout_count < from->layout_count || to->layout_map_count < from->layout_map_count) {
-        return false;
-    }
-    if (!is_same_key(from, from->key, to, to->key, from->key_count)) {
+        to->next_check_id < from->next_check_id || to->layout_count < from->layout_count ||
+        to->layout_map_count < from->layout_map_count) {
         return false;
     }
     for (uint32_t i = 0; i < from->layout_map_count; i++) {
@@ -332,9 +392,16 @@ bool catalog_table_step_allowed(const struct catalog_table *from, const struct c
     if (!is_same_table(from, to) || !are_columns_steps(from, to) || !are_checks_steps(from, to)) {
         return false;
     }
+    bool swaps = !is_same_primary(from, to);
+    if (swaps && !is_swap(from, to)) {
+        return false;
+    }
     for (uint32_t i = 0; i < from->index_count; i++) {
         const struct catalog_index *old = &from->indexes[i];
         const struct catalog_index *new = catalog_table_index_by_id(to, old->id);
+        if (swaps && old->tree == to->tree) {
+            continue;
+        }
         if ((new != NULL && !is_same_element(from, old, to, new)) ||
             !catalog_step_allowed(old, new)) {
             return false;
@@ -342,7 +409,8 @@ bool catalog_table_step_allowed(const struct catalog_table *from, const struct c
     }
     for (uint32_t i = 0; i < to->index_count; i++) {
         const struct catalog_index *new = &to->indexes[i];
-        if (catalog_table_index_by_id(from, new->id) != NULL) {
+        if (catalog_table_index_by_id(from, new->id) != NULL ||
+            (swaps && new->tree == from->tree)) {
             continue;
         }
         if (new->id < from->next_index_id || !catalog_step_allowed(NULL, new)) {

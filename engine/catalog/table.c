@@ -196,17 +196,23 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
 }
 
 /* The entry's key is the index's own columns, then the whole primary key exactly as the row has it:
- * so entries never collide, and the row's key is found by skipping the own columns. */
+ * so entries never collide, and the row's key is found by skipping the own columns. While the
+ * primary key changes there are some that end in the other one. Whole rows have only the own
+ * columns as their key: the rest is how they are found while the tree is built. */
 static bool derive_index(const struct catalog_table *table, struct catalog_index *index)
 {
+    const struct catalog_index *other =
+        index->keyed_by != 0 ? catalog_table_index_by_id(table, index->keyed_by) : NULL;
+    const struct catalog_key_part *key = other != NULL ? other->parts : table->key;
     uint32_t own = index->part_count;
-    if (own == 0 || own > INSTAR_INDEX_COLUMNS_MAX) {
+    uint32_t rest = other != NULL ? other->part_count : table->key_count;
+    if (own == 0 || own > INSTAR_INDEX_COLUMNS_MAX || rest > INSTAR_INDEX_COLUMNS_MAX ||
+        (index->keyed_by != 0 && (other == NULL || !other->rows))) {
         return false;
     }
-    index->key_part_count = own + table->key_count;
+    index->key_part_count = own + rest;
     return derive_parts(table, index->parts, own, index->key_parts, index->key_columns) &&
-           derive_parts(table, table->key, table->key_count, index->key_parts + own,
-                        index->key_columns + own);
+           derive_parts(table, key, rest, index->key_parts + own, index->key_columns + own);
 }
 
 /* A layout's columns from those of the layout before. Both are in the order of ids. */
@@ -245,6 +251,12 @@ void catalog_layouts_link(struct catalog_table *table)
 int catalog_table_finish(struct catalog_table *table, struct base_err *err)
 {
     catalog_layouts_link(table);
+    int row_id_at = table->row_id != 0 ? catalog_table_column_by_id(table, table->row_id) : 0;
+    if (row_id_at < 0) {
+        return base_err_set(err, INSTAR_EINVALID, "table \"%s\": no column of its row ids",
+                            table->name);
+    }
+    table->row_id_at = (uint32_t)row_id_at;
     if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
         !derive_parts(table, table->key, table->key_count, table->key_parts, NULL)) {
         return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",
@@ -314,6 +326,9 @@ int catalog_table_find_column(const struct catalog_table *table, const char *nam
         if (!table->columns[i].hidden && strcmp(table->columns[i].alias, name) == 0) {
             at = (int)i;
         }
+    }
+    if (at < 0 && strcmp(name, INSTAR_ROW_ID) == 0 && catalog_keyed_by_row_id(table)) {
+        at = (int)table->row_id_at;
     }
     return at;
 }

@@ -14,7 +14,8 @@
  * cast; the newest has every column of the table. CAT-6  defaults and missing values fit their
  * columns. CAT-10 a check is a truth value made of columns of the table; ids and names of checks
  * are as those of indexes, but one that is enforcing may have the name of one that goes when it
- * comes.
+ * comes. CAT-11 whole rows are entries of an index without anything else, and of no public one;
+ * entries end with the key of such an index of the table, or with the table's.
  */
 #include "catalog/catalog_impl.h"
 
@@ -121,10 +122,19 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
     if (table->column_count == 0 || table->column_count > INSTAR_COLUMNS_MAX) {
         return bad(p, "%u columns", table->column_count);
     }
+    if (table->row_id != 0 && catalog_table_column_by_id(table, table->row_id) < 0) {
+        return bad(p, "no column has the row ids");
+    }
     for (uint32_t i = 0; i < table->column_count; i++) {
         const struct catalog_column *c = &table->columns[i];
         labels[i] = (struct label){c->name, c->id, c->hidden};
-        if (c->hidden ? c->alias[0] != 0 || c->enforcing : i > 0 && table->columns[i - 1].hidden) {
+        bool row_id = c->id == table->row_id;
+        if (row_id && (!c->hidden || c->type != INSTAR_INT8 || c->has_default ||
+                       (i > 0 && table->columns[i - 1].hidden))) {
+            return bad(p, "column %u has the row ids, and cannot", i + 1);
+        }
+        if (c->hidden ? c->alias[0] != 0 || (c->enforcing && !row_id)
+                      : i > 0 && table->columns[i - 1].hidden) {
             return bad(p, "column %u stands among the hidden ones, or with what they have not",
                        i + 1);
         }
@@ -183,7 +193,7 @@ static bool check_key(const struct catalog_table *table, struct problem *p)
         if (table->key[i].expr != NULL) {
             return bad(p, "primary key of an expression");
         }
-        if (table->columns[table->key[i].column].hidden) {
+        if (table->columns[table->key[i].column].hidden && !catalog_keyed_by_row_id(table)) {
             return bad(p, "primary key column %u is hidden", table->key[i].column + 1);
         }
         if (!table->columns[table->key[i].column].not_null) {
@@ -222,6 +232,27 @@ static bool check_index_more(const struct catalog_table *table, const struct cat
     return true;
 }
 
+/* CAT-11. Only a change has them, and nobody reads them. */
+static bool check_rekeyed(const struct catalog_table *table, const struct catalog_index *index,
+                          struct problem *p)
+{
+    const struct catalog_index *key =
+        index->keyed_by != 0 ? catalog_table_index_by_id(table, index->keyed_by) : NULL;
+    bool plain = index->include_count == 0 && index->predicate == NULL && !index->unique &&
+                 index->keyed_by == 0 && index->replaces == 0;
+    if (index->rows && (!plain || index->change == 0 || catalog_may_read(index))) {
+        return bad(p, "index with whole rows, and more than that");
+    }
+    if (index->keyed_by != 0 &&
+        (key == NULL || !key->rows || index->change == 0 || catalog_may_read(index))) {
+        return bad(p, "index keyed by what has no rows");
+    }
+    if (index->replaces != 0 && catalog_table_index_by_id(table, index->replaces) == NULL) {
+        return bad(p, "index that replaces none");
+    }
+    return true;
+}
+
 static bool check_indexes(const struct catalog_table *table, struct problem *p)
 {
     struct label labels[CATALOG_INDEXES_MAX];
@@ -233,6 +264,9 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
         labels[i] = (struct label){index->name, index->id, false};
         if (!check_parts(table, index->parts, index->part_count, "index", p) ||
             !check_index_more(table, index, p)) {
+            return false;
+        }
+        if (!check_rekeyed(table, index, p)) {
             return false;
         }
         if (!catalog_state_exists(index)) {

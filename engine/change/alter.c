@@ -5,6 +5,7 @@
  * names change.
  */
 #include "change/compound_impl.h"
+#include "change/rekey_impl.h"
 #include "change/submit_impl.h"
 
 #include <stdio.h>
@@ -103,8 +104,11 @@ static int alter_table(struct submission *s, struct base_err *err)
         return rc;
     }
     rc = submit_open_table(s, s->name, &from, err);
-    bool several = rc == 0 && compound_is_needed(from, s->steps, s->step_count);
-    if (rc == 0 && !several) {
+    bool rekeys = rc == 0 && rekey_is_needed(from, s->steps, s->step_count);
+    bool several = rc == 0 && !rekeys && compound_is_needed(from, s->steps, s->step_count);
+    if (rekeys) {
+        rc = rekey_submit(s, from, err);
+    } else if (rc == 0 && !several) {
         rc = alter_opened(s, from, err);
     }
     catalog_table_free(from);

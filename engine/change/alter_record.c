@@ -319,6 +319,52 @@ static void add_rename(struct base_buf *out, const instar_alteration *step, cons
     catalog_name_add(out, step->new_name);
 }
 
+static void add_key(struct base_buf *out, const instar_alteration *step)
+{
+    const char *between = ") WITH (";
+
+    add(out, "ADD PRIMARY KEY (");
+    for (size_t i = 0; i < step->key_count; i++) {
+        add(out, i > 0 ? ", " : "");
+        catalog_name_add(out, step->key[i].name);
+    }
+    for (size_t i = 0; i < step->key_count; i++) {
+        if (step->key[i].descending) {
+            add(out, between);
+            catalog_name_add(out, step->key[i].name);
+            add(out, " = DESC");
+            between = ", ";
+        }
+    }
+    add(out, ")");
+}
+
+/* What is done to a column, behind its name. */
+static void add_column_change(struct base_buf *out, const instar_alteration *step)
+{
+    if (step->kind == INSTAR_ALTER_SET_TYPE) {
+        add(out, " TYPE ");
+        add_type(out, step->column);
+        if (step->expression != NULL) {
+            add(out, " USING ");
+            add(out, step->expression);
+        } else if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
+            add(out, " USING ");
+            catalog_name_add(out, step->name);
+            add(out, "::");
+            add_type(out, step->column);
+        }
+        return;
+    }
+    add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
+             : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
+             : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"
+                                                       : " DROP NOT NULL");
+    if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
+        add_value(out, step->value != NULL ? step->value : &null);
+    }
+}
+
 /* The step was done once, so what it needs is there. */
 static void add_step(struct base_buf *out, const instar_alteration *step)
 {
@@ -348,6 +394,12 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
         add(out, if_exists);
         catalog_name_add(out, step->name);
         return;
+    case INSTAR_ALTER_ADD_PRIMARY_KEY:
+        add_key(out, step);
+        return;
+    case INSTAR_ALTER_DROP_PRIMARY_KEY:
+        add(out, "DROP PRIMARY KEY");
+        return;
     case INSTAR_ALTER_ADD_COLUMN:
         add(out, "ADD COLUMN ");
         add(out, (step->flags & INSTAR_ALTER_IF_NOT_EXISTS) != 0 ? "IF NOT EXISTS " : "");
@@ -364,27 +416,7 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     add(out, "ALTER COLUMN ");
     add(out, if_exists);
     catalog_name_add(out, step->name);
-    if (step->kind == INSTAR_ALTER_SET_TYPE) {
-        add(out, " TYPE ");
-        add_type(out, step->column);
-        if (step->expression != NULL) {
-            add(out, " USING ");
-            add(out, step->expression);
-        } else if ((step->flags & INSTAR_ALTER_EXPLICIT) != 0) {
-            add(out, " USING ");
-            catalog_name_add(out, step->name);
-            add(out, "::");
-            add_type(out, step->column);
-        }
-        return;
-    }
-    add(out, step->kind == INSTAR_ALTER_SET_DEFAULT    ? " SET DEFAULT "
-             : step->kind == INSTAR_ALTER_DROP_DEFAULT ? " DROP DEFAULT"
-             : step->kind == INSTAR_ALTER_SET_NOT_NULL ? " SET NOT NULL"
-                                                       : " DROP NOT NULL");
-    if (step->kind == INSTAR_ALTER_SET_DEFAULT) {
-        add_value(out, step->value != NULL ? step->value : &null);
-    }
+    add_column_change(out, step);
 }
 
 void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,

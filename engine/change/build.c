@@ -76,7 +76,8 @@ static int find_indexes(struct build *b, struct base_err *err)
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
-        if (index->change != b->job->rec.id) {
+        /* One that is enforced was built before. */
+        if (index->change != b->job->rec.id || index->enforcing) {
             continue;
         }
         struct built *x = &b->all[b->count++];

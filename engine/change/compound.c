@@ -49,7 +49,7 @@ static int use_table(struct draft *d, const char *name, struct base_err *err)
                                   name, d->target->name);
     }
     rc = submit_open_table(d->s, name, &d->from, err);
-    if (rc == 0 && catalog_visible_columns(d->from) != d->from->column_count) {
+    if (rc == 0 && catalog_hidden_columns(d->from) != 0) {
         return base_err_set(err, INSTAR_ESTATE,
                             "table \"%s\" is in the middle of a change that adds or drops columns "
                             "with their indexes: wait for that",

@@ -43,6 +43,9 @@ static int base_of(const struct catalog_table *now, const struct compound_reques
     uint32_t visible = catalog_visible_columns(base);
     for (uint32_t i = visible; i < base->column_count; i++) {
         uint32_t id = base->columns[i].id;
+        if (id == base->row_id) {
+            continue;
+        }
         base->next_column_id = id < base->next_column_id ? id : base->next_column_id;
     }
     catalog_remove_hidden(base);

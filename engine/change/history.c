@@ -181,6 +181,17 @@ static bool adds_unique(const instar_statement *s)
     return any;
 }
 
+static bool changes_key(const instar_statement *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
+        any = any || s->steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY ||
+              s->steps[i].kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
+    }
+    return any;
+}
+
 /* Must rows that are there obey what it asks for? What is not possible asks for nothing. */
 static int binds_rows(const struct catalog_table *table, const instar_statement *s, bool *binds_out,
                       struct base_err *err)
@@ -208,7 +219,7 @@ static int binds_rows(const struct catalog_table *table, const instar_statement 
 static int reads_rows(const struct catalog_table *table, const instar_statement *s, bool *reads_out,
                       struct base_err *err)
 {
-    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s);
+    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || changes_key(s);
     return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
                ? 0
                : binds_rows(table, s, reads_out, err);
@@ -223,7 +234,9 @@ static enum change_kind kind_of(const instar_statement *statements, size_t count
                                              [INSTAR_STATEMENT_ALTER_TABLE] = CHANGE_ALTER_TABLE,
                                              [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE};
 
-    return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND : kinds[statements->kind];
+    return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
+           : changes_key(statements)            ? CHANGE_REKEY
+                                                : kinds[statements->kind];
 }
 
 /* The table that the statement names, itself or by its index; NULL: one that is to be made. */

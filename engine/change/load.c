@@ -8,10 +8,16 @@
 
 #include <string.h>
 
+#define SNAPSHOT_NS ((uint64_t)1000000000)
+
 struct loading {
     struct built *x;
     struct store_bulk *bulk;
-    struct base_buf value; /* of an entry that includes columns */
+    struct base_buf value; /* of an entry that includes columns, or that is a whole row */
+    /* Of an index of whole rows: where they are read. */
+    struct txn_rows *rows;
+    struct store_txn *txn;
+    uint64_t until_ns; /* of that snapshot */
 };
 
 static int commit_batch(struct loading *l, struct base_err *err)
@@ -64,6 +70,10 @@ static int end_batch(struct loading *l, struct base_err *err)
     struct build *b = l->x->build;
     int rc = commit_batch(l, err);
 
+    if (rc == 0 && l->txn != NULL && job_is_steered(b->job, INSTAR_CHANGE_PAUSE)) {
+        store_txn_abort(l->txn); /* who stands still has no snapshot */
+        l->txn = NULL;
+    }
     if (rc == 0) {
         os_point("build.batch_loaded");
         build_show_throttle(b);
@@ -99,15 +109,95 @@ static int split_entry(struct loading *l, struct base_slice *key, struct base_sl
     return 0;
 }
 
+/* ---- whole rows --------------------------------------------------------------------------- */
+
+/* Rows are not sorted, only their keys: the old one behind the new one. Here each is looked up. Its
+ * snapshot is later than that of the scan, and that is as good: a row that has gone by then, or has
+ * another key, has done so by an operation that the delta has. */
+static int open_rows(struct loading *l, struct base_err *err)
+{
+    const struct build *b = l->x->build;
+
+    if (l->txn != NULL && os_now_ns() >= l->until_ns) {
+        store_txn_abort(l->txn);
+        l->txn = NULL;
+    }
+    if (l->rows == NULL) {
+        size_t most = (size_t)store_options(b->store)->row_bytes_max;
+        int rc = txn_rows_open(b->table, most, &l->rows, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (l->txn != NULL) {
+        return 0;
+    }
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &l->txn, err);
+    if (rc != 0) {
+        l->txn = NULL;
+        return rc;
+    }
+    base_assert(store_txn_lsn(l->txn) >= b->scan_from_lsn);
+    l->until_ns = os_now_ns() + SNAPSHOT_NS;
+    return 0;
+}
+
+static void close_rows(struct loading *l)
+{
+    if (l->txn != NULL) {
+        store_txn_abort(l->txn);
+        l->txn = NULL;
+    }
+    txn_rows_close(l->rows);
+    l->rows = NULL;
+}
+
+/* *there_out: false when there is no such row any more. */
+static int look_up_row(struct loading *l, struct base_slice *key, struct base_slice *value,
+                       bool *there_out, struct base_err *err)
+{
+    const struct built *x = l->x;
+    struct txn_copy copy = {.record = &l->value};
+    struct base_slice old;
+    struct base_slice record;
+    size_t size;
+    int rc = row_key_skip(x->index->key_parts, x->index->part_count, *key, &size, err);
+
+    *there_out = false;
+    if (rc == 0) {
+        rc = open_rows(l, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    old = base_slice((const uint8_t *)key->data + size, key->size - size);
+    copy.key = base_slice(key->data, size);
+    rc = store_txn_get(l->txn, x->build->table->tree, old, STORE_READ_UNTRACKED, &record, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = txn_rows_record(l->rows, x->index, old, record, &copy, err);
+    }
+    *key = copy.key;
+    *value = base_buf_slice(&l->value);
+    *there_out = rc == 0 && !copy.moved;
+    return rc;
+}
+
 /* A row that was read twice may come with different columns included. Either will do: what was
  * written in between is in the delta. */
 static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
                       struct base_err *err)
 {
     struct checkpoint *ck = l->x->ck;
-    int rc = split_entry(l, &key, &value, err);
+    bool there = true;
+    int rc = l->x->index->rows ? look_up_row(l, &key, &value, &there, err)
+                               : split_entry(l, &key, &value, err);
 
-    if (rc != 0 || (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0)) {
+    if (rc != 0 || !there ||
+        (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0)) {
         return rc;
     }
     if (l->bulk == NULL) {
@@ -146,6 +236,10 @@ void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE
     struct base_slice include = base_slice("", 0);
     size_t size = key.size;
 
+    if (x->index->rows) { /* looked up when it is loaded */
+        memset(value, 0, SORT_VALUE_SIZE);
+        return;
+    }
     _Static_assert(SORT_VALUE_SIZE == ROW_ENTRY_SIZE, "the value is the front of an index entry's");
     if (x->index->include_count > 0) {
         int rc = row_key_skip(x->index->key_parts, x->index->key_part_count, key, &size, NULL);
@@ -219,6 +313,7 @@ static int load_index(struct built *x, struct base_err *err)
     if (l.bulk != NULL) {
         store_bulk_abort(l.bulk);
     }
+    close_rows(&l);
     base_buf_free(&l.value);
     return rc;
 }

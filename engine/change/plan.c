@@ -367,8 +367,9 @@ const struct plan *plan_for(enum change_kind kind, unsigned variant, enum instar
     }
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
     bool back = state == INSTAR_CHANGE_REVERTING;
-    const struct plan *plan =
-        kind == CHANGE_COMPOUND ? (back ? &back_compound : &compound) : plans[kind][variant][back];
+    const struct plan *plan = kind == CHANGE_COMPOUND ? (back ? &back_compound : &compound)
+                              : kind == CHANGE_REKEY  ? (back ? &plan_rekey_back : &plan_rekey)
+                                                      : plans[kind][variant][back];
     base_assert(plan != NULL);
     return plan;
 }
@@ -386,6 +387,9 @@ static unsigned variant_of(const struct change_record *r)
     if (r->kind == CHANGE_COMPOUND) {
         return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
                (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0);
+    }
+    if (r->kind == CHANGE_REKEY) {
+        return r->builds ? PLAN_BUILDS : 0;
     }
     return r->unique;
 }
@@ -462,6 +466,7 @@ const char *plan_kind_name(enum change_kind kind)
         [CHANGE_CREATE_TABLE] = "create table", [CHANGE_DROP_TABLE] = "drop table",
         [CHANGE_CREATE_INDEX] = "create index", [CHANGE_DROP_INDEX] = "drop index",
         [CHANGE_ALTER_TABLE] = "alter table",   [CHANGE_COMPOUND] = "compound",
+        [CHANGE_REKEY] = "alter primary key",
     };
 
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
@@ -480,6 +485,7 @@ const char *plan_doing(const struct change_record *r)
     case CHANGE_DROP_INDEX:
         return back || r->cancel ? "restored" : "dropped";
     case CHANGE_COMPOUND:
+    case CHANGE_REKEY:
         return "changed";
     case CHANGE_ALTER_TABLE:
         break;
@@ -532,6 +538,15 @@ static const char *const words[] = {
     [WORK_REMOVE_ALL] = "publish the table without what has gone",
     [WORK_WITHDRAW] = "publish what was new delete-only",
     [WORK_TAKE_OUT] = "publish the table without it",
+    [WORK_KEY_ADD] = "publish a unique index on the new key delete-only",
+    [WORK_IDS_ADD] = "publish the column of row ids",
+    [WORK_FILL] = "give row ids to rows without one",
+    [WORK_ROWS_ADD] = "publish rows and indexes by the new key delete-only",
+    [WORK_KEY_RAISE] = "publish them write-only",
+    [WORK_KEY_ENFORCE] = "publish what is new as enforced",
+    [WORK_KEY_SWAP] = "publish the new primary key",
+    [WORK_KEY_LOWER] = "publish what is to go delete-only",
+    [WORK_KEY_REMOVE] = "publish the table without what has gone",
     [WORK_NOTHING] = "give the verdict",
 };
 

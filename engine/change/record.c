@@ -238,7 +238,7 @@ static bool sensible(const struct change_record *r)
         return false;
     }
     bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE ||
-                     r->kind == CHANGE_COMPOUND;
+                     r->kind == CHANGE_COMPOUND || r->kind == CHANGE_REKEY;
     return !described || r->descriptor.size != 0;
 }
 

@@ -29,9 +29,10 @@ enum change_kind {
     CHANGE_CREATE_INDEX = 3,
     CHANGE_DROP_INDEX = 4,
     CHANGE_ALTER_TABLE = 5,
-    CHANGE_COMPOUND = 6 /* several statements */
+    CHANGE_COMPOUND = 6, /* several statements */
+    CHANGE_REKEY = 7     /* another primary key */
 };
-#define CHANGE_KIND_COUNT 7
+#define CHANGE_KIND_COUNT 8
 
 /* A node, and which of its claims: both together are never used twice. */
 struct change_owner {
@@ -76,12 +77,13 @@ struct change_record {
     bool unique;
     bool validates; /* alter table, compound: its plan has a validation */
     bool retires;   /* the same: its plan has a last version that retires what it left */
-    bool builds;    /* compound: it makes indexes */
+    bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
                                  * alter.c's; compound: compound_record.c's;
+                                 * rekey: rekey_record.c's;
                                  * create index: index_record.c's */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
@@ -189,11 +191,20 @@ enum change_work {
     WORK_REMOVE_ALL,   /* publish the table without it, without old names and hidden columns */
     WORK_WITHDRAW,     /* the way back: publish what was new delete-only, and not enforced */
     WORK_TAKE_OUT,     /* publish the table without it */
+    WORK_KEY_ADD,      /* rekey: publish a unique index on the new key in its first stage */
+    WORK_IDS_ADD,      /* publish the column of row ids */
+    WORK_FILL,         /* give a row id to each row that has none */
+    WORK_ROWS_ADD,     /* publish the rows by the new key, and all indexes once more, likewise */
+    WORK_KEY_RAISE,    /* publish what is new write-only */
+    WORK_KEY_ENFORCE,  /* publish that it is enforced */
+    WORK_KEY_SWAP,     /* publish the new key as the table's */
+    WORK_KEY_LOWER,    /* publish the old one delete-only; or, on the way back, the new one */
+    WORK_KEY_REMOVE,   /* publish the table without it */
     WORK_NOTHING       /* only the verdict */
 };
 
 #define PLAN_NO_RETURN UINT32_MAX
-#define PLAN_STEPS_MAX 15
+#define PLAN_STEPS_MAX 20
 
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
@@ -214,13 +225,14 @@ struct plan {
 /* The plan of a record in its state; NULL for one that has ended. */
 const struct plan *plan_of(const struct change_record *r);
 /* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES; for a
- * compound change any of these. */
+ * compound change any of these; for a rekey PLAN_BUILDS. */
 #define PLAN_VALIDATES 1u
 #define PLAN_RETIRES 2u
 #define PLAN_BUILDS 4u
 #define PLAN_DROPS 8u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
                             enum instar_change_state state);
+extern const struct plan plan_rekey, plan_rekey_back; /* plan_rekey.c */
 /* The step that the record stands at. It must not have ended. */
 const struct plan_step *plan_step(const struct change_record *r);
 /* The first step of the record's plan at or behind `from`, or the plan's count. */

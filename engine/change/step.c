@@ -8,6 +8,7 @@
  * request allows, it revokes what is left, or gives up, or waits on, as it was asked to.
  */
 #include "change/compound_impl.h"
+#include "change/rekey_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -379,6 +380,9 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
     if (j->rec.kind == CHANGE_COMPOUND) {
         return compound_tree_ops(&j->rec, t, STORE_TREE_DROP, err);
     }
+    if (j->rec.kind == CHANGE_REKEY) {
+        return rekey_tree_ops(&j->rec, t, STORE_TREE_DROP, err);
+    }
     if (j->rec.kind != CHANGE_DROP_TABLE) {
         return store_txn_tree_op(t, STORE_TREE_DROP, j->rec.tree, err);
     }
@@ -398,6 +402,7 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
 static int build_op(struct job *j, struct store_txn *t, enum store_tree_op op, struct base_err *err)
 {
     return j->rec.kind == CHANGE_COMPOUND ? compound_tree_ops(&j->rec, t, op, err)
+           : j->rec.kind == CHANGE_REKEY  ? rekey_tree_ops(&j->rec, t, op, err)
                                           : store_txn_tree_op(t, op, j->rec.tree, err);
 }
 
@@ -447,8 +452,10 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     if (work == WORK_BUILD) {
         rc = build_op(j, t, STORE_TREE_FOLD_END, err);
         j->rec.rows = j->rows;
-    } else if (work == WORK_NULLS) {
+    } else if (work == WORK_NULLS || work == WORK_FILL) {
         j->rec.rows = j->rows;
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_REKEY) {
+        rc = rekey_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_COMPOUND) {
         rc = compound_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
@@ -466,6 +473,16 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
     }
     job_advance(j);
     return job_commit(j, t, err);
+}
+
+static int fill(struct job *j, struct base_err *err)
+{
+    int rc = rekey_fill(j, err);
+
+    if (rc == 0) {
+        rc = go_on(j, WORK_FILL, err);
+    }
+    return rc;
 }
 
 static int build(struct job *j, struct base_err *err)
@@ -546,7 +563,9 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     if (rc == 0) {
         os_point("change.turned_back");
         if (building) {
-            if (r->kind == CHANGE_COMPOUND) {
+            if (r->kind == CHANGE_REKEY) {
+                rekey_forget(j);
+            } else if (r->kind == CHANGE_COMPOUND) {
                 compound_forget(j);
             } else {
                 build_forget(j->store, r->tree);
@@ -554,6 +573,16 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
         }
     }
     return rc;
+}
+
+/* Of what only one kind of change has. */
+static int special(struct job *j, enum change_work work, struct base_err *err)
+{
+    if (j->rec.kind == CHANGE_COMPOUND) {
+        return compound_publish(j, work, err);
+    }
+    base_assert(j->rec.kind == CHANGE_REKEY);
+    return work == WORK_FILL ? fill(j, err) : rekey_publish(j, work, err);
 }
 
 int step_run(struct job *j, struct base_err *err)
@@ -604,18 +633,11 @@ int step_run(struct job *j, struct base_err *err)
         rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
                                             : alter_retire(j, err);
         break;
-    case WORK_ADD_ALL:
-    case WORK_RAISE_ALL:
-    case WORK_ENFORCE_ALL:
-    case WORK_FLIP:
-    case WORK_LOWER_ALL:
-    case WORK_REMOVE_ALL:
-    case WORK_WITHDRAW:
-    case WORK_TAKE_OUT:
-        rc = compound_publish(j, step->work, err);
-        break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);
+        break;
+    default:
+        rc = special(j, step->work, err);
         break;
     }
     if (rc == 0 && step->point != NULL) {

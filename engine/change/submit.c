@@ -147,7 +147,7 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
 
     base_buf_add(&b, "CREATE TABLE ", 13);
     base_buf_add(&b, t->name, strlen(t->name));
-    for (uint32_t i = 0; i < t->column_count; i++) {
+    for (uint32_t i = 0; i < catalog_visible_columns(t); i++) {
         const struct catalog_column *c = &t->columns[i];
         char room[CATALOG_TYPE_TEXT_MAX];
         const char *type = catalog_type_text(c->type, c->length_max, room);
@@ -161,13 +161,14 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, i == 0 ? ", UNIQUE " : ", ", i == 0 ? 9 : 2);
         base_buf_add(&b, t->indexes[i].name, strlen(t->indexes[i].name));
     }
-    for (uint32_t i = 0; i < t->key_count; i++) {
+    bool keyed = !catalog_keyed_by_row_id(t);
+    for (uint32_t i = 0; keyed && i < t->key_count; i++) {
         const char *name = t->columns[t->key[i].column].name;
         base_buf_add(&b, i == 0 ? ", PRIMARY KEY (" : ", ", i == 0 ? 15 : 2);
         base_buf_add(&b, name, strlen(name));
         base_buf_add(&b, " DESC", t->key[i].descending ? 5 : 0);
     }
-    base_buf_add(&b, "))", 2);
+    base_buf_add(&b, "))", keyed ? 2 : 1);
     record_cut(&b, text, size);
     base_buf_free(&b);
 }

@@ -150,6 +150,19 @@ static int map_add_unique(instar_sql *sql, const struct ddl_piece *piece, struct
     return rc;
 }
 
+static int map_add_key(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
+                       instar_alteration *step, const char *table)
+{
+    struct ddl_node *node = ddl_take(command, "def");
+    int rc;
+
+    (void)ddl_take(node, "contype");
+    step->kind = INSTAR_ALTER_ADD_PRIMARY_KEY;
+    rc = ddl_key(sql, piece, node, &(struct ddl_key_of){.table = table}, &step->key,
+                 &step->key_count);
+    return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
+}
+
 static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
                        instar_alteration *step, struct ddl_constant *constant,
                        struct ddl_checks *checks)
@@ -171,6 +184,8 @@ static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct dd
         rc = map_add_check(sql, piece, command, step);
     } else if (adds(command, "CONSTR_UNIQUE")) {
         rc = map_add_unique(sql, piece, command, step);
+    } else if (adds(command, "CONSTR_PRIMARY")) {
+        rc = map_add_key(sql, piece, command, step, checks->table);
     } else if (ddl_take_name(command, "subtype", "AT_DropConstraint")) {
         step->kind = INSTAR_ALTER_DROP_CONSTRAINT;
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;
@@ -261,7 +276,7 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
     place_commands(sql, piece, node);
     for (struct ddl_node *n = ddl_take(node, "cmds"); rc == INSTAR_OK && n != NULL;
          n = ddl_take_next(n)) {
-        struct ddl_checks checks = {.list = NULL};
+        struct ddl_checks checks = {.table = info.name};
 
         rc = map_command(sql, piece, n, &steps[at], &constants[at], &checks);
         at++;

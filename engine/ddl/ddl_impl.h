@@ -183,7 +183,15 @@ struct ddl_checks {
     size_t count;
     instar_unique_def *uniques;
     size_t unique_count;
+    const char *table; /* that the statement is about */
 };
+/* Take a constraint of which the type PRIMARY KEY was taken. */
+struct ddl_key_of {
+    const char *table;  /* its name */
+    const char *column; /* behind which it stands, or NULL */
+};
+int ddl_key(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+            const struct ddl_key_of *of, const instar_key_column **key_out, size_t *count_out);
 /* Take a constraint of which the type UNIQUE was taken; column: behind which it stands, or NULL. */
 int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
                const char *column, struct ddl_checks *checks);

@@ -21,6 +21,7 @@ struct found {
     size_t indexes;
     const instar_sql_statement *statement;
     size_t uniques_dropped; /* by DROP CONSTRAINT in it */
+    bool drops_key, adds_key;
 };
 
 /* Lines go to the caller until it stops them. */
@@ -110,6 +111,23 @@ static size_t count_drops(const instar_sql_statement *s, const char *name)
     return count;
 }
 
+/* Does it drop the primary key, by whatever words, or add one? */
+static void look_for_key(struct found *found, const instar_table_info *info)
+{
+    const instar_sql_statement *s = found->statement;
+    size_t size = strlen(info->name);
+
+    for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
+        const instar_alteration *step = &s->steps[i];
+        bool named = step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
+                     strncmp(step->name, info->name, size) == 0 &&
+                     strcmp(step->name + size, "_pkey") == 0;
+
+        found->adds_key = found->adds_key || step->kind == INSTAR_ALTER_ADD_PRIMARY_KEY;
+        found->drops_key = found->drops_key || named || step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
+    }
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -124,6 +142,9 @@ static int look(void *arg, const instar_table_info *info)
         if (here && info->indexes[i].constraint) {
             found->uniques_dropped += count_drops(found->statement, info->indexes[i].name);
         }
+    }
+    if (here && found->uniques_dropped == 0) {
+        look_for_key(found, info);
     }
     found->has_from = found->has_from || from;
     found->has_table = found->has_table || here;
@@ -236,6 +257,38 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
              " ms; then old names and dropped columns are gone",
              validates ? 4 : 2, s->options->fence_after_ms);
     }
+}
+
+static void tell_key(struct telling *t, const struct found *found, const instar_sql_statement *s)
+{
+    uint32_t wait_ms = s->options->fence_after_ms;
+
+    tell(t, "about %" PRIu64 " rows and %zu indexes; all are written once more", found->rows,
+         found->indexes);
+    if (found->adds_key) {
+        tell(t,
+             "1. delete-only, write-only: publish a unique index on the new key, wait each time "
+             "for transactions on the version before, at most %" PRIu32 " ms",
+             wait_ms);
+        tell(t, "2. build: one scan of the table for it");
+        tell(t, "3. enforcing: from here on writers refuse duplicates and nulls in the new key");
+        tell(t, "4. validate: one scan of it, and of the table for nulls; what is found fails the "
+                "change, which names it");
+    } else {
+        tell(t,
+             "1. row ids: publish the hidden column, wait for transactions on the version before, "
+             "at most %" PRIu32 " ms; from here on writers give ids",
+             wait_ms);
+        tell(t, "2. numbering: every row that nobody writes is updated once, to have an id");
+        tell(t, "3. enforcing: publish and wait as before");
+        tell(t, "4. validate: one scan of the table");
+    }
+    tell(t, "5. rows delete-only, rows write-only: publish a second tree of rows and each index "
+            "once more; from here on every writer keeps both");
+    tell(t, "6. rows build: one scan of the table for all of them");
+    tell(t, "7. complete: publish the new key; no way back from here on");
+    tell(t, "8. swapped, lowered: publish what was there before delete-only, then gone");
+    tell(t, "9. purge: give the space back; no row is read");
 }
 
 /* What the parts of a compound change need. */
@@ -366,7 +419,9 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        if (found->uniques_dropped > 0 || adds_unique(s)) {
+        if (found->drops_key || found->adds_key) {
+            tell_key(t, found, s);
+        } else if (found->uniques_dropped > 0 || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);

@@ -163,14 +163,14 @@ struct table_draft {
     const struct ddl_piece *piece;
     instar_table_def def;
     instar_column_def *columns;
-    instar_key_column *key;
     struct ddl_node *key_node; /* what said PRIMARY KEY */
     struct ddl_checks checks;
 };
 
 /* PRIMARY KEY (a, b) WITH (b = DESC): the grammar has no direction there, but options with names.
  */
-static int key_directions(struct table_draft *t, struct ddl_node *constraint)
+static int key_directions(instar_sql *sql, const struct ddl_piece *piece,
+                          struct ddl_node *constraint, instar_key_column *key, size_t count)
 {
     for (struct ddl_node *n = ddl_take(constraint, "options"); n != NULL; n = ddl_take_next(n)) {
         const char *name = ddl_take_text(n, "defname");
@@ -180,12 +180,12 @@ static int key_directions(struct table_draft *t, struct ddl_node *constraint)
         instar_key_column *column = NULL;
 
         (void)ddl_take_name(n, "defaction", "DEFELEM_UNSPEC");
-        for (size_t i = 0; name != NULL && i < t->def.key_count; i++) {
-            column = strcmp(t->key[i].name, name) == 0 ? &t->key[i] : column;
+        for (size_t i = 0; name != NULL && i < count; i++) {
+            column = strcmp(key[i].name, name) == 0 ? &key[i] : column;
         }
         if (column == NULL || direction == NULL ||
             (strcmp(direction, "asc") != 0 && strcmp(direction, "desc") != 0)) {
-            return ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, n),
+            return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, n),
                             "not supported: %s: a primary key takes COLUMN = ASC or COLUMN = DESC",
                             name != NULL ? name : "?");
         }
@@ -194,32 +194,55 @@ static int key_directions(struct table_draft *t, struct ddl_node *constraint)
     return INSTAR_OK;
 }
 
+/* A primary key keeps no name: it goes by table_pkey, and may be called that. */
+static void take_key_name(struct ddl_node *constraint, const char *table)
+{
+    const struct ddl_node *given = ddl_peek(constraint, "conname");
+    size_t size = table != NULL ? strlen(table) : 0;
+
+    if (given != NULL && given->text != NULL && table != NULL &&
+        strncmp(given->text, table, size) == 0 && strcmp(given->text + size, "_pkey") == 0) {
+        (void)ddl_take_text(constraint, "conname");
+    }
+}
+
+int ddl_key(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+            const struct ddl_key_of *of, const instar_key_column **key_out, size_t *count_out)
+{
+    size_t count = of->column != NULL ? 1 : ddl_count(constraint, "keys"), at = 0;
+    instar_key_column *key;
+
+    if (count > INSTAR_INDEX_COLUMNS_MAX) {
+        return ddl_fail(sql, INSTAR_ELIMIT, ddl_offset(piece, constraint),
+                        "a primary key has at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
+    }
+    key = ddl_alloc(&sql->arena, (count + 1) * sizeof(*key));
+    if (key == NULL) {
+        return no_memory(sql, piece);
+    }
+    for (struct ddl_node *n = ddl_take(constraint, "keys"); n != NULL; n = ddl_take_next(n)) {
+        key[at++].name = ddl_take_text(n, "sval");
+    }
+    if (of->column != NULL) {
+        key[at++].name = of->column;
+    }
+    take_key_name(constraint, of->table);
+    *key_out = key;
+    *count_out = at;
+    return key_directions(sql, piece, constraint, key, at);
+}
+
 /* PRIMARY KEY, of the table or behind a column of this name. */
 static int map_key(struct table_draft *t, struct ddl_node *constraint, const char *column)
 {
-    size_t count = column != NULL ? 1 : ddl_count(constraint, "keys");
-
     if (t->key_node != NULL) {
         return ddl_fail(t->sql, INSTAR_EINVALID, ddl_offset(t->piece, constraint),
                         "a table has one primary key");
     }
-    if (count > INSTAR_INDEX_COLUMNS_MAX) {
-        return ddl_fail(t->sql, INSTAR_ELIMIT, ddl_offset(t->piece, constraint),
-                        "a primary key has at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
-    }
     t->key_node = constraint;
-    t->key = ddl_alloc(&t->sql->arena, count * sizeof(*t->key));
-    if (t->key == NULL) {
-        return no_memory(t->sql, t->piece);
-    }
-    for (struct ddl_node *n = ddl_take(constraint, "keys"); n != NULL; n = ddl_take_next(n)) {
-        t->key[t->def.key_count++].name = ddl_take_text(n, "sval");
-    }
-    if (column != NULL) {
-        t->key[t->def.key_count++].name = column;
-    }
-    t->def.key = t->key;
-    return key_directions(t, constraint);
+    return ddl_key(t->sql, t->piece, constraint,
+                   &(struct ddl_key_of){.table = t->def.name, .column = column}, &t->def.key,
+                   &t->def.key_count);
 }
 
 static int map_table_element(struct table_draft *t, struct ddl_node *node)
@@ -273,10 +296,6 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
     }
     rc = rc == INSTAR_OK ? ddl_change_options(sql, piece, node, options) : rc;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
-    if (rc == INSTAR_OK && t->key_node == NULL) {
-        rc = ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                      "not supported: a table without PRIMARY KEY");
-    }
     if (rc != INSTAR_OK) {
         return rc;
     }

@@ -140,7 +140,10 @@ static void put_key(struct sink *sink, const instar_table_info *info)
     const char *separator = " WITH (";
     bool directed = false;
 
-    say(sink, "    PRIMARY KEY (");
+    if (info->key_count == 1 && strcmp(info->key[0].name, INSTAR_ROW_ID) == 0) {
+        return; /* it has none */
+    }
+    say(sink, ",\n    PRIMARY KEY (");
     for (size_t i = 0; i < info->key_count; i++) {
         say(sink, i > 0 ? ", " : "");
         put_name(sink, info->key[i].name);
@@ -155,7 +158,7 @@ static void put_key(struct sink *sink, const instar_table_info *info)
             directed = true;
         }
     }
-    say(sink, directed ? ")\n" : "\n");
+    say(sink, directed ? ")" : "");
 }
 
 /* An expression in the engine's words: capitals are keywords, what stands before a parenthesis is a
@@ -263,14 +266,14 @@ static void put_uniques(struct sink *sink, const instar_table_info *info, bool i
             continue;
         }
         if (inside) {
-            say(sink, "    ");
+            say(sink, ",\n    ");
         } else {
             say(sink, "ALTER TABLE ");
             put_name(sink, info->name);
             say(sink, " ADD ");
         }
         put_unique(sink, &info->indexes[i]);
-        say(sink, inside ? ",\n" : ";\n");
+        say(sink, inside ? "" : ";\n");
     }
 }
 
@@ -282,7 +285,7 @@ static void put_table(struct sink *sink, const instar_table_info *info)
     for (size_t i = 0; i < info->column_count; i++) {
         const instar_column_info *column = &info->columns[i];
 
-        say(sink, "    ");
+        say(sink, i > 0 ? ",\n    " : "    ");
         put_name(sink, column->name);
         say(sink, " ");
         put_type(sink, column->type, column->length_max);
@@ -291,18 +294,16 @@ static void put_table(struct sink *sink, const instar_table_info *info)
             say(sink, " DEFAULT ");
             put_value(sink, &column->default_value);
         }
-        say(sink, ",\n");
     }
     for (size_t i = 0; i < info->check_count; i++) {
         if (info->checks[i].valid) {
-            say(sink, "    ");
+            say(sink, ",\n    ");
             put_check(sink, &info->checks[i]);
-            say(sink, ",\n");
         }
     }
     put_uniques(sink, info, true);
     put_key(sink, info);
-    say(sink, ");\n");
+    say(sink, "\n);\n");
 }
 
 static void put_index(struct sink *sink, const instar_table_info *info,

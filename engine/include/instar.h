@@ -247,6 +247,13 @@ typedef struct instar_options {
 #define INSTAR_COLUMNS_MAX 1000
 #define INSTAR_INDEX_COLUMNS_MAX 16
 
+/* The rows of a table without primary key go by a row id, an int8 that the engine gives when they
+ * are inserted: unique in the store, never given twice, and never changed. It is what keys and
+ * bounds of such a table are, and what instar_table_list() tells as its key. A projection has it
+ * only when it names this column; an insert then leaves it null, an update repeats it. No column
+ * may have the name. */
+#define INSTAR_ROW_ID "@row_id"
+
 /* Fill with defaults. */
 INSTAR_API void instar_options_init(instar_options *options);
 
@@ -340,8 +347,11 @@ INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn,
  * Errors: EEXISTS (primary key). */
 INSTAR_API int instar_insert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
+/* The row id that the transaction's last insert into a table without primary key was given; 0:
+ * there was none. */
+INSTAR_API int instar_row_id(instar_txn *txn, int64_t *id_out);
 /* Insert, or where the primary key exists set the named columns. The projection names the whole
- * primary key. Errors: EINVALID (it does not). */
+ * primary key. Errors: EINVALID (it does not, or the table has none). */
 INSTAR_API int instar_upsert(instar_txn *txn, instar_projection *projection,
                              const instar_value *values);
 /* Set the projection's columns of the row with that primary key (its values in key order). The key
@@ -442,8 +452,8 @@ typedef struct instar_table_def {
     const char *name;
     const instar_column_def *columns;
     size_t column_count;
-    const instar_key_column *key; /* the primary key, required; its columns are NOT NULL */
-    size_t key_count;
+    const instar_key_column *key; /* the primary key; its columns are NOT NULL */
+    size_t key_count;             /* 0: none, rows go by INSTAR_ROW_ID */
     const instar_check_def *checks;
     size_t check_count;
     const instar_unique_def *uniques; /* at most INSTAR_TABLE_UNIQUES_MAX */
@@ -530,7 +540,9 @@ enum instar_alteration_kind {
     INSTAR_ALTER_RENAME_CONSTRAINT = 12,   /* name to new_name */
     INSTAR_ALTER_VALIDATE_CONSTRAINT = 13, /* name; nothing to do when it is valid */
     INSTAR_ALTER_SET_TYPE = 14,            /* of name: column's type and length_max */
-    INSTAR_ALTER_ADD_UNIQUE = 20           /* unique: an index is built and validated */
+    INSTAR_ALTER_ADD_UNIQUE = 20,          /* unique: an index is built and validated */
+    INSTAR_ALTER_ADD_PRIMARY_KEY = 30,     /* key, key_count: rows go by it instead of row ids */
+    INSTAR_ALTER_DROP_PRIMARY_KEY = 31     /* rows go by row ids, or by one that is added behind */
 };
 enum instar_alteration_flag {
     INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
@@ -552,6 +564,8 @@ typedef struct instar_alteration {
     const instar_unique_def *unique;
     const char *expression; /* of set type: what makes the new values of the old ones, in the
                              * language of checks, about this column alone; NULL: the cast */
+    const instar_key_column *key;
+    size_t key_count;
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -589,6 +603,18 @@ typedef struct instar_alteration {
  * UNIQUE: adding one is a change as of several statements (instar_submit): the index is built
  * before anything becomes public, and validated; duplicates fail the change as those of a unique
  * index. Dropping one drops the index by its stages. instar_drop_index() of it is refused (ESTATE).
+ *
+ * PRIMARY KEY: ADD to a table without one, DROP, or DROP and then ADD, by themselves in a change.
+ * DROP CONSTRAINT of the name table_pkey is DROP PRIMARY KEY, where no other constraint has that
+ * name. First a unique index on the new key and NOT NULL are built, enforced and validated: from
+ * `enforcing` on writes that break them fail, also where the change fails itself in the end. Then
+ * the rows are written once more by the new key, and each index anew, while all go on. One version
+ * swaps; what was there before goes when nobody uses it. Columns of a key that is dropped remain
+ * NOT NULL. A projection from before goes on for inserts and for scans without bounds of the key;
+ * to get, update, upsert or delete by the old key is refused from the swap on (EUNKNOWN), as it
+ * would mean another row: prepare it anew. Until the end other changes that name one of its indexes
+ * are refused (ESTATE); this one is, while another is at work on the table, and when the table has
+ * more than 15 indexes (ELIMIT).
  *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
@@ -811,7 +837,7 @@ typedef struct instar_table_info {
     uint64_t rows;    /* an estimate: what the applier has folded so far */
     const instar_column_info *columns;
     size_t column_count;
-    const instar_key_column *key;
+    const instar_key_column *key; /* of a table without primary key: INSTAR_ROW_ID */
     size_t key_count;
     const instar_index_info *indexes;
     size_t index_count;

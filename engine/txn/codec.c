@@ -272,7 +272,7 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
     }
     rc = row_key_encode(index->key_parts, values, own, out, err);
     to->prefix_size = out->size - begin;
-    if (rc == INSTAR_OK) {
+    if (rc == INSTAR_OK && !index->rows) {
         rc = row_key_encode(index->key_parts + own, values + own, index->key_part_count - own, out,
                             err);
     }

@@ -79,6 +79,19 @@ void txn_describe_key(const struct catalog_table *table, struct base_slice key,
     add_tuple(text_out, table, table->key_parts, table->key, table->key_count, key);
 }
 
+/* The row of an entry, by whatever key the entry ends with. */
+static void describe_row(const struct catalog_table *table, const struct catalog_index *index,
+                         struct base_slice key, struct base_buf *text_out)
+{
+    uint32_t own = index->part_count;
+    uint32_t count = index->key_part_count - own;
+    struct catalog_key_part names[INSTAR_INDEX_COLUMNS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = (struct catalog_key_part){.column = index->key_columns[own + i]};
+    }
+    add_tuple(text_out, table, index->key_parts + own, names, count, key);
+}
+
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out)
 {
@@ -88,8 +101,8 @@ void txn_describe_entry(const struct catalog_table *table, const struct catalog_
         return;
     }
     base_buf_add(text_out, " of row ", 8);
-    txn_describe_key(table, base_slice((const uint8_t *)key.data + used, key.size - used),
-                     text_out);
+    describe_row(table, index, base_slice((const uint8_t *)key.data + used, key.size - used),
+                 text_out);
 }
 
 static void cut_to(struct base_buf *b, char text[TXN_TEXT_MAX])
@@ -122,5 +135,13 @@ void txn_prefix_text(const struct catalog_table *table, const struct catalog_ind
 {
     struct base_buf b = {0};
     add_tuple(&b, table, index->key_parts, index->parts, index->part_count, key);
+    cut_to(&b, text);
+}
+
+void txn_suffix_text(const struct catalog_table *table, const struct catalog_index *index,
+                     struct base_slice key, char text[TXN_TEXT_MAX])
+{
+    struct base_buf b = {0};
+    describe_row(table, index, key, &b);
     cut_to(&b, text);
 }

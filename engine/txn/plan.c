@@ -23,6 +23,8 @@
  */
 #include "txn/txn_impl.h"
 
+#include <string.h>
+
 /* Upper bound of what a step adds to the record, besides key and value. */
 #define STEP_OVERHEAD 20
 
@@ -115,6 +117,18 @@ static int plan_entry_delete(struct txn *t, struct txn_step *step, struct base_e
     return add_step(t, step, err);
 }
 
+/* The whole row, for the key of the step, which moves with the bytes that it is among. */
+static int plan_record(struct txn *t, const struct txn_table *table, struct txn_step *step,
+                       const instar_value *image, struct base_err *err)
+{
+    uint8_t key[INSTAR_KEY_BYTES_MAX];
+    memcpy(key, key_of(t, step).data, step->key_size);
+    int rc = txn_codec_encode(&table->codec, base_slice(key, step->key_size), image, &t->plan_bytes,
+                              err);
+    step->value_size = t->plan_bytes.size - step->value_at;
+    return rc;
+}
+
 /* An index's entries of both images. */
 struct two_entries {
     struct txn_step before, after;
@@ -145,11 +159,62 @@ static int plan_both(struct txn *t, const struct txn_table *table,
     return rc;
 }
 
+/* The key of an image in a tree of whole rows. *there_out: it has one. */
+static int plan_rows_key(struct txn *t, const struct txn_table *table,
+                         const struct catalog_index *index, const instar_value *image,
+                         struct txn_step *step, bool *there_out, struct base_err *err)
+{
+    *step = (struct txn_step){.tree = index->tree, .key_at = t->plan_bytes.size, .deletes = true};
+    struct txn_entry_to to = {.bytes = &t->plan_bytes, .scratch = &t->scratch};
+    int rc = txn_codec_entry(&table->codec, index, image, &to, err);
+    step->key_size = t->plan_bytes.size - step->key_at;
+    *there_out = rc == INSTAR_OK;
+    return rc;
+}
+
+/* The tree of another primary key has the whole row. It is written by every statement that writes
+ * the row, so that whoever knows the table by the one key meets whoever knows it by the other. */
+static int plan_rows(struct txn *t, const struct txn_table *table,
+                     const struct catalog_index *index, const struct txn_move *move,
+                     struct base_err *err)
+{
+    struct txn_step before;
+    struct txn_step after;
+    bool had = false;
+    bool has = false;
+    bool writes = move->to != NULL && catalog_may_write(index);
+    int rc = INSTAR_OK;
+    if (move->from != NULL && catalog_may_delete(index)) {
+        rc = plan_rows_key(t, table, index, move->from, &before, &had, err);
+        rc = is_rows_fault(rc) ? INSTAR_OK : rc;
+    }
+    if (rc == INSTAR_OK) {
+        base_err_clear(err);
+    }
+    if (rc == INSTAR_OK && writes) {
+        rc = plan_rows_key(t, table, index, move->to, &after, &has, err);
+    }
+    bool same = had && has && base_slice_eq(key_of(t, &before), key_of(t, &after));
+    if (rc == INSTAR_OK && had && !same) {
+        rc = plan_entry_delete(t, &before, err);
+    }
+    if (rc != INSTAR_OK || !has) {
+        return rc;
+    }
+    after.value_at = t->plan_bytes.size;
+    after.deletes = false;
+    rc = plan_record(t, table, &after, move->to, err);
+    return rc == INSTAR_OK ? add_step(t, &after, err) : rc;
+}
+
 static int plan_index(struct txn *t, const struct txn_table *table,
                       const struct catalog_index *index, const struct txn_move *move,
                       struct base_err *err)
 {
     struct two_entries two;
+    if (index->rows) {
+        return plan_rows(t, table, index, move, err);
+    }
     bool writes = catalog_may_write(index);
     int rc = plan_both(t, table, index, move, &two, err);
     bool same_key =

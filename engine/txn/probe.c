@@ -39,10 +39,11 @@ static int duplicate(const struct txn_probe *probe, struct base_slice ours, stru
     const struct catalog_table *table = probe->table->codec.table;
     size_t prefix = probe->prefix_size;
     txn_prefix_text(table, probe->index, ours, values);
-    txn_key_text(table, base_slice((const uint8_t *)ours.data + prefix, ours.size - prefix),
-                 our_row);
-    txn_key_text(table, base_slice((const uint8_t *)other.data + prefix, other.size - prefix),
-                 other_row);
+    txn_suffix_text(table, probe->index,
+                    base_slice((const uint8_t *)ours.data + prefix, ours.size - prefix), our_row);
+    txn_suffix_text(table, probe->index,
+                    base_slice((const uint8_t *)other.data + prefix, other.size - prefix),
+                    other_row);
     return base_err_set(err, INSTAR_EUNIQUE,
                         "unique index %s of table %s: row %s has %s, which row %s has already",
                         probe->index->name, table->name, our_row, values, other_row);

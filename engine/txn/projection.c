@@ -104,6 +104,27 @@ static void plan_covering(const struct txn_projection *p, const struct catalog_i
     }
 }
 
+static bool is_same_key(const struct txn_projection *p, const struct catalog_table *table)
+{
+    bool same = p->key_count == table->key_count;
+    for (uint32_t i = 0; same && i < p->key_count; i++) {
+        same = p->key_columns[i] == table->columns[table->key[i].column].id &&
+               p->key_descends[i] == table->key[i].descending;
+    }
+    return same || p->key_table != table->id;
+}
+
+int txn_same_key(const struct txn_bound *b, struct base_err *err)
+{
+    if (b->resolution->same_key) {
+        return INSTAR_OK;
+    }
+    return base_err_set(err, INSTAR_EUNKNOWN,
+                        "the primary key of table %s is not that for which this projection was "
+                        "prepared: prepare it anew, and give the keys that rows have now",
+                        b->projection->table);
+}
+
 static int fill(const struct txn_projection *p, const struct txn_codec *codec,
                 struct txn_resolution *r, struct base_err *err)
 {
@@ -132,6 +153,7 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
     for (uint32_t i = 0; i < table->key_count; i++) {
         r->names_key = r->names_key && r->values[table->key[i].column] != TXN_NO_COLUMN;
     }
+    r->same_key = is_same_key(p, table);
     if (p->index[0] != '\0') {
         const struct catalog_index *index = catalog_table_find_index(table, p->index);
         if (index == NULL) {
@@ -270,6 +292,12 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
     int rc = catalog_view_find_table(view, p->table, &table, err);
     if (rc != INSTAR_OK) {
         return rc;
+    }
+    p->key_table = table->id;
+    p->key_count = table->key_count;
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        p->key_columns[i] = table->columns[table->key[i].column].id;
+        p->key_descends[i] = table->key[i].descending;
     }
     rc = add_names(p, table, columns, count, err);
     if (rc != INSTAR_OK || p->index[0] == '\0') {

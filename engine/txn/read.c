@@ -118,7 +118,7 @@ static int get_bound(struct txn *t, const struct txn_bound *b, const instar_valu
     instar_value values[INSTAR_INDEX_COLUMNS_MAX];
     struct base_slice record;
     char text[TXN_TEXT_MAX];
-    int rc = INSTAR_OK;
+    int rc = txn_same_key(b, err);
     base_buf_clear(bytes);
     for (uint32_t i = 0; i < table->key_count && rc == INSTAR_OK; i++) {
         values[i] = key[i];
@@ -251,11 +251,14 @@ static int open_store_cursor(struct txn_cursor *c, const instar_range *range, st
 {
     const struct catalog_table *table = c->bound->table->codec.table;
     struct scanned s = scanned_key(table, c->index);
+    size_t own = c->index != NULL ? c->index->part_count : 0;
+    bool by_key = range->lower_count > own || range->upper_count > own;
     struct base_buf lower = {0};
     struct base_buf upper = {0};
     struct store_range store_range;
     bool empty;
-    int rc = make_range(&s, range, &lower, &upper, &store_range, &empty, err);
+    int rc = by_key ? txn_same_key(c->bound, err) : INSTAR_OK;
+    rc = rc == INSTAR_OK ? make_range(&s, range, &lower, &upper, &store_range, &empty, err) : rc;
     if (rc == INSTAR_OK && !empty) {
         rc = store_cursor_open(c->t->store, c->index != NULL ? c->index->tree : table->tree,
                                &store_range, STORE_READ_NORMAL, &c->store, err);

@@ -133,6 +133,13 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
+/* Parts of the key that are made of the row's values; behind them goes the row's own key, unless
+ * the entry ends with another. */
+static uint32_t made_parts(const struct catalog_index *index)
+{
+    return index->keyed_by != 0 ? index->key_part_count : index->part_count;
+}
+
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {
@@ -208,26 +215,31 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         return INSTAR_OK;
     }
     size_t begin = entry->key->size;
-    instar_value computed[INSTAR_INDEX_COLUMNS_MAX];
+    instar_value computed[INSTAR_INDEX_COLUMNS_MAX * 2];
     values += index->input_count;
     const instar_value *parts = values;
+    const instar_value *includes = values + index->need_count - index->include_count;
     if (index->computed) {
         rc = catalog_index_parts(table, index, values, &r->row, computed, err);
         if (rc != INSTAR_OK) {
             return row_fault(r, key, rc, err);
         }
+        uint32_t rest = made_parts(index) - index->part_count;
+        memcpy(computed + index->part_count, includes - rest, rest * sizeof(*computed));
         parts = computed;
     }
-    rc = row_key_encode(index->key_parts, parts, index->part_count, entry->key, err);
-    if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
+    rc = row_key_encode(index->key_parts, parts, made_parts(index), entry->key, err);
+    if (rc == INSTAR_OK && index->rows) { /* what follows is not of the tree's key */
+        rc = check_size(table, index, key, entry->key->size - begin, err);
+    }
+    if (rc == INSTAR_OK && index->keyed_by == 0 && !base_buf_add(entry->key, key.data, key.size)) {
         rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
     }
-    if (rc == INSTAR_OK) {
+    if (rc == INSTAR_OK && !index->rows) {
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
     if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
-        values += index->need_count - index->include_count;
-        rc = txn_include_encode(table, index, values, entry->include, err);
+        rc = txn_include_encode(table, index, includes, entry->include, err);
         rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
     }
     return rc;
@@ -285,4 +297,27 @@ int txn_entry_key(const struct catalog_table *table, const struct catalog_index 
                           index->name, table->name, key_out->size - begin, INSTAR_KEY_BYTES_MAX);
     }
     return rc;
+}
+
+int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                    struct base_slice record, struct txn_copy *copy, struct base_err *err)
+{
+    const struct txn_codec *c = &r->codec;
+    struct base_buf *out = copy->record;
+    base_assert(index->rows);
+    next_row(r);
+    base_buf_clear(out);
+    copy->moved = true;
+    int rc = txn_codec_decode(c, key, record, &r->row, r->image, NULL, err);
+    if (rc == INSTAR_OK) {
+        struct txn_entry_to to = {.bytes = out, .scratch = &r->row};
+        rc = txn_codec_entry(c, index, r->image, &to, err);
+    }
+    if (rc != INSTAR_OK || !base_slice_eq(base_buf_slice(out), copy->key)) {
+        return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
+    }
+    copy->moved = false;
+    base_buf_clear(out);
+    rc = txn_codec_encode(c, copy->key, r->image, out, err);
+    return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
 }

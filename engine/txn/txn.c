@@ -352,6 +352,11 @@ uint64_t txn_lsn(const struct txn *t)
     return t->store != NULL ? store_txn_lsn(t->store) : 0;
 }
 
+int64_t txn_row_id(const struct txn *t)
+{
+    return t->row_id;
+}
+
 struct txn_env *txn_env_of(const struct txn *t)
 {
     return t->env;

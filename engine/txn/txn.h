@@ -27,6 +27,7 @@ void txn_abort(struct txn *t);
 int txn_run(struct txn_env *env, unsigned flags, int (*fn)(struct txn *t, void *arg), void *arg,
             struct base_err *err);
 uint64_t txn_lsn(const struct txn *t);
+int64_t txn_row_id(const struct txn *t); /* that its last insert was given; 0: none */
 struct txn_env *txn_env_of(const struct txn *t);
 /* For the owner of the handle above: a pointer of its own. */
 void txn_set_owner(struct txn *t, void *owner);
@@ -85,6 +86,15 @@ struct txn_entry {
  * are looked at. */
 int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
                    struct base_slice record, struct txn_entry *entry, struct base_err *err);
+/* The record of a row in an index of whole rows. */
+struct txn_copy {
+    struct base_slice key;   /* that it is to have there */
+    struct base_buf *record; /* out */
+    bool moved;              /* out: it has another key there now, and there is no record */
+};
+/* ECORRUPT, ENOMEM, and what the key's and the row's limits give. */
+int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
+                    struct base_slice record, struct txn_copy *copy, struct base_err *err);
 /* Key of the entry that a row of these values has, if it is in the index. */
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                   const instar_value *values, struct base_arena *scratch, struct base_buf *key_out,

@@ -95,6 +95,9 @@ void txn_key_text(const struct catalog_table *table, struct base_slice key,
                   char text[TXN_TEXT_MAX]);
 void txn_entry_text(const struct catalog_table *table, const struct catalog_index *index,
                     struct base_slice key, char text[TXN_TEXT_MAX]);
+/* The row of an entry: from the key that stands behind its own columns. */
+void txn_suffix_text(const struct catalog_table *table, const struct catalog_index *index,
+                     struct base_slice key, char text[TXN_TEXT_MAX]);
 /* "a, b" of an entry's own columns: the values without the row. */
 void txn_prefix_text(const struct catalog_table *table, const struct catalog_index *index,
                      struct base_slice key, char text[TXN_TEXT_MAX]);
@@ -118,6 +121,7 @@ struct txn_resolution {
     uint32_t *picks;     /* value -> which of these */
     bool straight;       /* … in the order of the values already */
     bool names_key;      /* all columns of the primary key are among them */
+    bool same_key;       /* the primary key is that for which the projection was prepared */
     bool covered;        /* the index's entries have all of them; then: */
     uint32_t *sources;   /* value -> part of the entry: of its key, then of what it includes */
     uint64_t wanted;     /* the parts that are any value's source, as bits */
@@ -132,13 +136,21 @@ struct txn_projection {
     size_t count;
     char **columns;
     enum instar_type *types;
+    uint64_t key_table; /* id of the table, and ids and directions of its key, when it was prepared:
+                         * what keys and bounds are of. Another table of its name goes by its own */
+    uint32_t key_count;
+    uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX];
+    bool key_descends[INSTAR_INDEX_COLUMNS_MAX];
     char table[INSTAR_NAME_BYTES_MAX + 1];
     char index[INSTAR_NAME_BYTES_MAX + 1]; /* "": the primary key */
 };
 
+struct txn_bound;
 /* The resolution for this table, with a reference. EUNKNOWN. */
 int txn_resolve(struct txn_projection *p, const struct txn_codec *codec,
                 struct txn_resolution **out, struct base_err *err);
+/* EUNKNOWN: the primary key is another by now, so what the caller has is no key of it. */
+int txn_same_key(const struct txn_bound *b, struct base_err *err);
 /* One reference more; given back by txn_projection_free. */
 void txn_projection_hold(struct txn_projection *p);
 void txn_resolution_release(struct txn_projection *p, struct txn_resolution *r);
@@ -189,8 +201,9 @@ struct txn {
     struct store_txn *store;
     const struct catalog_view *view;
     unsigned store_flags;
-    bool used;  /* something was read or written: its snapshot is fixed */
-    int broken; /* a statement failed half way: nothing but abort is possible */
+    bool used;      /* something was read or written: its snapshot is fixed */
+    int64_t row_id; /* that was given to a row last; 0: none yet */
+    int broken;     /* a statement failed half way: nothing but abort is possible */
     uint64_t begun_ns;
     void *owner;
     struct base_arena arena;   /* values that were handed out; bound tables and projections */

@@ -101,6 +101,38 @@ static instar_value brought_up(const struct txn_projection *p, size_t at, enum i
     return value->type == p->types[at] ? txn_as_integer(type, value) : *value;
 }
 
+/* Row ids are the engine's to give. An insert may leave it null, an update may repeat it. */
+static int check_row_id(const struct write *w, const instar_value *value, struct base_err *err)
+{
+    const struct catalog_table *table = w->codec->table;
+    instar_value id = txn_as_integer(INSTAR_INT8, value);
+    bool same = w->from != NULL && row_value_check(INSTAR_INT8, &id, NULL) == INSTAR_OK &&
+                row_value_cmp(&w->from[txn_place(w->codec, table->row_id_at)], &id) == 0;
+    if (same || (w->from == NULL && value->type == INSTAR_NULL)) {
+        return INSTAR_OK;
+    }
+    return base_err_set(err, INSTAR_EINVALID,
+                        "column %s of table %s is given by the engine: it is not to be set",
+                        INSTAR_ROW_ID, table->name);
+}
+
+/* A row that has none yet gets a row id, where its table has them. */
+static int give_row_id(struct write *w, struct base_err *err)
+{
+    const struct catalog_table *table = w->codec->table;
+    instar_value *id = table->row_id != 0 ? &w->to[txn_place(w->codec, table->row_id_at)] : NULL;
+    int64_t given;
+    if (id == NULL || id->type != INSTAR_NULL) {
+        return INSTAR_OK;
+    }
+    int rc = catalog_row_id(w->t->env->catalog, &given, err);
+    if (rc == INSTAR_OK) {
+        *id = (instar_value){.type = INSTAR_INT8, .i = given};
+        w->t->row_id = catalog_keyed_by_row_id(table) ? given : w->t->row_id;
+    }
+    return rc;
+}
+
 /* Put the projection's values into the image. Each is checked, and only these, and a null that was
  * there stays, as does what a type that is on its way has no room for: what a row already breaks,
  * another change of it does not have to mend. */
@@ -109,6 +141,13 @@ static int put_values(struct write *w, const instar_value *values, struct base_e
     const struct txn_resolution *r = w->b->resolution;
     for (size_t i = 0; i < w->b->projection->count; i++) {
         uint32_t place = txn_place(w->codec, r->columns[i]);
+        if (w->codec->table->row_id != 0 && r->columns[i] == w->codec->table->row_id_at) {
+            int rc = check_row_id(w, &values[i], err);
+            if (rc != INSTAR_OK) {
+                return rc;
+            }
+            continue;
+        }
         bool was_null = w->from != NULL && w->from[place].type == INSTAR_NULL;
         const struct catalog_column *column = &w->codec->table->columns[r->columns[i]];
         instar_value value = brought_up(w->b->projection, i, column->type, &values[i]);
@@ -188,14 +227,18 @@ static int encode_key(struct write *w, const instar_value *key, struct base_err 
 {
     const struct catalog_table *table = w->codec->table;
     instar_value values[INSTAR_INDEX_COLUMNS_MAX];
+    int rc = txn_same_key(w->b, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
     for (uint32_t i = 0; i < table->key_count; i++) {
         values[i] = txn_as_integer(table->columns[table->key[i].column].type, &key[i]);
-        int rc = check_column(w->codec, table->key[i].column, &values[i], err);
+        rc = check_column(w->codec, table->key[i].column, &values[i], err);
         if (rc != INSTAR_OK) {
             return rc;
         }
     }
-    int rc = row_key_encode(table->key_parts, values, table->key_count, w->from_key, err);
+    rc = row_key_encode(table->key_parts, values, table->key_count, w->from_key, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "primary key of table %s", table->name);
     } else if (w->from_key->size > INSTAR_KEY_BYTES_MAX) {
@@ -270,6 +313,9 @@ static int insert_image(struct write *w, const instar_value *values, struct base
     fill_defaults(w);
     int rc = put_values(w, values, err);
     if (rc == INSTAR_OK) {
+        rc = give_row_id(w, err);
+    }
+    if (rc == INSTAR_OK) {
         rc = check_rest(w, err);
     }
     return rc == INSTAR_OK ? txn_codec_key(w->codec, w->to, w->to_key, err) : rc;
@@ -302,6 +348,9 @@ static int update_image(struct write *w, const instar_value *values, struct base
     memcpy(w->to, w->from, sizeof(*w->to) * w->codec->layout->column_count);
     int rc = put_values(w, values, err);
     if (rc == INSTAR_OK) {
+        rc = give_row_id(w, err);
+    }
+    if (rc == INSTAR_OK) {
         rc = txn_codec_key(w->codec, w->to, w->to_key, err);
     }
     if (rc != INSTAR_OK || base_slice_eq(base_buf_slice(w->from_key), base_buf_slice(w->to_key))) {
@@ -317,6 +366,13 @@ int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *valu
     struct write w;
     struct base_slice record;
     int rc = begin(&w, t, p, err);
+    rc = rc == INSTAR_OK ? txn_same_key(w.b, err) : rc;
+    if (rc == INSTAR_OK && catalog_keyed_by_row_id(w.codec->table)) {
+        rc = base_err_set(err, INSTAR_EINVALID,
+                          "upsert into table %s: it has no primary key by which a row could be "
+                          "there already",
+                          p->table);
+    }
     if (rc == INSTAR_OK && !w.b->resolution->names_key) {
         rc = base_err_set(err, INSTAR_EINVALID,
                           "upsert into table %s: the projection must name the whole primary key",
@@ -332,7 +388,8 @@ int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *valu
     if (rc == INSTAR_OK) {
         rc = read_row(&w, base_buf_slice(w.to_key), &record, err);
         if (rc == INSTAR_ENOTFOUND) {
-            rc = check_rest(&w, err);
+            rc = give_row_id(&w, err);
+            rc = rc == INSTAR_OK ? check_rest(&w, err) : rc;
         } else if (rc == INSTAR_OK) {
             rc = base_buf_add(w.from_key, w.to_key->data, w.to_key->size) ? INSTAR_OK
                                                                           : no_memory(w.codec, err);

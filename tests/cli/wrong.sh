@@ -40,7 +40,6 @@ expect 1 'table twice' "$INSTAR" create-table "$db" files path:text --key path
 expect 2 'unknown type' "$INSTAR" create-table "$db" u a:txt --key a
 expect 1 'unknown key column' "$INSTAR" create-table "$db" u path:text --key pth
 has 'unknown key column' "$err" 'path'
-expect 2 'no key' "$INSTAR" create-table "$db" u a:text
 expect 1 'unknown table' "$INSTAR" scan "$db" flies
 has 'nearest table' "$err" 'files'
 expect 1 'unknown column' "$INSTAR" put "$db" files path=x siz=1

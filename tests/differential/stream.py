@@ -78,6 +78,7 @@ class Table:
         self.checks = {}  # name -> column
         self.loose = set()  # checks that are not valid: an update may differ
         self.plain = set()  # columns that never had a default
+        self.key_name = name + "_pkey"  # PostgreSQL keeps it when the table is renamed
 
     def used(self):
         return {c for index in self.indexes.values() for c in index.used()} | set(
@@ -216,7 +217,8 @@ class Stream:
                   self.not_null, self.add_check, self.drop_check, self.rename_check, self.set_type,
                   self.add_unique, self.drop_unique]
         if alone:
-            makers += [self.drop_table, self.rename_table, self.another_table, self.validate]
+            makers += [self.drop_table, self.rename_table, self.another_table, self.validate,
+                       self.another_key]
         return self.chance.choice(makers)(table, taken)
 
     def pick(self, names, taken):
@@ -230,6 +232,20 @@ class Stream:
     def another_table(self, _table, _taken):
         if len(self.tables) < 3:
             self.create_table()
+
+    def another_key(self, table, _taken):
+        """Often one that cannot be, as rows have the same values there, or nulls."""
+        chance = self.chance
+        free = sorted(c for c, kind in table.columns.items() if kind in KEYS)
+        extra = [c for c in free if c not in table.key]
+        keys = [list(reversed(table.key)), [chance.choice(free)]]
+        if extra:
+            keys += [table.key + [chance.choice(extra)], [chance.choice(extra)] + table.key]
+        key = chance.choice(keys)
+        if key == table.key or len(key) > 3 or table.key_name != table.name + "_pkey":
+            return None
+        return (f"ALTER TABLE {table.name} DROP CONSTRAINT {table.key_name}, "
+                f"ADD PRIMARY KEY ({', '.join(key)})", lambda: setattr(table, "key", key))
 
     def drop_table(self, table, _taken):
         if self.chance.random() < 0.7:

@@ -109,15 +109,12 @@ Test(catalog_define, columns_are_checked)
     catalog_table_free(t);
 }
 
-/* The primary key is required, of columns that are there (the nearest is named), each once. */
+/* A primary key is of columns that are there (the nearest is named), each once. */
 Test(catalog_define, key_is_checked)
 {
     instar_table_def def = good_def();
-    def.key_count = 0;
-    refused(&def, INSTAR_EINVALID, "no primary key");
-    def = good_def();
     def.key = NULL;
-    refused(&def, INSTAR_EINVALID, "no primary key");
+    refused(&def, INSTAR_EINVALID, "primary key: no columns");
     instar_key_column slip[] = {{.name = "pth"}};
     def.key = slip;
     refused(&def, INSTAR_EUNKNOWN, "no column \"pth\"; did you mean \"path\"?");
@@ -331,4 +328,35 @@ Test(catalog_define, every_allocation_may_fail)
         failures++;
     }
     expect(failures >= 2);
+}
+
+/* A table without primary key has a hidden column more, by which its rows go; it comes last, and no
+ * other may have its name. */
+Test(catalog_define, no_key_is_a_row_id)
+{
+    instar_table_def def = good_def();
+    struct catalog_table *t;
+    struct catalog_table *again;
+    struct base_buf bytes = {0};
+
+    def.key = NULL;
+    def.key_count = 0;
+    must(catalog_table_from_def(&def, &t, &test_err));
+    expect(catalog_keyed_by_row_id(t) && t->key_count == 1);
+    expect_u64(t->column_count, def.column_count + 1);
+    expect_u64(catalog_visible_columns(t), def.column_count);
+    expect_u64(catalog_hidden_columns(t), 0);
+    expect_u64(t->row_id_at, def.column_count);
+    expect(catalog_table_column(t, INSTAR_ROW_ID) < 0);
+    expect(catalog_table_find_column(t, INSTAR_ROW_ID) == (int)t->row_id_at);
+    must(catalog_table_encode(t, &bytes, &test_err));
+    must(catalog_table_decode(base_buf_slice(&bytes), &again, &test_err));
+    expect(catalog_keyed_by_row_id(again) && again->columns[again->row_id_at].hidden);
+    catalog_table_free(again);
+    catalog_table_free(t);
+    base_buf_free(&bytes);
+    instar_column_def taken[] = {{.name = INSTAR_ROW_ID, .type = INSTAR_INT8}};
+    def.columns = taken;
+    def.column_count = 1;
+    refused(&def, INSTAR_EINVALID, "row ids");
 }

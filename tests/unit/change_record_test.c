@@ -340,6 +340,45 @@ Test(change_plan, compound)
                 "4 unchanged    give the verdict\n");
 }
 
+Test(change_plan, rekey)
+{
+    const enum change_kind rekey = CHANGE_REKEY;
+#define BACK "; back by way of write-only\n"
+#define THE_SAME                                                                 \
+    "9 enforcing    wait for older leases" BACK                                  \
+    "10 validate     look for duplicates and for rows that break it" BACK        \
+    "11 validated    publish rows and indexes by the new key delete-only" BACK   \
+    "12 rows delete-only publish them write-only" BACK                           \
+    "13 rows write-only wait for older leases, make the cut" BACK                \
+    "14 rows build   wait for the applier, scan, load, fold" BACK                \
+    "15 rows fold    wait for the applier, publish what is new as enforced" BACK \
+    "16 complete     publish the new primary key" BACK                           \
+    "17 swapped      publish what is to go delete-only\n"                        \
+    "18 lowered      publish the table without what has gone\n"                  \
+    "19 purge        wait for older leases, drop the trees\n"
+
+    expect_plan(
+        rekey, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
+        "0 absent       publish a unique index on the new key delete-only; back by way of "
+        "unchanged\n"
+        "1 delete-only  publish them write-only" BACK
+        "2 write-only   wait for older leases, make the cut" BACK
+        "3 build        wait for the applier, scan, load, fold" BACK
+        "4 fold         wait for the applier, publish what is new as enforced" BACK THE_SAME);
+    expect_plan(rekey, 0, INSTAR_CHANGE_RUNNING,
+                "5 unaltered    publish the column of row ids; back by way of unchanged\n"
+                "6 row ids      wait for older leases" BACK
+                "7 numbering    give row ids to rows without one" BACK
+                "8 numbered     publish what is new as enforced" BACK THE_SAME);
+    expect_plan(rekey, PLAN_BUILDS, INSTAR_CHANGE_REVERTING,
+                "0 write-only   publish what is to go delete-only\n"
+                "1 delete-only  publish the table without what has gone\n"
+                "2 purge        wait for older leases, drop the trees\n"
+                "3 unchanged    give the verdict\n");
+#undef BACK
+#undef THE_SAME
+}
+
 static bool publishes(const struct plan_step *s)
 {
     return s->work == WORK_ADD_INDEX || s->work == WORK_STAGE || s->work == WORK_FINISH_INDEX ||

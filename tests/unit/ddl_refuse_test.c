@@ -134,8 +134,6 @@ static const struct refused {
     {"create table t (" KEY ") with (latency_target_ms = 5)", "latency_target_ms", "latency"},
     {"create table t (" KEY ") with (toast.fence_after_ms = 5)", "an option's prefix", "toast"},
     {"create table t (like u)", "LIKE", "like"},
-    {"create table t (a int)", "without PRIMARY KEY", "create"},
-    {"create table t ()", "without PRIMARY KEY", "create"},
     {"create table t (" KEY ", primary key (id))", "one primary key", "primary key (id)"},
     /* columns */
     {"create table t (a int collate \"C\", " KEY ")", "COLLATE", "collate"},
@@ -287,7 +285,8 @@ static const struct refused {
     {"alter table t alter b type int using t.b", "a column with its table", "t.b"},
     {"alter table t alter b type text collate \"C\"", "COLLATE", "collate"},
     {"alter table t alter b type numeric", "the type numeric", "numeric"},
-    {"alter table t add primary key (a)", "ADD CONSTRAINT", "alter"},
+    {"alter table t add constraint k primary key (a)", "a name for a constraint", "constraint k"},
+    {"alter table t add primary key using index i", "USING INDEX", "using"},
     {"alter table t add unique using index i", "USING INDEX", "using"},
     {"alter table t add constraint u unique nulls not distinct (a)", "NULLS NOT DISTINCT", "nulls"},
     {"alter table t add foreign key (a) references u", "ADD CONSTRAINT", "alter"},

@@ -12,7 +12,7 @@
 
 static const instar_value origin = {.type = INSTAR_TEXT, .bytes = {"import", 6}};
 static const instar_value score = {.type = INSTAR_INT8, .i = 0};
-static const instar_value level = {.type = INSTAR_INT8, .i = 1};
+static const instar_value level = {.type = INSTAR_INT8, .i = DEMO_LEVEL};
 
 static int alter(struct director *d, const instar_alteration *steps, size_t count,
                  instar_change_info *info)
@@ -107,5 +107,25 @@ int step_several(struct director *d)
     }
     step_end(d, "rename, drop, add, rename: one change");
     print_duration(&info);
+    return 0;
+}
+
+/* The writers are told by the refusal of the old key, and go on with the new one. */
+int step_key(struct director *d)
+{
+    const instar_key_column key[] = {{.name = "demo_level"}, {.name = "id", .descending = true}};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
+        {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY, .key = key, .key_count = 2}};
+    instar_change_info info;
+    int rc;
+
+    step_begin(d);
+    rc = alter(d, steps, 2, &info);
+    if (rc != INSTAR_OK) {
+        return wrong_call("changing the primary key", rc);
+    }
+    step_end(d, "another primary key");
+    printf("%s: %" PRIu64 " rows and all indexes written anew\n", info.statement, info.rows_done);
     return 0;
 }

@@ -15,6 +15,7 @@
 #define DEMO_WRITERS 4
 #define DEMO_COLUMNS_MAX 64
 #define DEMO_TABLE "entries"
+#define DEMO_LEVEL 1 /* of every row, from the step on that adds it */
 
 /* ---- figures (figures.c) ------------------------------------------------------------------ */
 

@@ -18,6 +18,8 @@ struct writer {
     instar *db;
     instar_projection *all;     /* id and all other columns */
     instar_projection *indexed; /* the indexed column alone */
+    instar_value key[2];        /* of a row: its id is the last value */
+    size_t key_count;
     const struct demo_data *data;
     int64_t base; /* ids of its own begin here */
     int64_t next, oldest;
@@ -41,22 +43,26 @@ static int insert_own(instar_txn *txn, void *arg)
     return instar_insert(txn, w->all, values);
 }
 
+static const instar_value *key_of(struct writer *w, int64_t id)
+{
+    w->key[w->key_count - 1] = (instar_value){.type = INSTAR_INT8, .i = id};
+    return w->key;
+}
+
 static int update_own(instar_txn *txn, void *arg)
 {
     struct writer *w = arg;
     int64_t id = w->oldest + (int64_t)(w->turn * 2654435761u % (uint64_t)(w->next - w->oldest));
-    instar_value key = {.type = INSTAR_INT8, .i = id};
     instar_value value = text_value(w, id, w->turn);
 
-    return instar_update(txn, w->indexed, &key, &value);
+    return instar_update(txn, w->indexed, key_of(w, id), &value);
 }
 
 static int delete_own(instar_txn *txn, void *arg)
 {
     struct writer *w = arg;
-    instar_value key = {.type = INSTAR_INT8, .i = w->oldest};
 
-    return instar_delete(txn, w->all, &key);
+    return instar_delete(txn, w->all, key_of(w, w->oldest));
 }
 
 /* Insert, update, update, then delete or insert: its rows stay at a level. */
@@ -83,22 +89,48 @@ static int one_change(struct writer *w)
     return rc;
 }
 
-static int open_writer(struct writer *w, const char *store)
+static int take_key(void *arg, const instar_table_info *info)
 {
-    instar_options options;
+    struct writer *w = arg;
+
+    w->key_count = info->key_count;
+    w->key[0] = (instar_value){.type = INSTAR_INT8, .i = DEMO_LEVEL};
+    return 0;
+}
+
+/* For the primary key that the table has: until it stood still meanwhile. */
+static int prepare(struct writer *w)
+{
     const char *indexed = w->data->columns[w->data->indexed];
     const char *names[DEMO_COLUMNS_MAX + 1] = {"id"};
+    size_t before;
     int rc;
 
     memcpy(names + 1, w->data->columns, w->data->count * sizeof(names[0]));
+    do {
+        instar_projection_free(w->all);
+        instar_projection_free(w->indexed);
+        w->all = w->indexed = NULL;
+        rc = instar_table_list(w->db, DEMO_TABLE, take_key, w);
+        before = w->key_count;
+        rc = rc ? rc
+                : instar_projection_prepare(w->db, DEMO_TABLE, names, w->data->count + 1, NULL,
+                                            &w->all);
+        rc = rc ? rc : instar_projection_prepare(w->db, DEMO_TABLE, &indexed, 1, NULL, &w->indexed);
+        rc = rc ? rc : instar_table_list(w->db, DEMO_TABLE, take_key, w);
+    } while (rc == INSTAR_OK && w->key_count != before);
+    return rc;
+}
+
+static int open_writer(struct writer *w, const char *store)
+{
+    instar_options options;
+    int rc;
+
     instar_options_init(&options);
     options.flags = INSTAR_OPEN_NO_RUNNER;
     rc = instar_open(store, &options, &w->db);
-    rc =
-        rc ? rc
-           : instar_projection_prepare(w->db, DEMO_TABLE, names, w->data->count + 1, NULL, &w->all);
-    rc = rc ? rc : instar_projection_prepare(w->db, DEMO_TABLE, &indexed, 1, NULL, &w->indexed);
-    return rc;
+    return rc ? rc : prepare(w);
 }
 
 int writer_main(const char *store, const char *stage_path, const char *number,
@@ -119,6 +151,9 @@ int writer_main(const char *store, const char *stage_path, const char *number,
         uint64_t begin = now_ns();
 
         rc = one_change(&w);
+        if (rc == INSTAR_EUNKNOWN) { /* the primary key is another: its rows have other keys now */
+            rc = prepare(&w);
+        }
         figures_add(&stage->writers[who], now_ns() - begin);
         w.turn++;
     }

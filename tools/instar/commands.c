@@ -12,7 +12,7 @@ static const struct cli_option init_options[] = {
     {NULL, NULL, NULL}};
 
 static const struct cli_option create_table_options[] = {
-    {"key", "COL[:desc],...", "the primary key (required)"},
+    {"key", "COL[:desc],...", "the primary key; without it rows go by a number, @row_id"},
     {"if-not-exists", NULL, "succeed when an equal table exists, join a change that creates it"},
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};

@@ -121,6 +121,32 @@ static void save_rows(struct dump *d, const struct cli_table *table, instar_curs
     }
 }
 
+/* All columns, and the row id behind them where that is the key: it tells rows apart, and is not
+ * written. */
+static int open_whole(struct cli *cli, const char *name, struct cli_table *table)
+{
+    struct cli_names names = {NULL, 0};
+    int rc = cli_table_open(cli, name, NULL, NULL, table);
+    bool ok = true;
+
+    if (rc != INSTAR_OK || table->missing_key[0] == '\0') {
+        return rc;
+    }
+    for (size_t i = 0; ok && i < table->column_count; i++) {
+        const char *column = instar_projection_column(table->projection, i);
+
+        ok = cli_names_add(&names, column, strlen(column));
+    }
+    ok = ok && cli_names_add(&names, table->missing_key, strlen(table->missing_key));
+    cli_table_close(table);
+    rc = ok ? cli_table_open(cli, name, &names, NULL, table) : INSTAR_ENOMEM;
+    cli_names_free(&names);
+    if (rc == INSTAR_OK) {
+        table->column_count--;
+    }
+    return rc;
+}
+
 static int save(struct dump *d, const char *name, const char *path, bool reverse, const char *until)
 {
     struct cli *cli = d->cli;
@@ -139,10 +165,10 @@ static int save(struct dump *d, const char *name, const char *path, bool reverse
     cli->json = false;
     cli->header = !reverse;
     rc = open_store(cli);
-    if (rc != INSTAR_OK || cli_table_open(cli, name, NULL, NULL, &table) != INSTAR_OK) {
+    if (rc != INSTAR_OK || open_whole(cli, name, &table) != INSTAR_OK) {
         return rc != INSTAR_OK ? cli_fail(cli, rc, "opening the store") : CLI_FAILED;
     }
-    instar_value *values = calloc(table.column_count, sizeof(*values));
+    instar_value *values = calloc(table.column_count + 1, sizeof(*values));
 
     rc = values == NULL || !printer_open(cli, &table, &printer)
              ? INSTAR_ENOMEM

@@ -204,6 +204,21 @@ void parsed_free(struct parsed *parsed)
     }
 }
 
+/* Name and type of a column of the key. A row id is not among all columns. */
+static const char *key_name(const struct cli_table *table, size_t i)
+{
+    bool named = table->key[i] < table->column_count;
+
+    return named ? instar_projection_column(table->projection, table->key[i]) : table->missing_key;
+}
+
+static enum instar_type key_type(const struct cli_table *table, size_t i)
+{
+    bool named = table->key[i] < table->column_count;
+
+    return named ? instar_projection_type(table->projection, table->key[i]) : INSTAR_INT8;
+}
+
 static int parse_key(struct cli *cli, const struct cli_table *table, struct parsed *key)
 {
     int rc = INSTAR_OK;
@@ -215,11 +230,9 @@ static int parse_key(struct cli *cli, const struct cli_table *table, struct pars
     for (size_t i = 0; i < table->key_count; i++) {
         const char *text = cli->argv[1 + i];
 
-        rc = cli_value(instar_projection_type(table->projection, table->key[i]), text, strlen(text),
-                       &key->values[i], &key->owned[i]);
+        rc = cli_value(key_type(table, i), text, strlen(text), &key->values[i], &key->owned[i]);
         if (rc != INSTAR_OK) {
-            return cli_fail_value(cli, rc,
-                                  instar_projection_column(table->projection, table->key[i]), text);
+            return cli_fail_value(cli, rc, key_name(table, i), text);
         }
         key->count = i + 1;
     }
@@ -385,13 +398,16 @@ static int put_parsed(struct cli *cli, struct cli_table *table, instar_value *va
                             .values = values,
                             .insert = cli_switch(cli, "insert"),
                             .update = cli_switch(cli, "update")};
+    bool row_id = strcmp(table->missing_key, INSTAR_ROW_ID) == 0;
     int rc;
 
-    if (table->missing_key[0] != '\0') {
+    if (row_id && !call.update) {
+        call.insert = true; /* there is nothing by which a row could be there already */
+    } else if (table->missing_key[0] != '\0') {
         return cli_usage(cli, "column %s of the primary key of %s is missing", table->missing_key,
                          table->name);
     }
-    for (size_t i = 0; i < table->key_count; i++) {
+    for (size_t i = 0; i < table->key_count && !call.insert; i++) {
         key[i] = values[table->key[i]];
     }
     rc = instar_run(cli->db, 0, put_row, &call);

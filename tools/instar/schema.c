@@ -207,9 +207,13 @@ static int print_definition(void *arg, const instar_table_info *info)
     for (size_t i = 0; i < info->check_count; i++) {
         print_check(&info->checks[i]);
     }
-    printf("    PRIMARY KEY ");
-    print_key(info->key, info->key_count);
-    printf("\n);\n");
+    if (strcmp(info->key[0].name, INSTAR_ROW_ID) == 0) {
+        printf("    -- no primary key: rows go by %s\n);\n", INSTAR_ROW_ID);
+    } else {
+        printf("    PRIMARY KEY ");
+        print_key(info->key, info->key_count);
+        printf("\n);\n");
+    }
     for (size_t i = 0; i < info->index_count; i++) {
         print_index(info->name, &info->indexes[i]);
     }
@@ -299,7 +303,7 @@ static int print_json(void *arg, const instar_table_info *info)
     printf(", \"version\": %" PRIu32 ", \"columns\": [", info->version);
     json_columns(info);
     printf("], \"primary_key\": ");
-    json_key(info->key, info->key_count);
+    json_key(info->key, strcmp(info->key[0].name, INSTAR_ROW_ID) == 0 ? 0 : info->key_count);
     printf(", \"indexes\": [");
     json_indexes(info);
     printf("], \"checks\": [");
@@ -492,9 +496,11 @@ static int create_parsed(struct cli *cli, instar_table_def *def)
     instar_key_column key[INSTAR_INDEX_COLUMNS_MAX];
     instar_change_options options;
     uint64_t change = 0;
-    char *list = strdup(cli_option(cli, "key"));
-    int rc = list != NULL ? parse_key(cli, list, key, &def->key_count)
-                          : cli_fail(cli, INSTAR_ENOMEM, "create-table");
+    bool has_key = cli_option(cli, "key") != NULL;
+    char *list = has_key ? strdup(cli_option(cli, "key")) : NULL;
+    int rc = !has_key       ? CLI_OK
+             : list != NULL ? parse_key(cli, list, key, &def->key_count)
+                            : cli_fail(cli, INSTAR_ENOMEM, "create-table");
 
     instar_change_options_init(&options);
     def->key = key;
@@ -518,8 +524,6 @@ int command_create_table(struct cli *cli)
 
     if (columns == NULL || rooms == NULL) {
         rc = cli_fail(cli, INSTAR_ENOMEM, "create-table");
-    } else if (cli_option(cli, "key") == NULL) {
-        rc = cli_usage(cli, "--key is missing: every table has a primary key");
     }
     for (size_t i = 0; rc == CLI_OK && i < count; i++) {
         rc = parse_column(cli, &rooms[i], cli->argv[1 + i], &columns[i]);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Submitting a change of the primary key: ADD PRIMARY KEY to a table without one, DROP PRIMARY KEY,
+ * or both in one statement. All versions of the way there are made once, so that what cannot be is
+ * refused before anything begins, and nothing can fail behind the swap.
+ */
+#include "change/rekey_impl.h"
+#include "change/submit_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what is asked for -------------------------------------------------------------------- */
+
+static bool drops_key(const struct catalog_table *table, const instar_alteration *step)
+{
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+
+    if (step->kind != INSTAR_ALTER_DROP_CONSTRAINT) {
+        return step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
+    }
+    catalog_key_name(table, 0, name);
+    return step->name != NULL && strcmp(step->name, name) == 0 && !catalog_keyed_by_row_id(table) &&
+           catalog_table_unique(table, name) == NULL && catalog_table_check(table, name) == NULL;
+}
+
+bool rekey_is_needed(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY || drops_key(table, &steps[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_key(const instar_alteration *step, struct rekey_request *out, struct base_err *err)
+{
+    if (step->key_count == 0 || step->key == NULL) {
+        return base_err_set(err, INSTAR_EINVALID, "add primary key: no columns");
+    }
+    if (step->key_count > INSTAR_INDEX_COLUMNS_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT, "primary key of %zu columns, at most %d",
+                            step->key_count, INSTAR_INDEX_COLUMNS_MAX);
+    }
+    out->key_count = step->key_count;
+    memcpy(out->key, step->key, step->key_count * sizeof(*step->key));
+    return 0;
+}
+
+/* DROP, ADD, or DROP and then ADD. */
+static int take_steps(const struct submission *s, const struct catalog_table *from,
+                      struct rekey_request *out, struct base_err *err)
+{
+    bool drops = drops_key(from, &s->steps[0]);
+    const instar_alteration *adds = &s->steps[drops ? 1 : 0];
+    bool has_key = !catalog_keyed_by_row_id(from);
+
+    *out = (struct rekey_request){.key_count = 0};
+    if (s->step_count > (drops ? 2u : 1u) ||
+        (s->step_count > (drops ? 1u : 0u) && adds->kind != INSTAR_ALTER_ADD_PRIMARY_KEY)) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "table \"%s\": its primary key is dropped, added, or dropped and added "
+                            "by a statement of its own: nothing else beside it",
+                            from->name);
+    }
+    if (drops && !has_key) {
+        return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no primary key", from->name);
+    }
+    if (!drops && has_key) {
+        return base_err_set(err, INSTAR_EEXISTS,
+                            "table \"%s\" has a primary key already: DROP CONSTRAINT and ADD "
+                            "PRIMARY KEY in one statement change it",
+                            from->name);
+    }
+    return s->step_count > (drops ? 1u : 0u) ? take_key(adds, out, err) : 0;
+}
+
+/* Is there anything to do, and are the columns there? */
+static int check_key(const struct catalog_table *from, const struct rekey_request *request,
+                     struct base_err *err)
+{
+    struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
+    uint32_t count;
+    int rc = request->key_count != 0 ? rekey_parts(from, request, parts, &count, err) : 0;
+
+    if (rc != 0 || request->key_count == 0) {
+        return rc;
+    }
+    bool same = count == from->key_count;
+    for (uint32_t i = 0; same && i < count; i++) {
+        same = parts[i].column == from->key[i].column &&
+               parts[i].descending == from->key[i].descending;
+    }
+    return !same ? 0
+                 : base_err_set(err, INSTAR_EEXISTS,
+                                "table \"%s\": these columns are its primary key already",
+                                from->name);
+}
+
+/* ---- is it possible ----------------------------------------------------------------------- */
+
+typedef int (*version_fn)(const struct rekey_edit *e, struct catalog_table **next_out,
+                          struct base_err *err);
+
+/* Make every version once. */
+static int rehearse(const struct submission *s, const struct catalog_table *from,
+                    const struct rekey_request *request, struct base_err *err)
+{
+    const version_fn versions[] = {request->key_count != 0 ? rekey_add_witness : rekey_add_ids,
+                                   rekey_raise,
+                                   rekey_enforce,
+                                   rekey_add_rows,
+                                   rekey_raise,
+                                   rekey_enforce,
+                                   rekey_swap,
+                                   rekey_lower,
+                                   rekey_remove};
+    struct catalog_table *at = NULL;
+    int rc = catalog_table_copy(from, &at, err);
+
+    for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(versions); i++) {
+        const struct rekey_edit e = {.now = at, .request = request, .change = s->rec.id};
+        struct catalog_table *next = NULL;
+        rc = versions[i](&e, &next, err);
+        if (rc == 0 && next != NULL) {
+            rc = alter_check_size(s->c->store, next, s->rec.descriptor.size, err);
+            catalog_table_free(at);
+            at = next;
+        }
+    }
+    catalog_table_free(at);
+    return rc;
+}
+
+#define FOUND 1
+
+static int find_other(void *arg, const struct record_marker *marker)
+{
+    struct record_marker *found = arg;
+
+    if (marker->table == found->table) {
+        *found = *marker;
+        return FOUND;
+    }
+    return 0;
+}
+
+/* The names of the indexes are held from now on, so there must be no other change that makes or
+ * drops one. */
+static int check_alone(struct submission *s, const struct catalog_table *from, struct base_err *err)
+{
+    struct record_marker other = {.table = from->id};
+    int rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, find_other, &other, err);
+
+    if (rc == FOUND) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "change %llu is at work on table \"%s\": its primary key cannot change "
+                            "before that has ended",
+                            (unsigned long long)other.id, from->name);
+    }
+    if (rc == 0 && from->index_count >= REKEY_TREES_MAX) {
+        rc = base_err_set(err, INSTAR_ELIMIT,
+                          "table \"%s\" has %u indexes, which must be built anew: at most %d",
+                          from->name, from->index_count, REKEY_TREES_MAX - 1);
+    }
+    return rc;
+}
+
+static int hold_names(struct submission *s, const struct catalog_table *from, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < from->index_count; i++) {
+        struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
+                                    .table = from->id,
+                                    .index = from->indexes[i].id,
+                                    .change = s->rec.id};
+        rc = catalog_name_put(s->t, from->indexes[i].name, &name, err);
+    }
+    return rc;
+}
+
+/* ---- the submission ----------------------------------------------------------------------- */
+
+int rekey_submit(struct submission *s, const struct catalog_table *from, struct base_err *err)
+{
+    struct change_record *r = &s->rec;
+    struct rekey_request request;
+    int rc = take_steps(s, from, &request, err);
+
+    if (rc == 0) {
+        rc = check_key(from, &request, err);
+    }
+    if (rc == 0) {
+        rc = submit_fill(s, CHANGE_REKEY, from->name, err);
+    }
+    if (rc == 0) {
+        rc = check_alone(s, from, err);
+    }
+    if (rc == 0) {
+        rc = rekey_encode(&request, &r->descriptor, err);
+    }
+    if (rc == 0) {
+        rc = rehearse(s, from, &request, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    r->table = from->id;
+    r->builds = request.key_count != 0;
+    r->validates = true;
+    snprintf(r->table_name, sizeof(r->table_name), "%s", from->name);
+    alter_describe(from->name, s->steps, s->step_count, r->statement, sizeof(r->statement));
+    r->step = plan_at_or_after(r, 0);
+    return hold_names(s, from, err);
+}

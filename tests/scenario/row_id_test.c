@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables without primary key: their rows go by row ids, which the engine gives, each once, to
+ * whatever process; nobody sees them who does not ask.
+ */
+#include "support/compounds.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define READY 1
+
+static instar *make_t(void)
+{
+    instar *db = dbs_open(0);
+
+    ok(compounds_run(db, "CREATE TABLE t (a int8 NOT NULL, b int8 DEFAULT 3)"));
+    ok(compounds_run(db, "CREATE INDEX t_b ON t (b) INCLUDE (a)"));
+    return db;
+}
+
+static instar_value number(int64_t i)
+{
+    return (instar_value){.type = INSTAR_INT8, .i = i};
+}
+
+static instar_projection *prepare(instar *db, const char *const *columns, size_t count)
+{
+    instar_projection *p;
+
+    ok(instar_projection_prepare(db, "t", columns, count, NULL, &p));
+    return p;
+}
+
+static int64_t insert(instar *db, int64_t a)
+{
+    static const char *const columns[] = {"a"};
+    instar_projection *p = prepare(db, columns, 1);
+    const instar_value value = number(a);
+    instar_txn *txn;
+    int64_t id = -1;
+
+    ok(instar_begin(db, 0, &txn));
+    ok(instar_row_id(txn, &id));
+    expect(id == 0);
+    ok(instar_insert(txn, p, &value));
+    ok(instar_row_id(txn, &id));
+    expect(id > 0);
+    ok(instar_commit(txn));
+    instar_projection_free(p);
+    return id;
+}
+
+/* A projection of all columns has none of it, one that names it has; the key of get, update and
+ * delete is the row id. */
+Test(row_id, rows_go_by_it)
+{
+    static const char *const columns[] = {INSTAR_ROW_ID, "a", "b"};
+    instar *db = make_t();
+    int64_t one = insert(db, 7);
+    int64_t two = insert(db, 7); /* the same row again */
+    instar_projection *all = prepare(db, NULL, 0);
+    instar_projection *p = prepare(db, columns, 3);
+    instar_value values[3];
+    instar_value key = number(one);
+    instar_txn *txn;
+
+    expect(one != two);
+    expect_u64(instar_projection_count(all), 2);
+    ok(instar_begin(db, 0, &txn));
+    ok(instar_get(txn, p, &key, values));
+    expect(values[0].i == one && values[1].i == 7 && values[2].i == 3);
+    values[1] = number(8);
+    ok(instar_update(txn, p, &key, values)); /* repeats the id */
+    values[0] = number(two);
+    fails(instar_update(txn, p, &key, values), INSTAR_EINVALID);
+    values[0] = (instar_value){.type = INSTAR_NULL};
+    ok(instar_insert(txn, p, values));
+    values[0] = number(12345);
+    fails(instar_insert(txn, p, values), INSTAR_EINVALID);
+    fails(instar_upsert(txn, p, values), INSTAR_EINVALID);
+    fails(instar_upsert(txn, all, values + 1), INSTAR_EINVALID);
+    key = number(two);
+    ok(instar_delete(txn, all, &key));
+    fails(instar_get(txn, all, &key, values), INSTAR_ENOTFOUND);
+    ok(instar_commit(txn));
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "8,3;8,3");
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 default 3");
+    instar_projection_free(all);
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* Bounds of a scan are row ids, and a scan over an index may go on at one. */
+Test(row_id, scans_have_bounds_of_it)
+{
+    static const char *const columns[] = {"a", INSTAR_ROW_ID};
+    instar *db = make_t();
+    int64_t ids[10];
+    instar_txn *txn;
+    instar_cursor *cursor;
+    instar_projection *by_b;
+    instar_value values[2];
+
+    for (int i = 0; i < 10; i++) {
+        ids[i] = insert(db, i);
+    }
+    instar_projection *p = prepare(db, columns, 2);
+    ok(instar_projection_prepare(db, "t", columns, 2, "t_b", &by_b));
+    instar_value bounds[2] = {number(ids[3])};
+    instar_range range = {.lower = bounds, .lower_count = 1, .lower_exclusive = true};
+    ok(instar_begin(db, INSTAR_TXN_READONLY, &txn));
+    ok(instar_scan(txn, p, &range, &cursor));
+    for (int i = 4; i < 10; i++) {
+        ok(instar_cursor_next(cursor, values));
+        expect(values[0].i == i && values[1].i == ids[i]);
+    }
+    fails(instar_cursor_next(cursor, values), INSTAR_END);
+    bounds[0] = number(3);
+    bounds[1] = number(ids[7]);
+    range.lower_count = 2;
+    ok(instar_scan(txn, by_b, &range, &cursor));
+    ok(instar_cursor_next(cursor, values));
+    expect(values[0].i == 8 && values[1].i == ids[8]);
+    ok(instar_commit(txn));
+    instar_projection_free(p);
+    instar_projection_free(by_b);
+    ok(instar_close(db));
+}
+
+/* Alterations go on beside the hidden column: it stays last, and is nobody's. */
+Test(row_id, altered_tables_keep_it)
+{
+    instar *db = make_t();
+    int64_t one = insert(db, 1);
+
+    ok(compounds_run(db,
+                     "DROP INDEX t_b; ALTER TABLE t ADD COLUMN c int8 DEFAULT 5, DROP COLUMN b, "
+                     "ADD COLUMN d int8 NOT NULL DEFAULT 6; CREATE INDEX t_d ON t (d, c)"));
+    cr_assert_str_eq(alters_schema(db, "t"),
+                     "a int8 not null; c int8 default 5; d int8 not null default 6");
+    ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN c TO e"));
+    ok(alters_insert(db, "t", "a,e", "2,7"));
+    ok(alters_update(db, "t", "e", one, "8"));
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "1,8,6;2,7,6");
+    fails(compounds_run(db, "ALTER TABLE t RENAME COLUMN e TO \"" INSTAR_ROW_ID "\""),
+          INSTAR_EINVALID);
+    fails(compounds_run(db, "ALTER TABLE t DROP COLUMN \"" INSTAR_ROW_ID "\""), INSTAR_EUNKNOWN);
+    fails(compounds_run(db, "CREATE INDEX t_r ON t (\"" INSTAR_ROW_ID "\")"), INSTAR_EUNKNOWN);
+    ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN e TO b")); /* as the checks want it */
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    expect(insert(db, 2) > one);
+    ok(instar_close(db));
+}
+
+/* ---- several processes -------------------------------------------------------------------- */
+
+#define PROCESSES 3
+#define EACH 5000 /* more than a block */
+
+struct many {
+    instar_projection *p;
+    int64_t first;
+};
+
+static int insert_many(instar_txn *txn, void *arg)
+{
+    struct many *m = arg;
+    int rc = 0;
+
+    for (int64_t i = 0; rc == 0 && i < 100; i++) {
+        const instar_value value = number(m->first + i);
+        rc = instar_insert(txn, m->p, &value);
+    }
+    return rc;
+}
+
+static void be_writer(struct test_child *self, void *arg)
+{
+    static const char *const columns[] = {"a"};
+    (void)arg;
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    struct many m = {.p = prepare(db, columns, 1)};
+
+    test_send(self, READY);
+    test_receive(self);
+    for (int64_t i = 0; i < EACH; i += 100) {
+        m.first = i;
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_many, &m));
+    }
+    instar_projection_free(m.p);
+    ok(instar_close(db));
+}
+
+/* Processes that insert at once never get one id twice, and never meet. */
+Test(row_id, given_once_among_processes)
+{
+    struct test_child writers[PROCESSES];
+    instar_check_summary sum;
+    instar *db = make_t();
+
+    ok(instar_close(db));
+    for (int i = 0; i < PROCESSES; i++) {
+        test_fork(&writers[i], be_writer, NULL);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        test_await(&writers[i], READY);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        test_send(&writers[i], 0);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        test_wait_ok(&writers[i]);
+    }
+    db = dbs_open(0);
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, (uint64_t)PROCESSES * EACH);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
