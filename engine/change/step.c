@@ -8,6 +8,7 @@
  * request allows, it revokes what is left, or gives up, or waits on, as it was asked to.
  */
 #include "change/compound_impl.h"
+#include "change/undo_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -379,7 +380,7 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
     if (j->rec.kind == CHANGE_COMPOUND) {
         return compound_tree_ops(&j->rec, t, STORE_TREE_DROP, err);
     }
-    if (j->rec.kind != CHANGE_DROP_TABLE) {
+    if (j->rec.kind != CHANGE_DROP_TABLE && j->rec.kind != CHANGE_PURGE) {
         return store_txn_tree_op(t, STORE_TREE_DROP, j->rec.tree, err);
     }
     int rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
@@ -453,6 +454,10 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
         rc = compound_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
         rc = alter_names_back(t, &j->rec, err);
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_UNDO) {
+        rc = undo_give_back(j, t, err);
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_VACUUM) {
+        rc = 0; /* it holds no name */
     } else if (work == WORK_NOTHING) {
         rc = name_release(
             j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
@@ -613,6 +618,27 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_WITHDRAW:
     case WORK_TAKE_OUT:
         rc = compound_publish(j, step->work, err);
+        break;
+    case WORK_RESTORE:
+        rc = undo_restore(j, err);
+        break;
+    case WORK_SETTLE:
+        rc = undo_settle(j, err);
+        break;
+    case WORK_KEEP_AGAIN:
+        rc = undo_keep_again(j, err);
+        break;
+    case WORK_FORGET:
+        rc = undo_forget(j, err);
+        break;
+    case WORK_BEGIN_PASS:
+        rc = vacuum_begin(j, err);
+        break;
+    case WORK_REWRITE:
+        rc = vacuum_rewrite(j, err);
+        break;
+    case WORK_PRUNE:
+        rc = vacuum_prune(j, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);
