@@ -561,6 +561,36 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     return rc;
 }
 
+static int run_undo(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_RESTORE:
+        return undo_restore(j, err);
+    case WORK_SETTLE:
+        return undo_settle(j, err);
+    case WORK_KEEP_AGAIN:
+        return undo_keep_again(j, err);
+    default:
+        base_assert(work == WORK_FORGET);
+        return undo_forget(j, err);
+    }
+}
+
+static int run_alter(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_ENFORCE:
+        return alter_enforce(j, err);
+    case WORK_RELAX:
+        return alter_relax(j, err);
+    case WORK_ALTER:
+        return alter_publish(j, err);
+    default:
+        base_assert(work == WORK_RETIRE);
+        return alter_retire(j, err);
+    }
+}
+
 int step_run(struct job *j, struct base_err *err)
 {
     const struct plan_step *step = plan_step(&j->rec);
@@ -596,18 +626,12 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_VALIDATE_ALL:
         rc = validate(j, step->work, err);
         break;
-    case WORK_ENFORCE:
-        rc = alter_enforce(j, err);
-        break;
-    case WORK_RELAX:
-        rc = alter_relax(j, err);
-        break;
-    case WORK_ALTER:
-        rc = alter_publish(j, err);
-        break;
     case WORK_RETIRE:
+    case WORK_ENFORCE:
+    case WORK_RELAX:
+    case WORK_ALTER:
         rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
-                                            : alter_retire(j, err);
+                                            : run_alter(j, step->work, err);
         break;
     case WORK_ADD_ALL:
     case WORK_RAISE_ALL:
@@ -620,16 +644,10 @@ int step_run(struct job *j, struct base_err *err)
         rc = compound_publish(j, step->work, err);
         break;
     case WORK_RESTORE:
-        rc = undo_restore(j, err);
-        break;
     case WORK_SETTLE:
-        rc = undo_settle(j, err);
-        break;
     case WORK_KEEP_AGAIN:
-        rc = undo_keep_again(j, err);
-        break;
     case WORK_FORGET:
-        rc = undo_forget(j, err);
+        rc = run_undo(j, step->work, err);
         break;
     case WORK_BEGIN_PASS:
         rc = vacuum_begin(j, err);

@@ -212,6 +212,34 @@ Test(vacuum, beside_open_transactions)
     test_hold_end(&hold);
 }
 
+/* A transaction of an older version may still write its layout: the pass begins when it has ended,
+ * and finds its rows. */
+Test(vacuum, waits_for_writers_of_older_layouts)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_txn *old;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 100, scene_plus_10);
+    instar_projection *ab = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &old));
+    ok(alters_insert_in(old, ab, "-1,1"));
+    ok(alters_run(db, "t", "add d int8 default 5"));
+    uint64_t change = submit(db, 0, 0);
+    scene_await_waiting(db, change, "drain", &info);
+    ok(instar_commit(old));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, 100);
+    instar_value first = {.type = INSTAR_INT8, .i = 2};
+    instar_range range = {.upper = &first, .upper_count = 1, .upper_exclusive = true};
+    cr_assert_str_eq(sqls_scan(db, "t", "a,b,d", NULL, &range), "-1,1,5;1,11,5");
+    instar_projection_free(ab);
+    end(db, &runner);
+}
+
 /* Rows that users write, delete and insert while the pass has read them and not yet written them: a
  * batch that lost a race is tried again, and never brings an old value back. */
 Test(vacuum, rows_written_meanwhile)
@@ -245,6 +273,7 @@ Test(vacuum, rows_written_meanwhile)
             cr_assert_str_eq(sqls_scan(db, "t", "a,b,d", NULL, &one), "");
         }
         expect_vacuumed(db, "t");
+        clean(db);
         ok(scene_drop_table(db, "t"));
         end(db, &runner);
         test_hold_end(&hold);

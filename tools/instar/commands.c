@@ -184,7 +184,7 @@ const struct cli_command cli_commands[] = {
     {"rename-index", "INDEX NEW", "rename an index", NULL, drop_options, 2, 2, command_rename_index,
      true, false},
     {"undo", "ID", "bring back a dropped table or dropped columns",
-     "ID is the change that dropped them with --undo-window, which `instar changes` tells; a table\n"
+     "ID is the change that dropped them with --undo-window; `instar changes` tells it. A table\n"
      "comes back with its rows and indexes, a column with what it held. Indexes and constraints\n"
      "that were dropped together with a column are named and do not come back.",
      undo_options, 1, 1, command_undo, true, false},
