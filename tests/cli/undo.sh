@@ -11,7 +11,7 @@ expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 b:text --key id
 } >"$scratch/rows.csv"
 expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
 expect 0 index "$INSTAR" create-index "$db" t_a t a
-expect 0 schema "$INSTAR" schema "$db" t
+expect 0 schema "$INSTAR" schema "$db" t --sql
 schema=$out
 expect 0 before "$INSTAR" scan "$db" t --index t_a
 before=$out
@@ -28,7 +28,7 @@ has 'undo_until' "$out" '"undo_until": "20'
 expect 0 'check' "$INSTAR" check "$db"
 expect 0 'undo' "$INSTAR" undo "$db" "$id"
 has 'undo' "$out" 'undo t: done'
-expect 0 schema "$INSTAR" schema "$db" t
+expect 0 schema "$INSTAR" schema "$db" t --sql
 same 'the same schema' "$out" "$schema"
 expect 0 after "$INSTAR" scan "$db" t --index t_a
 same 'the same rows' "$out" "$before"
