@@ -25,6 +25,14 @@ static int enter_submit(instar *db, const void *what, const instar_change_option
     return rc;
 }
 
+/* Flags that say nothing about such a change are a mistake. */
+static int refuse_nullable(const instar_change_options *options)
+{
+    return (options->flags & INSTAR_CHANGE_NULLABLE) == 0
+               ? INSTAR_OK
+               : base_err_set(api_err(), INSTAR_EINVALID, "NULLABLE is for an undo only");
+}
+
 /* A change of one statement has a plan of its own kind. */
 static int submit_one(struct changes *c, const instar_statement *s, instar_change_options *options,
                       uint64_t *change_out)
@@ -43,6 +51,8 @@ static int submit_one(struct changes *c, const instar_statement *s, instar_chang
         return change_drop_index(c, s->name, options, change_out, err);
     case INSTAR_STATEMENT_ALTER_TABLE:
         return change_alter_table(c, s->name, s->steps, s->step_count, options, change_out, err);
+    case INSTAR_STATEMENT_VACUUM:
+        return change_vacuum(c, s->name, options, change_out, err);
     default:
         return change_rename_index(c, s->name, s->new_name, options, change_out, err);
     }
@@ -57,7 +67,8 @@ static int check_statement(const instar_statement *s)
                                                                   : s->name;
     int rc = api_need(what, "the definition or name");
 
-    if (s->kind < INSTAR_STATEMENT_CREATE_TABLE || s->kind > INSTAR_STATEMENT_RENAME_INDEX) {
+    if (s->kind != INSTAR_STATEMENT_VACUUM &&
+        (s->kind < INSTAR_STATEMENT_CREATE_TABLE || s->kind > INSTAR_STATEMENT_RENAME_INDEX)) {
         return base_err_set(api_err(), INSTAR_EINVALID, "there is no kind of statement %" PRIu32,
                             s->kind);
     }
@@ -78,6 +89,7 @@ int instar_submit(instar *db, const instar_statement *statements, size_t count,
     instar_change_options complete;
     int rc = enter_submit(db, statements, options, &complete, change_out);
 
+    rc = rc == INSTAR_OK ? refuse_nullable(&complete) : rc;
     if (rc == INSTAR_OK && (complete.flags & own) != 0) {
         rc = base_err_set(api_err(), INSTAR_EINVALID,
                           "IF [NOT] EXISTS stands with a statement, not with the options");
@@ -129,6 +141,7 @@ static int submit_alone(instar *db, instar_statement *s, const instar_change_opt
     if (rc == INSTAR_OK && s->step_count > 0) {
         rc = api_need(s->steps, "steps");
     }
+    rc = rc == INSTAR_OK ? refuse_nullable(&complete) : rc;
     return rc == INSTAR_OK ? submit_one(db->changes, s, &complete, change_out) : rc;
 }
 
@@ -180,6 +193,25 @@ int instar_rename_index(instar *db, const char *index, const char *new_name,
         .kind = INSTAR_STATEMENT_RENAME_INDEX, .name = index, .new_name = new_name};
 
     return submit_alone(db, &s, options, change_out);
+}
+
+int instar_vacuum(instar *db, const char *table, const instar_change_options *options,
+                  uint64_t *change_out)
+{
+    instar_statement s = {.kind = INSTAR_STATEMENT_VACUUM, .name = table};
+
+    return submit_alone(db, &s, options, change_out);
+}
+
+int instar_change_undo(instar *db, uint64_t change, const char *new_name,
+                       const instar_change_options *options, uint64_t *change_out)
+{
+    instar_change_options complete;
+    int rc = enter_submit(db, db, options, &complete, change_out);
+
+    return rc == INSTAR_OK
+               ? change_undo(db->changes, change, new_name, &complete, change_out, api_err())
+               : rc;
 }
 
 const char *instar_expression_function(size_t at)

@@ -11,6 +11,8 @@
  *   log               every record not yet in the trees verifies
  *   pages             all of data.mdb's fit together; before anything is read through them
  *
+ * Tables that were dropped and are kept for an undo are looked at as all others.
+ *
  * An index that a change is at work on is left out: it may lack entries by design, and its tree
  * may be filled past the log. It changes nothing, and holds no lease: it is a reader.
  */
@@ -404,24 +406,39 @@ static int check_table(struct check *c, const struct catalog_table *table)
 
 /* ---- trees and log ------------------------------------------------------------------------ */
 
-static bool tree_is_owned(const struct catalog_view *view, uint64_t tree)
+static bool table_owns(const struct catalog_table *table, uint64_t tree)
 {
-    if (tree == CATALOG_TREE || tree == CATALOG_CHANGE_TREE) {
-        return true;
-    }
-    for (uint32_t i = 0; i < view->table_count; i++) {
-        const struct catalog_table *table = view->tables[i];
+    bool owns = table->tree == tree;
 
-        if (table->tree == tree) {
-            return true;
-        }
-        for (uint32_t k = 0; k < table->index_count; k++) {
-            if (table->indexes[k].tree == tree) {
-                return true;
-            }
-        }
+    for (uint32_t k = 0; k < table->index_count; k++) {
+        owns = owns || table->indexes[k].tree == tree;
     }
-    return false;
+    return owns;
+}
+
+struct ownership {
+    uint64_t tree;
+    bool owned;
+};
+
+static int owned_by_kept(void *arg, const struct catalog_table *table)
+{
+    struct ownership *o = arg;
+
+    o->owned = o->owned || table_owns(table, o->tree);
+    return INSTAR_OK;
+}
+
+static int tree_is_owned(const struct check *c, uint64_t tree, bool *owned_out)
+{
+    struct ownership o = {tree, tree == CATALOG_TREE || tree == CATALOG_CHANGE_TREE};
+
+    for (uint32_t i = 0; !o.owned && i < c->view->table_count; i++) {
+        o.owned = table_owns(c->view->tables[i], tree);
+    }
+    int rc = o.owned ? INSTAR_OK : change_list_kept(c->txn, owned_by_kept, &o, api_err());
+    *owned_out = o.owned;
+    return rc;
 }
 
 static int check_tree(void *arg, uint64_t tree, bool dead)
@@ -429,9 +446,11 @@ static int check_tree(void *arg, uint64_t tree, bool dead)
     struct check *c = arg;
     struct place nowhere = {NULL, 0};
     char what[96];
+    bool owned = dead;
+    int rc = dead ? INSTAR_OK : tree_is_owned(c, tree, &owned);
 
-    if (dead || tree_is_owned(c->view, tree)) {
-        return INSTAR_OK;
+    if (rc != INSTAR_OK || owned) {
+        return rc;
     }
     (void)snprintf(what, sizeof(what), "tree %" PRIu64 " belongs to no table and no index", tree);
     base_buf_clear(&c->key_text);
@@ -502,6 +521,11 @@ static int check_pages(struct check *c)
     return rc;
 }
 
+static int check_kept(void *arg, const struct catalog_table *table)
+{
+    return check_table(arg, table);
+}
+
 static int check_all(struct check *c)
 {
     int rc = catalog_view_get(c->db->env.catalog, c->txn, &c->view, api_err());
@@ -511,6 +535,9 @@ static int check_all(struct check *c)
     }
     for (uint32_t i = 0; rc == INSTAR_OK && i < c->view->table_count; i++) {
         rc = check_table(c, c->view->tables[i]);
+    }
+    if (rc == INSTAR_OK) {
+        rc = change_list_kept(c->txn, check_kept, c, api_err());
     }
     if (rc == INSTAR_OK) {
         rc = check_trees(c);

@@ -10,6 +10,7 @@
 #define GIB (MIB * 1024)
 #define WORKERS_MAX 64u
 #define TIB (GIB * 1024)
+#define UNDO_WINDOW_S_MAX (100ull * 365 * 86400)
 
 #define TXN_BYTES_LEAST (4 * KIB)
 #define ROW_BYTES_DEFAULT MIB
@@ -50,6 +51,7 @@ static const struct option_rule rules[] = {
     RULE(row_bytes_max, ROW_BYTES_DEFAULT, KIB, GIB / 8),
     RULE(sort_memory_bytes, 256 * MIB, MIB, 64 * GIB),
     RULE(history_s, 14 * 86400, 1, 100ull * 365 * 86400),
+    RULE(undo_window_s, 0, 0, UNDO_WINDOW_S_MAX),
 };
 
 static uint64_t field_get(const instar_options *o, const struct option_rule *rule)
@@ -167,7 +169,8 @@ void instar_change_options_init(instar_change_options *options)
     }
     memset(options, 0, sizeof(*options));
     options->struct_size = (uint32_t)sizeof(*options);
-    options->fence_after_ms = 30000;
+    options->fence_after_ms = CHANGE_FENCE_AFTER_MS;
+    options->undo_window_s = UINT64_MAX;
 }
 
 static int bad_workers(const char *where, uint32_t workers)
@@ -224,7 +227,8 @@ int api_change_steering_check(const instar_change_steering *steering)
 
 int api_change_options_complete(const instar_change_options *from, instar_change_options *out)
 {
-    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS | CHANGE_STEERED;
+    const uint32_t known = INSTAR_CHANGE_IF_NOT_EXISTS | INSTAR_CHANGE_IF_EXISTS |
+                           INSTAR_CHANGE_NULLABLE | CHANGE_STEERED;
 
     instar_change_options_init(out);
     if (from == NULL) {
@@ -250,6 +254,12 @@ int api_change_options_complete(const instar_change_options *from, instar_change
                             "change options: sort_memory_bytes is %" PRIu64
                             ", and must be 0 or at least %" PRIu64,
                             out->sort_memory_bytes, MIB);
+    }
+    if (out->undo_window_s != UINT64_MAX && out->undo_window_s > UNDO_WINDOW_S_MAX) {
+        return base_err_set(api_err(), INSTAR_EINVALID,
+                            "change options: undo_window_s is %" PRIu64
+                            ", and must be at most %" PRIu64,
+                            out->undo_window_s, (uint64_t)UNDO_WINDOW_S_MAX);
     }
     return check_policy("options", out->flags);
 }

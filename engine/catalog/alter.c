@@ -332,7 +332,7 @@ static int add_layout(struct catalog_table *table, const struct row_column *colu
     if (table->layout_count >= CATALOG_LAYOUTS_MAX) {
         return base_err_set(err, INSTAR_ELIMIT,
                             "table \"%s\": its columns came, went or got other types %" PRIu32
-                            " times, the most there may be",
+                            " times, the most there may be until it is vacuumed",
                             table->name, table->layout_count);
     }
     if (count > INSTAR_COLUMNS_MAX) {
@@ -528,10 +528,20 @@ void catalog_alter_relax(struct catalog_table *copy)
     copy->version++;
 }
 
+/* Kept columns that are not among the columns, hidden for an index that goes with them. */
+static uint32_t only_kept(const struct catalog_table *table)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < table->kept_count; i++) {
+        count += catalog_table_column_by_id(table, table->kept[i].column.id) < 0;
+    }
+    return count;
+}
+
 bool catalog_alter_leaves(const struct catalog_table *table)
 {
-    bool any = table->alias[0] != 0 ||
-               catalog_table_layout(table, table->version)->column_count != table->column_count;
+    bool any = table->alias[0] != 0 || catalog_table_layout(table, table->version)->column_count !=
+                                           table->column_count + only_kept(table);
     for (uint32_t i = 0; i < table->column_count; i++) {
         any = any || table->columns[i].alias[0] != 0;
     }
@@ -560,12 +570,13 @@ int catalog_alter_retire(struct catalog_table *copy, struct base_err *err)
     }
     /* In the order of ids, whatever that of the columns is. */
     for (uint32_t i = 0; i < newest->column_count; i++) {
-        if (catalog_table_column_by_id(copy, newest->columns[i].id) >= 0) {
+        if (catalog_table_column_by_id(copy, newest->columns[i].id) >= 0 ||
+            catalog_table_kept(copy, newest->columns[i].id) != NULL) {
             columns[count] = newest->columns[i];
             columns[count++].is_made = false;
         }
     }
-    base_assert(count == copy->column_count);
+    base_assert(count == copy->column_count + only_kept(copy));
     if (newest->column_count != count) {
         rc = add_layout(copy, columns, count, err);
     }

@@ -19,7 +19,7 @@
 /* Limits that the public header does not have; both are ELIMIT. */
 #define CATALOG_INDEXES_MAX 256        /* of one table, in any stage */
 #define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
-#define CATALOG_LAYOUTS_MAX 1024       /* of one table, in its life */
+#define CATALOG_LAYOUTS_MAX 1024       /* of one table, between two vacuums */
 #define CATALOG_CHECKS_MAX 256         /* of one table */
 
 struct catalog_column {
@@ -105,6 +105,11 @@ struct catalog_check {
     uint32_t input_count;
     uint32_t *inputs;
 };
+/* A column that was dropped and may come back (kept.c): in the layouts, and nowhere else. */
+struct catalog_kept {
+    struct catalog_column column; /* as it was */
+    uint64_t change;              /* that dropped it */
+};
 struct catalog_table {
     uint64_t id;
     uint32_t version;
@@ -122,9 +127,12 @@ struct catalog_table {
     struct catalog_index *indexes;
     uint32_t check_count;
     struct catalog_check *checks;
+    uint32_t kept_count;
+    struct catalog_kept *kept;
     uint32_t layout_count;
-    struct row_layout *layouts; /* oldest first; never pruned */
-    /* version -> layout: versions from first_version on use layouts[layout] */
+    struct row_layout *layouts; /* oldest first */
+    /* version -> layout: versions from first_version on use layouts[layout]; no row is left of a
+     * version before the first */
     uint32_t layout_map_count;
     struct catalog_layout_map {
         uint32_t first_version;
@@ -289,6 +297,43 @@ void catalog_alter_relax(struct catalog_table *copy);
 bool catalog_alter_leaves(const struct catalog_table *table);
 /* The version after it, for when nobody uses the one before: without these. ELIMIT, ENOMEM. */
 int catalog_alter_retire(struct catalog_table *copy, struct base_err *err);
+
+/* ---- dropped columns that are kept (kept.c) ----------------------------------------------- */
+
+/* By the column's id; NULL: there is none. */
+const struct catalog_kept *catalog_table_kept(const struct catalog_table *table, uint32_t id);
+/* How many of them that change dropped. */
+uint32_t catalog_kept_by(const struct catalog_table *table, uint64_t change);
+/* The columns of `from` that `to`, not yet finished, has no more are kept in it. */
+int catalog_keep_dropped(const struct catalog_table *from, struct catalog_table *to,
+                         uint64_t change, bool *any_out, struct base_err *err);
+/* The next version, in which all that the change dropped is back; new_name: of the one column that
+ * it is, or NULL. binds: what was NOT NULL is enforced; else it may be null. EEXISTS: a name is
+ * taken. */
+int catalog_restore_kept(struct catalog_table *copy, uint64_t change, const char *new_name,
+                         bool binds, struct base_err *err);
+/* The version after it: what is enforced of these columns is NOT NULL. */
+int catalog_settle_restored(struct catalog_table *copy, const uint32_t *ids, size_t count,
+                            struct base_err *err);
+/* Or back: these columns of `now` are kept again, under the names that they had. */
+struct catalog_kept_name {
+    uint32_t id;
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+};
+int catalog_keep_again(const struct catalog_table *now, struct catalog_table *copy,
+                       const struct catalog_kept_name *names, size_t count, uint64_t change,
+                       struct base_err *err);
+/* What the change dropped is kept no more; the layout still has it, until catalog_alter_retire.
+ * False: there was nothing. */
+bool catalog_forget_kept(struct catalog_table *copy, uint64_t change);
+
+/* ---- old layouts (prune.c) ---------------------------------------------------------------- */
+
+/* Rows with a tag from this one on are of the newest layout. */
+uint32_t catalog_newest_since(const struct catalog_table *table);
+bool catalog_has_old_layouts(const struct catalog_table *table);
+/* The next version, without them. No row of an older layout may be left. */
+int catalog_prune_layouts(struct catalog_table *copy, struct base_err *err);
 
 /* ---- versions in between (between.c) ------------------------------------------------------ */
 

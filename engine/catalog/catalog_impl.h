@@ -137,6 +137,20 @@ int catalog_checks_settle(const struct catalog_table *from, const struct catalog
 /* Checks about this column are made anew from their texts, for its type is another one now. */
 int catalog_checks_retype(struct catalog_table *table, uint32_t column_id, struct base_err *err);
 
+/* ---- kept.c, prune.c ---------------------------------------------------------------------- */
+
+/* Copies of all of them, in the arena of `to`. */
+int catalog_kept_copy(const struct catalog_table *from, struct catalog_table *to,
+                      struct base_err *err);
+/* What is wrong with one of them; NULL: nothing. */
+const char *catalog_kept_problem(const struct catalog_table *table);
+/* May the list of one version be followed by that of the other? */
+bool catalog_kept_step_allowed(const struct catalog_table *from, const struct catalog_table *to);
+/* Is it a kept column of `from`, come back? */
+bool catalog_is_restored(const struct catalog_table *from, const struct catalog_column *column);
+/* Has `to` the newest layout of `from` alone? */
+bool catalog_is_pruned(const struct catalog_table *from, const struct catalog_table *to);
+
 /* ---- retype.c ----------------------------------------------------------------------------- */
 
 /* One of catalog_alter's steps, SET TYPE, on the column at this position. */

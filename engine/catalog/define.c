@@ -204,9 +204,8 @@ static int define_parts(const struct catalog_table *table, const char *what,
 }
 
 /* Expressions, and columns that are written as such. */
-static int define_exprs(struct catalog_table *table, const char *what,
-                        const instar_index_def *def, struct catalog_key_part *parts,
-                        struct base_err *err)
+static int define_exprs(struct catalog_table *table, const char *what, const instar_index_def *def,
+                        struct catalog_key_part *parts, struct base_err *err)
 {
     for (size_t i = 0; i < def->column_count; i++) {
         const char *text = def->columns[i].expression;

@@ -29,8 +29,11 @@
  *   v count, indexes of a primary key that is changing, ascending:  v position
  *                       | u8 1 whole rows | v id of that by which it is keyed, or 0 | v id of that
  *                       which it replaces, or 0
+ *   v count, dropped columns that are kept:
+ *                       v change | v id | name | u8 type | u8 flags (1 not null)
+ *                       | v characters at most | value: the default, or null
  *
- * Format 4, from before tables without primary key and indexes on expressions, ends in front of them.
+ * Format 4, from before row ids, indexes on expressions and kept columns, ends in front of them.
  * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
  * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
  * before tables could be altered, has no aliases either; all are read, and written no more.
@@ -41,7 +44,7 @@
 #include "catalog/catalog_impl.h"
 
 #define FORMAT 5
-#define FORMAT_NO_ROW_IDS 4
+#define FORMAT_NO_REKEYS 4
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
@@ -236,6 +239,20 @@ static bool put_rekeyed(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+static bool put_kept(struct base_buf *out, const struct catalog_table *t)
+{
+    bool ok = base_buf_add_varint(out, t->kept_count);
+    for (uint32_t i = 0; ok && i < t->kept_count; i++) {
+        const struct catalog_kept *k = &t->kept[i];
+        const struct catalog_column *c = &k->column;
+        ok = base_buf_add_varint(out, k->change) && base_buf_add_varint(out, c->id) &&
+             put_name(out, c->name) && base_buf_add_u8(out, (uint8_t)c->type) &&
+             base_buf_add_u8(out, c->not_null ? FLAG_NOT_NULL : 0) &&
+             base_buf_add_varint(out, c->length_max) && row_value_put(out, &c->default_value);
+    }
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -253,7 +270,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
               put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table) &&
-              put_made(out, table) && put_rekeyed(out, table);
+              put_made(out, table) && put_rekeyed(out, table) && put_kept(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -555,7 +572,7 @@ static void get_rekeyed(struct input *in)
     struct base_reader *r = &in->r;
     struct catalog_table *t = in->table;
     uint32_t next = 0;
-    if (in->format <= FORMAT_NO_ROW_IDS) {
+    if (in->format <= FORMAT_NO_REKEYS) {
         return;
     }
     t->row_id = get_u32(r);
@@ -571,6 +588,25 @@ static void get_rekeyed(struct input *in)
             r->bad = r->bad || !is_rekeyed(x);
         }
         next = at + 1;
+    }
+}
+
+static void get_kept(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    t->kept_count = in->format > FORMAT_NO_REKEYS ? get_count(r, 7, INSTAR_COLUMNS_MAX) : 0;
+    t->kept = get_room(in, t->kept_count, sizeof(*t->kept));
+    for (uint32_t i = 0; !r->bad && i < t->kept_count; i++) {
+        struct catalog_kept *k = &t->kept[i];
+        k->change = base_read_varint(r);
+        k->column.id = get_u32(r);
+        get_name(r, k->column.name);
+        k->column.type = (enum instar_type)base_read_u8(r);
+        k->column.not_null = (get_flags(r, FLAG_NOT_NULL) & FLAG_NOT_NULL) != 0;
+        k->column.length_max = get_u32(r);
+        get_value(in, &k->column.default_value);
+        k->column.has_default = k->column.default_value.type != INSTAR_NULL;
     }
 }
 
@@ -608,6 +644,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_rekeyed(in);
+    }
+    if (!r->bad) {
+        get_kept(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

@@ -240,11 +240,15 @@ static bool is_column_step(const struct catalog_table *from, const struct catalo
     return is_type_step(from, old, to, new) && (!new->not_null || old->not_null || old->enforcing);
 }
 
-/* A column that the version before has not: of a new id, and NOT NULL only where old rows are. */
+/* A column that the version before has not: of a new id, and NOT NULL only where old rows are; or
+ * one that it kept, nullable or enforcing. */
 static bool is_new_column(const struct catalog_table *from, const struct catalog_column *new,
                           const struct catalog_table *to)
 {
     const struct row_column *form = catalog_layout_column(newest_layout(to), new->id);
+    if (form != NULL && catalog_is_restored(from, new)) {
+        return true;
+    }
     return new->id >= from->next_column_id &&form != NULL && !new->enforcing &&
            (!new->not_null || form->missing.type != INSTAR_NULL);
 }
@@ -369,13 +373,10 @@ static bool is_same_primary(const struct catalog_table *from, const struct catal
            is_key(from, from->key, from->key_count, to, to->key, to->key_count);
 }
 
-/* Layouts and ids only grow. */
-static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
+/* All layouts are there still, and versions lead where they led. */
+static bool are_layouts_kept(const struct catalog_table *from, const struct catalog_table *to)
 {
-    if (from->id != to->id || to->version != from->version + 1 ||
-        to->next_column_id < from->next_column_id || to->next_index_id < from->next_index_id ||
-        to->next_check_id < from->next_check_id || to->layout_count < from->layout_count ||
-        to->layout_map_count < from->layout_map_count) {
+    if (to->layout_count < from->layout_count || to->layout_map_count < from->layout_map_count) {
         return false;
     }
     for (uint32_t i = 0; i < from->layout_map_count; i++) {
@@ -387,9 +388,19 @@ static bool is_same_table(const struct catalog_table *from, const struct catalog
     return true;
 }
 
+/* Ids only grow, and the layouts stay, but for a vacuum. */
+static bool is_same_table(const struct catalog_table *from, const struct catalog_table *to)
+{
+    return from->id == to->id && to->version == from->version + 1 &&
+           to->next_column_id >= from->next_column_id && to->next_index_id >= from->next_index_id &&
+           to->next_check_id >= from->next_check_id &&
+           (are_layouts_kept(from, to) || catalog_is_pruned(from, to));
+}
+
 bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to)
 {
-    if (!is_same_table(from, to) || !are_columns_steps(from, to) || !are_checks_steps(from, to)) {
+    if (!is_same_table(from, to) || !are_columns_steps(from, to) || !are_checks_steps(from, to) ||
+        !catalog_kept_step_allowed(from, to)) {
         return false;
     }
     bool swaps = !is_same_primary(from, to);

@@ -9,13 +9,14 @@
  * CAT-3  key columns exist, none twice, those of the primary key are NOT NULL; so do included ones
  * and those of predicates.
  * CAT-4  every index is in a state of stage.c.
- * CAT-5  every version from 1 to the table's own leads to a layout; layouts list columns by
- * ascending id; from one layout to the next a column keeps type and missing value, or both are
- * cast; the newest has every column of the table. CAT-6  defaults and missing values fit their
- * columns. CAT-10 a check is a truth value made of columns of the table; ids and names of checks
- * are as those of indexes, but one that is enforcing may have the name of one that goes when it
- * comes. CAT-11 whole rows are entries of an index without anything else, and of no public one;
- * entries end with the key of such an index of the table, or with the table's.
+ * CAT-5  every version from the first of the map to the table's own leads to a layout; layouts list
+ * columns by ascending id; from one layout to the next a column keeps type and missing value, or
+ * both are cast; the newest has every column of the table. CAT-6  defaults and missing values fit
+ * their columns. CAT-10 a check is a truth value made of columns of the table; ids and names of
+ * checks are as those of indexes, but one that is enforcing may have the name of one that goes when
+ * it comes. CAT-11 whole rows are entries of an index without anything else, and of no public one;
+ * entries end with the key of such an index of the table, or with the table's. CAT-12 a dropped
+ * column that is kept is in the newest layout, and none of the columns but a hidden one.
  */
 #include "catalog/catalog_impl.h"
 
@@ -390,8 +391,8 @@ static bool layouts_agree(const struct row_layout *a, const struct row_layout *b
 static bool check_map(const struct catalog_table *table, struct problem *p)
 {
     const struct catalog_layout_map *map = table->layout_map;
-    if (table->layout_map_count == 0 || map[0].first_version != 1) {
-        return bad(p, "version 1 has no layout");
+    if (table->layout_map_count == 0 || map[0].first_version == 0) {
+        return bad(p, "no version has a layout");
     }
     for (uint32_t i = 0; i < table->layout_map_count; i++) {
         if (map[i].layout >= table->layout_count || map[i].first_version > table->version ||
@@ -431,6 +432,20 @@ static bool check_layouts(const struct catalog_table *table, struct problem *p)
     return true;
 }
 
+static bool check_kept(const struct catalog_table *table, struct problem *p)
+{
+    const char *what = catalog_kept_problem(table);
+    for (uint32_t i = 0; what == NULL && i < table->kept_count; i++) {
+        const struct catalog_column *c = &table->kept[i].column;
+        if (c->id == 0 || c->id >= table->next_column_id || row_type_name(c->type) == NULL ||
+            !fits(c->type, &c->default_value) || !check_lengths(c) ||
+            c->has_default != (c->default_value.type != INSTAR_NULL)) {
+            what = "is of an id, a type or a default that cannot be";
+        }
+    }
+    return what == NULL || bad(p, "a dropped column that is kept %s", what);
+}
+
 bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX])
 {
     struct problem p = {problem};
@@ -442,5 +457,6 @@ bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG
         return bad(&p, "version 0");
     }
     return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
-           check_aliases(table, &p) && check_layouts(table, &p) && check_checks(table, &p);
+           check_aliases(table, &p) && check_layouts(table, &p) && check_checks(table, &p) &&
+           check_kept(table, &p);
 }

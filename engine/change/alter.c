@@ -21,6 +21,9 @@ static int plan_for_target(struct submission *s, const struct catalog_table *fro
         return rc;
     }
     rc = catalog_alter_enforce(enforced, target, &s->rec.validates, err);
+    if (rc == 0 && s->rec.undo_window_s != 0) {
+        rc = catalog_keep_dropped(enforced, target, ALTER_UNBORN, &s->rec.keeps, err);
+    }
     if (rc == 0) {
         rc = catalog_alter_finish(enforced, target, err);
     }
@@ -38,6 +41,8 @@ static int record_alter(struct submission *s, const struct catalog_table *from,
     struct base_arena arena = {0};
     struct alter_name *names;
     size_t count;
+
+    r->undo_window_s = submit_undo_window(s);
     int rc = plan_for_target(s, from, target, err);
 
     if (rc == 0) {

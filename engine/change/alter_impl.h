@@ -5,7 +5,8 @@
 
 #include "change/job_impl.h"
 
-#define ALTER_STEPS_MAX 1024 /* in one change */
+#define ALTER_STEPS_MAX 1024    /* in one change */
+#define ALTER_UNBORN UINT64_MAX /* stands for the id of a change that has none yet */
 
 /* ---- alter_record.c ----------------------------------------------------------------------- */
 

@@ -123,6 +123,10 @@ int alter_publish(struct job *j, struct base_err *err)
     if (rc == 0) {
         rc = make_target(&w, &w.next, err);
     }
+    j->rec.keeps = false;
+    if (rc == 0 && w.next != NULL && j->rec.undo_window_s != 0) {
+        rc = catalog_keep_dropped(w.now, w.next, j->rec.id, &j->rec.keeps, err);
+    }
     if (rc == 0 && w.next != NULL) {
         rc = catalog_alter_finish(w.now, w.next, err);
     }

@@ -35,6 +35,13 @@ int change_rename_index(struct changes *c, const char *index, const char *new_na
 /* More than one statement, or one that is not told by itself. */
 int change_compound(struct changes *c, const instar_statement *statements, size_t count,
                     const instar_change_options *options, uint64_t *id_out, struct base_err *err);
+/* Bring back what a drop has kept; new_name: NULL, or another name for it. */
+int change_undo(struct changes *c, uint64_t drop, const char *new_name,
+                const instar_change_options *options, uint64_t *id_out, struct base_err *err);
+int change_vacuum(struct changes *c, const char *table, const instar_change_options *options,
+                  uint64_t *id_out, struct base_err *err);
+/* Of a change that is not told otherwise. */
+#define CHANGE_FENCE_AFTER_MS 30000
 int change_estimate(struct changes *c, const instar_statement *statements, size_t count,
                     const instar_change_options *options, instar_estimate *estimate_out,
                     struct base_err *err);
@@ -53,6 +60,10 @@ int change_cancel(struct changes *c, uint64_t id, const char *words, struct base
                 INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP))
 int change_steer(struct changes *c, uint64_t id, const instar_change_steering *steering,
                  struct base_err *err);
+/* The tables that were dropped and are kept, as of the transaction's snapshot. Stops when fn
+ * returns not 0, and returns that. */
+int change_list_kept(struct store_txn *t, int (*fn)(void *arg, const struct catalog_table *table),
+                     void *arg, struct base_err *err);
 /* Running changes that a node owns, for `instar nodes`. */
 uint32_t change_owned_by(struct changes *c, uint32_t node, uint64_t nonce);
 

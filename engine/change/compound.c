@@ -436,6 +436,9 @@ static int take_statement(struct draft *d, const instar_statement *statement, st
         return alter_table(d, statement, err);
     case INSTAR_STATEMENT_RENAME_INDEX:
         return rename_index(d, statement, err);
+    case INSTAR_STATEMENT_VACUUM:
+        return base_err_set(err, INSTAR_EINVALID,
+                            "vacuum is a change by itself, not a part of one");
     case INSTAR_STATEMENT_CREATE_TABLE:
     case INSTAR_STATEMENT_DROP_TABLE:
         return base_err_set(err, INSTAR_EINVALID,
@@ -469,7 +472,7 @@ static int rehearse(struct draft *d, const struct compound_request *request, str
         at = enforced != NULL ? enforced : at;
     }
     if (rc == 0) {
-        rc = compound_flip(at, request, r->id, &flipped, err);
+        rc = compound_flip(at, request, r, &flipped, err);
     }
     if (rc == 0) {
         rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, err);
@@ -534,6 +537,7 @@ static int record(struct draft *d, struct base_err *err)
         return rc;
     }
     r->table = d->from->id;
+    r->undo_window_s = submit_undo_window(d->s);
     r->builds = d->created > 0;
     for (size_t i = 0; i < d->count; i++) {
         r->drops = r->drops || d->request[i].kind == COMPOUND_DROP_INDEX;

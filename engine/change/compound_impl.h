@@ -61,9 +61,10 @@ int compound_raise(const struct catalog_table *now, const struct compound_reques
 /* With UNIQUE, NOT NULL and checks enforced. */
 int compound_enforce(const struct catalog_table *now, const struct compound_request *request,
                      struct catalog_table **next_out, struct base_err *err);
-/* All of it, at once; what is dropped begins to go. */
+/* All of it, at once; what is dropped begins to go. r->keeps is set: columns that it drops are
+ * kept. */
 int compound_flip(const struct catalog_table *now, const struct compound_request *request,
-                  uint64_t change, struct catalog_table **next_out, struct base_err *err);
+                  struct change_record *r, struct catalog_table **next_out, struct base_err *err);
 int compound_lower(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **next_out, struct base_err *err);
 /* Without what is dropped, without hidden columns and old names. */

@@ -45,7 +45,7 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
     case WORK_ENFORCE_ALL:
         return compound_enforce(w->now, request, &w->next, err);
     case WORK_FLIP:
-        return compound_flip(w->now, request, w->j->rec.id, &w->next, err);
+        return compound_flip(w->now, request, &w->j->rec, &w->next, err);
     case WORK_LOWER_ALL:
         return compound_lower(w->now, request, &w->next, err);
     case WORK_REMOVE_ALL:

@@ -279,7 +279,7 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
 }
 
 int compound_flip(const struct catalog_table *now, const struct compound_request *request,
-                  uint64_t change, struct catalog_table **next_out, struct base_err *err)
+                  struct change_record *r, struct catalog_table **next_out, struct base_err *err)
 {
     struct catalog_table *next = NULL;
     bool any = false;
@@ -288,7 +288,11 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
     *next_out = NULL;
     if (rc == 0) {
         set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_PUBLIC, true, &any);
-        rc = keep_dropped(now, next, request, change, err);
+        rc = keep_dropped(now, next, request, r->id, err);
+    }
+    r->keeps = false;
+    if (rc == 0 && r->undo_window_s != 0) {
+        rc = catalog_keep_dropped(now, next, r->id, &r->keeps, err);
     }
     if (rc == 0) {
         rc = catalog_alter_finish(now, next, err);

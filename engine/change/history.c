@@ -87,7 +87,7 @@ static int note_old(void *arg, const struct change_record *r)
     if (r->submitted_us >= o->before_us) {
         return INSTAR_END; /* neither this one nor those behind it ended before that */
     }
-    if (record_ended(r) && r->finished_us < o->before_us) {
+    if (record_ended(r) && r->finished_us < o->before_us && !record_is_kept(r)) {
         o->ids[o->count++] = r->id;
     }
     return o->count == PRUNE_BATCH ? INSTAR_END : 0;
@@ -219,7 +219,8 @@ static int binds_rows(const struct catalog_table *table, const instar_statement 
 static int reads_rows(const struct catalog_table *table, const instar_statement *s, bool *reads_out,
                       struct base_err *err)
 {
-    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || changes_key(s);
+    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || changes_key(s) ||
+                 (s->kind == INSTAR_STATEMENT_VACUUM && catalog_has_old_layouts(table));
     return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
                ? 0
                : binds_rows(table, s, reads_out, err);
@@ -232,7 +233,8 @@ static enum change_kind kind_of(const instar_statement *statements, size_t count
                                              [INSTAR_STATEMENT_CREATE_INDEX] = CHANGE_CREATE_INDEX,
                                              [INSTAR_STATEMENT_DROP_INDEX] = CHANGE_DROP_INDEX,
                                              [INSTAR_STATEMENT_ALTER_TABLE] = CHANGE_ALTER_TABLE,
-                                             [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE};
+                                             [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE,
+                                             [INSTAR_STATEMENT_VACUUM] = CHANGE_VACUUM};
 
     return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
            : changes_key(statements)            ? CHANGE_REKEY
@@ -253,6 +255,7 @@ static int find_table(const struct catalog_view *view, const instar_statement *s
         return catalog_view_table(view, s->index->table, table_out, err);
     case INSTAR_STATEMENT_DROP_TABLE:
     case INSTAR_STATEMENT_ALTER_TABLE:
+    case INSTAR_STATEMENT_VACUUM:
         return catalog_view_table(view, s->name, table_out, err);
     default:
         return catalog_view_index(view, s->name, table_out, &index, err);
@@ -308,6 +311,9 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
         return rc;
     }
     w.memory = w.memory != 0 ? w.memory : store_options(c->store)->sort_memory_bytes;
+    out->undo_window_s = options->undo_window_s != UINT64_MAX
+                             ? options->undo_window_s
+                             : store_options(c->store)->undo_window_s;
     rc = catalog_view_get(c->env->catalog, t, &view, err);
     if (rc == 0) {
         rc = estimate(c->store, t, view, &w, out, err);

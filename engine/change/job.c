@@ -19,6 +19,7 @@
 
 #define NS_PER_MS 1000000u
 #define NS_PER_S 1000000000u
+#define US_PER_S 1000000u
 #define BACKOFF_FIRST_NS (2u * NS_PER_MS)
 #define BACKOFF_MAX_NS NS_PER_S
 #define RATE_WINDOW_NS (250u * NS_PER_MS)
@@ -66,15 +67,15 @@ void job_show_paused(struct job *j)
 
 /* ---- transactions of a job ---------------------------------------------------------------- */
 
-int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err)
+/* flags: STORE_TXN_LAST_ROOM, or 0. */
+static int begin(struct job *j, unsigned flags, struct store_txn **t_out, struct base_err *err)
 {
     struct change_record found = {0};
     struct store_txn *t;
 
     *t_out = NULL;
     uint32_t seen = store_event_seen(j->store, STORE_EVENT_CHANGE);
-    /* A change that finds no room for its work must still be able to say so, and to turn back. */
-    int rc = store_txn_begin(j->store, STORE_TXN_SYNC | STORE_TXN_LAST_ROOM, &t, err);
+    int rc = store_txn_begin(j->store, STORE_TXN_SYNC | flags, &t, err);
     if (rc != 0) {
         return rc;
     }
@@ -95,16 +96,30 @@ int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err
     return 0;
 }
 
-int job_begin(struct job *j, struct store_txn **t_out, struct base_err *err)
+/* A change that finds no room for its work must still be able to say so, and to turn back. */
+int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err)
 {
-    int rc = job_begin_back(j, t_out, err);
+    return begin(j, STORE_TXN_LAST_ROOM, t_out, err);
+}
 
+static int unless_cancelled(struct job *j, int rc, struct store_txn **t_out)
+{
     if (rc == 0 && j->rec.cancel && plan_may_revert(&j->rec)) {
         store_txn_abort(*t_out);
         *t_out = NULL;
         rc = JOB_CANCEL;
     }
     return rc;
+}
+
+int job_begin(struct job *j, struct store_txn **t_out, struct base_err *err)
+{
+    return unless_cancelled(j, job_begin_back(j, t_out, err), t_out);
+}
+
+int job_begin_rows(struct job *j, bool reserved, struct store_txn **t_out, struct base_err *err)
+{
+    return unless_cancelled(j, begin(j, reserved ? STORE_TXN_RESERVED : 0, t_out, err), t_out);
 }
 
 void job_advance(struct job *j)
@@ -121,6 +136,9 @@ void job_advance(struct job *j)
     }
     record_move(r, to, 0);
     r->finished_us = os_realtime_us();
+    if (to == INSTAR_CHANGE_DONE && r->keeps) {
+        r->undo_until_us = r->finished_us + (int64_t)(r->undo_window_s * US_PER_S);
+    }
     r->owner.nonce = 0;
     r->owner.pid = 0;
 }

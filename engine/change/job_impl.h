@@ -91,6 +91,9 @@ void *job_main(void *arg);
 /* Begin a transaction that has read the job's record. JOB_QUIT: it is not ours any more.
  * JOB_CANCEL: it is to be undone, so it must not go on. */
 int job_begin(struct job *j, struct store_txn **t_out, struct base_err *err);
+/* The same for writing rows: they do not get the last room of a map that is nearly full. reserved:
+ * after several losses. */
+int job_begin_rows(struct job *j, bool reserved, struct store_txn **t_out, struct base_err *err);
 /* The same for turning back: a cancel is no reason to refuse. */
 int job_begin_back(struct job *j, struct store_txn **t_out, struct base_err *err);
 /* Next step, or the verdict after the last; in j->rec only. */
@@ -154,6 +157,13 @@ int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table
  * the one that is to be created, NULL for an index. *exists_out: meanwhile it exists as wanted. */
 int name_claim(struct job *j, struct store_txn *t, const struct catalog_table *table,
                bool *exists_out, struct base_err *err);
+
+/* ---- vacuum.c ----------------------------------------------------------------------------- */
+
+int vacuum_begin(struct job *j, struct base_err *err);
+/* Ends with the commit of the step. */
+int vacuum_rewrite(struct job *j, struct base_err *err);
+int vacuum_prune(struct job *j, struct base_err *err);
 
 /* ---- build.c, validate.c ------------------------------------------------------------------ */
 

@@ -47,6 +47,8 @@ static void fill(struct store *s, const struct change_record *r, instar_change_i
     info->submitted_us = r->submitted_us;
     info->finished_us = r->finished_us;
     info->estimated_ms = r->estimated_ms;
+    info->undo_until_us = record_is_kept(r) ? r->undo_until_us : 0;
+    info->taken_by = r->taken_by != r->id ? r->taken_by : 0;
     if (r->owner.nonce != 0 && store_node_alive(s, r->owner.node, r->owner.nonce)) {
         info->owner_pid = r->owner.pid;
         info->owner_node = r->owner.node;

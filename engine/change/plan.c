@@ -24,6 +24,11 @@
  *         -> all as it is wanted, what is dropped write-only -> delete-only -> absent, retired ->
  * purge
  *
+ * drop table, kept: as it stands -> gone, and its trees stay; a purge drops them when the window is
+ * over.
+ * undo     kept -> there again; of columns: kept -> [enforcing -> drain -> validate] -> there again
+ * vacuum   drain -> rewrite -> without old layouts
+ *
  * Going back, an index leaves by the stages through which it came, so that a writer of the version
  * before still meets what it expects. The last step of a way gives the verdict in its commit.
  */
@@ -56,6 +61,10 @@ static const struct plan drop_table = {
     2,
     {{.shown = "public", .work = WORK_REMOVE_TABLE, .revert = 0},
      {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+};
+static const struct plan drop_table_kept = {
+    1,
+    {{.shown = "public", .work = WORK_REMOVE_TABLE, .revert = 0}},
 };
 static const struct plan create_plain = {
     5,
@@ -237,6 +246,41 @@ static const struct plan back_alter = {
      {.shown = "unaltered", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
+/* What was dropped comes back, or goes. */
+static const struct plan undo = {
+    1,
+    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = "change.restored"}},
+};
+static const struct plan undo_validate = {
+    4,
+    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = "change.restored"},
+     {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_RELAX},
+     {.shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = "change.validated"},
+     {.shown = "validated", .work = WORK_SETTLE, .revert = BACK_RELAX, .point = "change.settled"}},
+};
+static const struct plan back_undo = {
+    2,
+    {{.shown = "enforcing",
+      .work = WORK_KEEP_AGAIN,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.kept_again"},
+     {.shown = "kept", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
+};
+static const struct plan purge_table = {
+    1,
+    {{.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+};
+static const struct plan purge_columns = {
+    1,
+    {{.shown = "purge", .work = WORK_FORGET, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+};
+static const struct plan vacuum = {
+    3,
+    {{.shown = "drain", .work = WORK_BEGIN_PASS, .revert = 0},
+     {.shown = "rewrite", .work = WORK_REWRITE, .revert = 0, .point = "change.rewritten"},
+     {.shown = "rewritten", .work = WORK_PRUNE, .revert = 0, .point = "change.pruned"}},
+};
+
 /* Several statements: one plan for all, of which each change has the steps that it needs. What goes
  * up goes up together; one version flips all; then, past the point of no return, goes down what is
  * dropped. */
@@ -350,7 +394,15 @@ static const struct plan back_compound = {
 /* [kind][variant][going back] */
 static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
     [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
-    [CHANGE_DROP_TABLE] = {{&drop_table, &back_nothing}, {&drop_table, &back_nothing}},
+    [CHANGE_DROP_TABLE] =
+        {{&drop_table, &back_nothing}, [PLAN_KEEPS] = {&drop_table_kept, &back_nothing}},
+    [CHANGE_UNDO] = {{&undo, &back_undo},
+                     [PLAN_VALIDATES] = {&undo_validate, &back_undo},
+                     [PLAN_TABLE] = {&undo, &back_undo},
+                     [PLAN_TABLE | PLAN_VALIDATES] = {&undo, &back_undo}},
+    [CHANGE_PURGE] =
+        {{&purge_columns, &back_nothing}, [PLAN_TABLE] = {&purge_table, &back_nothing}},
+    [CHANGE_VACUUM] = {{&vacuum, &back_nothing}},
     [CHANGE_CREATE_INDEX] = {{&create_plain, &back_create_index},
                              {&create_unique, &back_create_index}},
     [CHANGE_DROP_INDEX] = {{&drop_index, &back_drop_index}, {&drop_unique, &back_drop_unique}},
@@ -391,7 +443,14 @@ static unsigned variant_of(const struct change_record *r)
     if (r->kind == CHANGE_REKEY) {
         return r->builds ? PLAN_BUILDS : 0;
     }
-    return r->unique;
+    if (r->kind == CHANGE_DROP_TABLE) {
+        return r->keeps ? PLAN_KEEPS : 0;
+    }
+    if (r->kind == CHANGE_UNDO || r->kind == CHANGE_PURGE) {
+        return (r->kind == CHANGE_UNDO && r->validates ? PLAN_VALIDATES : 0) |
+               (r->tree != 0 ? PLAN_TABLE : 0);
+    }
+    return r->kind == CHANGE_VACUUM ? 0 : r->unique;
 }
 
 const struct plan *plan_of(const struct change_record *r)
@@ -463,9 +522,15 @@ bool plan_is_brink(const struct change_record *r)
 const char *plan_kind_name(enum change_kind kind)
 {
     static const char *const names[CHANGE_KIND_COUNT] = {
-        [CHANGE_CREATE_TABLE] = "create table", [CHANGE_DROP_TABLE] = "drop table",
-        [CHANGE_CREATE_INDEX] = "create index", [CHANGE_DROP_INDEX] = "drop index",
-        [CHANGE_ALTER_TABLE] = "alter table",   [CHANGE_COMPOUND] = "compound",
+        [CHANGE_CREATE_TABLE] = "create table",
+        [CHANGE_DROP_TABLE] = "drop table",
+        [CHANGE_CREATE_INDEX] = "create index",
+        [CHANGE_DROP_INDEX] = "drop index",
+        [CHANGE_ALTER_TABLE] = "alter table",
+        [CHANGE_COMPOUND] = "compound",
+        [CHANGE_UNDO] = "undo",
+        [CHANGE_PURGE] = "purge",
+        [CHANGE_VACUUM] = "vacuum",
         [CHANGE_REKEY] = "alter primary key",
     };
 
@@ -487,7 +552,11 @@ const char *plan_doing(const struct change_record *r)
     case CHANGE_COMPOUND:
     case CHANGE_REKEY:
         return "changed";
+    case CHANGE_UNDO:
+        return back || r->cancel ? "dropped again" : "restored";
     case CHANGE_ALTER_TABLE:
+    case CHANGE_PURGE:
+    case CHANGE_VACUUM:
         break;
     }
     return "renamed";
@@ -547,6 +616,13 @@ static const char *const words[] = {
     [WORK_KEY_SWAP] = "publish the new primary key",
     [WORK_KEY_LOWER] = "publish what is to go delete-only",
     [WORK_KEY_REMOVE] = "publish the table without what has gone",
+    [WORK_RESTORE] = "publish it as it was",
+    [WORK_SETTLE] = "publish it as NOT NULL",
+    [WORK_KEEP_AGAIN] = "publish the table without it",
+    [WORK_FORGET] = "publish the table without it",
+    [WORK_BEGIN_PASS] = "wait for older leases",
+    [WORK_REWRITE] = "rewrite rows of older layouts",
+    [WORK_PRUNE] = "publish the table without older layouts",
     [WORK_NOTHING] = "give the verdict",
 };
 

@@ -2,9 +2,10 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (2) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
- *     builds 16, drops 32 | fixed numbers | parts: u8 as below, name |
- *     descriptor | names | statement | reason | u64 XXH3 of all before it, seeded with the id
+ *     u8 format (3) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
+ *     builds 16, drops 32, keeps 64 | fixed numbers | parts: u8 as below, name |
+ *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
+ *     u64 taken by | u64 takes | u64 XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -14,15 +15,17 @@
 
 #include <string.h>
 
-#define FORMAT 2
+#define FORMAT 3
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
 #define FLAG_VALIDATES 4u
 #define FLAG_RETIRES 8u
 #define FLAG_BUILDS 16u
 #define FLAG_DROPS 32u
-#define FLAGS_KNOWN \
-    (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES | FLAG_BUILDS | FLAG_DROPS)
+#define FLAG_KEEPS 64u
+#define FLAGS_KNOWN                                                                         \
+    (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES | FLAG_BUILDS | FLAG_DROPS | \
+     FLAG_KEEPS)
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -138,7 +141,8 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
     size_t start = out->size;
     unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0) |
                      (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0) |
-                     (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0);
+                     (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0) |
+                     (r->keeps ? FLAG_KEEPS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
     bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
@@ -147,6 +151,9 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
               base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
               add_text(out, r->table_name) && add_text(out, r->object) &&
               add_text(out, r->statement) && add_text(out, r->reason) &&
+              base_buf_add_u64(out, r->undo_window_s) &&
+              base_buf_add_u64(out, (uint64_t)r->undo_until_us) &&
+              base_buf_add_u64(out, r->taken_by) && base_buf_add_u64(out, r->takes) &&
               base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
@@ -237,8 +244,16 @@ static bool sensible(const struct change_record *r)
     if (r->kind == CHANGE_CREATE_INDEX && r->part_count == 0) {
         return false;
     }
+    bool takes = r->kind == CHANGE_UNDO || r->kind == CHANGE_PURGE;
+    if (takes ? r->takes == 0 || r->takes >= r->id : r->takes != 0) {
+        return false;
+    }
+    if (r->undo_until_us != 0 && (r->state != INSTAR_CHANGE_DONE || !r->keeps)) {
+        return false;
+    }
     bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE ||
-                     r->kind == CHANGE_COMPOUND || r->kind == CHANGE_REKEY;
+                     r->kind == CHANGE_COMPOUND || r->kind == CHANGE_UNDO ||
+                     r->kind == CHANGE_REKEY;
     return !described || r->descriptor.size != 0;
 }
 
@@ -274,6 +289,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     record_out->retires = (flags & FLAG_RETIRES) != 0;
     record_out->builds = (flags & FLAG_BUILDS) != 0;
     record_out->drops = (flags & FLAG_DROPS) != 0;
+    record_out->keeps = (flags & FLAG_KEEPS) != 0;
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
@@ -285,6 +301,10 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     read_text(&r, record_out->object, sizeof(record_out->object));
     read_text(&r, record_out->statement, sizeof(record_out->statement));
     read_text(&r, record_out->reason, sizeof(record_out->reason));
+    record_out->undo_window_s = base_read_u64(&r);
+    record_out->undo_until_us = (int64_t)base_read_u64(&r);
+    record_out->taken_by = base_read_u64(&r);
+    record_out->takes = base_read_u64(&r);
     if (r.bad || base_reader_left(&r) != 0 || flags > FLAGS_KNOWN) {
         return corrupt(id, "malformed", err);
     }

@@ -30,9 +30,12 @@ enum change_kind {
     CHANGE_DROP_INDEX = 4,
     CHANGE_ALTER_TABLE = 5,
     CHANGE_COMPOUND = 6, /* several statements */
-    CHANGE_REKEY = 7     /* another primary key */
+    CHANGE_UNDO = 7,     /* brings back what a drop has kept */
+    CHANGE_PURGE = 8,    /* takes it away when its time is over */
+    CHANGE_VACUUM = 9,
+    CHANGE_REKEY = 10 /* another primary key */
 };
-#define CHANGE_KIND_COUNT 8
+#define CHANGE_KIND_COUNT 11
 
 /* A node, and which of its claims: both together are never used twice. */
 struct change_owner {
@@ -73,18 +76,25 @@ struct change_record {
     uint32_t workers;
     uint64_t rows_per_second_max;
     uint64_t sort_memory_bytes;
+    uint64_t undo_window_s; /* of a drop: how long what it drops is kept; 0: not at all */
+    int64_t undo_until_us;  /* and until when, once it has ended; 0: nothing is kept */
+    uint64_t taken_by;      /* the change that brought it back or purged it, or 0; the drop itself:
+                             * it went with its table */
+    uint64_t takes;         /* undo, purge: the drop that they are about */
     /* what is to be made */
     bool unique;
     bool validates; /* alter table, compound: its plan has a validation */
     bool retires;   /* the same: its plan has a last version that retires what it left */
     bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
+    bool keeps;     /* what it drops is kept for the undo window */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
                                  * alter.c's; compound: compound_record.c's;
                                  * rekey: rekey_record.c's;
-                                 * create index: index_record.c's */
+                                 * create index: index_record.c's; undo, purge: the table's, or
+                                 * undo_record.c's; vacuum: the key of the last row it has done */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
@@ -149,8 +159,22 @@ struct record_marker {
 /* EUNKNOWN: no such change. */
 int record_get(struct store_txn *t, uint64_t id, enum store_read how,
                struct change_record *record_out, struct base_err *err);
-/* Write the record; sets or removes its marker. */
+/* Write the record; sets or removes its markers. */
 int record_put(struct store_txn *t, const struct change_record *r, struct base_err *err);
+/* Is what it dropped still there to come back? */
+static inline bool record_is_kept(const struct change_record *r)
+{
+    return r->undo_until_us != 0 && r->taken_by == 0;
+}
+/* The drops of which that is so, as their markers have them, oldest first. */
+struct record_kept {
+    uint64_t id;
+    uint64_t table;
+    int64_t until_us;
+};
+int record_list_kept(struct store_txn *t, enum store_read how,
+                     int (*fn)(void *arg, const struct record_kept *kept), void *arg,
+                     struct base_err *err);
 /* Forget one that has ended. */
 int record_remove(struct store_txn *t, uint64_t id, struct base_err *err);
 /* The markers with ids below `below`, oldest first; read as `how` says. Stops when fn returns not
@@ -200,6 +224,13 @@ enum change_work {
     WORK_KEY_SWAP,     /* publish the new key as the table's */
     WORK_KEY_LOWER,    /* publish the old one delete-only; or, on the way back, the new one */
     WORK_KEY_REMOVE,   /* publish the table without it */
+    WORK_RESTORE,      /* undo: publish the table, or its columns, as they were */
+    WORK_SETTLE,       /* publish as NOT NULL what was validated */
+    WORK_KEEP_AGAIN,   /* the way back: publish the table without the columns */
+    WORK_FORGET,       /* purge: publish the table's layout without the columns */
+    WORK_BEGIN_PASS,   /* vacuum: prove that all write the newest layout */
+    WORK_REWRITE,      /* read all rows, rewrite those of older layouts */
+    WORK_PRUNE,        /* publish the table without older layouts */
     WORK_NOTHING       /* only the verdict */
 };
 
@@ -225,11 +256,14 @@ struct plan {
 /* The plan of a record in its state; NULL for one that has ended. */
 const struct plan *plan_of(const struct change_record *r);
 /* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES; for a
- * compound change any of these; for a rekey PLAN_BUILDS. */
+ * compound change any of these; for a rekey PLAN_BUILDS; for drop table is it kept; undo:
+ * PLAN_VALIDATES; undo and purge: PLAN_TABLE for one of a table. */
 #define PLAN_VALIDATES 1u
 #define PLAN_RETIRES 2u
 #define PLAN_BUILDS 4u
 #define PLAN_DROPS 8u
+#define PLAN_KEEPS 1u
+#define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
                             enum instar_change_state state);
 extern const struct plan plan_rekey, plan_rekey_back; /* plan_rekey.c */

@@ -13,9 +13,12 @@
  */
 #include "change/runner_impl.h"
 
+#include "change/undo_impl.h"
+
 #include <string.h>
 
 #define NS_PER_MS 1000000u
+#define NS_PER_US 1000u
 #define WATCH_NS (200u * NS_PER_MS)
 #define REST_NS (5000u * (uint64_t)NS_PER_MS)
 #define PRUNE_NS (3600u * 1000u * (uint64_t)NS_PER_MS)
@@ -206,8 +209,9 @@ static void give_up_claims(struct changes *c)
 /* ---- looking ------------------------------------------------------------------------------ */
 
 struct round {
-    bool watch; /* something is left that others run, or that waits */
-    bool again; /* somebody was faster: look again at once */
+    bool watch;          /* something is left that others run, or that waits */
+    bool again;          /* somebody was faster: look again at once */
+    struct undo_due due; /* drops whose undo window is over */
 };
 
 /* The changes that look free, oldest first. */
@@ -240,6 +244,9 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
         record_free(&r);
     }
     base_free(m.list);
+    if (rc == 0) {
+        rc = undo_find_due(t, &round->due, err);
+    }
     store_txn_abort(t);
     *count_out = count;
     return rc;
@@ -260,6 +267,22 @@ static int look(struct changes *c, struct round *round, struct base_err *err)
         }
     }
     return rc;
+}
+
+/* What cannot be done now is done in the next round. */
+static void purge_due(struct changes *c, const struct round *round)
+{
+    for (size_t i = 0; i < round->due.count && !atomic_load(&c->stop); i++) {
+        (void)undo_submit_purge(c, round->due.ids[i], NULL);
+    }
+}
+
+static uint64_t rest_until_due(const struct round *round, uint64_t rest_ns)
+{
+    int64_t left_us = round->due.next_us - round->due.now_us;
+
+    return left_us < (int64_t)(rest_ns / NS_PER_US) ? (uint64_t)left_us * NS_PER_US + NS_PER_MS
+                                                    : rest_ns;
 }
 
 /* Now and then, and when the store is opened. What cannot be done now is done next time. */
@@ -286,7 +309,10 @@ static void *runner_main(void *arg)
         forget_old(c, &prune_ns);
         int rc = look(c, &round, NULL);
         uint64_t rest = round.watch ? WATCH_NS : REST_NS;
-        if (rc != 0) {
+        if (rc == 0) {
+            purge_due(c, &round);
+            rest = rest_until_due(&round, rest);
+        } else {
             rest = base_error_class(rc) == INSTAR_CLASS_RETRY ? WATCH_NS : TROUBLE_NS;
         }
         if (round.again) {

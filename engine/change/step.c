@@ -9,6 +9,7 @@
  */
 #include "change/compound_impl.h"
 #include "change/rekey_impl.h"
+#include "change/undo_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -383,7 +384,7 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
     if (j->rec.kind == CHANGE_REKEY) {
         return rekey_tree_ops(&j->rec, t, STORE_TREE_DROP, err);
     }
-    if (j->rec.kind != CHANGE_DROP_TABLE) {
+    if (j->rec.kind != CHANGE_DROP_TABLE && j->rec.kind != CHANGE_PURGE) {
         return store_txn_tree_op(t, STORE_TREE_DROP, j->rec.tree, err);
     }
     int rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
@@ -460,6 +461,10 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
         rc = compound_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
         rc = alter_names_back(t, &j->rec, err);
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_UNDO) {
+        rc = undo_give_back(j, t, err);
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_VACUUM) {
+        rc = 0; /* it holds no name */
     } else if (work == WORK_NOTHING) {
         rc = name_release(
             j, t, j->rec.kind == CHANGE_DROP_INDEX || j->rec.kind == CHANGE_DROP_TABLE, err);
@@ -575,14 +580,64 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     return rc;
 }
 
+static int run_undo(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_RESTORE:
+        return undo_restore(j, err);
+    case WORK_SETTLE:
+        return undo_settle(j, err);
+    case WORK_KEEP_AGAIN:
+        return undo_keep_again(j, err);
+    default:
+        base_assert(work == WORK_FORGET);
+        return undo_forget(j, err);
+    }
+}
+
+static int run_alter(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_ENFORCE:
+        return alter_enforce(j, err);
+    case WORK_RELAX:
+        return alter_relax(j, err);
+    case WORK_ALTER:
+        return alter_publish(j, err);
+    default:
+        base_assert(work == WORK_RETIRE);
+        return alter_retire(j, err);
+    }
+}
+
+static int run_vacuum(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_BEGIN_PASS:
+        return vacuum_begin(j, err);
+    case WORK_REWRITE:
+        return vacuum_rewrite(j, err);
+    default:
+        base_assert(work == WORK_PRUNE);
+        return vacuum_prune(j, err);
+    }
+}
+
 /* Of what only one kind of change has. */
 static int special(struct job *j, enum change_work work, struct base_err *err)
 {
-    if (j->rec.kind == CHANGE_COMPOUND) {
+    switch (j->rec.kind) {
+    case CHANGE_COMPOUND:
         return compound_publish(j, work, err);
+    case CHANGE_UNDO:
+    case CHANGE_PURGE:
+        return run_undo(j, work, err);
+    case CHANGE_VACUUM:
+        return run_vacuum(j, work, err);
+    default:
+        base_assert(j->rec.kind == CHANGE_REKEY);
+        return work == WORK_FILL ? fill(j, err) : rekey_publish(j, work, err);
     }
-    base_assert(j->rec.kind == CHANGE_REKEY);
-    return work == WORK_FILL ? fill(j, err) : rekey_publish(j, work, err);
 }
 
 int step_run(struct job *j, struct base_err *err)
@@ -620,18 +675,12 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_VALIDATE_ALL:
         rc = validate(j, step->work, err);
         break;
-    case WORK_ENFORCE:
-        rc = alter_enforce(j, err);
-        break;
-    case WORK_RELAX:
-        rc = alter_relax(j, err);
-        break;
-    case WORK_ALTER:
-        rc = alter_publish(j, err);
-        break;
     case WORK_RETIRE:
+    case WORK_ENFORCE:
+    case WORK_RELAX:
+    case WORK_ALTER:
         rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
-                                            : alter_retire(j, err);
+                                            : run_alter(j, step->work, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);

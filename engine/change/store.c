@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Change records in the store: one tree of records, and the markers of those that have not ended.
- */
+/* Change records in the store: one tree of records, in front of them the markers of those that have
+ * not ended, behind them those of drops that can be undone. */
 #include "change/record.h"
 
 #include <string.h>
@@ -10,11 +10,29 @@
 #define MARKER_VALUE_SIZE 16
 
 static const uint8_t zeros[MARKER_SIZE];
+static const uint8_t behind[ID_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static void marker_key(uint64_t id, uint8_t key[MARKER_SIZE])
 {
     memset(key, 0, MARKER_SIZE - ID_SIZE);
     base_put_be64(key + MARKER_SIZE - ID_SIZE, id);
+}
+
+/* The marker of a drop that can be undone goes by `behind` and the id. */
+static int put_kept(struct store_txn *t, const struct change_record *r, struct base_err *err)
+{
+    uint8_t key[MARKER_SIZE];
+    uint8_t value[MARKER_VALUE_SIZE];
+
+    memcpy(key, behind, sizeof(behind));
+    base_put_be64(key + MARKER_SIZE - ID_SIZE, r->id);
+    if (!record_is_kept(r)) {
+        return store_txn_delete(t, CATALOG_CHANGE_TREE, base_slice(key, MARKER_SIZE), err);
+    }
+    base_put_u64(value, r->table);
+    base_put_u64(value + 8, (uint64_t)r->undo_until_us);
+    return store_txn_put(t, CATALOG_CHANGE_TREE, base_slice(key, MARKER_SIZE),
+                         base_slice(value, MARKER_VALUE_SIZE), err);
 }
 
 int record_get(struct store_txn *t, uint64_t id, enum store_read how,
@@ -59,6 +77,9 @@ int record_put(struct store_txn *t, const struct change_record *r, struct base_e
         base_put_u64(value + 8, r->after);
         rc = store_txn_put(t, CATALOG_CHANGE_TREE, base_slice(marker, MARKER_SIZE),
                            base_slice(value, MARKER_VALUE_SIZE), err);
+    }
+    if (rc == 0 && r->undo_until_us != 0) {
+        rc = put_kept(t, r, err);
     }
     base_buf_free(&bytes);
     return rc;
@@ -118,7 +139,9 @@ int record_list(struct store_txn *t, bool latest_first,
     struct base_slice value;
 
     base_put_be64(lower, 1);
-    struct store_range range = {.lower = base_slice(lower, ID_SIZE), .reverse = latest_first};
+    struct store_range range = {.lower = base_slice(lower, ID_SIZE),
+                                .upper = base_slice(behind, ID_SIZE),
+                                .reverse = latest_first};
     int rc = store_cursor_open(t, CATALOG_CHANGE_TREE, &range, STORE_READ_UNTRACKED, &cursor, err);
     if (rc != 0) {
         return rc;
@@ -135,6 +158,40 @@ int record_list(struct store_txn *t, bool latest_first,
             rc = fn(arg, &r);
         }
         record_free(&r);
+        if (rc != 0) {
+            break;
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int record_list_kept(struct store_txn *t, enum store_read how,
+                     int (*fn)(void *arg, const struct record_kept *kept), void *arg,
+                     struct base_err *err)
+{
+    struct store_range range = {.lower = base_slice(behind, ID_SIZE)};
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice value;
+    int rc = store_cursor_open(t, CATALOG_CHANGE_TREE, &range, how, &cursor, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    while ((rc = store_cursor_next(cursor, &key, &value, err)) == 0) {
+        if (key.size != MARKER_SIZE || value.size != MARKER_VALUE_SIZE) {
+            rc = base_err_set(err, INSTAR_ECORRUPT,
+                              "the marker of a drop that is kept has %zu and %zu bytes", key.size,
+                              value.size);
+            break;
+        }
+        struct record_kept kept = {
+            .id = base_get_be64((const uint8_t *)key.data + MARKER_SIZE - ID_SIZE),
+            .table = base_get_u64(value.data),
+            .until_us = (int64_t)base_get_u64((const uint8_t *)value.data + 8),
+        };
+        rc = fn(arg, &kept);
         if (rc != 0) {
             break;
         }

@@ -34,7 +34,8 @@ static int attempt(struct submission *s, int (*fn)(struct submission *s, struct 
     if (rc == 0 && s->ready && s->steered == 0) {
         struct history_cost cost = {.kind = s->rec.kind,
                                     .scans = s->rec.builds || s->rec.validates ||
-                                             s->rec.kind == CHANGE_CREATE_INDEX};
+                                             s->rec.kind == CHANGE_CREATE_INDEX ||
+                                             s->rec.kind == CHANGE_VACUUM};
         rc = history_cost_of(s->c->store, s->t, s->rec.table, &cost, err);
         s->rec.estimated_ms = cost.ms;
     }
@@ -104,6 +105,12 @@ int submit_fill(struct submission *s, enum change_kind kind, const char *object,
     snprintf(r->object, sizeof(r->object), "%s", object);
     s->ready = true;
     return catalog_next_id(s->t, CATALOG_COUNTER_CHANGE, &r->id, err);
+}
+
+uint64_t submit_undo_window(const struct submission *s)
+{
+    return s->options->undo_window_s != UINT64_MAX ? s->options->undo_window_s
+                                                   : store_options(s->c->store)->undo_window_s;
 }
 
 /* The name belongs to this change from now on. */
@@ -452,6 +459,8 @@ static int drop_table(struct submission *s, struct base_err *err)
         s->rec.table = name.table;
         snprintf(s->rec.table_name, sizeof(s->rec.table_name), "%s", s->name);
         snprintf(s->rec.statement, sizeof(s->rec.statement), "DROP TABLE %s", s->name);
+        s->rec.undo_window_s = submit_undo_window(s);
+        s->rec.keeps = s->rec.undo_window_s != 0;
         rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, cancel_marked, &cancelling, err);
     }
     return rc == 0 ? reserve(s, CATALOG_NAME_TABLE, 0, err) : rc;

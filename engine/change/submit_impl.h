@@ -18,6 +18,7 @@ struct submission {
     uint64_t steered; /* a change that exists: to be steered or cancelled */
     const instar_change_steering *steering;
     const char *words; /* why it is cancelled, or NULL */
+    uint64_t takes;    /* undo, purge: the drop */
     unsigned room;     /* STORE_TXN_LAST_ROOM for what makes room, or 0 */
     struct store_txn *t;
     const struct catalog_view *view;
@@ -44,6 +45,8 @@ int submit_find_name(struct submission *s, enum catalog_name_kind kind, struct c
 int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
                           struct base_err *err);
 
+/* How long it keeps what it drops, as it says or else the store's option. */
+uint64_t submit_undo_window(const struct submission *s);
 /* compound.c: the statements of the submission, for submit_run. */
 int compound_submit(struct submission *s, struct base_err *err);
 /* rekey.c: the steps of the submission, to the table as it stands. */

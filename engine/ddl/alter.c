@@ -375,8 +375,10 @@ const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_
     }
     /* An index is looked for in the table that the others are about, and its IF EXISTS is its
      * step's. But without the table there is nothing to do, which it must have asked for too. */
-    if ((a->options->flags & ~b->options->flags) != 0 ||
-        (b->verb == INSTAR_SQL_ALTER_TABLE && a->options->flags != b->options->flags)) {
+    uint32_t one = a->options->flags & INSTAR_CHANGE_IF_EXISTS;
+    uint32_t other = b->options->flags & INSTAR_CHANGE_IF_EXISTS;
+
+    if ((one & ~other) != 0 || (b->verb == INSTAR_SQL_ALTER_TABLE && one != other)) {
         return ": all of them have IF EXISTS, or none";
     }
     return NULL;

@@ -107,6 +107,7 @@ static const struct clause clauses[] = {
     {"TransactionStmt.chain", "AND CHAIN", "AND"},
     {"DefElem.defnamespace", "an option's prefix", NULL},
     {"DROP_CASCADE", "CASCADE", "CASCADE"},
+    {"VacuumRelation.va_cols", "VACUUM of columns", "("},
     /* statements of which the first words do not tell enough */
     {"SelectStmt", "SELECT (rows are read by the functions of instar.h)", NULL},
     {"InsertStmt", "INSERT (rows are written by the functions of instar.h)", NULL},

@@ -6,6 +6,7 @@
  *     WAIT CHANGE id
  *     CANCEL | PAUSE | RESUME | HOLD | RELEASE CHANGE id
  *     RETUNE CHANGE id WITH (option = value, …)
+ *     UNDO CHANGE id [RENAME TO name] [DROP NOT NULL]
  *     EXPLAIN statement
  *
  * EXPLAIN is taken off the front of the piece; what follows is read as if it stood alone.
@@ -20,8 +21,7 @@ static size_t offset_of(const instar_sql *sql, const struct ddl_token *token)
     return (size_t)(token->at - sql->text);
 }
 
-/* Fail at the next word, or at the end of the statement. */
-static int expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what)
+int ddl_expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what)
 {
     struct ddl_token token;
 
@@ -39,7 +39,8 @@ static int at_end(instar_sql *sql, struct ddl_lexer *lexer)
     struct ddl_lexer ahead = *lexer;
     struct ddl_token token;
 
-    return ddl_next(&ahead, &token) ? expected(sql, lexer, "the end of the statement") : INSTAR_OK;
+    return ddl_next(&ahead, &token) ? ddl_expected(sql, lexer, "the end of the statement")
+                                    : INSTAR_OK;
 }
 
 /* CHANGE id */
@@ -50,12 +51,12 @@ static int read_change(instar_sql *sql, struct ddl_lexer *lexer, uint64_t *chang
     char digits[24] = "";
 
     if (!ddl_next(lexer, &token) || !ddl_is(&token, "CHANGE")) {
-        return expected(sql, &before, "CHANGE");
+        return ddl_expected(sql, &before, "CHANGE");
     }
     before = *lexer;
     if (!ddl_next(lexer, &token) || token.kind != DDL_NUMBER || token.size > 19 ||
         memchr(token.at, '.', token.size) != NULL) {
-        return expected(sql, &before, "the number of a change");
+        return ddl_expected(sql, &before, "the number of a change");
     }
     memcpy(digits, token.at, token.size);
     *change_out = strtoull(digits, NULL, 10);
@@ -74,7 +75,7 @@ static int read_reason(instar_sql *sql, struct ddl_lexer *lexer, const char **re
     }
     *lexer = ahead;
     if (!ddl_next(&ahead, &token) || token.kind != DDL_STRING || token.at[0] != '\'') {
-        return expected(sql, lexer, "words between single quotes");
+        return ddl_expected(sql, lexer, "words between single quotes");
     }
     char *reason = ddl_copy(&sql->arena, token.at + 1, token.size - 2);
     if (reason == NULL) {
@@ -95,8 +96,7 @@ static int read_reason(instar_sql *sql, struct ddl_lexer *lexer, const char **re
 /* Those flags that have no verb of their own. */
 #define RETUNED (INSTAR_CHANGE_HURRY | INSTAR_CHANGE_KEEP_WAITING | INSTAR_CHANGE_GIVE_UP)
 
-/* A number after =, at most max. */
-static int read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out)
+int ddl_read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out)
 {
     struct ddl_lexer before = *lexer;
     struct ddl_token token;
@@ -104,11 +104,11 @@ static int read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, u
 
     if (!ddl_next(lexer, &token) || token.kind != DDL_NUMBER || token.size > 19 ||
         memchr(token.at, '.', token.size) != NULL) {
-        return expected(sql, &before, "a whole number");
+        return ddl_expected(sql, &before, "a whole number");
     }
     memcpy(digits, token.at, token.size);
     *number_out = strtoull(digits, NULL, 10);
-    return *number_out <= max ? INSTAR_OK : expected(sql, &before, "a smaller number");
+    return *number_out <= max ? INSTAR_OK : ddl_expected(sql, &before, "a smaller number");
 }
 
 static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
@@ -123,7 +123,7 @@ static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
     } else if (more && (ddl_is(&token, "off") || ddl_is(&token, "false"))) {
         steering->clear_flags |= flag;
     } else {
-        return expected(sql, &before, "on or off");
+        return ddl_expected(sql, &before, "on or off");
     }
     return INSTAR_OK;
 }
@@ -137,21 +137,21 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
     int rc;
 
     if (!ddl_next(lexer, &name) || name.kind != DDL_WORD) {
-        return expected(sql, &before, "an option");
+        return ddl_expected(sql, &before, "an option");
     }
     before = *lexer;
     if (!ddl_next(lexer, &equals) || !ddl_is(&equals, "=")) {
-        return expected(sql, &before, "=");
+        return ddl_expected(sql, &before, "=");
     }
     uint32_t flag = ddl_change_flag(name.at, name.size) & RETUNED;
     if (ddl_is(&name, "backfill_workers") && steering->workers == UINT32_MAX) {
-        rc = read_number(sql, lexer, UINT32_MAX - 1, &number);
+        rc = ddl_read_number(sql, lexer, UINT32_MAX - 1, &number);
         steering->workers = (uint32_t)number;
     } else if (ddl_is(&name, "fence_after_ms") && steering->fence_after_ms == UINT32_MAX) {
-        rc = read_number(sql, lexer, UINT32_MAX - 1, &number);
+        rc = ddl_read_number(sql, lexer, UINT32_MAX - 1, &number);
         steering->fence_after_ms = (uint32_t)number;
     } else if (ddl_is(&name, "rows_per_second") && steering->rows_per_second_max == UINT64_MAX) {
-        rc = read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
+        rc = ddl_read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
     } else if (flag != 0 && ((steering->set_flags | steering->clear_flags) & flag) == 0) {
         rc = read_switch(sql, lexer, flag, steering);
     } else {
@@ -172,18 +172,18 @@ static int read_settings(instar_sql *sql, struct ddl_lexer *lexer, instar_change
     int rc;
 
     if (!ddl_next(lexer, &token) || !ddl_is(&token, "WITH")) {
-        return expected(sql, &before, "WITH");
+        return ddl_expected(sql, &before, "WITH");
     }
     before = *lexer;
     if (!ddl_next(lexer, &token) || !ddl_is(&token, "(")) {
-        return expected(sql, &before, "(");
+        return ddl_expected(sql, &before, "(");
     }
     do {
         rc = read_setting(sql, lexer, steering);
         before = *lexer;
         if (rc == INSTAR_OK &&
             (!ddl_next(lexer, &token) || (!ddl_is(&token, ",") && !ddl_is(&token, ")")))) {
-            rc = expected(sql, &before, ", or )");
+            rc = ddl_expected(sql, &before, ", or )");
         }
     } while (rc == INSTAR_OK && ddl_is(&token, ","));
     return rc;
@@ -231,6 +231,89 @@ static int read_steering(instar_sql *sql, const struct ddl_piece *piece, struct 
     return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
 }
 
+/* ---- undo --------------------------------------------------------------------------------- */
+
+/* A name as the grammar would have it: folded to small letters, or what stands between quotes. */
+static int read_name(instar_sql *sql, struct ddl_lexer *lexer, const char **name_out)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+    size_t size = 0;
+
+    if (!ddl_next(lexer, &token) || (token.kind != DDL_WORD && token.kind != DDL_QUOTED) ||
+        (token.kind == DDL_QUOTED && token.size < 3)) {
+        return ddl_expected(sql, &before, "a name");
+    }
+    bool quoted = token.kind == DDL_QUOTED;
+    char *name = quoted ? ddl_copy(&sql->arena, token.at + 1, token.size - 2)
+                        : ddl_copy(&sql->arena, token.at, token.size);
+    if (name == NULL) {
+        return ddl_fail(sql, INSTAR_ENOMEM, offset_of(sql, &token), "out of memory");
+    }
+    /* A quote within is doubled. */
+    for (const char *at = name; *at != '\0'; at += quoted && at[0] == '"' ? 2 : 1) {
+        name[size++] = *at >= 'A' && *at <= 'Z' && !quoted ? (char)(*at - 'A' + 'a') : *at;
+    }
+    name[size] = '\0';
+    *name_out = name;
+    return INSTAR_OK;
+}
+
+static int expect_word(instar_sql *sql, struct ddl_lexer *lexer, const char *word)
+{
+    struct ddl_lexer before = *lexer;
+    struct ddl_token token;
+
+    return ddl_next(lexer, &token) && ddl_is(&token, word) ? INSTAR_OK
+                                                           : ddl_expected(sql, &before, word);
+}
+
+static int read_clauses(instar_sql *sql, struct ddl_lexer *lexer, instar_sql_statement *info,
+                        instar_change_options *options)
+{
+    struct ddl_lexer ahead = *lexer;
+    struct ddl_token token;
+    int rc = INSTAR_OK;
+
+    while (rc == INSTAR_OK && ddl_next(&ahead, &token)) {
+        if (ddl_is(&token, "RENAME") && info->new_name == NULL) {
+            rc = expect_word(sql, &ahead, "TO");
+            rc = rc == INSTAR_OK ? read_name(sql, &ahead, &info->new_name) : rc;
+        } else if (ddl_is(&token, "DROP") && (options->flags & INSTAR_CHANGE_NULLABLE) == 0) {
+            rc = expect_word(sql, &ahead, "NOT");
+            rc = rc == INSTAR_OK ? expect_word(sql, &ahead, "NULL") : rc;
+            options->flags |= INSTAR_CHANGE_NULLABLE;
+        } else {
+            return ddl_expected(sql, lexer, "RENAME TO, DROP NOT NULL or the end of the statement");
+        }
+        *lexer = ahead;
+    }
+    return rc;
+}
+
+static int read_undo(instar_sql *sql, const struct ddl_piece *piece, struct ddl_lexer *lexer)
+{
+    instar_sql_statement info = {.verb = INSTAR_SQL_UNDO_CHANGE};
+    instar_change_options *options = ddl_new_options(sql, 0);
+    struct ddl_lexer number = *lexer;
+    struct ddl_token token;
+    int rc = read_change(sql, lexer, &info.change);
+
+    if (rc == INSTAR_OK && options == NULL) {
+        rc = ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    (void)ddl_next(&number, &token); /* CHANGE */
+    (void)ddl_next(&number, &token);
+    info.name = ddl_copy(&sql->arena, token.at, token.size);
+    info.options = options;
+    rc = info.name != NULL ? read_clauses(sql, lexer, &info, options)
+                           : ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
+    return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
+}
+
 /* Move the piece behind EXPLAIN. */
 static int strip_explain(instar_sql *sql, struct ddl_piece *piece, struct ddl_lexer *lexer)
 {
@@ -238,7 +321,7 @@ static int strip_explain(instar_sql *sql, struct ddl_piece *piece, struct ddl_le
     struct ddl_token token;
 
     if (!ddl_next(&ahead, &token)) {
-        return expected(sql, lexer, "a statement");
+        return ddl_expected(sql, lexer, "a statement");
     }
     if (token.kind == DDL_SIGN || ddl_is(&token, "ANALYZE") || ddl_is(&token, "VERBOSE")) {
         return ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &token),
@@ -264,7 +347,18 @@ static int refuse_routine(instar_sql *sql, const struct ddl_piece *piece, struct
     return INSTAR_OK;
 }
 
-int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, bool *known_out)
+int ddl_explain(instar_sql *sql, struct ddl_piece *piece, bool *explain_out)
+{
+    const char *begin = sql->text + piece->offset;
+    struct ddl_lexer lexer = {begin, begin + piece->size, NULL};
+    struct ddl_token first;
+
+    (void)ddl_next(&lexer, &first);
+    *explain_out = ddl_is(&first, "EXPLAIN");
+    return *explain_out ? strip_explain(sql, piece, &lexer) : INSTAR_OK;
+}
+
+int ddl_control(instar_sql *sql, const struct ddl_piece *piece, bool *known_out)
 {
     const char *begin = sql->text + piece->offset;
     struct ddl_lexer lexer = {begin, begin + piece->size, NULL}, ahead;
@@ -279,13 +373,10 @@ int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, boo
         {"RETUNE", INSTAR_SQL_RETUNE_CHANGE},
     };
 
-    *explain_out = false;
     *known_out = true;
     (void)ddl_next(&lexer, &first);
-    if (ddl_is(&first, "EXPLAIN")) {
-        *known_out = false;
-        *explain_out = true;
-        return strip_explain(sql, piece, &lexer);
+    if (ddl_is(&first, "UNDO")) {
+        return read_undo(sql, piece, &lexer);
     }
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         /* RELEASE is PostgreSQL's too: of a savepoint. */

@@ -9,7 +9,8 @@
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * group.c     what stands between BEGIN and COMMIT
  * expr.c      expressions; clause.c: the names of what is refused
- * control.c   SHOW, WAIT, CANCEL, EXPLAIN: what PostgreSQL's grammar does not have
+ * control.c   SHOW, WAIT, CANCEL, UNDO, EXPLAIN: what PostgreSQL's grammar does not have
+ * trailing.c  WITH (…) at the end of statements for which it has none
  * script.c    the public functions that read and submit
  * explain.c, print.c
  */
@@ -169,8 +170,21 @@ size_t ddl_offset(const struct ddl_piece *piece, const struct ddl_node *node);
 
 /* The request of a statement other than those of control.c. */
 int ddl_map(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* EXPLAIN is taken off the front of the piece. */
+int ddl_explain(instar_sql *sql, struct ddl_piece *piece, bool *explain_out);
 /* A statement that PostgreSQL's grammar does not have: *known_out says so. */
-int ddl_control(instar_sql *sql, struct ddl_piece *piece, bool *explain_out, bool *known_out);
+int ddl_control(instar_sql *sql, const struct ddl_piece *piece, bool *known_out);
+/* WITH (…) at the end of the piece, which then ends in front of it. *found_out: false when there is
+ * none. */
+int ddl_trailing(instar_sql *sql, struct ddl_piece *piece, instar_change_options *options,
+                 bool *found_out);
+/* It belongs to the statement that was read last. */
+int ddl_apply_trailing(instar_sql *sql, const struct ddl_piece *piece,
+                       const instar_change_options *options);
+/* Fail at the next word, or at the end of the statement. */
+int ddl_expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what);
+/* A whole number, at most max. */
+int ddl_read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out);
 /* Append a statement. */
 int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_statement *info);
 

@@ -22,6 +22,7 @@ struct found {
     const instar_sql_statement *statement;
     size_t uniques_dropped; /* by DROP CONSTRAINT in it */
     bool drops_key, adds_key;
+    uint64_t window_s; /* for which what it drops is kept */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -172,7 +173,77 @@ static void tell_drop_table(struct telling *t, const struct found *found,
          "1. public: publish that the table is gone; wait for transactions that use it, at most "
          "%" PRIu32 " ms; no way back from here on",
          options->fence_after_ms);
-    tell(t, "2. purge: give the space back; no row is read");
+    if (found->window_s != 0) {
+        tell(t,
+             "kept for %" PRIu64 " s: until then UNDO CHANGE brings the table back with all its "
+             "indexes; then it is purged",
+             found->window_s);
+    } else {
+        tell(t, "2. purge: give the space back; no row is read");
+    }
+}
+
+/* What DROP COLUMN in it is kept, and what is not. */
+static void tell_kept(struct telling *t, const struct found *found, const instar_sql_statement *s)
+{
+    size_t columns = 0;
+
+    for (size_t i = 0; found->window_s != 0 && i < s->step_count; i++) {
+        columns += s->steps[i].kind == INSTAR_ALTER_DROP_COLUMN;
+    }
+    for (size_t i = 0; found->window_s != 0 && i < s->part_count; i++) {
+        for (size_t k = 0; k < s->parts[i]->step_count; k++) {
+            columns += s->parts[i]->steps[k].kind == INSTAR_ALTER_DROP_COLUMN;
+        }
+    }
+    if (columns != 0) {
+        tell(t,
+             "kept for %" PRIu64 " s: until then UNDO CHANGE brings the dropped column%s back, but "
+             "no index and no constraint that is dropped with %s",
+             found->window_s, columns == 1 ? "" : "s", columns == 1 ? "it" : "them");
+    }
+}
+
+static void tell_vacuum(struct telling *t, const struct found *found,
+                        const instar_change_options *options)
+{
+    tell(t, "about %" PRIu64 " rows", found->rows);
+    tell(t,
+         "1. drain: wait for transactions on versions before the present one, at most %" PRIu32
+         " ms",
+         options->fence_after_ms);
+    tell(t,
+         "2. rewrite: read all rows and write those of older layouts anew, in small transactions "
+         "that stand back for commits%s",
+         options->rows_per_second_max != 0 ? ", at the rate that is asked for" : "");
+    tell(t, "3. rewritten: publish the table without its older layouts");
+    tell(t, "CANCEL CHANGE leaves the rows that were rewritten; nothing to do when all rows are of "
+            "the newest layout");
+}
+
+static void tell_undo(struct telling *t, instar *db, const instar_sql_statement *s)
+{
+    instar_change_info info;
+    int rc = instar_change_get(db, s->change, &info);
+
+    if (rc != INSTAR_OK) {
+        tell(t, "note: %s", instar_error_text());
+        return;
+    }
+    tell(t, "it was: %.400s", info.statement);
+    if (info.undo_until_us == 0) {
+        tell(t, "note: it keeps nothing to bring back, or not any more");
+    }
+    tell(t,
+         "1. kept: publish %s as before the drop; wait for transactions on the version before, at "
+         "most %" PRIu32 " ms",
+         strcmp(info.kind, "drop table") == 0 ? "the table" : "the dropped columns",
+         s->options->fence_after_ms);
+    if (strcmp(info.kind, "drop table") != 0 && (s->options->flags & INSTAR_CHANGE_NULLABLE) == 0) {
+        tell(t, "2. enforcing, validate, validated: only for NOT NULL; one scan of the table, rows "
+                "with null fail the undo");
+    }
+    tell(t, "undo: drop it again");
 }
 
 static void tell_create_index(struct telling *t, const struct found *found,
@@ -386,10 +457,11 @@ static void tell_drop_index(struct telling *t, const struct found *found,
 /* The names that decide whether there is anything to do. */
 static void tell_names(struct telling *t, const struct found *found, enum instar_sql_verb verb)
 {
-    bool table = verb == INSTAR_SQL_DROP_TABLE || verb == INSTAR_SQL_ALTER_TABLE;
+    bool table = verb == INSTAR_SQL_DROP_TABLE || verb == INSTAR_SQL_ALTER_TABLE ||
+                 verb == INSTAR_SQL_VACUUM;
 
-    if (verb == INSTAR_SQL_COMPOUND) {
-        return; /* each part has its own */
+    if (verb == INSTAR_SQL_COMPOUND || verb == INSTAR_SQL_UNDO_CHANGE) {
+        return; /* each part has its own; it goes by no name */
     }
 
     if (verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_CREATE_INDEX) {
@@ -404,7 +476,8 @@ static void tell_names(struct telling *t, const struct found *found, enum instar
     }
 }
 
-static void tell_all(struct telling *t, const struct found *found, const instar_sql_statement *s)
+static void tell_all(struct telling *t, instar *db, const struct found *found,
+                     const instar_sql_statement *s)
 {
     tell(t, "%s %s", instar_sql_verb_name(s->verb), s->name);
     tell_names(t, found, s->verb);
@@ -430,12 +503,19 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
     case INSTAR_SQL_COMPOUND:
         tell_compound(t, found, s);
         break;
+    case INSTAR_SQL_VACUUM:
+        tell_vacuum(t, found, s->options);
+        break;
+    case INSTAR_SQL_UNDO_CHANGE:
+        tell_undo(t, db, s);
+        break;
     case INSTAR_SQL_RENAME_INDEX:
         tell(t, "1. public: publish the new name; the old one works until nobody can use it");
         break;
     default:
         tell_drop_index(t, found, s->options);
     }
+    tell_kept(t, found, s);
 }
 
 /* ---- what it costs ------------------------------------------------------------------------ */
@@ -449,6 +529,7 @@ static instar_statement statement_of(const instar_sql_statement *s)
         [INSTAR_SQL_DROP_INDEX] = INSTAR_STATEMENT_DROP_INDEX,
         [INSTAR_SQL_ALTER_TABLE] = INSTAR_STATEMENT_ALTER_TABLE,
         [INSTAR_SQL_RENAME_INDEX] = INSTAR_STATEMENT_RENAME_INDEX,
+        [INSTAR_SQL_VACUUM] = INSTAR_STATEMENT_VACUUM,
     };
 
     return (instar_statement){.kind = kinds[s->verb],
@@ -486,25 +567,22 @@ static void tell_estimate(struct telling *t, const instar_estimate *e)
     }
 }
 
-/* Of something that is not there nothing is told: the names were. */
-static int tell_cost(instar *db, struct telling *t, const instar_sql_statement *s)
+/* EUNKNOWN: of something that is not there nothing is told, the names are. */
+static int estimate(instar *db, const instar_sql_statement *s, instar_estimate *estimate_out)
 {
     size_t count = s->verb == INSTAR_SQL_COMPOUND ? s->part_count : 1;
     instar_statement *statements = calloc(count, sizeof(*statements));
-    instar_estimate estimate;
 
+    *estimate_out = (instar_estimate){.rows = 0};
     if (statements == NULL) {
         return INSTAR_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
         statements[i] = statement_of(s->verb == INSTAR_SQL_COMPOUND ? s->parts[i] : s);
     }
-    int rc = instar_estimate_cost(db, statements, count, s->options, &estimate);
+    int rc = instar_estimate_cost(db, statements, count, s->options, estimate_out);
     free(statements);
-    if (rc == INSTAR_OK) {
-        tell_estimate(t, &estimate);
-    }
-    return rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc;
+    return rc;
 }
 
 int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
@@ -514,7 +592,8 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
     const instar_sql_statement *s = instar_sql_at(sql, at);
     struct telling t = {fn, arg, 0};
     struct found found = {.name = NULL};
-    int rc;
+    instar_estimate cost;
+    int rc, rc_cost = INSTAR_EUNKNOWN;
 
     if (error_out != NULL) {
         *error_out = (instar_sql_error){.code = INSTAR_OK};
@@ -532,10 +611,16 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
     if (rc != INSTAR_OK) {
         return ddl_fail_statement(s, rc, instar_error_text(), error_out);
     }
-    tell_all(&t, &found, s);
-    rc = tell_cost(db, &t, s);
-    if (rc != INSTAR_OK) {
-        return ddl_fail_statement(s, rc, instar_error_text(), error_out);
+    if (s->verb != INSTAR_SQL_UNDO_CHANGE) {
+        rc_cost = estimate(db, s, &cost);
+    }
+    if (rc_cost != INSTAR_OK && rc_cost != INSTAR_EUNKNOWN) {
+        return ddl_fail_statement(s, rc_cost, instar_error_text(), error_out);
+    }
+    found.window_s = rc_cost == INSTAR_OK ? cost.undo_window_s : 0;
+    tell_all(&t, db, &found, s);
+    if (rc_cost == INSTAR_OK) {
+        tell_estimate(&t, &cost);
     }
     return t.stopped;
 }

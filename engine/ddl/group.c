@@ -38,7 +38,17 @@ static bool take_options(instar_change_options *to, const instar_change_options 
     instar_change_options_init(&none);
     to->flags |= from->flags & ~(uint32_t)(INSTAR_CHANGE_IF_EXISTS | INSTAR_CHANGE_IF_NOT_EXISTS);
     return TAKE(fence_after_ms) && TAKE(workers) && TAKE(rows_per_second_max) &&
-           TAKE(sort_memory_bytes);
+           TAKE(sort_memory_bytes) && TAKE(undo_window_s);
+}
+
+static int gather_options(instar_sql *sql, const struct ddl_piece *piece,
+                          const instar_sql_statement *to, const instar_sql_statement *from)
+{
+    return take_options((instar_change_options *)to->options, from->options)
+               ? INSTAR_OK
+               : ddl_fail(sql, INSTAR_EINVALID, piece->offset,
+                          "not supported: another value of an option in WITH (…) than a statement "
+                          "before it has: they are one change");
 }
 
 /* ---- putting it together ------------------------------------------------------------------ */
@@ -81,12 +91,7 @@ static int add_part(instar_sql *sql, const struct ddl_piece *piece, struct ddl_s
     ((const instar_sql_statement **)group->info.parts)[count] = &part->info;
     group->info.part_count++;
     group->info.text_size = part->info.offset + part->info.text_size - group->info.offset;
-    if (!take_options((instar_change_options *)group->info.options, part->info.options)) {
-        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
-                        "not supported: another value of an option in WITH (…) than a statement "
-                        "before it has: they are one change");
-    }
-    return INSTAR_OK;
+    return gather_options(sql, piece, &group->info, &part->info);
 }
 
 /* The first statement of a group becomes the first part of one. */
@@ -141,7 +146,11 @@ static int join(instar_sql *sql, const struct ddl_piece *piece, struct ddl_state
     int rc = INSTAR_OK;
 
     if (why == NULL) {
-        rc = ddl_join(sql, before, take_last(sql));
+        rc = gather_options(sql, piece, &before->info, &last->info);
+        if (rc == INSTAR_OK && parts) {
+            rc = gather_options(sql, piece, &group->info, &last->info);
+        }
+        rc = rc == INSTAR_OK ? ddl_join(sql, before, take_last(sql)) : rc;
         group->info.text_size = last->info.offset + last->info.text_size - group->info.offset;
         return rc;
     }

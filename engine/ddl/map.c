@@ -437,6 +437,39 @@ static int map_drop(instar_sql *sql, const struct ddl_piece *piece, struct ddl_n
     return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
 }
 
+/* ---- VACUUM ------------------------------------------------------------------------------- */
+
+static int map_vacuum(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)
+{
+    instar_sql_statement info = {.verb = INSTAR_SQL_VACUUM};
+    bool vacuum = ddl_take_flag(node, "is_vacuumcmd");
+    struct ddl_node *option = ddl_take(node, "options");
+    struct ddl_node *relation = ddl_take(node, "rels");
+    int rc;
+
+    if (!vacuum) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset, "not supported: ANALYZE");
+    }
+    if (option != NULL) {
+        const char *name = ddl_take_text(option, "defname");
+
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, option),
+                        "not supported: the option %s of VACUUM", name != NULL ? name : "?");
+    }
+    if (ddl_count(node, "rels") != 1) {
+        return ddl_fail(sql, INSTAR_EINVALID, piece->offset,
+                        "not supported: VACUUM of %s; write one statement for each table",
+                        relation == NULL ? "all tables" : "several tables");
+    }
+    info.options = ddl_new_options(sql, 0);
+    if (info.options == NULL) {
+        return no_memory(sql, piece);
+    }
+    rc = ddl_table_name(sql, piece, relation, &info.name);
+    rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
+    return rc == INSTAR_OK ? ddl_add(sql, piece, &info) : rc;
+}
+
 /* ---- BEGIN, COMMIT ------------------------------------------------------------------------ */
 
 static int map_transaction(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node)
@@ -472,6 +505,7 @@ int ddl_map(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *nod
         {"CreateStmt", map_create_table}, {"IndexStmt", map_create_index},
         {"DropStmt", map_drop},           {"AlterTableStmt", ddl_map_alter_table},
         {"RenameStmt", ddl_map_rename},   {"TransactionStmt", map_transaction},
+        {"VacuumStmt", map_vacuum},
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

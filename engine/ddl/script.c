@@ -89,13 +89,21 @@ int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_sta
 static int read_piece(instar_sql *sql, struct ddl_piece *piece)
 {
     struct ddl_node *node = NULL;
+    instar_change_options options;
     size_t before = sql->count, begin = piece->offset;
-    bool explain, known, grouped = sql->grouped;
-    int rc = ddl_control(sql, piece, &explain, &known);
+    bool explain, known = false, with = false, grouped = sql->grouped;
+    int rc = ddl_explain(sql, piece, &explain);
+    size_t end = piece->offset + piece->size;
 
+    rc = rc == INSTAR_OK ? ddl_trailing(sql, piece, &options, &with) : rc;
+    rc = rc == INSTAR_OK ? ddl_control(sql, piece, &known) : rc;
     if (rc == INSTAR_OK && !known) {
         rc = ddl_parse(sql, piece, &node);
         rc = rc == INSTAR_OK && node != NULL ? ddl_map(sql, piece, node) : rc;
+    }
+    if (rc == INSTAR_OK && with && sql->count > before) {
+        sql->last->info.text_size = end - piece->offset;
+        rc = ddl_apply_trailing(sql, piece, &options);
     }
     if (rc != INSTAR_OK) {
         return rc;
@@ -267,6 +275,10 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
         return "rename index";
     case INSTAR_SQL_COMPOUND:
         return "compound change";
+    case INSTAR_SQL_VACUUM:
+        return "vacuum";
+    case INSTAR_SQL_UNDO_CHANGE:
+        return "undo change";
     case INSTAR_SQL_SHOW_CHANGES:
         return "show changes";
     case INSTAR_SQL_WAIT_CHANGE:
@@ -319,6 +331,10 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return instar_drop_index(db, s->name, s->options, change_out);
     case INSTAR_SQL_RENAME_INDEX:
         return instar_rename_index(db, s->name, s->steps[0].new_name, s->options, change_out);
+    case INSTAR_SQL_VACUUM:
+        return instar_vacuum(db, s->name, s->options, change_out);
+    case INSTAR_SQL_UNDO_CHANGE:
+        return instar_change_undo(db, s->change, s->new_name, s->options, change_out);
     case INSTAR_SQL_CANCEL_CHANGE:
         *change_out = s->change;
         return instar_change_cancel_because(db, s->change, s->reason);

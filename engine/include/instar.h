@@ -238,6 +238,8 @@ typedef struct instar_options {
     uint64_t sort_memory_bytes; /* of one index build [256 MiB; 1 MiB … 64 GiB] */
     uint64_t history_s;         /* changes that ended longer ago are forgotten, by the wall clock
                                  * [1209600, two weeks; 1 … 3153600000] */
+    uint64_t undo_window_s;     /* of drops that do not say: how long dropped tables and columns are
+                                 * kept, see instar_change_undo() [0: not at all; … 3153600000] */
 } instar_options;
 /* Keys (the encoded primary key; the encoded index columns plus the primary key) are at most
  * 511 bytes: a limit of the trees. A row whose key is longer is refused when it is written. */
@@ -492,8 +494,9 @@ enum instar_change_flag {
     /* What becomes of transactions that hold the change up for longer than fence_after_ms: they are
      * fenced, unless one of these says otherwise. */
     INSTAR_CHANGE_KEEP_WAITING = 32, /* the change waits for them, however long */
-    INSTAR_CHANGE_GIVE_UP = 64 /* it fails with EBLOCKED and is undone, which waits for them; where
-                                * it cannot be undone any more, it fences them */
+    INSTAR_CHANGE_GIVE_UP = 64, /* it fails with EBLOCKED and is undone, which waits for them; where
+                                 * it cannot be undone any more, it fences them */
+    INSTAR_CHANGE_NULLABLE = 128 /* undo: a column that was NOT NULL comes back without that */
 };
 
 typedef struct instar_change_options {
@@ -505,6 +508,8 @@ typedef struct instar_change_options {
     uint32_t workers;        /* of a build, 0: the store's option [0] */
     uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
     uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
+    uint64_t undo_window_s; /* drop table, drop column: seconds for which what is dropped is kept
+                             * [UINT64_MAX: the option of whoever submits; 0 … 3153600000] */
 } instar_change_options;
 INSTAR_API void instar_change_options_init(instar_change_options *options);
 
@@ -637,7 +642,8 @@ enum instar_statement_kind {
     INSTAR_STATEMENT_CREATE_INDEX = 3, /* index */
     INSTAR_STATEMENT_DROP_INDEX = 4,   /* name, of the index */
     INSTAR_STATEMENT_ALTER_TABLE = 5,  /* name, of the table; steps, step_count */
-    INSTAR_STATEMENT_RENAME_INDEX = 6  /* name, of the index; new_name */
+    INSTAR_STATEMENT_RENAME_INDEX = 6, /* name, of the index; new_name */
+    INSTAR_STATEMENT_VACUUM = 8        /* name, of the table; only by itself */
 };
 
 /* One statement. Only what its kind names is looked at. */
@@ -674,6 +680,39 @@ typedef struct instar_statement {
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
                              const instar_change_options *options, uint64_t *change_out);
 
+/* Undo a drop: bring back what it has kept. DROP TABLE and DROP COLUMN keep their data when the
+ * change's or the store's undo_window_s says so; once they have ended, they can be undone until
+ * info.undo_until_us, whoever dropped, whichever process asks. A change as any other, with an id of
+ * its own; while it runs, and when it fails or is cancelled, what is kept stays kept.
+ *
+ * A table comes back with all its rows, indexes and constraints as of the drop; nothing is built
+ * anew, for nobody could write it meanwhile. The name of an index that is taken by now gets a
+ * number behind it. A column comes back where it stood, with its default, and with what rows held
+ * in it; rows that were inserted meanwhile hold what rows had from before it was added, mostly
+ * null. So NOT NULL is validated, as INSTAR_ALTER_SET_NOT_NULL does; from its first stage on the
+ * column is there and writers obey it. Rows with null fail the undo, which names them: then
+ * NULLABLE in options.flags brings the column back without NOT NULL. Indexes and constraints that
+ * were dropped together with a column do not come back: info.reason names them. Other alterations
+ * of the same change stay.
+ *
+ * new_name: NULL, or another name for the table, or for the column if it was one; needed when the
+ * old one is taken. options may be NULL.
+ * Errors: EUNKNOWN (no such change), ESTATE (it has not ended, keeps nothing, was undone already,
+ * or its window is over: says which), EEXISTS (the name is taken), EINVALID. */
+INSTAR_API int instar_change_undo(instar *db, uint64_t change, const char *new_name,
+                                  const instar_change_options *options, uint64_t *change_out);
+
+/* Vacuum a table: rewrite the rows that lie there in an older layout, as they were before columns
+ * came, went or got other types, into the newest one. Nobody waits for it: rows go in small
+ * transactions like any other, which stand back for commits; what is written meanwhile counts, and
+ * is not touched. The bytes of dropped columns are free then, but those that are kept for an undo,
+ * and the old layouts go: a table may have 1,024 of them. Progress, rate, pause and cancel are
+ * those of a build; cancelled, it leaves the rows that it has rewritten. The id is 0 when there is
+ * nothing to do. Errors at once: EUNKNOWN, ESTATE; it fails with a row that cannot be brought to
+ * the newest layout (info.reason names it), ELIMIT (a row is too large in it), EMAPFULL. */
+INSTAR_API int instar_vacuum(instar *db, const char *table, const instar_change_options *options,
+                             uint64_t *change_out);
+
 /* What a request would cost: of its first table that is there, and from how long the latest changes
  * of its kind took in this store. */
 typedef struct instar_estimate {
@@ -681,8 +720,9 @@ typedef struct instar_estimate {
     uint64_t bytes;           /* that it reads */
     uint64_t final_bytes;     /* of the new indexes, about */
     uint64_t temporary_bytes; /* of sorted runs, beside the memory for sorting; gone afterwards */
-    uint64_t duration_ms; /* from submission to end; UINT64_MAX: nothing like it has been done */
-    uint32_t learnt_from; /* so many changes */
+    uint64_t duration_ms;   /* from submission to end; UINT64_MAX: nothing like it has been done */
+    uint32_t learnt_from;   /* so many changes */
+    uint64_t undo_window_s; /* of drops: for how long what is dropped is kept, 0: not at all */
 } instar_estimate;
 /* Nothing is submitted, and whether the request is possible is not looked at. options may be NULL.
  * Errors: EUNKNOWN (a table or index that is named), EINVALID. */
@@ -736,7 +776,11 @@ typedef struct instar_change_info {
     char waiting_for[256]; /* node, process, transaction age, deadline; "" when not waiting */
     char throttle[64];     /* why the build is slowed down, or "" */
     char statement[512];
-    char reason[2048]; /* of a failure: constraint, sample keys with their primary keys */
+    char reason[2048]; /* of a failure: constraint, sample keys with their primary keys; of an undo:
+                        * what does not come back, or by another name */
+    int64_t undo_until_us; /* until then instar_change_undo() can bring back what it dropped, since
+                            * 1970; 0: it cannot, or not any more */
+    uint64_t taken_by;     /* the change that brought that back or purged it, or 0 */
 } instar_change_info;
 
 /* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and

@@ -76,6 +76,8 @@ enum instar_sql_verb {
     INSTAR_SQL_ALTER_TABLE = 5,
     INSTAR_SQL_RENAME_INDEX = 6,
     INSTAR_SQL_COMPOUND = 7, /* several, between BEGIN and COMMIT */
+    INSTAR_SQL_VACUUM = 8,
+    INSTAR_SQL_UNDO_CHANGE = 9,
     INSTAR_SQL_SHOW_CHANGES = 20,
     INSTAR_SQL_WAIT_CHANGE = 21,
     INSTAR_SQL_CANCEL_CHANGE = 22,
@@ -96,7 +98,7 @@ typedef struct instar_sql_statement {
     size_t offset;
     const char *text; /* as it was written, without the semicolon; no terminating zero */
     size_t text_size;
-    const char *name;               /* the table or index that it is about */
+    const char *name;               /* the table or index that it is about; UNDO: the change */
     const instar_table_def *table;  /* CREATE TABLE */
     const instar_index_def *index;  /* CREATE INDEX */
     const instar_alteration *steps; /* ALTER TABLE, RENAME. A value of SET DEFAULT is here as
@@ -106,9 +108,10 @@ typedef struct instar_sql_statement {
     const struct instar_sql_statement *const *parts; /* COMPOUND: its statements */
     size_t part_count;
     const instar_change_options *options;   /* of a change; of a COMPOUND all of them together */
-    uint64_t change;                        /* WAIT, CANCEL, PAUSE and so on */
+    uint64_t change;                        /* UNDO, WAIT, CANCEL, PAUSE and so on */
     const instar_change_steering *steering; /* PAUSE, RESUME, HOLD, RELEASE, RETUNE */
     const char *reason;                     /* of CANCEL, or NULL */
+    const char *new_name;                   /* of UNDO, or NULL */
 } instar_sql_statement;
 
 /* How many statements there are, and one of them; NULL beyond the end. BEGIN and COMMIT are none:

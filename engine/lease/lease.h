@@ -56,7 +56,8 @@ struct lease_publication {
     uint64_t table;
     const struct catalog_table *descriptor; /* the next version, whole; NULL: no new version, the
                                              * commit only proves the drain (cut, drop record) */
-    bool remove;            /* the table's descriptor goes (version v+1 of a drop) */
+    bool remove;  /* the table's descriptor goes (version v+1 of a drop) */
+    bool restore; /* the descriptor, of version v + 2, is that of a table that was dropped as v */
     uint32_t drained_below; /* commit only if no valid lease on a version < this. For a publication
                              * of v + 1 that is v, by the two-version rule (asserted) */
     bool fence;             /* revoke what holds it up instead of refusing (the change's policy) */

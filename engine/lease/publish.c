@@ -13,8 +13,8 @@
  *      publisher who was faster makes this commit fail with ECONFLICT;
  *   2. the step from v to v + 1 is one that stage.def's rules allow (I-9);
  *   3. inside the mutex no valid grant is on a version below v: all are on v.
- * A removal counts as v + 1. A commit without descriptor (cut, drop record) needs 3 only, with the
- * version that the caller names.
+ * A removal counts as v + 1; so a table that was dropped as v comes back as v + 2. A commit without
+ * descriptor (cut, drop record) needs 3 only, with the version that the caller names.
  */
 #include "lease/lease_impl.h"
 
@@ -73,7 +73,7 @@ static int put(struct store_txn *t, const struct lease_publication *what,
     }
     base_assert(next->id == what->table);
     base_assert(what->drained_below == next->version - 1);
-    if (version + 1 != next->version) {
+    if (what->restore ? current != NULL : version + 1 != next->version) {
         return conflict(what, version, err);
     }
     if (current != NULL && !catalog_table_step_allowed(current, next)) {

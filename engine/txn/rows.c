@@ -321,3 +321,25 @@ int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struc
     rc = txn_codec_encode(c, copy->key, r->image, out, err);
     return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
 }
+
+int txn_rows_rewrite(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                     bool *old_out, struct base_buf *out, struct base_err *err)
+{
+    const struct txn_codec *c = &r->codec;
+    struct row_header header = {0};
+    int rc = row_header(record, &header, err);
+    *old_out = false;
+    if (rc != INSTAR_OK) {
+        return txn_row_error(c->table, key, header.version, rc, err);
+    }
+    if (catalog_table_layout(c->table, header.version) == c->layout) {
+        return INSTAR_OK;
+    }
+    next_row(r);
+    rc = txn_codec_decode(c, key, record, &r->row, r->image, NULL, err);
+    if (rc == INSTAR_OK) {
+        rc = txn_codec_encode(c, key, r->image, out, err);
+    }
+    *old_out = rc == INSTAR_OK;
+    return rc == INSTAR_OK || rc == INSTAR_ECORRUPT ? rc : row_fault(r, key, rc, err);
+}

@@ -71,6 +71,10 @@ void txn_rows_close(struct txn_rows *r);
  * table, key and the version that wrote it. *version_out (may be NULL): its tag. */
 int txn_rows_decode(struct txn_rows *r, struct base_slice key, struct base_slice record,
                     const instar_value **values_out, uint32_t *version_out, struct base_err *err);
+/* A row of an older layout: its record in that of the version, with the version's tag, is appended.
+ * *old_out: it is one. ECORRUPT, and what casts give, name the row; ELIMIT: it is too large. */
+int txn_rows_rewrite(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                     bool *old_out, struct base_buf *out, struct base_err *err);
 /* Only the columns at these ascending positions in the table; otherwise as txn_rows_decode. */
 int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
                      const uint32_t *columns, size_t count, instar_value *values_out,

@@ -95,10 +95,10 @@ sys.exit(child.wait())
 END
 expect 0 'on a terminal' timeout 60 python3 "$scratch/terminal.py" "$INSTAR" changes "$db"
 same 'on a terminal' "$(printf '%s' "$out" | head -1 | xargs)" \
-    'id state stage rows_done rows_total eta_s waiting_for statement reason'
+    'id state stage rows_done rows_total eta_s waiting_for statement reason undo_until'
 expect 0 'in a pipe' "$INSTAR" changes "$db"
-same 'in a pipe' "$(printf '%s' "$out" | head -1 | tr "$tab" '\n' | wc -l)" 23
+same 'in a pipe' "$(printf '%s' "$out" | head -1 | tr "$tab" '\n' | wc -l)" 25
 expect 0 'as JSON' "$INSTAR" changes "$db" --json
 columns=$(printf '%s' "$out" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)[0]))')
-same 'as JSON' "$columns" 23
+same 'as JSON' "$columns" 25
 finish

@@ -311,7 +311,7 @@ static void break_indexes(struct catalog_table *t, int rule)
         t->indexes[1].id = 1;
         break;
     case 17:
-        t->layout_map[0].first_version = 2;
+        t->layout_map[0].first_version = 0;
         break;
     case 18:
         t->layout_map[0].layout = 1;
@@ -358,7 +358,7 @@ Test(catalog_descriptor, broken_rules_are_not_written)
         "is no state",
         "index \"i\" occurs twice",
         "index id 1 occurs twice",
-        "version 1 has no layout",
+        "no version has a layout",
         "leads to layout 2 of 1",
         "version 9 leads to layout",
         "not in the newest layout",

@@ -31,6 +31,8 @@ static struct change_record full_record(void)
                               .workers = 2,
                               .rows_per_second_max = 77,
                               .sort_memory_bytes = 1 << 20,
+                              .undo_window_s = 3600,
+                              .keeps = true,
                               .unique = true,
                               .validates = true,
                               .retires = true,
@@ -64,6 +66,8 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.flags == y.flags && x.fence_after_ms == y.fence_after_ms && x.workers == y.workers);
     expect(x.rows_per_second_max == y.rows_per_second_max);
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
+    expect(x.undo_window_s == y.undo_window_s && x.undo_until_us == y.undo_until_us);
+    expect(x.taken_by == y.taken_by && x.takes == y.takes && x.keeps == y.keeps);
     expect(x.validates == y.validates && x.retires == y.retires);
     expect(x.builds == y.builds && x.drops == y.drops);
     expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
@@ -147,6 +151,55 @@ Test(change_record, round_trip)
     record_free(&r);
     record_free(&back);
     record_free(&copy);
+}
+
+/* A drop that can be undone, and the one that undoes it; a record that says what cannot be is
+ * refused. */
+Test(change_record, undo)
+{
+    struct change_record drop = {.id = 7,
+                                 .kind = CHANGE_DROP_TABLE,
+                                 .state = INSTAR_CHANGE_DONE,
+                                 .table = 3,
+                                 .keeps = true,
+                                 .undo_window_s = 60,
+                                 .undo_until_us = INT64_MAX,
+                                 .taken_by = 9,
+                                 .table_name = "t",
+                                 .object = "t"};
+    struct change_record undo = {.id = 9,
+                                 .kind = CHANGE_UNDO,
+                                 .state = INSTAR_CHANGE_RUNNING,
+                                 .table = 3,
+                                 .takes = 7,
+                                 .table_name = "t",
+                                 .object = "t"};
+    struct change_record back = {0};
+    struct base_buf bytes = {0};
+
+    must(record_encode(&drop, &bytes, &test_err));
+    must(record_decode(7, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&drop, &back);
+    expect(!record_is_kept(&back));
+    record_free(&back);
+    drop.state = INSTAR_CHANGE_FAILED;
+    base_buf_clear(&bytes);
+    must(record_encode(&drop, &bytes, &test_err));
+    must_fail(record_decode(7, base_buf_slice(&bytes), &back, &test_err), INSTAR_ECORRUPT);
+    record_free(&back);
+    expect(base_buf_add(&undo.descriptor, "bytes", 5));
+    base_buf_clear(&bytes);
+    must(record_encode(&undo, &bytes, &test_err));
+    must(record_decode(9, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&undo, &back);
+    record_free(&back);
+    undo.takes = 9;
+    base_buf_clear(&bytes);
+    must(record_encode(&undo, &bytes, &test_err));
+    must_fail(record_decode(9, base_buf_slice(&bytes), &back, &test_err), INSTAR_ECORRUPT);
+    record_free(&back);
+    record_free(&undo);
+    base_buf_free(&bytes);
 }
 
 /* A flipped bit anywhere, a missing end, another id: refused. */
@@ -268,6 +321,30 @@ Test(change_plan, tables)
     expect_plan(CHANGE_DROP_TABLE, false, INSTAR_CHANGE_RUNNING,
                 "0 public       publish a version without the table; back by way of absent\n"
                 "1 purge        wait for older leases, drop the trees\n");
+}
+
+Test(change_plan, undo_and_vacuum)
+{
+    expect_plan(CHANGE_DROP_TABLE, PLAN_KEEPS, INSTAR_CHANGE_RUNNING,
+                "0 public       publish a version without the table; back by way of absent\n");
+    expect_plan(CHANGE_UNDO, PLAN_TABLE, INSTAR_CHANGE_RUNNING,
+                "0 kept         publish it as it was; back by way of kept\n");
+    expect_plan(CHANGE_UNDO, PLAN_VALIDATES, INSTAR_CHANGE_RUNNING,
+                "0 kept         publish it as it was; back by way of kept\n"
+                "1 enforcing    wait for older leases; back by way of enforcing\n"
+                "2 validate     look for rows that break it; back by way of enforcing\n"
+                "3 validated    publish it as NOT NULL; back by way of enforcing\n");
+    expect_plan(CHANGE_UNDO, 0, INSTAR_CHANGE_REVERTING,
+                "0 enforcing    publish the table without it\n"
+                "1 kept         give the verdict\n");
+    expect_plan(CHANGE_PURGE, PLAN_TABLE, INSTAR_CHANGE_RUNNING,
+                "0 purge        wait for older leases, drop the trees\n");
+    expect_plan(CHANGE_PURGE, 0, INSTAR_CHANGE_RUNNING,
+                "0 purge        publish the table without it\n");
+    expect_plan(CHANGE_VACUUM, 0, INSTAR_CHANGE_RUNNING,
+                "0 drain        wait for older leases; back by way of absent\n"
+                "1 rewrite      rewrite rows of older layouts; back by way of absent\n"
+                "2 rewritten    publish the table without older layouts; back by way of absent\n");
 }
 
 Test(change_plan, alter_table)

@@ -208,6 +208,8 @@ int command_restore(struct cli *cli);
 int command_repair(struct cli *cli);
 int command_dump(struct cli *cli);
 int command_sql(struct cli *cli);
+int command_undo(struct cli *cli);
+int command_vacuum(struct cli *cli);
 
 int cli_change_id(const struct cli *cli, uint64_t *id_out); /* the first argument; CLI_USAGE */
 int cli_steered(const struct cli *cli, uint64_t change);    /* print how it is steered now */

@@ -23,6 +23,27 @@ static const struct cli_option drop_options[] = {
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option drop_table_options[] = {
+    {"if-exists", NULL, "succeed when it does not exist"},
+    {"undo-window", "S", "keep it for so many seconds: `instar undo` brings it back [0]"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option undo_options[] = {
+    {"as", "NAME", "another name for the table, or for the column"},
+    {"nullable", NULL, "a column that was NOT NULL comes back without that"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option vacuum_options[] = {
+    {"rate", "ROWS", "read at most so many rows per second"},
+    {"hurry", NULL, "do not stand back for commits: done sooner, writers suffer"},
+    {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
+    {"no-wait", NULL, "print the change's id and return"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option create_index_options[] = {
     {"unique", NULL, "no two rows may have equal values (nulls are never equal)"},
     {"where", "EXPR", "a partial index: only of rows for which this SQL expression is true"},
@@ -51,6 +72,7 @@ static const struct cli_option sql_options[] = {
 static const struct cli_option alter_options[] = {
     {"if-exists", NULL, "leave out what does not exist: steps, or all when it is the table"},
     {"if-not-exists", NULL, "leave out add-column when it is there as defined"},
+    {"undo-window", "S", "keep dropped columns for so many seconds: see `instar undo` [0]"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
     {"no-wait", NULL, "print the change's id and return"},
     {NULL, NULL, NULL}};
@@ -127,9 +149,9 @@ const struct cli_command cli_commands[] = {
      0, 1, command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
-     "SHOW CHANGES, WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE / RETUNE CHANGE id, EXPLAIN\n"
-     "statement; several ALTER of one\n"
-     "table between BEGIN and COMMIT are one change. docs/ddl.md has all of it.\n"
+     "VACUUM, SHOW CHANGES, UNDO / WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE / RETUNE\n"
+     "CHANGE id, EXPLAIN statement; several statements about one table between BEGIN and COMMIT\n"
+     "are one change. docs/ddl.md has all of it.\n"
      "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
      "statement is waited for; the first that fails ends the script.\n"
      "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
@@ -138,7 +160,7 @@ const struct cli_command cli_commands[] = {
      "Types: bool int2 int4 int8 float8 text varchar(n) bytea timestamptz date time uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",
      create_table_options, 2, -1, command_create_table, true, false},
-    {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_options, 1, 1,
+    {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_table_options, 1, 1,
      command_drop_table, true, false},
     {"create-index", "INDEX TABLE COL|(EXPR)[:desc][:nulls-first|:nulls-last]...",
      "create an index while others read and write",
@@ -161,6 +183,15 @@ const struct cli_command cli_commands[] = {
      alter_options, 2, -1, command_alter_table, true, false},
     {"rename-index", "INDEX NEW", "rename an index", NULL, drop_options, 2, 2, command_rename_index,
      true, false},
+    {"undo", "ID", "bring back a dropped table or dropped columns",
+     "ID is the change that dropped them with --undo-window; `instar changes` tells it. A table\n"
+     "comes back with its rows and indexes, a column with what it held. Indexes and constraints\n"
+     "that were dropped together with a column are named and do not come back.",
+     undo_options, 1, 1, command_undo, true, false},
+    {"vacuum", "TABLE", "rewrite rows of older layouts, while others read and write",
+     "Gives the space of dropped columns back and lets the table's old layouts go. Ctrl-C leaves\n"
+     "the change running; pause, resume, retune and cancel work as for an index build.",
+     vacuum_options, 1, 1, command_vacuum, true, false},
     {"put", "TABLE COL=VALUE...", "write one row",
      "Inserts the row, or sets the given columns when its key exists. COL without = is null.",
      put_options, 2, -1, command_put, false, false},

@@ -62,8 +62,20 @@ static void draw_progress(const struct cli *cli, const instar_change_info *info)
     cli_draw_line(cli, text);
 }
 
+static void time_text(int64_t us, char *text, size_t size)
+{
+    instar_value value = {.type = INSTAR_TIMESTAMPTZ, .i = us};
+
+    text[0] = '\0';
+    if (us != 0) {
+        (void)instar_value_format(&value, text, size);
+    }
+}
+
 static void print_verdict(const struct cli *cli, const instar_change_info *info)
 {
+    char until[64];
+
     if (cli->json) {
         printf("{\"change\": %" PRIu64 ", \"state\": \"%s\", \"kind\": ", info->id,
                state_name(info->state));
@@ -76,6 +88,13 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
                ", \"sqlstate\": \"%s\", \"reason\": ",
                info->rows_done, info->duplicate_count, instar_error_sqlstate(info->error));
         out_json_string(stdout, info->reason, strlen(info->reason));
+        time_text(info->undo_until_us, until, sizeof(until));
+        printf(", \"undo_until\": ");
+        if (until[0] != '\0') {
+            out_json_string(stdout, until, strlen(until));
+        } else {
+            printf("null");
+        }
         printf("}\n");
         return;
     }
@@ -94,6 +113,11 @@ static void print_verdict(const struct cli *cli, const instar_change_info *info)
     if (info->reason[0] != '\0') {
         out_printable(stdout, info->reason, strlen(info->reason));
         putchar('\n');
+    }
+    time_text(info->undo_until_us, until, sizeof(until));
+    if (until[0] != '\0') {
+        printf("it can be undone until %s: instar undo %s %" PRIu64 "\n", until, cli->store,
+               info->id);
     }
 }
 
@@ -217,16 +241,6 @@ struct change_list {
     uint64_t only; /* id, or 0 */
 };
 
-static void time_text(int64_t us, char *text, size_t size)
-{
-    instar_value value = {.type = INSTAR_TIMESTAMPTZ, .i = us};
-
-    text[0] = '\0';
-    if (us != 0) {
-        (void)instar_value_format(&value, text, size);
-    }
-}
-
 static uint64_t took_ms(const instar_change_info *info)
 {
     int64_t us = info->finished_us - info->submitted_us;
@@ -244,12 +258,14 @@ static int print_change(void *arg, const instar_change_info *info)
     char step[OUT_NUMBER_SIZE], steps[OUT_NUMBER_SIZE];
     char submitted[64], finished[64];
     char estimated[OUT_NUMBER_SIZE], took[OUT_NUMBER_SIZE];
+    char undo_until[64], taken_by[OUT_NUMBER_SIZE];
 
     if ((list->running_only && !running) || (list->only != 0 && list->only != info->id)) {
         return 0;
     }
     time_text(info->submitted_us, submitted, sizeof(submitted));
     time_text(info->finished_us, finished, sizeof(finished));
+    time_text(info->undo_until_us, undo_until, sizeof(undo_until));
     out_row(list->out,
             (struct out_cell[]){
                 out_u64(info->id, id),
@@ -275,7 +291,9 @@ static int print_change(void *arg, const instar_change_info *info)
                 out_text(info->waiting_for),
                 out_text(info->throttle),
                 out_text(info->statement),
-                out_text(info->reason)});
+                out_text(info->reason),
+                undo_until[0] != '\0' ? out_text(undo_until) : out_text(NULL),
+                info->taken_by == 0 ? out_text(NULL) : out_u64(info->taken_by, taken_by)});
     return 0;
 }
 
@@ -303,7 +321,9 @@ static int list_changes(struct cli *cli, struct change_list *list)
                                                 {"waiting_for", OUT_TEXT},
                                                 {"throttle", OUT_TEXT_DETAIL},
                                                 {"statement", OUT_TEXT},
-                                                {"reason", OUT_TEXT}};
+                                                {"reason", OUT_TEXT},
+                                                {"undo_until", OUT_TEXT},
+                                                {"taken_by", OUT_NUMBER_DETAIL}};
     int rc;
 
     list->out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));
