@@ -3,7 +3,7 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (4)
+ *   u8 format (5)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
@@ -25,16 +25,24 @@
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
  *
- * Format 3, from before indexes had more than columns, lacks some flags, limits of texts and types
- * on their way. Format 2, from before there were checks, ends in front of them, and format 1, from
- * before tables could be altered, has no aliases either; all are read, and written no more.
+ *   v next foreign key's id
+ *   v count, foreign keys: v id | name | u8 state | v parent | v index of the parent, 0: its
+ *                      primary key | u8 flags (1 ON DELETE RESTRICT, 2 ON UPDATE RESTRICT)
+ *                       | v count, ids of columns: v id
+ *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
+ *
+ * Format 4 is from before there were foreign keys. Format 3, from before indexes had more than
+ * columns, lacks some flags, limits of texts and types on their way. Format 2, from before there
+ * were checks, ends in front of them, and format 1, from before tables could be altered, has no
+ * aliases either; all are read, and written no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
  */
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 4
+#define FORMAT 5
+#define FORMAT_NO_FKEYS 4
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
 #define FORMAT_NO_ALIASES 1
@@ -46,6 +54,8 @@
 #define FLAG_HIDDEN 4
 #define FLAG_CONSTRAINT 4
 #define FLAG_MORE 8
+#define FLAG_RESTRICT_DELETE 1
+#define FLAG_RESTRICT_UPDATE 2
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -204,6 +214,30 @@ static bool put_made(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+static bool put_fkeys(struct base_buf *out, const struct catalog_table *t)
+{
+    bool ok = base_buf_add_varint(out, t->next_fkey_id) && base_buf_add_varint(out, t->fkey_count);
+    for (uint32_t i = 0; ok && i < t->fkey_count; i++) {
+        const struct catalog_fkey *f = &t->fkeys[i];
+        uint8_t flags = (uint8_t)((f->restrict_delete ? FLAG_RESTRICT_DELETE : 0) |
+                                  (f->restrict_update ? FLAG_RESTRICT_UPDATE : 0));
+        ok = base_buf_add_varint(out, f->id) && put_name(out, f->name) &&
+             base_buf_add_u8(out, (uint8_t)f->state) && base_buf_add_varint(out, f->parent) &&
+             base_buf_add_varint(out, f->parent_index) && base_buf_add_u8(out, flags) &&
+             base_buf_add_varint(out, f->column_count);
+        for (uint32_t k = 0; ok && k < f->column_count; k++) {
+            ok = base_buf_add_varint(out, f->column_ids[k]);
+        }
+    }
+    ok = ok && base_buf_add_varint(out, t->referrer_count);
+    for (uint32_t i = 0; ok && i < t->referrer_count; i++) {
+        const struct catalog_referrer *r = &t->referrers[i];
+        ok = base_buf_add_varint(out, r->child) && base_buf_add_varint(out, r->fkey) &&
+             base_buf_add_varint(out, r->index);
+    }
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -221,7 +255,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               base_buf_add_varint(out, table->next_index_id) && put_columns(out, table) &&
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
               put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table) &&
-              put_made(out, table);
+              put_made(out, table) && put_fkeys(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
@@ -513,6 +547,49 @@ static void get_lengths(struct input *in)
     }
 }
 
+static void get_fkey(struct input *in, struct catalog_fkey *f)
+{
+    struct base_reader *r = &in->r;
+    f->id = get_u32(r);
+    get_name(r, f->name);
+    uint8_t state = base_read_u8(r);
+    f->parent = base_read_varint(r);
+    f->parent_index = get_u32(r);
+    uint8_t flags = get_flags(r, FLAG_RESTRICT_DELETE | FLAG_RESTRICT_UPDATE);
+    f->column_count = get_count(r, 1, INSTAR_INDEX_COLUMNS_MAX);
+    r->bad = r->bad || state < CATALOG_CHECK_NOT_VALID || state > CATALOG_CHECK_VALID;
+    f->state = r->bad ? CATALOG_CHECK_VALID : (enum catalog_check_state)state;
+    f->restrict_delete = (flags & FLAG_RESTRICT_DELETE) != 0;
+    f->restrict_update = (flags & FLAG_RESTRICT_UPDATE) != 0;
+    for (uint32_t i = 0; !r->bad && i < f->column_count; i++) {
+        f->column_ids[i] = get_u32(r);
+    }
+}
+
+static void get_fkeys(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    t->next_fkey_id = 1;
+    if (in->format <= FORMAT_NO_FKEYS) {
+        return;
+    }
+    t->next_fkey_id = get_u32(r);
+    t->fkey_count = get_count(r, 8, CATALOG_FKEYS_MAX);
+    t->fkeys = get_room(in, t->fkey_count, sizeof(*t->fkeys));
+    for (uint32_t i = 0; !r->bad && i < t->fkey_count; i++) {
+        get_fkey(in, &t->fkeys[i]);
+    }
+    t->referrer_count = get_count(r, 3, CATALOG_REFERRERS_MAX);
+    t->referrers = get_room(in, t->referrer_count, sizeof(*t->referrers));
+    for (uint32_t i = 0; !r->bad && i < t->referrer_count; i++) {
+        struct catalog_referrer *referrer = &t->referrers[i];
+        referrer->child = base_read_varint(r);
+        referrer->fkey = get_u32(r);
+        referrer->index = get_u32(r);
+    }
+}
+
 static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
@@ -544,6 +621,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_made(in);
+    }
+    if (!r->bad) {
+        get_fkeys(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

@@ -116,7 +116,8 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
         ok = catalog_index_adopt_expr(&to->indexes[i], &to->arena, NULL) == 0;
     }
     if (!ok || !copy_columns(from, to) || !copy_layouts(from, to) ||
-        catalog_checks_copy(from, to, NULL) != 0 || !derive_inputs(to)) {
+        catalog_checks_copy(from, to, NULL) != 0 || catalog_fkeys_copy(from, to, NULL) != 0 ||
+        !derive_inputs(to)) {
         catalog_table_free(to);
         return catalog_no_memory(err);
     }
@@ -259,7 +260,8 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
             return rc;
         }
     }
-    return catalog_checks_derive(table, err);
+    int rc = catalog_checks_derive(table, err);
+    return rc == 0 ? catalog_fkeys_derive(table, err) : rc;
 }
 
 /* ---- looking ------------------------------------------------------------------------------ */

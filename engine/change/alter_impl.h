@@ -4,6 +4,7 @@
 #define INSTAR_CHANGE_ALTER_IMPL_H
 
 #include "change/job_impl.h"
+#include "change/kin_impl.h"
 
 #define ALTER_STEPS_MAX 1024 /* in one change */
 

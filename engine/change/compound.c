@@ -23,6 +23,7 @@ struct draft {
     struct base_buf words;
     instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
     struct base_arena arena;    /* of definitions that are made here */
+    struct kin kin;             /* what foreign keys tie to the table */
 };
 /* Those of one ALTER TABLE. */
 struct steps {
@@ -55,7 +56,12 @@ static int use_table(struct draft *d, const char *name, struct base_err *err)
                             "with their indexes: wait for that",
                             name);
     }
-    return rc == 0 ? catalog_table_copy(d->from, &d->target, err) : rc;
+    if (rc == 0) {
+        kin_begin(&d->kin, d->s);
+        d->from->kin = &d->kin.face;
+        rc = catalog_table_copy(d->from, &d->target, err);
+    }
+    return rc;
 }
 
 /* The table of an index that is dropped or renamed. *found_out: false when there is no such index,
@@ -280,8 +286,8 @@ static int choose_name(struct draft *d, const instar_unique_def *def, char *name
     while (rc == 0 && taken) {
         catalog_unique_name(d->target->name, def, number++, name);
         taken = catalog_table_index(d->target, name) != NULL ||
-                catalog_table_check(d->target, name) != NULL ||
-                strcmp(d->target->name, name) == 0 || dropped(d, name) != NULL;
+                catalog_has_constraint(d->target, name) || strcmp(d->target->name, name) == 0 ||
+                dropped(d, name) != NULL;
         if (!taken) {
             rc = catalog_name_get(d->s->t, name, &found, err);
             taken = rc == 0;
@@ -540,7 +546,10 @@ static int record(struct draft *d, struct base_err *err)
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
     record_cut(&d->words, r->statement, sizeof(r->statement));
-    rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    rc = kin_claim(&d->kin, d->from, d->target, r, err);
+    if (rc == 0) {
+        rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    }
     if (rc == 0) {
         rc = reserve(d, names, name_count, err);
     }
@@ -603,6 +612,7 @@ int compound_submit(struct submission *s, struct base_err *err)
     }
     catalog_table_free(d.from);
     catalog_table_free(d.target);
+    kin_close(&d.kin);
     base_buf_free(&d.words);
     base_arena_free(&d.arena);
     base_free(d.request);

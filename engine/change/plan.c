@@ -4,6 +4,9 @@
  * publication: version v + 1 is committed only when no valid lease is left below v. The drain that
  * a cut, a validation or a purge stands on is proved in the critical section of its own record.
  *
+ * create table
+ *     absent -> [known to writers of what it refers to] -> public
+ *
  * create index
  *     absent -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate] ->
  * public |              |            |                |
@@ -51,6 +54,15 @@
 static const struct plan create_table = {
     1,
     {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0}},
+};
+/* With foreign keys to other tables. */
+static const struct plan create_waiting = {
+    2,
+    {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0, .point = "change.hidden"},
+     {.shown = "hidden",
+      .work = WORK_SHOW_TABLE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.public"}},
 };
 static const struct plan drop_table = {
     2,
@@ -349,7 +361,7 @@ static const struct plan back_compound = {
 
 /* [kind][variant][going back] */
 static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
-    [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
+    [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_waiting, &back_nothing}},
     [CHANGE_DROP_TABLE] = {{&drop_table, &back_nothing}, {&drop_table, &back_nothing}},
     [CHANGE_CREATE_INDEX] = {{&create_plain, &back_create_index},
                              {&create_unique, &back_create_index}},
@@ -387,7 +399,7 @@ static unsigned variant_of(const struct change_record *r)
         return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
                (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0);
     }
-    return r->unique;
+    return r->kind == CHANGE_CREATE_TABLE ? r->waits : r->unique;
 }
 
 const struct plan *plan_of(const struct change_record *r)
@@ -512,6 +524,7 @@ const char *plan_stage_name(const struct change_record *r)
 /* The steps of one index are told from their stage. */
 static const char *const words[] = {
     [WORK_ADD_TABLE] = "publish the table, create its tree",
+    [WORK_SHOW_TABLE] = "wait for older leases of its kin, publish its name",
     [WORK_REMOVE_TABLE] = "publish a version without the table",
     [WORK_CUT] = "wait for older leases, make the cut",
     [WORK_BUILD] = "scan, load, fold",

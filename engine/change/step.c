@@ -177,6 +177,7 @@ static int add_table(struct job *j, struct base_err *err)
         return rc;
     }
     bool exists = false;
+    struct kin kin = {.count = 0};
     rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
     if (rc == 0) {
         rc = name_claim(j, t, table, &exists, err);
@@ -186,12 +187,16 @@ static int add_table(struct job *j, struct base_err *err)
         return finish_early(j, t, err);
     }
     if (rc == 0) {
+        rc = kin_open(&kin, t, &j->rec, err);
+        rc = rc == 0 ? kin_follow(&kin, NULL, table, err) : rc;
+    }
+    if (rc == 0) {
         rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
     }
     for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
         rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
     }
-    if (rc == 0) {
+    if (rc == 0 && !j->rec.waits) {
         rc = name_release(j, t, true, err);
     }
     if (rc == 0) {
@@ -200,14 +205,60 @@ static int add_table(struct job *j, struct base_err *err)
     if (rc != 0) {
         store_txn_abort(t);
     } else {
+        table->change = j->rec.waits ? j->rec.id : 0;
         j->rec.version = table->version;
         job_advance(j);
         rc = step_publish(j, t,
                           &(struct lease_publication){.table = table->id,
                                                       .descriptor = table,
-                                                      .drained_below = table->version - 1},
+                                                      .drained_below = table->version - 1,
+                                                      .also = kin.also,
+                                                      .also_count = kin.also_count},
                           seen, err);
     }
+    kin_close(&kin);
+    catalog_table_free(table);
+    return rc;
+}
+
+/* The table is there for those who write what it refers to, and nobody else. From the drain of
+ * their versions before on each of them looks into it when a key goes, or fails at commit by what
+ * has come into it since; so it may be written. */
+static int show_table(struct job *j, struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+    struct kin kin = {.count = 0};
+    struct store_txn *t;
+    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
+    int rc = job_begin(j, &t, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, j->rec.table, &table, err);
+    if (rc == 0) {
+        rc = kin_open(&kin, t, &j->rec, err);
+    }
+    if (rc == 0) {
+        rc = name_release(j, t, true, err);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+    } else {
+        kin_drain(&kin);
+        table->change = 0;
+        table->version++;
+        j->rec.version = table->version;
+        job_advance(j);
+        rc = step_publish(j, t,
+                          &(struct lease_publication){.table = table->id,
+                                                      .descriptor = table,
+                                                      .drained_below = table->version - 1,
+                                                      .also = kin.also,
+                                                      .also_count = kin.also_count},
+                          seen, err);
+    }
+    kin_close(&kin);
     catalog_table_free(table);
     return rc;
 }
@@ -223,8 +274,16 @@ static int remove_table(struct job *j, struct base_err *err)
         return rc;
     }
     rc = catalog_get_table(t, j->rec.table, &table, err);
+    struct kin kin = {.count = 0};
     if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
         return finish_early(j, t, err);
+    }
+    if (rc == 0) {
+        rc = kin_check_drop_table(t, table, err);
+    }
+    if (rc == 0) {
+        rc = kin_open(&kin, t, &j->rec, err);
+        rc = rc == 0 ? kin_follow(&kin, table, NULL, err) : rc;
     }
     if (rc == 0) {
         rc = name_free_all(j, t, table, err);
@@ -240,10 +299,14 @@ static int remove_table(struct job *j, struct base_err *err)
         j->rec.version = table->version + 1;
         job_advance(j);
         rc = step_publish(j, t,
-                          &(struct lease_publication){
-                              .table = table->id, .remove = true, .drained_below = table->version},
+                          &(struct lease_publication){.table = table->id,
+                                                      .remove = true,
+                                                      .drained_below = table->version,
+                                                      .also = kin.also,
+                                                      .also_count = kin.also_count},
                           seen, err);
     }
+    kin_close(&kin);
     catalog_table_free(table);
     return rc;
 }
@@ -342,6 +405,9 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         return finish_early(j, t, err);
     }
     bool exists = false;
+    if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && plan_may_revert(&j->rec)) {
+        rc = kin_check_drop_index(t, table, j->rec.index, err);
+    }
     if (rc == 0 && step->work == WORK_ADD_INDEX) {
         rc = name_claim(j, t, NULL, &exists, err);
     }
@@ -421,10 +487,24 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
         store_txn_abort(t);
         return rc;
     }
+    struct kin kin = {.count = 0};
+    if (work == WORK_DRAIN) {
+        rc = kin_open(&kin, t, &j->rec, err);
+        kin_drain(&kin);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+        kin_close(&kin);
+        return rc;
+    }
     job_advance(j);
-    rc = step_publish(
-        j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
-        seen, err);
+    rc = step_publish(j, t,
+                      &(struct lease_publication){.table = j->rec.table,
+                                                  .drained_below = j->rec.version,
+                                                  .also = kin.also,
+                                                  .also_count = kin.also_count},
+                      seen, err);
+    kin_close(&kin);
     if (rc == 0 && work == WORK_CUT) {
         os_point("change.cut");
     } else if (rc == 0 && work == WORK_PURGE) {
@@ -482,7 +562,7 @@ static int build(struct job *j, struct base_err *err)
 static bool is_broken(int code)
 {
     return code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL || code == INSTAR_ECHECK ||
-           code == INSTAR_ERANGE;
+           code == INSTAR_ERANGE || code == INSTAR_EREFERENCE;
 }
 
 static int validate(struct job *j, enum change_work work, struct base_err *err)
@@ -568,6 +648,9 @@ int step_run(struct job *j, struct base_err *err)
     switch (step->work) {
     case WORK_ADD_TABLE:
         rc = add_table(j, err);
+        break;
+    case WORK_SHOW_TABLE:
+        rc = show_table(j, err);
         break;
     case WORK_REMOVE_TABLE:
         rc = remove_table(j, err);

@@ -6,6 +6,7 @@
  * meet, one is tried again and sees the other. Drops and cancels may write when the map is nearly
  * full: they are what makes room.
  */
+#include "change/kin_impl.h"
 #include "change/submit_impl.h"
 
 #include <stdio.h>
@@ -157,9 +158,13 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, type, strlen(type));
         base_buf_add(&b, " NOT NULL", c->not_null ? 9 : 0);
     }
-    for (uint32_t i = 0; i < t->index_count; i++) {
+    for (uint32_t i = 0; i < t->index_count && t->indexes[i].constraint; i++) {
         base_buf_add(&b, i == 0 ? ", UNIQUE " : ", ", i == 0 ? 9 : 2);
         base_buf_add(&b, t->indexes[i].name, strlen(t->indexes[i].name));
+    }
+    for (uint32_t i = 0; i < t->fkey_count; i++) {
+        base_buf_add(&b, i == 0 ? ", FOREIGN KEY " : ", ", i == 0 ? 14 : 2);
+        base_buf_add(&b, t->fkeys[i].name, strlen(t->fkeys[i].name));
     }
     for (uint32_t i = 0; i < t->key_count; i++) {
         const char *name = t->columns[t->key[i].column].name;
@@ -183,27 +188,46 @@ static int give_trees(struct submission *s, struct catalog_table *table, struct 
     return rc;
 }
 
-/* The names of the constraints, which are those of indexes. One that was given none gets another
- * while its own is taken. */
+/* Another name for one of the indexes that a new table begins with. */
+static void number_name(const struct submission *s, const struct catalog_table *table, uint32_t at,
+                        unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    struct catalog_fkey_path path;
+
+    if (at < s->table_def->unique_count) {
+        catalog_unique_name(table->name, &s->table_def->uniques[at], number, name);
+    }
+    for (uint32_t i = 0; at >= s->table_def->unique_count && i < table->fkey_count; i++) {
+        if (catalog_fkey_path(table, &table->fkeys[i], &path) &&
+            path.index == &table->indexes[at]) {
+            catalog_fkey_index_name(table, &table->fkeys[i], number, name);
+            return;
+        }
+    }
+}
+
+/* The names of the constraints, which are those of indexes, and of what foreign keys need. One that
+ * was given none gets another while its own is taken. */
 static int reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err)
 {
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
         struct catalog_index *index = &table->indexes[i];
-        const instar_unique_def *def = &s->table_def->uniques[i];
+        bool named = i < s->table_def->unique_count && s->table_def->uniques[i].name != NULL;
         struct catalog_name found;
         unsigned number = 1;
         while ((rc = catalog_name_get(s->t, index->name, &found, err)) == 0) {
-            if (def->name != NULL) {
+            if (named) {
                 return base_err_set(err, INSTAR_EEXISTS, "there is %s named \"%s\" already",
                                     found.kind == CATALOG_NAME_TABLE ? "a table" : "an index",
                                     index->name);
             }
             do {
-                catalog_unique_name(table->name, def, number++, index->name);
+                number_name(s, table, i, number++, index->name);
             } while (catalog_table_index(table, index->name) != index ||
-                     catalog_table_check(table, index->name) != NULL);
+                     catalog_table_check(table, index->name) != NULL ||
+                     catalog_table_fkey(table, index->name) != NULL);
         }
         if (rc == INSTAR_ENOTFOUND) {
             struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
@@ -217,8 +241,23 @@ static int reserve_uniques(struct submission *s, struct catalog_table *table, st
     return rc;
 }
 
-static int record_table(struct submission *s, struct catalog_table *table, enum join join,
-                        uint64_t other, struct base_err *err)
+/* It has its id now: what refers to itself knows that, and the record the others. */
+static int tie(const struct kin *kin, struct catalog_table *table, struct change_record *r,
+               struct base_err *err)
+{
+    bool changed;
+
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        struct catalog_fkey *fkey = &table->fkeys[i];
+        r->waits = r->waits || fkey->parent != 0;
+        fkey->parent = fkey->parent != 0 ? fkey->parent : table->id;
+    }
+    int rc = catalog_referrers_follow(table, table->id, table, &changed, err);
+    return rc == 0 ? kin_claim(kin, NULL, table, r, err) : rc;
+}
+
+static int record_table(struct submission *s, const struct kin *kin, struct catalog_table *table,
+                        enum join join, uint64_t other, struct base_err *err)
 {
     struct change_record *r = &s->rec;
     int rc = submit_fill(s, CHANGE_CREATE_TABLE, table->name, err);
@@ -234,6 +273,9 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
         r->tree = table->tree;
         r->after = join == JOIN_BEHIND ? other : 0;
         snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
+        rc = tie(kin, table, r, err);
+    }
+    if (rc == 0) {
         rc = give_trees(s, table, err);
     }
     if (rc == 0 && join == JOIN_FREE) {
@@ -250,6 +292,7 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
 static int create_table(struct submission *s, struct base_err *err)
 {
     struct catalog_table *table;
+    struct kin kin;
     enum join join;
     uint64_t other;
     int rc = catalog_table_from_def(s->table_def, &table, err);
@@ -257,12 +300,18 @@ static int create_table(struct submission *s, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = join_table(s->t, table, s->options->flags, &join, &other, err);
+    kin_begin(&kin, s);
+    table->kin = &kin.face;
+    rc = catalog_define_fkeys(table, s->table_def, err);
+    if (rc == 0) {
+        rc = join_table(s->t, table, s->options->flags, &join, &other, err);
+    }
     if (rc == 0 && join == JOIN_ATTACH) {
         s->id = other;
     } else if (rc == 0 && join != JOIN_EXISTS) {
-        rc = record_table(s, table, join, other, err);
+        rc = record_table(s, &kin, table, join, other, err);
     }
+    kin_close(&kin);
     catalog_table_free(table);
     return rc;
 }
@@ -427,6 +476,33 @@ static int cancel_marked(void *arg, const struct record_marker *marker)
     return marker->table == c->s->rec.table ? cancel_for(c->s, marker->id, c->err) : 0;
 }
 
+/* What refers to the table forbids it; to what it refers is concerned. `other` is the change that
+ * is at work on the name, if any: the table may not be there yet. */
+static int look_at_fkeys(struct submission *s, const struct change_record *other,
+                         struct base_err *err)
+{
+    const struct kin none = {.count = 0};
+    struct catalog_table *table = NULL;
+    struct change_record *r = &s->rec;
+    int rc = catalog_get_table(s->t, r->table, &table, err);
+
+    for (uint32_t i = 0; other->kind == CHANGE_CREATE_TABLE && i < other->other_count; i++) {
+        r->others[r->other_count++] = other->others[i];
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = kin_check_drop_table(s->t, table, err);
+    }
+    if (rc == 0) {
+        rc = kin_claim(&none, table, NULL, r, err);
+    }
+    catalog_table_free(table);
+    return rc;
+}
+
 static int drop_table(struct submission *s, struct base_err *err)
 {
     struct change_record other = {0};
@@ -440,15 +516,19 @@ static int drop_table(struct submission *s, struct base_err *err)
     }
     if (name.change != 0) {
         rc = drop_at_work(s, name.change, &other, &attached, err);
-        record_free(&other);
     }
     if (rc != 0 || attached) {
+        record_free(&other);
         return rc;
     }
-    rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
+    s->rec.table = name.table;
+    rc = look_at_fkeys(s, &other, err);
+    record_free(&other);
+    if (rc == 0) {
+        rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
+    }
     if (rc == 0) {
         struct cancelling cancelling = {s, err};
-        s->rec.table = name.table;
         snprintf(s->rec.table_name, sizeof(s->rec.table_name), "%s", s->name);
         snprintf(s->rec.statement, sizeof(s->rec.statement), "DROP TABLE %s", s->name);
         rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, cancel_marked, &cancelling, err);
@@ -525,6 +605,7 @@ static int drop_index(struct submission *s, struct base_err *err)
             goto done;
         }
         rc = submit_check_drop(table, index, err);
+        rc = rc == 0 ? kin_check_drop_index(s->t, table, index->id, err) : rc;
         s->rec.tree = index->tree;
         s->rec.unique = index->unique;
         s->rec.index = index->id;

@@ -137,9 +137,23 @@ static int look(void *arg, const instar_table_info *info)
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-static void tell_create_table(struct telling *t)
+static void tell_create_table(struct telling *t, const instar_sql_statement *s)
 {
-    tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
+    bool refers = false;
+
+    for (size_t i = 0; i < s->table->fkey_count; i++) {
+        refers = refers || strcmp(s->table->fkeys[i].parent, s->table->name) != 0;
+    }
+    if (refers) {
+        tell(t, "1. absent: publish the table, without a name yet, to the writers of those that it "
+                "refers to");
+        tell(t,
+             "2. hidden: wait for transactions that use those, at most %" PRIu32 " ms; publish the "
+             "name; no row is read, no way back from here on",
+             s->options->fence_after_ms);
+    } else {
+        tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
+    }
     tell(t, "undo: drop table");
 }
 
@@ -196,7 +210,8 @@ static bool leaves_something(uint32_t kind)
 /* Must the rows that are there obey what it asks for? */
 static bool binds_rows(const instar_alteration *step)
 {
-    return step->kind == INSTAR_ALTER_SET_NOT_NULL ||
+    return (step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY && !step->fkey->not_valid) ||
+           step->kind == INSTAR_ALTER_SET_NOT_NULL ||
            step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
            (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
 }
@@ -211,6 +226,20 @@ static bool adds_unique(const instar_sql_statement *s)
     return any;
 }
 
+/* Foreign keys that it adds: both tables are concerned. */
+static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
+{
+    for (size_t i = 0; i < s->step_count; i++) {
+        if (s->steps[i].kind == INSTAR_ALTER_ADD_FOREIGN_KEY) {
+            tell(
+                t,
+                "refers to table %s: it is published with it, and transactions that use either are "
+                "waited for",
+                s->steps[i].fkey->parent);
+        }
+    }
+}
+
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     bool validates = found->narrows, leaves = false;
@@ -220,6 +249,7 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
         leaves = leaves || leaves_something(s->steps[i].kind);
     }
     tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    tell_fkeys(t, s);
     if (validates) {
         tell(t,
              "1. enforcing: publish, wait for transactions on the version before, at most "
@@ -357,7 +387,7 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
     tell_names(t, found, s->verb);
     switch (s->verb) {
     case INSTAR_SQL_CREATE_TABLE:
-        tell_create_table(t);
+        tell_create_table(t, s);
         break;
     case INSTAR_SQL_DROP_TABLE:
         tell_drop_table(t, found, s->options);

@@ -207,6 +207,7 @@ static int save_schema(struct dump *d, int names)
     }
     rc = open_store(d->cli);
     rc = rc == INSTAR_OK ? instar_table_list(d->cli->db, NULL, take_table, d) : rc;
+    rc = rc == INSTAR_OK ? instar_table_list(d->cli->db, NULL, cli_print_fkeys, NULL) : rc;
     if (rc != INSTAR_OK) {
         return cli_fail(d->cli, rc, "reading the schema");
     }
