@@ -9,9 +9,10 @@
  * parent's key: their values, encoded as that key's, are what is looked for in the parent.
  *
  * CAT-11  The key that a foreign key refers to is the parent's primary key, or an index of it that
- * is unique, public and of all rows; the child has an index of all its rows, or a primary key, that
- * begins with the foreign key's columns, in whatever order: by that its rows are found when a key
- * goes.
+ * is unique, public and of all rows; the child has a public index of all its rows, or a primary
+ * key, that begins with the foreign key's columns, in whatever order: by that its rows are found
+ * when a key goes. An index that the same change makes may be write-only still while the foreign
+ * key is enforcing: it is built by then, and has every row's entry.
  */
 #include "catalog/catalog_impl.h"
 
@@ -105,6 +106,14 @@ static bool begins_with(const struct catalog_table *child, const struct catalog_
     return true;
 }
 
+/* One that comes with the foreign key is complete before that is enforced, and public in the
+ * version in which it is valid; in a table that is wanted it has no stage yet. */
+static bool comes_along(const struct catalog_index *index, const struct catalog_fkey *fkey)
+{
+    return index->stage == INSTAR_STAGE_ABSENT || (fkey->state == CATALOG_CHECK_ENFORCING &&
+                                                   index->change != 0 && catalog_may_write(index));
+}
+
 bool catalog_fkey_path(const struct catalog_table *child, const struct catalog_fkey *fkey,
                        struct catalog_fkey_path *path_out)
 {
@@ -112,9 +121,10 @@ bool catalog_fkey_path(const struct catalog_table *child, const struct catalog_f
     if (begins_with(child, fkey, child->key, child->key_count, path_out->order)) {
         return true;
     }
-    for (uint32_t i = 0; i < child->index_count; i++) {
-        const struct catalog_index *index = &child->indexes[i];
-        if (catalog_may_read(index) && index->predicate == NULL &&
+    for (uint32_t i = 0; i < 2 * child->index_count; i++) { /* those that are public first */
+        const struct catalog_index *index = &child->indexes[i % child->index_count];
+        bool serves = i < child->index_count ? catalog_may_read(index) : comes_along(index, fkey);
+        if (serves && index->predicate == NULL &&
             begins_with(child, fkey, index->parts, index->part_count, path_out->order)) {
             path_out->index = index;
             path_out->tree = index->tree;
@@ -432,6 +442,22 @@ int catalog_fkey_make_index(struct catalog_table *table, const struct catalog_fk
     if (rc == 0) {
         index->stage = INSTAR_STAGE_PUBLIC; /* there are no rows */
     }
+    return rc;
+}
+
+int catalog_fkey_plan_index(const struct catalog_table *table, const instar_fkey_def *def,
+                            struct catalog_fkey *fkey, bool *needed_out)
+{
+    uint32_t columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct catalog_fkey_path path;
+    *fkey = (struct catalog_fkey){.state = CATALOG_CHECK_VALID};
+    *needed_out = false;
+    int rc = def == NULL ? INSTAR_EINVALID
+                         : find_columns(table, def->columns, def->column_count, columns, NULL);
+    for (uint32_t i = 0; rc == 0 && i < def->column_count; i++) {
+        fkey->column_ids[fkey->column_count++] = table->columns[columns[i]].id;
+    }
+    *needed_out = rc == 0 && !catalog_fkey_path(table, fkey, &path);
     return rc;
 }
 

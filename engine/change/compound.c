@@ -339,13 +339,76 @@ static int drop_unique(struct draft *d, const char *name, struct base_err *err)
     return rc == 0 || rc == INSTAR_ENOTFOUND ? take_away(d, name, err) : rc;
 }
 
+/* ---- foreign keys in ALTER TABLE ---------------------------------------------------------- */
+
+/* A name for the index that a foreign key needs, free here and among all names. */
+static int choose_index_name(struct draft *d, const struct catalog_fkey *fkey, char *name,
+                             struct base_err *err)
+{
+    struct catalog_name found;
+    unsigned number = 0;
+    bool taken = true;
+    int rc = 0;
+
+    while (rc == 0 && taken) {
+        catalog_fkey_index_name(d->target, fkey, number++, name);
+        taken = catalog_table_index(d->target, name) != NULL ||
+                strcmp(d->target->name, name) == 0 || dropped(d, name) != NULL;
+        if (!taken) {
+            rc = catalog_name_get(d->s->t, name, &found, err);
+            taken = rc == 0;
+            rc = rc == INSTAR_ENOTFOUND ? 0 : rc;
+        }
+    }
+    if (rc == 0) {
+        base_err_clear(err);
+    }
+    return rc;
+}
+
+static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
+                        struct catalog_fkey *fkey)
+{
+    bool needed = false;
+
+    return step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
+           catalog_fkey_plan_index(table, step->fkey, fkey, &needed) == 0 && needed;
+}
+
+/* The index without which the foreign key of a step cannot be. */
+static int add_index_for(struct draft *d, const struct catalog_fkey *fkey, struct base_err *err)
+{
+    char *name = base_arena_alloc(&d->arena, INSTAR_NAME_BYTES_MAX + 1);
+    instar_key_column *columns =
+        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
+
+    if (name == NULL || columns == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+    }
+    for (uint32_t i = 0; i < fkey->column_count; i++) {
+        int at = catalog_table_column_by_id(d->target, fkey->column_ids[i]);
+        columns[i] =
+            (instar_key_column){.name = base_arena_strdup(&d->arena, d->target->columns[at].name)};
+        if (columns[i].name == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+        }
+    }
+    int rc = choose_index_name(d, fkey, name, err);
+    const instar_index_def def = {.name = name,
+                                  .table = d->target->name,
+                                  .columns = columns,
+                                  .column_count = fkey->column_count};
+    return rc == 0 ? make_index(d, &def, 0, err) : rc;
+}
+
 static bool drops_unique(const struct catalog_table *table, const instar_alteration *step)
 {
     return step->kind == INSTAR_ALTER_DROP_CONSTRAINT && step->name != NULL &&
            catalog_table_unique(table, step->name) != NULL;
 }
 
-/* Those about UNIQUE are parts of their own, with what stands between them. */
+/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
+ * foreign keys lack. */
 static int alter_all(struct draft *d, const struct steps *all, struct base_err *err)
 {
     size_t begin = 0;
@@ -356,9 +419,14 @@ static int alter_all(struct draft *d, const struct steps *all, struct base_err *
         bool adds = step != NULL && step->kind == INSTAR_ALTER_ADD_UNIQUE;
         bool may_drop = step != NULL && step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
                         catalog_has_unique(d->target);
-        if (begin < i && (step == NULL || adds || may_drop)) {
+        bool refers = step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+        struct catalog_fkey fkey;
+        if (begin < i && (step == NULL || adds || may_drop || refers)) {
             rc = alter_steps(d, all, begin, i, err);
             begin = i;
+        }
+        if (rc == 0 && refers && lacks_index(d->target, step, &fkey)) {
+            rc = step_fault(all, i, add_index_for(d, &fkey, err), err);
         }
         if (rc != 0 || !(adds || (may_drop && drops_unique(d->target, step)))) {
             continue;
@@ -374,9 +442,11 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
                         size_t count)
 {
     bool renames = false;
+    struct catalog_fkey fkey;
 
     for (size_t i = 0; i < count; i++) {
-        if (steps[i].kind == INSTAR_ALTER_ADD_UNIQUE || drops_unique(table, &steps[i]) ||
+        if (lacks_index(table, &steps[i], &fkey) || steps[i].kind == INSTAR_ALTER_ADD_UNIQUE ||
+            drops_unique(table, &steps[i]) ||
             (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT &&
              catalog_has_unique(table))) {
             return true;
@@ -577,7 +647,8 @@ static size_t count_parts(const struct submission *s)
                       st->step_count <= ALTER_STEPS_MAX;
         for (size_t k = 0; alters && k < st->step_count; k++) {
             bool special = st->steps[k].kind == INSTAR_ALTER_ADD_UNIQUE ||
-                           st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT;
+                           st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT ||
+                           st->steps[k].kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
             count += special ? 2 : 0;
         }
     }

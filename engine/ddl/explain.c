@@ -21,6 +21,7 @@ struct found {
     size_t indexes;
     const instar_sql_statement *statement;
     size_t uniques_dropped; /* by DROP CONSTRAINT in it */
+    size_t indexes_needed;  /* by its foreign keys, and made with them */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -110,6 +111,42 @@ static size_t count_drops(const instar_sql_statement *s, const char *name)
     return count;
 }
 
+/* Does a key begin with these columns, in whatever order? */
+static bool begins_with(const instar_key_column *key, size_t key_count, const instar_fkey_def *fkey)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < key_count && i < fkey->column_count; i++) {
+        for (size_t k = 0; k < fkey->column_count; k++) {
+            found += strcmp(key[i].name, fkey->columns[k]) == 0;
+        }
+    }
+    return found == fkey->column_count;
+}
+
+/* How many indexes foreign keys of the statement lack. */
+static size_t count_needed(const instar_table_info *info, const instar_sql_statement *s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        const instar_fkey_def *fkey = s->steps[i].fkey;
+        bool has = s->steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY ||
+                   begins_with(info->key, info->key_count, fkey);
+
+        for (size_t k = 0; !has && k < info->index_count; k++) {
+            const instar_index_info *index = &info->indexes[k];
+            has = index->stage == INSTAR_STAGE_PUBLIC && index->predicate == NULL &&
+                  begins_with(index->columns, index->column_count, fkey);
+        }
+        count += has ? 0 : 1;
+    }
+    for (size_t i = 0; i < s->part_count; i++) {
+        count += count_needed(info, s->parts[i]);
+    }
+    return count;
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -125,6 +162,7 @@ static int look(void *arg, const instar_table_info *info)
             found->uniques_dropped += count_drops(found->statement, info->indexes[i].name);
         }
     }
+    found->indexes_needed += here ? count_needed(info, found->statement) : 0;
     found->has_from = found->has_from || from;
     found->has_table = found->has_table || here;
     if (from || here) {
@@ -238,6 +276,9 @@ static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
                 s->steps[i].fkey->parent);
         }
     }
+    for (size_t i = 0; i < s->part_count; i++) {
+        tell_fkeys(t, s->parts[i]);
+    }
 }
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
@@ -316,7 +357,8 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {.rows = found->narrows, .drops = found->uniques_dropped};
+    struct needs n = {
+        .rows = found->narrows, .drops = found->uniques_dropped, .builds = found->indexes_needed};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
@@ -325,10 +367,11 @@ static void tell_compound(struct telling *t, const struct found *found,
     if (s->part_count > 0) {
         tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
              found->rows);
-    } else { /* an ALTER TABLE, for its UNIQUE */
+    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
         add_need(&n, s);
         tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
+    tell_fkeys(t, s);
     tell_going_up(t, &n, wait_ms, &step);
     tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -396,7 +439,7 @@ static void tell_all(struct telling *t, const struct found *found, const instar_
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        if (found->uniques_dropped > 0 || adds_unique(s)) {
+        if (found->uniques_dropped + found->indexes_needed > 0 || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);

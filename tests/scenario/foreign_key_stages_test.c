@@ -376,3 +376,33 @@ Test(foreign_key_stages, killed_while_a_table_comes_or_goes)
         ok(instar_close(db));
     }
 }
+
+/* And while the index is made that it lacks. */
+Test(foreign_key_stages, killed_while_its_index_is_made)
+{
+    static const char *const before =
+        "create table p (id int8 primary key); create table c (id int8 primary key, p int8)";
+    static const char *const add = "alter table c add constraint k foreign key (p) references p";
+    static const char *const victims[][3] = {
+        {before, "change.delete_only", add}, {before, "change.cut", add},
+        {before, "change.fold_end", add},    {before, "change.enforcing", add},
+        {before, "validate.snapshot", add},  {before, "change.public", add},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        struct test_child child;
+        uint64_t change = 0;
+        test_remove(dbs_path());
+        test_fork(&child, be_killed_with_sql, (void *)(uintptr_t)victims[i]);
+        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i][1]);
+        instar *db = dbs_open(0);
+        ok(instar_change_list(db, last_id, &change));
+        scene_await(db, change, INSTAR_OK, NULL);
+        moves_check_clean(db);
+        expect(shows(db, "c", "CREATE INDEX c_p_idx ON c (p);\nALTER TABLE c ADD CONSTRAINT k"));
+        fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
+        ok(sqls_run(db, "drop table c; drop table p"));
+        moves_check_clean(db);
+        ok(instar_close(db));
+    }
+}
