@@ -146,8 +146,10 @@ static int find_parent(const struct catalog_table *table, const char *name,
     if (rc != 0 || strcmp(name, table->name) == 0) {
         return rc;
     }
-    base_assert(table->kin != NULL); /* whoever lets a foreign key be added can find tables */
-    return table->kin->find(table->kin->arg, name, parent_out, err);
+    *parent_out = NULL;
+    return table->kin != NULL
+               ? table->kin->find(table->kin->arg, name, parent_out, err)
+               : base_err_set(err, INSTAR_EUNKNOWN, "there is no table \"%s\" to be found", name);
 }
 
 static int find_columns(const struct catalog_table *table, const char *const *names, size_t count,
