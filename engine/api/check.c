@@ -587,8 +587,7 @@ static int check_all(struct check *c)
     return rc;
 }
 
-/* The result of a check that came to its end. */
-static int judge(int rc, uint64_t findings)
+int api_judge_check(int rc, uint64_t findings)
 {
     return rc == INSTAR_OK && findings > 0
                ? base_err_set(api_err(), INSTAR_ECORRUPT, "the check has %" PRIu64 " findings",
@@ -625,7 +624,7 @@ static int run(struct check *c, instar_check_summary *summary_out)
     if (summary_out != NULL) {
         *summary_out = c->sum;
     }
-    return judge(rc, c->sum.findings);
+    return api_judge_check(rc, c->sum.findings);
 }
 
 int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding), void *arg,
@@ -642,62 +641,4 @@ int instar_check_fast(instar *db, int (*fn)(void *arg, const instar_finding *fin
     struct check c = {.db = db, .fn = fn, .arg = arg, .fast = true};
 
     return run(&c, summary_out);
-}
-
-/* ---- without opening ---------------------------------------------------------------------- */
-
-static int report_file(void *arg, const char *file, const char *text)
-{
-    struct check *c = arg;
-    instar_finding finding = {
-        .problem = INSTAR_PROBLEM_FILE, .table = "", .key = file, .text = text};
-
-    return c->fn != NULL ? c->fn(c->arg, &finding) : INSTAR_OK;
-}
-
-int instar_check_files(const char *path, int (*fn)(void *arg, const instar_finding *finding),
-                       void *arg, instar_check_summary *summary_out)
-{
-    struct check c = {.fn = fn, .arg = arg};
-    struct store_files files = {0};
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    if (rc == INSTAR_OK) {
-        rc = store_check_files(path, &options, report_file, &c, &files, api_err());
-    }
-    if (summary_out != NULL) {
-        *summary_out = (instar_check_summary){
-            .entries = files.entries, .pages = files.pages, .findings = files.findings};
-    }
-    return judge(rc, files.findings);
-}
-
-int instar_check_after_io_error(const char *path)
-{
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    return rc == INSTAR_OK ? store_check_after_io_error(path, &options, api_err()) : rc;
-}
-
-int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg)
-{
-    char text[512] = "";
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    if (rc == INSTAR_OK) {
-        rc = store_repair(path, &options, text, sizeof(text), api_err());
-    }
-    return rc == INSTAR_OK && text[0] != '\0' && fn != NULL ? fn(arg, text) : rc;
 }

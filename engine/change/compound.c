@@ -274,9 +274,10 @@ static int alter_steps(struct draft *d, const struct steps *all, size_t from, si
 
 /* ---- UNIQUE in ALTER TABLE ---------------------------------------------------------------- */
 
-/* A name for a constraint that was given none: free here and among all names. */
-static int choose_name(struct draft *d, const instar_unique_def *def, char *name,
-                       struct base_err *err)
+/* A name for a constraint that was given none, or for the index that a foreign key needs: free here
+ * and among all names. */
+static int choose_name(struct draft *d, const instar_unique_def *def,
+                       const struct catalog_fkey *fkey, char *name, struct base_err *err)
 {
     struct catalog_name found;
     unsigned number = 0;
@@ -284,7 +285,11 @@ static int choose_name(struct draft *d, const instar_unique_def *def, char *name
     int rc = 0;
 
     while (rc == 0 && taken) {
-        catalog_unique_name(d->target->name, def, number++, name);
+        if (fkey != NULL) {
+            catalog_fkey_index_name(d->target, fkey, number++, name);
+        } else {
+            catalog_unique_name(d->target->name, def, number++, name);
+        }
         taken = catalog_table_index(d->target, name) != NULL ||
                 catalog_has_constraint(d->target, name) || strcmp(d->target->name, name) == 0 ||
                 dropped(d, name) != NULL;
@@ -315,7 +320,7 @@ static int add_unique(struct draft *d, const instar_unique_def *unique, struct b
         return base_err_set(err, INSTAR_EINVALID, "add unique: no definition");
     }
     if (unique->name == NULL) {
-        rc = choose_name(d, unique, name, err);
+        rc = choose_name(d, unique, NULL, name, err);
     } else {
         rc = catalog_name_check("constraint", unique->name, err);
         snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%s", rc == 0 ? unique->name : "");
@@ -340,31 +345,6 @@ static int drop_unique(struct draft *d, const char *name, struct base_err *err)
 }
 
 /* ---- foreign keys in ALTER TABLE ---------------------------------------------------------- */
-
-/* A name for the index that a foreign key needs, free here and among all names. */
-static int choose_index_name(struct draft *d, const struct catalog_fkey *fkey, char *name,
-                             struct base_err *err)
-{
-    struct catalog_name found;
-    unsigned number = 0;
-    bool taken = true;
-    int rc = 0;
-
-    while (rc == 0 && taken) {
-        catalog_fkey_index_name(d->target, fkey, number++, name);
-        taken = catalog_table_index(d->target, name) != NULL ||
-                strcmp(d->target->name, name) == 0 || dropped(d, name) != NULL;
-        if (!taken) {
-            rc = catalog_name_get(d->s->t, name, &found, err);
-            taken = rc == 0;
-            rc = rc == INSTAR_ENOTFOUND ? 0 : rc;
-        }
-    }
-    if (rc == 0) {
-        base_err_clear(err);
-    }
-    return rc;
-}
 
 static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
                         struct catalog_fkey *fkey)
@@ -393,7 +373,7 @@ static int add_index_for(struct draft *d, const struct catalog_fkey *fkey, struc
             return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
         }
     }
-    int rc = choose_index_name(d, fkey, name, err);
+    int rc = choose_name(d, NULL, fkey, name, err);
     const instar_index_def def = {.name = name,
                                   .table = d->target->name,
                                   .columns = columns,

@@ -169,6 +169,20 @@ int kin_claim(const struct kin *kin, const struct catalog_table *from,
     return rc;
 }
 
+int kin_tie(const struct kin *kin, struct catalog_table *table, struct change_record *r,
+            struct base_err *err)
+{
+    bool changed;
+
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        struct catalog_fkey *fkey = &table->fkeys[i];
+        r->waits = r->waits || fkey->parent != 0;
+        fkey->parent = fkey->parent != 0 ? fkey->parent : table->id;
+    }
+    int rc = catalog_referrers_follow(table, table->id, table, &changed, err);
+    return rc == 0 ? kin_claim(kin, NULL, table, r, err) : rc;
+}
+
 /* ---- publishing --------------------------------------------------------------------------- */
 
 static int is_claimed(const struct kin *kin, const struct catalog_table *child,
@@ -276,6 +290,30 @@ int kin_check_drop_table(struct store_txn *t, const struct catalog_table *table,
         }
     }
     return 0;
+}
+
+int kin_claim_drop(struct store_txn *t, struct change_record *r, const struct change_record *other,
+                   struct base_err *err)
+{
+    const struct kin none = {.count = 0};
+    struct catalog_table *table = NULL;
+    int rc = catalog_get_table(t, r->table, &table, err);
+
+    for (uint32_t i = 0; other->kind == CHANGE_CREATE_TABLE && i < other->other_count; i++) {
+        r->others[r->other_count++] = other->others[i];
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = kin_check_drop_table(t, table, err);
+    }
+    if (rc == 0) {
+        rc = kin_claim(&none, table, NULL, r, err);
+    }
+    catalog_table_free(table);
+    return rc;
 }
 
 int kin_check_drop_index(struct store_txn *t, struct catalog_table *table, uint32_t index,

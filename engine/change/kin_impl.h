@@ -38,6 +38,9 @@ void kin_close(struct kin *kin);
  * same in both; either may be NULL. ELIMIT. */
 int kin_claim(const struct kin *kin, const struct catalog_table *from,
               const struct catalog_table *to, struct change_record *r, struct base_err *err);
+/* A new table has its id now: what refers to itself knows that, and the record all others. */
+int kin_tie(const struct kin *kin, struct catalog_table *table, struct change_record *r,
+            struct base_err *err);
 /* kin->also: the next versions that go with `next`, the next one of `now`; of those that have one.
  * NULL: the table comes, or goes. ESTATE: one is needed that the change has not claimed, or has not
  * the key any more. */
@@ -49,6 +52,10 @@ void kin_drain(struct kin *kin);
 /* May the table be dropped? ESTATE names a constraint of another one. */
 int kin_check_drop_table(struct store_txn *t, const struct catalog_table *table,
                          struct base_err *err);
+/* The record of a drop names those to which the table refers; what refers to it forbids it. other:
+ * the change at work on the name, if any: the table may not be there yet. */
+int kin_claim_drop(struct store_txn *t, struct change_record *r, const struct change_record *other,
+                   struct base_err *err);
 /* May the index? ESTATE names the foreign key that needs it. */
 int kin_check_drop_index(struct store_txn *t, struct catalog_table *table, uint32_t index,
                          struct base_err *err);

@@ -144,9 +144,7 @@ int step_publish(struct job *j, struct store_txn *t, struct lease_publication *w
     return rc;
 }
 
-/* There is nothing to do: what was to be dropped was never finished, or what was to be made exists.
- */
-static int finish_early(struct job *j, struct store_txn *t, struct base_err *err)
+int step_finish_early(struct job *j, struct store_txn *t, struct base_err *err)
 {
     int rc = name_release(j, t, false, err);
 
@@ -162,153 +160,6 @@ static int finish_early(struct job *j, struct store_txn *t, struct base_err *err
     j->rec.owner.nonce = 0;
     j->rec.owner.pid = 0;
     return job_commit(j, t, err);
-}
-
-/* ---- tables ------------------------------------------------------------------------------- */
-
-static int add_table(struct job *j, struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    bool exists = false;
-    struct kin kin = {.count = 0};
-    rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
-    if (rc == 0) {
-        rc = name_claim(j, t, table, &exists, err);
-    }
-    if (exists) {
-        catalog_table_free(table);
-        return finish_early(j, t, err);
-    }
-    if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
-        rc = rc == 0 ? kin_follow(&kin, NULL, table, err) : rc;
-    }
-    if (rc == 0) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
-    }
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
-    }
-    if (rc == 0 && !j->rec.waits) {
-        rc = name_release(j, t, true, err);
-    }
-    if (rc == 0) {
-        rc = name_claim_uniques(j, t, table, err);
-    }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        table->change = j->rec.waits ? j->rec.id : 0;
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
-    }
-    kin_close(&kin);
-    catalog_table_free(table);
-    return rc;
-}
-
-/* The table is there for those who write what it refers to, and nobody else. From the drain of
- * their versions before on each of them looks into it when a key goes, or fails at commit by what
- * has come into it since; so it may be written. */
-static int show_table(struct job *j, struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    struct kin kin = {.count = 0};
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
-    }
-    if (rc == 0) {
-        rc = name_release(j, t, true, err);
-    }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        kin_drain(&kin);
-        table->change = 0;
-        table->version++;
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
-    }
-    kin_close(&kin);
-    catalog_table_free(table);
-    return rc;
-}
-
-static int remove_table(struct job *j, struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    struct kin kin = {.count = 0};
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
-        return finish_early(j, t, err);
-    }
-    if (rc == 0) {
-        rc = kin_check_drop_table(t, table, err);
-    }
-    if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
-        rc = rc == 0 ? kin_follow(&kin, table, NULL, err) : rc;
-    }
-    if (rc == 0) {
-        rc = name_free_all(j, t, table, err);
-    }
-    if (rc == 0) {
-        /* Kept for the purge, which needs the trees, and for history. */
-        base_buf_clear(&j->rec.descriptor);
-        rc = catalog_table_encode(table, &j->rec.descriptor, err);
-    }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        j->rec.version = table->version + 1;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .remove = true,
-                                                      .drained_below = table->version,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
-    }
-    kin_close(&kin);
-    catalog_table_free(table);
-    return rc;
 }
 
 /* ---- stages of an index ------------------------------------------------------------------- */
@@ -402,7 +253,7 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         j->rec.step == 0 &&
         (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN || (rc == 0 && !find_dropped(j, table)))) {
         catalog_table_free(table);
-        return finish_early(j, t, err);
+        return step_finish_early(j, t, err);
     }
     bool exists = false;
     if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && plan_may_revert(&j->rec)) {
@@ -413,7 +264,7 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
     }
     if (exists) {
         catalog_table_free(table);
-        return finish_early(j, t, err);
+        return step_finish_early(j, t, err);
     }
     if (rc == 0) {
         rc = edit_stage(j, step, table, err);
@@ -647,13 +498,9 @@ int step_run(struct job *j, struct base_err *err)
     }
     switch (step->work) {
     case WORK_ADD_TABLE:
-        rc = add_table(j, err);
-        break;
     case WORK_SHOW_TABLE:
-        rc = show_table(j, err);
-        break;
     case WORK_REMOVE_TABLE:
-        rc = remove_table(j, err);
+        rc = table_publish(j, step->work, err);
         break;
     case WORK_ADD_INDEX:
     case WORK_STAGE:

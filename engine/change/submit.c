@@ -241,21 +241,6 @@ static int reserve_uniques(struct submission *s, struct catalog_table *table, st
     return rc;
 }
 
-/* It has its id now: what refers to itself knows that, and the record the others. */
-static int tie(const struct kin *kin, struct catalog_table *table, struct change_record *r,
-               struct base_err *err)
-{
-    bool changed;
-
-    for (uint32_t i = 0; i < table->fkey_count; i++) {
-        struct catalog_fkey *fkey = &table->fkeys[i];
-        r->waits = r->waits || fkey->parent != 0;
-        fkey->parent = fkey->parent != 0 ? fkey->parent : table->id;
-    }
-    int rc = catalog_referrers_follow(table, table->id, table, &changed, err);
-    return rc == 0 ? kin_claim(kin, NULL, table, r, err) : rc;
-}
-
 static int record_table(struct submission *s, const struct kin *kin, struct catalog_table *table,
                         enum join join, uint64_t other, struct base_err *err)
 {
@@ -273,7 +258,7 @@ static int record_table(struct submission *s, const struct kin *kin, struct cata
         r->tree = table->tree;
         r->after = join == JOIN_BEHIND ? other : 0;
         snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
-        rc = tie(kin, table, r, err);
+        rc = kin_tie(kin, table, r, err);
     }
     if (rc == 0) {
         rc = give_trees(s, table, err);
@@ -476,33 +461,6 @@ static int cancel_marked(void *arg, const struct record_marker *marker)
     return marker->table == c->s->rec.table ? cancel_for(c->s, marker->id, c->err) : 0;
 }
 
-/* What refers to the table forbids it; to what it refers is concerned. `other` is the change that
- * is at work on the name, if any: the table may not be there yet. */
-static int look_at_fkeys(struct submission *s, const struct change_record *other,
-                         struct base_err *err)
-{
-    const struct kin none = {.count = 0};
-    struct catalog_table *table = NULL;
-    struct change_record *r = &s->rec;
-    int rc = catalog_get_table(s->t, r->table, &table, err);
-
-    for (uint32_t i = 0; other->kind == CHANGE_CREATE_TABLE && i < other->other_count; i++) {
-        r->others[r->other_count++] = other->others[i];
-    }
-    if (rc == INSTAR_ENOTFOUND) {
-        base_err_clear(err);
-        return 0;
-    }
-    if (rc == 0) {
-        rc = kin_check_drop_table(s->t, table, err);
-    }
-    if (rc == 0) {
-        rc = kin_claim(&none, table, NULL, r, err);
-    }
-    catalog_table_free(table);
-    return rc;
-}
-
 static int drop_table(struct submission *s, struct base_err *err)
 {
     struct change_record other = {0};
@@ -522,7 +480,7 @@ static int drop_table(struct submission *s, struct base_err *err)
         return rc;
     }
     s->rec.table = name.table;
-    rc = look_at_fkeys(s, &other, err);
+    rc = kin_claim_drop(s->t, &s->rec, &other, err);
     record_free(&other);
     if (rc == 0) {
         rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
