@@ -70,6 +70,9 @@ void api_leave(void *handle);
 /* EMISUSE when a pointer that must be given is NULL. */
 int api_need(const void *pointer, const char *what);
 
+/* The result of a check that came to its end (check.c). */
+int api_judge_check(int rc, uint64_t findings);
+
 /* Complete options: defaults for what the caller's older structure lacks, limits checked. */
 int api_options_complete(const instar_options *from, instar_options *out);
 int api_change_steering_check(const instar_change_steering *steering);

@@ -2,14 +2,13 @@
 /*
  * The checker: one snapshot, every table, both directions.
  *
- *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL and the checks that
- *                     are valid, and has its entry in every public index, if its predicate is true
- *   entries -> rows   each entry's checksum holds, its row exists, belongs into the index, and has
- *                     those values, the included ones too; in a
- *                     unique index no two neighbours have equal values (nulls apart)
- *   trees             every tree belongs to a table or an index, and none is missing
- *   log               every record not yet in the trees verifies
- *   pages             all of data.mdb's fit together; before anything is read through them
+ *   rows -> entries   each row decodes by the layout of its tag, obeys NOT NULL and the checks and
+ *                     foreign keys that are valid, and has its entry in every public index, if its
+ * predicate is true entries -> rows   each entry's checksum holds, its row exists, belongs into the
+ * index, and has those values, the included ones too; in a unique index no two neighbours have
+ * equal values (nulls apart) trees             every tree belongs to a table or an index, and none
+ * is missing log               every record not yet in the trees verifies pages             all of
+ * data.mdb's fit together; before anything is read through them
  *
  * Tables that were dropped and are kept for an undo are looked at as all others.
  *
@@ -187,6 +186,71 @@ static int check_checks(struct check *c, const instar_value *values, uint32_t ve
     return rc;
 }
 
+/* The valid foreign keys: what the row refers to is there. */
+static int check_fkeys(struct check *c, const instar_value *values, uint32_t version)
+{
+    struct place where = {NULL, version};
+    int rc = INSTAR_OK;
+
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->fkey_count; i++) {
+        const struct catalog_fkey *fkey = &c->table->fkeys[i];
+        const struct catalog_table *parent = catalog_view_table_by_id(c->view, fkey->parent);
+        instar_value own[INSTAR_INDEX_COLUMNS_MAX];
+        bool has = fkey->state != CATALOG_CHECK_VALID;
+
+        for (uint32_t k = 0; k < fkey->column_count; k++) {
+            own[k] = values[fkey->columns[k]];
+            has = has || own[k].type == INSTAR_NULL;
+        }
+        if (!has && parent != NULL) {
+            rc = txn_parent_has(c->txn, parent, fkey, own, &has, api_err());
+        }
+        if (rc == INSTAR_OK && !has) {
+            char what[2 * INSTAR_NAME_BYTES_MAX + 64];
+
+            (void)snprintf(what, sizeof(what),
+                           "foreign key %s: what it refers to is not in table %s", fkey->name,
+                           parent != NULL ? parent->name : "?");
+            rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where, what);
+        }
+    }
+    return rc;
+}
+
+/* Both descriptors of each foreign key say the same. */
+static int check_ties(struct check *c)
+{
+    struct place where = {NULL, 0};
+    int rc = INSTAR_OK;
+
+    base_buf_clear(&c->key_text);
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->fkey_count; i++) {
+        const struct catalog_fkey *fkey = &c->table->fkeys[i];
+        const struct catalog_table *parent = catalog_view_table_by_id(c->view, fkey->parent);
+        bool known = false;
+
+        for (uint32_t k = 0; parent != NULL && k < parent->referrer_count; k++) {
+            const struct catalog_referrer *r = &parent->referrers[k];
+            known = known || (r->child == c->table->id && r->fkey == fkey->id &&
+                              r->index == fkey->parent_index);
+        }
+        if (!known) {
+            rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where,
+                        "the table to which a foreign key refers knows nothing of it");
+        }
+    }
+    for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->referrer_count; i++) {
+        const struct catalog_referrer *r = &c->table->referrers[i];
+        const struct catalog_table *child = catalog_view_table_by_id(c->view, r->child);
+
+        if (child == NULL || catalog_table_fkey_by_id(child, r->fkey) == NULL) {
+            rc = report(c, INSTAR_PROBLEM_CONSTRAINT, &where,
+                        "a foreign key that is said to refer to the table does not exist");
+        }
+    }
+    return rc;
+}
+
 static int check_row(struct check *c, struct base_slice key, struct base_slice record)
 {
     const instar_value *values = NULL;
@@ -217,6 +281,7 @@ static int check_row(struct check *c, struct base_slice key, struct base_slice r
         }
     }
     rc = rc == INSTAR_OK ? check_checks(c, values, where.written_by) : rc;
+    rc = rc == INSTAR_OK ? check_fkeys(c, values, where.written_by) : rc;
     for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->index_count; i++) {
         if (is_settled(&c->table->indexes[i])) {
             rc = check_entry_of_row(c, &c->table->indexes[i], values, where.written_by);
@@ -391,7 +456,8 @@ static int check_table(struct check *c, const struct catalog_table *table)
     if (rc != INSTAR_OK) {
         return rc;
     }
-    rc = walk_rows(c);
+    rc = check_ties(c);
+    rc = rc == INSTAR_OK ? walk_rows(c) : rc;
     for (uint32_t i = 0; rc == INSTAR_OK && i < table->index_count; i++) {
         if (is_settled(&table->indexes[i])) {
             c->sum.indexes++;
@@ -549,8 +615,7 @@ static int check_all(struct check *c)
     return rc;
 }
 
-/* The result of a check that came to its end. */
-static int judge(int rc, uint64_t findings)
+int api_judge_check(int rc, uint64_t findings)
 {
     return rc == INSTAR_OK && findings > 0
                ? base_err_set(api_err(), INSTAR_ECORRUPT, "the check has %" PRIu64 " findings",
@@ -587,7 +652,7 @@ static int run(struct check *c, instar_check_summary *summary_out)
     if (summary_out != NULL) {
         *summary_out = c->sum;
     }
-    return judge(rc, c->sum.findings);
+    return api_judge_check(rc, c->sum.findings);
 }
 
 int instar_check(instar *db, int (*fn)(void *arg, const instar_finding *finding), void *arg,
@@ -604,62 +669,4 @@ int instar_check_fast(instar *db, int (*fn)(void *arg, const instar_finding *fin
     struct check c = {.db = db, .fn = fn, .arg = arg, .fast = true};
 
     return run(&c, summary_out);
-}
-
-/* ---- without opening ---------------------------------------------------------------------- */
-
-static int report_file(void *arg, const char *file, const char *text)
-{
-    struct check *c = arg;
-    instar_finding finding = {
-        .problem = INSTAR_PROBLEM_FILE, .table = "", .key = file, .text = text};
-
-    return c->fn != NULL ? c->fn(c->arg, &finding) : INSTAR_OK;
-}
-
-int instar_check_files(const char *path, int (*fn)(void *arg, const instar_finding *finding),
-                       void *arg, instar_check_summary *summary_out)
-{
-    struct check c = {.fn = fn, .arg = arg};
-    struct store_files files = {0};
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    if (rc == INSTAR_OK) {
-        rc = store_check_files(path, &options, report_file, &c, &files, api_err());
-    }
-    if (summary_out != NULL) {
-        *summary_out = (instar_check_summary){
-            .entries = files.entries, .pages = files.pages, .findings = files.findings};
-    }
-    return judge(rc, files.findings);
-}
-
-int instar_check_after_io_error(const char *path)
-{
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    return rc == INSTAR_OK ? store_check_after_io_error(path, &options, api_err()) : rc;
-}
-
-int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg)
-{
-    char text[512] = "";
-    instar_options options;
-    int rc = api_need(path, "path");
-
-    if (rc == INSTAR_OK) {
-        rc = api_options_complete(NULL, &options);
-    }
-    if (rc == INSTAR_OK) {
-        rc = store_repair(path, &options, text, sizeof(text), api_err());
-    }
-    return rc == INSTAR_OK && text[0] != '\0' && fn != NULL ? fn(arg, text) : rc;
 }

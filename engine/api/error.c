@@ -48,6 +48,7 @@ const char *instar_error_sqlstate(int code)
         {INSTAR_EUNIQUE, "23505"},
         {INSTAR_ENOT_NULL, "23502"},
         {INSTAR_ECHECK, "23514"},
+        {INSTAR_EREFERENCE, "23503"},
         {INSTAR_ECANCELLED, "57014"},
         {INSTAR_EBLOCKED, "55P03"},
         {INSTAR_EBUSY, "55P03"},

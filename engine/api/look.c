@@ -177,7 +177,54 @@ static bool fill_checks(struct base_arena *arena, const struct catalog_table *ta
     return ok;
 }
 
-static int tell_table(instar *db, const struct catalog_table *table,
+static bool fill_fkey(struct base_arena *arena, const struct catalog_view *view,
+                      const struct catalog_table *table, const struct catalog_fkey *from,
+                      instar_fkey_info *info)
+{
+    const struct catalog_table *parent = catalog_view_table_by_id(view, from->parent);
+    const char **columns = base_arena_alloc(arena, from->column_count * sizeof(*columns));
+    const char **theirs = base_arena_alloc(arena, from->column_count * sizeof(*theirs));
+    struct catalog_parent_key key = {.count = 0};
+
+    if (columns == NULL || theirs == NULL) {
+        return false;
+    }
+    if (parent != NULL) {
+        (void)catalog_parent_key_of(parent, from->parent_index, &key);
+    }
+    for (uint32_t i = 0; i < from->column_count; i++) {
+        columns[i] = table->columns[from->columns[i]].name;
+        theirs[i] = i < key.count ? parent->columns[key.parts[i].column].name : "";
+    }
+    *info = (instar_fkey_info){
+        .name = from->name,
+        .columns = columns,
+        .column_count = from->column_count,
+        .parent = parent != NULL ? parent->name : "",
+        .parent_columns = theirs,
+        .on_delete = from->restrict_delete ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION,
+        .on_update = from->restrict_update ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION,
+        .valid = from->state == CATALOG_CHECK_VALID,
+        .enforcing = catalog_fkey_is_pending(from)};
+    return true;
+}
+
+static bool fill_fkeys(struct base_arena *arena, const struct catalog_view *view,
+                       const struct catalog_table *table, instar_table_info *info)
+{
+    instar_fkey_info *fkeys = base_arena_alloc(arena, (table->fkey_count + 1) * sizeof(*fkeys));
+    bool ok = fkeys != NULL;
+
+    for (uint32_t i = 0; ok && i < table->fkey_count; i++) {
+        ok = fill_fkey(arena, view, table, &table->fkeys[i], &fkeys[i]);
+    }
+    info->fkeys = fkeys;
+    info->fkey_count = table->fkey_count;
+    return ok;
+}
+
+static int tell_table(instar *db, const struct catalog_view *view,
+                      const struct catalog_table *table,
                       int (*fn)(void *arg, const instar_table_info *info), void *arg)
 {
     instar_table_info info = {
@@ -191,7 +238,7 @@ static int tell_table(instar *db, const struct catalog_table *table,
     }
     info.rows = stat.entries;
     if (fill_columns(&arena, table, &info) && fill_indexes(&arena, table, &info) &&
-        fill_checks(&arena, table, &info) &&
+        fill_checks(&arena, table, &info) && fill_fkeys(&arena, view, table, &info) &&
         fill_key(&arena, table, table->key, table->key_count, &info.key)) {
         rc = fn(arg, &info);
     } else {
@@ -220,11 +267,13 @@ int instar_table_list(instar *db, const char *table,
     if (table != NULL) {
         rc = catalog_view_table(look.view, table, &found, api_err());
         if (rc == INSTAR_OK) {
-            rc = tell_table(db, found, fn, arg);
+            rc = tell_table(db, look.view, found, fn, arg);
         }
     } else {
         for (uint32_t i = 0; rc == INSTAR_OK && i < look.view->table_count; i++) {
-            rc = tell_table(db, look.view->tables[i], fn, arg);
+            if (look.view->tables[i]->change == 0) { /* else it has no name yet */
+                rc = tell_table(db, look.view, look.view->tables[i], fn, arg);
+            }
         }
     }
     look_end(db, &look);

@@ -91,7 +91,7 @@ static int rename_index(struct catalog_table *table, const instar_alteration *st
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has an index \"%s\" already",
                           table->name, step->new_name);
     }
-    if (rc == 0 && index->constraint && catalog_table_check(table, step->new_name) != NULL) {
+    if (rc == 0 && index->constraint && catalog_has_constraint(table, step->new_name)) {
         rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
                           table->name, step->new_name);
     }
@@ -200,6 +200,13 @@ static int drop_column(struct catalog_table *table, uint32_t at, struct base_err
                             "column \"%s\" of table \"%s\": it is of the primary key", name,
                             table->name);
     }
+    const struct catalog_fkey *fkey = catalog_fkey_using(table, table->columns[at].id);
+    if (fkey != NULL) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
+                            "that first",
+                            name, table->name, fkey->name);
+    }
     for (uint32_t i = 0; i < table->check_count; i++) {
         if (catalog_check_uses(&table->checks[i], table->columns[at].id)) {
             return base_err_set(
@@ -305,6 +312,8 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_DROP_NOT_NULL:
     case INSTAR_ALTER_SET_TYPE:
         return alter_column(table, step, changed_out, err);
+    case INSTAR_ALTER_ADD_FOREIGN_KEY:
+        return catalog_alter_add_fkey(table, step, err);
     case INSTAR_ALTER_ADD_CHECK:
     case INSTAR_ALTER_DROP_CONSTRAINT:
     case INSTAR_ALTER_RENAME_CONSTRAINT:
@@ -492,6 +501,9 @@ int catalog_alter_finish(const struct catalog_table *from, struct catalog_table 
         rc = catalog_checks_settle(from, to, err);
     }
     if (rc == 0) {
+        rc = catalog_fkeys_settle(from, to, err);
+    }
+    if (rc == 0) {
         rc = add_new_forms(to, err);
     }
     return rc == 0 ? catalog_table_finish(to, err) : rc;
@@ -513,6 +525,9 @@ int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table
     if (rc == 0) {
         rc = catalog_checks_enforce(copy, target, &any, err);
     }
+    if (rc == 0) {
+        rc = catalog_fkeys_enforce(copy, target, &any, err);
+    }
     copy->version += any;
     *any_out = any;
     return rc == 0 ? catalog_table_finish(copy, err) : rc;
@@ -525,6 +540,7 @@ void catalog_alter_relax(struct catalog_table *copy)
     }
     catalog_types_relax(copy);
     catalog_checks_relax(copy);
+    catalog_fkeys_relax(copy);
     copy->version++;
 }
 

@@ -19,7 +19,7 @@
 
 static int unknown(const struct catalog_table *table, const char *name, struct base_err *err)
 {
-    const char *names[CATALOG_CHECKS_MAX + CATALOG_INDEXES_MAX];
+    const char *names[CATALOG_CHECKS_MAX + CATALOG_INDEXES_MAX + CATALOG_FKEYS_MAX];
     char hint[CATALOG_HINT_MAX];
     size_t count = 0;
     for (uint32_t i = 0; i < table->check_count; i++) {
@@ -29,6 +29,9 @@ static int unknown(const struct catalog_table *table, const char *name, struct b
         if (table->indexes[i].constraint) {
             names[count++] = table->indexes[i].name;
         }
+    }
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        names[count++] = table->fkeys[i].name;
     }
     const char *nearest = base_nearest_name(name, names, count);
     return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no constraint \"%s\"%s",
@@ -45,12 +48,7 @@ static void drop(struct catalog_table *table, struct catalog_check *check)
 static int rename_check(const struct catalog_table *table, struct catalog_check *check,
                         const char *new_name, struct base_err *err)
 {
-    int rc = catalog_name_check("constraint", new_name, err);
-    if (rc == 0 && (catalog_table_check(table, new_name) != NULL ||
-                    catalog_table_unique(table, new_name) != NULL)) {
-        rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
-                          table->name, new_name);
-    }
+    int rc = catalog_constraint_name_check(table, new_name, err);
     if (rc == 0) {
         snprintf(check->name, sizeof(check->name), "%s", new_name);
     }
@@ -92,6 +90,10 @@ int catalog_alter_constraint(struct catalog_table *table, const instar_alteratio
     struct catalog_check *check = catalog_table_check(table, step->name);
     if (check == NULL && catalog_table_unique(table, step->name) != NULL) {
         return alter_unique(table, step, changed_out, err);
+    }
+    struct catalog_fkey *fkey = catalog_table_fkey(table, step->name);
+    if (check == NULL && fkey != NULL) {
+        return catalog_alter_fkey(table, fkey, step, changed_out, err);
     }
     if (check == NULL) {
         *changed_out = false;

@@ -21,6 +21,8 @@
 #define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
 #define CATALOG_LAYOUTS_MAX 1024       /* of one table, between two vacuums */
 #define CATALOG_CHECKS_MAX 256         /* of one table */
+#define CATALOG_FKEYS_MAX 64           /* of one table */
+#define CATALOG_REFERRERS_MAX 1024     /* foreign keys that refer to one table */
 
 struct catalog_column {
     uint32_t id; /* never reused in its table */
@@ -110,14 +112,45 @@ struct catalog_kept {
     struct catalog_column column; /* as it was */
     uint64_t change;              /* that dropped it */
 };
+/* A foreign key of a table, the child: what these columns hold is a key of the parent, or one of
+ * them is null. It binds the writers of both tables, whatever its state, from the versions on in
+ * which both have it; these come in one commit. */
+struct catalog_fkey {
+    uint32_t id;                    /* never reused in its table */
+    enum catalog_check_state state; /* as a check's, and its name too */
+    char name[INSTAR_NAME_BYTES_MAX + 1];
+    uint64_t parent;       /* id of the table, which may be the child itself */
+    uint32_t parent_index; /* id of its unique index that is referred to, 0: its primary key */
+    bool restrict_delete;  /* RESTRICT, not NO ACTION */
+    bool restrict_update;
+    uint32_t column_count;
+    uint32_t column_ids[INSTAR_INDEX_COLUMNS_MAX]; /* in the order of the parent's key */
+    uint32_t columns[INSTAR_INDEX_COLUMNS_MAX];    /* derived: their positions in columns[] */
+};
+/* The other end of one, in the parent's descriptor. */
+struct catalog_referrer {
+    uint64_t child; /* id of the table */
+    uint32_t fkey;  /* its id there */
+    uint32_t index; /* id of the unique index here, 0: the primary key */
+};
+/* How a foreign key finds the tables that it is about, while one is made; for errors, too. */
+struct catalog_table;
+struct catalog_kin {
+    /* A table that is no copy under edit; lives as long as the kin. */
+    int (*find)(void *arg, const char *name, const struct catalog_table **table_out,
+                struct base_err *err);
+    /* constraint "k" of table "t" */
+    void (*describe)(void *arg, const struct catalog_referrer *referrer, char *text, size_t size);
+    void *arg;
+};
 struct catalog_table {
     uint64_t id;
     uint32_t version;
     char name[INSTAR_NAME_BYTES_MAX + 1];
     char alias[INSTAR_NAME_BYTES_MAX + 1]; /* as a column's */
     uint64_t tree;
-    uint64_t change; /* the change that creates or drops it, or 0 */
-    uint32_t next_column_id, next_index_id, next_check_id;
+    uint64_t change; /* the change that creates it, while no name leads to it yet; or 0 */
+    uint32_t next_column_id, next_index_id, next_check_id, next_fkey_id;
     uint32_t column_count;
     struct catalog_column *columns; /* each is in the newest layout, found there by id */
     uint32_t key_count;             /* primary key; of a table without one, the row id */
@@ -129,6 +162,10 @@ struct catalog_table {
     struct catalog_check *checks;
     uint32_t kept_count;
     struct catalog_kept *kept;
+    uint32_t fkey_count;
+    struct catalog_fkey *fkeys;
+    uint32_t referrer_count; /* foreign keys that refer to it */
+    struct catalog_referrer *referrers;
     uint32_t layout_count;
     struct row_layout *layouts; /* oldest first */
     /* version -> layout: versions from first_version on use layouts[layout]; no row is left of a
@@ -140,8 +177,9 @@ struct catalog_table {
     } * layout_map;
     /* Derived by catalog_table_finish. */
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX];
-    uint32_t row_id_at;      /* position in columns[], where there is one */
-    struct base_arena arena; /* holds all of it */
+    uint32_t row_id_at;            /* position in columns[], where there is one */
+    const struct catalog_kin *kin; /* of a private copy that is being altered, and its copies */
+    struct base_arena arena;       /* holds all of it */
 };
 
 /* ---- descriptors -------------------------------------------------------------------------- */
@@ -260,6 +298,64 @@ int catalog_check_row(const struct catalog_table *table, const struct catalog_ch
 /* Its expression as SQL, with the present names of columns. False: no memory. */
 bool catalog_check_print(const struct catalog_table *table, const struct catalog_check *check,
                          struct base_buf *out);
+
+/* ---- foreign keys (fkey.c, alter_fkey.c) -------------------------------------------------- */
+
+/* By name; not one that is enforcing. */
+struct catalog_fkey *catalog_table_fkey(const struct catalog_table *table, const char *name);
+struct catalog_fkey *catalog_table_fkey_by_id(const struct catalog_table *table, uint32_t id);
+/* Is it being validated? */
+bool catalog_fkey_is_pending(const struct catalog_fkey *fkey);
+/* Is that the name of a check, a UNIQUE or a foreign key of the table? */
+bool catalog_has_constraint(const struct catalog_table *table, const char *name);
+/* The key of a table that foreign keys may refer to. */
+struct catalog_parent_key {
+    const struct catalog_index *index; /* NULL: the primary key */
+    uint64_t tree;
+    const struct catalog_key_part *parts;
+    const struct row_key_part *key_parts;
+    uint32_t count;
+};
+/* False: there is no such key, or it is not unique for all rows and public. */
+bool catalog_parent_key_of(const struct catalog_table *parent, uint32_t index_id,
+                           struct catalog_parent_key *key_out);
+/* By what the rows of a child are found: keys in that tree begin with the foreign key's columns,
+ * the i-th of which there is the order[i]-th of the foreign key. */
+struct catalog_fkey_path {
+    const struct catalog_index *index; /* NULL: the primary key */
+    uint64_t tree;
+    const struct row_key_part *key_parts;
+    uint32_t order[INSTAR_INDEX_COLUMNS_MAX];
+};
+/* False: there is no such index. */
+bool catalog_fkey_path(const struct catalog_table *child, const struct catalog_fkey *fkey,
+                       struct catalog_fkey_path *path_out);
+/* Of a definition, its columns alone: would it lack an index? Not 0: the columns are not there. */
+int catalog_fkey_plan_index(const struct catalog_table *table, const instar_fkey_def *def,
+                            struct catalog_fkey *fkey, bool *needed_out);
+/* table_column_idx, and a number behind it unless that is 0. */
+void catalog_fkey_index_name(const struct catalog_table *table, const struct catalog_fkey *fkey,
+                             unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1]);
+/* One at the end of the list, with the table's next id; table->kin finds its parent. What a change
+ * has on its way already is taken up. EINVALID, EUNKNOWN, EEXISTS, ELIMIT, ETYPE. */
+int catalog_fkey_define(struct catalog_table *table, const instar_fkey_def *def,
+                        enum catalog_check_state state, struct base_err *err);
+/* Is the key that it refers to there, and what its columns hold found among the keys? ESTATE,
+ * ETYPE. */
+int catalog_fkey_fits(const struct catalog_table *child, const struct catalog_fkey *fkey,
+                      const struct catalog_table *parent, struct base_err *err);
+/* Those of a new table, valid, with the indexes that they need. */
+int catalog_define_fkeys(struct catalog_table *table, const instar_table_def *def,
+                         struct base_err *err);
+/* Let the parent say of a child's foreign keys what the child says; NULL: there is no child any
+ * more. Both may be the same. *changed_out: whether that was anything new; the version stays. */
+int catalog_referrers_follow(struct catalog_table *parent, uint64_t child_id,
+                             const struct catalog_table *child, bool *changed_out,
+                             struct base_err *err);
+/* Has the altered copy of `from` all that foreign keys need: the keys that others refer to, the
+ * indexes by which its own are looked for? ESTATE names the constraint. */
+int catalog_keys_kept(const struct catalog_table *from, const struct catalog_table *to,
+                      struct base_err *err);
 
 /* ---- types of columns (retype.c) ------------------------------------------------------------ */
 

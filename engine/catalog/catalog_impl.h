@@ -151,6 +151,41 @@ bool catalog_is_restored(const struct catalog_table *from, const struct catalog_
 /* Has `to` the newest layout of `from` alone? */
 bool catalog_is_pruned(const struct catalog_table *from, const struct catalog_table *to);
 
+/* ---- fkey.c, alter_fkey.c ------------------------------------------------------------------- */
+
+/* One like that at the end of the list. ELIMIT, ENOMEM. */
+int catalog_fkey_add(struct catalog_table *table, const struct catalog_fkey *like,
+                     struct base_err *err);
+/* The first one that is about the column; NULL: none. */
+const struct catalog_fkey *catalog_fkey_using(const struct catalog_table *table,
+                                              uint32_t column_id);
+/* Columns, key and actions; not name and state. */
+bool catalog_fkey_same(const struct catalog_fkey *a, const struct catalog_fkey *b);
+/* ESTATE with the statement that makes the index which it lacks; 0: it has one. */
+int catalog_fkey_refuse_unindexed(const struct catalog_table *table,
+                                  const struct catalog_fkey *fkey, struct base_err *err);
+/* Of both lists, in the arena of `to`. */
+int catalog_fkeys_copy(const struct catalog_table *from, struct catalog_table *to,
+                       struct base_err *err);
+/* Find the columns of all of them. EINVALID: one is not there. */
+int catalog_fkeys_derive(struct catalog_table *table, struct base_err *err);
+/* A public index for it, if it has none: of a table that is not there yet. */
+int catalog_fkey_make_index(struct catalog_table *table, const struct catalog_fkey *fkey,
+                            struct base_err *err);
+/* Steps of catalog_alter: to add one; what else is done to one that is there. */
+int catalog_alter_add_fkey(struct catalog_table *table, const instar_alteration *step,
+                           struct base_err *err);
+int catalog_alter_fkey(struct catalog_table *table, struct catalog_fkey *fkey,
+                       const instar_alteration *step, bool *changed_out, struct base_err *err);
+/* The foreign keys' part in catalog_alter_enforce, _relax and _finish. */
+int catalog_fkeys_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
+                          struct base_err *err);
+void catalog_fkeys_relax(struct catalog_table *copy);
+int catalog_fkeys_settle(const struct catalog_table *from, const struct catalog_table *to,
+                         struct base_err *err);
+/* May one version take a foreign key, or a check, from one state to another? 0 is absence. */
+bool catalog_constraint_step_allowed(unsigned from, unsigned to);
+
 /* ---- retype.c ----------------------------------------------------------------------------- */
 
 /* One of catalog_alter's steps, SET TYPE, on the column at this position. */
@@ -193,6 +228,9 @@ int catalog_length_check(const char *column, enum instar_type type, uint32_t len
                          struct base_err *err);
 /* By binary search; NULL: the layout has no such column. */
 const struct row_column *catalog_layout_column(const struct row_layout *layout, uint32_t id);
+/* A new constraint's name, or one's new name, that nothing else of the table bears. EEXISTS. */
+int catalog_constraint_name_check(const struct catalog_table *table, const char *name,
+                                  struct base_err *err);
 /* Does the table obey every rule that readers rely on? If not, the text says where. */
 #define CATALOG_PROBLEM_MAX 256
 bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX]);

@@ -136,12 +136,6 @@ static void make_name(const struct catalog_table *table, const struct catalog_ch
     catalog_make_name(table->name, at >= 0 ? table->columns[at].name : "", "check", number, name);
 }
 
-/* Of a check or of a UNIQUE. */
-static bool is_constraint(const struct catalog_table *table, const char *name)
-{
-    return catalog_table_check(table, name) != NULL || catalog_table_unique(table, name) != NULL;
-}
-
 static int reserve(struct catalog_table *table, struct base_err *err)
 {
     if (table->check_count >= CATALOG_CHECKS_MAX) {
@@ -186,14 +180,10 @@ static int name_check(struct catalog_table *table, const instar_check_def *def,
         unsigned number = 0;
         do {
             make_name(table, check, number++, check->name);
-        } while (is_constraint(table, check->name));
+        } while (catalog_has_constraint(table, check->name));
         return 0;
     }
-    int rc = catalog_name_check("constraint", def->name, err);
-    if (rc == 0 && is_constraint(table, def->name)) {
-        rc = base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
-                          table->name, def->name);
-    }
+    int rc = catalog_constraint_name_check(table, def->name, err);
     if (rc == 0) {
         snprintf(check->name, sizeof(check->name), "%s", def->name);
     }

@@ -309,6 +309,7 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
     table->next_column_id = 1;
     table->next_index_id = 1;
     table->next_check_id = 1;
+    table->next_fkey_id = 1;
     rc = define_columns(table, def, err);
     if (rc == 0) {
         rc = define_key(table, def, err);

@@ -331,6 +331,32 @@ static bool uniques_same(const struct catalog_table *a, const struct catalog_tab
     return true;
 }
 
+/* By name, as checks. The columns have the same positions; a table that is not there yet has no id,
+ * so one that refers to itself is compared by that. */
+static bool fkeys_same(const struct catalog_table *a, const struct catalog_table *b,
+                       struct words *w)
+{
+    bool same = a->fkey_count == b->fkey_count;
+    if (!same) {
+        add(w, "has %u foreign keys, not %u", a->fkey_count, b->fkey_count);
+    }
+    for (uint32_t i = 0; same && i < b->fkey_count; i++) {
+        const struct catalog_fkey *y = &b->fkeys[i];
+        const struct catalog_fkey *x = catalog_table_fkey(a, y->name);
+        bool own = y->parent == b->id;
+        same = x != NULL && x->column_count == y->column_count &&
+               x->restrict_delete == y->restrict_delete &&
+               x->restrict_update == y->restrict_update && own == (x->parent == a->id) &&
+               (own ? (x->parent_index == 0) == (y->parent_index == 0)
+                    : x->parent == y->parent && x->parent_index == y->parent_index) &&
+               memcmp(x->columns, y->columns, x->column_count * sizeof(x->columns[0])) == 0;
+        if (!same) {
+            add(w, "foreign key %s is another one", y->name);
+        }
+    }
+    return same;
+}
+
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size)
 {
@@ -357,5 +383,5 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
         difference[0] = 0;
     }
     w.length = 0;
-    return checks_same(a, b, &w) && uniques_same(a, b, &w);
+    return checks_same(a, b, &w) && uniques_same(a, b, &w) && fkeys_same(a, b, &w);
 }

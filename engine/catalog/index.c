@@ -156,7 +156,7 @@ static int define_constraint(const struct catalog_table *table, const instar_ind
             "constraint \"%s\": a UNIQUE is unique, of all rows, of columns, and ascending",
             def->name);
     }
-    if (catalog_table_check(table, def->name) != NULL) {
+    if (catalog_has_constraint(table, def->name)) {
         return base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
                             table->name, def->name);
     }
@@ -373,8 +373,8 @@ static int define_unique(struct catalog_table *table, const instar_unique_def *d
     } else {
         do {
             catalog_unique_name(table->name, def, number++, name);
-        } while (catalog_table_index(table, name) != NULL ||
-                 catalog_table_check(table, name) != NULL || strcmp(name, table->name) == 0);
+        } while (catalog_table_index(table, name) != NULL || catalog_has_constraint(table, name) ||
+                 strcmp(name, table->name) == 0);
     }
     if (rc == 0) {
         rc = catalog_unique_index(def, name, table->name, columns, &index_def, err);

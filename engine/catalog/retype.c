@@ -303,6 +303,13 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
             "column \"%s\" of table \"%s\": its type is changed twice in one change", column->name,
             table->name);
     }
+    const struct catalog_fkey *fkey = catalog_fkey_using(table, column->id);
+    if (fkey != NULL && (made || type != column->type)) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
+                            "that first, and add it again afterwards",
+                            column->name, table->name, fkey->name);
+    }
     if (made) {
         return check_made(table, at, form, index, err);
     }

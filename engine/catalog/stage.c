@@ -42,7 +42,8 @@
  * A check binds the writers of every version that has it. That it is false for no row is known
  * after the drain of the version that brought it, and a validation: absent <-> enforcing -> valid
  * not valid <-> validating -> valid       any -> absent Where it is about columns alone that come
- * with its version, it is valid at once.
+ * with its version, it is valid at once. A foreign key goes the same way, in both of its tables in
+ * one commit, and needs the drain of both.
  */
 #include "catalog/catalog_impl.h"
 
@@ -274,8 +275,7 @@ static unsigned check_state(const struct catalog_check *check)
     return check != NULL ? (unsigned)check->state : 0;
 }
 
-bool catalog_check_step_allowed(const struct catalog_check *from, const struct catalog_check *to,
-                                bool fresh)
+bool catalog_constraint_step_allowed(unsigned from, unsigned to)
 {
     static const uint32_t moves[] = {
         [0] = TO(CATALOG_CHECK_NOT_VALID) | TO(CATALOG_CHECK_ENFORCING),
@@ -284,9 +284,15 @@ bool catalog_check_step_allowed(const struct catalog_check *from, const struct c
         [CATALOG_CHECK_VALIDATING] = TO(0) | TO(CATALOG_CHECK_NOT_VALID) | TO(CATALOG_CHECK_VALID),
         [CATALOG_CHECK_VALID] = TO(0),
     };
+    return from == to || (moves[from] & TO(to)) != 0;
+}
+
+bool catalog_check_step_allowed(const struct catalog_check *from, const struct catalog_check *to,
+                                bool fresh)
+{
     unsigned old = check_state(from);
     unsigned new = check_state(to);
-    return old == new || (moves[old] & TO(new)) != 0 ||
+    return catalog_constraint_step_allowed(old, new) ||
            (from == NULL && fresh && new == CATALOG_CHECK_VALID);
 }
 
@@ -319,6 +325,27 @@ static bool are_checks_steps(const struct catalog_table *from, const struct cata
         bool is_new = catalog_table_check_by_id(from, new->id) == NULL;
         if (is_new && (new->id < from->next_check_id ||
                        !catalog_check_step_allowed(NULL, new, is_fresh_check(from, new)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What another table says of it is not looked at here: whoever publishes both takes care. */
+static bool are_fkeys_steps(const struct catalog_table *from, const struct catalog_table *to)
+{
+    for (uint32_t i = 0; i < from->fkey_count; i++) {
+        const struct catalog_fkey *old = &from->fkeys[i];
+        const struct catalog_fkey *new = catalog_table_fkey_by_id(to, old->id);
+        if (!catalog_constraint_step_allowed(old->state, new != NULL ? (unsigned)new->state : 0) ||
+            (new != NULL && !catalog_fkey_same(old, new))) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < to->fkey_count; i++) {
+        const struct catalog_fkey *new = &to->fkeys[i];
+        if (catalog_table_fkey_by_id(from, new->id) == NULL &&
+            (new->id < from->next_fkey_id || !catalog_constraint_step_allowed(0, new->state))) {
             return false;
         }
     }
@@ -393,14 +420,14 @@ static bool is_same_table(const struct catalog_table *from, const struct catalog
 {
     return from->id == to->id && to->version == from->version + 1 &&
            to->next_column_id >= from->next_column_id && to->next_index_id >= from->next_index_id &&
-           to->next_check_id >= from->next_check_id &&
+           to->next_check_id >= from->next_check_id && to->next_fkey_id >= from->next_fkey_id &&
            (are_layouts_kept(from, to) || catalog_is_pruned(from, to));
 }
 
 bool catalog_table_step_allowed(const struct catalog_table *from, const struct catalog_table *to)
 {
     if (!is_same_table(from, to) || !are_columns_steps(from, to) || !are_checks_steps(from, to) ||
-        !catalog_kept_step_allowed(from, to)) {
+        !are_fkeys_steps(from, to) || !catalog_kept_step_allowed(from, to)) {
         return false;
     }
     bool swaps = !is_same_primary(from, to);

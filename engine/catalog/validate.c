@@ -16,7 +16,9 @@
  * checks are as those of indexes, but one that is enforcing may have the name of one that goes when
  * it comes. CAT-11 whole rows are entries of an index without anything else, and of no public one;
  * entries end with the key of such an index of the table, or with the table's. CAT-12 a dropped
- * column that is kept is in the newest layout, and none of the columns but a hidden one.
+ * column that is kept is in the newest layout, and none of the columns but a hidden one. CAT-13
+ * (fkey.c) foreign keys are of columns that are there, once each, and have their indexes; ids and
+ * names are as those of checks.
  */
 #include "catalog/catalog_impl.h"
 
@@ -314,6 +316,64 @@ static bool check_checks(const struct catalog_table *table, struct problem *p)
            check_labels(coming, count, "check", table->next_check_id, p);
 }
 
+static bool check_fkey(const struct catalog_table *table, uint32_t at, struct problem *p)
+{
+    const struct catalog_fkey *f = &table->fkeys[at];
+    struct catalog_fkey_path path;
+    if (f->parent == 0 || f->column_count == 0 || f->column_count > INSTAR_INDEX_COLUMNS_MAX) {
+        return bad(p, "foreign key %u refers to nothing", at + 1);
+    }
+    for (uint32_t i = 0; i < f->column_count; i++) {
+        int column = catalog_table_column_by_id(table, f->column_ids[i]);
+        if (column < 0 || table->columns[column].hidden) {
+            return bad(p, "foreign key %u of columns that are not there", at + 1);
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (f->column_ids[k] == f->column_ids[i]) {
+                return bad(p, "foreign key %u of one column twice", at + 1);
+            }
+        }
+    }
+    return catalog_fkey_path(table, f, &path) || bad(p, "foreign key %u has no index", at + 1);
+}
+
+static bool check_fkeys(const struct catalog_table *table, struct problem *p)
+{
+    struct label labels[CATALOG_FKEYS_MAX];
+    struct label coming[CATALOG_FKEYS_MAX];
+    struct catalog_parent_key key;
+    size_t standing = 0;
+    size_t count = 0;
+    if (table->fkey_count > CATALOG_FKEYS_MAX || table->referrer_count > CATALOG_REFERRERS_MAX) {
+        return bad(p, "%u foreign keys, referred to by %u", table->fkey_count,
+                   table->referrer_count);
+    }
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        const struct catalog_fkey *f = &table->fkeys[i];
+        if (!check_fkey(table, i, p)) {
+            return false;
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (table->fkeys[k].id == f->id) {
+                return bad(p, "foreign key id %u occurs twice", f->id);
+            }
+        }
+        if (f->state == CATALOG_CHECK_ENFORCING) {
+            coming[count++] = (struct label){f->name, f->id, false};
+        } else {
+            labels[standing++] = (struct label){f->name, f->id, false};
+        }
+    }
+    for (uint32_t i = 0; i < table->referrer_count; i++) {
+        const struct catalog_referrer *r = &table->referrers[i];
+        if (r->child == 0 || r->fkey == 0 || !catalog_parent_key_of(table, r->index, &key)) {
+            return bad(p, "a foreign key refers to key %u, which is none", r->index);
+        }
+    }
+    return check_labels(labels, standing, "foreign key", table->next_fkey_id, p) &&
+           check_labels(coming, count, "foreign key", table->next_fkey_id, p);
+}
+
 static bool check_aliases(const struct catalog_table *table, struct problem *p)
 {
     for (uint32_t i = 0; i < table->column_count; i++) {
@@ -458,5 +518,5 @@ bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG
     }
     return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
            check_aliases(table, &p) && check_layouts(table, &p) && check_checks(table, &p) &&
-           check_kept(table, &p);
+           check_kept(table, &p) && check_fkeys(table, &p);
 }

@@ -102,7 +102,8 @@ static const struct catalog_table *find_name(const struct catalog_view *view, co
         }
     }
     bool found = low < view->table_count && strcmp(view->tables[low]->name, name) == 0;
-    return found ? view->tables[low] : NULL;
+    /* One that is being made is there for those who refer to it by its id alone. */
+    return found && view->tables[low]->change == 0 ? view->tables[low] : NULL;
 }
 
 /* All names of one kind, to find the nearest; NULL without memory: then there is no hint. */

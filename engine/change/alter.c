@@ -34,8 +34,9 @@ static int plan_for_target(struct submission *s, const struct catalog_table *fro
     return rc;
 }
 
-static int record_alter(struct submission *s, const struct catalog_table *from,
-                        struct catalog_table *target, struct base_err *err)
+static int record_alter(struct submission *s, const struct kin *kin,
+                        const struct catalog_table *from, struct catalog_table *target,
+                        struct base_err *err)
 {
     struct change_record *r = &s->rec;
     struct base_arena arena = {0};
@@ -43,15 +44,16 @@ static int record_alter(struct submission *s, const struct catalog_table *from,
     size_t count;
 
     r->undo_window_s = submit_undo_window(s);
-    int rc = plan_for_target(s, from, target, err);
 
+    r->table = from->id;
+    int rc = kin_claim(kin, from, target, r, err);
+    rc = rc == 0 ? plan_for_target(s, from, target, err) : rc;
     if (rc == 0) {
         rc = submit_fill(s, CHANGE_ALTER_TABLE, from->name, err);
     }
     if (rc != 0) {
         return rc;
     }
-    r->table = from->id;
     snprintf(r->table_name, sizeof(r->table_name), "%s", from->name);
     alter_describe(from->name, s->steps, s->step_count, r->statement, sizeof(r->statement));
     rc = alter_names_find(from, target, &arena, &names, &count, err);
@@ -68,16 +70,20 @@ static int record_alter(struct submission *s, const struct catalog_table *from,
     return rc;
 }
 
-static int alter_opened(struct submission *s, const struct catalog_table *from,
-                        struct base_err *err)
+static int alter_opened(struct submission *s, struct catalog_table *from, struct base_err *err)
 {
     struct catalog_table *target;
-    int rc = alter_target(from, s->steps, s->step_count, &target, err);
+    struct kin kin;
 
+    kin_begin(&kin, s);
+    from->kin = &kin.face;
+    int rc = alter_target(from, s->steps, s->step_count, &target, err);
     if (rc == 0 && target != NULL) {
-        rc = record_alter(s, from, target, err);
+        rc = record_alter(s, &kin, from, target, err);
     }
+    from->kin = NULL;
     catalog_table_free(target);
+    kin_close(&kin);
     return rc;
 }
 

@@ -4,27 +4,34 @@
  * The record holds what was asked for, not what came of it: the runner does the steps once more, to
  * the table as it stands then.
  *
- *   u8 format (3)
+ *   u8 format (4)
  *   v count, steps:  u8 kind | u8 flags | name | name: the new one
  *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
  *                    | u8 1 not valid | varint size and bytes: the expression of a check or of
  *                      USING, as text
  *                    | v characters of the column at most, 0: any number
+ *                    | a foreign key, if the step adds one: name: of the parent | u8 flags (1 ON
+ *                      DELETE RESTRICT, 2 ON UPDATE RESTRICT, 4 not valid) | v count, columns: name
+ *                      | v count, columns of the parent: name
  *   v count, names:  v index (0: the table) | name: the old one | name: the new one
  *
  * v is a varint, name and value are as in base and row. A name that is not there is empty. Format
- * 2 has no lengths, format 1 no checks; both are read still.
+ * 3 has no foreign keys, format 2 no lengths, format 1 no checks; all are read still.
  */
 #include "change/alter_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT 3
+#define FORMAT 4
+#define FORMAT_NO_FKEYS 3
 #define FORMAT_NO_LENGTHS 2
 #define FORMAT_NO_CHECKS 1
 #define STEP_BYTES_MIN 7 /* so a few bytes cannot ask for much memory */
 #define NAME_BYTES_MIN 3
+#define FLAG_RESTRICT_DELETE 1u
+#define FLAG_RESTRICT_UPDATE 2u
+#define FLAG_NOT_VALID 4u
 /* What a publication holds beside the descriptor and the request: the rest of the record, names. */
 #define BESIDE_DESCRIPTOR 4096
 
@@ -34,6 +41,8 @@ static const instar_value null = {.type = INSTAR_NULL};
 struct kept_step {
     instar_column_def column;
     instar_check_def check;
+    instar_fkey_def fkey;
+    const char *columns[2][INSTAR_INDEX_COLUMNS_MAX]; /* of a foreign key, and of its parent */
     instar_value value;
 };
 
@@ -42,6 +51,27 @@ struct kept_step {
 static bool put_name(struct base_buf *out, const char *name)
 {
     return base_buf_add_blob(out, name != NULL ? name : "", name != NULL ? strlen(name) : 0);
+}
+
+static bool put_names(struct base_buf *out, const char *const *names, size_t count)
+{
+    bool ok = base_buf_add_varint(out, count);
+
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = put_name(out, names[i]);
+    }
+    return ok;
+}
+
+static bool put_fkey(struct base_buf *out, const instar_fkey_def *def)
+{
+    unsigned flags = (def->on_delete == INSTAR_FKEY_RESTRICT ? FLAG_RESTRICT_DELETE : 0) |
+                     (def->on_update == INSTAR_FKEY_RESTRICT ? FLAG_RESTRICT_UPDATE : 0) |
+                     (def->not_valid ? FLAG_NOT_VALID : 0);
+
+    return put_name(out, def->parent) && base_buf_add_u8(out, (uint8_t)flags) &&
+           put_names(out, def->columns, def->column_count) &&
+           put_names(out, def->parent_columns, def->parent_column_count);
 }
 
 static bool put_step(struct base_buf *out, const instar_alteration *step)
@@ -63,7 +93,9 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
         value = column->default_value;
         name = column->name;
     }
-    name = check != NULL ? check->name : name;
+    const instar_fkey_def *fkey = step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY ? step->fkey : NULL;
+
+    name = check != NULL ? check->name : fkey != NULL ? fkey->name : name;
     return base_buf_add_u8(out, (uint8_t)step->kind) &&
            base_buf_add_u8(out, (uint8_t)step->flags) && put_name(out, name) &&
            put_name(out, renames ? step->new_name : NULL) &&
@@ -72,7 +104,8 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
            row_value_put(out, value != NULL ? value : &null) &&
            base_buf_add_u8(out, check != NULL && check->not_valid) &&
            base_buf_add_blob(out, expression, strlen(expression)) &&
-           base_buf_add_varint(out, column != NULL ? column->length_max : 0);
+           base_buf_add_varint(out, column != NULL ? column->length_max : 0) &&
+           (fkey == NULL || put_fkey(out, fkey));
 }
 
 int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
@@ -173,6 +206,40 @@ static void get_check(struct input *in, instar_alteration *step, instar_check_de
     step->check = check;
 }
 
+static size_t get_names(struct input *in, const char *names[INSTAR_INDEX_COLUMNS_MAX])
+{
+    size_t count = get_count(&in->r, 1, INSTAR_INDEX_COLUMNS_MAX);
+
+    for (size_t i = 0; !in->r.bad && i < count; i++) {
+        names[i] = get_text(in);
+    }
+    return count;
+}
+
+static void get_fkey(struct input *in, instar_alteration *step, struct kept_step *kept)
+{
+    struct base_reader *r = &in->r;
+    instar_fkey_def *def = &kept->fkey;
+
+    if (step->kind != INSTAR_ALTER_ADD_FOREIGN_KEY || r->bad) {
+        return;
+    }
+    r->bad = in->format <= FORMAT_NO_FKEYS;
+    *def = (instar_fkey_def){.name = step->name, .parent = get_text(in)};
+    uint8_t flags = base_read_u8(r);
+    r->bad = r->bad || flags > (FLAG_RESTRICT_DELETE | FLAG_RESTRICT_UPDATE | FLAG_NOT_VALID);
+    def->on_delete =
+        (flags & FLAG_RESTRICT_DELETE) != 0 ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION;
+    def->on_update =
+        (flags & FLAG_RESTRICT_UPDATE) != 0 ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION;
+    def->not_valid = (flags & FLAG_NOT_VALID) != 0;
+    def->columns = kept->columns[0];
+    def->column_count = get_names(in, kept->columns[0]);
+    def->parent_columns = kept->columns[1];
+    def->parent_column_count = get_names(in, kept->columns[1]);
+    step->fkey = def;
+}
+
 static void get_step(struct input *in, instar_alteration *step, struct kept_step *kept)
 {
     struct base_reader *r = &in->r;
@@ -205,6 +272,7 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
     kept->column.length_max = (uint32_t)length;
     bool made = step->kind == INSTAR_ALTER_SET_TYPE && !r->bad && *kept->check.expression != 0;
     step->expression = made ? kept->check.expression : NULL;
+    get_fkey(in, step, kept);
 }
 
 static void get_request(struct input *in, struct alter_request *out)
@@ -311,6 +379,33 @@ static void add_check(struct base_buf *out, const instar_check_def *check)
     add(out, check->not_valid ? ") NOT VALID" : ")");
 }
 
+static void add_names(struct base_buf *out, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add(out, i == 0 ? " (" : ", ");
+        catalog_name_add(out, names[i]);
+    }
+    add(out, count > 0 ? ")" : "");
+}
+
+static void add_fkey(struct base_buf *out, const instar_fkey_def *fkey)
+{
+    add(out, "ADD ");
+    if (fkey->name != NULL && fkey->name[0] != 0) {
+        add(out, "CONSTRAINT ");
+        catalog_name_add(out, fkey->name);
+        add(out, " ");
+    }
+    add(out, "FOREIGN KEY");
+    add_names(out, fkey->columns, fkey->column_count);
+    add(out, " REFERENCES ");
+    catalog_name_add(out, fkey->parent);
+    add_names(out, fkey->parent_columns, fkey->parent_column_count);
+    add(out, fkey->on_delete == INSTAR_FKEY_RESTRICT ? " ON DELETE RESTRICT" : "");
+    add(out, fkey->on_update == INSTAR_FKEY_RESTRICT ? " ON UPDATE RESTRICT" : "");
+    add(out, fkey->not_valid ? " NOT VALID" : "");
+}
+
 static void add_rename(struct base_buf *out, const instar_alteration *step, const char *between)
 {
     add(out, (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? "IF EXISTS " : "");
@@ -387,6 +482,9 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
     case INSTAR_ALTER_ADD_CHECK:
         add_check(out, step->check);
         return;
+    case INSTAR_ALTER_ADD_FOREIGN_KEY:
+        add_fkey(out, step->fkey);
+        return;
     case INSTAR_ALTER_DROP_CONSTRAINT:
     case INSTAR_ALTER_VALIDATE_CONSTRAINT:
         add(out, step->kind == INSTAR_ALTER_DROP_CONSTRAINT ? "DROP CONSTRAINT "
@@ -461,6 +559,9 @@ int alter_target(const struct catalog_table *from, const instar_alteration *step
         if (rc != 0 && count > 1) {
             base_err_prefix(err, "step %zu", i + 1);
         }
+    }
+    if (rc == 0 && any) {
+        rc = catalog_keys_kept(from, target, err);
     }
     if (rc != 0 || !any) {
         catalog_table_free(target);

@@ -13,6 +13,7 @@ struct work {
     struct alter_request request;
     struct catalog_table *now;  /* as it stands */
     struct catalog_table *next; /* the version to be published, or NULL */
+    struct kin kin;             /* what foreign keys tie to it */
 };
 
 static void end(struct work *w)
@@ -20,6 +21,7 @@ static void end(struct work *w)
     base_arena_free(&w->request.arena);
     catalog_table_free(w->now);
     catalog_table_free(w->next);
+    kin_close(&w->kin);
 }
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
@@ -34,6 +36,10 @@ static int begin(struct work *w, struct job *j, struct base_err *err)
     rc = alter_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     if (rc == 0) {
         rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+    }
+    if (rc == 0) {
+        rc = kin_open(&w->kin, w->t, &j->rec, err);
+        w->now->kin = &w->kin.face;
     }
     return rc;
 }
@@ -57,13 +63,18 @@ static int go_on(struct work *w, struct base_err *err)
     return step_publish(j, w->t,
                         &(struct lease_publication){.table = w->next->id,
                                                     .descriptor = w->next,
-                                                    .drained_below = w->next->version - 1},
+                                                    .drained_below = w->next->version - 1,
+                                                    .also = w->kin.also,
+                                                    .also_count = w->kin.also_count},
                         w->seen, err);
 }
 
 /* rc is what the step came to before its commit. */
 static int finish(struct work *w, int rc, struct base_err *err)
 {
+    if (rc == 0 && w->next != NULL) {
+        rc = kin_follow(&w->kin, w->now, w->next, err);
+    }
     if (rc == 0) {
         rc = go_on(w, err);
     } else if (w->t != NULL) {

@@ -23,6 +23,7 @@ struct draft {
     struct base_buf words;
     instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
     struct base_arena arena;    /* of definitions that are made here */
+    struct kin kin;             /* what foreign keys tie to the table */
 };
 /* Those of one ALTER TABLE. */
 struct steps {
@@ -55,7 +56,12 @@ static int use_table(struct draft *d, const char *name, struct base_err *err)
                             "with their indexes: wait for that",
                             name);
     }
-    return rc == 0 ? catalog_table_copy(d->from, &d->target, err) : rc;
+    if (rc == 0) {
+        kin_begin(&d->kin, d->s);
+        d->from->kin = &d->kin.face;
+        rc = catalog_table_copy(d->from, &d->target, err);
+    }
+    return rc;
 }
 
 /* The table of an index that is dropped or renamed. *found_out: false when there is no such index,
@@ -268,9 +274,10 @@ static int alter_steps(struct draft *d, const struct steps *all, size_t from, si
 
 /* ---- UNIQUE in ALTER TABLE ---------------------------------------------------------------- */
 
-/* A name for a constraint that was given none: free here and among all names. */
-static int choose_name(struct draft *d, const instar_unique_def *def, char *name,
-                       struct base_err *err)
+/* A name for a constraint that was given none, or for the index that a foreign key needs: free here
+ * and among all names. */
+static int choose_name(struct draft *d, const instar_unique_def *def,
+                       const struct catalog_fkey *fkey, char *name, struct base_err *err)
 {
     struct catalog_name found;
     unsigned number = 0;
@@ -278,10 +285,14 @@ static int choose_name(struct draft *d, const instar_unique_def *def, char *name
     int rc = 0;
 
     while (rc == 0 && taken) {
-        catalog_unique_name(d->target->name, def, number++, name);
+        if (fkey != NULL) {
+            catalog_fkey_index_name(d->target, fkey, number++, name);
+        } else {
+            catalog_unique_name(d->target->name, def, number++, name);
+        }
         taken = catalog_table_index(d->target, name) != NULL ||
-                catalog_table_check(d->target, name) != NULL ||
-                strcmp(d->target->name, name) == 0 || dropped(d, name) != NULL;
+                catalog_has_constraint(d->target, name) || strcmp(d->target->name, name) == 0 ||
+                dropped(d, name) != NULL;
         if (!taken) {
             rc = catalog_name_get(d->s->t, name, &found, err);
             taken = rc == 0;
@@ -309,7 +320,7 @@ static int add_unique(struct draft *d, const instar_unique_def *unique, struct b
         return base_err_set(err, INSTAR_EINVALID, "add unique: no definition");
     }
     if (unique->name == NULL) {
-        rc = choose_name(d, unique, name, err);
+        rc = choose_name(d, unique, NULL, name, err);
     } else {
         rc = catalog_name_check("constraint", unique->name, err);
         snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%s", rc == 0 ? unique->name : "");
@@ -333,13 +344,51 @@ static int drop_unique(struct draft *d, const char *name, struct base_err *err)
     return rc == 0 || rc == INSTAR_ENOTFOUND ? take_away(d, name, err) : rc;
 }
 
+/* ---- foreign keys in ALTER TABLE ---------------------------------------------------------- */
+
+static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
+                        struct catalog_fkey *fkey)
+{
+    bool needed = false;
+
+    return step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
+           catalog_fkey_plan_index(table, step->fkey, fkey, &needed) == 0 && needed;
+}
+
+/* The index without which the foreign key of a step cannot be. */
+static int add_index_for(struct draft *d, const struct catalog_fkey *fkey, struct base_err *err)
+{
+    char *name = base_arena_alloc(&d->arena, INSTAR_NAME_BYTES_MAX + 1);
+    instar_key_column *columns =
+        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
+
+    if (name == NULL || columns == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+    }
+    for (uint32_t i = 0; i < fkey->column_count; i++) {
+        int at = catalog_table_column_by_id(d->target, fkey->column_ids[i]);
+        columns[i] =
+            (instar_key_column){.name = base_arena_strdup(&d->arena, d->target->columns[at].name)};
+        if (columns[i].name == NULL) {
+            return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+        }
+    }
+    int rc = choose_name(d, NULL, fkey, name, err);
+    const instar_index_def def = {.name = name,
+                                  .table = d->target->name,
+                                  .columns = columns,
+                                  .column_count = fkey->column_count};
+    return rc == 0 ? make_index(d, &def, 0, err) : rc;
+}
+
 static bool drops_unique(const struct catalog_table *table, const instar_alteration *step)
 {
     return step->kind == INSTAR_ALTER_DROP_CONSTRAINT && step->name != NULL &&
            catalog_table_unique(table, step->name) != NULL;
 }
 
-/* Those about UNIQUE are parts of their own, with what stands between them. */
+/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
+ * foreign keys lack. */
 static int alter_all(struct draft *d, const struct steps *all, struct base_err *err)
 {
     size_t begin = 0;
@@ -350,9 +399,14 @@ static int alter_all(struct draft *d, const struct steps *all, struct base_err *
         bool adds = step != NULL && step->kind == INSTAR_ALTER_ADD_UNIQUE;
         bool may_drop = step != NULL && step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
                         catalog_has_unique(d->target);
-        if (begin < i && (step == NULL || adds || may_drop)) {
+        bool refers = step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+        struct catalog_fkey fkey;
+        if (begin < i && (step == NULL || adds || may_drop || refers)) {
             rc = alter_steps(d, all, begin, i, err);
             begin = i;
+        }
+        if (rc == 0 && refers && lacks_index(d->target, step, &fkey)) {
+            rc = step_fault(all, i, add_index_for(d, &fkey, err), err);
         }
         if (rc != 0 || !(adds || (may_drop && drops_unique(d->target, step)))) {
             continue;
@@ -368,9 +422,11 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
                         size_t count)
 {
     bool renames = false;
+    struct catalog_fkey fkey;
 
     for (size_t i = 0; i < count; i++) {
-        if (steps[i].kind == INSTAR_ALTER_ADD_UNIQUE || drops_unique(table, &steps[i]) ||
+        if (lacks_index(table, &steps[i], &fkey) || steps[i].kind == INSTAR_ALTER_ADD_UNIQUE ||
+            drops_unique(table, &steps[i]) ||
             (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT &&
              catalog_has_unique(table))) {
             return true;
@@ -544,7 +600,10 @@ static int record(struct draft *d, struct base_err *err)
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
     record_cut(&d->words, r->statement, sizeof(r->statement));
-    rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    rc = kin_claim(&d->kin, d->from, d->target, r, err);
+    if (rc == 0) {
+        rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    }
     if (rc == 0) {
         rc = reserve(d, names, name_count, err);
     }
@@ -572,7 +631,8 @@ static size_t count_parts(const struct submission *s)
                       st->step_count <= ALTER_STEPS_MAX;
         for (size_t k = 0; alters && k < st->step_count; k++) {
             bool special = st->steps[k].kind == INSTAR_ALTER_ADD_UNIQUE ||
-                           st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT;
+                           st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT ||
+                           st->steps[k].kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
             count += special ? 2 : 0;
         }
     }
@@ -607,6 +667,7 @@ int compound_submit(struct submission *s, struct base_err *err)
     }
     catalog_table_free(d.from);
     catalog_table_free(d.target);
+    kin_close(&d.kin);
     base_buf_free(&d.words);
     base_arena_free(&d.arena);
     base_free(d.request);

@@ -15,6 +15,7 @@ struct work {
     struct compound_request request;
     struct catalog_table *now;  /* as it stands */
     struct catalog_table *next; /* the version to be published, or NULL */
+    struct kin kin;             /* what foreign keys tie to it */
 };
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
@@ -29,6 +30,10 @@ static int begin(struct work *w, struct job *j, struct base_err *err)
     rc = compound_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     if (rc == 0) {
         rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+    }
+    if (rc == 0) {
+        rc = kin_open(&w->kin, w->t, &j->rec, err);
+        w->now->kin = &w->kin.face;
     }
     return rc;
 }
@@ -152,7 +157,9 @@ static int go_on(struct work *w, struct base_err *err)
     return step_publish(j, w->t,
                         &(struct lease_publication){.table = w->next->id,
                                                     .descriptor = w->next,
-                                                    .drained_below = w->next->version - 1},
+                                                    .drained_below = w->next->version - 1,
+                                                    .also = w->kin.also,
+                                                    .also_count = w->kin.also_count},
                         w->seen, err);
 }
 
@@ -166,6 +173,7 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
     }
     if (rc == 0 && w.next != NULL) {
         rc = beside(&w, work, err);
+        rc = rc == 0 ? kin_follow(&w.kin, w.now, w.next, err) : rc;
     }
     if (rc == 0) {
         rc = go_on(&w, err);
@@ -175,6 +183,7 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
     compound_free(&w.request);
     catalog_table_free(w.now);
     catalog_table_free(w.next);
+    kin_close(&w.kin);
     return rc;
 }
 

@@ -115,6 +115,9 @@ int compound_target(const struct catalog_table *now, const struct compound_reque
             changed_out[i] = changed;
         }
     }
+    if (rc == 0) {
+        rc = catalog_keys_kept(now, target, err);
+    }
     if (rc != 0) {
         catalog_table_free(target);
         return rc;

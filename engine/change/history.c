@@ -192,21 +192,45 @@ static bool changes_key(const instar_statement *s)
     return any;
 }
 
-/* Must rows that are there obey what it asks for? What is not possible asks for nothing. */
-static int binds_rows(const struct catalog_table *table, const instar_statement *s, bool *binds_out,
-                      struct base_err *err)
+/* For foreign keys: tables as the view has them. */
+static int find_parent(void *arg, const char *name, const struct catalog_table **table_out,
+                       struct base_err *err)
 {
+    return catalog_view_table(arg, name, table_out, err);
+}
+
+static void describe_nobody(void *arg, const struct catalog_referrer *referrer, char *text,
+                            size_t size)
+{
+    (void)arg;
+    (void)referrer;
+    (void)text;
+    (void)size;
+}
+
+/* Must rows that are there obey what it asks for? What is not possible asks for nothing. */
+static int binds_rows(const struct catalog_view *view, const struct catalog_table *table,
+                      const instar_statement *s, bool *binds_out, struct base_err *err)
+{
+    const struct catalog_kin kin = {
+        .find = find_parent, .describe = describe_nobody, .arg = (void *)(uintptr_t)view};
+    struct catalog_table *from = NULL;
     struct catalog_table *target = NULL;
     struct catalog_table *enforced = NULL;
-    int rc = alter_target(table, s->steps, s->step_count, &target, err);
+    int rc = catalog_table_copy(table, &from, err);
 
     *binds_out = false;
+    if (rc == 0) {
+        from->kin = &kin;
+        rc = alter_target(from, s->steps, s->step_count, &target, err);
+    }
     if (rc == 0 && target != NULL) {
         rc = catalog_table_copy(table, &enforced, err);
     }
     if (rc == 0 && target != NULL) {
         rc = catalog_alter_enforce(enforced, target, binds_out, err);
     }
+    catalog_table_free(from);
     catalog_table_free(target);
     catalog_table_free(enforced);
     if (rc != 0 && rc != INSTAR_ENOMEM) {
@@ -216,14 +240,50 @@ static int binds_rows(const struct catalog_table *table, const instar_statement 
     return rc;
 }
 
-static int reads_rows(const struct catalog_table *table, const instar_statement *s, bool *reads_out,
-                      struct base_err *err)
+/* The columns of an index that a step's foreign key lacks, and that comes with it. */
+static bool needs_index(const struct catalog_table *table, const instar_statement *s, size_t step,
+                        instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX], size_t *count_out)
+{
+    const instar_fkey_def *def = s->steps[step].fkey;
+    struct catalog_fkey fkey;
+    bool needed = false;
+
+    if (s->steps[step].kind != INSTAR_ALTER_ADD_FOREIGN_KEY ||
+        catalog_fkey_plan_index(table, def, &fkey, &needed) != 0 || !needed) {
+        return false;
+    }
+    *count_out = def->column_count;
+    for (size_t i = 0; i < def->column_count; i++) {
+        columns[i] = (instar_key_column){.name = def->columns[i]};
+    }
+    return true;
+}
+
+/* Those of all of its steps; how many there are. */
+static size_t add_needed(const struct catalog_table *table, const instar_statement *s,
+                         const struct history_cost *cost, uint64_t memory, instar_estimate *out)
+{
+    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
+    instar_index_def def = {.columns = columns};
+    size_t count = 0;
+
+    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
+        if (needs_index(table, s, i, columns, &def.column_count)) {
+            count++;
+            add_index(table, &def, cost, memory, out);
+        }
+    }
+    return count;
+}
+
+static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
+                      const instar_statement *s, bool *reads_out, struct base_err *err)
 {
     *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || changes_key(s) ||
                  (s->kind == INSTAR_STATEMENT_VACUUM && catalog_has_old_layouts(table));
     return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
                ? 0
-               : binds_rows(table, s, reads_out, err);
+               : binds_rows(view, table, s, reads_out, err);
 }
 
 static enum change_kind kind_of(const instar_statement *statements, size_t count)
@@ -277,8 +337,13 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         bool reads;
-        rc = reads_rows(table, &w->statements[i], &reads, err);
+        rc = reads_rows(view, table, &w->statements[i], &reads, err);
         cost.scans = cost.scans || reads;
+        if (rc == 0 && table != NULL &&
+            add_needed(table, &w->statements[i], &cost, w->memory, out) > 0) {
+            cost.scans = true;
+            cost.kind = CHANGE_COMPOUND;
+        }
     }
     if (rc == 0) {
         rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);
@@ -294,6 +359,7 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
         if (w->statements[i].kind == INSTAR_STATEMENT_CREATE_INDEX) {
             add_index(table, w->statements[i].index, &cost, w->memory, out);
         }
+        (void)add_needed(table, &w->statements[i], &cost, w->memory, out);
     }
     return 0;
 }

@@ -131,9 +131,17 @@ int step_run(struct job *j, struct base_err *err);
  * (JOB_AGAIN). `seen`: of the lease event, from before the step began. Always ends t. */
 int step_publish(struct job *j, struct store_txn *t, struct lease_publication *what, uint32_t seen,
                  struct base_err *err);
+/* There is nothing to do: what was to be dropped was never finished, or what was to be made exists.
+ * Always ends t. */
+int step_finish_early(struct job *j, struct store_txn *t, struct base_err *err);
 /* Turn round; the reason is kept. NULL: the words of a cancel. ESTATE: past the point of no return.
  */
 int step_turn_back(struct job *j, int code, const char *reason, struct base_err *err);
+
+/* ---- table_step.c ------------------------------------------------------------------------- */
+
+/* A step that publishes a table for the first time, under its name, or no more. */
+int table_publish(struct job *j, enum change_work work, struct base_err *err);
 
 /* ---- names.c ------------------------------------------------------------------------------ */
 

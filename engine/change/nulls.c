@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looking for rows that break what is to hold: nulls in columns that are to be NOT NULL, values
- * that cannot become what a column's type is to be, and checks that are false or cannot be
- * evaluated. Writers obey both already: from the drain on no write makes such a row, so what is
- * found was there before.
+ * that cannot become what a column's type is to be, checks that are false or cannot be evaluated,
+ * and foreign keys that lead to nothing. Writers obey all of it already: from the drain on no write
+ * makes such a row, so what is found was there before.
  *
  * All rows are read at one snapshot. Over several, a row that keeps its null (which an update of
  * its other columns may) could get another key meanwhile, and pass from what is still to be read to
- * what has been.
+ * what has been. A row and the one that it refers to are read at that same snapshot: so what is
+ * found missing was missing beside it.
  */
 #include "change/alter_impl.h"
 
@@ -29,11 +30,15 @@ struct scan {
     instar_value values[INSTAR_COLUMNS_MAX];
     const struct catalog_check *checks[CATALOG_CHECKS_MAX];
     size_t check_count;
+    const struct catalog_fkey *fkeys[CATALOG_FKEYS_MAX];
+    size_t fkey_count;
+    struct kin kin;            /* the tables to which they lead */
     struct base_arena scratch; /* of one evaluation */
     uint64_t read;
     uint64_t total;
     uint64_t nulls;          /* those, */
     uint64_t lost;           /* values that cannot be cast, */
+    uint64_t stray;          /* references to nothing, */
     uint64_t broken;         /* and all that is found */
     struct base_buf samples; /* in words */
     struct store_breath breath;
@@ -44,14 +49,14 @@ static void add(struct base_buf *out, const char *text)
     base_buf_add(out, text, strlen(text));
 }
 
-/* what: "column" or "check". */
+/* what: "column", "check" or "foreign key". */
 static void note(struct scan *s, const char *what, const char *name, struct base_slice key)
 {
     if (s->broken++ >= SAMPLES_MAX) {
         return;
     }
     add(&s->samples, s->broken == 1 ? "" : "; ");
-    if (s->column_count + s->check_count > 1) {
+    if (s->column_count + s->check_count + s->fkey_count > 1) {
         add(&s->samples, what);
         add(&s->samples, " ");
         add(&s->samples, name);
@@ -98,6 +103,52 @@ static int test_check(struct scan *s, const struct catalog_check *check, struct 
     return 0;
 }
 
+/* The values that refer to nothing stand behind the row. */
+static void add_values(struct scan *s, const struct catalog_fkey *fkey, const instar_value *values)
+{
+    char text[128];
+
+    for (uint32_t i = 0; s->broken <= SAMPLES_MAX && i < fkey->column_count; i++) {
+        size_t size = instar_value_format(&values[i], text, sizeof(text));
+        add(&s->samples, i == 0 ? " refers to (" : ", ");
+        base_buf_add_printable(&s->samples, text, size < sizeof(text) ? size : sizeof(text) - 1);
+        add(&s->samples, size < sizeof(text) ? "" : "...");
+        add(&s->samples, i + 1 == fkey->column_count ? ")" : "");
+    }
+}
+
+static const struct catalog_table *parent_of(const struct scan *s, const struct catalog_fkey *fkey)
+{
+    for (size_t i = 0; i < s->kin.count; i++) {
+        if (s->kin.list[i].now->id == fkey->parent) {
+            return s->kin.list[i].now;
+        }
+    }
+    base_assert(fkey->parent == s->table->id); /* the change has claimed all others */
+    return s->table;
+}
+
+static int test_fkey(struct scan *s, const struct catalog_fkey *fkey, struct base_slice key,
+                     struct base_err *err)
+{
+    instar_value values[INSTAR_INDEX_COLUMNS_MAX];
+    bool has;
+
+    for (uint32_t i = 0; i < fkey->column_count; i++) {
+        values[i] = s->values[s->slots[fkey->columns[i]]];
+        if (values[i].type == INSTAR_NULL) {
+            return 0;
+        }
+    }
+    int rc = txn_parent_has(s->txn, parent_of(s, fkey), fkey, values, &has, err);
+    if (rc == 0 && !has) {
+        s->stray++;
+        note(s, "foreign key", fkey->name, key);
+        add_values(s, fkey, values);
+    }
+    return rc;
+}
+
 /* A value of a column about which something is to hold. */
 static int test_value(struct scan *s, uint32_t at, const instar_value *value, struct base_slice key,
                       struct base_err *err)
@@ -140,6 +191,9 @@ static int read_row(struct scan *s, struct base_slice key, struct base_slice rec
     }
     for (size_t i = 0; rc == 0 && i < s->check_count; i++) {
         rc = test_check(s, s->checks[i], key, err);
+    }
+    for (size_t i = 0; rc == 0 && i < s->fkey_count; i++) {
+        rc = test_fkey(s, s->fkeys[i], key, err);
     }
     return rc;
 }
@@ -203,6 +257,15 @@ static void choose(struct scan *s)
             }
         }
     }
+    for (uint32_t i = 0; i < s->table->fkey_count; i++) {
+        const struct catalog_fkey *fkey = &s->table->fkeys[i];
+        if (catalog_fkey_is_pending(fkey)) {
+            s->fkeys[s->fkey_count++] = fkey;
+            for (uint32_t k = 0; k < fkey->column_count; k++) {
+                needed[fkey->columns[k]] = true;
+            }
+        }
+    }
     for (uint32_t i = 0; i < s->table->column_count; i++) {
         if (needed[i]) {
             s->slots[i] = (uint32_t)s->needed_count;
@@ -225,6 +288,9 @@ static int begin(struct scan *s, struct base_err *err)
     os_point("validate.snapshot");
     rc = catalog_get_table(s->txn, s->job->rec.table, &s->table, err);
     if (rc == 0) {
+        rc = kin_open(&s->kin, s->txn, &s->job->rec, err);
+    }
+    if (rc == 0) {
         rc = store_tree_stat(store, s->table->tree, &stat, err);
     }
     if (rc != 0) {
@@ -238,12 +304,12 @@ static int begin(struct scan *s, struct base_err *err)
 /* The sentence in front of the samples. */
 static void add_head(const struct scan *s, struct base_buf *text)
 {
-    const struct catalog_column *column = &s->table->columns[s->columns[0]];
+    const struct catalog_column *column = &s->table->columns[s->columns[0]]; /* if there is one */
     char head[320];
     char type[CATALOG_TYPE_TEXT_MAX];
     unsigned long long n = s->broken;
     const char *plural = n == 1 ? "" : "s";
-    bool alone = s->column_count == 1 && s->check_count == 0;
+    bool alone = s->column_count == 1 && s->check_count + s->fkey_count == 0;
 
     snprintf(head, sizeof(head), "table %s: ", s->table->name);
     add(text, head);
@@ -252,7 +318,11 @@ static void add_head(const struct scan *s, struct base_buf *text)
     } else if (alone && s->lost == n) {
         snprintf(head, sizeof(head), "column %s cannot become %s in %llu row%s: ", column->name,
                  catalog_type_text(column->type_coming, column->length_coming, type), n, plural);
-    } else if (s->column_count == 0 && s->check_count == 1) {
+    } else if (s->column_count + s->check_count == 0 && s->fkey_count == 1) {
+        snprintf(head, sizeof(head),
+                 "foreign key %s: %llu row%s to what table %s has not: ", s->fkeys[0]->name, n,
+                 n == 1 ? " refers" : "s refer", parent_of(s, s->fkeys[0])->name);
+    } else if (s->column_count + s->fkey_count == 0 && s->check_count == 1) {
         snprintf(head, sizeof(head), "check %s is violated by %llu row%s: ", s->checks[0]->name, n,
                  plural);
     } else if (s->nulls == n) {
@@ -283,9 +353,10 @@ static int verdict(struct scan *s, struct base_err *err)
     r->duplicate_count = s->broken;
     base_buf_free(&text);
     return base_err_set(err,
-                        s->nulls == s->broken  ? INSTAR_ENOT_NULL
-                        : s->lost == s->broken ? INSTAR_ERANGE
-                                               : INSTAR_ECHECK,
+                        s->nulls == s->broken   ? INSTAR_ENOT_NULL
+                        : s->lost == s->broken  ? INSTAR_ERANGE
+                        : s->stray == s->broken ? INSTAR_EREFERENCE
+                                                : INSTAR_ECHECK,
                         "%s", r->reason);
 }
 
@@ -298,7 +369,7 @@ int nulls_run(struct job *j, struct base_err *err)
     }
     s->job = j;
     int rc = begin(s, err);
-    if (rc == 0 && s->column_count + s->check_count != 0) {
+    if (rc == 0 && s->column_count + s->check_count + s->fkey_count != 0) {
         rc = read_rows(s, err);
     }
     if (rc == 0) {
@@ -307,6 +378,7 @@ int nulls_run(struct job *j, struct base_err *err)
         rc = verdict(s, err);
     }
     txn_rows_close(s->rows);
+    kin_close(&s->kin);
     catalog_table_free(s->table);
     if (s->txn != NULL) {
         store_txn_abort(s->txn);

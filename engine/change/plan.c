@@ -4,6 +4,9 @@
  * publication: version v + 1 is committed only when no valid lease is left below v. The drain that
  * a cut, a validation or a purge stands on is proved in the critical section of its own record.
  *
+ * create table
+ *     absent -> [known to writers of what it refers to] -> public
+ *
  * create index
  *     absent -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate] ->
  * public |              |            |                |
@@ -56,6 +59,15 @@
 static const struct plan create_table = {
     1,
     {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0}},
+};
+/* With foreign keys to other tables. */
+static const struct plan create_waiting = {
+    2,
+    {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0, .point = "change.hidden"},
+     {.shown = "hidden",
+      .work = WORK_SHOW_TABLE,
+      .revert = PLAN_NO_RETURN,
+      .point = "change.public"}},
 };
 static const struct plan drop_table = {
     2,
@@ -393,7 +405,7 @@ static const struct plan back_compound = {
 
 /* [kind][variant][going back] */
 static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
-    [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_table, &back_nothing}},
+    [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_waiting, &back_nothing}},
     [CHANGE_DROP_TABLE] =
         {{&drop_table, &back_nothing}, [PLAN_KEEPS] = {&drop_table_kept, &back_nothing}},
     [CHANGE_UNDO] = {{&undo, &back_undo},
@@ -449,6 +461,9 @@ static unsigned variant_of(const struct change_record *r)
     if (r->kind == CHANGE_UNDO || r->kind == CHANGE_PURGE) {
         return (r->kind == CHANGE_UNDO && r->validates ? PLAN_VALIDATES : 0) |
                (r->tree != 0 ? PLAN_TABLE : 0);
+    }
+    if (r->kind == CHANGE_CREATE_TABLE) {
+        return r->waits;
     }
     return r->kind == CHANGE_VACUUM ? 0 : r->unique;
 }
@@ -587,6 +602,7 @@ const char *plan_stage_name(const struct change_record *r)
 /* The steps of one index are told from their stage. */
 static const char *const words[] = {
     [WORK_ADD_TABLE] = "publish the table, create its tree",
+    [WORK_SHOW_TABLE] = "wait for older leases of its kin, publish its name",
     [WORK_REMOVE_TABLE] = "publish a version without the table",
     [WORK_CUT] = "wait for older leases, make the cut",
     [WORK_BUILD] = "scan, load, fold",

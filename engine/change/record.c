@@ -3,9 +3,10 @@
  * The bytes of a change record, little-endian:
  *
  *     u8 format (3) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
- *     builds 16, drops 32, keeps 64 | fixed numbers | parts: u8 as below, name |
+ *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
- *     u64 taken by | u64 takes | u64 XXH3 of all before it, seeded with the id
+ *     u64 taken by | u64 takes | v count, other tables: v id, name | u64 XXH3 of all before it,
+ *     seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define FORMAT 3
+#define FORMAT_NO_OTHERS 2 /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
 #define FLAG_VALIDATES 4u
@@ -23,9 +25,7 @@
 #define FLAG_BUILDS 16u
 #define FLAG_DROPS 32u
 #define FLAG_KEEPS 64u
-#define FLAGS_KNOWN                                                                         \
-    (FLAG_CANCEL | FLAG_UNIQUE | FLAG_VALIDATES | FLAG_RETIRES | FLAG_BUILDS | FLAG_DROPS | \
-     FLAG_KEEPS)
+#define FLAG_WAITS 128u /* the last bit of the byte */
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -136,25 +136,35 @@ static bool add_parts(struct base_buf *out, const struct change_record *r)
     return ok;
 }
 
+static bool add_others(struct base_buf *out, const struct change_record *r)
+{
+    bool ok = base_buf_add_varint(out, r->other_count);
+
+    for (uint32_t i = 0; ok && i < r->other_count; i++) {
+        ok = base_buf_add_varint(out, r->others[i].table) && add_text(out, r->others[i].name);
+    }
+    return ok;
+}
+
 int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->size;
     unsigned flags = (r->cancel ? FLAG_CANCEL : 0) | (r->unique ? FLAG_UNIQUE : 0) |
                      (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0) |
                      (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0) |
-                     (r->keeps ? FLAG_KEEPS : 0);
+                     (r->keeps ? FLAG_KEEPS : 0) | (r->waits ? FLAG_WAITS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
-    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
-              base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
-              add_numbers(out, r) && add_parts(out, r) &&
-              base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
-              add_text(out, r->table_name) && add_text(out, r->object) &&
-              add_text(out, r->statement) && add_text(out, r->reason) &&
-              base_buf_add_u64(out, r->undo_window_s) &&
-              base_buf_add_u64(out, (uint64_t)r->undo_until_us) &&
-              base_buf_add_u64(out, r->taken_by) && base_buf_add_u64(out, r->takes) &&
-              base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
+    bool ok =
+        base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
+        base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
+        add_numbers(out, r) && add_parts(out, r) &&
+        base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
+        add_text(out, r->table_name) && add_text(out, r->object) && add_text(out, r->statement) &&
+        add_text(out, r->reason) && base_buf_add_u64(out, r->undo_window_s) &&
+        base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
+        base_buf_add_u64(out, r->takes) && add_others(out, r) &&
+        base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
                             (unsigned long long)r->id);
@@ -225,6 +235,19 @@ static void read_parts(struct base_reader *r, struct change_record *out)
     }
 }
 
+static void read_others(struct base_reader *r, struct change_record *out)
+{
+    uint64_t count = base_read_varint(r);
+
+    r->bad = r->bad || count > RECORD_OTHERS_MAX;
+    out->other_count = r->bad ? 0 : (uint32_t)count;
+    for (uint32_t i = 0; !r->bad && i < out->other_count; i++) {
+        out->others[i].table = base_read_varint(r);
+        (void)read_text(r, out->others[i].name, sizeof(out->others[i].name));
+        r->bad = r->bad || out->others[i].table == 0;
+    }
+}
+
 /* Do the numbers make sense together? */
 static bool sensible(const struct change_record *r)
 {
@@ -276,9 +299,10 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     }
     struct base_reader r = base_reader(base_slice(bytes.data, size));
     uint8_t format = base_read_u8(&r);
-    if (format != FORMAT) {
-        return base_err_set(err, INSTAR_EVERSION, "record of change %llu: format %u, known is %u",
-                            (unsigned long long)id, format, FORMAT);
+    if (format < FORMAT_NO_OTHERS || format > FORMAT) {
+        return base_err_set(err, INSTAR_EVERSION,
+                            "record of change %llu: format %u, known are %u and %u",
+                            (unsigned long long)id, format, FORMAT_NO_OTHERS, FORMAT);
     }
     record_out->kind = (enum change_kind)base_read_u8(&r);
     record_out->state = (enum instar_change_state)base_read_u8(&r);
@@ -290,6 +314,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     record_out->builds = (flags & FLAG_BUILDS) != 0;
     record_out->drops = (flags & FLAG_DROPS) != 0;
     record_out->keeps = (flags & FLAG_KEEPS) != 0;
+    record_out->waits = (flags & FLAG_WAITS) != 0;
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
@@ -301,11 +326,14 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     read_text(&r, record_out->object, sizeof(record_out->object));
     read_text(&r, record_out->statement, sizeof(record_out->statement));
     read_text(&r, record_out->reason, sizeof(record_out->reason));
-    record_out->undo_window_s = base_read_u64(&r);
-    record_out->undo_until_us = (int64_t)base_read_u64(&r);
-    record_out->taken_by = base_read_u64(&r);
-    record_out->takes = base_read_u64(&r);
-    if (r.bad || base_reader_left(&r) != 0 || flags > FLAGS_KNOWN) {
+    if (format > FORMAT_NO_OTHERS) {
+        record_out->undo_window_s = base_read_u64(&r);
+        record_out->undo_until_us = (int64_t)base_read_u64(&r);
+        record_out->taken_by = base_read_u64(&r);
+        record_out->takes = base_read_u64(&r);
+        read_others(&r, record_out);
+    }
+    if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);
     }
     if (!sensible(record_out)) {

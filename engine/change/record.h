@@ -22,6 +22,7 @@
 
 #define RECORD_STATEMENT_MAX 512 /* as in instar_change_info, with the final zero */
 #define RECORD_REASON_MAX 2048
+#define RECORD_OTHERS_MAX 16 /* tables that a change is about, beside its own */
 
 enum change_kind {
     CHANGE_CREATE_TABLE = 1,
@@ -49,6 +50,12 @@ struct change_part {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     bool descending;
     enum instar_nulls nulls;
+};
+
+/* A table to which a foreign key leads. */
+struct change_other {
+    uint64_t table;                       /* id */
+    char name[INSTAR_NAME_BYTES_MAX + 1]; /* as the request calls it, or "" */
 };
 
 struct change_record {
@@ -88,6 +95,9 @@ struct change_record {
     bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
+    bool waits;     /* create table: writers of the tables to which it refers come first */
+    uint32_t other_count;
+    struct change_other others[RECORD_OTHERS_MAX]; /* no two changes of one table at once */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
@@ -155,7 +165,11 @@ struct record_marker {
     uint64_t id;
     uint64_t table;
     uint64_t after;
+    uint32_t other_count;
+    uint64_t others[RECORD_OTHERS_MAX];
 };
+/* Is the change at work on the table, or does it need it to stay as it is? */
+bool record_marker_about(const struct record_marker *m, uint64_t table);
 /* EUNKNOWN: no such change. */
 int record_get(struct store_txn *t, uint64_t id, enum store_read how,
                struct change_record *record_out, struct base_err *err);
@@ -191,6 +205,7 @@ int record_list(struct store_txn *t, bool latest_first,
 
 enum change_work {
     WORK_ADD_TABLE,    /* publish version 1 and create the tree */
+    WORK_SHOW_TABLE,   /* publish it under its name, when all know it to whom it refers */
     WORK_REMOVE_TABLE, /* publish the version that names the table no more */
     WORK_ADD_INDEX,    /* publish the index in its first stage and create its tree */
     WORK_STAGE,        /* publish the index's next stage */
@@ -255,9 +270,9 @@ struct plan {
 };
 /* The plan of a record in its state; NULL for one that has ended. */
 const struct plan *plan_of(const struct change_record *r);
-/* variant: for an index, is it unique; for alter table PLAN_VALIDATES and PLAN_RETIRES; for a
- * compound change any of these; for a rekey PLAN_BUILDS; for drop table is it kept; undo:
- * PLAN_VALIDATES; undo and purge: PLAN_TABLE for one of a table. */
+/* variant: for a new table, does it wait; for an index, is it unique; for alter table
+ * PLAN_VALIDATES and PLAN_RETIRES; for a compound change any of these; for a rekey PLAN_BUILDS; for
+ * drop table is it kept; undo: PLAN_VALIDATES; undo and purge: PLAN_TABLE for one of a table. */
 #define PLAN_VALIDATES 1u
 #define PLAN_RETIRES 2u
 #define PLAN_BUILDS 4u

@@ -4,6 +4,7 @@
  * or both in one statement. All versions of the way there are made once, so that what cannot be is
  * refused before anything begins, and nothing can fail behind the swap.
  */
+#include "change/kin_impl.h"
 #include "change/rekey_impl.h"
 #include "change/submit_impl.h"
 
@@ -104,8 +105,24 @@ static int check_key(const struct catalog_table *from, const struct rekey_reques
 typedef int (*version_fn)(const struct rekey_edit *e, struct catalog_table **next_out,
                           struct base_err *err);
 
-/* Make every version once. */
-static int rehearse(const struct submission *s, const struct catalog_table *from,
+/* Every index is made anew, with another id, so no foreign key may know one by it. */
+static int refuse_referred(const struct catalog_table *from, const struct kin *kin,
+                           struct base_err *err)
+{
+    char words[2 * INSTAR_NAME_BYTES_MAX + 64] = "a foreign key";
+
+    if (from->referrer_count == 0) {
+        return 0;
+    }
+    kin->face.describe(kin->face.arg, &from->referrers[0], words, sizeof(words));
+    return base_err_set(err, INSTAR_ESTATE,
+                        "table \"%s\": %s refers to it; drop that first, and add it again when the "
+                        "primary key has changed",
+                        from->name, words);
+}
+
+/* Make every version once. Its own foreign keys must still have an index at the end. */
+static int rehearse(struct submission *s, const struct catalog_table *from,
                     const struct rekey_request *request, struct base_err *err)
 {
     const version_fn versions[] = {request->key_count != 0 ? rekey_add_witness : rekey_add_ids,
@@ -117,9 +134,14 @@ static int rehearse(const struct submission *s, const struct catalog_table *from
                                    rekey_swap,
                                    rekey_lower,
                                    rekey_remove};
+    struct catalog_table *first = NULL;
     struct catalog_table *at = NULL;
-    int rc = catalog_table_copy(from, &at, err);
+    struct kin kin;
+    int rc = catalog_table_copy(from, &first, err);
 
+    kin_begin(&kin, s);
+    rc = rc == 0 ? refuse_referred(from, &kin, err) : rc;
+    rc = rc == 0 ? catalog_table_copy(from, &at, err) : rc;
     for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(versions); i++) {
         const struct rekey_edit e = {.now = at, .request = request, .change = s->rec.id};
         struct catalog_table *next = NULL;
@@ -130,7 +152,13 @@ static int rehearse(const struct submission *s, const struct catalog_table *from
             at = next;
         }
     }
+    if (rc == 0) {
+        first->kin = &kin.face;
+        rc = catalog_keys_kept(first, at, err);
+    }
     catalog_table_free(at);
+    catalog_table_free(first);
+    kin_close(&kin);
     return rc;
 }
 
@@ -140,7 +168,7 @@ static int find_other(void *arg, const struct record_marker *marker)
 {
     struct record_marker *found = arg;
 
-    if (marker->table == found->table) {
+    if (record_marker_about(marker, found->table)) {
         *found = *marker;
         return FOUND;
     }

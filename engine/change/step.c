@@ -146,9 +146,7 @@ int step_publish(struct job *j, struct store_txn *t, struct lease_publication *w
     return rc;
 }
 
-/* There is nothing to do: what was to be dropped was never finished, or what was to be made exists.
- */
-static int finish_early(struct job *j, struct store_txn *t, struct base_err *err)
+int step_finish_early(struct job *j, struct store_txn *t, struct base_err *err)
 {
     int rc = name_release(j, t, false, err);
 
@@ -164,90 +162,6 @@ static int finish_early(struct job *j, struct store_txn *t, struct base_err *err
     j->rec.owner.nonce = 0;
     j->rec.owner.pid = 0;
     return job_commit(j, t, err);
-}
-
-/* ---- tables ------------------------------------------------------------------------------- */
-
-static int add_table(struct job *j, struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    bool exists = false;
-    rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
-    if (rc == 0) {
-        rc = name_claim(j, t, table, &exists, err);
-    }
-    if (exists) {
-        catalog_table_free(table);
-        return finish_early(j, t, err);
-    }
-    if (rc == 0) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
-    }
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
-    }
-    if (rc == 0) {
-        rc = name_release(j, t, true, err);
-    }
-    if (rc == 0) {
-        rc = name_claim_uniques(j, t, table, err);
-    }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1},
-                          seen, err);
-    }
-    catalog_table_free(table);
-    return rc;
-}
-
-static int remove_table(struct job *j, struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
-        return finish_early(j, t, err);
-    }
-    if (rc == 0) {
-        rc = name_free_all(j, t, table, err);
-    }
-    if (rc == 0) {
-        /* Kept for the purge, which needs the trees, and for history. */
-        base_buf_clear(&j->rec.descriptor);
-        rc = catalog_table_encode(table, &j->rec.descriptor, err);
-    }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        j->rec.version = table->version + 1;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){
-                              .table = table->id, .remove = true, .drained_below = table->version},
-                          seen, err);
-    }
-    catalog_table_free(table);
-    return rc;
 }
 
 /* ---- stages of an index ------------------------------------------------------------------- */
@@ -341,15 +255,18 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         j->rec.step == 0 &&
         (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN || (rc == 0 && !find_dropped(j, table)))) {
         catalog_table_free(table);
-        return finish_early(j, t, err);
+        return step_finish_early(j, t, err);
     }
     bool exists = false;
+    if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && plan_may_revert(&j->rec)) {
+        rc = kin_check_drop_index(t, table, j->rec.index, err);
+    }
     if (rc == 0 && step->work == WORK_ADD_INDEX) {
         rc = name_claim(j, t, NULL, &exists, err);
     }
     if (exists) {
         catalog_table_free(table);
-        return finish_early(j, t, err);
+        return step_finish_early(j, t, err);
     }
     if (rc == 0) {
         rc = edit_stage(j, step, table, err);
@@ -427,10 +344,24 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
         store_txn_abort(t);
         return rc;
     }
+    struct kin kin = {.count = 0};
+    if (work == WORK_DRAIN) {
+        rc = kin_open(&kin, t, &j->rec, err);
+        kin_drain(&kin);
+    }
+    if (rc != 0) {
+        store_txn_abort(t);
+        kin_close(&kin);
+        return rc;
+    }
     job_advance(j);
-    rc = step_publish(
-        j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
-        seen, err);
+    rc = step_publish(j, t,
+                      &(struct lease_publication){.table = j->rec.table,
+                                                  .drained_below = j->rec.version,
+                                                  .also = kin.also,
+                                                  .also_count = kin.also_count},
+                      seen, err);
+    kin_close(&kin);
     if (rc == 0 && work == WORK_CUT) {
         os_point("change.cut");
     } else if (rc == 0 && work == WORK_PURGE) {
@@ -504,7 +435,7 @@ static int build(struct job *j, struct base_err *err)
 static bool is_broken(int code)
 {
     return code == INSTAR_EUNIQUE || code == INSTAR_ENOT_NULL || code == INSTAR_ECHECK ||
-           code == INSTAR_ERANGE;
+           code == INSTAR_ERANGE || code == INSTAR_EREFERENCE;
 }
 
 static int validate(struct job *j, enum change_work work, struct base_err *err)
@@ -651,10 +582,9 @@ int step_run(struct job *j, struct base_err *err)
     }
     switch (step->work) {
     case WORK_ADD_TABLE:
-        rc = add_table(j, err);
-        break;
+    case WORK_SHOW_TABLE:
     case WORK_REMOVE_TABLE:
-        rc = remove_table(j, err);
+        rc = table_publish(j, step->work, err);
         break;
     case WORK_ADD_INDEX:
     case WORK_STAGE:

@@ -7,7 +7,8 @@
 
 #define ID_SIZE 8
 #define MARKER_SIZE 16
-#define MARKER_VALUE_SIZE 16
+#define MARKER_VALUE_SIZE 16 /* table and after; behind them the other tables */
+#define MARKER_VALUE_MAX (MARKER_VALUE_SIZE + 8 * RECORD_OTHERS_MAX)
 
 static const uint8_t zeros[MARKER_SIZE];
 static const uint8_t behind[ID_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -72,11 +73,15 @@ int record_put(struct store_txn *t, const struct change_record *r, struct base_e
     } else if (rc == 0 && r->owner.claim == 0) {
         /* Only until the first claim: who looks for work reads the markers, and shall not meet a
          * conflict with each step of every other change. */
-        uint8_t value[MARKER_VALUE_SIZE];
+        uint8_t value[MARKER_VALUE_MAX];
+        size_t size = MARKER_VALUE_SIZE;
         base_put_u64(value, r->table);
         base_put_u64(value + 8, r->after);
+        for (uint32_t i = 0; i < r->other_count; i++, size += 8) {
+            base_put_u64(value + size, r->others[i].table);
+        }
         rc = store_txn_put(t, CATALOG_CHANGE_TREE, base_slice(marker, MARKER_SIZE),
-                           base_slice(value, MARKER_VALUE_SIZE), err);
+                           base_slice(value, size), err);
     }
     if (rc == 0 && r->undo_until_us != 0) {
         rc = put_kept(t, r, err);
@@ -91,6 +96,16 @@ int record_remove(struct store_txn *t, uint64_t id, struct base_err *err)
 
     base_put_be64(key, id);
     return store_txn_delete(t, CATALOG_CHANGE_TREE, base_slice(key, ID_SIZE), err);
+}
+
+bool record_marker_about(const struct record_marker *m, uint64_t table)
+{
+    bool found = m->table == table;
+
+    for (uint32_t i = 0; i < m->other_count; i++) {
+        found = found || m->others[i] == table;
+    }
+    return found;
 }
 
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
@@ -110,7 +125,8 @@ int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
         return rc;
     }
     while ((rc = store_cursor_next(cursor, &key, &value, err)) == 0) {
-        if (key.size != MARKER_SIZE || value.size != MARKER_VALUE_SIZE) {
+        if (key.size != MARKER_SIZE || value.size < MARKER_VALUE_SIZE ||
+            value.size > MARKER_VALUE_MAX || value.size % 8 != 0) {
             rc = base_err_set(err, INSTAR_ECORRUPT, "a change's marker has %zu and %zu bytes",
                               key.size, value.size);
             break;
@@ -119,7 +135,12 @@ int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
             .id = base_get_be64((const uint8_t *)key.data + MARKER_SIZE - ID_SIZE),
             .table = base_get_u64(value.data),
             .after = base_get_u64((const uint8_t *)value.data + 8),
+            .other_count = (uint32_t)(value.size - MARKER_VALUE_SIZE) / 8,
         };
+        for (uint32_t i = 0; i < m.other_count; i++) {
+            m.others[i] =
+                base_get_u64((const uint8_t *)value.data + MARKER_VALUE_SIZE + (size_t)i * 8);
+        }
         rc = fn(arg, &m);
         if (rc != 0) {
             break;

@@ -6,6 +6,7 @@
  * meet, one is tried again and sees the other. Drops and cancels may write when the map is nearly
  * full: they are what makes room.
  */
+#include "change/kin_impl.h"
 #include "change/submit_impl.h"
 
 #include <stdio.h>
@@ -164,9 +165,13 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, type, strlen(type));
         base_buf_add(&b, " NOT NULL", c->not_null ? 9 : 0);
     }
-    for (uint32_t i = 0; i < t->index_count; i++) {
+    for (uint32_t i = 0; i < t->index_count && t->indexes[i].constraint; i++) {
         base_buf_add(&b, i == 0 ? ", UNIQUE " : ", ", i == 0 ? 9 : 2);
         base_buf_add(&b, t->indexes[i].name, strlen(t->indexes[i].name));
+    }
+    for (uint32_t i = 0; i < t->fkey_count; i++) {
+        base_buf_add(&b, i == 0 ? ", FOREIGN KEY " : ", ", i == 0 ? 14 : 2);
+        base_buf_add(&b, t->fkeys[i].name, strlen(t->fkeys[i].name));
     }
     bool keyed = !catalog_keyed_by_row_id(t);
     for (uint32_t i = 0; keyed && i < t->key_count; i++) {
@@ -191,27 +196,46 @@ static int give_trees(struct submission *s, struct catalog_table *table, struct 
     return rc;
 }
 
-/* The names of the constraints, which are those of indexes. One that was given none gets another
- * while its own is taken. */
+/* Another name for one of the indexes that a new table begins with. */
+static void number_name(const struct submission *s, const struct catalog_table *table, uint32_t at,
+                        unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1])
+{
+    struct catalog_fkey_path path;
+
+    if (at < s->table_def->unique_count) {
+        catalog_unique_name(table->name, &s->table_def->uniques[at], number, name);
+    }
+    for (uint32_t i = 0; at >= s->table_def->unique_count && i < table->fkey_count; i++) {
+        if (catalog_fkey_path(table, &table->fkeys[i], &path) &&
+            path.index == &table->indexes[at]) {
+            catalog_fkey_index_name(table, &table->fkeys[i], number, name);
+            return;
+        }
+    }
+}
+
+/* The names of the constraints, which are those of indexes, and of what foreign keys need. One that
+ * was given none gets another while its own is taken. */
 static int reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err)
 {
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
         struct catalog_index *index = &table->indexes[i];
-        const instar_unique_def *def = &s->table_def->uniques[i];
+        bool named = i < s->table_def->unique_count && s->table_def->uniques[i].name != NULL;
         struct catalog_name found;
         unsigned number = 1;
         while ((rc = catalog_name_get(s->t, index->name, &found, err)) == 0) {
-            if (def->name != NULL) {
+            if (named) {
                 return base_err_set(err, INSTAR_EEXISTS, "there is %s named \"%s\" already",
                                     found.kind == CATALOG_NAME_TABLE ? "a table" : "an index",
                                     index->name);
             }
             do {
-                catalog_unique_name(table->name, def, number++, index->name);
+                number_name(s, table, i, number++, index->name);
             } while (catalog_table_index(table, index->name) != index ||
-                     catalog_table_check(table, index->name) != NULL);
+                     catalog_table_check(table, index->name) != NULL ||
+                     catalog_table_fkey(table, index->name) != NULL);
         }
         if (rc == INSTAR_ENOTFOUND) {
             struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
@@ -225,8 +249,8 @@ static int reserve_uniques(struct submission *s, struct catalog_table *table, st
     return rc;
 }
 
-static int record_table(struct submission *s, struct catalog_table *table, enum join join,
-                        uint64_t other, struct base_err *err)
+static int record_table(struct submission *s, const struct kin *kin, struct catalog_table *table,
+                        enum join join, uint64_t other, struct base_err *err)
 {
     struct change_record *r = &s->rec;
     int rc = submit_fill(s, CHANGE_CREATE_TABLE, table->name, err);
@@ -242,6 +266,9 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
         r->tree = table->tree;
         r->after = join == JOIN_BEHIND ? other : 0;
         snprintf(r->table_name, sizeof(r->table_name), "%s", table->name);
+        rc = kin_tie(kin, table, r, err);
+    }
+    if (rc == 0) {
         rc = give_trees(s, table, err);
     }
     if (rc == 0 && join == JOIN_FREE) {
@@ -258,6 +285,7 @@ static int record_table(struct submission *s, struct catalog_table *table, enum 
 static int create_table(struct submission *s, struct base_err *err)
 {
     struct catalog_table *table;
+    struct kin kin;
     enum join join;
     uint64_t other;
     int rc = catalog_table_from_def(s->table_def, &table, err);
@@ -265,12 +293,18 @@ static int create_table(struct submission *s, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = join_table(s->t, table, s->options->flags, &join, &other, err);
+    kin_begin(&kin, s);
+    table->kin = &kin.face;
+    rc = catalog_define_fkeys(table, s->table_def, err);
+    if (rc == 0) {
+        rc = join_table(s->t, table, s->options->flags, &join, &other, err);
+    }
     if (rc == 0 && join == JOIN_ATTACH) {
         s->id = other;
     } else if (rc == 0 && join != JOIN_EXISTS) {
-        rc = record_table(s, table, join, other, err);
+        rc = record_table(s, &kin, table, join, other, err);
     }
+    kin_close(&kin);
     catalog_table_free(table);
     return rc;
 }
@@ -448,15 +482,19 @@ static int drop_table(struct submission *s, struct base_err *err)
     }
     if (name.change != 0) {
         rc = drop_at_work(s, name.change, &other, &attached, err);
-        record_free(&other);
     }
     if (rc != 0 || attached) {
+        record_free(&other);
         return rc;
     }
-    rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
+    s->rec.table = name.table;
+    rc = kin_claim_drop(s->t, &s->rec, &other, err);
+    record_free(&other);
+    if (rc == 0) {
+        rc = submit_fill(s, CHANGE_DROP_TABLE, s->name, err);
+    }
     if (rc == 0) {
         struct cancelling cancelling = {s, err};
-        s->rec.table = name.table;
         snprintf(s->rec.table_name, sizeof(s->rec.table_name), "%s", s->name);
         snprintf(s->rec.statement, sizeof(s->rec.statement), "DROP TABLE %s", s->name);
         s->rec.undo_window_s = submit_undo_window(s);
@@ -535,6 +573,7 @@ static int drop_index(struct submission *s, struct base_err *err)
             goto done;
         }
         rc = submit_check_drop(table, index, err);
+        rc = rc == 0 ? kin_check_drop_index(s->t, table, index->id, err) : rc;
         s->rec.tree = index->tree;
         s->rec.unique = index->unique;
         s->rec.index = index->id;

@@ -173,6 +173,20 @@ static int take_names(struct submission *s, struct catalog_table *table, struct 
     return rc;
 }
 
+/* The tables to which they refer have changed meanwhile, or gone. */
+static void leave_fkeys(struct catalog_table *table, struct base_buf *words)
+{
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        base_buf_add(words, "; ", words->size != 0 ? 2 : 0);
+        base_buf_add(words, "foreign key ", strlen("foreign key "));
+        catalog_name_add(words, table->fkeys[i].name);
+        base_buf_add(words, " is not brought back: add it again",
+                     strlen(" is not brought back: add it again"));
+    }
+    table->fkey_count = 0;
+    table->referrer_count = 0; /* its own: no other's can be dropped */
+}
+
 static int undo_table(struct submission *s, struct change_record *drop, struct base_buf *words,
                       struct base_err *err)
 {
@@ -190,6 +204,7 @@ static int undo_table(struct submission *s, struct change_record *drop, struct b
         rc = take_names(s, table, words, err);
     }
     if (rc == 0) {
+        leave_fkeys(table, words);
         /* The drop counts as a version. */
         table->version = drop->version + 1;
         table->change = 0;
@@ -361,7 +376,7 @@ static int same_table_at_work(void *arg, const struct record_marker *marker)
 {
     struct looking *l = arg;
 
-    l->found = l->found || marker->table == l->table;
+    l->found = l->found || record_marker_about(marker, l->table);
     return 0;
 }
 
@@ -474,7 +489,10 @@ static int list_one(void *arg, const struct record_kept *kept)
 
     if (rc == 0 && drop.kind == CHANGE_DROP_TABLE) {
         rc = catalog_table_decode(base_buf_slice(&drop.descriptor), &table, l->err);
-        rc = rc == 0 ? l->fn(l->arg, table) : rc;
+        if (rc == 0) {
+            table->fkey_count = table->referrer_count = 0; /* these went with the drop */
+            rc = l->fn(l->arg, table);
+        }
     }
     catalog_table_free(table);
     record_free(&drop);

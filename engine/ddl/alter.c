@@ -35,10 +35,18 @@ static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct
     step->column = column;
     step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_NOT_EXISTS : 0;
     rc = ddl_column(sql, piece, node, column, &key, checks);
-    if (rc == INSTAR_OK && checks->count + checks->unique_count > 0 && step->flags != 0) {
+    if (rc == INSTAR_OK && checks->count + checks->unique_count + checks->fkey_count > 0 &&
+        step->flags != 0) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
                       "not supported: %s in ADD COLUMN IF NOT EXISTS",
-                      checks->count > 0 ? "CHECK" : "UNIQUE");
+                      checks->count > 0          ? "CHECK"
+                      : checks->unique_count > 0 ? "UNIQUE"
+                                                 : "REFERENCES");
+    }
+    if (rc == INSTAR_OK && checks->fkey_count > 0) {
+        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                      "not supported: REFERENCES in ADD COLUMN: add the column, make an index on "
+                      "it, add the foreign key");
     }
     if (rc == INSTAR_OK && key != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, key),
@@ -112,7 +120,7 @@ static int map_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_n
     return rc == INSTAR_OK && using != NULL ? map_using(sql, piece, using, step) : rc;
 }
 
-/* Is it the addition of a constraint of that type? Others than CHECK and UNIQUE are refused. */
+/* Is it the addition of a constraint of that type? Others than those below are refused. */
 static bool adds(struct ddl_node *command, const char *wanted)
 {
     const struct ddl_node *def = ddl_peek(command, "def");
@@ -163,6 +171,20 @@ static int map_add_key(instar_sql *sql, const struct ddl_piece *piece, struct dd
     return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
 }
 
+static int map_add_fkey(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
+                        instar_alteration *step)
+{
+    struct ddl_node *node = ddl_take(command, "def");
+    struct ddl_checks checks = {.fkeys = NULL};
+    int rc;
+
+    (void)ddl_take(node, "contype");
+    rc = ddl_fkey(sql, piece, node, NULL, &checks);
+    step->kind = INSTAR_ALTER_ADD_FOREIGN_KEY;
+    step->fkey = checks.fkeys;
+    return rc;
+}
+
 static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *command,
                        instar_alteration *step, struct ddl_constant *constant,
                        struct ddl_checks *checks)
@@ -186,6 +208,8 @@ static int map_command(instar_sql *sql, const struct ddl_piece *piece, struct dd
         rc = map_add_unique(sql, piece, command, step);
     } else if (adds(command, "CONSTR_PRIMARY")) {
         rc = map_add_key(sql, piece, command, step, checks->table);
+    } else if (adds(command, "CONSTR_FOREIGN")) {
+        rc = map_add_fkey(sql, piece, command, step);
     } else if (ddl_take_name(command, "subtype", "AT_DropConstraint")) {
         step->kind = INSTAR_ALTER_DROP_CONSTRAINT;
         step->flags = ddl_take_flag(command, "missing_ok") ? INSTAR_ALTER_IF_EXISTS : 0;

@@ -8,6 +8,7 @@
  * tree.c      taking a tree apart, so that nothing in it is overlooked
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * group.c     what stands between BEGIN and COMMIT
+ * fkey.c      foreign keys
  * expr.c      expressions; clause.c: the names of what is refused
  * control.c   SHOW, WAIT, CANCEL, UNDO, EXPLAIN: what PostgreSQL's grammar does not have
  * trailing.c  WITH (…) at the end of statements for which it has none
@@ -191,12 +192,14 @@ int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_sta
 /* An expression as the text that the engine compiles. */
 int ddl_expression(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                    const char **text_out);
-/* CHECK and UNIQUE constraints, in growing number. */
+/* CHECK and UNIQUE constraints and foreign keys, in growing number. */
 struct ddl_checks {
     instar_check_def *list;
     size_t count;
     instar_unique_def *uniques;
     size_t unique_count;
+    instar_fkey_def *fkeys;
+    size_t fkey_count;
     const char *table; /* that the statement is about */
 };
 /* Take a constraint of which the type PRIMARY KEY was taken. */
@@ -206,6 +209,9 @@ struct ddl_key_of {
 };
 int ddl_key(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
             const struct ddl_key_of *of, const instar_key_column **key_out, size_t *count_out);
+/* Take a constraint of which the type FOREIGN was taken (fkey.c); column as below. */
+int ddl_fkey(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
+             const char *column, struct ddl_checks *checks);
 /* Take a constraint of which the type UNIQUE was taken; column: behind which it stands, or NULL. */
 int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
                const char *column, struct ddl_checks *checks);

@@ -22,7 +22,8 @@ struct found {
     const instar_sql_statement *statement;
     size_t uniques_dropped; /* by DROP CONSTRAINT in it */
     bool drops_key, adds_key;
-    uint64_t window_s; /* for which what it drops is kept */
+    uint64_t window_s;     /* for which what it drops is kept */
+    size_t indexes_needed; /* by its foreign keys, and made with them */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -129,6 +130,42 @@ static void look_for_key(struct found *found, const instar_table_info *info)
     }
 }
 
+/* Does a key begin with these columns, in whatever order? */
+static bool begins_with(const instar_key_column *key, size_t key_count, const instar_fkey_def *fkey)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < key_count && i < fkey->column_count; i++) {
+        for (size_t k = 0; k < fkey->column_count; k++) {
+            found += key[i].name != NULL && strcmp(key[i].name, fkey->columns[k]) == 0;
+        }
+    }
+    return found == fkey->column_count;
+}
+
+/* How many indexes foreign keys of the statement lack. */
+static size_t count_needed(const instar_table_info *info, const instar_sql_statement *s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        const instar_fkey_def *fkey = s->steps[i].fkey;
+        bool has = s->steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY ||
+                   begins_with(info->key, info->key_count, fkey);
+
+        for (size_t k = 0; !has && k < info->index_count; k++) {
+            const instar_index_info *index = &info->indexes[k];
+            has = index->stage == INSTAR_STAGE_PUBLIC && index->predicate == NULL &&
+                  begins_with(index->columns, index->column_count, fkey);
+        }
+        count += has ? 0 : 1;
+    }
+    for (size_t i = 0; i < s->part_count; i++) {
+        count += count_needed(info, s->parts[i]);
+    }
+    return count;
+}
+
 static int look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
@@ -147,6 +184,7 @@ static int look(void *arg, const instar_table_info *info)
     if (here && found->uniques_dropped == 0) {
         look_for_key(found, info);
     }
+    found->indexes_needed += here ? count_needed(info, found->statement) : 0;
     found->has_from = found->has_from || from;
     found->has_table = found->has_table || here;
     if (from || here) {
@@ -159,9 +197,23 @@ static int look(void *arg, const instar_table_info *info)
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-static void tell_create_table(struct telling *t)
+static void tell_create_table(struct telling *t, const instar_sql_statement *s)
 {
-    tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
+    bool refers = false;
+
+    for (size_t i = 0; i < s->table->fkey_count; i++) {
+        refers = refers || strcmp(s->table->fkeys[i].parent, s->table->name) != 0;
+    }
+    if (refers) {
+        tell(t, "1. absent: publish the table, without a name yet, to the writers of those that it "
+                "refers to");
+        tell(t,
+             "2. hidden: wait for transactions that use those, at most %" PRIu32 " ms; publish the "
+             "name; no row is read, no way back from here on",
+             s->options->fence_after_ms);
+    } else {
+        tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
+    }
     tell(t, "undo: drop table");
 }
 
@@ -288,7 +340,8 @@ static bool leaves_something(uint32_t kind)
 /* Must the rows that are there obey what it asks for? */
 static bool binds_rows(const instar_alteration *step)
 {
-    return step->kind == INSTAR_ALTER_SET_NOT_NULL ||
+    return (step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY && !step->fkey->not_valid) ||
+           step->kind == INSTAR_ALTER_SET_NOT_NULL ||
            step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
            (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
 }
@@ -303,6 +356,23 @@ static bool adds_unique(const instar_sql_statement *s)
     return any;
 }
 
+/* Foreign keys that it adds: both tables are concerned. */
+static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
+{
+    for (size_t i = 0; i < s->step_count; i++) {
+        if (s->steps[i].kind == INSTAR_ALTER_ADD_FOREIGN_KEY) {
+            tell(
+                t,
+                "refers to table %s: it is published with it, and transactions that use either are "
+                "waited for",
+                s->steps[i].fkey->parent);
+        }
+    }
+    for (size_t i = 0; i < s->part_count; i++) {
+        tell_fkeys(t, s->parts[i]);
+    }
+}
+
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     bool validates = found->narrows, leaves = false;
@@ -312,6 +382,7 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
         leaves = leaves || leaves_something(s->steps[i].kind);
     }
     tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    tell_fkeys(t, s);
     if (validates) {
         tell(t,
              "1. enforcing: publish, wait for transactions on the version before, at most "
@@ -410,7 +481,8 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {.rows = found->narrows, .drops = found->uniques_dropped};
+    struct needs n = {
+        .rows = found->narrows, .drops = found->uniques_dropped, .builds = found->indexes_needed};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
@@ -419,10 +491,11 @@ static void tell_compound(struct telling *t, const struct found *found,
     if (s->part_count > 0) {
         tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
              found->rows);
-    } else { /* an ALTER TABLE, for its UNIQUE */
+    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
         add_need(&n, s);
         tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
+    tell_fkeys(t, s);
     tell_going_up(t, &n, wait_ms, &step);
     tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -483,7 +556,7 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
     tell_names(t, found, s->verb);
     switch (s->verb) {
     case INSTAR_SQL_CREATE_TABLE:
-        tell_create_table(t);
+        tell_create_table(t, s);
         break;
     case INSTAR_SQL_DROP_TABLE:
         tell_drop_table(t, found, s->options);
@@ -494,7 +567,7 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
     case INSTAR_SQL_ALTER_TABLE:
         if (found->drops_key || found->adds_key) {
             tell_key(t, found, s);
-        } else if (found->uniques_dropped > 0 || adds_unique(s)) {
+        } else if (found->uniques_dropped + found->indexes_needed > 0 || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);

@@ -145,6 +145,8 @@ int ddl_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *
         rc = ddl_take_name(n, "contype", "CONSTR_CHECK") ? ddl_check(sql, piece, n, checks)
              : ddl_take_name(n, "contype", "CONSTR_UNIQUE")
                  ? ddl_unique(sql, piece, n, column->name, checks)
+             : ddl_take_name(n, "contype", "CONSTR_FOREIGN")
+                 ? ddl_fkey(sql, piece, n, column->name, checks)
                  : map_column_constraint(sql, piece, n, column, &nullable);
         rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, n) : rc;
     }
@@ -262,6 +264,8 @@ static int map_table_element(struct table_draft *t, struct ddl_node *node)
             rc = ddl_check(t->sql, t->piece, node, &t->checks);
         } else if (ddl_take_name(node, "contype", "CONSTR_UNIQUE")) {
             rc = ddl_unique(t->sql, t->piece, node, NULL, &t->checks);
+        } else if (ddl_take_name(node, "contype", "CONSTR_FOREIGN")) {
+            rc = ddl_fkey(t->sql, t->piece, node, NULL, &t->checks);
         }
     } else {
         return ddl_refuse(t->sql, t->piece, node);
@@ -303,6 +307,8 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
     t->def.check_count = t->checks.count;
     t->def.uniques = t->checks.uniques;
     t->def.unique_count = t->checks.unique_count;
+    t->def.fkeys = t->checks.fkeys;
+    t->def.fkey_count = t->checks.fkey_count;
     return ddl_add(sql, piece,
                    &(instar_sql_statement){.verb = INSTAR_SQL_CREATE_TABLE,
                                            .name = t->def.name,

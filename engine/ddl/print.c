@@ -357,16 +357,62 @@ static void put_all(void *arg)
     }
 }
 
-size_t instar_sql_format_table(const instar_table_info *info, char *text_out, size_t size)
+/* ---- foreign keys ------------------------------------------------------------------------- */
+
+static void put_names(struct sink *sink, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        say(sink, i > 0 ? ", " : " (");
+        put_name(sink, names[i]);
+    }
+    say(sink, ")");
+}
+
+static void put_fkeys(void *arg)
+{
+    struct sink *sink = arg;
+
+    for (size_t i = 0; i < sink->info->fkey_count; i++) {
+        const instar_fkey_info *fkey = &sink->info->fkeys[i];
+
+        say(sink, "ALTER TABLE ");
+        put_name(sink, sink->info->name);
+        say(sink, " ADD CONSTRAINT ");
+        put_name(sink, fkey->name);
+        say(sink, " FOREIGN KEY");
+        put_names(sink, fkey->columns, fkey->column_count);
+        say(sink, " REFERENCES ");
+        put_name(sink, fkey->parent);
+        put_names(sink, fkey->parent_columns, fkey->column_count);
+        say(sink, fkey->on_delete == INSTAR_FKEY_RESTRICT ? " ON DELETE RESTRICT" : "");
+        say(sink, fkey->on_update == INSTAR_FKEY_RESTRICT ? " ON UPDATE RESTRICT" : "");
+        say(sink, fkey->valid ? ";\n" : " NOT VALID;\n");
+    }
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static size_t format(const instar_table_info *info, void (*fn)(void *arg), char *text_out,
+                     size_t size)
 {
     struct sink sink = {.text = text_out, .room = size, .info = info};
 
-    if (info != NULL && !ddl_run(put_all, &sink)) {
+    if (info != NULL && !ddl_run(fn, &sink)) {
         sink.quote_all = true;
-        put_all(&sink);
+        fn(&sink);
     }
     if (size > 0) {
         text_out[sink.size < size ? sink.size : size - 1] = '\0';
     }
     return sink.size;
+}
+
+size_t instar_sql_format_fkeys(const instar_table_info *info, char *text_out, size_t size)
+{
+    return format(info, put_fkeys, text_out, size);
+}
+
+size_t instar_sql_format_table(const instar_table_info *info, char *text_out, size_t size)
+{
+    return format(info, put_all, text_out, size);
 }

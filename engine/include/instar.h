@@ -76,6 +76,7 @@ enum instar_status {
     INSTAR_ECANCELLED = -6,
     INSTAR_EFAILED = -7,
     INSTAR_ECHECK = -8,
+    INSTAR_EREFERENCE = -9,
     /* run the transaction again */
     INSTAR_ECONFLICT = -20,
     INSTAR_ESNAPSHOT_TOO_OLD = -21,
@@ -318,7 +319,8 @@ INSTAR_API int instar_begin(instar *db, unsigned flags, instar_txn **txn_out);
 /* Commit and end. The handle is gone whatever is returned. After any error but ECOMMIT_UNKNOWN
  * nothing was written.
  * Errors: ECONFLICT, ESNAPSHOT_TOO_OLD, ESCHEMA_CHANGED (run it again); EUNIQUE (names the index,
- * the values and the other row); ELIMIT; ENOSPACE (of the disk: free some, then go on);
+ * the values and the other row); EREFERENCE (names the foreign key, both tables, the row and the
+ * key); ELIMIT; ENOSPACE (of the disk: free some, then go on);
  * EMAPFULL (map_bytes is nearly reached: only transactions that delete, and drops, go through);
  * EBUSY (could not get in within lock_timeout_ms: the text names the holder);
  * ECOMMIT_UNKNOWN (the flush failed or timed out after the append: read back before repeating). */
@@ -343,7 +345,8 @@ INSTAR_API int instar_run(instar *db, unsigned flags, int (*fn)(instar_txn *txn,
  * the transaction's size), EINVALID (bytes at NULL), EREADONLY, EUNKNOWN (table, column or index
  * gone), ESCHEMA_CHANGED and ESNAPSHOT_TOO_OLD (run the transaction again). Unique indexes are
  * checked at commit, against what the transaction leaves behind: so two rows may swap their values.
- * instar_commit then returns EUNIQUE. */
+ * instar_commit then returns EUNIQUE. So are foreign keys: a row and what it refers to may come,
+ * and go, in one transaction in either order. instar_commit then returns EREFERENCE. */
 
 /* Insert a row; columns that are not named get their default, or null.
  * Errors: EEXISTS (primary key). */
@@ -450,6 +453,36 @@ typedef struct instar_unique_def {
     size_t include_count;
 } instar_unique_def;
 
+/* What these columns hold is a key of a row of another table, the parent, or of the own one; a row
+ * with a null in one of them refers to nothing (MATCH SIMPLE). A write of the child is refused that
+ * refers to a key which is not there, and one of the parent that takes a key away to which a row
+ * refers: each looks at what the transaction leaves behind, at commit (EREFERENCE). Writers of the
+ * two conflict where they meet; a child's row also with an update of its parent's row, whatever it
+ * changes, when the key is the primary key.
+ *
+ * The key is the primary key or a unique index of all rows. Columns are of the types of the key's,
+ * or both are integers. An index of all rows is needed that begins with the columns, in whatever
+ * order; the primary key will do. Where there is none the change makes it, under the name
+ * table_column_idx; it stays when the foreign key goes. Not for a column that the same change adds
+ * (ESTATE names the statement that makes it). */
+enum instar_fkey_action {
+    INSTAR_FKEY_NO_ACTION = 0, /* refuse when the key is not there in the end: it may be taken away
+                                * and given to a row again in one transaction */
+    INSTAR_FKEY_RESTRICT = 1   /* refuse when the key was taken away, even if it is there again */
+};
+typedef struct instar_fkey_def {
+    const char *name; /* NULL: table_column_fkey, with all columns, and a number where that is
+                       * taken */
+    const char *const *columns;
+    size_t column_count;
+    const char *parent;                /* the table */
+    const char *const *parent_columns; /* NULL: its primary key, in order */
+    size_t parent_column_count;
+    enum instar_fkey_action on_delete; /* of a row of the parent, */
+    enum instar_fkey_action on_update; /* of its key */
+    bool not_valid;                    /* as of a check */
+} instar_fkey_def;
+
 typedef struct instar_table_def {
     const char *name;
     const instar_column_def *columns;
@@ -460,8 +493,11 @@ typedef struct instar_table_def {
     size_t check_count;
     const instar_unique_def *uniques; /* at most INSTAR_TABLE_UNIQUES_MAX */
     size_t unique_count;
+    const instar_fkey_def *fkeys;
+    size_t fkey_count;
 } instar_table_def;
-#define INSTAR_TABLE_UNIQUES_MAX 15 /* made with a table; it may get more later */
+/* Made with a table, for UNIQUE and foreign keys together; it may get more later. */
+#define INSTAR_TABLE_UNIQUES_MAX 15
 
 /* A unique index treats nulls as different from each other, as the SQL standard does. */
 typedef struct instar_index_def {
@@ -546,6 +582,7 @@ enum instar_alteration_kind {
     INSTAR_ALTER_VALIDATE_CONSTRAINT = 13, /* name; nothing to do when it is valid */
     INSTAR_ALTER_SET_TYPE = 14,            /* of name: column's type and length_max */
     INSTAR_ALTER_ADD_UNIQUE = 20,          /* unique: an index is built and validated */
+    INSTAR_ALTER_ADD_FOREIGN_KEY = 24,     /* fkey; the rows are validated, unless not_valid */
     INSTAR_ALTER_ADD_PRIMARY_KEY = 30,     /* key, key_count: rows go by it instead of row ids */
     INSTAR_ALTER_DROP_PRIMARY_KEY = 31     /* rows go by row ids, or by one that is added behind */
 };
@@ -571,6 +608,7 @@ typedef struct instar_alteration {
                              * language of checks, about this column alone; NULL: the cast */
     const instar_key_column *key;
     size_t key_count;
+    const instar_fkey_def *fkey;
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -620,6 +658,12 @@ typedef struct instar_alteration {
  * would mean another row: prepare it anew. Until the end other changes that name one of its indexes
  * are refused (ESTATE); this one is, while another is at work on the table, and when the table has
  * more than 15 indexes (ELIMIT).
+ *
+ * Foreign keys: as checks, in two tables: the change is one of both, waits for transactions that
+ * use either, and for other changes of either. From its first stage on writers of both obey. Rows
+ * that refer to nothing fail it: info.reason names up to 10. While a key is referred to it is not
+ * dropped, nor its table, and its columns keep their types (ESTATE names the constraint); so do the
+ * columns that refer to it. Everything may be renamed.
  *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
@@ -875,6 +919,18 @@ typedef struct instar_check_info {
     bool enforcing; /* a change is validating it */
 } instar_check_info;
 
+typedef struct instar_fkey_info {
+    const char *name;
+    const char *const *columns; /* in the order of the key that it refers to */
+    size_t column_count;
+    const char *parent;
+    const char *const *parent_columns; /* always named */
+    enum instar_fkey_action on_delete;
+    enum instar_fkey_action on_update;
+    bool valid; /* as of a check */
+    bool enforcing;
+} instar_fkey_info;
+
 typedef struct instar_table_info {
     const char *name;
     uint32_t version; /* of the descriptor */
@@ -887,6 +943,8 @@ typedef struct instar_table_info {
     size_t index_count;
     const instar_check_info *checks;
     size_t check_count;
+    const instar_fkey_info *fkeys;
+    size_t fkey_count;
 } instar_table_info;
 
 /* All tables by name, or the one that is named (table not NULL; EUNKNOWN names the nearest).
@@ -997,7 +1055,7 @@ enum instar_problem {
     INSTAR_PROBLEM_ENTRY_MISSING = 2,  /* a row without its index entry */
     INSTAR_PROBLEM_ENTRY_DANGLING = 3, /* an entry without its row */
     INSTAR_PROBLEM_ENTRY_UNREADABLE = 4,
-    INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null, check */
+    INSTAR_PROBLEM_CONSTRAINT = 5, /* unique, not null, check, foreign key */
     INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
     INSTAR_PROBLEM_VERSION = 8, /* a tag newer than its table */

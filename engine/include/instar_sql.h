@@ -142,9 +142,14 @@ INSTAR_API int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
 /* ---- printing a schema -------------------------------------------------------------------- */
 
 /* Write the statements that make a table and its indexes anew: CREATE TABLE, then one CREATE INDEX
- * for each that is public; one that a change is at work on is a comment. Returns the length of the
- * whole text (without the final zero), like snprintf; it is cut when size is too small. */
+ * for each that is public; one that a change is at work on is a comment. Its foreign keys are left
+ * to the next function. Returns the length of the whole text (without the final zero), like
+ * snprintf; it is cut when size is too small. */
 INSTAR_API size_t instar_sql_format_table(const instar_table_info *info, char *text_out,
+                                          size_t size);
+/* The same for its foreign keys, an ALTER TABLE for each: to be read behind the statements of all
+ * tables, so that no order of these matters. "" when it has none. */
+INSTAR_API size_t instar_sql_format_fkeys(const instar_table_info *info, char *text_out,
                                           size_t size);
 
 #ifdef __cplusplus

@@ -51,6 +51,14 @@ struct lease_blockers {
     struct lease_blocker list[LEASE_BLOCKERS_MAX];
 };
 
+/* Another table in the same commit: its next version, or only the proof of its drain. */
+struct lease_also {
+    uint64_t table;
+    const struct catalog_table *descriptor; /* NULL: only the proof */
+    uint32_t drained_below;
+};
+#define LEASE_ALSO_MAX 16
+
 /* What a publisher asks for. */
 struct lease_publication {
     uint64_t table;
@@ -61,6 +69,8 @@ struct lease_publication {
     uint32_t drained_below; /* commit only if no valid lease on a version < this. For a publication
                              * of v + 1 that is v, by the two-version rule (asserted) */
     bool fence;             /* revoke what holds it up instead of refusing (the change's policy) */
+    const struct lease_also *also;    /* what a foreign key ties to it: other tables, each once */
+    size_t also_count;                /* at most LEASE_ALSO_MAX */
     const struct store_fence *fences; /* further ones */
     size_t fence_count;
 };

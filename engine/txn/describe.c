@@ -105,6 +105,28 @@ void txn_describe_entry(const struct catalog_table *table, const struct catalog_
                  text_out);
 }
 
+void txn_describe_reference(const struct catalog_table *child, const struct catalog_fkey *fkey,
+                            struct base_slice key, struct base_buf *text_out)
+{
+    struct catalog_key_part columns[INSTAR_INDEX_COLUMNS_MAX];
+    struct catalog_fkey_path path;
+    size_t used = 0;
+    if (!catalog_fkey_path(child, fkey, &path)) {
+        return;
+    }
+    for (uint32_t i = 0; i < fkey->column_count; i++) {
+        columns[i] = (struct catalog_key_part){.column = fkey->columns[path.order[i]]};
+    }
+    if (add_tuple(text_out, child, path.key_parts, columns, fkey->column_count, key) == 0 ||
+        (path.index != NULL &&
+         row_key_skip(path.key_parts, path.index->part_count, key, &used, NULL) != INSTAR_OK)) {
+        return;
+    }
+    base_buf_add(text_out, " of row ", 8);
+    txn_describe_key(child, base_slice((const uint8_t *)key.data + used, key.size - used),
+                     text_out);
+}
+
 static void cut_to(struct base_buf *b, char text[TXN_TEXT_MAX])
 {
     size_t size = b->size < TXN_TEXT_MAX ? b->size : TXN_TEXT_MAX - 1;

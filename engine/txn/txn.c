@@ -11,8 +11,8 @@
  *     reading and writing: by that version's capabilities
  *        │
  *        ▼
- *     commit: probes of unique indexes; then, in the store's critical section, all leases as
- *             fences; then the leases are given back
+ *     commit: probes of unique indexes and foreign keys; then, in the store's critical section, all
+ * leases as fences; then the leases are given back
  *
  * Why a read-only transaction needs no lease: its snapshot fixes its version, and all that was
  * committed up to the snapshot came from writers who kept that version's indexes.
@@ -134,16 +134,11 @@ static int lease_table(struct txn *t, struct txn_table *out, struct base_err *er
     return rc;
 }
 
-static int open_table(struct txn *t, const char *name, struct txn_table **table_out,
-                      struct base_err *err)
+/* own: the version that the transaction uses; newest: of the view, where own is forced, or NULL. */
+static int use_table(struct txn *t, const struct catalog_table *own,
+                     const struct catalog_table *newest, struct txn_table **table_out,
+                     struct base_err *err)
 {
-    const struct catalog_table *forced = forced_table(t, name);
-    const struct catalog_table *table = NULL;
-    int rc = catalog_view_find_table(t->view, name, &table, err);
-    if (rc != INSTAR_OK && forced == NULL) {
-        return rc;
-    }
-    const struct catalog_table *own = forced != NULL ? forced : table;
     for (struct txn_table *at = t->tables; at != NULL; at = at->next) {
         if (at->codec.table == own) {
             *table_out = at;
@@ -154,15 +149,12 @@ static int open_table(struct txn *t, const char *name, struct txn_table **table_
     if (t->first_table_used) {
         out = base_arena_alloc(&t->arena, sizeof(*out));
         if (out == NULL) {
-            return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", name);
+            return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", own->name);
         }
     }
     memset(out, 0, sizeof(*out));
-    if (forced != NULL && table == NULL) {
-        table = forced;
-    }
-    rc = txn_codec_init(&out->codec, own, forced != NULL ? table : NULL,
-                        store_options(t->env->store)->row_bytes_max, &t->arena, err);
+    int rc = txn_codec_init(&out->codec, own, newest, store_options(t->env->store)->row_bytes_max,
+                            &t->arena, err);
     if (rc == INSTAR_OK) {
         rc = lease_table(t, out, err);
     }
@@ -174,6 +166,34 @@ static int open_table(struct txn *t, const char *name, struct txn_table **table_
     t->tables = out;
     *table_out = out;
     return INSTAR_OK;
+}
+
+static int open_table(struct txn *t, const char *name, struct txn_table **table_out,
+                      struct base_err *err)
+{
+    const struct catalog_table *forced = forced_table(t, name);
+    const struct catalog_table *table = NULL;
+    int rc = catalog_view_find_table(t->view, name, &table, err);
+    if (forced == NULL) {
+        return rc == INSTAR_OK ? use_table(t, table, NULL, table_out, err) : rc;
+    }
+    return use_table(t, forced, rc == INSTAR_OK ? table : forced, table_out, err);
+}
+
+int txn_open_table_by_id(struct txn *t, uint64_t id, struct txn_table **table_out,
+                         struct base_err *err)
+{
+    const struct catalog_table *table = catalog_view_table_by_id(t->view, id);
+    for (const struct txn_forced *f = t->forced; f != NULL; f = f->next) {
+        if (f->table->id == id) {
+            return use_table(t, f->table, table != NULL ? table : f->table, table_out, err);
+        }
+    }
+    if (table == NULL) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "there is no table %" PRIu64 ", to which a foreign key leads", id);
+    }
+    return use_table(t, table, NULL, table_out, err);
 }
 
 static int bind_once(struct txn *t, struct txn_projection *p, struct txn_bound **bound_out,
@@ -263,6 +283,8 @@ static void end(struct txn *t)
     base_buf_free(&t->plan_steps);
     base_buf_free(&t->probes);
     base_buf_free(&t->probe_keys);
+    base_buf_free(&t->references);
+    base_buf_free(&t->reference_keys);
     base_arena_free(&t->scratch);
     base_arena_free(&t->arena);
     base_free(t);
@@ -333,6 +355,7 @@ int txn_commit(struct txn *t, struct base_err *err)
                      "was written");
     } else {
         rc = txn_probe_all(t, err);
+        rc = rc == INSTAR_OK ? txn_reference_check_all(t, err) : rc;
     }
     if (rc != INSTAR_OK) {
         store_txn_abort(t->store);

@@ -103,6 +103,14 @@ int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struc
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                   const instar_value *values, struct base_arena *scratch, struct base_buf *key_out,
                   struct base_err *err);
+/* Does the parent have the key that a row of its child refers to? values: of the foreign key's
+ * columns, in its order, none of them null. Not tracked. */
+int txn_parent_has(struct store_txn *t, const struct catalog_table *parent,
+                   const struct catalog_fkey *fkey, const instar_value *values, bool *has_out,
+                   struct base_err *err);
+/* "(parent=7) of row (id=4)", from the key by which the row is found (catalog_fkey_path). */
+void txn_describe_reference(const struct catalog_table *child, const struct catalog_fkey *fkey,
+                            struct base_slice key, struct base_buf *text_out);
 /* An entry's key in words: "(path='/etc/passwd') of row (id=4)", for reports. */
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out);

@@ -12,7 +12,8 @@
  * TXN-5  A row is written in the layout of its writer's version, and carries that version; what is
  *        hidden from that version is carried along.
  * TXN-6  Each entry that was written under an enforcing unique index is probed at commit, in the
- *        transaction's final state, by a read that is always validated.
+ *        transaction's final state, by a read that is always validated. So are the keys that a
+ *        written row refers to by a foreign key, and the rows that refer to a key that went.
  */
 #ifndef INSTAR_TXN_IMPL_H
 #define INSTAR_TXN_IMPL_H
@@ -186,6 +187,16 @@ struct txn_probe {
     uint32_t prefix_size;
 };
 
+/* What a statement did that a foreign key is about: to be asked at commit. */
+struct txn_reference {
+    struct txn_table *child, *parent;
+    const struct catalog_fkey *fkey; /* of the child's descriptor */
+    bool of_parent;          /* a row of the parent went or changed; else one of the child */
+    bool restricts;          /* then: that the key is there again does not help */
+    size_t own_at, other_at; /* in reference_keys: see fkey.c */
+    uint32_t own_size, other_size;
+};
+
 /* One step of a statement's plan: key and value lie in plan_bytes. */
 struct txn_step {
     uint64_t tree;
@@ -219,6 +230,8 @@ struct txn {
     struct base_buf plan_steps; /* of struct txn_step */
     struct base_buf probes;     /* of struct txn_probe */
     struct base_buf probe_keys;
+    struct base_buf references; /* of struct txn_reference */
+    struct base_buf reference_keys;
 };
 
 static inline bool txn_read_only(const struct txn *t)
@@ -230,6 +243,9 @@ static inline bool txn_read_only(const struct txn *t)
  * schema that moved on is followed by a new snapshot. */
 int txn_bind(struct txn *t, struct txn_projection *p, struct txn_bound **bound_out,
              struct base_err *err);
+/* A table that a foreign key leads to, with its lease. ESCHEMA_CHANGED, ECORRUPT: there is none. */
+int txn_open_table_by_id(struct txn *t, uint64_t id, struct txn_table **table_out,
+                         struct base_err *err);
 /* Public flags as those of the store. EINVALID. */
 int txn_store_flags(const struct txn_env *env, unsigned flags, unsigned *out, struct base_err *err);
 int txn_begin_store(struct txn_env *env, unsigned store_flags, struct txn **txn_out,
@@ -255,5 +271,15 @@ int txn_probe_note(struct txn *t, struct txn_table *table, const struct catalog_
                    struct base_slice key, size_t prefix_size, struct base_err *err);
 /* All of them, in the final state. EUNIQUE. */
 int txn_probe_all(struct txn *t, struct base_err *err);
+
+/* ---- fkey.c ------------------------------------------------------------------------------------
+ */
+
+/* What the move has to do with foreign keys of the table, or to it. Takes leases on other tables.
+ */
+int txn_reference_note(struct txn *t, struct txn_table *table, const struct txn_move *move,
+                       struct base_err *err);
+/* All that was noted, in the final state. EREFERENCE. */
+int txn_reference_check_all(struct txn *t, struct base_err *err);
 
 #endif

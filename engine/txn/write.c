@@ -303,9 +303,17 @@ static int plan_and_apply(struct write *w, const instar_value *to, struct base_e
                             .to = to,
                             .from_key = base_buf_slice(w->from_key),
                             .to_key = base_buf_slice(w->to_key)};
+    size_t references = w->t->references.size;
+    size_t keys = w->t->reference_keys.size;
     int rc = to != NULL ? check_row(w, to, err) : INSTAR_OK;
     rc = rc == INSTAR_OK ? txn_plan_move(w->t, w->b->table, &move, err) : rc;
-    return rc == INSTAR_OK ? txn_plan_apply(w->t, w->b->table, err) : rc;
+    rc = rc == INSTAR_OK ? txn_reference_note(w->t, w->b->table, &move, err) : rc;
+    rc = rc == INSTAR_OK ? txn_plan_apply(w->t, w->b->table, err) : rc;
+    if (rc != INSTAR_OK) { /* it has done nothing */
+        w->t->references.size = references;
+        w->t->reference_keys.size = keys;
+    }
+    return rc;
 }
 
 static int insert_image(struct write *w, const instar_value *values, struct base_err *err)

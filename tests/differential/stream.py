@@ -56,14 +56,15 @@ TEXTS = ["varchar(2)", "varchar(9)", "text"]
 # The engine's words for what PostgreSQL may say in the same place.
 SAME = {
     "INSTAR_EEXISTS": ("23505", "42P07", "42701", "42710"), "INSTAR_EUNIQUE": ("23505",),
-    "INSTAR_ENOT_NULL": ("23502",), "INSTAR_ECHECK": ("23514",),
+    "INSTAR_ENOT_NULL": ("23502",), "INSTAR_ECHECK": ("23514",), "INSTAR_EREFERENCE": ("23503",),
     # Where there is no such row PostgreSQL may still say that its new values have no room.
     "INSTAR_ENOTFOUND": ("none", "22001", "22003"),
     "INSTAR_EUNKNOWN": ("42P01", "42703", "42704"),
     "INSTAR_ERANGE": ("22003", "22001", "22008", "22P02", "22007"),
     "INSTAR_ETYPE": ("22P02", "22007"),
 }
-CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK"}
+CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK",
+               "INSTAR_EREFERENCE"}
 
 
 def literal(value):

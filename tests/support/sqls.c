@@ -79,7 +79,9 @@ static int print_table(void *arg, const instar_table_info *info)
 {
     char *text = arg;
 
-    expect(instar_sql_format_table(info, text, 8192) < 8192);
+    size_t size = instar_sql_format_table(info, text, 8192);
+    expect(size < 8192);
+    expect(instar_sql_format_fkeys(info, text + size, 8192 - size) < 8192 - size);
     return 0;
 }
 

@@ -44,6 +44,49 @@ Test(change_alter, round_trip)
     base_buf_free(&bytes);
 }
 
+/* A foreign key comes back as it was, with all of its parts; bytes that are cut or changed are
+ * refused or harmless. */
+Test(change_alter, foreign_key)
+{
+    const char *const columns[] = {"b", "größe"};
+    const char *const theirs[] = {"x", "y"};
+    instar_fkey_def def = {.name = "k",
+                           .columns = columns,
+                           .column_count = 2,
+                           .parent = "My Table",
+                           .parent_columns = theirs,
+                           .parent_column_count = 2,
+                           .on_update = INSTAR_FKEY_RESTRICT,
+                           .not_valid = true};
+    const instar_alteration steps[] = {{.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &def},
+                                       {.kind = INSTAR_ALTER_VALIDATE_CONSTRAINT, .name = "k"}};
+    struct base_buf bytes = {0};
+    struct alter_request back;
+    struct test_random chance = test_random(1);
+    char words[RECORD_STATEMENT_MAX];
+
+    must(alter_encode(steps, 2, NULL, 0, &bytes, &test_err));
+    must(alter_decode(base_buf_slice(&bytes), &back, &test_err));
+    alter_describe("t", back.steps, back.step_count, words, sizeof(words));
+    cr_assert_str_eq(words,
+                     "ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (b, \"größe\") REFERENCES \"My "
+                     "Table\" (x, y) ON UPDATE RESTRICT NOT VALID, VALIDATE CONSTRAINT k");
+    expect(back.steps[0].fkey->not_valid && back.steps[1].fkey == NULL);
+    base_arena_free(&back.arena);
+    for (int i = 0; i < 20000; i++) {
+        size_t at = test_random_below(&chance, bytes.size);
+        uint8_t before = bytes.data[at];
+        bytes.data[at] = (uint8_t)test_random_next(&chance);
+        size_t size = i % 4 == 0 ? at : bytes.size;
+        int rc = alter_decode(base_slice(bytes.data, size), &back, NULL);
+        expect(rc == 0 || rc == INSTAR_ECORRUPT);
+        alter_describe("t", back.steps, back.step_count, words, sizeof(words));
+        base_arena_free(&back.arena);
+        bytes.data[at] = before;
+    }
+    base_buf_free(&bytes);
+}
+
 /* A long statement is cut to its room between two characters; the request is not. */
 Test(change_alter, long_statement_is_cut)
 {

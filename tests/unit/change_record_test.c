@@ -38,6 +38,9 @@ static struct change_record full_record(void)
                               .retires = true,
                               .builds = true,
                               .drops = true,
+                              .waits = true,
+                              .other_count = 2,
+                              .others = {{.table = 31, .name = "größe"}, {.table = 32}},
                               .part_count = 2,
                               .parts = {{.name = "path"}, {.name = "größe", .descending = true}},
                               .table_name = "files",
@@ -69,7 +72,8 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.undo_window_s == y.undo_window_s && x.undo_until_us == y.undo_until_us);
     expect(x.taken_by == y.taken_by && x.takes == y.takes && x.keeps == y.keeps);
     expect(x.validates == y.validates && x.retires == y.retires);
-    expect(x.builds == y.builds && x.drops == y.drops);
+    expect(x.builds == y.builds && x.drops == y.drops && x.waits == y.waits);
+    expect(x.other_count == y.other_count && memcmp(x.others, y.others, sizeof(x.others)) == 0);
     expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);

@@ -279,3 +279,50 @@ Test(lease_publish, versions_do_not_use_slots_up)
     }
     cr_assert_leq(lease_high(env->leases), 4);
 }
+
+/* Several tables in one commit, as foreign keys need it: what holds one of them up holds all up,
+ * and then none has its next version. A proof alone may be of several, too. */
+Test(lease_publish, several_tables_at_once)
+{
+    uint64_t other = txns_table(env, "u", "a int8", "a");
+    struct lease_blockers blockers;
+    struct lease_use use;
+
+    must(lease_acquire(env->leases, other, 1, store_schema_lsn(env->store), 1, &use, &test_err));
+    for (int i = 0; i < 3; i++) {
+        struct catalog_table *next = next_version();
+        struct catalog_table *also = txns_current(env, other);
+        also->version++;
+        const struct lease_also list[] = {{other, also, also->version - 1}};
+        const struct lease_publication what = {.table = table,
+                                               .descriptor = next,
+                                               .drained_below = next->version - 1,
+                                               .also = list,
+                                               .also_count = 1};
+        struct store_txn *t;
+        must(store_txn_begin(env->store, STORE_TXN_SYNC, &t, &test_err));
+        int rc = lease_publish(env->leases, t, &what, NULL, &blockers, &test_err);
+        cr_assert_eq(rc, i == 1 ? INSTAR_EBLOCKED : 0, "%d: %s", i, test_err.text);
+        catalog_table_free(next);
+        catalog_table_free(also);
+        also = txns_current(env, other);
+        cr_assert_eq(version(), i == 0 || i == 1 ? 2 : 3);
+        cr_assert_eq(also->version, version());
+        catalog_table_free(also);
+        if (i == 1) {
+            cr_assert_eq(blockers.list[0].version, 1);
+            const struct lease_also drain[] = {{other, NULL, 2}};
+            const struct lease_publication proof = {
+                .table = table, .drained_below = 2, .also = drain, .also_count = 1};
+            uint64_t id; /* a commit without writes proves nothing */
+            must(store_txn_begin(env->store, STORE_TXN_SYNC, &t, &test_err));
+            must(catalog_next_id(t, CATALOG_COUNTER_CHANGE, &id, &test_err));
+            must_fail(lease_publish(env->leases, t, &proof, NULL, NULL, &test_err),
+                      INSTAR_EBLOCKED);
+            lease_release(env->leases, &use);
+            must(store_txn_begin(env->store, STORE_TXN_SYNC, &t, &test_err));
+            must(catalog_next_id(t, CATALOG_COUNTER_CHANGE, &id, &test_err));
+            must(lease_publish(env->leases, t, &proof, NULL, NULL, &test_err));
+        }
+    }
+}

@@ -36,7 +36,9 @@ static struct base_buf entry_of(const char *path, size_t size)
                               {.type = INSTAR_TEXT, .bytes = {path, size}},
                               {.type = INSTAR_DATE, .i = 0},
                               {.type = INSTAR_NULL}};
-    must(txn_entry_key(table, &table->indexes[0], values, &key, &test_err));
+    struct base_arena scratch = {0};
+    must(txn_entry_key(table, &table->indexes[0], values, &scratch, &key, &test_err));
+    base_arena_free(&scratch);
     return key;
 }
 

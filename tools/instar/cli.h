@@ -223,6 +223,8 @@ int cli_list_changes(struct cli *cli);
 
 /* For instar_table_list(): the statements that make a table (sql.c). */
 int cli_print_sql(void *arg, const instar_table_info *info);
+/* Its foreign keys, behind all tables. */
+int cli_print_fkeys(void *arg, const instar_table_info *info);
 /* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
 int cli_change_options(const struct cli *cli, instar_change_options *options);
 /* After a submission that gave rc: follow it, or print its id. */

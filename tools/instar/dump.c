@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dump: save what can be read of a store that is damaged, as schema.sql and a CSV file for each
- * table. Each table is read by a child process of its own, which a damaged page may end; then
- * another one reads the table from its end, up to where the first one came or as far as it can.
- * Rows that do not read are left out and named. What is written is of the latest commit, and of one
- * snapshot for each table.
+ * table; and foreign-keys.sql, if there are any, for when the rows are there again. Each table is
+ * read by a child process of its own, which a damaged page may end; then another one reads the
+ * table from its end, up to where the first one came or as far as it can. Rows that do not read are
+ * left out and named. What is written is of the latest commit, and of one snapshot for each table.
  */
 #include "rows.h"
 
@@ -34,6 +34,7 @@ struct dump {
     struct cli *cli;
     const char *folder;
     struct cli_names tables;
+    bool refers; /* a table has foreign keys */
     struct saved *saved;
 };
 
@@ -217,22 +218,42 @@ static int take_table(void *arg, const instar_table_info *info)
     struct dump *d = arg;
 
     (void)cli_print_sql(NULL, info);
+    d->refers = d->refers || info->fkey_count > 0;
     return cli_names_add(&d->tables, info->name, strlen(info->name)) ? 0 : INSTAR_ENOMEM;
+}
+
+/* What is printed goes to a new file from now on. */
+static int print_into(const struct dump *d, const char *name)
+{
+    char path[1024];
+    int fd;
+
+    path_of(d, name, ".sql", path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0
+               ? CLI_OK
+               : cli_error(d->cli, "see whether there is room", "%s: %s", path, strerror(errno));
 }
 
 /* The schema into its file, and the names of the tables, through a pipe, to the parent. */
 static int save_schema(struct dump *d, int names)
 {
-    char path[1024];
-    int fd, rc;
+    int rc = print_into(d, "schema");
 
-    path_of(d, "schema", ".sql", path);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) {
-        return cli_error(d->cli, "see whether there is room", "%s: %s", path, strerror(errno));
+    if (rc != CLI_OK) {
+        return rc;
     }
     rc = open_store(d->cli);
     rc = rc == INSTAR_OK ? instar_table_list(d->cli->db, NULL, take_table, d) : rc;
+    if (rc == INSTAR_OK && d->refers) {
+        if (fflush(stdout) != 0 || fsync(STDOUT_FILENO) != 0) {
+            return CLI_FAILED;
+        }
+        if (print_into(d, "foreign-keys") != CLI_OK) {
+            return CLI_FAILED;
+        }
+        rc = instar_table_list(d->cli->db, NULL, cli_print_fkeys, NULL);
+    }
     if (rc != INSTAR_OK) {
         return cli_fail(d->cli, rc, "reading the schema");
     }

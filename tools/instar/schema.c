@@ -172,6 +172,31 @@ static void print_check(const instar_check_info *check)
                                       : " -- not valid");
 }
 
+static void print_names(const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        printf("%s", i > 0 ? ", " : " (");
+        print_name(names[i]);
+    }
+    printf(")");
+}
+
+static void print_fkey(const instar_fkey_info *fkey)
+{
+    printf("    CONSTRAINT ");
+    print_name(fkey->name);
+    printf(" FOREIGN KEY");
+    print_names(fkey->columns, fkey->column_count);
+    printf(" REFERENCES ");
+    print_name(fkey->parent);
+    print_names(fkey->parent_columns, fkey->column_count);
+    printf("%s%s,%s\n", fkey->on_delete == INSTAR_FKEY_RESTRICT ? " ON DELETE RESTRICT" : "",
+           fkey->on_update == INSTAR_FKEY_RESTRICT ? " ON UPDATE RESTRICT" : "",
+           fkey->enforcing ? " -- being validated"
+           : fkey->valid   ? ""
+                           : " -- not valid");
+}
+
 #define TYPE_TEXT_MAX 48
 
 static const char *type_text(enum instar_type type, uint32_t length_max, char text[TYPE_TEXT_MAX])
@@ -206,6 +231,9 @@ static int print_definition(void *arg, const instar_table_info *info)
     }
     for (size_t i = 0; i < info->check_count; i++) {
         print_check(&info->checks[i]);
+    }
+    for (size_t i = 0; i < info->fkey_count; i++) {
+        print_fkey(&info->fkeys[i]);
     }
     if (strcmp(info->key[0].name, INSTAR_ROW_ID) == 0) {
         printf("    -- no primary key: rows go by %s\n);\n", INSTAR_ROW_ID);
@@ -293,6 +321,36 @@ static void json_indexes(const instar_table_info *info)
     }
 }
 
+static void json_list(const char *label, const char *const *names, size_t count)
+{
+    printf(", \"%s\": [", label);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s", i > 0 ? ", " : "");
+        out_json_string(stdout, names[i], strlen(names[i]));
+    }
+    printf("]");
+}
+
+static void json_fkeys(const instar_table_info *info)
+{
+    static const char *const actions[] = {"no action", "restrict"};
+
+    for (size_t i = 0; i < info->fkey_count; i++) {
+        const instar_fkey_info *fkey = &info->fkeys[i];
+
+        printf("%s{", i > 0 ? ", " : "");
+        json_name("name", fkey->name);
+        json_list("columns", fkey->columns, fkey->column_count);
+        printf(", ");
+        json_name("parent", fkey->parent);
+        json_list("parent_columns", fkey->parent_columns, fkey->column_count);
+        printf(", \"on_delete\": \"%s\", \"on_update\": \"%s\", \"valid\": %s, "
+               "\"enforcing\": %s}",
+               actions[fkey->on_delete], actions[fkey->on_update], fkey->valid ? "true" : "false",
+               fkey->enforcing ? "true" : "false");
+    }
+}
+
 static int print_json(void *arg, const instar_table_info *info)
 {
     bool *first = arg;
@@ -317,6 +375,8 @@ static int print_json(void *arg, const instar_table_info *info)
         printf(", \"valid\": %s, \"enforcing\": %s}", check->valid ? "true" : "false",
                check->enforcing ? "true" : "false");
     }
+    printf("], \"foreign_keys\": [");
+    json_fkeys(info);
     printf("]}");
     return 0;
 }
@@ -335,6 +395,9 @@ int command_schema(struct cli *cli)
                            : cli->json ? print_json
                                        : print_definition,
                            &first);
+    if (rc == INSTAR_OK && sql) {
+        rc = instar_table_list(cli->db, table, cli_print_fkeys, NULL);
+    }
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, "schema");
     }

@@ -172,17 +172,29 @@ int command_sql(struct cli *cli)
 
 /* ---- schema --sql ------------------------------------------------------------------------- */
 
-int cli_print_sql(void *arg, const instar_table_info *info)
+static int print_sql(size_t (*format)(const instar_table_info *info, char *text, size_t size),
+                     const instar_table_info *info)
 {
-    size_t size = instar_sql_format_table(info, NULL, 0);
+    size_t size = format(info, NULL, 0);
     char *text = malloc(size + 1);
 
-    (void)arg;
     if (text == NULL) {
         return INSTAR_ENOMEM;
     }
-    (void)instar_sql_format_table(info, text, size + 1);
+    (void)format(info, text, size + 1);
     fwrite(text, 1, size, stdout);
     free(text);
     return 0;
+}
+
+int cli_print_sql(void *arg, const instar_table_info *info)
+{
+    (void)arg;
+    return print_sql(instar_sql_format_table, info);
+}
+
+int cli_print_fkeys(void *arg, const instar_table_info *info)
+{
+    (void)arg;
+    return print_sql(instar_sql_format_fkeys, info);
 }

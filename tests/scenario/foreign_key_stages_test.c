@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A foreign key on its way, at each of its stages: writers of both versions of both tables, the
+ * process that runs it killed, a cancel, other changes of either table. */
+#include "support/moves.h"
+
+#include <instar_sql.h>
+#include <signal.h>
+#include <string.h>
+
+#define READY 1
+
+static bool shows(instar *db, const char *table, const char *words)
+{
+    return strstr(sqls_schema(db, table), words) != NULL;
+}
+
+static void make_tables(instar *db)
+{
+    ok(sqls_run(db, "create table p (id int8 primary key, v int8);"
+                    "create table c (id int8 primary key, p int8); create index c_p on c (p)"));
+    ok(moves_run(db, "insert p 1,10 ; insert p 2,20 ; insert p 3,30 ; insert c 1,1 ; insert c "
+                     "2,2"));
+}
+
+static uint64_t submit(instar *db, bool not_valid)
+{
+    const char *column = "p";
+    const instar_fkey_def def = {
+        .name = "k", .columns = &column, .column_count = 1, .parent = "p", .not_valid = not_valid};
+    const instar_alteration step = {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &def};
+    uint64_t change = 0;
+
+    ok(instar_alter_table(db, "c", &step, 1, NULL, &change));
+    return change;
+}
+
+struct scene {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db;
+    uint64_t change;
+};
+
+/* The foreign key is held at the point. */
+static void scene_begin(struct scene *s, const char *point)
+{
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_tables(s->db);
+    s->change = submit(s->db, false);
+    test_hold_await(&s->hold);
+}
+
+static void scene_end(struct scene *s)
+{
+    moves_check_clean(s->db);
+    ok(instar_close(s->db));
+    scene_runner_end(&s->runner);
+    test_hold_end(&s->hold);
+}
+
+/* From enforcing on writers of both tables obey, though no row was looked at yet. */
+Test(foreign_key_stages, enforced_while_it_is_validated)
+{
+    struct scene s;
+
+    scene_begin(&s, "validate.snapshot");
+    fails(moves_run(s.db, "insert c 3,9"), INSTAR_EREFERENCE);
+    fails(moves_run(s.db, "delete p 1"), INSTAR_EREFERENCE);
+    ok(moves_run(s.db, "insert c 3,3"));
+    fails(moves_run(s.db, "delete p 3"), INSTAR_EREFERENCE);
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    expect(shows(s.db, "c", "ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p (id);"));
+    scene_end(&s);
+}
+
+/* Cancelled while it reads: nothing binds anybody any more. */
+Test(foreign_key_stages, cancelled_while_it_is_validated)
+{
+    struct scene s;
+
+    scene_begin(&s, "validate.snapshot");
+    ok(instar_change_cancel(s.db, s.change));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    expect(!shows(s.db, "c", "FOREIGN"));
+    ok(moves_run(s.db, "insert c 3,9"));
+    ok(moves_run(s.db, "delete p 1"));
+    scene_end(&s);
+}
+
+/* A transaction of either table that began before is waited for, and what it does is found. */
+static void wait_for_writer(const char *text, const char *found)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_txn *txn;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_tables(db);
+    ok(instar_begin(db, 0, &txn));
+    ok(moves_do(db, txn, text));
+    uint64_t change = submit(db, false);
+    scene_await_waiting(db, change, "enforcing", &info);
+    fails(moves_run(db, "insert c 9,9"), INSTAR_EREFERENCE);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    cr_assert(strstr(info.reason, found) != NULL, "%s", info.reason);
+    expect(info.error == INSTAR_EREFERENCE);
+    expect_u64(info.duplicate_count, 1);
+    ok(moves_run(db, "insert c 9,9"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+Test(foreign_key_stages, writer_of_the_child_from_before_is_waited_for)
+{
+    wait_for_writer("insert c 5,7", "row (id=5) refers to (7)");
+}
+
+Test(foreign_key_stages, writer_of_the_parent_from_before_is_waited_for)
+{
+    wait_for_writer("delete p 1", "row (id=1) refers to (1)");
+}
+
+/* A new table that refers to others has no name before their writers know of it; then it holds from
+ * its first row on. */
+Test(foreign_key_stages, new_table_waits_for_writers_of_its_parents)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_column_def columns[] = {{"id", INSTAR_INT8, false, NULL, 0},
+                                   {"p", INSTAR_INT8, false, NULL, 0}};
+    instar_key_column key = {.name = "id"};
+    const char *column = "p";
+    instar_fkey_def fkey = {.columns = &column, .column_count = 1, .parent = "p"};
+    instar_table_def def = {.name = "n",
+                            .columns = columns,
+                            .column_count = 2,
+                            .key = &key,
+                            .key_count = 1,
+                            .fkeys = &fkey,
+                            .fkey_count = 1};
+    instar_projection *p = NULL;
+    instar_txn *txn;
+    uint64_t change;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_tables(db);
+    ok(instar_begin(db, 0, &txn));
+    ok(moves_do(db, txn, "delete p 3"));
+    ok(instar_create_table(db, &def, NULL, &change));
+    scene_await_waiting(db, change, "hidden", &info);
+    fails(instar_projection_prepare(db, "n", NULL, 0, NULL, &p), INSTAR_EUNKNOWN);
+    fails(sqls_run(db, "drop table p"), INSTAR_ESTATE);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_OK, &info);
+    fails(moves_run(db, "insert n 1,3"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "insert n 1,2"));
+    fails(moves_run(db, "delete p 2"), INSTAR_EREFERENCE);
+    moves_check_clean(db);
+    ok(sqls_run(db, "drop table n; drop table p"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* A transaction of the parent that knows of the new table, but began before it had its name, still
+ * meets who refers to what it takes away. */
+Test(foreign_key_stages, writer_on_the_version_before_the_name)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_txn *txn;
+
+    test_hold_set(&hold, "change.hidden", 1);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_tables(db);
+    instar_sql *sql = NULL;
+    const char *text = "create table n (id int8 primary key, p int8 references p)";
+    uint64_t change;
+    ok(instar_sql_read(text, strlen(text), NULL, &sql, NULL));
+    ok(instar_sql_submit(db, sql, 0, &change, NULL));
+    instar_sql_free(sql);
+    test_hold_await(&hold);
+    ok(instar_begin(db, INSTAR_TXN_SNAPSHOT, &txn));
+    ok(moves_do(db, txn, "delete p 3"));
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    ok(moves_run(db, "insert n 1,3"));
+    fails(instar_commit(txn), INSTAR_ECONFLICT);
+    moves_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* A change of the parent waits for its turn, and so does one of the child. */
+Test(foreign_key_stages, changes_of_both_tables_wait)
+{
+    struct scene s;
+    instar_change_options options;
+    instar_alteration rename = {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "v", .new_name = "w"};
+    uint64_t of_parent;
+    uint64_t drop;
+
+    instar_change_options_init(&options);
+    scene_begin(&s, "validate.snapshot");
+    ok(instar_alter_table(s.db, "p", &rename, 1, &options, &of_parent));
+    expect(strcmp(scene_look(s.db, of_parent).stage, "queued") == 0);
+    fails(instar_drop_table(s.db, "p", &options, &drop), INSTAR_ESTATE);
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_await(s.db, of_parent, INSTAR_OK, NULL);
+    fails(moves_run(s.db, "delete p 1"), INSTAR_EREFERENCE);
+    scene_end(&s);
+}
+
+/* The table is dropped in mid-validation: the change is cancelled, and the parent is free. */
+Test(foreign_key_stages, child_dropped_in_mid_validation)
+{
+    struct scene s;
+    uint64_t drop;
+
+    scene_begin(&s, "validate.snapshot");
+    ok(instar_drop_table(s.db, "c", NULL, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    ok(moves_run(s.db, "delete p 1"));
+    ok(sqls_run(s.db, "drop table p"));
+    scene_end(&s);
+}
+
+/* A drop that was asked for before, of what is referred to, goes first; the foreign key fails. */
+Test(foreign_key_stages, parent_loses_its_key_before)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+    uint64_t drop;
+
+    test_hold_set(&hold, "change.claimed", 4);
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    make_tables(db);
+    ok(instar_drop_index(db, "c_p", NULL, &drop));
+    test_hold_await(&hold);
+    uint64_t change = submit(db, false);
+    test_hold_release(&hold);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "CREATE INDEX c_p_idx ON c (p) makes one") != NULL);
+    ok(moves_run(db, "insert c 3,9"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
+/* ---- killed ------------------------------------------------------------------------------- */
+
+struct victim {
+    const char *point;
+    bool stray; /* a row refers to nothing: the change fails */
+};
+
+static void be_killed(struct test_child *self, void *arg)
+{
+    const struct victim *v = arg;
+
+    (void)self;
+    instar *db = dbs_open(0);
+    make_tables(db);
+    if (v->stray) {
+        ok(moves_run(db, "insert c 3,9"));
+    }
+    ok(instar_close(db));
+    test_kill_at_point(v->point, 1);
+    db = dbs_open(0);
+    uint64_t change = submit(db, false);
+    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+    instar_close(db);
+    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
+}
+
+static int last_id(void *arg, const instar_change_info *info)
+{
+    *(uint64_t *)arg = info->id;
+    return 0;
+}
+
+/* Who runs it is killed: the next process finishes or undoes it, in both tables. */
+Test(foreign_key_stages, killed_at_each_stage)
+{
+    static const struct victim victims[] = {
+        {"change.submitted", false}, {"change.enforcing", false}, {"validate.snapshot", false},
+        {"change.validated", false}, {"change.altered", false},   {"change.turned_back", true},
+        {"change.relaxed", true},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        const struct victim *v = &victims[i];
+        struct test_child child;
+        uint64_t change = 0;
+        test_remove(dbs_path());
+        test_fork(&child, be_killed, (void *)(uintptr_t)v);
+        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", v->point);
+        instar *db = dbs_open(0);
+        ok(instar_change_list(db, last_id, &change));
+        scene_await(db, change, v->stray ? INSTAR_EFAILED : INSTAR_OK, NULL);
+        cr_assert(shows(db, "c", "FOREIGN") == !v->stray, "%s", v->point);
+        if (v->stray) {
+            ok(moves_run(db, "insert c 4,9 ; delete p 1"));
+        } else {
+            fails(moves_run(db, "insert c 4,9"), INSTAR_EREFERENCE);
+            fails(moves_run(db, "delete p 1"), INSTAR_EREFERENCE);
+        }
+        moves_check_clean(db);
+        ok(sqls_run(db, "drop table c; drop table p"));
+        moves_check_clean(db);
+        ok(instar_close(db));
+    }
+}
+
+/* The same with a table that is made with one, and one that is dropped. */
+static void be_killed_with_sql(struct test_child *self, void *arg)
+{
+    const char *const *v = arg;
+
+    (void)self;
+    instar *db = dbs_open(0);
+    ok(sqls_run(db, v[0]));
+    ok(instar_close(db));
+    test_kill_at_point(v[1], 1);
+    db = dbs_open(0);
+    (void)sqls_run(db, v[2]);
+    instar_close(db);
+    test_fail(__FILE__, __LINE__, "%s was not reached", v[1]);
+}
+
+Test(foreign_key_stages, killed_while_a_table_comes_or_goes)
+{
+    static const char *const parent = "create table p (id int8 primary key)";
+    static const char *const both = "create table p (id int8 primary key); create table c (id int8 "
+                                    "primary key, p int8 references p)";
+    static const char *const make = "create table c (id int8 primary key, p int8 references p)";
+    static const char *const victims[][3] = {
+        {parent, "change.submitted", make},      {parent, "change.hidden", make},
+        {parent, "change.public", make},         {both, "change.submitted", "drop table c"},
+        {both, "change.purged", "drop table c"},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        struct test_child child;
+        uint64_t change = 0;
+        test_remove(dbs_path());
+        test_fork(&child, be_killed_with_sql, (void *)(uintptr_t)victims[i]);
+        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i][1]);
+        instar *db = dbs_open(0);
+        ok(instar_change_list(db, last_id, &change));
+        scene_await(db, change, INSTAR_OK, NULL);
+        moves_check_clean(db);
+        if (victims[i][0] == parent) {
+            fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
+            ok(sqls_run(db, "drop table c"));
+        }
+        ok(sqls_run(db, "drop table p"));
+        moves_check_clean(db);
+        ok(instar_close(db));
+    }
+}
+
+/* And while the index is made that it lacks. */
+Test(foreign_key_stages, killed_while_its_index_is_made)
+{
+    static const char *const before =
+        "create table p (id int8 primary key); create table c (id int8 primary key, p int8)";
+    static const char *const add = "alter table c add constraint k foreign key (p) references p";
+    static const char *const victims[][3] = {
+        {before, "change.delete_only", add}, {before, "change.cut", add},
+        {before, "change.fold_end", add},    {before, "change.enforcing", add},
+        {before, "validate.snapshot", add},  {before, "change.public", add},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
+        struct test_child child;
+        uint64_t change = 0;
+        test_remove(dbs_path());
+        test_fork(&child, be_killed_with_sql, (void *)(uintptr_t)victims[i]);
+        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i][1]);
+        instar *db = dbs_open(0);
+        ok(instar_change_list(db, last_id, &change));
+        scene_await(db, change, INSTAR_OK, NULL);
+        moves_check_clean(db);
+        expect(shows(db, "c", "CREATE INDEX c_p_idx ON c (p);\nALTER TABLE c ADD CONSTRAINT k"));
+        fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
+        ok(sqls_run(db, "drop table c; drop table p"));
+        moves_check_clean(db);
+        ok(instar_close(db));
+    }
+}
