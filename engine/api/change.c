@@ -260,6 +260,20 @@ int instar_change_get(instar *db, uint64_t change, instar_change_info *info_out)
     return rc;
 }
 
+int instar_change_get_failure(instar *db, uint64_t change,
+                              int (*fn)(void *arg, const instar_change_failure *failure), void *arg)
+{
+    int rc = api_enter(db, API_MAGIC_DB, "store");
+
+    if (rc == INSTAR_OK && fn == NULL) {
+        rc = base_err_set(api_err(), INSTAR_EMISUSE, "fn is NULL");
+    }
+    if (rc == INSTAR_OK) {
+        rc = change_get_failure(db->changes, change, fn, arg, api_err());
+    }
+    return rc;
+}
+
 int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info *info), void *arg)
 {
     int rc = api_enter(db, API_MAGIC_DB, "store");

@@ -49,6 +49,10 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
 int change_wait(struct changes *c, uint64_t id, const char *stage, uint64_t deadline_ns,
                 instar_change_info *info_out, struct base_err *err);
 int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, struct base_err *err);
+/* As instar_change_get_failure. */
+int change_get_failure(struct changes *c, uint64_t id,
+                       int (*fn)(void *arg, const instar_change_failure *failure), void *arg,
+                       struct base_err *err);
 int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info *info), void *arg,
                 struct base_err *err);
 /* words: why, for the change's reason; NULL or "": not said. ELIMIT: too many. */

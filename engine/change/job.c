@@ -374,6 +374,7 @@ void *job_main(void *arg)
     j->slot = live_open(j->store, j->id, &j->live);
     run(j);
     record_free(&j->rec);
+    base_buf_free(&j->failure);
     atomic_store(&j->ended, true);
     store_event_bump(j->store, STORE_EVENT_CHANGE);
     return NULL;

@@ -79,7 +79,8 @@ struct job {
     _Atomic uint32_t steered; /* CHANGE_STEERED; while it is being undone, HURRY at most */
     _Atomic uint32_t workers;
     _Atomic uint64_t rows_per_second_max;
-    uint64_t rows; /* that the build has read */
+    struct base_buf failure; /* samples of what this step has found; goes into the record */
+    uint64_t rows;           /* that the build has read */
     size_t slot;
     struct live live;
     uint64_t rate_at_ns; /* when the rate was last measured, and the rows then */

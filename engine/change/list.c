@@ -90,6 +90,26 @@ int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, str
     return rc;
 }
 
+int change_get_failure(struct changes *c, uint64_t id,
+                       int (*fn)(void *arg, const instar_change_failure *failure), void *arg,
+                       struct base_err *err)
+{
+    struct change_record r;
+    struct base_arena arena = {0};
+    instar_change_failure failure;
+    int rc = read_record(c, id, &r, err);
+
+    if (rc == 0 &&
+        (r.state == INSTAR_CHANGE_DONE || r.error == 0 || r.error == INSTAR_ECANCELLED)) {
+        rc = base_err_set(err, INSTAR_ESTATE, "change %llu has not failed", (unsigned long long)id);
+    }
+    rc = rc == 0 ? failure_get(&r, &arena, &failure, err) : rc;
+    rc = rc == 0 ? fn(arg, &failure) : rc;
+    base_arena_free(&arena);
+    record_free(&r);
+    return rc;
+}
+
 struct listing {
     struct store *store;
     int (*fn)(void *arg, const instar_change_info *info);

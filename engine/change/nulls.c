@@ -49,15 +49,30 @@ static void add(struct base_buf *out, const char *text)
     base_buf_add(out, text, strlen(text));
 }
 
-/* what: "column", "check" or "foreign key". */
-static void note(struct scan *s, const char *what, const char *name, struct base_slice key)
+/* The same for programs; values: what a foreign key has there, NULL: nothing. */
+static void note_sample(struct scan *s, enum instar_failure_kind kind, const char *name,
+                        const struct base_buf *values, struct base_slice key)
+{
+    struct base_buf row = {0};
+
+    txn_describe_key(s->table, key, &row);
+    failure_add(&s->job->failure, kind, name, values, &row);
+    base_buf_free(&row);
+}
+
+/* In the order of enum instar_failure_kind. */
+static const char *const kind_words[] = {"", "index", "column", "column", "check", "foreign key"};
+
+static void note(struct scan *s, enum instar_failure_kind kind, const char *name,
+                 const struct base_buf *values, struct base_slice key)
 {
     if (s->broken++ >= SAMPLES_MAX) {
         return;
     }
+    note_sample(s, kind, name, values, key);
     add(&s->samples, s->broken == 1 ? "" : "; ");
     if (s->column_count + s->check_count + s->fkey_count > 1) {
-        add(&s->samples, what);
+        add(&s->samples, kind_words[kind]);
         add(&s->samples, " ");
         add(&s->samples, name);
         add(&s->samples, " of ");
@@ -95,7 +110,7 @@ static int test_check(struct scan *s, const struct catalog_check *check, struct 
         return base_err_set(err, rc, "%s", why.text);
     }
     if (rc != 0) {
-        note(s, "check", check->name, key);
+        note(s, INSTAR_FAILURE_CHECK, check->name, NULL, key);
     }
     if (rc != 0 && rc != INSTAR_ECHECK) {
         add_why(s, &why);
@@ -103,18 +118,35 @@ static int test_check(struct scan *s, const struct catalog_check *check, struct 
     return 0;
 }
 
-/* The values that refer to nothing stand behind the row. */
-static void add_values(struct scan *s, const struct catalog_fkey *fkey, const instar_value *values)
+/* "(1, x)": values that refer to nothing. */
+static void add_values(struct base_buf *out, const struct catalog_fkey *fkey,
+                       const instar_value *values)
 {
     char text[128];
 
-    for (uint32_t i = 0; s->broken <= SAMPLES_MAX && i < fkey->column_count; i++) {
+    for (uint32_t i = 0; i < fkey->column_count; i++) {
         size_t size = instar_value_format(&values[i], text, sizeof(text));
-        add(&s->samples, i == 0 ? " refers to (" : ", ");
-        base_buf_add_printable(&s->samples, text, size < sizeof(text) ? size : sizeof(text) - 1);
-        add(&s->samples, size < sizeof(text) ? "" : "...");
-        add(&s->samples, i + 1 == fkey->column_count ? ")" : "");
+        add(out, i == 0 ? "(" : ", ");
+        base_buf_add_printable(out, text, size < sizeof(text) ? size : sizeof(text) - 1);
+        add(out, size < sizeof(text) ? "" : "...");
+        add(out, i + 1 == fkey->column_count ? ")" : "");
     }
+}
+
+/* They stand behind the row. */
+static void note_stray(struct scan *s, const struct catalog_fkey *fkey, const instar_value *values,
+                       struct base_slice key)
+{
+    struct base_buf words = {0};
+
+    add_values(&words, fkey, values);
+    s->stray++;
+    note(s, INSTAR_FAILURE_FOREIGN_KEY, fkey->name, &words, key);
+    if (s->broken <= SAMPLES_MAX) {
+        add(&s->samples, " refers to ");
+        base_buf_add(&s->samples, words.data, words.size);
+    }
+    base_buf_free(&words);
 }
 
 static const struct catalog_table *parent_of(const struct scan *s, const struct catalog_fkey *fkey)
@@ -142,9 +174,7 @@ static int test_fkey(struct scan *s, const struct catalog_fkey *fkey, struct bas
     }
     int rc = txn_parent_has(s->txn, parent_of(s, fkey), fkey, values, &has, err);
     if (rc == 0 && !has) {
-        s->stray++;
-        note(s, "foreign key", fkey->name, key);
-        add_values(s, fkey, values);
+        note_stray(s, fkey, values, key);
     }
     return rc;
 }
@@ -159,7 +189,7 @@ static int test_value(struct scan *s, uint32_t at, const instar_value *value, st
     if (value->type == INSTAR_NULL) {
         if (column->enforcing) {
             s->nulls++;
-            note(s, "column", column->name, key);
+            note(s, INSTAR_FAILURE_NOT_NULL, column->name, NULL, key);
         }
         if (column->made_by == NULL) {
             return 0;
@@ -175,7 +205,7 @@ static int test_value(struct scan *s, uint32_t at, const instar_value *value, st
     }
     if (rc != 0) {
         s->lost++;
-        note(s, "column", column->name, key);
+        note(s, INSTAR_FAILURE_TYPE, column->name, NULL, key);
         add_why(s, &why);
     }
     return 0;

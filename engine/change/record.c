@@ -5,8 +5,8 @@
  *     u8 format (3) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
- *     u64 taken by | u64 takes | v count, other tables: v id, name | u64 XXH3 of all before it,
- *     seeded with the id
+ *     u64 taken by | u64 takes | v count, other tables: v id, name | samples of a failure | u64
+ * XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -54,20 +54,25 @@ void record_move(struct change_record *r, enum instar_change_state to, uint32_t 
 void record_free(struct change_record *r)
 {
     base_buf_free(&r->descriptor);
-    r->descriptor = (struct base_buf){0};
+    base_buf_free(&r->failure);
+    r->descriptor = r->failure = (struct base_buf){0};
 }
 
 int record_copy(const struct change_record *from, struct change_record *to, struct base_err *err)
 {
     struct base_buf descriptor = {0};
+    struct base_buf failure = {0};
 
-    if (!base_buf_add(&descriptor, from->descriptor.data, from->descriptor.size)) {
+    if (!base_buf_add(&descriptor, from->descriptor.data, from->descriptor.size) ||
+        !base_buf_add(&failure, from->failure.data, from->failure.size)) {
+        base_buf_free(&descriptor);
         return base_err_set(err, INSTAR_ENOMEM, "copying change %llu: out of memory",
                             (unsigned long long)from->id);
     }
     record_free(to);
     *to = *from;
     to->descriptor = descriptor;
+    to->failure = failure;
     return 0;
 }
 
@@ -155,16 +160,17 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
                      (r->keeps ? FLAG_KEEPS : 0) | (r->waits ? FLAG_WAITS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
-    bool ok =
-        base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
-        base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
-        add_numbers(out, r) && add_parts(out, r) &&
-        base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
-        add_text(out, r->table_name) && add_text(out, r->object) && add_text(out, r->statement) &&
-        add_text(out, r->reason) && base_buf_add_u64(out, r->undo_window_s) &&
-        base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
-        base_buf_add_u64(out, r->takes) && add_others(out, r) &&
-        base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
+    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
+              base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
+              add_numbers(out, r) && add_parts(out, r) &&
+              base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
+              add_text(out, r->table_name) && add_text(out, r->object) &&
+              add_text(out, r->statement) && add_text(out, r->reason) &&
+              base_buf_add_u64(out, r->undo_window_s) &&
+              base_buf_add_u64(out, (uint64_t)r->undo_until_us) &&
+              base_buf_add_u64(out, r->taken_by) && base_buf_add_u64(out, r->takes) &&
+              add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
+              base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
                             (unsigned long long)r->id);
@@ -286,6 +292,12 @@ static int corrupt(uint64_t id, const char *what, struct base_err *err)
                         what);
 }
 
+static int no_memory(uint64_t id, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ENOMEM, "reading change %llu: out of memory",
+                        (unsigned long long)id);
+}
+
 int record_decode(uint64_t id, struct base_slice bytes, struct change_record *record_out,
                   struct base_err *err)
 {
@@ -319,8 +331,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
     if (!r.bad && !base_buf_add(&record_out->descriptor, descriptor.data, descriptor.size)) {
-        return base_err_set(err, INSTAR_ENOMEM, "reading change %llu: out of memory",
-                            (unsigned long long)id);
+        return no_memory(id, err);
     }
     read_text(&r, record_out->table_name, sizeof(record_out->table_name));
     read_text(&r, record_out->object, sizeof(record_out->object));
@@ -332,6 +343,10 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
         record_out->taken_by = base_read_u64(&r);
         record_out->takes = base_read_u64(&r);
         read_others(&r, record_out);
+        struct base_slice failure = base_read_blob(&r);
+        if (!r.bad && !base_buf_add(&record_out->failure, failure.data, failure.size)) {
+            return no_memory(id, err);
+        }
     }
     if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);

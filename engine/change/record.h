@@ -105,6 +105,7 @@ struct change_record {
                                  * rekey: rekey_record.c's;
                                  * create index: index_record.c's; undo, purge: the table's, or
                                  * undo_record.c's; vacuum: the key of the last row it has done */
+    struct base_buf failure;    /* what a validation has found: failure.c's */
     char table_name[INSTAR_NAME_BYTES_MAX + 1];
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
@@ -154,6 +155,16 @@ struct record_index {
 int record_index_get(const struct change_record *r, struct record_index *out, struct base_err *err);
 void record_index_free(struct record_index *index);
 int record_index_set(struct change_record *r, const instar_index_def *def, struct base_err *err);
+
+/* ---- failure.c ---------------------------------------------------------------------------- */
+
+/* Note one sample. name: of the constraint, or the column; key: its values in words, NULL: none. */
+void failure_add(struct base_buf *out, enum instar_failure_kind kind, const char *name,
+                 const struct base_buf *key, const struct base_buf *row);
+/* Of a record that is being undone, or has failed; points into it and the arena. Trusts nothing:
+ * ECORRUPT. */
+int failure_get(const struct change_record *r, struct base_arena *arena, instar_change_failure *out,
+                struct base_err *err);
 
 /* Words into a text of the record, cut between two characters. */
 void record_cut(const struct base_buf *words, char *text, size_t size);

@@ -440,6 +440,7 @@ static bool is_broken(int code)
 
 static int validate(struct job *j, enum change_work work, struct base_err *err)
 {
+    base_buf_clear(&j->failure);
     int rc = work == WORK_NULLS ? 0 : validate_run(j, err);
 
     if (rc == 0 && work != WORK_VALIDATE) {
@@ -493,6 +494,9 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
     }
     r->error = code;
     r->duplicate_count = is_broken(code) ? duplicates : 0;
+    base_buf_free(&r->failure);
+    r->failure = j->failure;
+    j->failure = (struct base_buf){0};
     bool building = plan_step(r)->work == WORK_BUILD;
     record_move(r, INSTAR_CHANGE_REVERTING, plan_step(r)->revert);
     rc = job_commit(j, t, err);

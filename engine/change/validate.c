@@ -357,6 +357,22 @@ static void describe_sample(const struct validation *v, const struct sample *s,
     }
 }
 
+/* The same for programs, a sample for each row. */
+static void note_sample(const struct validation *v, const struct sample *s)
+{
+    size_t shown = s->count < SAMPLE_ROWS ? (size_t)s->count : SAMPLE_ROWS;
+    struct base_buf key = {0};
+
+    txn_describe_prefix(v->table, v->index, gap_key_slice(&s->prefix), &key);
+    for (size_t i = 0; i < shown; i++) {
+        struct base_buf row = {0};
+        txn_describe_key(v->table, gap_key_slice(&s->rows[i]), &row);
+        failure_add(&v->job->failure, INSTAR_FAILURE_UNIQUE, v->index->name, &key, &row);
+        base_buf_free(&row);
+    }
+    base_buf_free(&key);
+}
+
 static int verdict(struct validation *v, struct base_err *err)
 {
     struct change_record *r = &v->job->rec;
@@ -374,6 +390,7 @@ static int verdict(struct validation *v, struct base_err *err)
     for (size_t i = 0; i < v->sample_count; i++) {
         base_buf_add(&text, "; ", i == 0 ? 0 : 2);
         describe_sample(v, &v->samples[i], &text);
+        note_sample(v, &v->samples[i]);
     }
     if (v->duplicates > v->sample_count) {
         base_buf_add(&text, "; …", strlen("; …"));

@@ -842,6 +842,34 @@ INSTAR_API int instar_change_wait_stage(instar *db, uint64_t change, const char 
                                         uint32_t timeout_ms, instar_change_info *info_out);
 /* The same without waiting: 0 whatever the state. Errors: EUNKNOWN. */
 INSTAR_API int instar_change_get(instar *db, uint64_t change, instar_change_info *info_out);
+/* Why rows fail a change, for programs; info.reason says the same in a sentence. */
+enum instar_failure_kind {
+    INSTAR_FAILURE_UNIQUE = 1,     /* name: the index; key: the values that several rows have */
+    INSTAR_FAILURE_NOT_NULL = 2,   /* name: the column */
+    INSTAR_FAILURE_TYPE = 3,       /* name: the column, whose value cannot be cast */
+    INSTAR_FAILURE_CHECK = 4,      /* name: the constraint */
+    INSTAR_FAILURE_FOREIGN_KEY = 5 /* name: the constraint; key: the values that are no key */
+};
+typedef struct instar_failure_sample {
+    enum instar_failure_kind kind;
+    const char *name;
+    const char *key; /* in words, "(b=12)"; "" where there is none. Cut at 255 bytes */
+    const char *row; /* primary key of a row, "(a=3)"; the same */
+} instar_failure_sample;
+typedef struct instar_change_failure {
+    int code;            /* INSTAR_EUNIQUE …; instar_error_sqlstate() has SQL's */
+    uint64_t count;      /* keys that occur more than once, or what else was found, in all */
+    size_t sample_count; /* of at most 10 keys, of each at most 3 rows; else of 10 rows. 0: rows
+                          * are not the reason */
+    const instar_failure_sample *samples;
+    const char *reason;
+} instar_change_failure;
+/* The failure of a change that has failed, or is being undone because of it. fn is called once;
+ * what it is given is valid during the call, and what it returns is returned. Errors: EUNKNOWN (no
+ * such change), ESTATE (it has not failed). */
+INSTAR_API int instar_change_get_failure(instar *db, uint64_t change,
+                                         int (*fn)(void *arg, const instar_change_failure *failure),
+                                         void *arg);
 /* All changes, running and ended, oldest first. fn returns 0 to go on; another value stops the
  * list and is returned. The info is valid during the call. */
 INSTAR_API int instar_change_list(instar *db, int (*fn)(void *arg, const instar_change_info *info),

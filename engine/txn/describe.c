@@ -92,6 +92,12 @@ static void describe_row(const struct catalog_table *table, const struct catalog
     add_tuple(text_out, table, index->key_parts + own, names, count, key);
 }
 
+void txn_describe_prefix(const struct catalog_table *table, const struct catalog_index *index,
+                         struct base_slice key, struct base_buf *text_out)
+{
+    add_tuple(text_out, table, index->key_parts, index->parts, index->part_count, key);
+}
+
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out)
 {
@@ -156,7 +162,7 @@ void txn_prefix_text(const struct catalog_table *table, const struct catalog_ind
                      struct base_slice key, char text[TXN_TEXT_MAX])
 {
     struct base_buf b = {0};
-    add_tuple(&b, table, index->key_parts, index->parts, index->part_count, key);
+    txn_describe_prefix(table, index, key, &b);
     cut_to(&b, text);
 }
 

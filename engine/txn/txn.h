@@ -114,6 +114,9 @@ void txn_describe_reference(const struct catalog_table *child, const struct cata
 /* An entry's key in words: "(path='/etc/passwd') of row (id=4)", for reports. */
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out);
+/* The values of the index's own parts: "(path='/etc/passwd')". */
+void txn_describe_prefix(const struct catalog_table *table, const struct catalog_index *index,
+                         struct base_slice key, struct base_buf *text_out);
 void txn_describe_key(const struct catalog_table *table, struct base_slice key,
                       struct base_buf *text_out);
 

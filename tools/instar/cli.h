@@ -191,6 +191,7 @@ int command_delete(struct cli *cli);
 int command_scan(struct cli *cli);
 int command_import(struct cli *cli);
 int command_changes(struct cli *cli);
+int command_failure(struct cli *cli);
 int command_wait(struct cli *cli);
 int command_pause(struct cli *cli);
 int command_resume(struct cli *cli);
