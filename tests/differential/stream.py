@@ -73,7 +73,7 @@ class Table:
         self.loose = set()  # checks that are not valid: an update may differ
         self.plain = set()  # columns that never had a default
         self.fkeys = {}  # name -> ForeignKey
-        self.kept = set()  # columns to which a foreign key refers, at any time: they keep their type
+        self.kept = set()  # columns to which a foreign key referred: they keep their type
 
     def used(self):
         return {c for index in self.indexes.values() for c in index.used()} | set(
@@ -312,7 +312,8 @@ class Stream:
             before = f"BEGIN; CREATE INDEX {serving} ON {table.name} ({column}); "
         name, loose = self.fresh("f"), chance.choice(["", "", " NOT VALID"])
         listed = "" if index is None and chance.random() < 0.5 else f" ({theirs})"
-        actions = chance.choice(["", " ON DELETE RESTRICT", " ON UPDATE RESTRICT ON DELETE NO ACTION"])
+        actions = chance.choice(["", " ON DELETE RESTRICT",
+                                 " ON UPDATE RESTRICT ON DELETE NO ACTION"])
 
         def done():
             table.fkeys[name] = ForeignKey(column, parent, index)

@@ -358,7 +358,7 @@ Test(compound, many_indexes_are_dropped)
             snprintf(text + strlen(text), sizeof(text) - strlen(text), " drop index %s;", name);
         }
     }
-    strcat(text, " commit");
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), " commit");
     ok(sqls_run(db, text));
     dbs_check_clean(db);
     ok(sqls_run(db, "drop table t"));
