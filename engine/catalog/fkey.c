@@ -79,6 +79,11 @@ bool catalog_parent_key_of(const struct catalog_table *parent, uint32_t index_id
     if (index == NULL || !index->unique || !catalog_may_read(index) || index->predicate != NULL) {
         return false;
     }
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        if (index->parts[i].column >= parent->column_count) {
+            return false; /* it is not of columns alone */
+        }
+    }
     *key_out = (struct catalog_parent_key){.index = index,
                                            .tree = index->tree,
                                            .parts = index->parts,
@@ -94,11 +99,14 @@ static bool begins_with(const struct catalog_table *child, const struct catalog_
 {
     for (uint32_t i = 0; i < fkey->column_count; i++) {
         uint32_t at = 0;
-        while (i < count && at < fkey->column_count &&
+        if (i >= count || parts[i].column >= child->column_count) {
+            return false;
+        }
+        while (at < fkey->column_count &&
                fkey->column_ids[at] != child->columns[parts[i].column].id) {
             at++;
         }
-        if (i >= count || at == fkey->column_count) {
+        if (at == fkey->column_count) {
             return false;
         }
         order[i] = at;

@@ -118,7 +118,7 @@ static bool begins_with(const instar_key_column *key, size_t key_count, const in
 
     for (size_t i = 0; i < key_count && i < fkey->column_count; i++) {
         for (size_t k = 0; k < fkey->column_count; k++) {
-            found += strcmp(key[i].name, fkey->columns[k]) == 0;
+            found += key[i].name != NULL && strcmp(key[i].name, fkey->columns[k]) == 0;
         }
     }
     return found == fkey->column_count;
