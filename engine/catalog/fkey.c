@@ -79,6 +79,11 @@ bool catalog_parent_key_of(const struct catalog_table *parent, uint32_t index_id
     if (index == NULL || !index->unique || !catalog_may_read(index) || index->predicate != NULL) {
         return false;
     }
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        if (index->parts[i].column >= parent->column_count) {
+            return false; /* it is not of columns alone */
+        }
+    }
     *key_out = (struct catalog_parent_key){.index = index,
                                            .tree = index->tree,
                                            .parts = index->parts,

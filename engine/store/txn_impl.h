@@ -7,7 +7,9 @@
 #include "store/snapshot.h"
 #include "store/writeset.h"
 
-#define TXN_TREE_OPS_MAX 16
+#define TXN_TREE_OPS_MAX                                                    \
+    272 /* a table with all the indexes that it may have is dropped at once \
+         */
 
 struct store_txn {
     struct store *s;

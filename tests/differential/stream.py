@@ -62,6 +62,7 @@ SAME = {
     "INSTAR_EUNKNOWN": ("42P01", "42703", "42704"),
     "INSTAR_ERANGE": ("22003", "22001", "22008", "22P02", "22007"),
     "INSTAR_ETYPE": ("22P02", "22007"),
+    "INSTAR_ESTATE": ("2BP01",),  # something else depends on it
 }
 CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK",
                "INSTAR_EREFERENCE"}
@@ -80,18 +81,43 @@ class Table:
         self.loose = set()  # checks that are not valid: an update may differ
         self.plain = set()  # columns that never had a default
         self.key_name = name + "_pkey"  # PostgreSQL keeps it when the table is renamed
+        self.fkeys = {}  # name -> ForeignKey
+        self.kept = set()  # columns to which a foreign key referred: they keep their type
 
     def used(self):
         return {c for index in self.indexes.values() for c in index.used()} | set(
-            self.checks.values()) | set(self.key)
+            self.checks.values()) | set(self.key) | {f.column for f in self.fkeys.values()}
 
     def bound(self):
-        """Columns whose type an index holds."""
-        return {c for index in self.indexes.values() for c in index.holds()}
+        """Columns whose type an index or a foreign key holds."""
+        return {c for index in self.indexes.values() for c in index.holds()} | self.kept | {
+            f.column for f in self.fkeys.values()}
+
+    def kin(self, column, other, theirs):
+        """May the other table's column refer to this one?"""
+        a, b = self.columns[column], other.columns[theirs]
+        return a == b or (a in INTEGERS and b in INTEGERS) or (a in TEXTS and b in TEXTS)
+
+    def serving(self, column):
+        """The indexes by which rows with a value of the column are found."""
+        return [i for i in self.indexes.values()
+                if i.parts[0][:2] == (column, "{}") and not i.where]
+
+    def free(self, tables):
+        """Names of indexes that no foreign key needs: that of a child is not needed there."""
+        needed = {id(f.key) for t in tables for f in t.fkeys.values()} | {
+            id(i) for f in self.fkeys.values() for i in self.serving(f.column)}
+        return {n for n, i in self.indexes.items() if id(i) not in needed}
+
+
+class ForeignKey:
+    def __init__(self, column, parent, key):
+        self.column, self.parent, self.key = column, parent, key  # key: an Index, or None
 
 
 class Index:
-    def __init__(self, parts, also=(), where=None):
+    def __init__(self, parts, also=(), where=None, unique=False):
+        self.unique = unique
         self.parts = parts  # (column, what is computed of it with {} for it, words behind it)
         self.also = list(also)  # columns that are included, or of the predicate
         self.where = where  # (column, condition with {} for it), or None
@@ -166,6 +192,8 @@ class Stream:
                    range(chance.randint(2, 6))]
         kinds = ["int8", "int4", "text", "date"]
         columns[0] = (columns[0][0], chance.choice(kinds))
+        for table in self.tables:  # something that may refer to it
+            columns.append((self.fresh("c"), table.columns[table.key[0]]))
         key = [columns[0][0]]
         if chance.random() < 0.3:
             columns[1] = (columns[1][0], chance.choice(kinds))
@@ -219,7 +247,8 @@ class Stream:
                   self.add_unique, self.drop_unique]
         if alone:
             makers += [self.drop_table, self.rename_table, self.another_table, self.validate,
-                       self.another_key]
+                       self.another_key, *[self.add_fkey] * 6, self.drop_fkey,
+                       self.validate_fkey]
         return self.chance.choice(makers)(table, taken)
 
     def pick(self, names, taken):
@@ -245,6 +274,9 @@ class Stream:
         key = chance.choice(keys)
         if key == table.key or len(key) > 3 or table.key_name != table.name + "_pkey":
             return None
+        # The engine refuses it where foreign keys refer to the table, or need the key as an index.
+        if table.fkeys or any(f.parent is table for t in self.tables for f in t.fkeys.values()):
+            return None
         return (f"ALTER TABLE {table.name} DROP CONSTRAINT {table.key_name}, "
                 f"ADD PRIMARY KEY ({', '.join(key)})", lambda: setattr(table, "key", key))
 
@@ -266,7 +298,8 @@ class Stream:
         columns = chance.sample(free, min(len(free), chance.choice([1, 1, 2, 3])))
         taken.update(columns)
         name, unique = self.fresh("i"), "UNIQUE " if chance.random() < 0.4 else ""
-        index = Index([(c, self.form(table, c), chance.choice(DIRECTIONS)) for c in columns])
+        index = Index([(c, self.form(table, c), chance.choice(DIRECTIONS)) for c in columns],
+                      unique=bool(unique))
         text = ""
         if chance.random() < 0.25:
             index.also = [self.pick(table.columns, taken)]
@@ -290,7 +323,7 @@ class Stream:
         columns = [c for c in (self.pick(table.columns, taken) for _ in range(2)) if c is not None]
         if not columns:
             return None
-        name, index = self.fresh("q"), Index([(c, "{}", "") for c in columns])
+        name, index = self.fresh("q"), Index([(c, "{}", "") for c in columns], unique=True)
 
         def done():
             table.indexes[name] = index
@@ -298,8 +331,46 @@ class Stream:
         return (f"ALTER TABLE {table.name} ADD CONSTRAINT {name} UNIQUE ({', '.join(columns)})",
                 done)
 
+    def add_fkey(self, table, taken):
+        """To a key of one column, of this table or another; with an index here, where PostgreSQL
+        needs none."""
+        chance, parent = self.chance, self.chance.choice(self.tables)
+        keys = [(parent.key[0], None)] if len(parent.key) == 1 else []
+        keys += [(i.parts[0][0], i) for n, i in parent.indexes.items()
+                 if i.unique and len(i.parts) == 1 and i.parts[0][1] == "{}" and not i.where]
+        pairs = [(column, c, i) for column in sorted(set(table.columns) - taken) for c, i in keys
+                 if parent.kin(c, table, column) and (column, table) != (c, parent)]
+        if not pairs:
+            return None
+        column, theirs, index = chance.choice(pairs)
+        before, serving = "", None
+        if not table.serving(column) and table.key[0] != column:
+            serving = self.fresh("i")
+            before = f"BEGIN; CREATE INDEX {serving} ON {table.name} ({column}); "
+        name, loose = self.fresh("f"), chance.choice(["", "", " NOT VALID"])
+        listed = "" if index is None and chance.random() < 0.5 else f" ({theirs})"
+        actions = chance.choice(["", " ON DELETE RESTRICT",
+                                 " ON UPDATE RESTRICT ON DELETE NO ACTION"])
+
+        def done():
+            table.fkeys[name] = ForeignKey(column, parent, index)
+            parent.kept.add(theirs)
+            if serving:
+                table.indexes[serving] = Index([(column, "{}", "")])
+        return (f"{before}ALTER TABLE {table.name} ADD CONSTRAINT {name} FOREIGN KEY ({column}) "
+                f"REFERENCES {parent.name}{listed}{actions}{loose}{before and '; COMMIT'}", done)
+
+    def drop_fkey(self, table, taken):
+        name = self.pick(table.fkeys, taken)
+        return name and (f"ALTER TABLE {table.name} DROP CONSTRAINT {name}",
+                         lambda: table.fkeys.pop(name))
+
+    def validate_fkey(self, table, taken):
+        name = self.pick(table.fkeys, taken)
+        return name and (f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {name}", lambda: None)
+
     def drop_unique(self, table, taken):
-        name = self.pick(table.uniques, taken)
+        name = self.pick(table.uniques & table.free(self.tables), taken)
 
         def done():
             table.uniques.discard(name)
@@ -307,7 +378,7 @@ class Stream:
         return name and (f"ALTER TABLE {table.name} DROP CONSTRAINT {name}", done)
 
     def drop_index(self, table, taken):
-        name = self.pick(set(table.indexes) - table.uniques, taken)
+        name = self.pick(table.free(self.tables) - table.uniques, taken)
         return name and (f"DROP INDEX {name}", lambda: table.indexes.pop(name))
 
     def rename_index(self, table, taken):
@@ -339,6 +410,9 @@ class Stream:
             table.key = [new if c == name else c for c in table.key]
             table.plain = {new if c == name else c for c in table.plain}
             table.checks = {n: new if c == name else c for n, c in table.checks.items()}
+            table.kept = {new if c == name else c for c in table.kept}
+            for fkey in table.fkeys.values():
+                fkey.column = new if fkey.column == name else fkey.column
             for index in table.indexes.values():
                 index.rename(name, new)
         return name and (f"ALTER TABLE {table.name} RENAME COLUMN {name} TO {new}", done)
@@ -441,12 +515,19 @@ class Stream:
             return "70000"
         return self.chance.choice(VALUES[kind])
 
+    def reference(self, table, column, kind):
+        """A value that may be a key of what the column refers to."""
+        refers = any(f.column == column and f.key is None for f in table.fkeys.values())
+        if refers and kind in KEYS and self.chance.random() < 0.7:
+            return self.chance.choice(KEYS[kind])
+        return self.value(kind)
+
     def key_of(self, table):
         return [(c, self.chance.choice(KEYS[table.columns[c]])) for c in table.key]
 
     def insert(self, table):
         key = self.key_of(table)
-        rest = [(c, self.value(k)) for c, k in table.columns.items()
+        rest = [(c, self.reference(table, c, k)) for c, k in table.columns.items()
                 if c not in table.key and self.chance.random() < 0.8]
         row = key + rest
         fields = ["\\N" if v is None else v for _, v in row]
@@ -469,7 +550,7 @@ class Stream:
         key = self.key_of(table)
         names = self.chance.sample(list(table.columns), self.chance.randint(1, len(table.columns)))
         row = [(c, self.chance.choice(KEYS[table.columns[c]]) if c in table.key
-                else self.value(table.columns[c])) for c in names]
+                else self.reference(table, c, table.columns[c])) for c in names]
         fields = ["\\N" if v is None else v for _, v in key + row]
         sets = ", ".join(f"{c} = {literal(v)}" for c, v in row)
         text = f"update {table.name} set {sets} where {self.where(key)}"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several statements as one change: all of it becomes public in one version, or nothing stays. */
 #include "support/compounds.h"
+#include "support/sqls.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define THREE \
@@ -339,4 +341,27 @@ Test(compound, paused_and_resumed)
     ok(instar_change_steer(s.db, s.change, &steering));
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     scene_end(&s);
+}
+
+/* More indexes than a new table may have: dropped at once, and with their table. */
+Test(compound, many_indexes_are_dropped)
+{
+    char text[4096] = "begin;";
+    char name[16];
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "i%d", i);
+        ok(dbs_index(db, name, "t", "b", false, NULL));
+        if (i < 20) {
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), " drop index %s;", name);
+        }
+    }
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), " commit");
+    ok(sqls_run(db, text));
+    dbs_check_clean(db);
+    ok(sqls_run(db, "drop table t"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
 }

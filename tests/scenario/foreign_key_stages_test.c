@@ -264,6 +264,40 @@ Test(foreign_key_stages, parent_loses_its_key_before)
     test_hold_end(&hold);
 }
 
+/* Whoever looks into a table at commit holds a lease on it: changes of it wait for that one, too.
+ */
+Test(foreign_key_stages, both_ends_are_leased)
+{
+    static const struct {
+        const char *move;
+        const char *table;
+        const char *column;
+    } cases[] = {{"insert c 9,1", "p", "v"}, {"delete p 3", "c", "p"}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        struct test_child runner;
+        instar_change_info info;
+        instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = cases[i].column};
+        instar_txn *txn;
+        uint64_t change;
+
+        test_remove(dbs_path());
+        scene_runner(&runner);
+        instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        make_tables(db);
+        scene_await(db, submit(db, false), INSTAR_OK, NULL);
+        ok(instar_begin(db, 0, &txn));
+        ok(moves_do(db, txn, cases[i].move));
+        ok(instar_alter_table(db, cases[i].table, &step, 1, NULL, &change));
+        scene_await_waiting(db, change, "enforcing", &info);
+        ok(instar_commit(txn));
+        scene_await(db, change, INSTAR_OK, NULL);
+        moves_check_clean(db);
+        ok(instar_close(db));
+        scene_runner_end(&runner);
+    }
+}
+
 /* ---- killed ------------------------------------------------------------------------------- */
 
 struct victim {
