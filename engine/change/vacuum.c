@@ -124,6 +124,7 @@ static int end_batch(struct pass *p, struct batch *b, struct base_err *err)
 {
     struct job *j = p->j;
     bool others = store_tail(j->store) != p->breath.tail;
+    uint64_t worked = os_now_ns() - p->breath.since_ns;
     uint64_t uncommitted = p->uncommitted + b->looked;
 
     if (!b->end && b->written == 0 && uncommitted < CHECKPOINT_ROWS) {
@@ -144,9 +145,10 @@ static int end_batch(struct pass *p, struct batch *b, struct base_err *err)
     if (rc == 0) {
         p->uncommitted = 0;
         os_point("vacuum.batch");
-        if (!others) { /* our own commit is no reason to stand back */
+        if (!others) { /* our own commit is no reason to stand back, */
             p->breath.tail = store_tail(j->store);
         }
+        p->breath.since_ns = os_now_ns() - worked; /* and waiting for its flush was no work */
     }
     return rc;
 }
