@@ -568,7 +568,8 @@ typedef struct instar_alteration {
  * only.
  *
  * Columns: one that is added is last. NOT NULL needs a default then, because there are rows. One
- * that is dropped is gone for good when the change is done, also if another of that name is added.
+ * that is dropped is gone for good when the change is done, also if another of that name is added;
+ * with an undo window, when that is over.
  *
  * NOT NULL: from its first stage on writes that set null fail, also where it fails itself in the
  * end, for as long as that takes; an update that leaves a null where it was does not. When rows
