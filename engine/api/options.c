@@ -9,6 +9,7 @@
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
 #define WORKERS_MAX 64u
+#define LATENCY_TARGET_MS_MAX 60000u
 #define TIB (GIB * 1024)
 #define UNDO_WINDOW_S_MAX (100ull * 365 * 86400)
 
@@ -186,8 +187,18 @@ void instar_change_steering_init(instar_change_steering *steering)
         *steering = (instar_change_steering){.struct_size = (uint32_t)sizeof(*steering),
                                              .workers = UINT32_MAX,
                                              .fence_after_ms = UINT32_MAX,
-                                             .rows_per_second_max = UINT64_MAX};
+                                             .rows_per_second_max = UINT64_MAX,
+                                             .latency_target_ms = UINT32_MAX};
     }
+}
+
+static int check_target(const char *where, uint32_t target_ms)
+{
+    return target_ms <= LATENCY_TARGET_MS_MAX
+               ? INSTAR_OK
+               : base_err_set(api_err(), INSTAR_EINVALID,
+                              "change %s: latency_target_ms is %" PRIu32 ", and must be 0 to %u",
+                              where, target_ms, LATENCY_TARGET_MS_MAX);
 }
 
 static int check_policy(const char *where, uint32_t flags)
@@ -222,7 +233,10 @@ int api_change_steering_check(const instar_change_steering *steering)
     if (steering->workers != UINT32_MAX && steering->workers > WORKERS_MAX) {
         return bad_workers("steering", steering->workers);
     }
-    return check_policy("steering", steering->set_flags);
+    int rc = steering->latency_target_ms != UINT32_MAX
+                 ? check_target("steering", steering->latency_target_ms)
+                 : INSTAR_OK;
+    return rc == INSTAR_OK ? check_policy("steering", steering->set_flags) : rc;
 }
 
 int api_change_options_complete(const instar_change_options *from, instar_change_options *out)
@@ -261,5 +275,6 @@ int api_change_options_complete(const instar_change_options *from, instar_change
                             ", and must be at most %" PRIu64,
                             out->undo_window_s, (uint64_t)UNDO_WINDOW_S_MAX);
     }
-    return check_policy("options", out->flags);
+    int rc = check_target("options", out->latency_target_ms);
+    return rc == INSTAR_OK ? check_policy("options", out->flags) : rc;
 }

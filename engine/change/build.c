@@ -286,26 +286,15 @@ void build_breathe(void *arg, unsigned worker)
 {
     struct build *b = arg;
 
-    if (job_is_steered(b->job, INSTAR_CHANGE_HURRY)) {
-        return;
-    }
-    atomic_fetch_add_explicit(&b->stood_back_ns, store_breathe(b->store, &b->breaths[worker]),
+    atomic_fetch_add_explicit(&b->stood_back_ns, job_breathe(b->job, &b->breaths[worker]),
                               memory_order_relaxed);
 }
 
 void build_show_throttle(struct build *b)
 {
-    struct job *j = b->job;
     uint64_t stood = atomic_load_explicit(&b->stood_back_ns, memory_order_relaxed);
 
-    j->live.throttle[0] = '\0';
-    uint64_t rate = atomic_load(&j->rows_per_second_max);
-    if (rate != 0) {
-        snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
-                 (unsigned long long)rate);
-    } else if (stood != b->stood_back_shown) {
-        snprintf(j->live.throttle, sizeof(j->live.throttle), "standing back for commits");
-    }
+    job_show_throttle(b->job, stood != b->stood_back_shown);
     b->stood_back_shown = stood;
 }
 

@@ -159,10 +159,11 @@ struct build {
     _Atomic bool full;          /* because the memory is used up */
     struct os_plain_mutex lock; /* for waiting out the limit */
     struct os_cond cond;
-    uint64_t spilled_ns; /* last checkpoint of the scan, or its beginning */
-    uint64_t tail_seen;  /* to notice who commits while we write files */
-    struct store_breath breaths[GAPS_WORKERS_MAX]; /* one for each worker */
-    _Atomic uint64_t stood_back_ns;                /* all of them together, for commits */
+    uint64_t spilled_ns;                         /* last checkpoint of the scan, or its beginning */
+    uint64_t tail_seen;                          /* to notice who commits while we write files */
+    struct job_breath breaths[GAPS_WORKERS_MAX]; /* one for each worker */
+    struct job_breath load_breath;               /* of who loads */
+    _Atomic uint64_t stood_back_ns;              /* all of them together, for commits */
     uint64_t stood_back_shown;
 };
 /* Say in the change's progress why the build is slowed down, if it is. Main thread of the build. */

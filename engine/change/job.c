@@ -26,6 +26,7 @@
 #define PAUSED "somebody to resume it: paused on request"
 #define HELD "somebody to release it: held before its last step"
 #define APPLIED_TURN_NS (100u * NS_PER_MS)
+#define TARGET_PAUSE_MAX_NS (80u * NS_PER_MS)
 
 /* ---- steering ------------------------------------------------------------------------------ */
 
@@ -39,6 +40,7 @@ static void take_steering(struct job *j, const struct change_record *r)
     atomic_store_explicit(&j->steered, flags, memory_order_relaxed);
     atomic_store_explicit(&j->workers, r->workers, memory_order_relaxed);
     atomic_store_explicit(&j->rows_per_second_max, r->rows_per_second_max, memory_order_relaxed);
+    atomic_store_explicit(&j->latency_target_ms, r->latency_target_ms, memory_order_relaxed);
 }
 
 /* Sleep while any of the flags is set. Which of them it is may change meanwhile. */
@@ -232,6 +234,58 @@ int job_wait_applied(struct job *j, struct base_err *err)
     }
     job_show_waiting(j, "");
     return rc;
+}
+
+/* ---- standing back ------------------------------------------------------------------------ */
+
+/* How long commits take, where that is more than the target; else 0. */
+static uint64_t too_slow_ns(struct job *j)
+{
+    uint64_t target = atomic_load_explicit(&j->latency_target_ms, memory_order_relaxed);
+    uint64_t latency = target != 0 ? store_commit_latency_ns(j->store) : 0;
+
+    return latency > target * NS_PER_MS ? latency : 0;
+}
+
+uint64_t job_keep_target(struct job *j, struct job_breath *b)
+{
+    if (too_slow_ns(j) != 0 && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
+        b->pause_ns = b->pause_ns == 0 ? NS_PER_MS : b->pause_ns * 2;
+        b->pause_ns = b->pause_ns < TARGET_PAUSE_MAX_NS ? b->pause_ns : TARGET_PAUSE_MAX_NS;
+    } else {
+        b->pause_ns = b->pause_ns >= 2 * NS_PER_MS ? b->pause_ns / 2 : 0;
+    }
+    if (b->pause_ns != 0 && !atomic_load_explicit(&j->c->stop, memory_order_relaxed)) {
+        os_sleep_ns(b->pause_ns);
+        b->store.since_ns = os_now_ns(); /* that was no work */
+    }
+    return b->pause_ns;
+}
+
+uint64_t job_breathe(struct job *j, struct job_breath *b)
+{
+    uint64_t slept =
+        job_is_steered(j, INSTAR_CHANGE_HURRY) ? 0 : store_breathe(j->store, &b->store);
+
+    return slept + job_keep_target(j, b);
+}
+
+void job_show_throttle(struct job *j, bool stood_back)
+{
+    char *text = j->live.throttle;
+    size_t size = sizeof(j->live.throttle);
+    uint64_t rate = atomic_load(&j->rows_per_second_max);
+    uint64_t latency = too_slow_ns(j);
+
+    text[0] = '\0';
+    if (latency != 0 && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
+        snprintf(text, size, "commits take %.1f ms, the target is %u ms",
+                 (double)latency / NS_PER_MS, (unsigned)atomic_load(&j->latency_target_ms));
+    } else if (rate != 0) {
+        snprintf(text, size, "limited to %llu rows/s on request", (unsigned long long)rate);
+    } else if (stood_back) {
+        snprintf(text, size, "standing back for commits");
+    }
 }
 
 /* ---- what people see ---------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ struct job {
     _Atomic uint32_t steered; /* CHANGE_STEERED; while it is being undone, HURRY at most */
     _Atomic uint32_t workers;
     _Atomic uint64_t rows_per_second_max;
+    _Atomic uint32_t latency_target_ms;
     struct base_buf failure; /* samples of what this step has found; goes into the record */
     uint64_t rows;           /* that the build has read */
     size_t slot;
@@ -115,6 +116,19 @@ static inline bool job_is_steered(const struct job *j, uint32_t flag)
 /* While PAUSE is set: sleep, with what ends it as job_poll has it. Not with a snapshot, a batch of
  * the trees or a lock in hand. */
 int job_stand_still(struct job *j, struct base_err *err);
+/* Work that nobody waits for gives way to commits, as store_breathe has it, unless HURRY is set;
+ * where there is a target for their latency and they are slower, by longer and longer pauses. One
+ * for each thread, all zero at first. Not with a lock or a batch of the trees in hand. Returns the
+ * nanoseconds slept. */
+struct job_breath {
+    struct store_breath store;
+    uint64_t pause_ns; /* for the target */
+};
+uint64_t job_breathe(struct job *j, struct job_breath *b);
+/* For the target alone, between pieces of work that are paced in another way. */
+uint64_t job_keep_target(struct job *j, struct job_breath *b);
+/* Show why it is slow: the rate, the target, or stood_back: it stood back for commits. */
+void job_show_throttle(struct job *j, bool stood_back);
 /* Wait until all that this job has logged is in the trees. */
 int job_wait_applied(struct job *j, struct base_err *err);
 

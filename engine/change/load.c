@@ -76,6 +76,7 @@ static int end_batch(struct loading *l, struct base_err *err)
     }
     if (rc == 0) {
         os_point("build.batch_loaded");
+        job_keep_target(b->job, &b->load_breath);
         build_show_throttle(b);
         show_entries(b);
         rc = job_poll(b->job, err);

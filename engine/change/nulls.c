@@ -41,7 +41,7 @@ struct scan {
     uint64_t stray;          /* references to nothing, */
     uint64_t broken;         /* and all that is found */
     struct base_buf samples; /* in words */
-    struct store_breath breath;
+    struct job_breath breath;
 };
 
 static void add(struct base_buf *out, const char *text)
@@ -231,9 +231,7 @@ static int read_row(struct scan *s, struct base_slice key, struct base_slice rec
 /* Between two batches: may it go on, and what do people see? */
 static int pause(struct scan *s, struct base_err *err)
 {
-    if (!job_is_steered(s->job, INSTAR_CHANGE_HURRY)) {
-        store_breathe(s->job->store, &s->breath);
-    }
+    job_show_throttle(s->job, job_breathe(s->job, &s->breath) != 0);
     job_show_rows(s->job, s->read, s->total);
     os_point("nulls.batch");
     int rc = job_poll(s->job, err);

@@ -5,8 +5,8 @@
  *     u8 format (3) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
- *     u64 taken by | u64 takes | v count, other tables: v id, name | samples of a failure | u64
- * XXH3 of all before it, seeded with the id
+ *     u64 taken by | u64 takes | u32 latency target, ms | v count, other tables: v id, name
+ *     | samples of a failure | u64 XXH3 of all before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -160,17 +160,17 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
                      (r->keeps ? FLAG_KEEPS : 0) | (r->waits ? FLAG_WAITS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
-    bool ok = base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
-              base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
-              add_numbers(out, r) && add_parts(out, r) &&
-              base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
-              add_text(out, r->table_name) && add_text(out, r->object) &&
-              add_text(out, r->statement) && add_text(out, r->reason) &&
-              base_buf_add_u64(out, r->undo_window_s) &&
-              base_buf_add_u64(out, (uint64_t)r->undo_until_us) &&
-              base_buf_add_u64(out, r->taken_by) && base_buf_add_u64(out, r->takes) &&
-              add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
-              base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
+    bool ok =
+        base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
+        base_buf_add_u8(out, (uint8_t)r->state) && base_buf_add_u8(out, (uint8_t)flags) &&
+        add_numbers(out, r) && add_parts(out, r) &&
+        base_buf_add_blob(out, r->descriptor.data, r->descriptor.size) &&
+        add_text(out, r->table_name) && add_text(out, r->object) && add_text(out, r->statement) &&
+        add_text(out, r->reason) && base_buf_add_u64(out, r->undo_window_s) &&
+        base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
+        base_buf_add_u64(out, r->takes) && base_buf_add_u32(out, r->latency_target_ms) &&
+        add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
+        base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
                             (unsigned long long)r->id);
@@ -342,6 +342,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
         record_out->undo_until_us = (int64_t)base_read_u64(&r);
         record_out->taken_by = base_read_u64(&r);
         record_out->takes = base_read_u64(&r);
+        record_out->latency_target_ms = base_read_u32(&r);
         read_others(&r, record_out);
         struct base_slice failure = base_read_blob(&r);
         if (!r.bad && !base_buf_add(&record_out->failure, failure.data, failure.size)) {

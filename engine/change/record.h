@@ -83,11 +83,12 @@ struct change_record {
     uint32_t workers;
     uint64_t rows_per_second_max;
     uint64_t sort_memory_bytes;
-    uint64_t undo_window_s; /* of a drop: how long what it drops is kept; 0: not at all */
-    int64_t undo_until_us;  /* and until when, once it has ended; 0: nothing is kept */
-    uint64_t taken_by;      /* the change that brought it back or purged it, or 0; the drop itself:
-                             * it went with its table */
-    uint64_t takes;         /* undo, purge: the drop that they are about */
+    uint32_t latency_target_ms; /* of commits beside its work; 0: none */
+    uint64_t undo_window_s;     /* of a drop: how long what it drops is kept; 0: not at all */
+    int64_t undo_until_us;      /* and until when, once it has ended; 0: nothing is kept */
+    uint64_t taken_by; /* the change that brought it back or purged it, or 0; the drop itself:
+                        * it went with its table */
+    uint64_t takes;    /* undo, purge: the drop that they are about */
     /* what is to be made */
     bool unique;
     bool validates; /* alter table, compound: its plan has a validation */

@@ -37,7 +37,7 @@ struct pass {
     struct catalog_table *table;
     struct txn_rows *rows;
     struct limit limit;
-    struct store_breath breath;
+    struct job_breath breath;
     struct gap_key place; /* the last key that is done; size 0: none */
     bool begun;
     struct base_buf record;
@@ -123,7 +123,8 @@ static int read_rows(struct pass *p, struct batch *b, uint32_t most, struct base
 static int end_batch(struct pass *p, struct batch *b, struct base_err *err)
 {
     struct job *j = p->j;
-    bool others = store_tail(j->store) != p->breath.tail;
+    bool others = store_tail(j->store) != p->breath.store.tail;
+    uint64_t worked = os_now_ns() - p->breath.store.since_ns;
     uint64_t uncommitted = p->uncommitted + b->looked;
 
     if (!b->end && b->written == 0 && uncommitted < CHECKPOINT_ROWS) {
@@ -144,9 +145,10 @@ static int end_batch(struct pass *p, struct batch *b, struct base_err *err)
     if (rc == 0) {
         p->uncommitted = 0;
         os_point("vacuum.batch");
-        if (!others) { /* our own commit is no reason to stand back */
-            p->breath.tail = store_tail(j->store);
+        if (!others) { /* our own commit is no reason to stand back, */
+            p->breath.store.tail = store_tail(j->store);
         }
+        p->breath.store.since_ns = os_now_ns() - worked; /* and waiting for its flush was no work */
     }
     return rc;
 }
@@ -160,8 +162,8 @@ static int run_batch(struct pass *p, uint32_t most, bool *end_out, struct base_e
         return rc;
     }
     base_assert(store_txn_lsn(b.t) >= p->j->token); /* the drain is behind it */
-    p->breath.since_ns = os_now_ns();
-    p->breath.tail = store_tail(p->j->store);
+    p->breath.store.since_ns = os_now_ns();
+    p->breath.store.tail = store_tail(p->j->store);
     rc = read_rows(p, &b, most, err);
     if (rc != 0) {
         store_txn_abort(b.t);
@@ -207,21 +209,6 @@ static int take_turn(struct pass *p, uint32_t rows, struct base_err *err)
     return rc;
 }
 
-static void show(struct pass *p, uint64_t stood_ns)
-{
-    struct job *j = p->j;
-    uint64_t rate = atomic_load(&j->rows_per_second_max);
-
-    j->live.throttle[0] = '\0';
-    if (rate != 0) {
-        snprintf(j->live.throttle, sizeof(j->live.throttle), "limited to %llu rows/s on request",
-                 (unsigned long long)rate);
-    } else if (stood_ns != 0) {
-        snprintf(j->live.throttle, sizeof(j->live.throttle), "standing back for commits");
-    }
-    job_show_rows(j, p->looked, p->total);
-}
-
 static int run_pass(struct pass *p, struct base_err *err)
 {
     struct job *j = p->j;
@@ -229,7 +216,6 @@ static int run_pass(struct pass *p, struct base_err *err)
     int rc = 0;
 
     while (rc == 0 && !end) {
-        uint64_t stood = 0;
         rc = job_stand_still(j, err);
         limit_set(&p->limit, atomic_load(&j->rows_per_second_max));
         uint32_t most = atomic_load(&p->limit.rate) != 0 ? limit_batch(&p->limit) : LOOK_ROWS;
@@ -240,10 +226,10 @@ static int run_pass(struct pass *p, struct base_err *err)
             rc = job_poll(j, err);
             continue;
         }
-        if (rc == 0 && !end && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
-            stood = store_breathe(j->store, &p->breath);
+        if (rc == 0 && !end) {
+            job_show_throttle(j, job_breathe(j, &p->breath) != 0);
         }
-        show(p, stood);
+        job_show_rows(j, p->looked, p->total);
     }
     return rc;
 }

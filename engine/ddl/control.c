@@ -150,16 +150,20 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
     } else if (ddl_is(&name, "fence_after_ms") && steering->fence_after_ms == UINT32_MAX) {
         rc = ddl_read_number(sql, lexer, UINT32_MAX - 1, &number);
         steering->fence_after_ms = (uint32_t)number;
+    } else if (ddl_is(&name, "latency_target_ms") && steering->latency_target_ms == UINT32_MAX) {
+        rc = ddl_read_number(sql, lexer, UINT32_MAX - 1, &number);
+        steering->latency_target_ms = (uint32_t)number;
     } else if (ddl_is(&name, "rows_per_second") && steering->rows_per_second_max == UINT64_MAX) {
         rc = ddl_read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
     } else if (flag != 0 && ((steering->set_flags | steering->clear_flags) & flag) == 0) {
         rc = read_switch(sql, lexer, flag, steering);
     } else {
-        rc = ddl_fail(
-            sql, INSTAR_EINVALID, offset_of(sql, &name),
-            "not supported, or given twice: the option %.*s (there are "
-            "backfill_workers, rows_per_second, fence_after_ms, hurry, keep_waiting, give_up)",
-            (int)name.size, name.at);
+        rc =
+            ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
+                     "not supported, or given twice: the option %.*s (there are "
+                     "backfill_workers, rows_per_second, latency_target_ms, fence_after_ms, hurry, "
+                     "keep_waiting, give_up)",
+                     (int)name.size, name.at);
     }
     return rc;
 }

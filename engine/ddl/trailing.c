@@ -24,6 +24,7 @@ static const struct number_option {
     {"sort_memory_bytes", offsetof(instar_change_options, sort_memory_bytes), 8, UINT64_MAX - 1},
     {"backfill_workers", offsetof(instar_change_options, workers), 4, UINT32_MAX - 1},
     {"fence_after_ms", offsetof(instar_change_options, fence_after_ms), 4, UINT32_MAX - 1},
+    {"latency_target_ms", offsetof(instar_change_options, latency_target_ms), 4, UINT32_MAX - 1},
 };
 #define NUMBER_COUNT (sizeof(numbers) / sizeof(numbers[0]))
 
@@ -133,7 +134,7 @@ static int read_option(instar_sql *sql, struct ddl_lexer *lexer, uint32_t *seen,
         return ddl_fail(
             sql, INSTAR_EINVALID, offset,
             "not supported: the option %.*s (there are undo_window_s, backfill_workers, "
-            "rows_per_second, sort_memory_bytes, fence_after_ms, pause, hold, hurry, "
+            "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, pause, hold, hurry, "
             "keep_waiting, give_up)",
             ddl_cut(name.at, name.size, 80), name.at);
     }

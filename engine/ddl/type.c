@@ -329,13 +329,16 @@ static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl
     } else if (name != NULL && strcmp(name, "fence_after_ms") == 0) {
         rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
         options->fence_after_ms = (uint32_t)number;
+    } else if (name != NULL && strcmp(name, "latency_target_ms") == 0) {
+        rc = option_number(sql, offset, name, arg, UINT32_MAX - 1, &number);
+        options->latency_target_ms = (uint32_t)number;
     } else if (name != NULL && ddl_change_flag(name, strlen(name)) != 0) {
         rc = set_flag(sql, offset, name, arg, options);
     } else {
         return ddl_fail(sql, INSTAR_EINVALID, offset,
                         "not supported: the option %s (there are backfill_workers, "
-                        "rows_per_second, sort_memory_bytes, fence_after_ms, pause, hold, hurry, "
-                        "keep_waiting, give_up)",
+                        "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, "
+                        "pause, hold, hurry, keep_waiting, give_up)",
                         name != NULL ? name : "?");
     }
     return rc;

@@ -546,6 +546,10 @@ typedef struct instar_change_options {
     uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
     uint64_t undo_window_s; /* drop table, drop column: seconds for which what is dropped is kept
                              * [UINT64_MAX: the option of whoever submits; 0 … 3153600000] */
+    uint32_t latency_target_ms; /* of durable commits: while they take longer, reading rows for a
+                                 * build, a validation or a vacuum pauses ever longer, up to 80 ms
+                                 * a batch; 0: it stands back as it does by itself [0 … 60000] */
+    uint32_t reserved;          /* 0 */
 } instar_change_options;
 INSTAR_API void instar_change_options_init(instar_change_options *options);
 
@@ -621,7 +625,8 @@ typedef struct instar_alteration {
  * only.
  *
  * Columns: one that is added is last. NOT NULL needs a default then, because there are rows. One
- * that is dropped is gone for good when the change is done, also if another of that name is added.
+ * that is dropped is gone for good when the change is done, also if another of that name is added;
+ * with an undo window, when that is over.
  *
  * NOT NULL: from its first stage on writes that set null fail, also where it fails itself in the
  * end, for as long as that takes; an update that leaves a null where it was does not. When rows
@@ -818,7 +823,7 @@ typedef struct instar_change_info {
     char object[64];       /* the index, or the table again */
     char stage[24];        /* "delete-only", "build", … */
     char waiting_for[256]; /* node, process, transaction age, deadline; "" when not waiting */
-    char throttle[64];     /* why the build is slowed down, or "" */
+    char throttle[64];     /* why its work is slowed down, or "" */
     char statement[512];
     char reason[2048]; /* of a failure: constraint, sample keys with their primary keys; of an undo:
                         * what does not come back, or by another name */
@@ -891,6 +896,8 @@ typedef struct instar_change_steering {
     uint32_t workers;             /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
     uint32_t fence_after_ms;      /* [UINT32_MAX: as it is] */
     uint64_t rows_per_second_max; /* [UINT64_MAX: as it is; 0: no limit] */
+    uint32_t latency_target_ms;   /* [UINT32_MAX: as it is; 0: none] */
+    uint32_t reserved;            /* 0 */
 } instar_change_steering;
 INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
 /* Steer a change, from any process, whoever runs it. Returns when that is durable; its runner obeys

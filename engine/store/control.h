@@ -176,7 +176,8 @@ struct store_control {
     /* writer: trees without nodes in the memtables (unread.c) */
     _Atomic uint64_t unread[CONTROL_UNREAD_MAX];
     _Atomic uint64_t flush_round; /* flusher: what the flush that goes on covers; see flush.c */
-    uint8_t counter_pad[48];
+    _Atomic uint64_t commit_ns;   /* smoothed time that sync committers wait; advisory */
+    uint8_t counter_pad[40];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
 };

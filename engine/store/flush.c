@@ -26,6 +26,7 @@
 #include <errno.h>
 
 #define RETRY_NS ((uint64_t)20 * 1000 * 1000) /* waiters look for themselves so often */
+#define LATELY_NS ((uint64_t)1000 * 1000 * 1000)
 
 #define ROUND_BIT UINT64_C(1) /* LSNs are even */
 _Static_assert(RECORD_ALIGN > ROUND_BIT, "flush_round keeps a bit beside the LSN");
@@ -109,12 +110,12 @@ static int sync_range(struct store *s, uint64_t from, uint64_t to, bool *lost_ou
     return 0;
 }
 
-static void note_latency(struct store_control *ctl, uint64_t began_ns)
+static void note_latency(_Atomic uint64_t *smoothed_ns, uint64_t began_ns)
 {
     uint64_t took = os_now_ns() - began_ns;
-    uint64_t old = atomic_load_explicit(&ctl->flush_ns, memory_order_relaxed);
+    uint64_t old = atomic_load_explicit(smoothed_ns, memory_order_relaxed);
     uint64_t smooth = old == 0 ? took : old - old / 8 + took / 8;
-    atomic_store_explicit(&ctl->flush_ns, smooth, memory_order_relaxed);
+    atomic_store_explicit(smoothed_ns, smooth, memory_order_relaxed);
 }
 
 /* Under the flush lock. err is not NULL. */
@@ -149,7 +150,7 @@ static int flush_locked(struct store *s, struct base_err *err)
     control_store(&ctl->durable, to);
     os_point("flush.durable_set");
     atomic_fetch_add_explicit(&ctl->flushes, 1, memory_order_relaxed);
-    note_latency(ctl, began);
+    note_latency(&ctl->flush_ns, began);
     uint64_t schema = control_load(&ctl->schema);
     if (schema > from && schema <= to) {
         control_wake(&ctl->event[STORE_EVENT_SCHEMA]);
@@ -211,13 +212,18 @@ static int reach_tail(struct store *s, uint64_t *lsn, uint64_t deadline_ns, stru
 int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits, struct base_err *err)
 {
     struct store_control *ctl = s->ctl;
+    uint64_t began = 0;
     int rc = reach_tail(s, &lsn, deadline_ns, err);
     if (rc == 0 && waits && control_load(&ctl->durable) < lsn) {
-        atomic_store_explicit(&ctl->sync_wait_ns, os_now_ns(), memory_order_relaxed);
+        began = os_now_ns();
+        atomic_store_explicit(&ctl->sync_wait_ns, began, memory_order_relaxed);
     }
     while (rc == 0) {
         uint32_t seen = atomic_load_explicit(&ctl->flushed.seen, memory_order_acquire);
         if (control_load(&ctl->durable) >= lsn) {
+            if (began != 0) {
+                note_latency(&ctl->commit_ns, began);
+            }
             return 0;
         }
         rc = try_flush(s, err);
@@ -239,6 +245,13 @@ bool flush_waited_for_within(const struct store *s, uint64_t ns)
 {
     uint64_t last = atomic_load_explicit(&s->ctl->sync_wait_ns, memory_order_relaxed);
     return last != 0 && os_now_ns() - last < ns;
+}
+
+uint64_t store_commit_latency_ns(const struct store *s)
+{
+    return flush_waited_for_within(s, LATELY_NS)
+               ? atomic_load_explicit(&s->ctl->commit_ns, memory_order_relaxed)
+               : 0;
 }
 
 uint64_t flush_latency_ns(const struct store *s)

@@ -233,6 +233,8 @@ struct store_breath {
     uint64_t tail;
 };
 uint64_t store_breathe(struct store *s, struct store_breath *b);
+/* How long sync committers of all processes wait for their flush, smoothed; 0: none did lately. */
+uint64_t store_commit_latency_ns(const struct store *s);
 
 /* ---- looking ------------------------------------------------------------------------------ */
 

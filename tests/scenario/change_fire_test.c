@@ -38,6 +38,8 @@ enum operation {
     PARTIAL,
     PARTIAL_DUPLICATES,
     COVERING,
+    VACUUM,
+    UNDO,
     COMPOUND,
     COMPOUND_DUPLICATES,
     OPERATIONS
@@ -54,6 +56,8 @@ static const char *const operation_names[] = {"create index",
                                               "create unique partial index",
                                               "create unique partial index over duplicates",
                                               "create covering index",
+                                              "vacuum",
+                                              "undo drop column",
                                               "compound",
                                               "compound over duplicates"};
 static const char *const trouble_names[] = {"nothing",        "runner killed", "writer killed",
@@ -62,12 +66,14 @@ static const char *const trouble_names[] = {"nothing",        "runner killed", "
 
 /* Where a runner may be killed. */
 static const char *const points[] = {
-    "change.claimed", "change.published",      "change.delete_only", "change.write_only",
-    "change.cut",     "build.snapshot",        "build.scanned",      "build.loaded",
-    "build.folded",   "change.fold_end",       "change.validated",   "change.public",
-    "change.waiting", "change.enforcing",      "change.withdrawn",   "change.absent",
-    "change.lowered", "change.altered",        "change.retired",     "change.turned_back",
-    "change.purged",  "commit.record_written", "bulk.batch_written", "fold.batch_written"};
+    "change.claimed",     "change.published",  "change.delete_only", "change.write_only",
+    "change.cut",         "build.snapshot",    "build.scanned",      "build.loaded",
+    "build.folded",       "change.fold_end",   "change.validated",   "change.public",
+    "change.waiting",     "change.enforcing",  "change.withdrawn",   "change.absent",
+    "change.lowered",     "change.altered",    "change.retired",     "change.turned_back",
+    "change.restored",    "change.settled",    "change.rewritten",   "change.pruned",
+    "vacuum.read",        "vacuum.batch",      "change.purged",      "commit.record_written",
+    "bulk.batch_written", "fold.batch_written"};
 
 struct shared {
     _Atomic bool stop;
@@ -85,7 +91,8 @@ struct run {
     struct shared *shared;
     struct test_child runners[2];
     struct test_child writers[WRITERS];
-    int stopped; /* so many of them */
+    int stopped;   /* so many of them */
+    uint64_t drop; /* that is to be undone */
 };
 
 static uint32_t lease_ms = LEASE_MS; /* of this run, also in the processes that it forks */
@@ -211,6 +218,17 @@ static void prepare(struct run *r)
     if (r->operation >= COMPOUND) {
         ok(dbs_index(db, "t_old", "t", "b", false, NULL));
     }
+    if (r->operation == VACUUM) {
+        ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+        ok(alters_run(db, "t", "add d int8 default 1 , drop c"));
+    }
+    if (r->operation == UNDO) { /* what rows of meanwhile have in it is not null */
+        instar_change_options o = scene_options(FENCE_MS);
+        o.undo_window_s = 3600;
+        ok(alters_run(db, "t", "add d int8 not-null default 5"));
+        ok(alters_submit(db, "t", "drop d", &o, &r->drop));
+        scene_await(db, r->drop, INSTAR_OK, NULL);
+    }
     ok(instar_close(db));
 }
 
@@ -229,6 +247,12 @@ static uint64_t submit(const struct run *r, instar *db)
         break;
     case ALTER:
         ok(alters_submit(db, "t", ALTERATION, &o, &change));
+        break;
+    case VACUUM:
+        ok(instar_vacuum(db, "t", &o, &change));
+        break;
+    case UNDO:
+        ok(instar_change_undo(db, r->drop, NULL, &o, &change));
         break;
     case COMPOUND:
     case COMPOUND_DUPLICATES:

@@ -321,6 +321,57 @@ Test(vacuum, paused_and_retuned)
     end(db, &runner);
 }
 
+/* Each flush of this process takes a while. */
+static void slow_sync(void *arg, const struct os_call *call)
+{
+    (void)arg;
+    if (call->op == OS_OP_SYNC) {
+        os_sleep_ns(8 * NS_PER_MS);
+    }
+}
+
+/* While durable commits take longer than the target, the pass stands back further, and says so; it
+ * does no more when there is none. */
+Test(vacuum, latency_target)
+{
+    struct test_child runner;
+    struct test_listener slow = {.before = slow_sync};
+    instar_change_steering s;
+    instar_change_info info;
+    int64_t i = ROWS;
+
+    scene_runner(&runner);
+    test_listener_set(&slow);
+    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, ROWS);
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+    o.rows_per_second_max = 1000;
+    o.latency_target_ms = 60001;
+    fails(instar_vacuum(db, "t", &o, &change), INSTAR_EINVALID);
+    expect(says("latency_target_ms"));
+    o.latency_target_ms = 2;
+    ok(instar_vacuum(db, "t", &o, &change));
+    do {
+        ok(dbs_insert(db, "t", ++i, 1));
+        info = scene_look(db, change);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.throttle, "the target is 2 ms") == NULL);
+    expect(strncmp(info.throttle, "commits take ", 13) == 0);
+    instar_change_steering_init(&s);
+    s.latency_target_ms = 0;
+    ok(instar_change_steer(db, change, &s));
+    do {
+        ok(dbs_insert(db, "t", ++i, 1));
+        info = scene_look(db, change);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.throttle, "target") != NULL);
+    s.rows_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, NULL);
+    expect_vacuumed(db, "t");
+    end(db, &runner);
+}
+
 /* Cancelled it stops; the rows that it has rewritten stay so, and nothing is lost. So it is when
  * the table is dropped. */
 Test(vacuum, cancelled)
@@ -410,7 +461,7 @@ Test(vacuum, by_sql)
     instar *db = open_t(0, 100);
 
     expect(strstr(sqls_explain(db, "EXPLAIN VACUUM t"), "2. rewrite: read all rows") != NULL);
-    ok(sqls_run(db, "VACUUM t WITH (rows_per_second = 100000, hurry)"));
+    ok(sqls_run(db, "VACUUM t WITH (rows_per_second = 100000, latency_target_ms = 50, hurry)"));
     expect_vacuumed(db, "t");
     ok(sqls_run(db, "VACUUM t"));
     fails(sqls_run(db, "VACUUM FULL t"), INSTAR_EINVALID);

@@ -32,6 +32,7 @@ static struct change_record full_record(void)
                               .rows_per_second_max = 77,
                               .sort_memory_bytes = 1 << 20,
                               .undo_window_s = 3600,
+                              .latency_target_ms = 5,
                               .keeps = true,
                               .unique = true,
                               .validates = true,
@@ -70,6 +71,7 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.rows_per_second_max == y.rows_per_second_max);
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
     expect(x.undo_window_s == y.undo_window_s && x.undo_until_us == y.undo_until_us);
+    expect(x.latency_target_ms == y.latency_target_ms);
     expect(x.taken_by == y.taken_by && x.takes == y.takes && x.keeps == y.keeps);
     expect(x.validates == y.validates && x.retires == y.retires);
     expect(x.builds == y.builds && x.drops == y.drops && x.waits == y.waits);

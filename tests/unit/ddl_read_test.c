@@ -203,6 +203,55 @@ Test(ddl_read, drops_and_steering)
     instar_sql_free(sql);
 }
 
+/* WITH at the end of statements for which the grammar has none; it is a part of their text. A WITH
+ * of the grammar's own, or a word in a constant, is none. */
+Test(ddl_read, with_at_the_end)
+{
+    instar_sql *sql = read_sql(
+        "drop table t with (undo_window_s = 3600, Fence_After_Ms = 5) ;"
+        "ALTER TABLE t DROP COLUMN b, DROP c WITH (undo_window_s=0,hurry,keep_waiting = off);"
+        "VACUUM t WITH (rows_per_second = 5000000000, latency_target_ms = 7);"
+        "alter table t add column d text default ' with (hurry)';"
+        "ALTER TABLE t ADD COLUMN \"with\" int8;"
+        "BEGIN; DROP INDEX i; ALTER TABLE t DROP COLUMN e WITH (undo_window_s = 9); COMMIT");
+    const instar_sql_statement *s = instar_sql_at(sql, 0);
+
+    expect_u64(instar_sql_count(sql), 6);
+    expect(s->verb == INSTAR_SQL_DROP_TABLE && strcmp(s->name, "t") == 0);
+    expect(s->options->undo_window_s == 3600 && s->options->fence_after_ms == 5);
+    expect(s->text_size > 50 && s->text[s->text_size - 1] == ')');
+    s = instar_sql_at(sql, 1);
+    expect(s->step_count == 2 && s->options->undo_window_s == 0);
+    expect_u64(s->options->flags, INSTAR_CHANGE_HURRY);
+    s = instar_sql_at(sql, 2);
+    expect(s->verb == INSTAR_SQL_VACUUM && s->options->rows_per_second_max == 5000000000);
+    expect(s->options->latency_target_ms == 7 && s->options->undo_window_s == UINT64_MAX);
+    expect_u64(instar_sql_at(sql, 3)->options->flags, 0);
+    expect_text(instar_sql_at(sql, 4)->steps[0].column->name, "with");
+    s = instar_sql_at(sql, 5);
+    expect(s->verb == INSTAR_SQL_COMPOUND && s->options->undo_window_s == 9);
+    instar_sql_free(sql);
+}
+
+/* UNDO CHANGE: names as the grammar would have them. */
+Test(ddl_read, undo)
+{
+    instar_sql *sql = read_sql("undo change 7; UNDO CHANGE 8 RENAME TO Old DROP NOT NULL "
+                               "WITH (fence_after_ms = 1);"
+                               "EXPLAIN UNDO CHANGE 9 DROP NOT NULL RENAME TO \"a \"\"b\"");
+    const instar_sql_statement *s = instar_sql_at(sql, 0);
+
+    expect(s->verb == INSTAR_SQL_UNDO_CHANGE && s->change == 7 && s->new_name == NULL);
+    expect_u64(s->options->flags, 0);
+    s = instar_sql_at(sql, 1);
+    expect_text(s->new_name, "old");
+    expect(s->options->flags == INSTAR_CHANGE_NULLABLE && s->options->fence_after_ms == 1);
+    s = instar_sql_at(sql, 2);
+    expect_text(s->new_name, "a \"b");
+    expect(s->explain && s->change == 9 && s->options->flags == INSTAR_CHANGE_NULLABLE);
+    instar_sql_free(sql);
+}
+
 /* RETUNE says what is to be different; all else stays as it is. */
 Test(ddl_read, retune)
 {

@@ -129,3 +129,45 @@ int step_key(struct director *d)
     printf("%s: %" PRIu64 " rows and all indexes written anew\n", info.statement, info.rows_done);
     return 0;
 }
+
+/* What rows held in it is there again, and so is NOT NULL: rows that were inserted meanwhile have
+ * the value that it came with. */
+int step_undo(struct director *d)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "demo_level"};
+    instar_change_options options;
+    instar_change_info info;
+    uint64_t drop = 0, undo = 0;
+    int rc;
+
+    instar_change_options_init(&options);
+    options.undo_window_s = 3600;
+    step_begin(d);
+    rc = instar_alter_table(d->db, DEMO_TABLE, &step, 1, &options, &drop);
+    rc = rc == INSTAR_OK ? follow(d, drop, &info) : rc;
+    rc = rc == INSTAR_OK ? instar_change_undo(d->db, drop, NULL, NULL, &undo) : rc;
+    rc = rc == INSTAR_OK ? follow(d, undo, &info) : rc;
+    if (rc != INSTAR_OK) {
+        return wrong_call("undoing a dropped column", rc);
+    }
+    step_end(d, "drop column, undo");
+    printf("%s: %" PRIu64 " rows read, for its NOT NULL\n", info.statement, info.rows_done);
+    return 0;
+}
+
+int step_vacuum(struct director *d)
+{
+    instar_change_info info;
+    uint64_t change = 0;
+    int rc;
+
+    step_begin(d);
+    rc = instar_vacuum(d->db, DEMO_TABLE, NULL, &change);
+    rc = rc == INSTAR_OK ? follow(d, change, &info) : rc;
+    if (rc != INSTAR_OK) {
+        return wrong_call("vacuum", rc);
+    }
+    step_end(d, "vacuum");
+    printf("%" PRIu64 " rows looked at, those of older layouts rewritten\n", info.rows_done);
+    return 0;
+}

@@ -63,5 +63,7 @@ int step_not_null_fails(struct director *d);
 int step_not_null(struct director *d);
 int step_several(struct director *d);
 int step_key(struct director *d);
+int step_undo(struct director *d);
+int step_vacuum(struct director *d);
 
 #endif

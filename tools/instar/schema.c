@@ -417,6 +417,7 @@ int cli_change_options(const struct cli *cli, instar_change_options *options)
     rc =
         rc == CLI_OK ? cli_number(cli, "sort-memory", UINT64_MAX, &options->sort_memory_bytes) : rc;
     rc = rc == CLI_OK ? cli_number_u32(cli, "fence-after", &options->fence_after_ms) : rc;
+    rc = rc == CLI_OK ? cli_number_u32(cli, "latency-target", &options->latency_target_ms) : rc;
     rc =
         rc == CLI_OK ? cli_number(cli, "undo-window", UINT64_MAX - 1, &options->undo_window_s) : rc;
     if (cli_switch(cli, "if-not-exists")) {
