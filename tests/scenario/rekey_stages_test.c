@@ -207,11 +207,46 @@ Test(rekey_stages, rows_written_at_each)
                              points[i].swapped ? kinds[k].after : key_before(&kinds[k]), "%s at %s",
                              kinds[k].name, points[i].name);
             write_some(s.db, 100);
+            instar_check_summary sum;
+            ok(instar_check(s.db, NULL, NULL, &sum));
+            expect_u64(sum.findings, 0);
             test_hold_release(&s.hold);
             scene_await(s.db, s.change, INSTAR_OK, NULL);
             write_some(s.db, 200);
             scene_end(&s, kinds[k].after);
         }
+    }
+}
+
+/* It stands still where it is, and goes on. */
+Test(rekey_stages, paused_at_each)
+{
+    for (size_t i = 1; i < BASE_ARRAY_LEN(to_key); i++) {
+        struct scene s;
+        instar_change_steering steering;
+        instar_change_info info;
+        scene_begin(&s, &kinds[i % 2], &to_key[i]);
+        instar_change_steering_init(&steering);
+        steering.set_flags = INSTAR_CHANGE_PAUSE;
+        int rc = instar_change_steer(s.db, s.change, &steering);
+        bool paused = rc == INSTAR_OK;
+        expect(paused || rc == INSTAR_ESTATE); /* it has ended */
+        test_hold_release(&s.hold);
+        if (paused) {
+            do { /* returns at each thing that happens to the change */
+                instar_change_wait(s.db, s.change, 5, &info);
+            } while (strstr(info.waiting_for, "pause") == NULL && info.finished_us == 0);
+            write_some(s.db, 100);
+            steering.clear_flags = INSTAR_CHANGE_PAUSE;
+            steering.set_flags = 0;
+            rc = instar_change_steer(s.db, s.change, &steering);
+            expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
+        } else {
+            write_some(s.db, 100);
+        }
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        write_some(s.db, 200);
+        scene_end(&s, "b");
     }
 }
 
