@@ -142,7 +142,8 @@ static int check_entry_of_row(struct check *c, const struct catalog_index *index
         return rc;
     }
     base_buf_clear(&c->entry);
-    rc = rc == INSTAR_OK ? txn_entry_key(c->table, index, values, &c->entry, &err) : rc;
+    rc =
+        rc == INSTAR_OK ? txn_entry_key(c->table, index, values, &c->scratch, &c->entry, &err) : rc;
     if (rc == INSTAR_ENOMEM) {
         return base_err_set(api_err(), rc, "%s", err.text);
     }

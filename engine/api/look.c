@@ -32,6 +32,21 @@ static void look_end(instar *db, struct look *look)
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
+static const char *expression_of(struct base_arena *arena, const struct catalog_table *table,
+                                 const struct catalog_key_part *part)
+{
+    struct base_buf text = {0};
+    /* Without the parentheses around it. */
+    bool ok = catalog_index_print_part(table, part, &text) && base_buf_add_u8(&text, 0);
+    char *copy = ok ? base_arena_copy(arena, text.data + 1, text.size - 2) : NULL;
+
+    if (copy != NULL) {
+        copy[text.size - 3] = '\0';
+    }
+    base_buf_free(&text);
+    return copy;
+}
+
 static bool fill_key(struct base_arena *arena, const struct catalog_table *table,
                      const struct catalog_key_part *parts, uint32_t count,
                      const instar_key_column **out)
@@ -42,7 +57,14 @@ static bool fill_key(struct base_arena *arena, const struct catalog_table *table
         return false;
     }
     for (uint32_t i = 0; i < count; i++) {
-        key[i].name = table->columns[parts[i].column].name;
+        bool plain = parts[i].expr == NULL;
+
+        key[i].name = plain ? table->columns[parts[i].column].name : NULL;
+        key[i].expression = plain ? NULL : expression_of(arena, table, &parts[i]);
+        if (!plain && key[i].expression == NULL) {
+            return false;
+        }
+        key[i].type = plain ? table->columns[parts[i].column].type : row_expr_type(parts[i].expr);
         key[i].descending = parts[i].descending;
         key[i].nulls = !parts[i].nulls_swapped ? INSTAR_NULLS_DEFAULT
                        : parts[i].descending   ? INSTAR_NULLS_LAST

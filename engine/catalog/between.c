@@ -70,6 +70,9 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
     }
     to->index_count++;
     for (uint32_t i = 0; i < index->part_count; i++) {
+        if (index->parts[i].expr != NULL) {
+            continue;
+        }
         uint32_t column = from->columns[index->parts[i].column].id;
         adopted->parts[i].column = (uint32_t)catalog_table_column_by_id(to, column);
     }

@@ -43,8 +43,11 @@ struct catalog_column {
     instar_value default_value;
     instar_value missing; /* between catalog_alter and its finish: for the layout of a new column */
 };
+#define CATALOG_NO_COLUMN UINT32_MAX
 struct catalog_key_part {
-    uint32_t column; /* position in columns[] */
+    uint32_t column; /* position in columns[]; CATALOG_NO_COLUMN: there is an expression */
+    /* Of an index: its value stands in the key. Knows columns by id; in the table's arena. */
+    const struct row_expr *expr;
     bool descending;
     bool nulls_swapped; /* null is at the other end: first when ascending, last when descending */
 };
@@ -72,10 +75,16 @@ struct catalog_index {
     /* Derived by catalog_table_finish: the whole entry key = own columns, then primary key. */
     uint32_t key_part_count;
     struct row_key_part key_parts[INSTAR_INDEX_COLUMNS_MAX * 2];
-    uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX * 2]; /* positions in columns[] */
+    /* positions in columns[], or CATALOG_NO_COLUMN */
+    uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX * 2];
     struct row_key_part include_parts[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t input_count; /* of the predicate, and their positions in columns[] */
     uint32_t *inputs;
+    /* What an entry is made of, positions in columns[]: for each own part its column or the inputs
+     * of its expression, then the other key that entries end with, then the included columns. */
+    uint32_t need_count;
+    uint32_t *needs;
+    bool computed; /* a part is an expression */
 };
 /* A check that is there binds every writer, whatever its state. The numbers are on disk. */
 enum catalog_check_state {
@@ -138,7 +147,7 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
 int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
                            struct catalog_index **index_out, struct base_err *err);
 /* The parts of a primary key of the table's columns; EINVALID, EUNKNOWN, ELIMIT. */
-int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
+int catalog_define_key(struct catalog_table *table, const instar_key_column *key,
                        size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                        struct base_err *err);
 /* "t_pkey", and a number unless that is 0: what a primary key goes by, which has no name kept. */
@@ -204,6 +213,15 @@ int catalog_unique_index(const instar_unique_def *def, const char *name, const c
 int catalog_index_inside(const struct catalog_table *table, const struct catalog_index *index,
                          const instar_value *inputs, struct base_arena *scratch, bool *inside_out,
                          struct base_err *err);
+/* The values of its own parts from what an entry is made of, one for each of needs[]; those that
+ * follow the parts' are not looked at. What row_expr_eval gives; the words name the index. */
+int catalog_index_parts(const struct catalog_table *table, const struct catalog_index *index,
+                        const instar_value *needs, struct base_arena *scratch,
+                        instar_value values_out[INSTAR_INDEX_COLUMNS_MAX], struct base_err *err);
+/* An own part as SQL: the column's name in quotes where it needs them, or "(expression)". False: no
+ * memory. */
+bool catalog_index_print_part(const struct catalog_table *table,
+                              const struct catalog_key_part *part, struct base_buf *out);
 /* The predicate as SQL, with the present names of columns. False: no memory. */
 bool catalog_index_print_predicate(const struct catalog_table *table,
                                    const struct catalog_index *index, struct base_buf *out);

@@ -45,10 +45,11 @@ int catalog_define_column(struct catalog_table *table, const instar_column_def *
                           struct catalog_column *column_out, struct base_err *err);
 /* ---- expr.c, index.c ---------------------------------------------------------------------- */
 
-/* A condition from its text; what: whose it is, for the error. EINVALID, ETYPE, EUNKNOWN, ELIMIT.
- */
+/* From its text; what: whose it is, for the error; wanted: what it must give, NULL: anything.
+ * EINVALID, ETYPE, EUNKNOWN, ELIMIT. */
 int catalog_expr_compile(struct catalog_table *table, const char *what, const char *text,
-                         const struct row_expr **expr_out, struct base_err *err);
+                         enum instar_type wanted, const struct row_expr **expr_out,
+                         struct base_err *err);
 bool catalog_expr_uses(const struct row_expr *expr, uint32_t column_id);
 /* The same condition? Without memory for that question they count as different. */
 bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b);
@@ -61,6 +62,12 @@ const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct bas
  * ENOMEM, EINVALID: a column is not there, or of another type. */
 int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr, bool coming,
                         uint32_t *count_inout, uint32_t **inputs_inout);
+/* The same into a room that is large enough; their number is added to *count_inout. */
+int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr, bool coming,
+                        uint32_t *places_out, uint32_t *count_inout);
+/* Is it made of columns that the table has? */
+bool catalog_expr_stands(const struct catalog_table *table, const struct row_expr *expr,
+                         bool coming);
 /* Is it a truth value made of columns that the table has? coming: a column's type that is on its
  * way is as good as the one it has; the same above. */
 bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr,
@@ -78,12 +85,17 @@ int catalog_define_uniques(struct catalog_table *table, const instar_table_def *
  * what an expression gives. */
 int catalog_index_define(struct catalog_table *table, const instar_index_def *def,
                          struct catalog_index *index, struct base_err *err);
+/* As it is: in the key, or included. */
+bool catalog_index_has(const struct catalog_index *index, uint32_t column);
+/* In an expression: of the key, or the predicate. */
+bool catalog_index_computes(const struct catalog_table *table, const struct catalog_index *index,
+                            uint32_t column);
 /* In whatever way: key, INCLUDE, predicate. */
 bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
                         uint32_t column);
 /* Columns from that position on have moved. */
 void catalog_index_shift(struct catalog_index *index, uint32_t from, int by);
-/* The index was copied as it lies, from another table: it gets a predicate in this arena. */
+/* The index was copied as it lies, from another table: it gets its expressions in this arena. */
 int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *arena,
                              struct base_err *err);
 int catalog_index_derive(struct catalog_table *table, struct catalog_index *index,

@@ -207,7 +207,7 @@ int catalog_check_define(struct catalog_table *table, const instar_check_def *de
     if (def == NULL || def->expression == NULL) {
         return base_err_set(err, INSTAR_EINVALID, "a check without an expression");
     }
-    int rc = catalog_expr_compile(table, "check", def->expression, &check.expr, err);
+    int rc = catalog_expr_compile(table, "check", def->expression, INSTAR_BOOL, &check.expr, err);
     if (rc != 0) {
         return rc;
     }

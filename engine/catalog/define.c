@@ -124,8 +124,62 @@ static bool is_swapped(const instar_key_column *column)
     return column->nulls == (column->descending ? INSTAR_NULLS_LAST : INSTAR_NULLS_FIRST);
 }
 
-/* Columns of a key by name. */
-static int define_parts(const struct catalog_table *table, const char *what,
+/* An expression, or the column that it is. */
+static int define_expr(struct catalog_table *table, const char *what, const char *text,
+                       struct catalog_key_part *part, struct base_err *err)
+{
+    const struct row_expr_column *columns;
+    int rc = catalog_expr_compile(table, what, text, INSTAR_NULL, &part->expr, err);
+    if (rc != 0) {
+        return rc;
+    }
+    part->column = CATALOG_NO_COLUMN;
+    if (row_expr_is_column(part->expr)) {
+        (void)row_expr_columns(part->expr, &columns);
+        part->column = (uint32_t)catalog_table_column_by_id(table, columns[0].id);
+        part->expr = NULL;
+    }
+    return 0;
+}
+
+static int define_column_part(const struct catalog_table *table, const char *what, const char *name,
+                              struct catalog_key_part *part, struct base_err *err)
+{
+    int rc = catalog_name_check("column", name, err);
+    if (rc != 0) {
+        base_err_prefix(err, "%s", what);
+        return rc;
+    }
+    int at = catalog_table_column(table, name);
+    if (at < 0) {
+        return catalog_unknown_column(table, what, name, err);
+    }
+    part->column = (uint32_t)at;
+    return 0;
+}
+
+static int define_part(struct catalog_table *table, const char *what,
+                       const instar_key_column *column, struct catalog_key_part *part,
+                       struct base_err *err)
+{
+    *part = (struct catalog_key_part){.descending = column->descending,
+                                      .nulls_swapped = is_swapped(column)};
+    if ((unsigned)column->nulls > INSTAR_NULLS_LAST) {
+        return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\": no order of nulls %u", what,
+                            column->name != NULL ? column->name : column->expression,
+                            (unsigned)column->nulls);
+    }
+    if (column->name != NULL && column->expression != NULL) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "%s: column \"%s\" and an expression (%s) at once", what, column->name,
+                            column->expression);
+    }
+    return column->expression != NULL ? define_expr(table, what, column->expression, part, err)
+                                      : define_column_part(table, what, column->name, part, err);
+}
+
+/* The parts of a key: columns by name, expressions. */
+static int define_parts(struct catalog_table *table, const char *what,
                         const instar_key_column *columns, size_t count,
                         struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                         struct base_err *err)
@@ -138,39 +192,30 @@ static int define_parts(const struct catalog_table *table, const char *what,
                             INSTAR_INDEX_COLUMNS_MAX);
     }
     for (size_t i = 0; i < count; i++) {
-        int rc = catalog_name_check("column", columns[i].name, err);
+        int rc = define_part(table, what, &columns[i], &parts[i], err);
         if (rc != 0) {
-            base_err_prefix(err, "%s", what);
             return rc;
         }
-        int at = catalog_table_column(table, columns[i].name);
-        if (at < 0) {
-            return catalog_unknown_column(table, what, columns[i].name, err);
-        }
         for (size_t j = 0; j < i; j++) {
-            if (parts[j].column == (uint32_t)at) {
+            if (parts[i].expr == NULL && parts[j].column == parts[i].column) {
                 return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\" is given twice", what,
-                                    columns[i].name);
+                                    table->columns[parts[i].column].name);
             }
         }
-        if ((unsigned)columns[i].nulls > INSTAR_NULLS_LAST) {
-            return base_err_set(err, INSTAR_EINVALID, "%s: column \"%s\": no order of nulls %u",
-                                what, columns[i].name, (unsigned)columns[i].nulls);
-        }
-        parts[i] = (struct catalog_key_part){.column = (uint32_t)at,
-                                             .descending = columns[i].descending,
-                                             .nulls_swapped = is_swapped(&columns[i])};
     }
     return 0;
 }
 
-int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
-                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+int catalog_define_key(struct catalog_table *table, const instar_key_column *key, size_t count,
+                       struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                        struct base_err *err)
 {
     int rc = define_parts(table, "primary key", key, count, parts, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (parts[i].nulls_swapped) {
+        if (key[i].expression != NULL) {
+            rc = base_err_set(err, INSTAR_EINVALID, "primary key: (%s) is no column",
+                              key[i].expression);
+        } else if (parts[i].nulls_swapped) {
             rc = base_err_set(err, INSTAR_EINVALID,
                               "primary key: column \"%s\" is never null: it has no order of nulls",
                               key[i].name);

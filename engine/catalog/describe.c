@@ -59,6 +59,16 @@ static const char *order_words(const struct catalog_key_part *part)
     return part->descending ? " DESC" : "";
 }
 
+static void add_part(struct words *w, const struct catalog_table *table,
+                     const struct catalog_key_part *part)
+{
+    struct base_buf text = {0};
+    if (catalog_index_print_part(table, part, &text)) {
+        add(w, "%.*s", (int)text.size, text.size != 0 ? (const char *)text.data : "");
+    }
+    base_buf_free(&text);
+}
+
 static void add_predicate(struct words *w, const struct catalog_table *table,
                           const struct catalog_index *index)
 {
@@ -91,7 +101,7 @@ void catalog_index_describe(const struct catalog_table *table, const struct cata
     }
     for (uint32_t i = 0; i < index->part_count; i++) {
         add(&w, "%s", i != 0 ? ", " : "");
-        add_name(&w, table->columns[index->parts[i].column].name);
+        add_part(&w, table, &index->parts[i]);
         add(&w, "%s", order_words(&index->parts[i]));
     }
     add(&w, ")");
@@ -115,15 +125,31 @@ struct key_list {
     uint32_t count;
 };
 
+/* Of two tables, which may know a column by another id: by names, as they are written. */
+static bool part_same(const struct key_list *a, const struct key_list *b, uint32_t at)
+{
+    const struct catalog_key_part *p = &a->parts[at];
+    const struct catalog_key_part *q = &b->parts[at];
+    struct base_buf x = {0};
+    struct base_buf y = {0};
+    bool same = p->descending == q->descending && p->nulls_swapped == q->nulls_swapped &&
+                catalog_index_print_part(a->table, p, &x) &&
+                catalog_index_print_part(b->table, q, &y) &&
+                base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
+    base_buf_free(&x);
+    base_buf_free(&y);
+    return same;
+}
+
 static bool keys_same(const struct key_list *a, const struct key_list *b, struct words *w)
 {
     for (uint32_t i = 0; i < a->count && i < b->count; i++) {
-        const char *x = a->table->columns[a->parts[i].column].name;
-        const char *y = b->table->columns[b->parts[i].column].name;
-        const char *x_order = order_words(&a->parts[i]);
-        const char *y_order = order_words(&b->parts[i]);
-        if (strcmp(x, y) != 0 || strcmp(x_order, y_order) != 0) {
-            add(w, "column %u is %s%s, not %s%s", i + 1, x, x_order, y, y_order);
+        if (!part_same(a, b, i)) {
+            add(w, "column %u is ", i + 1);
+            add_part(w, a->table, &a->parts[i]);
+            add(w, "%s, not ", order_words(&a->parts[i]));
+            add_part(w, b->table, &b->parts[i]);
+            add(w, "%s", order_words(&b->parts[i]));
             return false;
         }
     }

@@ -8,7 +8,8 @@
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
  *                       | value: the default, or null
- *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped)
+ *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped,
+ *                      4 expression) | of an expression, whose position is 0: varint size, bytes
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing,
  *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
  *                      above | if there is more: v count, included: v position
@@ -29,10 +30,11 @@
  *                       | u8 1 whole rows | v id of that by which it is keyed, or 0 | v id of that
  *                       which it replaces, or 0
  *
- * Format 4, from before tables without primary key, ends in front of them. Format 3, from before
- * indexes had more than columns, lacks some flags, limits of texts and types on their way. Format
- * 2, from before there were checks, ends in front of them, and format 1, from before tables could
- * be altered, has no aliases either; all are read, and written no more.
+ * Format 4, from before there were indexes on expressions and tables without primary key, ends in
+ * front of these. Format 3, from before indexes had more than columns, lacks some flags, limits of
+ * texts and types on their way. Format 2, from before there were checks, ends in front of them, and
+ * format 1, from before tables could be altered, has no aliases either; all are read, and written
+ * no more.
  *
  * A count is believed only as far as bytes are left for it, so a few bytes cannot ask for much
  * memory; what then stands in the structures has passed catalog_table_valid.
@@ -47,6 +49,7 @@
 #define FLAG_NOT_NULL 1
 #define FLAG_DESCENDING 1
 #define FLAG_NULLS_SWAPPED 2
+#define FLAG_EXPRESSION 4
 #define FLAG_UNIQUE 1
 #define FLAG_ENFORCING 2
 #define FLAG_HIDDEN 4
@@ -75,13 +78,26 @@ static bool put_columns(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+/* NULL: no bytes. */
+static bool put_expr(struct base_buf *out, const struct row_expr *expr)
+{
+    struct base_buf bytes = {0};
+    bool ok = (expr == NULL || row_expr_encode(expr, &bytes)) &&
+              base_buf_add_blob(out, bytes.data, bytes.size);
+    base_buf_free(&bytes);
+    return ok;
+}
+
 static bool put_parts(struct base_buf *out, const struct catalog_key_part *parts, uint32_t count)
 {
     bool ok = base_buf_add_varint(out, count);
     for (uint32_t i = 0; ok && i < count; i++) {
-        ok = base_buf_add_varint(out, parts[i].column) &&
+        const struct row_expr *expr = parts[i].expr;
+        ok = base_buf_add_varint(out, expr != NULL ? 0 : parts[i].column) &&
              base_buf_add_u8(out, (uint8_t)((parts[i].descending ? FLAG_DESCENDING : 0) |
-                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0)));
+                                            (parts[i].nulls_swapped ? FLAG_NULLS_SWAPPED : 0) |
+                                            (expr != NULL ? FLAG_EXPRESSION : 0))) &&
+             (expr == NULL || put_expr(out, expr));
     }
     return ok;
 }
@@ -154,16 +170,6 @@ static bool put_checks(struct base_buf *out, const struct catalog_table *t)
              base_buf_add_blob(out, expr.data, expr.size);
     }
     base_buf_free(&expr);
-    return ok;
-}
-
-/* NULL: no bytes. */
-static bool put_expr(struct base_buf *out, const struct row_expr *expr)
-{
-    struct base_buf bytes = {0};
-    bool ok = (expr == NULL || row_expr_encode(expr, &bytes)) &&
-              base_buf_add_blob(out, bytes.data, bytes.size);
-    base_buf_free(&bytes);
     return ok;
 }
 
@@ -367,20 +373,7 @@ static void get_columns(struct input *in)
     }
 }
 
-static uint32_t get_parts(struct base_reader *r,
-                          struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX])
-{
-    uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
-    for (uint32_t i = 0; !r->bad && i < count; i++) {
-        parts[i].column = get_u32(r);
-        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED);
-        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
-        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
-    }
-    return count;
-}
-
-/* A predicate or a check. */
+/* Of an index or a check. */
 static const struct row_expr *get_expr(struct input *in, struct base_slice bytes)
 {
     struct row_expr *expr = NULL;
@@ -388,6 +381,24 @@ static const struct row_expr *get_expr(struct input *in, struct base_slice bytes
     in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
     in->r.bad = in->r.bad || rc != 0;
     return expr;
+}
+
+static uint32_t get_parts(struct input *in, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX])
+{
+    struct base_reader *r = &in->r;
+    uint32_t count = get_count(r, 2, INSTAR_INDEX_COLUMNS_MAX);
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        parts[i].column = get_u32(r);
+        uint8_t flags = get_flags(r, FLAG_DESCENDING | FLAG_NULLS_SWAPPED | FLAG_EXPRESSION);
+        if (!r->bad && (flags & FLAG_EXPRESSION) != 0) {
+            r->bad = parts[i].column != 0; /* else it would be written in another way */
+            parts[i].column = CATALOG_NO_COLUMN;
+            parts[i].expr = get_expr(in, base_read_blob(r));
+        }
+        parts[i].descending = (flags & FLAG_DESCENDING) != 0;
+        parts[i].nulls_swapped = (flags & FLAG_NULLS_SWAPPED) != 0;
+    }
+    return count;
 }
 
 static void get_more(struct input *in, struct catalog_index *x)
@@ -424,7 +435,7 @@ static void get_indexes(struct input *in)
         r->bad = r->bad || stage > INSTAR_STAGE_PUBLIC;
         x->stage = (enum instar_stage)stage;
         x->change = base_read_varint(r);
-        x->part_count = get_parts(r, x->parts);
+        x->part_count = get_parts(in, x->parts);
         if (!r->bad && (flags & FLAG_MORE) != 0) {
             get_more(in, x);
         }
@@ -580,7 +591,7 @@ static void get_table(struct input *in)
     if (!r->bad) {
         get_columns(in);
     }
-    t->key_count = get_parts(r, t->key);
+    t->key_count = get_parts(in, t->key);
     if (!r->bad) {
         get_indexes(in);
     }

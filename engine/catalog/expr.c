@@ -25,9 +25,10 @@ static bool find_column(void *arg, const char *name, struct row_expr_column *col
 }
 
 int catalog_expr_compile(struct catalog_table *table, const char *what, const char *text,
-                         const struct row_expr **expr_out, struct base_err *err)
+                         enum instar_type wanted, const struct row_expr **expr_out,
+                         struct base_err *err)
 {
-    struct row_expr_scope scope = {.wanted = INSTAR_BOOL, .find = find_column, .arg = table};
+    struct row_expr_scope scope = {.wanted = wanted, .find = find_column, .arg = table};
     struct row_expr *expr = NULL;
     size_t size = strlen(text);
     size_t at;
@@ -95,6 +96,22 @@ static bool takes(const struct catalog_column *column, enum instar_type type, bo
     return column->type == type || (coming && column->type_coming == type);
 }
 
+int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr, bool coming,
+                        uint32_t *places_out, uint32_t *count_inout)
+{
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(expr, &columns);
+    for (size_t i = 0; i < count; i++) {
+        int at = catalog_table_column_by_id(table, columns[i].id);
+        if (at < 0 || !takes(&table->columns[at], columns[i].type, coming)) {
+            return INSTAR_EINVALID;
+        }
+        places_out[i] = (uint32_t)at;
+    }
+    *count_inout += (uint32_t)count;
+    return 0;
+}
+
 int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr, bool coming,
                         uint32_t *count_inout, uint32_t **inputs_inout)
 {
@@ -108,17 +125,12 @@ int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr
         *count_inout = 0;
         return INSTAR_ENOMEM;
     }
-    for (size_t i = 0; i < count; i++) {
-        int at = catalog_table_column_by_id(table, columns[i].id);
-        if (at < 0 || !takes(&table->columns[at], columns[i].type, coming)) {
-            return INSTAR_EINVALID;
-        }
-        (*inputs_inout)[i] = (uint32_t)at;
-    }
-    return 0;
+    uint32_t told = 0;
+    return catalog_expr_places(table, expr, coming, *inputs_inout, &told);
 }
 
-bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr, bool coming)
+bool catalog_expr_stands(const struct catalog_table *table, const struct row_expr *expr,
+                         bool coming)
 {
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(expr, &columns);
@@ -128,5 +140,10 @@ bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr
             return false;
         }
     }
-    return row_expr_type(expr) == INSTAR_BOOL;
+    return true;
+}
+
+bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr, bool coming)
+{
+    return row_expr_type(expr) == INSTAR_BOOL && catalog_expr_stands(table, expr, coming);
 }

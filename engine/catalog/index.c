@@ -7,8 +7,7 @@
 
 #include <stdio.h>
 
-bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
-                        uint32_t column)
+bool catalog_index_has(const struct catalog_index *index, uint32_t column)
 {
     for (uint32_t i = 0; i < index->part_count; i++) {
         if (index->parts[i].column == column) {
@@ -20,15 +19,32 @@ bool catalog_index_uses(const struct catalog_table *table, const struct catalog_
             return true;
         }
     }
-    return index->predicate != NULL &&
-           catalog_expr_uses(index->predicate, table->columns[column].id);
+    return false;
+}
+
+bool catalog_index_computes(const struct catalog_table *table, const struct catalog_index *index,
+                            uint32_t column)
+{
+    uint32_t id = table->columns[column].id;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        if (index->parts[i].expr != NULL && catalog_expr_uses(index->parts[i].expr, id)) {
+            return true;
+        }
+    }
+    return index->predicate != NULL && catalog_expr_uses(index->predicate, id);
+}
+
+bool catalog_index_uses(const struct catalog_table *table, const struct catalog_index *index,
+                        uint32_t column)
+{
+    return catalog_index_has(index, column) || catalog_index_computes(table, index, column);
 }
 
 void catalog_index_shift(struct catalog_index *index, uint32_t from, int by)
 {
     for (uint32_t i = 0; i < index->part_count; i++) {
         uint32_t *column = &index->parts[i].column;
-        *column += *column >= from ? (uint32_t)by : 0;
+        *column += *column >= from && *column != CATALOG_NO_COLUMN ? (uint32_t)by : 0;
     }
     for (uint32_t i = 0; i < index->include_count; i++) {
         uint32_t *column = &index->includes[i];
@@ -52,6 +68,38 @@ int catalog_index_inside(const struct catalog_table *table, const struct catalog
     }
     *inside_out = value.type != INSTAR_NULL && value.b;
     return 0;
+}
+
+int catalog_index_parts(const struct catalog_table *table, const struct catalog_index *index,
+                        const instar_value *needs, struct base_arena *scratch,
+                        instar_value values_out[INSTAR_INDEX_COLUMNS_MAX], struct base_err *err)
+{
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        const struct row_expr *expr = index->parts[i].expr;
+        const struct row_expr_column *columns;
+        if (expr == NULL) {
+            values_out[i] = *needs++;
+            continue;
+        }
+        int rc = row_expr_eval(expr, needs, scratch, &values_out[i], err);
+        if (rc != 0) {
+            base_err_prefix(err, "expression %u of index %s of table %s", i + 1, index->name,
+                            table->name);
+            return rc;
+        }
+        needs += row_expr_columns(expr, &columns);
+    }
+    return 0;
+}
+
+bool catalog_index_print_part(const struct catalog_table *table,
+                              const struct catalog_key_part *part, struct base_buf *out)
+{
+    if (part->expr == NULL) {
+        return catalog_name_add(out, table->columns[part->column].name);
+    }
+    return base_buf_add_u8(out, '(') && catalog_expr_print(table, part->expr, out) &&
+           base_buf_add_u8(out, ')');
 }
 
 bool catalog_index_print_predicate(const struct catalog_table *table,
@@ -83,7 +131,7 @@ static int define_includes(const struct catalog_table *table, const char *what,
         if (at < 0) {
             return catalog_unknown_column(table, what, def->include[i], err);
         }
-        if (catalog_index_uses(table, index, (uint32_t)at)) {
+        if (catalog_index_has(index, (uint32_t)at)) {
             return base_err_set(err, INSTAR_EINVALID,
                                 "%s: column \"%s\" of INCLUDE is there already", what,
                                 def->include[i]);
@@ -99,12 +147,14 @@ static int define_constraint(const struct catalog_table *table, const instar_ind
 {
     bool plain = def->unique && def->predicate == NULL;
     for (uint32_t i = 0; i < index->part_count; i++) {
-        plain = plain && !index->parts[i].descending && !index->parts[i].nulls_swapped;
+        plain = plain && !index->parts[i].descending && !index->parts[i].nulls_swapped &&
+                index->parts[i].expr == NULL;
     }
     if (!plain) {
-        return base_err_set(err, INSTAR_EINVALID,
-                            "constraint \"%s\": a UNIQUE is unique, of all rows, and ascending",
-                            def->name);
+        return base_err_set(
+            err, INSTAR_EINVALID,
+            "constraint \"%s\": a UNIQUE is unique, of all rows, of columns, and ascending",
+            def->name);
     }
     if (catalog_table_check(table, def->name) != NULL) {
         return base_err_set(err, INSTAR_EEXISTS, "table \"%s\" has a constraint \"%s\" already",
@@ -125,7 +175,7 @@ int catalog_index_define(struct catalog_table *table, const instar_index_def *de
     }
     if (rc == 0 && def->predicate != NULL) {
         snprintf(what, sizeof(what), "index \"%s\": predicate", def->name);
-        rc = catalog_expr_compile(table, what, def->predicate, &index->predicate, err);
+        rc = catalog_expr_compile(table, what, def->predicate, INSTAR_BOOL, &index->predicate, err);
     }
     return rc;
 }
@@ -135,13 +185,68 @@ int catalog_index_define(struct catalog_table *table, const instar_index_def *de
 int catalog_index_adopt_expr(struct catalog_index *index, struct base_arena *arena,
                              struct base_err *err)
 {
-    index->input_count = 0;
-    index->inputs = NULL;
+    index->input_count = index->need_count = 0;
+    index->inputs = index->needs = NULL;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        struct catalog_key_part *part = &index->parts[i];
+        if (part->expr != NULL) {
+            part->expr = catalog_expr_copy(part->expr, arena);
+            if (part->expr == NULL) {
+                return catalog_no_memory(err);
+            }
+        }
+    }
     if (index->predicate != NULL) {
         index->predicate = catalog_expr_copy(index->predicate, arena);
         if (index->predicate == NULL) {
             return catalog_no_memory(err);
         }
+    }
+    return 0;
+}
+
+static uint32_t count_needs(const struct catalog_index *index)
+{
+    const struct row_expr_column *columns;
+    size_t count = index->include_count;
+    count += index->keyed_by != 0 ? index->key_part_count - index->part_count : 0;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        const struct row_expr *expr = index->parts[i].expr;
+        count += expr != NULL ? row_expr_columns(expr, &columns) : 1;
+    }
+    return (uint32_t)count;
+}
+
+/* The parts are there: table.c has looked. */
+static int derive_needs(struct catalog_table *table, struct catalog_index *index)
+{
+    uint32_t count = count_needs(index);
+    uint32_t at = 0;
+    if (index->needs == NULL || index->need_count != count) {
+        index->needs = base_arena_alloc(&table->arena, (count + 1) * sizeof(*index->needs));
+        index->need_count = index->needs != NULL ? count : 0;
+    }
+    if (index->needs == NULL) {
+        return INSTAR_ENOMEM;
+    }
+    index->computed = false;
+    for (uint32_t i = 0; i < index->part_count; i++) {
+        const struct row_expr *expr = index->parts[i].expr;
+        if (expr == NULL) {
+            index->needs[at++] = index->parts[i].column;
+            continue;
+        }
+        int rc = catalog_expr_places(table, expr, false, &index->needs[at], &at);
+        if (rc != 0) {
+            return rc;
+        }
+        index->computed = true;
+    }
+    for (uint32_t i = index->part_count; index->keyed_by != 0 && i < index->key_part_count; i++) {
+        index->needs[at++] = index->key_columns[i];
+    }
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        index->needs[at++] = index->includes[i];
     }
     return 0;
 }
@@ -160,6 +265,7 @@ int catalog_index_derive(struct catalog_table *table, struct catalog_index *inde
         rc = catalog_expr_inputs(table, index->predicate, false, &index->input_count,
                                  &index->inputs);
     }
+    rc = rc == 0 ? derive_needs(table, index) : rc;
     if (rc == INSTAR_ENOMEM) {
         return catalog_no_memory(err);
     }

@@ -113,13 +113,12 @@ static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint3
     return false;
 }
 
-/* Entries carry what is included in the form of its type, and a predicate is made for its columns'
- * types: they allow no other one, even where keys would stay the same. */
+/* Entries carry what is included in the form of its type, and expressions are made for their
+ * columns' types: they allow no other one, even where keys would stay the same. */
 static bool binds_type(const struct catalog_table *table, const struct catalog_index *index,
                        uint32_t at)
 {
-    bool bound =
-        index->predicate != NULL && catalog_expr_uses(index->predicate, table->columns[at].id);
+    bool bound = catalog_index_computes(table, index, at);
     for (uint32_t i = 0; i < index->include_count; i++) {
         bound = bound || index->includes[i] == at;
     }

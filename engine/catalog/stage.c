@@ -145,7 +145,9 @@ static bool is_same_key(const struct catalog_table *from, const struct catalog_k
                         uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (from->columns[a[i].column].id != to->columns[b[i].column].id ||
+        if ((a[i].expr == NULL) != (b[i].expr == NULL) ||
+            (a[i].expr != NULL ? !catalog_expr_same(a[i].expr, b[i].expr)
+                               : from->columns[a[i].column].id != to->columns[b[i].column].id) ||
             a[i].descending != b[i].descending || a[i].nulls_swapped != b[i].nulls_swapped) {
             return false;
         }

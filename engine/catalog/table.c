@@ -180,10 +180,12 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t column = parts[i].column;
-        if (column >= table->column_count) {
+        const struct row_expr *expr = parts[i].expr;
+        if (expr == NULL && column >= table->column_count) {
             return false;
         }
-        out[i] = (struct row_key_part){.type = table->columns[column].type,
+        out[i] = (struct row_key_part){.type = expr != NULL ? row_expr_type(expr)
+                                                            : table->columns[column].type,
                                        .descending = parts[i].descending,
                                        .nulls_swapped = parts[i].nulls_swapped};
         if (columns_out != NULL) {

@@ -162,6 +162,15 @@ static bool check_parts(const struct catalog_table *table, const struct catalog_
         return bad(p, "%s of %u columns", what, count);
     }
     for (uint32_t i = 0; i < count; i++) {
+        if (parts[i].expr != NULL) {
+            if (parts[i].column != CATALOG_NO_COLUMN ||
+                row_type_name(row_expr_type(parts[i].expr)) == NULL ||
+                !catalog_expr_stands(table, parts[i].expr, false)) {
+                return bad(p, "%s has an expression, part %u, not on columns that are there", what,
+                           i + 1);
+            }
+            continue;
+        }
         if (parts[i].column >= table->column_count) {
             return bad(p, "%s names column %u of %u", what, parts[i].column + 1,
                        table->column_count);
@@ -181,6 +190,9 @@ static bool check_key(const struct catalog_table *table, struct problem *p)
         return false;
     }
     for (uint32_t i = 0; i < table->key_count; i++) {
+        if (table->key[i].expr != NULL) {
+            return bad(p, "primary key of an expression");
+        }
         if (table->columns[table->key[i].column].hidden && !catalog_keyed_by_row_id(table)) {
             return bad(p, "primary key column %u is hidden", table->key[i].column + 1);
         }
@@ -203,11 +215,10 @@ static bool check_index_more(const struct catalog_table *table, const struct cat
         return bad(p, "index with INCLUDE of %u columns", index->include_count);
     }
     struct catalog_index before = *index;
-    before.predicate = NULL;
     for (before.include_count = 0; before.include_count < index->include_count;
          before.include_count++) {
         uint32_t column = index->includes[before.include_count];
-        if (column >= table->column_count || catalog_index_uses(table, &before, column)) {
+        if (column >= table->column_count || catalog_index_has(&before, column)) {
             return bad(p, "index includes column %u of %u, or twice", column + 1,
                        table->column_count);
         }

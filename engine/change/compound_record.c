@@ -36,7 +36,7 @@ static bool put_index(struct base_buf *out, const instar_index_def *def)
 
     for (size_t i = 0; ok && i < def->column_count; i++) {
         const instar_key_column *c = &def->columns[i];
-        ok = put_name(out, c->name) &&
+        ok = put_name(out, c->name != NULL ? c->name : "") &&
              base_buf_add_u8(out, record_order_byte(c->descending, c->nulls));
     }
     ok = ok && (more.size == 0 || base_buf_add_blob(out, more.data, more.size));
@@ -105,12 +105,13 @@ static void *get_room(struct input *in, size_t count, size_t size)
     return memset(room, 0, (count + 1) * size);
 }
 
-static const char *get_name(struct input *in)
+/* That of a key column is empty when an expression follows. */
+static const char *get_part_name(struct input *in)
 {
     struct base_slice s = base_read_blob(&in->r);
 
-    if (in->r.bad || s.size == 0 || s.size > INSTAR_NAME_BYTES_MAX ||
-        memchr(s.data, 0, s.size) != NULL || !base_utf8_valid(s.data, s.size)) {
+    if (in->r.bad || s.size > INSTAR_NAME_BYTES_MAX || memchr(s.data, 0, s.size) != NULL ||
+        !base_utf8_valid(s.data, s.size)) {
         in->r.bad = true;
         return "";
     }
@@ -118,12 +119,21 @@ static const char *get_name(struct input *in)
     return name != NULL ? memcpy(name, s.data, s.size) : "";
 }
 
+static const char *get_name(struct input *in)
+{
+    const char *name = get_part_name(in);
+
+    in->r.bad = in->r.bad || name[0] == 0;
+    return name;
+}
+
 /* What else there is of an index. */
-static void get_more(struct input *in, instar_index_def *def)
+static void get_more(struct input *in, instar_key_column *columns, instar_index_def *def)
 {
     struct base_slice bytes = base_read_blob(&in->r);
-    int rc = in->r.bad || bytes.size == 0 ? INSTAR_ECORRUPT
-                                          : record_index_more_get(bytes, in->arena, def, NULL);
+    int rc = in->r.bad || bytes.size == 0
+                 ? INSTAR_ECORRUPT
+                 : record_index_more_get(bytes, in->arena, columns, def, NULL);
 
     in->no_memory = in->no_memory || rc == INSTAR_ENOMEM;
     in->r.bad = in->r.bad || rc != 0;
@@ -142,7 +152,9 @@ static void get_index(struct input *in, instar_index_def *def)
     }
     instar_key_column *columns = get_room(in, (size_t)count, sizeof(*columns));
     for (size_t i = 0; !in->r.bad && i < count; i++) {
-        columns[i].name = get_name(in);
+        columns[i].name = get_part_name(in);
+        /* What names it, if not this, is in what follows. */
+        in->r.bad = in->r.bad || (columns[i].name[0] == 0 && (flags & FLAG_MORE) == 0);
         in->r.bad = !record_order_from_byte(base_read_u8(&in->r), &columns[i].descending,
                                             &columns[i].nulls) ||
                     in->r.bad;
@@ -150,7 +162,7 @@ static void get_index(struct input *in, instar_index_def *def)
     def->columns = columns;
     def->column_count = (size_t)count;
     if ((flags & FLAG_MORE) != 0) {
-        get_more(in, def);
+        get_more(in, columns, def);
     }
 }
 

@@ -158,7 +158,8 @@ static void add_index(const struct catalog_table *table, const instar_index_def 
     uint64_t entry = ENTRY_OVERHEAD;
 
     for (size_t i = 0; i < def->column_count; i++) {
-        entry += key_bytes(table, cost, catalog_table_column(table, def->columns[i].name));
+        const char *name = def->columns[i].name; /* of an expression: as a number */
+        entry += key_bytes(table, cost, name != NULL ? catalog_table_column(table, name) : -1);
     }
     for (uint32_t i = 0; i < table->key_count; i++) {
         entry += key_bytes(table, cost, (int)table->key[i].column);

@@ -121,9 +121,10 @@ bool record_order_from_byte(uint8_t byte, bool *descending_out, enum instar_null
 /* What the definition of an index has besides name, unique and key columns, as bytes; none for one
  * that has nothing of it. */
 bool record_index_more_put(struct base_buf *out, const instar_index_def *def);
-/* Into a definition; texts lie in the arena. Trusts nothing: ECORRUPT. */
-int record_index_more_get(struct base_slice bytes, struct base_arena *arena, instar_index_def *def,
-                          struct base_err *err);
+/* Into a definition, of which `columns` are the key's, named already; those with an empty name get
+ * expressions. Texts lie in the arena. Trusts nothing: ECORRUPT. */
+int record_index_more_get(struct base_slice bytes, struct base_arena *arena,
+                          instar_key_column *columns, instar_index_def *def, struct base_err *err);
 /* What a CREATE INDEX is to make; points into the record. To be freed, also on failure. */
 struct record_index {
     instar_index_def def;

@@ -78,7 +78,7 @@ static int take_steps(const struct submission *s, const struct catalog_table *fr
 }
 
 /* Is there anything to do, and are the columns there? */
-static int check_key(const struct catalog_table *from, const struct rekey_request *request,
+static int check_key(struct catalog_table *from, const struct rekey_request *request,
                      struct base_err *err)
 {
     struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
@@ -184,7 +184,7 @@ static int hold_names(struct submission *s, const struct catalog_table *from, st
 
 /* ---- the submission ----------------------------------------------------------------------- */
 
-int rekey_submit(struct submission *s, const struct catalog_table *from, struct base_err *err)
+int rekey_submit(struct submission *s, struct catalog_table *from, struct base_err *err)
 {
     struct change_record *r = &s->rec;
     struct rekey_request request;

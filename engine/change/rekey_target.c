@@ -25,7 +25,7 @@
 
 /* ---- parts -------------------------------------------------------------------------------- */
 
-int rekey_parts(const struct catalog_table *table, const struct rekey_request *request,
+int rekey_parts(struct catalog_table *table, const struct rekey_request *request,
                 struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX], uint32_t *count_out,
                 struct base_err *err)
 {

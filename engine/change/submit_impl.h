@@ -47,7 +47,7 @@ int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_tabl
 /* compound.c: the statements of the submission, for submit_run. */
 int compound_submit(struct submission *s, struct base_err *err);
 /* rekey.c: the steps of the submission, to the table as it stands. */
-int rekey_submit(struct submission *s, const struct catalog_table *from, struct base_err *err);
+int rekey_submit(struct submission *s, struct catalog_table *from, struct base_err *err);
 /* May DROP INDEX drop it? ESTATE: it is a constraint's. */
 int submit_check_drop(const struct catalog_table *table, const struct catalog_index *index,
                       struct base_err *err);

@@ -93,7 +93,7 @@ static const struct clause clauses[] = {
     {"IndexStmt.table_space", "TABLESPACE", "TABLESPACE"},
     {"IndexStmt.nulls_not_distinct", "NULLS NOT DISTINCT", "DISTINCT"},
     {"IndexStmt.access_method", "an index method other than btree", "USING"},
-    {"IndexElem.expr", "an index on an expression", NULL},
+    {"IndexElem.expr", "an expression in INCLUDE", NULL},
     {"IndexElem.collation", "COLLATE", "COLLATE"},
     {"IndexElem.opclass", "an operator class", NULL},
     {"IndexElem.opclassopts", "an operator class", NULL},

@@ -312,8 +312,10 @@ static int map_create_table(instar_sql *sql, const struct ddl_piece *piece, stru
 
 /* ---- CREATE INDEX ------------------------------------------------------------------------- */
 
-static void map_index_column(struct ddl_node *node, instar_key_column *column)
+static int map_index_column(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                            instar_key_column *column)
 {
+    struct ddl_node *expr = ddl_take(node, "expr");
     column->name = ddl_take_text(node, "name");
     column->descending = ddl_take_name(node, "ordering", "SORTBY_DESC");
     (void)ddl_take_name(node, "ordering", "SORTBY_DEFAULT");
@@ -324,6 +326,8 @@ static void map_index_column(struct ddl_node *node, instar_key_column *column)
     } else if (ddl_take_name(node, "nulls_ordering", "SORTBY_NULLS_LAST")) {
         column->nulls = INSTAR_NULLS_LAST;
     }
+    int rc = expr != NULL ? ddl_expression(sql, piece, expr, &column->expression) : INSTAR_OK;
+    return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
 }
 
 /* INCLUDE (a, b). */
@@ -370,8 +374,7 @@ static int map_create_index(instar_sql *sql, const struct ddl_piece *piece, stru
     (void)ddl_take_flag(node, "concurrent"); /* it always is */
     for (struct ddl_node *n = ddl_take(node, "index_params"); rc == INSTAR_OK && n != NULL;
          n = ddl_take_next(n)) {
-        map_index_column(n, &columns[def->column_count++]);
-        rc = ddl_refuse_untaken(sql, piece, n);
+        rc = map_index_column(sql, piece, n, &columns[def->column_count++]);
     }
     struct ddl_node *where = rc == INSTAR_OK ? ddl_take(node, "where_clause") : NULL;
     rc = rc == INSTAR_OK ? map_includes(sql, piece, node, def) : rc;

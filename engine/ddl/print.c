@@ -227,6 +227,18 @@ static void put_includes(struct sink *sink, const instar_index_info *index)
     say(sink, index->include_count > 0 ? ")" : "");
 }
 
+/* Of an index's key. */
+static void put_part(struct sink *sink, const instar_key_column *part)
+{
+    if (part->name != NULL) {
+        put_name(sink, part->name);
+        return;
+    }
+    say(sink, "(");
+    put_expression(sink, part->expression);
+    say(sink, ")");
+}
+
 static bool is_unique(const instar_index_info *index)
 {
     return index->constraint && index->stage == INSTAR_STAGE_PUBLIC;
@@ -311,7 +323,7 @@ static void put_index(struct sink *sink, const instar_table_info *info,
     put_name(sink, info->name);
     for (size_t i = 0; i < index->column_count; i++) {
         say(sink, i > 0 ? ", " : " (");
-        put_name(sink, index->columns[i].name);
+        put_part(sink, &index->columns[i]);
         say(sink, index->columns[i].descending ? " DESC" : "");
         say(sink, index->columns[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
                   : index->columns[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"

@@ -414,9 +414,14 @@ typedef struct instar_column_def {
 enum instar_nulls { INSTAR_NULLS_DEFAULT = 0, INSTAR_NULLS_FIRST = 1, INSTAR_NULLS_LAST = 2 };
 
 typedef struct instar_key_column {
-    const char *name;
+    const char *name; /* NULL: there is an expression */
     bool descending;
     enum instar_nulls nulls; /* of an index; a primary key has none */
+    /* Of an index, in place of a column: "lower(name)", an expression as in instar_check_def, of
+     * any type. One that is a column alone is that column. A row for which it cannot be evaluated
+     * (a division by zero) is refused by the index. NULL: the column of that name. */
+    const char *expression;
+    enum instar_type type; /* instar_table_list() tells it; not looked at in a definition */
 } instar_key_column;
 
 /* A condition that every row fulfils: one that is false of a row refuses it (INSTAR_ECHECK), one

@@ -351,6 +351,11 @@ enum instar_type row_expr_type(const struct row_expr *expr)
     return (enum instar_type)expr->root->type;
 }
 
+bool row_expr_is_column(const struct row_expr *expr)
+{
+    return expr->root->op == EXPR_COLUMN;
+}
+
 size_t row_expr_columns(const struct row_expr *expr, const struct row_expr_column **columns_out)
 {
     *columns_out = expr->columns;

@@ -182,6 +182,8 @@ int row_expr_compile(struct base_slice text, const struct row_expr_scope *scope,
                      struct base_arena *arena, struct row_expr **expr_out, size_t *at_out,
                      struct base_err *err);
 enum instar_type row_expr_type(const struct row_expr *expr);
+/* Is it a column and nothing else? */
+bool row_expr_is_column(const struct row_expr *expr);
 /* Its columns, each once: inputs of an evaluation stand in this order. */
 size_t row_expr_columns(const struct row_expr *expr, const struct row_expr_column **columns_out);
 /* inputs: a value, or null, for each of its columns. Bytes of the value lie in the arena, or are

@@ -6,7 +6,7 @@
  *
  * What it does, the first that applies:
  *   1. somebody waits for a position (urge): fold up to what is durable, after a flush if need be
- *   2. a segment is full: fold it
+ *   2. as many segments are full as are folded together: fold them
  *   3. something is pending and nothing was committed for a second: fold it, so that reads need not
  * merge
  *   4. a dropped tree is to be emptied, or its name removed
@@ -52,7 +52,7 @@ struct applier {
 static bool behind(const struct store *s, uint64_t lo)
 {
     uint64_t pending = store_tail(s) - lo;
-    return pending > s->segment_bytes * s->options.segments_pending / 2;
+    return pending > s->segment_bytes * (s->options.segments_pending * 3 / 4);
 }
 
 static int retire(struct applier *a, struct base_err *err)
@@ -107,7 +107,8 @@ static uint64_t wanted(struct applier *a, uint64_t now, struct base_err *err)
         (void)store_flush(s, urged < tail ? urged : tail, trees_deadline(s), err);
     }
     uint64_t durable = store_durable(s);
-    bool full = segment_base(durable, s->segment_bytes) > a->mark.lo;
+    uint64_t first = segment_base(a->mark.lo, s->segment_bytes);
+    bool full = durable >= first + fold_segments(s) * s->segment_bytes;
     bool idle = now - a->quiet_since_ns >= IDLE_FOLD_NS;
     return urged > a->mark.lo || full || idle ? durable : 0;
 }

@@ -17,7 +17,7 @@ struct fold_op {
     bool deleted;
 };
 
-/* A part of the log, (from, to], that ends inside one segment, sorted by tree and key. */
+/* A part of the log, (from, to], of at most fold_segments() segments, sorted by tree and key. */
 struct fold {
     struct store *s;
     struct segment_pins pins;
@@ -29,7 +29,9 @@ struct fold {
     struct base_slice body; /* of that record */
 };
 
-/* Gather from the mark on, up to limit, to the end of the segment, or to a record with tree
+/* So many segments are folded together, when so many are full. */
+uint64_t fold_segments(const struct store *s);
+/* Gather from the mark on, up to limit, to the end of these segments, or to a record with tree
  * operations. to == from: there is nothing. */
 int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
                  struct base_err *err);

@@ -235,20 +235,43 @@ int txn_codec_key(const struct txn_codec *c, const instar_value *image, struct b
     return rc;
 }
 
-int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
-                    const instar_value *image, struct base_buf *out, size_t *prefix_out,
-                    struct base_err *err)
+/* Values of an index's own parts from an image. */
+static int own_parts(const struct txn_codec *c, const struct catalog_index *index,
+                     const instar_value *image, struct base_arena *scratch,
+                     instar_value values_out[INSTAR_INDEX_COLUMNS_MAX], struct base_err *err)
 {
+    if (!index->computed) {
+        for (uint32_t i = 0; i < index->part_count; i++) {
+            values_out[i] = image[txn_place(c, index->key_columns[i])];
+        }
+        return INSTAR_OK;
+    }
+    instar_value *needs = base_arena_alloc(scratch, sizeof(*needs) * (index->need_count + 1u));
+    if (needs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
+    }
+    for (uint32_t i = 0; i < index->need_count; i++) {
+        needs[i] = image[txn_place(c, index->needs[i])];
+    }
+    return catalog_index_parts(c->table, index, needs, scratch, values_out, err);
+}
+
+int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
+                    const instar_value *image, struct txn_entry_to *to, struct base_err *err)
+{
+    struct base_buf *out = to->bytes;
     instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
     size_t begin = out->size;
     uint32_t own = index->part_count;
-    for (uint32_t i = 0; i < index->key_part_count; i++) {
+    int rc = own_parts(c, index, image, to->scratch, values, err);
+    if (rc != INSTAR_OK) {
+        return rc; /* the words name the index */
+    }
+    for (uint32_t i = own; i < index->key_part_count; i++) {
         values[i] = image[txn_place(c, index->key_columns[i])];
     }
-    int rc = row_key_encode(index->key_parts, values, own, out, err);
-    if (prefix_out != NULL) {
-        *prefix_out = out->size - begin;
-    }
+    rc = row_key_encode(index->key_parts, values, own, out, err);
+    to->prefix_size = out->size - begin;
     if (rc == INSTAR_OK && !index->rows) {
         rc = row_key_encode(index->key_parts + own, values + own, index->key_part_count - own, out,
                             err);

@@ -32,10 +32,25 @@ static void add_value(struct base_buf *out, const instar_value *value)
     }
 }
 
+static void add_name(struct base_buf *out, const struct catalog_table *table,
+                     const struct catalog_key_part *part)
+{
+    if (part->expr == NULL) {
+        const char *name = table->columns[part->column].name;
+        base_buf_add_printable(out, name, strlen(name));
+        return;
+    }
+    struct base_buf text = {0};
+    if (catalog_index_print_part(table, part, &text)) {
+        base_buf_add_printable(out, (const char *)text.data, text.size);
+    }
+    base_buf_free(&text);
+}
+
 /* "(a=1, b='x')" of the first values of a key. Returns the bytes they took, 0: unreadable. */
 static size_t add_tuple(struct base_buf *out, const struct catalog_table *table,
-                        const struct row_key_part *parts, const uint32_t *columns, size_t count,
-                        struct base_slice key)
+                        const struct row_key_part *parts, const struct catalog_key_part *names,
+                        size_t count, struct base_slice key)
 {
     instar_value values[INSTAR_INDEX_COLUMNS_MAX * 2];
     struct base_arena arena = {0};
@@ -46,9 +61,8 @@ static size_t add_tuple(struct base_buf *out, const struct catalog_table *table,
         goto done;
     }
     for (size_t i = 0; i < count; i++) {
-        const char *name = table->columns[columns[i]].name;
         base_buf_add(out, i == 0 ? "(" : ", ", i == 0 ? 1 : 2);
-        base_buf_add_printable(out, name, strlen(name));
+        add_name(out, table, &names[i]);
         base_buf_add(out, "=", 1);
         add_value(out, &values[i]);
     }
@@ -62,27 +76,25 @@ done:
 void txn_describe_key(const struct catalog_table *table, struct base_slice key,
                       struct base_buf *text_out)
 {
-    uint32_t columns[INSTAR_INDEX_COLUMNS_MAX];
-    for (uint32_t i = 0; i < table->key_count; i++) {
-        columns[i] = table->key[i].column;
-    }
-    add_tuple(text_out, table, table->key_parts, columns, table->key_count, key);
+    add_tuple(text_out, table, table->key_parts, table->key, table->key_count, key);
 }
 
 /* The row of an entry, by whatever key the entry ends with. */
 static void describe_row(const struct catalog_table *table, const struct catalog_index *index,
                          struct base_slice key, struct base_buf *text_out)
 {
-    uint32_t own = index->part_count;
-    add_tuple(text_out, table, index->key_parts + own, index->key_columns + own,
-              index->key_part_count - own, key);
+    const struct catalog_index *other =
+        index->keyed_by != 0 ? catalog_table_index_by_id(table, index->keyed_by) : NULL;
+    add_tuple(text_out, table, index->key_parts + index->part_count,
+              other != NULL ? other->parts : table->key, index->key_part_count - index->part_count,
+              key);
 }
 
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out)
 {
     size_t used =
-        add_tuple(text_out, table, index->key_parts, index->key_columns, index->part_count, key);
+        add_tuple(text_out, table, index->key_parts, index->parts, index->part_count, key);
     if (used == 0) {
         return;
     }
@@ -120,7 +132,7 @@ void txn_prefix_text(const struct catalog_table *table, const struct catalog_ind
                      struct base_slice key, char text[TXN_TEXT_MAX])
 {
     struct base_buf b = {0};
-    add_tuple(&b, table, index->key_parts, index->key_columns, index->part_count, key);
+    add_tuple(&b, table, index->key_parts, index->parts, index->part_count, key);
     cut_to(&b, text);
 }
 

@@ -77,7 +77,9 @@ static int plan_entry(struct txn *t, const struct txn_table *table,
         return rc;
     }
     step->key_at = t->plan_bytes.size;
-    rc = txn_codec_entry(codec, index, image, &t->plan_bytes, &step->prefix_size, err);
+    struct txn_entry_to to = {.bytes = &t->plan_bytes, .scratch = &t->scratch};
+    rc = txn_codec_entry(codec, index, image, &to, err);
+    step->prefix_size = to.prefix_size;
     step->key_size = t->plan_bytes.size - step->key_at;
     if (rc == INSTAR_OK) {
         rc = add_bytes(t, base_slice(front, sizeof(front)), &step->value_at, err);
@@ -163,7 +165,8 @@ static int plan_rows_key(struct txn *t, const struct txn_table *table,
                          struct txn_step *step, bool *there_out, struct base_err *err)
 {
     *step = (struct txn_step){.tree = index->tree, .key_at = t->plan_bytes.size, .deletes = true};
-    int rc = txn_codec_entry(&table->codec, index, image, &t->plan_bytes, NULL, err);
+    struct txn_entry_to to = {.bytes = &t->plan_bytes, .scratch = &t->scratch};
+    int rc = txn_codec_entry(&table->codec, index, image, &to, err);
     step->key_size = t->plan_bytes.size - step->key_at;
     *there_out = rc == INSTAR_OK;
     return rc;

@@ -97,6 +97,18 @@ static int check_key_value(const struct catalog_table *table, uint32_t column, c
     return rc;
 }
 
+/* The same for an expression of an index. */
+static int check_computed_value(const struct catalog_index *index, size_t at, const char *what,
+                                instar_value *value, struct base_err *err)
+{
+    *value = txn_as_integer(index->key_parts[at].type, value);
+    int rc = row_value_check(index->key_parts[at].type, value, err);
+    if (rc != INSTAR_OK) {
+        base_err_prefix(err, "%s, expression %zu of index %s", what, at + 1, index->name);
+    }
+    return rc;
+}
+
 static int get_bound(struct txn *t, const struct txn_bound *b, const instar_value *key,
                      instar_value *values_out, struct base_err *err)
 {
@@ -182,7 +194,10 @@ static int encode_bound(const struct scanned *s, const char *what, const instar_
     instar_value bound[INSTAR_INDEX_COLUMNS_MAX * 2];
     for (size_t i = 0; i < count; i++) {
         bound[i] = values[i];
-        int rc = check_key_value(s->table, column_at(s, i), what, &bound[i], err);
+        uint32_t column = column_at(s, i);
+        int rc = column == CATALOG_NO_COLUMN
+                     ? check_computed_value(s->index, i, what, &bound[i], err)
+                     : check_key_value(s->table, column, what, &bound[i], err);
         if (rc != INSTAR_OK) {
             return rc;
         }

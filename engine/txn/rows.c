@@ -16,8 +16,7 @@ struct txn_rows {
     instar_value *image;
     instar_value *values;
     uint32_t *columns; /* places of the columns that were asked for */
-    /* The plan for the index that was asked for last. What it needs: the predicate's inputs, the
-     * index's own columns, the included ones. */
+    /* The plan for the index that was asked for last. */
     const struct catalog_index *index;
     uint32_t *positions; /* ascending, distinct */
     size_t position_count;
@@ -26,6 +25,22 @@ struct txn_rows {
     bool straight; /* what it needs is in that order already */
     instar_value *decoded, *ordered;
 };
+
+/* What an entry of the index needs: the predicate's inputs, then needs[]. */
+static size_t needs_of(const struct catalog_index *index)
+{
+    return (size_t)index->input_count + index->need_count;
+}
+
+static size_t most_needs(const struct catalog_table *table)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        size_t needs = needs_of(&table->indexes[i]);
+        most = needs > most ? needs : most;
+    }
+    return most;
+}
 
 int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struct txn_rows **out,
                   struct base_err *err)
@@ -41,7 +56,7 @@ int txn_rows_open(const struct catalog_table *table, size_t row_bytes_max, struc
         r->image = base_arena_alloc(&r->arena, size * (r->codec.layout->column_count + 1));
         r->values = base_arena_alloc(&r->arena, size * (table->column_count + 1));
         r->columns = base_arena_alloc(&r->arena, sizeof(*r->columns) * (table->column_count + 1));
-        size_t needs = 3 * INSTAR_INDEX_COLUMNS_MAX + (size_t)table->column_count;
+        size_t needs = most_needs(table) + 1;
         r->positions = base_arena_alloc(&r->arena, sizeof(*r->positions) * needs);
         r->picks = base_arena_alloc(&r->arena, sizeof(*r->picks) * needs);
         r->decoded = base_arena_alloc(&r->arena, size * needs);
@@ -118,29 +133,17 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
-/* Parts of the key that are made of the row's values; behind them goes the row's own key, unless
- * the entry ends with another. */
-static uint32_t made_parts(const struct catalog_index *index)
-{
-    return index->keyed_by != 0 ? index->key_part_count : index->part_count;
-}
-
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {
-    uint32_t parts = made_parts(index);
-    if (at < index->input_count) {
-        return index->inputs[at];
-    }
-    at -= index->input_count;
-    return at < parts ? index->key_columns[at] : index->includes[at - parts];
+    return at < index->input_count ? index->inputs[at] : index->needs[at - index->input_count];
 }
 
 static void plan_for(struct txn_rows *r, const struct catalog_index *index)
 {
     r->index = index;
     r->position_count = 0;
-    r->pick_count = (size_t)index->input_count + made_parts(index) + index->include_count;
+    r->pick_count = needs_of(index);
     for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t place = txn_place(&r->codec, needed(index, i));
         size_t at = r->position_count;
@@ -191,6 +194,17 @@ static int row_fault(const struct txn_rows *r, struct base_slice key, int code,
     return code;
 }
 
+/* The entry ends with another key than the row's own: its columns stand in front of the included
+ * ones. values: from needs[] on. */
+static int add_other_key(const struct catalog_index *index, const instar_value *values,
+                         struct base_buf *out, struct base_err *err)
+{
+    uint32_t own = index->part_count;
+    uint32_t rest = index->key_part_count - own;
+    return row_key_encode(index->key_parts + own,
+                          values + index->need_count - index->include_count - rest, rest, out, err);
+}
+
 /* From what the index needs, in that order. */
 static int make_entry(struct txn_rows *r, struct base_slice key, const instar_value *values,
                       struct txn_entry *entry, struct base_err *err)
@@ -205,20 +219,31 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         return INSTAR_OK;
     }
     size_t begin = entry->key->size;
-    uint32_t parts = made_parts(index);
+    instar_value computed[INSTAR_INDEX_COLUMNS_MAX];
     values += index->input_count;
-    rc = row_key_encode(index->key_parts, values, parts, entry->key, err);
+    const instar_value *parts = values;
+    if (index->computed) {
+        rc = catalog_index_parts(table, index, values, &r->row, computed, err);
+        if (rc != INSTAR_OK) {
+            return row_fault(r, key, rc, err);
+        }
+        parts = computed;
+    }
+    rc = row_key_encode(index->key_parts, parts, index->part_count, entry->key, err);
     if (rc == INSTAR_OK && index->rows) { /* what follows is not of the tree's key */
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
-    if (rc == INSTAR_OK && index->keyed_by == 0 && !base_buf_add(entry->key, key.data, key.size)) {
+    if (rc == INSTAR_OK && index->keyed_by != 0) {
+        rc = add_other_key(index, values, entry->key, err);
+    } else if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
         rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
     }
     if (rc == INSTAR_OK && !index->rows) {
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
     if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
-        rc = txn_include_encode(table, index, values + parts, entry->include, err);
+        values += index->need_count - index->include_count;
+        rc = txn_include_encode(table, index, values, entry->include, err);
         rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
     }
     return rc;
@@ -248,14 +273,26 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
 }
 
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
-                  const instar_value *values, struct base_buf *key_out, struct base_err *err)
+                  const instar_value *values, struct base_arena *scratch, struct base_buf *key_out,
+                  struct base_err *err)
 {
     instar_value parts[INSTAR_INDEX_COLUMNS_MAX * 2];
     size_t begin = key_out->size;
-    for (uint32_t i = 0; i < index->key_part_count; i++) {
+    instar_value *needs = base_arena_alloc(scratch, sizeof(*needs) * (index->need_count + 1u));
+    if (needs == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
+    }
+    for (uint32_t i = 0; i < index->need_count; i++) {
+        needs[i] = values[index->needs[i]];
+    }
+    int rc = catalog_index_parts(table, index, needs, scratch, parts, err);
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    for (uint32_t i = index->part_count; i < index->key_part_count; i++) {
         parts[i] = values[index->key_columns[i]];
     }
-    int rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
+    rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "index %s of table %s", index->name, table->name);
     } else if (key_out->size - begin > INSTAR_KEY_BYTES_MAX) {
@@ -277,7 +314,8 @@ int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struc
     copy->moved = true;
     int rc = txn_codec_decode(c, key, record, &r->row, r->image, NULL, err);
     if (rc == INSTAR_OK) {
-        rc = txn_codec_entry(c, index, r->image, out, NULL, err);
+        struct txn_entry_to to = {.bytes = out, .scratch = &r->row};
+        rc = txn_codec_entry(c, index, r->image, &to, err);
     }
     if (rc != INSTAR_OK || !base_slice_eq(base_buf_slice(out), copy->key)) {
         return rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;

@@ -82,8 +82,8 @@ struct txn_entry {
                                * wanted */
     bool inside;              /* out: the row has an entry */
 };
-/* ELIMIT, and what a predicate gives, name index and row. Only the columns that the index needs are
- * looked at. */
+/* ELIMIT, and what an expression gives, name index and row. Only the columns that the index needs
+ * are looked at. */
 int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
                    struct base_slice record, struct txn_entry *entry, struct base_err *err);
 /* The record of a row in an index of whole rows. */
@@ -97,7 +97,8 @@ int txn_rows_record(struct txn_rows *r, const struct catalog_index *index, struc
                     struct base_slice record, struct txn_copy *copy, struct base_err *err);
 /* Key of the entry that a row of these values has, if it is in the index. */
 int txn_entry_key(const struct catalog_table *table, const struct catalog_index *index,
-                  const instar_value *values, struct base_buf *key_out, struct base_err *err);
+                  const instar_value *values, struct base_arena *scratch, struct base_buf *key_out,
+                  struct base_err *err);
 /* An entry's key in words: "(path='/etc/passwd') of row (id=4)", for reports. */
 void txn_describe_entry(const struct catalog_table *table, const struct catalog_index *index,
                         struct base_slice key, struct base_buf *text_out);

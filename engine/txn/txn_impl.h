@@ -69,11 +69,14 @@ int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const ins
 /* Append the primary key of an image. ELIMIT, ETYPE. */
 int txn_codec_key(const struct txn_codec *c, const instar_value *image, struct base_buf *out,
                   struct base_err *err);
-/* Append the entry's key of an image. *prefix_out (may be NULL): bytes of the index's own columns.
- */
+/* Append the entry's key of an image. ELIMIT, and what an expression gives, name the index. */
+struct txn_entry_to {
+    struct base_buf *bytes; /* where to */
+    struct base_arena *scratch;
+    size_t prefix_size; /* gets the number of bytes of the index's own parts */
+};
 int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
-                    const instar_value *image, struct base_buf *out, size_t *prefix_out,
-                    struct base_err *err);
+                    const instar_value *image, struct txn_entry_to *to, struct base_err *err);
 /* Has the row of an image an entry in the index? What catalog_index_inside gives. */
 int txn_codec_inside(const struct txn_codec *c, const struct catalog_index *index,
                      const instar_value *image, struct base_arena *scratch, bool *inside_out,

@@ -34,6 +34,11 @@ expect 0 schema "$INSTAR" schema "$db" t
 printf '%s' "$out" | grep -q t_a && ! printf '%s' "$out" | grep -q 't_a ' || true
 has 'the other index stays' "$out" 'CREATE INDEX t_ab ON t \(a, b DESC\);'
 printf '%s' "$out" | grep -qE 't_a ON' && fail 'a failed index is left behind'
+expect 0 'expression' "$INSTAR" create-index "$db" t_expr t '(id + 1):desc' b
+expect 1 'unknown column' "$INSTAR" create-index "$db" t_bad t '(nosuch + 1)'
+has "names it" "$err" "no column \"nosuch\""
+expect 2 'no end of the expression' "$INSTAR" create-index "$db" t_bad t '(id + 1'
+expect 0 'drop it' "$INSTAR" drop-index "$db" t_expr
 expect 0 'partial' "$INSTAR" create-index "$db" t_part t b:desc:nulls-last --where 'id <= 3' \
     --include a,id
 has 'partial' "$("$INSTAR" schema "$db" t)" \

@@ -41,6 +41,14 @@ CHECKS = {
     "date": ["{} > '1980-01-01'::date"], "bytea": ["length({}) > 0"],
     "time": ["{} < '20:00'::time"], "varchar(2)": ["{} <> 'zz'"], "varchar(9)": ["length({}) > 0"],
 }
+# What an index may compute of a column.
+FORMS = {
+    "int2": ["({} % 3)"], "int4": ["({} % 3)", "({} + 1)"], "int8": ["(0 - {})", "({} = 3)"],
+    "float8": ["({} / 2)"], "text": ["length({})", "({} || 'x')", "coalesce({}, 'b')"],
+    "bool": ["(NOT {})", "({} IS NULL)"], "date": ["({} > '1980-01-01'::date)"],
+    "bytea": ["length({})"], "time": ["({} < '20:00'::time)"],
+    "varchar(2)": ["length({})"], "varchar(9)": ["substr({}, 1, 1)"],
+}
 DIRECTIONS = ["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST"]
 INTEGERS = ["int2", "int4", "int8"]
 NUMBERS = [*INTEGERS, "float8"]
@@ -78,20 +86,23 @@ class Table:
 
     def bound(self):
         """Columns whose type an index holds."""
-        return {c for index in self.indexes.values() for c in index.also}
+        return {c for index in self.indexes.values() for c in index.holds()}
 
 
 class Index:
     def __init__(self, parts, also=(), where=None):
-        self.parts = parts  # (column, words behind it)
+        self.parts = parts  # (column, what is computed of it with {} for it, words behind it)
         self.also = list(also)  # columns that are included, or of the predicate
         self.where = where  # (column, condition with {} for it), or None
 
     def used(self):
-        return [c for c, _ in self.parts] + self.also
+        return [c for c, _, _ in self.parts] + self.also
+
+    def holds(self):
+        return [c for c, form, _ in self.parts if form != "{}"] + self.also
 
     def rename(self, old, new):
-        self.parts = [(new if c == old else c, words) for c, words in self.parts]
+        self.parts = [(new if c == old else c, *rest) for c, *rest in self.parts]
         self.also = [new if c == old else c for c in self.also]
         if self.where and self.where[0] == old:
             self.where = (new, self.where[1])
@@ -254,7 +265,7 @@ class Stream:
         columns = chance.sample(free, min(len(free), chance.choice([1, 1, 2, 3])))
         taken.update(columns)
         name, unique = self.fresh("i"), "UNIQUE " if chance.random() < 0.4 else ""
-        index = Index([(c, chance.choice(DIRECTIONS)) for c in columns])
+        index = Index([(c, self.form(table, c), chance.choice(DIRECTIONS)) for c in columns])
         text = ""
         if chance.random() < 0.25:
             index.also = [self.pick(table.columns, taken)]
@@ -265,15 +276,20 @@ class Stream:
             index.where = column, chance.choice(CHECKS[table.columns[column]])
             index.also.append(column)
             text += f" WHERE {index.where[1].format(column)}"
-        listed = ", ".join(c + words for c, words in index.parts)
+        listed = ", ".join(form.format(c) + words for c, form, words in index.parts)
         return (f"CREATE {unique}INDEX {name} ON {table.name} ({listed}){text}",
                 lambda: table.indexes.__setitem__(name, index))
+
+    def form(self, table, column):
+        """The column, or something computed of it."""
+        plain = self.chance.random() < 0.75
+        return "{}" if plain else self.chance.choice(FORMS[table.columns[column]])
 
     def add_unique(self, table, taken):
         columns = [c for c in (self.pick(table.columns, taken) for _ in range(2)) if c is not None]
         if not columns:
             return None
-        name, index = self.fresh("q"), Index([(c, "") for c in columns])
+        name, index = self.fresh("q"), Index([(c, "{}", "") for c in columns])
 
         def done():
             table.indexes[name] = index
@@ -468,7 +484,7 @@ class Stream:
     def look(self, table):
         self.ask(f"dump\t{table.name}", rows_of(table, table.columns, []))
         for name, index in table.indexes.items():
-            order = [ordered(table, c) + words for c, words in index.parts]
+            order = [ordered(table, c, form) + words for c, form, words in index.parts]
             # Sometimes what the index alone can answer, sometimes not.
             columns = [*table.key, *(index.used() if self.chance.random() < 0.5 else [])]
             columns = list(dict.fromkeys(columns))
@@ -480,8 +496,9 @@ def chance_name(chance):
     return chance.choice("uvw") + "99"
 
 
-def ordered(table, column):
-    return column + (' collate "C"' if table.columns[column] in TEXTS else "")
+def ordered(table, column, form="{}"):
+    is_text = table.columns[column] in TEXTS and form != "length({})"
+    return form.format(column) + (' collate "C"' if is_text else "")
 
 
 def rows_of(table, columns, order, where=None):

@@ -20,7 +20,8 @@ static bool is_plain(const instar_index_def *def)
 {
     bool plain = true;
     for (size_t i = 0; i < def->column_count; i++) {
-        plain = plain && !def->columns[i].descending && def->columns[i].nulls == 0;
+        plain = plain && !def->columns[i].descending && def->columns[i].nulls == 0 &&
+                def->columns[i].expression == NULL;
     }
     return plain;
 }
@@ -62,6 +63,14 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
                                   .columns = part,
                                   .column_count = 1 + test_random_below(r, count),
                                   .unique = test_random_chance(r, 50)};
+        instar_key_column own[12];
+        memcpy(own, part, sizeof(own));
+        if (test_random_chance(r, 30)) {
+            size_t at = test_random_below(r, index.column_count);
+            own[at].name = NULL;
+            own[at].expression = "c0 IS NULL";
+        }
+        index.columns = own;
         const char *last = names[count - 1];
         index.predicate = test_random_chance(r, 30) ? "c0 IS NOT NULL" : NULL;
         index.constraint = index.unique && index.predicate == NULL && is_plain(&index);

@@ -78,6 +78,8 @@ Test(change_record, an_index_to_be_made)
     const char *const include[] = {"x", "größe"};
     const instar_key_column key[] = {{.name = "b", .nulls = INSTAR_NULLS_FIRST},
                                      {.name = "c", .descending = true}};
+    const instar_key_column computed[] = {{.expression = "lower('Ü')", .descending = true},
+                                          {.name = "c"}};
     instar_index_def def = {.name = "i", .columns = key, .column_count = 2, .unique = true};
     struct change_record r = {.object = "i", .table_name = "t"};
     struct test_random chance = test_random(1);
@@ -88,6 +90,17 @@ Test(change_record, an_index_to_be_made)
     must(record_index_get(&r, &made, &test_err));
     expect(made.def.unique && made.def.predicate == NULL && made.def.include_count == 0);
     record_index_free(&made);
+    def.columns = computed;
+    must(record_index_set(&r, &def, &test_err));
+    must(record_index_get(&r, &made, &test_err));
+    cr_assert_str_eq(made.def.columns[0].expression, "lower('Ü')");
+    expect(made.def.columns[0].name == NULL && made.def.columns[0].descending);
+    expect(strcmp(made.def.columns[1].name, "c") == 0 && made.def.columns[1].expression == NULL);
+    record_index_free(&made);
+    base_buf_clear(&r.descriptor);
+    must_fail(record_index_get(&r, &made, &test_err), INSTAR_ECORRUPT);
+    record_index_free(&made);
+    def.columns = key;
     def.predicate = "b > 'ü'";
     def.include = include;
     def.include_count = 2;

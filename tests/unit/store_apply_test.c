@@ -141,7 +141,7 @@ Test(store_apply, trees_are_listed)
 
 /* ---- steps --------------------------------------------------------------------------------- */
 
-#define BIG 40
+#define BIG 120
 
 /* One segment has room for all that such a test writes. */
 static instar_options big_options(void)
@@ -163,7 +163,7 @@ static uint64_t write_big(struct store *s, char fill)
         if (i % 10 == 0) {
             t = stores_begin(s, 0);
         }
-        must(store_txn_put(t, T, stores_text(keyed("big%02d", i)), base_slice(value, sizeof value),
+        must(store_txn_put(t, T, stores_text(keyed("big%03d", i)), base_slice(value, sizeof value),
                            &test_err));
         if (i % 10 == 9) {
             lsn = stores_commit(t);
@@ -178,7 +178,7 @@ static void expect_big(struct store *s, char fill)
     struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
     for (int i = 0; i < BIG; i++) {
         struct base_slice value;
-        must(store_txn_get(t, T, stores_text(keyed("big%02d", i)), STORE_READ_NORMAL, &value,
+        must(store_txn_get(t, T, stores_text(keyed("big%03d", i)), STORE_READ_NORMAL, &value,
                            &test_err));
         expect(((const char *)value.data)[0] == fill && value.size == 20000);
     }

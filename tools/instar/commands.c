@@ -140,9 +140,9 @@ const struct cli_command cli_commands[] = {
      create_table_options, 2, -1, command_create_table, true, false},
     {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_options, 1, 1,
      command_drop_table, true, false},
-    {"create-index", "INDEX TABLE COL[:desc][:nulls-first|:nulls-last]...",
+    {"create-index", "INDEX TABLE COL|(EXPR)[:desc][:nulls-first|:nulls-last]...",
      "create an index while others read and write",
-     "Example: instar create-index db by_size files size:desc --unique\n"
+     "Example: instar create-index db by_size files size:desc '(lower(path))' --unique\n"
      "Ctrl-C leaves the change running; follow it with `instar wait`.",
      create_index_options, 3, 2 + INSTAR_INDEX_COLUMNS_MAX, command_create_index, true, false},
     {"drop-index", "INDEX", "drop an index", NULL, drop_options, 1, 1, command_drop_index, true,

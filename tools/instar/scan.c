@@ -27,16 +27,6 @@ struct scan {
     uint64_t rows; /* of the table, an estimate */
 };
 
-static enum instar_type type_of(const instar_table_info *info, const char *name)
-{
-    for (size_t i = 0; i < info->column_count; i++) {
-        if (strcmp(info->columns[i].name, name) == 0) {
-            return info->columns[i].type;
-        }
-    }
-    return strcmp(name, INSTAR_ROW_ID) == 0 ? INSTAR_INT8 : INSTAR_NULL;
-}
-
 static int take_scan_key(void *arg, const instar_table_info *info)
 {
     struct scan *s = arg;
@@ -52,8 +42,9 @@ static int take_scan_key(void *arg, const instar_table_info *info)
         }
     }
     for (size_t i = 0; i < key->count; i++) {
-        (void)snprintf(key->names[i], sizeof(key->names[i]), "%s", columns[i].name);
-        key->types[i] = type_of(info, columns[i].name);
+        (void)snprintf(key->names[i], sizeof(key->names[i]), "%s",
+                       columns[i].name != NULL ? columns[i].name : columns[i].expression);
+        key->types[i] = columns[i].type;
     }
     return INSTAR_OK;
 }

@@ -113,7 +113,11 @@ static void print_key(const instar_key_column *key, size_t count)
     printf("(");
     for (size_t i = 0; i < count; i++) {
         printf("%s", i > 0 ? ", " : "");
-        print_name(key[i].name);
+        if (key[i].name != NULL) {
+            print_name(key[i].name);
+        } else {
+            printf("(%s)", key[i].expression);
+        }
         printf("%s%s", key[i].descending ? " DESC" : "",
                key[i].nulls == INSTAR_NULLS_FIRST  ? " NULLS FIRST"
                : key[i].nulls == INSTAR_NULLS_LAST ? " NULLS LAST"
@@ -227,7 +231,11 @@ static void json_key(const instar_key_column *key, size_t count)
     printf("[");
     for (size_t i = 0; i < count; i++) {
         printf("%s{", i > 0 ? ", " : "");
-        json_name("column", key[i].name);
+        if (key[i].name != NULL) {
+            json_name("column", key[i].name);
+        } else {
+            json_name("expression", key[i].expression);
+        }
         printf(", \"descending\": %s, \"nulls_first\": %s}", key[i].descending ? "true" : "false",
                key[i].descending == (key[i].nulls == INSTAR_NULLS_DEFAULT) ? "true" : "false");
     }
@@ -392,24 +400,22 @@ static bool cut_end(char *text, const char *end)
 }
 
 /* "a" or "b:desc", or with ":nulls-first" behind it: a key column. The name is cut out of `text` in
- * place, when it is one. */
+ * place, when it is one. An expression stands in parentheses. */
 static bool parse_key_column(char *text, instar_key_column *column)
 {
-    column->nulls = cut_end(text, ":nulls-first")  ? INSTAR_NULLS_FIRST
-                    : cut_end(text, ":nulls-last") ? INSTAR_NULLS_LAST
-                                                   : INSTAR_NULLS_DEFAULT;
-    char *colon = strrchr(text, ':');
-
+    *column = (instar_key_column){.nulls = cut_end(text, ":nulls-first")  ? INSTAR_NULLS_FIRST
+                                           : cut_end(text, ":nulls-last") ? INSTAR_NULLS_LAST
+                                                                          : INSTAR_NULLS_DEFAULT};
+    column->descending = cut_end(text, ":desc");
+    if (!column->descending) {
+        (void)cut_end(text, ":asc");
+    }
+    if (text[0] == '(') {
+        column->expression = text + 1;
+        return cut_end(text, ")");
+    }
     column->name = text;
-    column->descending = colon != NULL && strcmp(colon + 1, "desc") == 0;
-    if (colon == NULL) {
-        return text[0] != '\0';
-    }
-    if (colon == text || (!column->descending && strcmp(colon + 1, "asc") != 0)) {
-        return false;
-    }
-    *colon = '\0';
-    return true;
+    return text[0] != '\0' && strchr(text, ':') == NULL;
 }
 
 /* COL:TYPE[:not-null][:default=VALUE] */
