@@ -19,7 +19,7 @@ static bool drops_key(const struct catalog_table *table, const instar_alteration
     if (step->kind != INSTAR_ALTER_DROP_CONSTRAINT) {
         return step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
     }
-    catalog_key_name(table, 0, name);
+    catalog_key_name(table->name, 0, name);
     return step->name != NULL && strcmp(step->name, name) == 0 && !catalog_keyed_by_row_id(table) &&
            catalog_table_unique(table, name) == NULL && catalog_table_check(table, name) == NULL;
 }
