@@ -52,7 +52,8 @@ expect 1 'row ids are gone' "$INSTAR" scan "$db" t --columns @row_id
 expect 0 get "$INSTAR" get "$db" t 3 --no-header
 same get "$out" "3${tab}x"
 expect 0 duplicates "$INSTAR" put "$db" t a=4 b=two
-expect 1 'duplicates' "$INSTAR" sql "$db" 'alter table t drop constraint t_pkey, add primary key (b)'
+expect 1 'duplicates' "$INSTAR" sql "$db" \
+    'alter table t drop constraint t_pkey, add primary key (b)'
 has 'names the rows' "$out$err" "b='?two'?.*a=2.*a=4"
 expect 0 'other key' "$INSTAR" sql "$db" \
     'alter table t drop constraint t_pkey, add primary key (b, a) with (a = desc)'
