@@ -388,6 +388,31 @@ Test(rekey_stages, held_and_released)
     scene_runner_end(&runner);
 }
 
+/* A drop of the table cancels it, and leaves no tree behind. */
+Test(rekey_stages, table_is_dropped_in_the_middle)
+{
+    static const struct point held[] = {{"build.loaded", 1, false},
+                                        {"build.loaded", 2, false},
+                                        {"rekey.rows_fold_end", 1, false},
+                                        {"rekey.swapped", 1, true}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
+        struct scene s;
+        uint64_t drop;
+        scene_begin(&s, &kinds[i % 2], &held[i]);
+        ok(instar_drop_table(s.db, "t", NULL, &drop));
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, held[i].swapped ? INSTAR_OK : INSTAR_ECANCELLED, NULL);
+        scene_await(s.db, drop, INSTAR_OK, NULL);
+        ok(compounds_run(s.db, "CREATE TABLE t (a int8, b int8, c text, PRIMARY KEY (a))"));
+        ok(compounds_run(s.db, "CREATE INDEX t_c ON t (c)"));
+        dbs_check_clean(s.db); /* names stray trees */
+        ok(instar_close(s.db));
+        scene_runner_end(&s.runner);
+        test_hold_end(&s.hold);
+    }
+}
+
 /* ---- what cannot be a key ----------------------------------------------------------------- */
 
 /* Duplicates, nulls and keys that are too long fail the change, which names them, and leave nothing
