@@ -480,6 +480,11 @@ Test(rekey_stages, refused_at_once)
          INSTAR_EINVALID, "statement of its own"},
         {BEFORE_ADD, "ALTER TABLE t ADD COLUMN \"" INSTAR_ROW_ID "\" int8", INSTAR_EINVALID,
          "row ids"},
+        {BEFORE_ADD, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (a)", INSTAR_EUNKNOWN,
+         "no primary key"},
+        {BEFORE_ADD, "ALTER TABLE t DROP CONSTRAINT IF EXISTS t_pkey", INSTAR_OK, ""},
+        {BEFORE_ADD, "ALTER TABLE t DROP CONSTRAINT IF EXISTS t_pkey, ADD PRIMARY KEY (a)",
+         INSTAR_OK, ""},
         {BEFORE_ALTER, "ALTER TABLE t ADD PRIMARY KEY (b)", INSTAR_EEXISTS, "already"},
         {BEFORE_ALTER, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (a)", INSTAR_EEXISTS,
          "already"},
@@ -493,7 +498,7 @@ Test(rekey_stages, refused_at_once)
         instar *db = dbs_open(0);
         int rc = compounds_submit(db, cases[i].text, NULL, &change);
         cr_assert_eq(rc, cases[i].code, "%s: %s", cases[i].text, compounds_error());
-        expect(strstr(compounds_error(), cases[i].words) != NULL);
+        expect(rc == INSTAR_OK || strstr(compounds_error(), cases[i].words) != NULL);
         ok(instar_close(db));
     }
 }
