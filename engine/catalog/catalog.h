@@ -194,12 +194,11 @@ int catalog_table_from_def(const instar_table_def *def, struct catalog_table **t
 int catalog_index_from_def(struct catalog_table *table, const instar_index_def *def,
                            struct catalog_index **index_out, struct base_err *err);
 /* The parts of a primary key of the table's columns; EINVALID, EUNKNOWN, ELIMIT. */
-int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
-                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+int catalog_define_key(struct catalog_table *table, const instar_key_column *key, size_t count,
+                       struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                        struct base_err *err);
 /* "t_pkey", and a number unless that is 0: what a primary key goes by, which has no name kept. */
-void catalog_key_name(const struct catalog_table *table, unsigned number,
-                      char name[INSTAR_NAME_BYTES_MAX + 1]);
+void catalog_key_name(const char *table, unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1]);
 /* An index in its first stage at the end of the list, with the next id, no parts and no tree. A
  * name that is taken in the table gets a number. Pointers to others are void afterwards. ELIMIT. */
 int catalog_index_add(struct catalog_table *table, const char *name,

@@ -230,8 +230,8 @@ static int define_exprs(struct catalog_table *table, const char *what, const ins
     return 0;
 }
 
-int catalog_define_key(const struct catalog_table *table, const instar_key_column *key,
-                       size_t count, struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
+int catalog_define_key(struct catalog_table *table, const instar_key_column *key, size_t count,
+                       struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                        struct base_err *err)
 {
     for (size_t i = 0; key != NULL && i < count; i++) {
@@ -242,7 +242,10 @@ int catalog_define_key(const struct catalog_table *table, const instar_key_colum
     }
     int rc = define_parts(table, "primary key", key, count, parts, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (parts[i].nulls_swapped) {
+        if (key[i].expression != NULL) {
+            rc = base_err_set(err, INSTAR_EINVALID, "primary key: (%s) is no column",
+                              key[i].expression);
+        } else if (parts[i].nulls_swapped) {
             rc = base_err_set(err, INSTAR_EINVALID,
                               "primary key: column \"%s\" is never null: it has no order of nulls",
                               key[i].name);

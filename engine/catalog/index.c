@@ -413,10 +413,9 @@ int catalog_define_uniques(struct catalog_table *table, const instar_table_def *
 
 /* ---- primary keys that change ------------------------------------------------------------- */
 
-void catalog_key_name(const struct catalog_table *table, unsigned number,
-                      char name[INSTAR_NAME_BYTES_MAX + 1])
+void catalog_key_name(const char *table, unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1])
 {
-    catalog_make_name(table->name, "", "pkey", number, name);
+    catalog_make_name(table, "", "pkey", number, name);
 }
 
 int catalog_index_add(struct catalog_table *table, const char *name,

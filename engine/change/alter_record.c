@@ -461,8 +461,9 @@ static void add_column_change(struct base_buf *out, const instar_alteration *ste
 }
 
 /* The step was done once, so what it needs is there. */
-static void add_step(struct base_buf *out, const instar_alteration *step)
+static void add_step(struct base_buf *out, const char *table, const instar_alteration *step)
 {
+    char key[INSTAR_NAME_BYTES_MAX + 1];
     const char *if_exists = (step->flags & INSTAR_ALTER_IF_EXISTS) != 0 ? "IF EXISTS " : "";
 
     switch (step->kind) {
@@ -496,7 +497,9 @@ static void add_step(struct base_buf *out, const instar_alteration *step)
         add_key(out, step);
         return;
     case INSTAR_ALTER_DROP_PRIMARY_KEY:
-        add(out, "DROP PRIMARY KEY");
+        catalog_key_name(table, 0, key);
+        add(out, "DROP CONSTRAINT ");
+        catalog_name_add(out, key);
         return;
     case INSTAR_ALTER_ADD_COLUMN:
         add(out, "ADD COLUMN ");
@@ -533,7 +536,7 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
     }
     for (size_t i = 0; !index_alone && i < count && b.size < size; i++) {
         add(&b, i == 0 ? " " : ", ");
-        add_step(&b, &steps[i]);
+        add_step(&b, table, &steps[i]);
     }
     record_cut(&b, text, size);
     base_buf_free(&b);

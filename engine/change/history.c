@@ -3,7 +3,7 @@
  * The changes that have ended: how long their records are kept, and what they tell about how long
  * the next one will take.
  */
-#include "change/alter_impl.h"
+#include "change/rekey_impl.h"
 #include "change/runner_impl.h"
 
 #define US_PER_S 1000000
@@ -181,15 +181,10 @@ static bool adds_unique(const instar_statement *s)
     return any;
 }
 
-static bool changes_key(const instar_statement *s)
+static bool changes_key(const struct catalog_table *table, const instar_statement *s)
 {
-    bool any = false;
-
-    for (size_t i = 0; s->kind == INSTAR_STATEMENT_ALTER_TABLE && i < s->step_count; i++) {
-        any = any || s->steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY ||
-              s->steps[i].kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
-    }
-    return any;
+    return table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE &&
+           rekey_is_needed(table, s->steps, s->step_count);
 }
 
 /* For foreign keys: tables as the view has them. */
@@ -279,14 +274,16 @@ static size_t add_needed(const struct catalog_table *table, const instar_stateme
 static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
                       const instar_statement *s, bool *reads_out, struct base_err *err)
 {
-    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || changes_key(s) ||
+    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) ||
+                 changes_key(table, s) ||
                  (s->kind == INSTAR_STATEMENT_VACUUM && catalog_has_old_layouts(table));
     return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
                ? 0
                : binds_rows(view, table, s, reads_out, err);
 }
 
-static enum change_kind kind_of(const instar_statement *statements, size_t count)
+static enum change_kind kind_of(const struct catalog_table *table,
+                                const instar_statement *statements, size_t count)
 {
     static const enum change_kind kinds[] = {[INSTAR_STATEMENT_CREATE_TABLE] = CHANGE_CREATE_TABLE,
                                              [INSTAR_STATEMENT_DROP_TABLE] = CHANGE_DROP_TABLE,
@@ -297,7 +294,7 @@ static enum change_kind kind_of(const instar_statement *statements, size_t count
                                              [INSTAR_STATEMENT_VACUUM] = CHANGE_VACUUM};
 
     return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : changes_key(statements)            ? CHANGE_REKEY
+           : changes_key(table, statements)     ? CHANGE_REKEY
                                                 : kinds[statements->kind];
 }
 
@@ -331,9 +328,9 @@ struct wish {
 static int estimate(struct store *s, struct store_txn *t, const struct catalog_view *view,
                     const struct wish *w, instar_estimate *out, struct base_err *err)
 {
-    struct history_cost cost = {.kind = kind_of(w->statements, w->count)};
     const struct catalog_table *table;
     int rc = find_table(view, &w->statements[0], &table, err);
+    struct history_cost cost = {.kind = kind_of(table, w->statements, w->count)};
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         bool reads;

@@ -9,6 +9,15 @@
 #include <string.h>
 
 #define SNAPSHOT_NS ((uint64_t)1000000000)
+#define AHEAD_BYTES ((size_t)4 << 20) /* of rows that are looked up before they are written */
+
+#define LOOK_EVERY 64 /* rows */
+
+/* A row that was looked up; its key and its record follow. */
+struct ahead_row {
+    uint32_t key_size;
+    uint64_t value_size;
+};
 
 struct loading {
     struct built *x;
@@ -16,6 +25,8 @@ struct loading {
     struct base_buf value; /* of an entry that includes columns, or that is a whole row */
     /* Of an index of whole rows: where they are read. */
     struct txn_rows *rows;
+    struct base_buf ahead; /* of ahead_row */
+    uint64_t looked_up;
     struct store_txn *txn;
     uint64_t until_ns; /* of that snapshot */
 };
@@ -153,57 +164,20 @@ static void close_rows(struct loading *l)
     l->rows = NULL;
 }
 
-/* *there_out: false when there is no such row any more. */
-static int look_up_row(struct loading *l, struct base_slice *key, struct base_slice *value,
-                       bool *there_out, struct base_err *err)
+/* Is it in the tree already, from this runner or one before? */
+static bool is_loaded(const struct loading *l, struct base_slice key)
 {
-    const struct built *x = l->x;
-    struct txn_copy copy = {.record = &l->value};
-    struct base_slice old;
-    struct base_slice record;
-    size_t size;
-    int rc = row_key_skip(x->index->key_parts, x->index->part_count, *key, &size, err);
+    const struct checkpoint *ck = l->x->ck;
 
-    *there_out = false;
-    if (rc == 0) {
-        rc = open_rows(l, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    old = base_slice((const uint8_t *)key->data + size, key->size - size);
-    copy.key = base_slice(key->data, size);
-    rc = store_txn_get(l->txn, x->build->table->tree, old, STORE_READ_UNTRACKED, &record, err);
-    if (rc == INSTAR_ENOTFOUND) {
-        base_err_clear(err);
-        return 0;
-    }
-    if (rc == 0) {
-        rc = txn_rows_record(l->rows, x->index, old, record, &copy, err);
-    }
-    *key = copy.key;
-    *value = base_buf_slice(&l->value);
-    *there_out = rc == 0 && !copy.moved;
-    return rc;
+    return ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0;
 }
 
-/* A row that was read twice may come with different columns included. Either will do: what was
- * written in between is in the delta. */
-static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
-                      struct base_err *err)
+static int append_entry(struct loading *l, struct base_slice key, struct base_slice value,
+                        struct base_err *err)
 {
     struct checkpoint *ck = l->x->ck;
-    bool there = true;
-    int rc = l->x->index->rows ? look_up_row(l, &key, &value, &there, err)
-                               : split_entry(l, &key, &value, err);
+    int rc = l->bulk == NULL ? begin_batch(l, err) : 0;
 
-    if (rc != 0 || !there ||
-        (ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0)) {
-        return rc;
-    }
-    if (l->bulk == NULL) {
-        rc = begin_batch(l, err);
-    }
     if (rc == 0) {
         rc = store_bulk_append(l->bulk, key, value, err);
     }
@@ -213,6 +187,102 @@ static int load_entry(struct loading *l, struct base_slice key, struct base_slic
     gap_key_set(&ck->last, key);
     ck->entries_loaded++;
     return store_bulk_full(l->bulk) ? end_batch(l, err) : 0;
+}
+
+/* Write the rows that were looked up: no row is looked for in a turn of the gate, as that may have
+ * to wait for the disk each time. */
+static int write_ahead(struct loading *l, struct base_err *err)
+{
+    const struct base_buf *ahead = &l->ahead;
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && at < ahead->size;) {
+        struct ahead_row row;
+        memcpy(&row, ahead->data + at, sizeof(row));
+        at += sizeof(row);
+        struct base_slice key = base_slice(ahead->data + at, row.key_size);
+        at += row.key_size;
+        struct base_slice value = base_slice(ahead->data + at, row.value_size);
+        at += row.value_size;
+        rc = is_loaded(l, key) ? 0 : append_entry(l, key, value, err);
+    }
+    base_buf_clear(&l->ahead);
+    return rc == 0 && l->bulk != NULL ? end_batch(l, err) : rc;
+}
+
+/* Between two rows: who was asked to stop or to stand still does so soon. */
+static int look_around(struct loading *l, struct base_err *err)
+{
+    struct job *j = l->x->build->job;
+
+    if (l->looked_up++ % LOOK_EVERY != 0) {
+        return 0;
+    }
+    int rc = job_poll(j, err);
+    if (rc == 0 && l->txn != NULL && job_is_steered(j, INSTAR_CHANGE_PAUSE)) {
+        store_txn_abort(l->txn); /* who stands still has no snapshot */
+        l->txn = NULL;
+    }
+    return rc == 0 && l->bulk == NULL ? job_stand_still(j, err) : rc;
+}
+
+/* The row of the old key, under the new one; there may be none any more. */
+static int look_up_row(struct loading *l, struct base_slice key, struct base_slice old,
+                       struct base_err *err)
+{
+    const struct built *x = l->x;
+    struct txn_copy copy = {.key = key, .record = &l->value};
+    struct ahead_row row = {.key_size = (uint32_t)key.size};
+    struct base_slice record;
+    int rc = look_around(l, err);
+
+    rc = rc == 0 ? open_rows(l, err) : rc;
+    if (rc == 0) {
+        rc = store_txn_get(l->txn, x->build->table->tree, old, STORE_READ_UNTRACKED, &record, err);
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        base_err_clear(err);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = txn_rows_record(l->rows, x->index, old, record, &copy, err);
+    }
+    if (rc != 0 || copy.moved) {
+        return rc;
+    }
+    row.value_size = l->value.size;
+    if (!base_buf_add(&l->ahead, &row, sizeof(row)) ||
+        !base_buf_add(&l->ahead, key.data, key.size) ||
+        !base_buf_add(&l->ahead, l->value.data, l->value.size)) {
+        return base_err_set(err, INSTAR_ENOMEM, "loading rows: out of memory");
+    }
+    return 0;
+}
+
+static int load_row(struct loading *l, struct base_slice entry, struct base_err *err)
+{
+    const struct catalog_index *index = l->x->index;
+    size_t size;
+    int rc = row_key_skip(index->key_parts, index->part_count, entry, &size, err);
+
+    if (rc != 0 || is_loaded(l, base_slice(entry.data, size))) {
+        return rc;
+    }
+    rc = look_up_row(l, base_slice(entry.data, size),
+                     base_slice((const uint8_t *)entry.data + size, entry.size - size), err);
+    return rc == 0 && l->ahead.size >= AHEAD_BYTES ? write_ahead(l, err) : rc;
+}
+
+/* A row that was read twice may come with different columns included. Either will do: what was
+ * written in between is in the delta. */
+static int load_entry(struct loading *l, struct base_slice key, struct base_slice value,
+                      struct base_err *err)
+{
+    if (l->x->index->rows) {
+        return load_row(l, key, err);
+    }
+    int rc = split_entry(l, &key, &value, err);
+    return rc != 0 || is_loaded(l, key) ? rc : append_entry(l, key, value, err);
 }
 
 static int load_block(void *arg, const struct sort_block *block, struct base_err *err)
@@ -300,6 +370,7 @@ static int load_index(struct built *x, struct base_err *err)
     struct loading l = {.x = x};
     int rc = x->ck->run_count > 0 ? load_runs(&l, err) : load_memory(&l, err);
 
+    rc = rc == 0 ? write_ahead(&l, err) : rc;
     if (rc == 0) {
         /* The last batch says that only the delta is left. */
         x->ck->loaded = true;
@@ -315,6 +386,7 @@ static int load_index(struct built *x, struct base_err *err)
         store_bulk_abort(l.bulk);
     }
     close_rows(&l);
+    base_buf_free(&l.ahead);
     base_buf_free(&l.value);
     return rc;
 }

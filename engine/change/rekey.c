@@ -13,16 +13,23 @@
 
 /* ---- what is asked for -------------------------------------------------------------------- */
 
-static bool drops_key(const struct catalog_table *table, const instar_alteration *step)
+/* Is it a drop of the primary key, by whatever words, whether there is one or not? */
+static bool names_key(const struct catalog_table *table, const instar_alteration *step)
 {
     char name[INSTAR_NAME_BYTES_MAX + 1];
 
     if (step->kind != INSTAR_ALTER_DROP_CONSTRAINT) {
         return step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
     }
-    catalog_key_name(table, 0, name);
-    return step->name != NULL && strcmp(step->name, name) == 0 && !catalog_keyed_by_row_id(table) &&
+    catalog_key_name(table->name, 0, name);
+    return step->name != NULL && strcmp(step->name, name) == 0 &&
            catalog_table_unique(table, name) == NULL && catalog_table_check(table, name) == NULL;
+}
+
+static bool drops_key(const struct catalog_table *table, const instar_alteration *step)
+{
+    return step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY ||
+           (names_key(table, step) && !catalog_keyed_by_row_id(table));
 }
 
 bool rekey_is_needed(const struct catalog_table *table, const instar_alteration *steps,
@@ -54,32 +61,33 @@ static int take_key(const instar_alteration *step, struct rekey_request *out, st
 static int take_steps(const struct submission *s, const struct catalog_table *from,
                       struct rekey_request *out, struct base_err *err)
 {
-    bool drops = drops_key(from, &s->steps[0]);
-    const instar_alteration *adds = &s->steps[drops ? 1 : 0];
+    bool first = names_key(from, &s->steps[0]);
     bool has_key = !catalog_keyed_by_row_id(from);
+    bool optional = (s->steps[0].flags & INSTAR_ALTER_IF_EXISTS) != 0;
+    const instar_alteration *adds = s->step_count > first ? &s->steps[first] : NULL;
 
     *out = (struct rekey_request){.key_count = 0};
-    if (s->step_count > (drops ? 2u : 1u) ||
-        (s->step_count > (drops ? 1u : 0u) && adds->kind != INSTAR_ALTER_ADD_PRIMARY_KEY)) {
+    if (s->step_count > 1u + first ||
+        (adds != NULL && adds->kind != INSTAR_ALTER_ADD_PRIMARY_KEY)) {
         return base_err_set(err, INSTAR_EINVALID,
                             "table \"%s\": its primary key is dropped, added, or dropped and added "
                             "by a statement of its own: nothing else beside it",
                             from->name);
     }
-    if (drops && !has_key) {
+    if (first && !has_key && !optional) {
         return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no primary key", from->name);
     }
-    if (!drops && has_key) {
+    if (!first && has_key) {
         return base_err_set(err, INSTAR_EEXISTS,
                             "table \"%s\" has a primary key already: DROP CONSTRAINT and ADD "
                             "PRIMARY KEY in one statement change it",
                             from->name);
     }
-    return s->step_count > (drops ? 1u : 0u) ? take_key(adds, out, err) : 0;
+    return adds != NULL ? take_key(adds, out, err) : 0;
 }
 
 /* Is there anything to do, and are the columns there? */
-static int check_key(const struct catalog_table *from, const struct rekey_request *request,
+static int check_key(struct catalog_table *from, const struct rekey_request *request,
                      struct base_err *err)
 {
     struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
@@ -212,12 +220,15 @@ static int hold_names(struct submission *s, const struct catalog_table *from, st
 
 /* ---- the submission ----------------------------------------------------------------------- */
 
-int rekey_submit(struct submission *s, const struct catalog_table *from, struct base_err *err)
+int rekey_submit(struct submission *s, struct catalog_table *from, struct base_err *err)
 {
     struct change_record *r = &s->rec;
     struct rekey_request request;
     int rc = take_steps(s, from, &request, err);
 
+    if (rc == 0 && request.key_count == 0 && catalog_keyed_by_row_id(from)) {
+        return 0; /* IF EXISTS: there is none to drop */
+    }
     if (rc == 0) {
         rc = check_key(from, &request, err);
     }

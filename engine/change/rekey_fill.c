@@ -9,6 +9,7 @@
  * What was done is not recorded: whoever goes on reads the table again and leaves out what has an
  * id.
  */
+#include "change/build_impl.h"
 #include "change/rekey_impl.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@
 #define BATCH 128u         /* rows of a transaction */
 #define BATCH_BYTES 65536u /* of the keys */
 #define READ_AT_ONCE 4096u /* rows that are looked at by one snapshot */
+#define LOOK_NS 50000000u  /* how long one who waits for the limit may miss that it is another */
 
 struct fill {
     struct job *j;
@@ -26,6 +28,8 @@ struct fill {
     struct base_buf last;              /* key that was looked at last */
     struct base_arena scratch;
     uint64_t done, total;
+    struct limit limit;
+    struct store_breath breath;
 };
 
 static int open_all(struct fill *f, struct base_err *err)
@@ -60,6 +64,7 @@ static int open_all(struct fill *f, struct base_err *err)
 
 static void close_all(struct fill *f)
 {
+    limit_destroy(&f->limit);
     txn_projection_free(f->projection);
     txn_rows_close(f->rows);
     catalog_table_free(f->table);
@@ -159,6 +164,25 @@ static int write_batch(struct txn *t, void *arg)
     return rc;
 }
 
+/* So many rows were written: others go first, and nobody is asked for more than the limit. */
+static int give_way(struct fill *f, uint32_t rows, struct base_err *err)
+{
+    struct job *j = f->j;
+    int rc = job_poll(j, err);
+
+    limit_set(&f->limit, atomic_load(&j->rows_per_second_max));
+    uint64_t until = os_now_ns() + limit_take(&f->limit, os_now_ns(), rows);
+    while (rc == 0 && os_now_ns() < until && atomic_load(&j->rows_per_second_max) != 0) {
+        uint64_t left = until - os_now_ns();
+        os_sleep_ns(left < LOOK_NS ? left : LOOK_NS);
+        rc = job_poll(j, err);
+    }
+    if (rc == 0 && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
+        store_breathe(j->store, &f->breath);
+    }
+    return rc == 0 ? job_stand_still(j, err) : rc;
+}
+
 static int write_some(struct fill *f, struct base_err *err)
 {
     struct batch b = {.f = f, .err = err};
@@ -175,8 +199,7 @@ static int write_some(struct fill *f, struct base_err *err)
         rc = txn_run(env, INSTAR_TXN_ASYNC, write_batch, &b, err);
         b.from = b.to;
         os_point("rekey.batch_filled");
-        rc = rc == 0 ? job_poll(f->j, err) : rc;
-        rc = rc == 0 ? job_stand_still(f->j, err) : rc;
+        rc = rc == 0 ? give_way(f, rows, err) : rc;
     }
     return rc;
 }
@@ -184,6 +207,7 @@ static int write_some(struct fill *f, struct base_err *err)
 int rekey_fill(struct job *j, struct base_err *err)
 {
     struct fill f = {.j = j};
+    limit_init(&f.limit, atomic_load(&j->rows_per_second_max));
     int rc = open_all(&f, err);
 
     while (rc == 0) {

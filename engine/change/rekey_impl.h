@@ -36,7 +36,7 @@ struct rekey_edit {
     struct store_txn *t;
 };
 /* The columns of the new key in a table; EINVALID, EUNKNOWN. */
-int rekey_parts(const struct catalog_table *table, const struct rekey_request *request,
+int rekey_parts(struct catalog_table *table, const struct rekey_request *request,
                 struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX], uint32_t *count_out,
                 struct base_err *err);
 /* With a unique index on the new key, in its first stage. */

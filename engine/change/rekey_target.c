@@ -25,7 +25,7 @@
 
 /* ---- parts -------------------------------------------------------------------------------- */
 
-int rekey_parts(const struct catalog_table *table, const struct rekey_request *request,
+int rekey_parts(struct catalog_table *table, const struct rekey_request *request,
                 struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX], uint32_t *count_out,
                 struct base_err *err)
 {
@@ -103,7 +103,7 @@ int rekey_add_witness(const struct rekey_edit *e, struct catalog_table **next_ou
     int rc = begin(e, &next, err);
 
     if (rc == 0) {
-        catalog_key_name(next, 0, name);
+        catalog_key_name(next->name, 0, name);
         rc = add_index(e, next, name, &index, err);
     }
     if (rc == 0) {
@@ -163,7 +163,7 @@ int rekey_add_rows(const struct rekey_edit *e, struct catalog_table **next_out,
     int rc = begin(e, &next, err);
 
     if (rc == 0) {
-        catalog_key_name(next, 0, name);
+        catalog_key_name(next->name, 0, name);
         rc = add_index(e, next, name, &index, err);
     }
     uint32_t rows = rc == 0 ? index->id : 0;

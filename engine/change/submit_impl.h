@@ -50,7 +50,7 @@ uint64_t submit_undo_window(const struct submission *s);
 /* compound.c: the statements of the submission, for submit_run. */
 int compound_submit(struct submission *s, struct base_err *err);
 /* rekey.c: the steps of the submission, to the table as it stands. */
-int rekey_submit(struct submission *s, const struct catalog_table *from, struct base_err *err);
+int rekey_submit(struct submission *s, struct catalog_table *from, struct base_err *err);
 /* May DROP INDEX drop it? ESTATE: it is a constraint's. */
 int submit_check_drop(const struct catalog_table *table, const struct catalog_index *index,
                       struct base_err *err);

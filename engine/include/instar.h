@@ -569,7 +569,8 @@ INSTAR_API int instar_create_index(instar *db, const instar_index_def *def,
 INSTAR_API int instar_drop_index(instar *db, const char *index,
                                  const instar_change_options *options, uint64_t *change_out);
 
-/* What can be altered of a table in place: no row is rewritten, whatever its size. */
+/* What can be altered of a table in place: no row is rewritten, whatever its size, but for another
+ * primary key. */
 enum instar_alteration_kind {
     INSTAR_ALTER_RENAME_TABLE = 1,  /* to new_name */
     INSTAR_ALTER_RENAME_COLUMN = 2, /* name to new_name */

@@ -83,13 +83,11 @@ void txn_describe_key(const struct catalog_table *table, struct base_slice key,
 static void describe_row(const struct catalog_table *table, const struct catalog_index *index,
                          struct base_slice key, struct base_buf *text_out)
 {
-    uint32_t own = index->part_count;
-    uint32_t count = index->key_part_count - own;
-    struct catalog_key_part names[INSTAR_INDEX_COLUMNS_MAX];
-    for (uint32_t i = 0; i < count; i++) {
-        names[i] = (struct catalog_key_part){.column = index->key_columns[own + i]};
-    }
-    add_tuple(text_out, table, index->key_parts + own, names, count, key);
+    const struct catalog_index *other =
+        index->keyed_by != 0 ? catalog_table_index_by_id(table, index->keyed_by) : NULL;
+    add_tuple(text_out, table, index->key_parts + index->part_count,
+              other != NULL ? other->parts : table->key, index->key_part_count - index->part_count,
+              key);
 }
 
 void txn_describe_prefix(const struct catalog_table *table, const struct catalog_index *index,

@@ -133,13 +133,6 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
-/* Parts of the key that are made of the row's values; behind them goes the row's own key, unless
- * the entry ends with another. */
-static uint32_t made_parts(const struct catalog_index *index)
-{
-    return index->keyed_by != 0 ? index->key_part_count : index->part_count;
-}
-
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {
@@ -201,6 +194,17 @@ static int row_fault(const struct txn_rows *r, struct base_slice key, int code,
     return code;
 }
 
+/* The entry ends with another key than the row's own: its columns stand in front of the included
+ * ones. values: from needs[] on. */
+static int add_other_key(const struct catalog_index *index, const instar_value *values,
+                         struct base_buf *out, struct base_err *err)
+{
+    uint32_t own = index->part_count;
+    uint32_t rest = index->key_part_count - own;
+    return row_key_encode(index->key_parts + own,
+                          values + index->need_count - index->include_count - rest, rest, out, err);
+}
+
 /* From what the index needs, in that order. */
 static int make_entry(struct txn_rows *r, struct base_slice key, const instar_value *values,
                       struct txn_entry *entry, struct base_err *err)
@@ -215,31 +219,31 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
         return INSTAR_OK;
     }
     size_t begin = entry->key->size;
-    instar_value computed[INSTAR_INDEX_COLUMNS_MAX * 2];
+    instar_value computed[INSTAR_INDEX_COLUMNS_MAX];
     values += index->input_count;
     const instar_value *parts = values;
-    const instar_value *includes = values + index->need_count - index->include_count;
     if (index->computed) {
         rc = catalog_index_parts(table, index, values, &r->row, computed, err);
         if (rc != INSTAR_OK) {
             return row_fault(r, key, rc, err);
         }
-        uint32_t rest = made_parts(index) - index->part_count;
-        memcpy(computed + index->part_count, includes - rest, rest * sizeof(*computed));
         parts = computed;
     }
-    rc = row_key_encode(index->key_parts, parts, made_parts(index), entry->key, err);
+    rc = row_key_encode(index->key_parts, parts, index->part_count, entry->key, err);
     if (rc == INSTAR_OK && index->rows) { /* what follows is not of the tree's key */
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
-    if (rc == INSTAR_OK && index->keyed_by == 0 && !base_buf_add(entry->key, key.data, key.size)) {
+    if (rc == INSTAR_OK && index->keyed_by != 0) {
+        rc = add_other_key(index, values, entry->key, err);
+    } else if (rc == INSTAR_OK && !base_buf_add(entry->key, key.data, key.size)) {
         rc = base_err_set(err, INSTAR_ENOMEM, "index %s: no memory", index->name);
     }
     if (rc == INSTAR_OK && !index->rows) {
         rc = check_size(table, index, key, entry->key->size - begin, err);
     }
     if (rc == INSTAR_OK && entry->include != NULL && index->include_count > 0) {
-        rc = txn_include_encode(table, index, includes, entry->include, err);
+        values += index->need_count - index->include_count;
+        rc = txn_include_encode(table, index, values, entry->include, err);
         rc = rc != INSTAR_OK ? row_fault(r, key, rc, err) : rc;
     }
     return rc;

@@ -327,6 +327,43 @@ static void make_descriptors(void)
     }
 }
 
+/* Tables without primary key, as they are and with a tree of whole rows and the indexes by its key.
+ */
+static void make_rekeyed(void)
+{
+    static const instar_column_def columns[] = {{.name = "a", .type = INSTAR_INT8},
+                                                {.name = "b", .type = INSTAR_TEXT}};
+    static const instar_key_column key[] = {{.name = "b", .descending = true}};
+    for (size_t round = 0; round < 4; round++) {
+        instar_table_def def = {.name = "table", .columns = columns, .column_count = 2, .key = key};
+        def.key_count = round % 2;
+        struct catalog_table *table;
+        struct catalog_index *index;
+        must(catalog_table_from_def(&def, &table, NULL));
+        table->id = round + 1;
+        table->tree = 16;
+        instar_index_def by_a = {.name = "i", .table = "table", .columns = key, .column_count = 1};
+        must(catalog_index_from_def(table, &by_a, &index, NULL));
+        index->stage = INSTAR_STAGE_PUBLIC;
+        if (round >= 2) {
+            must(catalog_index_add(table, "rows", &index, NULL));
+            index->rows = true;
+            index->change = 7;
+            index->part_count = 1;
+            uint32_t rows = index->id;
+            must(catalog_index_add(table, "i", &index, NULL));
+            index->part_count = 1;
+            index->parts[0].column = 1;
+            index->change = 7;
+            index->keyed_by = rows;
+            index->replaces = 1;
+            must(catalog_table_finish(table, NULL));
+        }
+        write_table(table, "rekey", round);
+        catalog_table_free(table);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -338,5 +375,6 @@ int main(int argc, char **argv)
     make_rows();
     make_expressions();
     make_descriptors();
+    make_rekeyed();
     return 0;
 }

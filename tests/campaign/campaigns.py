@@ -54,7 +54,9 @@ CHANGE = Campaign(
     (Program("release/tests/scenario/change_fire_test", (("INSTAR_FIRE_RUNS", "100"),),
              r"^run \d+(): ", 3000),
      Program("release/tests/scenario/alter_fire_test", (("INSTAR_FIRE_ROUNDS", "24"),),
-             r"(\d+) alterations", 900)))
+             r"(\d+) alterations", 900),
+     Program("release/tests/scenario/rekey_fire_test", (("INSTAR_FIRE_RUNS", "10"),),
+             r"(\d+) changes of a primary key", 900)))
 CORRUPT = Campaign(
     "corrupt", "corruptions",
     {"pr": Size(1), "nightly": Size(10), "release": Size(100)},

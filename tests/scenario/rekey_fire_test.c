@@ -92,6 +92,8 @@ static void run_changes(struct test_child *self, void *arg)
     ok(instar_close(db));
 }
 
+static unsigned changed;
+
 static void fire(uint64_t number)
 {
     struct shared *shared =
@@ -145,6 +147,7 @@ static void fire(uint64_t number)
         rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
         cr_assert(rc == 0 || (cancels && rc == INSTAR_ECANCELLED), "%s: %s", changes[which],
                   instar_error_text());
+        changed++;
         keyed = strcmp(rekeys_key(db), INSTAR_ROW_ID) != 0;
     }
     atomic_store(&shared->stop, true);
@@ -166,4 +169,5 @@ Test(rekey_fire, each_finds_its_rows, .timeout = 3600)
     for (uint64_t i = first; i < first + runs; i++) {
         fire(i);
     }
+    fprintf(stderr, "%u changes of a primary key\n", changed);
 }
