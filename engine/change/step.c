@@ -576,6 +576,19 @@ static int run_undo(struct job *j, enum change_work work, struct base_err *err)
     }
 }
 
+static int run_vacuum(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_BEGIN_PASS:
+        return vacuum_begin(j, err);
+    case WORK_REWRITE:
+        return vacuum_rewrite(j, err);
+    default:
+        base_assert(work == WORK_PRUNE);
+        return vacuum_prune(j, err);
+    }
+}
+
 static int run_alter(struct job *j, enum change_work work, struct base_err *err)
 {
     switch (work) {
@@ -602,10 +615,8 @@ int step_run(struct job *j, struct base_err *err)
     }
     switch (step->work) {
     case WORK_ADD_TABLE:
-        rc = add_table(j, err);
-        break;
     case WORK_REMOVE_TABLE:
-        rc = remove_table(j, err);
+        rc = step->work == WORK_ADD_TABLE ? add_table(j, err) : remove_table(j, err);
         break;
     case WORK_ADD_INDEX:
     case WORK_STAGE:
@@ -647,16 +658,11 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_SETTLE:
     case WORK_KEEP_AGAIN:
     case WORK_FORGET:
-        rc = run_undo(j, step->work, err);
-        break;
     case WORK_BEGIN_PASS:
-        rc = vacuum_begin(j, err);
-        break;
     case WORK_REWRITE:
-        rc = vacuum_rewrite(j, err);
-        break;
     case WORK_PRUNE:
-        rc = vacuum_prune(j, err);
+        rc = j->rec.kind == CHANGE_VACUUM ? run_vacuum(j, step->work, err)
+                                          : run_undo(j, step->work, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);
@@ -665,8 +671,5 @@ int step_run(struct job *j, struct base_err *err)
     if (rc == 0 && step->point != NULL) {
         os_point(step->point);
     }
-    if (rc == 0 && record_ended(&j->rec)) {
-        rc = JOB_ENDED;
-    }
-    return rc;
+    return rc == 0 && record_ended(&j->rec) ? JOB_ENDED : rc;
 }
