@@ -530,6 +530,19 @@ static int run_undo(struct job *j, enum change_work work, struct base_err *err)
     }
 }
 
+static int run_vacuum(struct job *j, enum change_work work, struct base_err *err)
+{
+    switch (work) {
+    case WORK_BEGIN_PASS:
+        return vacuum_begin(j, err);
+    case WORK_REWRITE:
+        return vacuum_rewrite(j, err);
+    default:
+        base_assert(work == WORK_PRUNE);
+        return vacuum_prune(j, err);
+    }
+}
+
 static int run_alter(struct job *j, enum change_work work, struct base_err *err)
 {
     switch (work) {
@@ -626,8 +639,5 @@ int step_run(struct job *j, struct base_err *err)
     if (rc == 0 && step->point != NULL) {
         os_point(step->point);
     }
-    if (rc == 0 && record_ended(&j->rec)) {
-        rc = JOB_ENDED;
-    }
-    return rc;
+    return rc == 0 && record_ended(&j->rec) ? JOB_ENDED : rc;
 }

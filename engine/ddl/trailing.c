@@ -134,8 +134,8 @@ static int read_option(instar_sql *sql, struct ddl_lexer *lexer, uint32_t *seen,
         return ddl_fail(
             sql, INSTAR_EINVALID, offset,
             "not supported: the option %.*s (there are undo_window_s, backfill_workers, "
-            "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, pause, hold, hurry, "
-            "keep_waiting, give_up)",
+            "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, pause, hold, "
+            "hurry, keep_waiting, give_up)",
             ddl_cut(name.at, name.size, 80), name.at);
     }
     const struct number_option *number = find_number(&name);

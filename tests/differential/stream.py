@@ -66,6 +66,9 @@ SAME = {
 }
 CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_ECHECK",
                "INSTAR_EREFERENCE"}
+# What only the engine has: PostgreSQL does nothing in its place.
+KEPT = " WITH (undo_window_s = 3600)"
+NOTHING = "select try('select 1')"
 
 
 def literal(value):
@@ -168,7 +171,7 @@ class Stream:
         return not answer.startswith("!")
 
     def ddl(self, text):
-        plain = text.removeprefix("BEGIN; ").removesuffix("; COMMIT")
+        plain = text.removeprefix("BEGIN; ").removesuffix("; COMMIT").replace(KEPT, "")
         return self.ask(f"ddl\t{text}", f"select try({literal(plain)})")
 
     def fresh(self, letter):
@@ -181,8 +184,8 @@ class Stream:
             return
         table = self.chance.choice(self.tables)
         self.chance.choices([self.insert, self.update, self.delete, self.change, self.several,
-                             self.look, self.stumble],
-                            [40, 15, 8, 24, 5, 6, 2])[0](table)
+                             self.look, self.stumble, self.vacuum, self.undone],
+                            [40, 15, 8, 24, 5, 6, 2, 2, 3])[0](table)
 
     # ---- schema -------------------------------------------------------------------------------
 
@@ -399,8 +402,22 @@ class Stream:
 
     def drop_column(self, table, taken):
         name = self.pick(set(table.columns) - table.used(), taken)
-        return name and (f"ALTER TABLE {table.name} DROP COLUMN {name}",
+        kept = KEPT if self.chance.random() < 0.5 else ""
+        return name and (f"ALTER TABLE {table.name} DROP COLUMN {name}{kept}",
                          lambda: table.columns.pop(name))
+
+    def vacuum(self, table):
+        self.ask(f"ddl\tVACUUM {table.name}", NOTHING)
+
+    def undone(self, table):
+        """A table or a column is dropped and brought back: as if nothing had been."""
+        name = self.pick(set(table.columns) - table.used(), set())
+        if name is None or self.chance.random() < 0.4:
+            text = f"DROP TABLE {table.name}"
+        else:
+            text = f"ALTER TABLE {table.name} DROP COLUMN {name}"
+        if self.ask(f"ddl\t{text}{KEPT}", NOTHING):
+            self.ask("ddl\tUNDO LAST", NOTHING)
 
     def rename_column(self, table, taken):
         name, new = self.pick(table.columns, taken), self.fresh("c")

@@ -5,7 +5,7 @@
  *
  * Argument: where to make the store. Input, a line each, fields between tabs:
  *
- *     ddl     SQL                             one change, to its verdict
+ *     ddl     SQL                             one change, to its verdict; UNDO LAST: of the last
  *     insert  table  columns  values …        columns between commas, \N for null
  *     update  table  key  columns  values …   key: its columns between commas, whose values come
  *     delete  table  key  values …            first
@@ -19,6 +19,7 @@
 #include "instar.h"
 #include "instar_sql.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,15 +62,23 @@ static size_t split(char *text, const char *between, char **parts, size_t room)
 
 static void run_ddl(const char *text)
 {
+    static uint64_t last;
     instar_change_info info;
     instar_sql_error error;
     instar_sql *sql;
     uint64_t change = 0;
+    char undo[64];
+
+    if (strcmp(text, "UNDO LAST") == 0) {
+        (void)snprintf(undo, sizeof(undo), "UNDO CHANGE %" PRIu64, last);
+        text = undo;
+    }
     int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
 
     if (rc == INSTAR_OK) {
         rc = instar_sql_submit(db, sql, 0, &change, &error);
         instar_sql_free(sql);
+        last = change;
     }
     if (rc != INSTAR_OK) {
         printf("!%s %s\n", instar_error_name(rc), error.text);
