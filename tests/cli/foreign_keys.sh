@@ -29,13 +29,14 @@ printf 'id,p,v\n3,3,\n' >"$scratch/bad.csv"
 expect 0 'import of p' "$INSTAR" import "$db" p "$scratch/p.csv"
 expect 0 'import of c' "$INSTAR" import "$db" c "$scratch/c.csv"
 expect 1 'import of what refers to nothing' "$INSTAR" import "$db" c "$scratch/bad.csv"
-has 'its error' "$err" 'foreign key c_p_fkey of table c: \(p=3\) of row \(id=3\) is no key of table p'
+has 'its error' "$err" 'c_p_fkey of table c: \(p=3\) of row \(id=3\) is no key of table p'
 expect 0 check "$INSTAR" check "$db"
 
 # What is referred to stays, and the refusal names the constraint.
 expect 1 'drop of p' "$INSTAR" drop-table "$db" p
 has 'its error' "$err" 'foreign key "(k|c_p_fkey)" of table "c" refers to it'
-expect 1 CASCADE "$INSTAR" sql "$db" 'ALTER TABLE c ADD FOREIGN KEY (id) REFERENCES p ON DELETE CASCADE'
+expect 1 CASCADE "$INSTAR" sql "$db" \
+    'ALTER TABLE c ADD FOREIGN KEY (id) REFERENCES p ON DELETE CASCADE'
 has 'its place' "$err" 'line 1, column 59: not supported: ON DELETE CASCADE'
 expect 0 explain "$INSTAR" sql "$db" 'EXPLAIN ALTER TABLE c ADD FOREIGN KEY (id) REFERENCES p'
 has explain "$out" 'refers to table p'

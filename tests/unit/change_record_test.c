@@ -81,6 +81,27 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
 }
 
+/* A record of format 2, as stores from before there were foreign keys have it: it is read. */
+Test(change_record, format_from_before_other_tables_is_read)
+{
+    struct change_record r = full_record();
+    struct change_record back;
+    struct base_buf bytes = {0};
+
+    r.waits = false;
+    r.other_count = 0;
+    memset(r.others, 0, sizeof(r.others));
+    must(record_encode(&r, &bytes, &test_err));
+    bytes.data[0] = 2;
+    bytes.size -= 9; /* the count of other tables, and the hash */
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&r, &back);
+    record_free(&back);
+    record_free(&r);
+    base_buf_free(&bytes);
+}
+
 /* What a CREATE INDEX is to make comes back as it was given; one with nothing but a key has no
  * bytes for the rest; bytes that are cut or changed are refused or harmless. */
 Test(change_record, an_index_to_be_made)
@@ -324,6 +345,9 @@ Test(change_plan, tables)
 {
     expect_plan(CHANGE_CREATE_TABLE, false, INSTAR_CHANGE_RUNNING,
                 "0 absent       publish the table, create its tree; back by way of absent\n");
+    expect_plan(CHANGE_CREATE_TABLE, true, INSTAR_CHANGE_RUNNING,
+                "0 absent       publish the table, create its tree; back by way of absent\n"
+                "1 hidden       wait for older leases of its kin, publish its name\n");
     expect_plan(CHANGE_DROP_TABLE, false, INSTAR_CHANGE_RUNNING,
                 "0 public       publish a version without the table; back by way of absent\n"
                 "1 purge        wait for older leases, drop the trees\n");
