@@ -388,6 +388,41 @@ Test(rekey_stages, held_and_released)
     scene_runner_end(&runner);
 }
 
+/* A transaction may have two rows with one value on its way, as UNIQUE allows: in the tree of rows
+ * by that value they take each other's place, and in the end each has its own. */
+Test(rekey_stages, two_rows_swap_their_values)
+{
+    static const struct point held[] = {{"rekey.rows_write_only", 1, false},
+                                        {"rekey.rows_fold_end", 1, false},
+                                        {"rekey.rows_enforcing", 1, false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
+        struct scene s;
+        struct rekeys x;
+        instar_txn *txn;
+        scene_begin(&s, &kinds[i % 2], &held[i]);
+        rekeys_open(s.db, &x);
+        ok(instar_begin(s.db, 0, &txn));
+        ok(rekeys_update(txn, &x, 3, model[4])); /* as 4 has it */
+        ok(rekeys_update(txn, &x, 4, model[3]));
+        ok(rekeys_update(txn, &x, 5, model[6])); /* as 6 has it, */
+        ok(rekeys_update(txn, &x, 5, 555));      /* and no more */
+        ok(rekeys_update(txn, &x, 7, model[8]));
+        ok(rekeys_delete(txn, &x, 8));
+        ok(instar_commit(txn));
+        rekeys_close(&x);
+        int64_t three = model[3];
+        model[3] = model[4];
+        model[4] = three;
+        model[5] = 555;
+        model[7] = model[8];
+        model[8] = 0;
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_end(&s, "b");
+    }
+}
+
 /* A drop of the table cancels it, and leaves no tree behind. */
 Test(rekey_stages, table_is_dropped_in_the_middle)
 {
