@@ -136,9 +136,61 @@ static int find_row(struct txn *t, const struct txn_probe *probe, struct base_sl
     return rc;
 }
 
+/* The row's entry in an index that ends with the new key, if it has one. */
+static int settle_entry(struct txn *t, const struct txn_codec *codec,
+                        const struct catalog_index *index, const instar_value *image,
+                        struct base_err *err)
+{
+    static const uint8_t front[ROW_ENTRY_SIZE];
+    struct txn_entry_to to = {.bytes = &t->from_key, .scratch = &t->scratch};
+    struct base_buf *value = &t->to_key;
+    bool inside;
+    base_buf_clear(to.bytes);
+    base_buf_clear(value);
+    int rc = txn_codec_inside(codec, index, image, &t->scratch, &inside, err);
+    if (rc != INSTAR_OK || !inside) {
+        return rc;
+    }
+    rc = txn_codec_entry(codec, index, image, &to, err);
+    if (rc == INSTAR_OK && !base_buf_add(value, front, sizeof(front))) {
+        rc = base_err_set(err, INSTAR_ENOMEM, "no memory to check index %s", index->name);
+    }
+    if (rc == INSTAR_OK && index->include_count > 0) {
+        rc = txn_codec_include(codec, index, image, value, err);
+    }
+    if (rc != INSTAR_OK) {
+        return rc;
+    }
+    row_entry_encode(codec->table->version, base_buf_slice(to.bytes),
+                     row_entry_include(base_buf_slice(value)), value->data);
+    return store_txn_put(t->store, index->tree, base_buf_slice(to.bytes), base_buf_slice(value),
+                         err);
+}
+
+/* The row in its tree, and its entries. */
+static int settle_row(struct txn *t, const struct txn_codec *codec,
+                      const struct catalog_index *rows, struct base_slice key,
+                      const instar_value *image, struct base_err *err)
+{
+    const struct catalog_table *table = codec->table;
+    base_buf_clear(&t->to_key);
+    int rc = txn_codec_encode(codec, key, image, &t->to_key, err);
+    if (rc == INSTAR_OK) {
+        rc = store_txn_put(t->store, rows->tree, key, base_buf_slice(&t->to_key), err);
+    }
+    for (uint32_t i = 0; rc == INSTAR_OK && i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        if (index->keyed_by == rows->id && catalog_may_write(index)) {
+            rc = settle_entry(t, codec, index, image, err);
+        }
+    }
+    return rc;
+}
+
 /* On the way to its end the transaction may have had two rows with one value of the new key. In the
- * tree of rows by that key they took each other's place, and whoever left it last left nobody
- * there. Now that each value is one row's, that row is put under it. */
+ * tree of rows by that key, and in indexes that end with it, they took each other's place, and
+ * whoever left it last left nobody there. Now that each value is one row's, that row is put under
+ * it. */
 static int settle(struct txn *t, const struct txn_probe *probe, struct base_slice prefix,
                   struct base_buf *bytes, struct base_err *err)
 {
@@ -163,12 +215,7 @@ static int settle(struct txn *t, const struct txn_probe *probe, struct base_slic
     if (rc == INSTAR_OK) {
         rc = txn_codec_decode(codec, base_buf_slice(bytes), record, &t->scratch, image, NULL, err);
     }
-    base_buf_clear(bytes);
-    if (rc == INSTAR_OK) {
-        rc = txn_codec_encode(codec, prefix, image, bytes, err);
-    }
-    return rc == INSTAR_OK ? store_txn_put(t->store, rows->tree, prefix, base_buf_slice(bytes), err)
-                           : rc;
+    return rc == INSTAR_OK ? settle_row(t, codec, rows, prefix, image, err) : rc;
 }
 
 int txn_probe_all(struct txn *t, struct base_err *err)
