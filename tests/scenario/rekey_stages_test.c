@@ -18,21 +18,6 @@
 
 /* ---- the cases ---------------------------------------------------------------------------- */
 
-struct scene_kind {
-    const char *name;
-    const char *key;    /* in CREATE TABLE */
-    const char *change; /* the statement */
-    const char *after;  /* the key then */
-    bool numbers;       /* the plan is that to row ids */
-};
-static const struct scene_kind kinds[] = {
-    {"add", "", "ALTER TABLE t ADD PRIMARY KEY (b)", "b", false},
-    {"alter", ", PRIMARY KEY (a)",
-     "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b) WITH (b = DESC)", "b", false},
-    {"drop", ", PRIMARY KEY (a)", "ALTER TABLE t DROP CONSTRAINT t_pkey", INSTAR_ROW_ID, true},
-};
-enum { ADD, ALTER, DROP, KINDS };
-
 /* Where the runner is held, for the n-th time; from `swapped` on the new key is the table's. */
 struct point {
     const char *name;
@@ -63,36 +48,15 @@ static const struct point to_ids[] = {
     {"change.purged", 1, true},
 };
 
-static const struct point *points_of(const struct scene_kind *kind, size_t *count_out)
+static const struct point *points_of(const struct rekeys_kind *kind, size_t *count_out)
 {
     *count_out = kind->numbers ? BASE_ARRAY_LEN(to_ids) : BASE_ARRAY_LEN(to_key);
     return kind->numbers ? to_ids : to_key;
 }
 
-/* ---- rows --------------------------------------------------------------------------------- */
-
-#define MODEL_MAX 512
-
-/* What the table is to hold: b of each a, 0: no such row. */
-static int64_t model[MODEL_MAX];
-
 static instar_value number(int64_t i)
 {
     return (instar_value){.type = INSTAR_INT8, .i = i};
-}
-
-/* In a transaction of its own, by whatever key the table has then. */
-static int run_call(instar *db, enum rekeys_verb verb, int64_t a, int64_t b)
-{
-    struct rekeys x;
-
-    rekeys_open(db, &x);
-    int rc = rekeys_run(db, &x, verb, a, b);
-    rekeys_close(&x);
-    if (rc == 0) {
-        model[a] = verb == REKEYS_DELETE ? 0 : b;
-    }
-    return rc;
 }
 
 /* Exactly the rows of the model. */
@@ -101,35 +65,16 @@ static void expect_model(instar *db)
     char wanted[8192] = "";
     size_t used = 0;
 
-    for (int64_t a = 0; a < MODEL_MAX; a++) {
-        if (model[a] != 0) {
+    for (int64_t a = 0; a < REKEYS_MODEL_MAX; a++) {
+        if (rekeys_model[a] != 0) {
             used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%lld:%lld ",
-                                     (long long)a, (long long)model[a]);
+                                     (long long)a, (long long)rekeys_model[a]);
         }
     }
     cr_assert_str_eq(dbs_dump(db, "t", "t_a"), wanted);
 }
 
 /* ---- scenes ------------------------------------------------------------------------------- */
-
-static void make_t(const struct scene_kind *kind, int64_t rows)
-{
-    char text[256];
-    instar *db = dbs_open(0);
-
-    snprintf(text, sizeof(text),
-             "CREATE TABLE t (a int8 NOT NULL, b int8, c text, e int8 DEFAULT 5%s)", kind->key);
-    ok(compounds_run(db, text));
-    ok(compounds_run(db, "CREATE UNIQUE INDEX t_a ON t (a)"));
-    ok(compounds_run(db, "CREATE INDEX t_c ON t (c DESC, (a + e)) INCLUDE (b) WHERE e = 5"));
-    ok(compounds_run(db, "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b, a)"));
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    memset(model, 0, sizeof(model));
-    for (int64_t i = 1; i <= rows && i < MODEL_MAX; i++) {
-        model[i] = scene_plus_10(i);
-    }
-    ok(instar_close(db));
-}
 
 struct scene {
     struct test_child runner;
@@ -139,10 +84,10 @@ struct scene {
 };
 
 /* The change is held at the point. */
-static void scene_begin(struct scene *s, const struct scene_kind *kind, const struct point *point)
+static void scene_begin(struct scene *s, const struct rekeys_kind *kind, const struct point *point)
 {
     test_remove(dbs_path());
-    make_t(kind, ROWS);
+    rekeys_make_t(kind, ROWS);
     test_hold_set(&s->hold, point->name, point->nth);
     scene_runner(&s->runner);
     s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
@@ -150,21 +95,9 @@ static void scene_begin(struct scene *s, const struct scene_kind *kind, const st
     test_hold_await(&s->hold);
 }
 
-#define INDEXES "t_a unique public; t_c public; t_u unique public"
-
-static const char *sorted_indexes(instar *db)
-{
-    const char *text = compounds_indexes(db, "t");
-
-    cr_assert_eq(strlen(text), strlen(INDEXES), "%s", text);
-    expect(strstr(text, "t_a unique public") != NULL && strstr(text, "t_c public") != NULL &&
-           strstr(text, "t_u unique public") != NULL);
-    return INDEXES;
-}
-
 static void scene_end(struct scene *s, const char *key)
 {
-    sorted_indexes(s->db);
+    rekeys_expect_indexes(s->db);
     cr_assert_str_eq(rekeys_key(s->db), key);
     expect_model(s->db);
     dbs_check_clean(s->db);
@@ -173,39 +106,35 @@ static void scene_end(struct scene *s, const char *key)
     test_hold_end(&s->hold);
 }
 
-static const char *key_before(const struct scene_kind *kind)
-{
-    return kind->key[0] == 0 ? INSTAR_ROW_ID : "a";
-}
-
 /* Insert two, update, delete, delete and insert again, move a value. */
 static void write_some(instar *db, int64_t base)
 {
-    ok(run_call(db, REKEYS_INSERT, base, 1000 + base));
-    ok(run_call(db, REKEYS_INSERT, base + 1, 1001 + base));
-    ok(run_call(db, REKEYS_UPDATE, 5, 2000 + base));
-    ok(run_call(db, REKEYS_UPDATE, 5, 2001 + base));
-    ok(run_call(db, REKEYS_UPDATE, 6, model[6])); /* nothing changes */
-    ok(run_call(db, REKEYS_DELETE, 7, 0));
-    ok(run_call(db, REKEYS_DELETE, 8, 0));
-    ok(run_call(db, REKEYS_INSERT, 8, 3000 + base));
-    ok(run_call(db, REKEYS_INSERT, 7, model[9] + 4000));
-    ok(run_call(db, REKEYS_DELETE, base + 1, 0));
-    fails(run_call(db, REKEYS_UPDATE, base + 1, 1), INSTAR_END);
+    ok(rekeys_call(db, REKEYS_INSERT, base, 1000 + base));
+    ok(rekeys_call(db, REKEYS_INSERT, base + 1, 1001 + base));
+    ok(rekeys_call(db, REKEYS_UPDATE, 5, 2000 + base));
+    ok(rekeys_call(db, REKEYS_UPDATE, 5, 2001 + base));
+    ok(rekeys_call(db, REKEYS_UPDATE, 6, rekeys_model[6])); /* nothing changes */
+    ok(rekeys_call(db, REKEYS_DELETE, 7, 0));
+    ok(rekeys_call(db, REKEYS_DELETE, 8, 0));
+    ok(rekeys_call(db, REKEYS_INSERT, 8, 3000 + base));
+    ok(rekeys_call(db, REKEYS_INSERT, 7, rekeys_model[9] + 4000));
+    ok(rekeys_call(db, REKEYS_DELETE, base + 1, 0));
+    fails(rekeys_call(db, REKEYS_UPDATE, base + 1, 1), INSTAR_END);
 }
 
 /* Who writes at whatever stage finds it in both trees, and the counts are exact. */
 Test(rekey_stages, rows_written_at_each)
 {
-    for (size_t k = 0; k < KINDS; k++) {
+    for (size_t k = 0; k < REKEYS_KINDS; k++) {
         size_t count;
-        const struct point *points = points_of(&kinds[k], &count);
+        const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
             struct scene s;
-            scene_begin(&s, &kinds[k], &points[i]);
+            scene_begin(&s, &rekeys_kinds[k], &points[i]);
             cr_assert_str_eq(rekeys_key(s.db),
-                             points[i].swapped ? kinds[k].after : key_before(&kinds[k]), "%s at %s",
-                             kinds[k].name, points[i].name);
+                             points[i].swapped ? rekeys_kinds[k].after
+                                               : rekeys_key_before(&rekeys_kinds[k]),
+                             "%s at %s", rekeys_kinds[k].name, points[i].name);
             write_some(s.db, 100);
             instar_check_summary sum;
             ok(instar_check(s.db, NULL, NULL, &sum));
@@ -213,7 +142,7 @@ Test(rekey_stages, rows_written_at_each)
             test_hold_release(&s.hold);
             scene_await(s.db, s.change, INSTAR_OK, NULL);
             write_some(s.db, 200);
-            scene_end(&s, kinds[k].after);
+            scene_end(&s, rekeys_kinds[k].after);
         }
     }
 }
@@ -225,7 +154,7 @@ Test(rekey_stages, paused_at_each)
         struct scene s;
         instar_change_steering steering;
         instar_change_info info;
-        scene_begin(&s, &kinds[i % 2], &to_key[i]);
+        scene_begin(&s, &rekeys_kinds[i % 2], &to_key[i]);
         instar_change_steering_init(&steering);
         steering.set_flags = INSTAR_CHANGE_PAUSE;
         int rc = instar_change_steer(s.db, s.change, &steering);
@@ -268,15 +197,15 @@ static uint32_t version_of(instar *db)
  * for it. Where both write one row, one of them is refused. */
 Test(rekey_stages, writers_of_two_versions)
 {
-    for (size_t k = 0; k < KINDS; k++) {
+    for (size_t k = 0; k < REKEYS_KINDS; k++) {
         size_t count;
-        const struct point *points = points_of(&kinds[k], &count);
+        const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
             struct scene s;
             struct rekeys x;
             instar_txn *txn;
             instar_txn *loser;
-            scene_begin(&s, &kinds[k], &points[i]);
+            scene_begin(&s, &rekeys_kinds[k], &points[i]);
             uint32_t version = version_of(s.db);
             rekeys_open(s.db, &x);
             ok(instar_begin(s.db, 0, &txn));
@@ -292,28 +221,28 @@ Test(rekey_stages, writers_of_two_versions)
                 instar_change_wait(s.db, s.change, 5, NULL);
             }
             expect(version_of(s.db) <= version + 1);
-            ok(run_call(s.db, REKEYS_INSERT, 201, 2001));
-            ok(run_call(s.db, REKEYS_UPDATE, 4, 400));
-            ok(run_call(s.db, REKEYS_DELETE, 11, 0));
+            ok(rekeys_call(s.db, REKEYS_INSERT, 201, 2001));
+            ok(rekeys_call(s.db, REKEYS_UPDATE, 4, 400));
+            ok(rekeys_call(s.db, REKEYS_DELETE, 11, 0));
             int rc = instar_commit(txn);
-            if (rc == INSTAR_ECONFLICT && kinds[k].numbers && i <= 2) {
+            if (rc == INSTAR_ECONFLICT && rekeys_kinds[k].numbers && i <= 2) {
                 /* Giving row ids is a write like any other. */
-                ok(run_call(s.db, REKEYS_INSERT, 200, 2000));
-                ok(run_call(s.db, REKEYS_UPDATE, 3, 300));
-                ok(run_call(s.db, REKEYS_DELETE, 10, 0));
+                ok(rekeys_call(s.db, REKEYS_INSERT, 200, 2000));
+                ok(rekeys_call(s.db, REKEYS_UPDATE, 3, 300));
+                ok(rekeys_call(s.db, REKEYS_DELETE, 10, 0));
                 rc = INSTAR_OK;
             }
-            cr_assert_eq(rc, INSTAR_OK, "%s at %s: %s", kinds[k].name, points[i].name,
+            cr_assert_eq(rc, INSTAR_OK, "%s at %s: %s", rekeys_kinds[k].name, points[i].name,
                          instar_error_text());
             rc = instar_commit(loser);
-            cr_assert_eq(rc, INSTAR_ECONFLICT, "%s at %s: %s", kinds[k].name, points[i].name,
+            cr_assert_eq(rc, INSTAR_ECONFLICT, "%s at %s: %s", rekeys_kinds[k].name, points[i].name,
                          instar_error_text());
-            model[200] = 2000;
-            model[3] = 300;
-            model[10] = 0;
+            rekeys_model[200] = 2000;
+            rekeys_model[3] = 300;
+            rekeys_model[10] = 0;
             rekeys_close(&x);
             scene_await(s.db, s.change, INSTAR_OK, NULL);
-            scene_end(&s, kinds[k].after);
+            scene_end(&s, rekeys_kinds[k].after);
         }
     }
 }
@@ -321,17 +250,17 @@ Test(rekey_stages, writers_of_two_versions)
 /* Until the swap a cancel leaves the table as it was. */
 Test(rekey_stages, cancelled_at_each)
 {
-    for (size_t k = 0; k < KINDS; k++) {
+    for (size_t k = 0; k < REKEYS_KINDS; k++) {
         size_t count;
-        const struct point *points = points_of(&kinds[k], &count);
+        const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
             struct scene s;
-            scene_begin(&s, &kinds[k], &points[i]);
+            scene_begin(&s, &rekeys_kinds[k], &points[i]);
             if (points[i].swapped) {
                 fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
                 test_hold_release(&s.hold);
                 scene_await(s.db, s.change, INSTAR_OK, NULL);
-                scene_end(&s, kinds[k].after);
+                scene_end(&s, rekeys_kinds[k].after);
                 continue;
             }
             ok(instar_change_cancel(s.db, s.change));
@@ -340,13 +269,13 @@ Test(rekey_stages, cancelled_at_each)
             scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
             cr_assert_str_eq(alters_schema(s.db, "t"),
                              "a int8 not null; b int8; c text; e int8 default 5", "%s at %s",
-                             kinds[k].name, points[i].name);
+                             rekeys_kinds[k].name, points[i].name);
             write_some(s.db, 200);
             ok(dbs_drop_index(s.db, "t_c")); /* its name is free to use again */
             ok(compounds_run(s.db, "CREATE INDEX t_c ON t (c)"));
             ok(alters_insert(s.db, "t", "a,b", "300,null"));
-            ok(run_call(s.db, REKEYS_DELETE, 300, 0));
-            scene_end(&s, key_before(&kinds[k]));
+            ok(rekeys_call(s.db, REKEYS_DELETE, 300, 0));
+            scene_end(&s, rekeys_key_before(&rekeys_kinds[k]));
         }
     }
 }
@@ -361,31 +290,66 @@ Test(rekey_stages, held_and_released)
     uint64_t change;
     uint64_t other;
 
-    make_t(&kinds[ALTER], ROWS);
+    rekeys_make_t(&rekeys_kinds[REKEYS_ALTER], ROWS);
     scene_runner(&runner);
     instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     options.flags = INSTAR_CHANGE_HOLD;
-    ok(compounds_submit(db, kinds[ALTER].change, &options, &change));
+    ok(compounds_submit(db, rekeys_kinds[REKEYS_ALTER].change, &options, &change));
     scene_await_waiting(db, change, "complete", &info);
     expect(strstr(info.waiting_for, "release") != NULL);
     fails(instar_drop_index(db, "t_c", NULL, &other), INSTAR_ESTATE);
     fails(compounds_submit(db, "ALTER INDEX t_c RENAME TO t_d", NULL, &other), INSTAR_ESTATE);
     fails(compounds_submit(db, "ALTER TABLE t DROP CONSTRAINT t_pkey", NULL, &other),
           INSTAR_ESTATE);
-    fails(run_call(db, REKEYS_INSERT, 100, model[1]), INSTAR_EUNIQUE);
+    fails(rekeys_call(db, REKEYS_INSERT, 100, rekeys_model[1]), INSTAR_EUNIQUE);
     fails(alters_insert(db, "t", "a,b", "300,null"), INSTAR_ENOT_NULL);
     write_some(db, 100);
     instar_change_steering_init(&steering);
     steering.clear_flags = INSTAR_CHANGE_HOLD;
     ok(instar_change_steer(db, change, &steering));
     scene_await(db, change, INSTAR_OK, NULL);
-    fails(run_call(db, REKEYS_INSERT, 110, model[1]), INSTAR_EEXISTS);
+    fails(rekeys_call(db, REKEYS_INSERT, 110, rekeys_model[1]), INSTAR_EEXISTS);
     cr_assert_str_eq(alters_schema(db, "t"),
                      "a int8 not null; b int8 not null; c text; e int8 default 5");
     expect_model(db);
     dbs_check_clean(db);
     ok(instar_close(db));
     scene_runner_end(&runner);
+}
+
+/* A transaction may have two rows with one value on its way, as UNIQUE allows: in the tree of rows
+ * by that value they take each other's place, and in the end each has its own. */
+Test(rekey_stages, two_rows_swap_their_values)
+{
+    static const struct point held[] = {{"rekey.rows_write_only", 1, false},
+                                        {"rekey.rows_fold_end", 1, false},
+                                        {"rekey.rows_enforcing", 1, false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
+        struct scene s;
+        struct rekeys x;
+        instar_txn *txn;
+        scene_begin(&s, &rekeys_kinds[i % 2], &held[i]);
+        rekeys_open(s.db, &x);
+        ok(instar_begin(s.db, 0, &txn));
+        ok(rekeys_update(txn, &x, 3, rekeys_model[4])); /* as 4 has it */
+        ok(rekeys_update(txn, &x, 4, rekeys_model[3]));
+        ok(rekeys_update(txn, &x, 5, rekeys_model[6])); /* as 6 has it, */
+        ok(rekeys_update(txn, &x, 5, 555));             /* and no more */
+        ok(rekeys_update(txn, &x, 7, rekeys_model[8]));
+        ok(rekeys_delete(txn, &x, 8));
+        ok(instar_commit(txn));
+        rekeys_close(&x);
+        int64_t three = rekeys_model[3];
+        rekeys_model[3] = rekeys_model[4];
+        rekeys_model[4] = three;
+        rekeys_model[5] = 555;
+        rekeys_model[7] = rekeys_model[8];
+        rekeys_model[8] = 0;
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_end(&s, "b");
+    }
 }
 
 /* A drop of the table cancels it, and leaves no tree behind. */
@@ -399,7 +363,7 @@ Test(rekey_stages, table_is_dropped_in_the_middle)
     for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
         struct scene s;
         uint64_t drop;
-        scene_begin(&s, &kinds[i % 2], &held[i]);
+        scene_begin(&s, &rekeys_kinds[i % 2], &held[i]);
         ok(instar_drop_table(s.db, "t", NULL, &drop));
         test_hold_release(&s.hold);
         scene_await(s.db, s.change, held[i].swapped ? INSTAR_OK : INSTAR_ECANCELLED, NULL);
@@ -432,12 +396,12 @@ Test(rekey_stages, rows_that_break_the_key_are_named)
     memset(long_text, 'x', 600);
     long_text[600] = 0;
     for (size_t i = 0; i < 2 * BASE_ARRAY_LEN(cases); i++) {
-        const struct scene_kind *kind = &kinds[i % 2];
+        const struct rekeys_kind *kind = &rekeys_kinds[i % 2];
         char text[2048];
         instar_change_info info;
         uint64_t change;
         test_remove(dbs_path());
-        make_t(kind, 0);
+        rekeys_make_t(kind, 0);
         instar *db = dbs_open(0);
         snprintf(text, sizeof(text), "1,%s,%s", cases[i / 2].b,
                  cases[i / 2].c != NULL ? cases[i / 2].c : long_text);
@@ -453,7 +417,7 @@ Test(rekey_stages, rows_that_break_the_key_are_named)
         cr_assert_str_eq(alters_schema(db, "t"),
                          "a int8 not null; b int8; c text; e int8 default 5");
         cr_assert_str_eq(compounds_indexes(db, "t"), "t_a unique public; t_u unique public");
-        cr_assert_str_eq(rekeys_key(db), key_before(kind));
+        cr_assert_str_eq(rekeys_key(db), rekeys_key_before(kind));
         dbs_check_clean(db);
         ok(instar_close(db));
     }
@@ -494,7 +458,7 @@ Test(rekey_stages, refused_at_once)
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         uint64_t change;
         test_remove(dbs_path());
-        make_t(&kinds[cases[i].kind], 1);
+        rekeys_make_t(&rekeys_kinds[cases[i].kind], 1);
         instar *db = dbs_open(0);
         int rc = compounds_submit(db, cases[i].text, NULL, &change);
         cr_assert_eq(rc, cases[i].code, "%s: %s", cases[i].text, compounds_error());
@@ -511,10 +475,10 @@ Test(rekey_stages, old_keys_are_no_new_ones)
     instar_value key = number(11); /* of row 1 by the new key, of row 11 by the old one */
     instar_value values[3] = {number(1), number(2)};
 
-    make_t(&kinds[ALTER], ROWS);
+    rekeys_make_t(&rekeys_kinds[REKEYS_ALTER], ROWS);
     instar *db = dbs_open(0);
     rekeys_open(db, &x);
-    ok(compounds_run(db, kinds[ALTER].change));
+    ok(compounds_run(db, rekeys_kinds[REKEYS_ALTER].change));
     ok(instar_begin(db, 0, &txn));
     fails(instar_get(txn, x.p, &key, values), INSTAR_EUNKNOWN);
     values[0] = number(1);
@@ -525,7 +489,7 @@ Test(rekey_stages, old_keys_are_no_new_ones)
     ok(instar_insert(txn, x.p, (const instar_value[]){number(99), number(999)}));
     ok(rekeys_find(txn, &x, 99, values));
     ok(instar_commit(txn));
-    model[99] = 999;
+    rekeys_model[99] = 999;
     expect_model(db);
     rekeys_close(&x);
     dbs_check_clean(db);
@@ -549,21 +513,21 @@ Test(rekey_stages, one_after_the_other)
         "ALTER TABLE t DROP CONSTRAINT t_pkey",
     };
 
-    make_t(&kinds[ADD], ROWS);
+    rekeys_make_t(&rekeys_kinds[REKEYS_ADD], ROWS);
     instar *db = dbs_open(0);
     for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
         ok(compounds_run(db, changes[i]));
-        sorted_indexes(db);
+        rekeys_expect_indexes(db);
         expect_model(db);
         dbs_check_clean(db);
         for (int64_t a = 100; a < 110; a++) {
-            ok(run_call(db, REKEYS_INSERT, a, 5000 + 10 * (int64_t)i + a));
+            ok(rekeys_call(db, REKEYS_INSERT, a, 5000 + 10 * (int64_t)i + a));
         }
         for (int64_t a = 100; a < 110; a++) {
-            ok(run_call(db, a % 2 == 0 ? REKEYS_DELETE : REKEYS_UPDATE, a, 9000 + a));
+            ok(rekeys_call(db, a % 2 == 0 ? REKEYS_DELETE : REKEYS_UPDATE, a, 9000 + a));
         }
         for (int64_t a = 101; a < 110; a += 2) {
-            ok(run_call(db, REKEYS_DELETE, a, 0));
+            ok(rekeys_call(db, REKEYS_DELETE, a, 0));
         }
     }
     ok(instar_close(db));
@@ -571,145 +535,4 @@ Test(rekey_stages, one_after_the_other)
     expect_model(db);
     dbs_check_clean(db);
     ok(instar_close(db));
-}
-
-/* ---- runners that are killed -------------------------------------------------------------- */
-
-#define MANY 50000 /* more entries than the memory of the build holds */
-
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_receive(self);
-    ok(instar_close(db));
-}
-
-struct victim {
-    const struct scene_kind *kind;
-    const char *point;
-    uint64_t nth;
-    bool fails;
-};
-
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
-{
-    const struct victim *v = arg;
-    instar_change_options o = scene_options(30000);
-    uint64_t change;
-
-    (void)self;
-    o.sort_memory_bytes = 1 << 20;
-    o.workers = 2;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
-    ok(compounds_submit(db, v->kind->change, &o, &change));
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
-}
-
-static int count_row(void *arg, const instar_table_info *info)
-{
-    (void)info;
-    (void)arg;
-    return 0;
-}
-
-static uint64_t count_rows(instar *db)
-{
-    instar_check_summary sum;
-
-    ok(instar_table_list(db, "t", count_row, NULL));
-    ok(instar_check(db, NULL, NULL, &sum));
-    expect_u64(sum.findings, 0);
-    return sum.rows;
-}
-
-static void kill_and_finish(const struct victim *v)
-{
-    struct test_child keeper;
-    struct test_child victim;
-    instar_change_info info;
-    uint64_t change = 0;
-
-    test_remove(dbs_path());
-    bool small = strncmp(v->point, "build.", 6) != 0 && strncmp(v->point, "bulk.", 5) != 0;
-    int64_t rows = small ? 300 : MANY;
-    make_t(v->kind, rows);
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
-    if (v->fails) {
-        instar *before = dbs_open(INSTAR_OPEN_NO_RUNNER);
-        ok(run_call(before, REKEYS_INSERT, 400, scene_plus_10(1)));
-        ok(instar_close(before));
-    }
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    cr_assert_eq(rc, v->fails ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
-    cr_assert_str_eq(rekeys_key(db), v->fails ? key_before(v->kind) : v->kind->after);
-    sorted_indexes(db);
-    expect_u64(count_rows(db), (uint64_t)rows + v->fails);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
-}
-
-/* Another process goes on where it was, and the new key becomes the table's. */
-Test(rekey_stages, runner_is_killed_on_the_way)
-{
-    static const struct victim victims[] = {
-        {&kinds[ALTER], "change.submitted", 1, false},
-        {&kinds[ALTER], "change.delete_only", 1, false},
-        {&kinds[ALTER], "change.cut", 1, false},
-        {&kinds[ALTER], "change.validated", 1, false},
-        {&kinds[ADD], "rekey.rows_delete_only", 1, false},
-        {&kinds[ADD], "rekey.rows_cut", 1, false},
-        {&kinds[ADD], "build.batch_scanned", 60, false},
-        {&kinds[ALTER], "build.spilled", 2, false},
-        {&kinds[ALTER], "bulk.committed", 6, false},
-        {&kinds[ALTER], "bulk.batch_written", 9, false},
-        {&kinds[ALTER], "build.loaded", 2, false},
-        {&kinds[ALTER], "rekey.rows_fold_end", 1, false},
-        {&kinds[ALTER], "rekey.rows_enforcing", 1, false},
-        {&kinds[ALTER], "rekey.swapped", 1, false},
-        {&kinds[DROP], "rekey.ids_added", 1, false},
-        {&kinds[DROP], "rekey.batch_filled", 2, false},
-        {&kinds[DROP], "rekey.filled", 1, false},
-        {&kinds[DROP], "rekey.swapped", 1, false},
-        {&kinds[ALTER], "change.lowered", 1, false},
-        {&kinds[ALTER], "change.absent", 1, false},
-    };
-
-    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        kill_and_finish(&victims[i]);
-    }
-}
-
-/* The same on the way back: nothing of it stays. */
-Test(rekey_stages, runner_is_killed_on_the_way_back)
-{
-    static const struct victim victims[] = {
-        {&kinds[ALTER], "change.turned_back", 1, true},
-        {&kinds[ADD], "change.withdrawn", 1, true},
-        {&kinds[ALTER], "change.absent", 1, true},
-        {&kinds[ADD], "change.purged", 1, true},
-    };
-
-    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        kill_and_finish(&victims[i]);
-    }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/rekeys.h"
+#include "support/compounds.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -144,6 +145,66 @@ int rekeys_run(instar *db, struct rekeys *x, enum rekeys_verb verb, int64_t a, i
     while ((rc = instar_run(db, 0, do_call, &c)) == INSTAR_EUNKNOWN) {
         rekeys_close(x);
         rekeys_open(db, x);
+    }
+    return rc;
+}
+
+/* ---- the cases ---------------------------------------------------------------------------- */
+
+const struct rekeys_kind rekeys_kinds[REKEYS_KINDS] = {
+    {"add", "", "ALTER TABLE t ADD PRIMARY KEY (b)", "b", false},
+    {"alter", ", PRIMARY KEY (a)",
+     "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b) WITH (b = DESC)", "b", false},
+    {"drop", ", PRIMARY KEY (a)", "ALTER TABLE t DROP CONSTRAINT t_pkey", INSTAR_ROW_ID, true},
+};
+
+int64_t rekeys_model[REKEYS_MODEL_MAX];
+
+const char *rekeys_key_before(const struct rekeys_kind *kind)
+{
+    return kind->key[0] == 0 ? INSTAR_ROW_ID : "a";
+}
+
+void rekeys_make_t(const struct rekeys_kind *kind, int64_t rows)
+{
+    char text[256];
+    instar *db = dbs_open(0);
+
+    snprintf(text, sizeof(text),
+             "CREATE TABLE t (a int8 NOT NULL, b int8, c text, e int8 DEFAULT 5%s)", kind->key);
+    ok(compounds_run(db, text));
+    ok(compounds_run(db, "CREATE UNIQUE INDEX t_a ON t (a)"));
+    ok(compounds_run(db, "CREATE INDEX t_c ON t (c DESC, (a + e)) INCLUDE (b) WHERE e = 5"));
+    ok(compounds_run(db, "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b, a)"));
+    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+    memset(rekeys_model, 0, sizeof(rekeys_model));
+    for (int64_t i = 1; i <= rows && i < REKEYS_MODEL_MAX; i++) {
+        rekeys_model[i] = scene_plus_10(i);
+    }
+    ok(instar_close(db));
+}
+
+#define INDEXES "t_a unique public; t_c public; t_u unique public"
+
+void rekeys_expect_indexes(instar *db)
+{
+    const char *text = compounds_indexes(db, "t");
+
+    cr_assert_eq(strlen(text), strlen(INDEXES), "%s", text);
+    expect(strstr(text, "t_a unique public") != NULL && strstr(text, "t_c public") != NULL &&
+           strstr(text, "t_u unique public") != NULL);
+}
+
+/* In a transaction of its own, by whatever key the table has then. */
+int rekeys_call(instar *db, enum rekeys_verb verb, int64_t a, int64_t b)
+{
+    struct rekeys x;
+
+    rekeys_open(db, &x);
+    int rc = rekeys_run(db, &x, verb, a, b);
+    rekeys_close(&x);
+    if (rc == 0) {
+        rekeys_model[a] = verb == REKEYS_DELETE ? 0 : b;
     }
     return rc;
 }

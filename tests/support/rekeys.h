@@ -28,4 +28,26 @@ int rekeys_delete(instar_txn *txn, struct rekeys *x, int64_t a);
 enum rekeys_verb { REKEYS_INSERT, REKEYS_UPDATE, REKEYS_DELETE };
 int rekeys_run(instar *db, struct rekeys *x, enum rekeys_verb verb, int64_t a, int64_t b);
 
+struct rekeys_kind {
+    const char *name;
+    const char *key;    /* in CREATE TABLE */
+    const char *change; /* the statement */
+    const char *after;  /* the key then */
+    bool numbers;       /* the plan is that to row ids */
+};
+enum { REKEYS_ADD, REKEYS_ALTER, REKEYS_DROP, REKEYS_KINDS };
+extern const struct rekeys_kind rekeys_kinds[REKEYS_KINDS];
+/* The key of the table before that change. */
+const char *rekeys_key_before(const struct rekeys_kind *kind);
+/* A new store with the table, with so many rows (i, i + 10), and three indexes. */
+void rekeys_make_t(const struct rekeys_kind *kind, int64_t rows);
+/* These are there, public, and no others. */
+void rekeys_expect_indexes(instar *db);
+
+#define REKEYS_MODEL_MAX 512
+/* What the table is to hold: b of each a, 0: no such row. */
+extern int64_t rekeys_model[REKEYS_MODEL_MAX];
+/* As rekeys_run, and remembered in the model. */
+int rekeys_call(instar *db, enum rekeys_verb verb, int64_t a, int64_t b);
+
 #endif
