@@ -530,19 +530,6 @@ static int run_undo(struct job *j, enum change_work work, struct base_err *err)
     }
 }
 
-static int run_vacuum(struct job *j, enum change_work work, struct base_err *err)
-{
-    switch (work) {
-    case WORK_BEGIN_PASS:
-        return vacuum_begin(j, err);
-    case WORK_REWRITE:
-        return vacuum_rewrite(j, err);
-    default:
-        base_assert(work == WORK_PRUNE);
-        return vacuum_prune(j, err);
-    }
-}
-
 static int run_alter(struct job *j, enum change_work work, struct base_err *err)
 {
     switch (work) {
