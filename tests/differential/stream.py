@@ -18,41 +18,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
 from harness import rivals  # noqa: E402
+from domains import (CHECKS, DIRECTIONS, FORMS, INTEGERS, KEYS,  # noqa: E402
+                     NUMBERS, TEXTS, VALUES)
 
-KEYS = {
-    "int8": [str(n) for n in range(30)], "int4": [str(n) for n in range(-5, 25)],
-    "text": [f"k{n}" for n in range(30)], "date": [f"2026-01-{n:02}" for n in range(1, 31)],
-}
-VALUES = {
-    "int2": ["0", "1", "2", "3", "-1", "7", "32767"],
-    "int4": ["0", "1", "2", "3", "-5", "42", "2147483647"],
-    "int8": ["0", "1", "2", "3", "9", "-7", "9223372036854775807"],
-    "float8": ["0", "1.5", "-2.5", "1e300", "0.1", "NaN", "Infinity"],
-    "text": ["", "a", "b", "ab", "Zürich", "zz"],
-    "bool": ["true", "false"],
-    "date": ["2026-01-31", "1970-01-01", "2000-02-29"],
-    "bytea": ["\\x", "\\x00", "\\xff61"], "time": ["00:00:00", "12:34:56.789", "24:00:00"],
-    "varchar(2)": ["", "a", "zz", "abc"], "varchar(9)": ["", "12", "Zürich", "true"],
-}
-CHECKS = {
-    "int2": ["{} > 0", "{} <> 2", "{} < 100"], "int4": ["{} > -6", "{} <> 3", "{} % 2 = 0"],
-    "int8": ["{} >= 0", "{} < 10", "{} IS NOT NULL"], "float8": ["{} > -2", "{} < 1000"],
-    "text": ["length({}) < 3", "{} <> 'b'", "{} LIKE '%a%'"], "bool": ["{}", "NOT {}"],
-    "date": ["{} > '1980-01-01'::date"], "bytea": ["length({}) > 0"],
-    "time": ["{} < '20:00'::time"], "varchar(2)": ["{} <> 'zz'"], "varchar(9)": ["length({}) > 0"],
-}
-# What an index may compute of a column.
-FORMS = {
-    "int2": ["({} % 3)"], "int4": ["({} % 3)", "({} + 1)"], "int8": ["(0 - {})", "({} = 3)"],
-    "float8": ["({} / 2)"], "text": ["length({})", "({} || 'x')", "coalesce({}, 'b')"],
-    "bool": ["(NOT {})", "({} IS NULL)"], "date": ["({} > '1980-01-01'::date)"],
-    "bytea": ["length({})"], "time": ["({} < '20:00'::time)"],
-    "varchar(2)": ["length({})"], "varchar(9)": ["substr({}, 1, 1)"],
-}
-DIRECTIONS = ["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST"]
-INTEGERS = ["int2", "int4", "int8"]
-NUMBERS = [*INTEGERS, "float8"]
-TEXTS = ["varchar(2)", "varchar(9)", "text"]
 # The engine's words for what PostgreSQL may say in the same place.
 SAME = {
     "INSTAR_EEXISTS": ("23505", "42P07", "42701", "42710"), "INSTAR_EUNIQUE": ("23505",),
