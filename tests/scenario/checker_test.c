@@ -5,6 +5,7 @@
  */
 #include "api/api_impl.h"
 #include "support/dbs.h"
+#include "support/tables.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -127,7 +128,7 @@ Test(checker, dangling_entries)
                                   {.type = INSTAR_NULL}};
         struct base_buf key = {0};
 
-        must(txn_entry_key(b.table, &b.table->indexes[0], values, &key, &test_err));
+        tables_entry_key(b.table, &b.table->indexes[0], values, &key);
         row_entry_encode(b.table->version, base_buf_slice(&key), base_slice("", 0), record);
         must(store_txn_put(b.txn, b.table->indexes[0].tree, base_buf_slice(&key),
                            base_slice(record, sizeof(record)), &test_err));
@@ -208,8 +209,8 @@ Test(checker, broken_constraint)
     must(row_key_encode(b.table->key_parts, is, 1, &key, &test_err));
     must(row_encode(catalog_table_layout(b.table, b.table->version), b.table->version,
                     base_buf_slice(&key), is, &record, &test_err));
-    must(txn_entry_key(b.table, index, was, &old, &test_err));
-    must(txn_entry_key(b.table, index, is, &entry, &test_err));
+    tables_entry_key(b.table, index, was, &old);
+    tables_entry_key(b.table, index, is, &entry);
     row_entry_encode(b.table->version, base_buf_slice(&entry), base_slice("", 0), tag);
     must(store_txn_put(b.txn, b.table->tree, base_buf_slice(&key), base_buf_slice(&record),
                        &test_err));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/tables.h"
 
+#include "txn/txn.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -104,4 +106,12 @@ struct catalog_index *tables_add_index(struct catalog_table *table, const char *
                             .include_count = include != NULL};
     must(catalog_index_from_def(table, &def, &index, &test_err));
     return index;
+}
+
+void tables_entry_key(const struct catalog_table *table, const struct catalog_index *index,
+                      const instar_value *values, struct base_buf *key_out)
+{
+    struct base_arena scratch = {0};
+    must(txn_entry_key(table, index, values, &scratch, key_out, &test_err));
+    base_arena_free(&scratch);
 }

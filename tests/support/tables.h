@@ -14,4 +14,8 @@ struct catalog_table *tables_make(const char *name, const char *columns, const c
 struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
                                        const char *columns, bool unique);
 
+/* Append the key of the entry that a row of these values has. */
+void tables_entry_key(const struct catalog_table *table, const struct catalog_index *index,
+                      const instar_value *values, struct base_buf *key_out);
+
 #endif

@@ -36,9 +36,7 @@ static struct base_buf entry_of(const char *path, size_t size)
                               {.type = INSTAR_TEXT, .bytes = {path, size}},
                               {.type = INSTAR_DATE, .i = 0},
                               {.type = INSTAR_NULL}};
-    struct base_arena scratch = {0};
-    must(txn_entry_key(table, &table->indexes[0], values, &scratch, &key, &test_err));
-    base_arena_free(&scratch);
+    tables_entry_key(table, &table->indexes[0], values, &key);
     return key;
 }
 
