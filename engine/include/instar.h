@@ -662,8 +662,8 @@ typedef struct instar_alteration {
  * NOT NULL. A projection from before goes on for inserts and for scans without bounds of the key;
  * to get, update, upsert or delete by the old key is refused from the swap on (EUNKNOWN), as it
  * would mean another row: prepare it anew. Until the end other changes that name one of its indexes
- * are refused (ESTATE); this one is, while another is at work on the table, and when the table has
- * more than 15 indexes (ELIMIT).
+ * are refused (ESTATE); this one is, while another is at work on the table, when foreign keys refer
+ * to the table, and when it has more than 15 indexes (ELIMIT).
  *
  * Foreign keys: as checks, in two tables: the change is one of both, waits for transactions that
  * use either, and for other changes of either. From its first stage on writers of both obey. Rows
@@ -735,15 +735,15 @@ INSTAR_API int instar_submit(instar *db, const instar_statement *statements, siz
  * info.undo_until_us, whoever dropped, whichever process asks. A change as any other, with an id of
  * its own; while it runs, and when it fails or is cancelled, what is kept stays kept.
  *
- * A table comes back with all its rows, indexes and constraints as of the drop; nothing is built
- * anew, for nobody could write it meanwhile. The name of an index that is taken by now gets a
- * number behind it. A column comes back where it stood, with its default, and with what rows held
- * in it; rows that were inserted meanwhile hold what rows had from before it was added, mostly
- * null. So NOT NULL is validated, as INSTAR_ALTER_SET_NOT_NULL does; from its first stage on the
- * column is there and writers obey it. Rows with null fail the undo, which names them: then
- * NULLABLE in options.flags brings the column back without NOT NULL. Indexes and constraints that
- * were dropped together with a column do not come back: info.reason names them. Other alterations
- * of the same change stay.
+ * A table comes back with all its rows, indexes and constraints as of the drop, but for its foreign
+ * keys, which info.reason names; nothing is built anew, for nobody could write it meanwhile. The
+ * name of an index that is taken by now gets a number behind it. A column comes back where it
+ * stood, with its default, and with what rows held in it; rows that were inserted meanwhile hold
+ * what rows had from before it was added, mostly null. So NOT NULL is validated, as
+ * INSTAR_ALTER_SET_NOT_NULL does; from its first stage on the column is there and writers obey it.
+ * Rows with null fail the undo, which names them: then NULLABLE in options.flags brings the column
+ * back without NOT NULL. Indexes and constraints that were dropped together with a column do not
+ * come back: info.reason names them. Other alterations of the same change stay.
  *
  * new_name: NULL, or another name for the table, or for the column if it was one; needed when the
  * old one is taken. options may be NULL.

@@ -49,6 +49,7 @@ static struct change_record full_record(void)
                               .statement = "CREATE UNIQUE INDEX files_path ON files (path)",
                               .reason = "because"};
     expect(base_buf_add(&r.descriptor, "bytes", 5));
+    failure_add(&r.failure, INSTAR_FAILURE_CHECK, "k", NULL, &r.descriptor);
     return r;
 }
 
@@ -79,9 +80,11 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.part_count == y.part_count && memcmp(x.parts, y.parts, sizeof(x.parts)) == 0);
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
+    expect(base_slice_eq(base_buf_slice(&x.failure), base_buf_slice(&y.failure)));
 }
 
-/* A record of format 2, as stores from before there were foreign keys have it: it is read. */
+/* A record of format 2, as stores from before there were foreign keys and undo have it: it is read.
+ */
 Test(change_record, format_from_before_other_tables_is_read)
 {
     struct change_record r = full_record();
@@ -91,9 +94,14 @@ Test(change_record, format_from_before_other_tables_is_read)
     r.waits = false;
     r.other_count = 0;
     memset(r.others, 0, sizeof(r.others));
+    r.keeps = false;
+    r.undo_window_s = r.taken_by = r.takes = 0;
+    r.undo_until_us = 0;
+    r.latency_target_ms = 0;
+    base_buf_clear(&r.failure);
     must(record_encode(&r, &bytes, &test_err));
     bytes.data[0] = 2;
-    bytes.size -= 9; /* the count of other tables, and the hash */
+    bytes.size -= 46; /* what an undo needs, the target, no other tables, no samples, the hash */
     expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
     must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
     expect_same(&r, &back);
