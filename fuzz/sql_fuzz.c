@@ -15,9 +15,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void use_key(const instar_key_column *key, size_t count)
 {
-    base_assert(count > 0);
     for (size_t i = 0; i < count; i++) {
-        base_assert(strlen(key[i].name) <= INSTAR_NAME_BYTES_MAX);
+        base_assert((key[i].name != NULL) != (key[i].expression != NULL));
+        base_assert(key[i].name == NULL || strlen(key[i].name) <= INSTAR_NAME_BYTES_MAX);
+        base_assert(key[i].expression == NULL || key[i].expression[0] != '\0');
+    }
+}
+
+static void use_fkey(const instar_fkey_def *fkey)
+{
+    base_assert(fkey->column_count > 0 && fkey->parent[0] != '\0');
+    base_assert(fkey->on_delete <= INSTAR_FKEY_RESTRICT && fkey->on_update <= INSTAR_FKEY_RESTRICT);
+    for (size_t i = 0; i < fkey->column_count; i++) {
+        base_assert(strlen(fkey->columns[i]) <= INSTAR_NAME_BYTES_MAX);
+    }
+    for (size_t i = 0; i < fkey->parent_column_count; i++) {
+        base_assert(strlen(fkey->parent_columns[i]) <= INSTAR_NAME_BYTES_MAX);
     }
 }
 
@@ -25,7 +38,10 @@ static void use_table(const instar_table_def *table)
 {
     char text[64];
 
-    use_key(table->key, table->key_count);
+    use_key(table->key, table->key_count); /* without one, rows go by row ids */
+    for (size_t i = 0; i < table->fkey_count; i++) {
+        use_fkey(&table->fkeys[i]);
+    }
     for (size_t i = 0; i < table->column_count; i++) {
         const instar_column_def *column = &table->columns[i];
 
@@ -46,10 +62,20 @@ static void use_steps(const instar_sql_statement *s)
         uint32_t kind = step->kind;
         bool checks = kind == INSTAR_ALTER_ADD_CHECK;
         bool unique = kind == INSTAR_ALTER_ADD_UNIQUE;
-        bool adds = kind == INSTAR_ALTER_ADD_COLUMN || checks || unique;
+        bool refers = kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+        bool keys = kind == INSTAR_ALTER_ADD_PRIMARY_KEY || kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
+        bool adds = kind == INSTAR_ALTER_ADD_COLUMN || checks || unique || refers || keys;
         bool renames = kind <= INSTAR_ALTER_RENAME_INDEX || kind == INSTAR_ALTER_RENAME_CONSTRAINT;
 
-        base_assert(kind >= INSTAR_ALTER_RENAME_TABLE && (kind <= INSTAR_ALTER_SET_TYPE || unique));
+        base_assert(kind >= INSTAR_ALTER_RENAME_TABLE &&
+                    (kind <= INSTAR_ALTER_SET_TYPE || unique || refers || keys));
+        base_assert(refers == (step->fkey != NULL));
+        if (refers) {
+            use_fkey(step->fkey);
+        }
+        if (kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
+            use_key(step->key, step->key_count);
+        }
         base_assert((kind == INSTAR_ALTER_ADD_COLUMN || kind == INSTAR_ALTER_SET_TYPE) ==
                     (step->column != NULL));
         base_assert(checks == (step->check != NULL) && unique == (step->unique != NULL));

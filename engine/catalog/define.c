@@ -234,12 +234,6 @@ int catalog_define_key(struct catalog_table *table, const instar_key_column *key
                        struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX],
                        struct base_err *err)
 {
-    for (size_t i = 0; key != NULL && i < count; i++) {
-        if (key[i].expression != NULL) {
-            return base_err_set(err, INSTAR_EINVALID, "primary key: (%s) is no column",
-                                key[i].expression);
-        }
-    }
     int rc = define_parts(table, "primary key", key, count, parts, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (key[i].expression != NULL) {

@@ -144,6 +144,7 @@ int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m)
     struct base_buf buf = {0};
     trees_mark_encode(m, &buf);
     if (buf.size == 0) {
+        base_buf_free(&buf); /* it may have grown for a part of it */
         return ENOMEM;
     }
     MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
