@@ -58,7 +58,7 @@ static void write_some(struct test_child *self, void *arg)
     int number = *(int *)arg;
     struct count w = {0};
 
-    test_receive(self);
+    test_until_told(self);
     instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     ok(instar_projection_prepare(db, "t", columns, 2, NULL, &w.p));
     test_send(self, READY);
@@ -108,7 +108,7 @@ static void write_all(struct test_child *self, void *arg)
     struct insert w = {.key = FIRST_INSERTED};
 
     (void)arg;
-    test_receive(self);
+    test_until_told(self);
     instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     test_send(self, READY);
     while (!atomic_load(&shared->stop)) {

@@ -120,7 +120,7 @@ static void run_changes(struct test_child *self, void *arg)
     }
     instar *db = open_store(0);
     test_send(self, READY);
-    test_receive(self);
+    test_until_told(self);
     ok(instar_close(db));
 }
 

@@ -198,17 +198,9 @@ void test_send(struct test_child *c, uint64_t word)
     }
 }
 
-uint64_t test_receive(struct test_child *c)
+static uint64_t receive(struct test_child *c)
 {
     uint64_t word = 0;
-    struct pollfd ready = {.fd = c->in, .events = POLLIN};
-    int n;
-    do {
-        n = poll(&ready, 1, TEST_AWAIT_S * 1000);
-    } while (n < 0 && errno == EINTR);
-    if (n == 0) {
-        test_fail(__FILE__, __LINE__, "nothing from the other process in %d s", TEST_AWAIT_S);
-    }
     ssize_t got;
     do {
         got = read(c->in, &word, sizeof(word)); /* whole: writes of this size are atomic */
@@ -217,6 +209,24 @@ uint64_t test_receive(struct test_child *c)
         test_fail(__FILE__, __LINE__, "the other process is gone");
     }
     return word;
+}
+
+uint64_t test_receive(struct test_child *c)
+{
+    struct pollfd ready = {.fd = c->in, .events = POLLIN};
+    int n;
+    do {
+        n = poll(&ready, 1, TEST_AWAIT_S * 1000);
+    } while (n < 0 && errno == EINTR);
+    if (n == 0) {
+        test_fail(__FILE__, __LINE__, "nothing from the other process in %d s", TEST_AWAIT_S);
+    }
+    return receive(c);
+}
+
+void test_until_told(struct test_child *self)
+{
+    (void)receive(self);
 }
 
 void test_await(struct test_child *c, uint64_t word)

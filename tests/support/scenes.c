@@ -12,7 +12,7 @@ static void run_changes(struct test_child *self, void *arg)
     (void)arg;
     instar *db = dbs_open(0);
     test_send(self, READY);
-    test_receive(self);
+    test_until_told(self);
     ok(instar_close(db));
 }
 
