@@ -65,6 +65,21 @@ static int retire(struct applier *a, struct base_err *err)
     return rc;
 }
 
+/* The disk is full. A commit of nothing but the position leaves both metas with it: then the log
+ * that was folded last is not needed any more, and its segments are room for the next fold. */
+static int give_log_back(struct applier *a, struct base_err *err)
+{
+    struct trees_write *w;
+    int rc = gate_enter(a->s, "give back folded log", trees_deadline(a->s), err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_write_begin(a->s->trees, false, &w, err);
+    rc = rc == 0 ? trees_write_commit(w, err) : rc;
+    gate_leave(a->s);
+    return rc == 0 ? retire(a, err) : rc;
+}
+
 /* Fold one part of the log, at most up to limit. */
 static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_err *err)
 {
@@ -167,14 +182,16 @@ static bool step(struct applier *a)
     int rc = behind(a->s, lo) ? 0 : care(a, now, 0, &err);
     if (rc == 0 && limit > lo) {
         rc = fold_some(a, limit, false, &err);
-        if (rc == INSTAR_EMAPFULL || rc == INSTAR_ESLOTS) {
-            /* What dropped trees and killed readers keep may be enough. */
+        if (rc == INSTAR_EMAPFULL || rc == INSTAR_ENOSPACE || rc == INSTAR_ESLOTS) {
+            /* What dropped trees and killed readers keep may be enough, or a smaller fold. */
+            atomic_store(&a->s->room_is_short, rc != INSTAR_ESLOTS); /* until the next look */
             a->purge_ns = 0;
             a->readers_ns = 0;
             if (rc == INSTAR_ESLOTS) {
                 trees_handles_trim(a->s, TREES_TRIM_WAIT_NS);
             }
-            rc = care(a, now, TREES_TRIM_WAIT_NS, &err);
+            rc = rc == INSTAR_ENOSPACE ? give_log_back(a, &err) : 0;
+            rc = rc == 0 ? care(a, now, TREES_TRIM_WAIT_NS, &err) : rc;
             rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
     }

@@ -29,7 +29,8 @@ struct fold {
     struct base_slice body; /* of that record */
 };
 
-/* So many segments are folded together, when so many are full. */
+/* So many segments are folded together, when so many are full: one where room is short, so that its
+ * log is given back before the next takes pages, and the room is looked at again. */
 uint64_t fold_segments(const struct store *s);
 /* Gather from the mark on, up to limit, to the end of these segments, or to a record with tree
  * operations. to == from: there is nothing. */

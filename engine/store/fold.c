@@ -118,7 +118,8 @@ static int walk(struct fold *f, struct log_reader *reader, uint64_t limit, struc
 
 uint64_t fold_segments(const struct store *s)
 {
-    return s->options.segments_pending < 2 * FOLD_SEGMENTS ? 1 : FOLD_SEGMENTS;
+    bool alone = s->options.segments_pending < 2 * FOLD_SEGMENTS || atomic_load(&s->room_is_short);
+    return alone ? 1 : FOLD_SEGMENTS;
 }
 
 int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,

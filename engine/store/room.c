@@ -25,13 +25,16 @@ int room_look(struct store *s, struct base_err *err)
     keep = keep < u.map_bytes / 4 ? keep : u.map_bytes / 4;
     bool tight = atomic_load(&s->ctl->map_tight) != 0;
     uint64_t free_bytes = u.map_bytes - u.used_bytes;
-    if (free_bytes < 2 * keep) {
+    bool is_short = free_bytes < 2 * keep;
+    if (is_short) {
         int rc = trees_free_bytes(s->trees, &unused, err);
         if (rc != 0) {
             return rc;
         }
         free_bytes += unused;
+        is_short = free_bytes < 2 * keep;
     }
+    atomic_store(&s->room_is_short, is_short);
     atomic_store(&s->ctl->map_tight, free_bytes < (tight ? keep + keep / 4 : keep));
     return 0;
 }

@@ -59,6 +59,7 @@ struct store {
     struct os_thread
         background; /* holds the node's lock, flushes async commits, prepares segments */
     _Atomic bool closing;
+    _Atomic bool room_is_short;      /* the same: for the process that folds */
     _Atomic uint64_t room_looked_ns; /* room.c: when this process last looked for room */
     _Atomic uint64_t room_looked_lo;
     _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */

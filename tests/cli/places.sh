@@ -17,8 +17,7 @@ mkdir "$db"
 expect 1 'no room in a directory' "$INSTAR" init "$db"
 expect 0 init "$INSTAR" init "$db" --segment-bytes 1M --map-bytes 64M
 expect 0 create "$INSTAR" create-table "$db" t id:int8 pad:text --key id
-# More than four segments of log can become when they are folded.
-head -c 8000000 /dev/zero >"$scratch/small/ballast"
+head -c 2000000 /dev/zero >"$scratch/small/ballast"
 pad=$(printf '%400s' x | tr ' ' x)
 {
     echo id,pad

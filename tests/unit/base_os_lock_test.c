@@ -219,7 +219,7 @@ static void wait_in_group(struct test_child *self, void *arg)
     }
 }
 
-/* A wake-up of one group reaches those who sleep in it, and no other. */
+/* A wake-up of one group reaches those who wait in it, and no other. */
 Test(base_os_lock, futex_wakes_a_group)
 {
     struct shared *s = make_shared();
