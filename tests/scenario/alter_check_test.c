@@ -4,26 +4,11 @@
 
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
-}
-
 /* Rows that obey: it holds from then on, for inserts and for updates of what it is about; null is
  * no violation. Taken back, anything may be written again. */
 Test(alter_check, added_and_dropped)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_run(db, "t", "check positive b > 0 AND (c IS NULL OR length(c) < 4)"));
     cr_assert_str_eq(alters_schema(db, "t"),
@@ -52,7 +37,7 @@ Test(alter_check, added_and_dropped)
 Test(alter_check, rows_that_break_it_are_named)
 {
     instar_change_info info;
-    instar *db = open_t(0, 12);
+    instar *db = scene_open_t(0, 12);
     uint64_t change;
 
     ok(alters_submit(db, "t", "rename-column b bb , check small bb < 12 , add d int8", NULL,
@@ -87,7 +72,7 @@ Test(alter_check, not_valid_and_validated_later)
 {
     instar_change_info info;
     uint64_t change;
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_run(db, "t", "check-not-valid high b > 11"));
     cr_assert_str_eq(alters_schema(db, "t"),
@@ -116,7 +101,7 @@ Test(alter_check, not_valid_and_validated_later)
  * check is about can be renamed, and is not dropped before the check is. */
 Test(alter_check, names_and_columns)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_run(db, "t", "check - b > 0 , check - b > 1 , check - b > a"));
     cr_assert_str_eq(
@@ -148,7 +133,7 @@ Test(alter_check, names_and_columns)
 /* A check about columns that come with it is tested on what the rows get, and nothing is read. */
 Test(alter_check, about_new_columns)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     fails(alters_run(db, "t", "add d int8 default 5 , check - d > 5"), INSTAR_ECHECK);
     fails(alters_run(db, "t", "add d int8 default 5 , check - d > a"), INSTAR_EINVALID);
@@ -177,7 +162,7 @@ Test(alter_check, refused_at_once)
         {"validate x", INSTAR_EUNKNOWN, "no constraint \"x\""},
         {"rename-constraint x y", INSTAR_EUNKNOWN, "no constraint \"x\""},
     };
-    instar *db = open_t(0, 1);
+    instar *db = scene_open_t(0, 1);
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         fails(alters_run(db, "t", cases[i].steps), cases[i].code);
@@ -239,7 +224,7 @@ static void scene_begin(struct scene *s, const char *point, const char *steps, i
 {
     test_hold_set(&s->hold, point, 1);
     scene_runner(&s->runner);
-    s->db = open_t(INSTAR_OPEN_NO_RUNNER, rows);
+    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, rows);
     ok(alters_submit(s->db, "t", steps, NULL, &s->change));
     test_hold_await(&s->hold);
 }
@@ -292,7 +277,7 @@ Test(alter_check, writer_from_before_is_waited_for)
     uint64_t change;
 
     scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
     instar_projection *p = alters_projection(db, "t", "a,b");
     ok(instar_begin(db, 0, &txn));
     ok(alters_insert_in(txn, p, "4,-4"));
@@ -318,7 +303,7 @@ Test(alter_check, writer_from_before_not_valid_is_waited_for)
     uint64_t change;
 
     scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
     instar_projection *p = alters_projection(db, "t", "a,b");
     ok(instar_begin(db, 0, &txn));
     ok(alters_insert_in(txn, p, "4,-4"));

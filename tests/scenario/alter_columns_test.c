@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* t(a, b, c), primary key a, with rows (1, 11) … (3, 13), and an index on b. */
 static instar *open_t(uint32_t flags)
 {

@@ -4,25 +4,10 @@
 
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
-}
-
 /* Rows without nulls: it holds from then on. Taken back, nulls may come again. */
 Test(alter_not_null, set_and_dropped)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_run(db, "t", "set-not-null b"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 not null; c text");
@@ -47,7 +32,7 @@ Test(alter_not_null, set_and_dropped)
 Test(alter_not_null, rows_that_hold_nulls_are_named)
 {
     instar_change_info info;
-    instar *db = open_t(0, 12);
+    instar *db = scene_open_t(0, 12);
     uint64_t change;
 
     ok(alters_update(db, "t", "c", 3, "x"));
@@ -79,7 +64,7 @@ Test(alter_not_null, rows_that_hold_nulls_are_named)
 /* Rows of an older layout are null in a column that came without a default. */
 Test(alter_not_null, rows_from_before_the_column)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_run(db, "t", "add d int8"));
     ok(alters_insert(db, "t", "a,d", "4,4"));
@@ -103,7 +88,7 @@ static void scene_begin(struct scene *s, const char *point, int64_t rows)
 {
     test_hold_set(&s->hold, point, 1);
     scene_runner(&s->runner);
-    s->db = open_t(INSTAR_OPEN_NO_RUNNER, rows);
+    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, rows);
     ok(alters_submit(s->db, "t", "set-not-null b", NULL, &s->change));
     test_hold_await(&s->hold);
 }
@@ -142,7 +127,7 @@ Test(alter_not_null, null_that_moves_is_found)
 
     test_hold_set(&hold, "nulls.batch", 1);
     scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3000);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3000);
     uint64_t change;
     ok(alters_update(db, "t", "b", 2900, "null"));
     ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
@@ -168,7 +153,7 @@ Test(alter_not_null, writer_from_before_is_waited_for)
     uint64_t change;
 
     scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
     instar_projection *p = alters_projection(db, "t", "a,b");
     ok(instar_begin(db, 0, &txn));
     ok(alters_insert_in(txn, p, "4,null"));

@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* As dbs_check_clean, for a table of any columns. */
 static void check(instar *db)
 {

@@ -46,11 +46,6 @@ static int submit(instar *db, const char *name, const char *column, bool unique,
     return instar_create_index(db, &def, &o, change);
 }
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* ---- one name, several requests ----------------------------------------------------------- */
 
 /* K3: another definition of a name that is being built is refused at once, and the difference is

@@ -44,19 +44,9 @@ static const char *failure_of(instar *db, const char *sql)
     return told;
 }
 
-/* t(a, b, c), primary key a, with rows (1, 11) … (4, 14); c is null in all. */
-static instar *open_t(void)
-{
-    instar *db = dbs_open(0);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, 5, scene_plus_10);
-    return db;
-}
-
 Test(change_failure, of_each_kind)
 {
-    instar *db = open_t();
+    instar *db = scene_open_t(0, 4);
 
     ok(alters_update(db, "t", "b", 2, "11"));
     ok(alters_update(db, "t", "c", 3, "x"));
@@ -80,7 +70,7 @@ Test(change_failure, of_each_kind)
  * failed on rows has none. */
 Test(change_failure, is_kept)
 {
-    instar *db = open_t();
+    instar *db = scene_open_t(0, 4);
     int answer = 7;
 
     failure_of(db, "alter table t add constraint k check (b > 13)");

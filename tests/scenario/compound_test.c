@@ -9,19 +9,9 @@
 #define THREE \
     "CREATE INDEX t_b ON t (b); CREATE UNIQUE INDEX t_u ON t (b, a); CREATE INDEX t_c ON t (c, b)"
 
-static bool says(const char *words)
+static bool told(const char *words)
 {
     return strstr(compounds_error(), words) != NULL;
-}
-
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
 }
 
 static int take_version(void *arg, const instar_table_info *info)
@@ -41,7 +31,7 @@ static uint32_t version_of(instar *db)
 /* Three indexes take as many versions as one does. */
 Test(compound, several_indexes_are_one_change)
 {
-    instar *db = open_t(0, 100);
+    instar *db = scene_open_t(0, 100);
     instar_change_info info;
     uint64_t change;
 
@@ -55,7 +45,7 @@ Test(compound, several_indexes_are_one_change)
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
     expect_u64(version_of(db), 5);
     fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX t_c ON t (b)"), INSTAR_EEXISTS);
-    expect(says("t_c"));
+    expect(told("t_c"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
     ok(compounds_run(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b); CREATE INDEX d ON t (b DESC)"));
     dbs_check_clean(db);
@@ -65,7 +55,7 @@ Test(compound, several_indexes_are_one_change)
 /* One of them has duplicates: none stays, and the reason names the one. */
 Test(compound, one_that_fails_reverts_all)
 {
-    instar *db = open_t(0, 100);
+    instar *db = scene_open_t(0, 100);
     instar_change_info info;
     uint64_t change;
 
@@ -92,7 +82,7 @@ Test(compound, one_that_fails_reverts_all)
 /* A column and an index on it, a name that changes, a NOT NULL and an index that goes: in one. */
 Test(compound, indexes_beside_alterations)
 {
-    instar *db = open_t(0, 50);
+    instar *db = scene_open_t(0, 50);
 
     ok(dbs_index(db, "old", "t", "b", true, NULL));
     ok(compounds_run(db, "ALTER TABLE t ADD COLUMN d int8 NOT NULL DEFAULT 7; "
@@ -118,7 +108,7 @@ Test(compound, indexes_beside_alterations)
  * that was not validated. All hold from one version on. */
 Test(compound, checks_beside_indexes)
 {
-    instar *db = open_t(0, 50);
+    instar *db = scene_open_t(0, 50);
 
     ok(compounds_run(db, "ALTER TABLE t ADD CONSTRAINT old CHECK (b < 1000) NOT VALID"));
     ok(compounds_run(db, "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT low "
@@ -144,7 +134,7 @@ Test(compound, checks_beside_indexes)
  * index nor the check, and nobody is held to it any more. */
 Test(compound, a_check_that_fails_reverts_all)
 {
-    instar *db = open_t(0, 50);
+    instar *db = scene_open_t(0, 50);
     instar_change_info info;
     uint64_t change;
 
@@ -161,7 +151,7 @@ Test(compound, a_check_that_fails_reverts_all)
     fails(compounds_run(db, "ALTER TABLE t ADD COLUMN d int8 DEFAULT 3; CREATE INDEX t_d ON t (d); "
                             "ALTER TABLE t ADD CHECK (d > 5)"),
           INSTAR_ECHECK);
-    expect(says("d") && says("check"));
+    expect(told("d") && told("check"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
     fails(compounds_run(db, "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD COLUMN d int8 DEFAULT 3, "
                             "ADD CHECK (d > b)"),
@@ -173,7 +163,7 @@ Test(compound, a_check_that_fails_reverts_all)
 /* A column goes together with the index that uses it; another takes its name. */
 Test(compound, dropped_column_with_its_index)
 {
-    instar *db = open_t(0, 50);
+    instar *db = scene_open_t(0, 50);
 
     ok(dbs_index(db, "t_c", "t", "c,b", false, NULL));
     ok(compounds_run(db,
@@ -190,24 +180,24 @@ Test(compound, dropped_column_with_its_index)
 /* What cannot be one change is refused by name. */
 Test(compound, impossible_ones_are_refused)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     dbs_make_table(db, "other");
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
     fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX y ON other (b)"),
           INSTAR_EINVALID);
-    expect(says("\"other\"") && says("\"t\""));
+    expect(told("\"other\"") && told("\"t\""));
     fails(compounds_run(db, "CREATE INDEX x ON t (nope); DROP INDEX t_b"), INSTAR_EUNKNOWN);
-    expect(says("index \"x\": no column \"nope\""));
+    expect(told("index \"x\": no column \"nope\""));
     fails(compounds_run(db, "DROP INDEX t_b; CREATE INDEX t_b ON t (c)"), INSTAR_ESTATE);
-    expect(says("dropped in the same change"));
+    expect(told("dropped in the same change"));
     fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP INDEX x"), INSTAR_EINVALID);
     fails(compounds_run(db, "CREATE INDEX x ON t (c); ALTER INDEX x RENAME TO y"), INSTAR_EINVALID);
-    expect(says("create it as \"y\""));
+    expect(told("create it as \"y\""));
     fails(compounds_run(db, "DROP INDEX t_b; DROP INDEX t_b"), INSTAR_EUNKNOWN);
     fails(compounds_run(db, "CREATE INDEX x ON t (c); ALTER TABLE t DROP COLUMN c"), INSTAR_ESTATE);
     fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP TABLE t"), INSTAR_EINVALID);
-    expect(says("create index and drop table as one change"));
+    expect(told("create index and drop table as one change"));
     ok(compounds_run(db, "DROP INDEX IF EXISTS nope; CREATE INDEX IF NOT EXISTS t_b ON t (b)"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public");
     dbs_check_clean(db);
@@ -231,7 +221,7 @@ static void scene_begin(struct scene *s, const char *point)
 {
     test_hold_set(&s->hold, point, 1);
     scene_runner(&s->runner);
-    s->db = open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 40);
     ok(compounds_submit(s->db, COLUMN_AND_INDEX, NULL, &s->change));
     test_hold_await(&s->hold);
 }
@@ -289,7 +279,7 @@ Test(compound, others_queue_behind_it)
     ok(submit_index(s.db, "t_a", "a", 0, &index));
     ok(alters_submit(s.db, "t", "add d text", NULL, &failing));
     fails(compounds_run(s.db, "CREATE INDEX x ON t (b); CREATE INDEX y ON t (a)"), INSTAR_ESTATE);
-    expect(says("in the middle of a change"));
+    expect(told("in the middle of a change"));
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     scene_await(s.db, add, INSTAR_OK, NULL);

@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 static bool shows(instar *db, const char *table, const char *words)
 {
     return strstr(sqls_schema(db, table), words) != NULL;

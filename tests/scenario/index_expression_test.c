@@ -5,26 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
-}
-
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* Rows from before and after the index, beside columns and in either direction. A null anywhere
  * gives what the expression gives for it. Bounds are values of the expression. */
 Test(index_expression, rows_come_and_go)
 {
-    instar *db = open_t(0, 4);
+    instar *db = scene_open_t(0, 4);
     instar_value two = {.type = INSTAR_INT8, .i = 2};
 
     ok(sqls_run(db, "create index i on t ((b % 3) desc, a)"));
@@ -49,7 +34,7 @@ Test(index_expression, rows_come_and_go)
  * feels moves it; included columns are carried along. */
 Test(index_expression, with_include_and_predicate)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_update(db, "t", "c", 1, "Uno"));
     ok(alters_update(db, "t", "c", 2, "DOS"));
@@ -67,7 +52,7 @@ Test(index_expression, with_include_and_predicate)
  * same. */
 Test(index_expression, unique)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_update(db, "t", "c", 1, "One"));
     ok(alters_update(db, "t", "c", 2, "ONE"));
@@ -88,7 +73,7 @@ Test(index_expression, unique)
  * on a row that is there it fails the change, which names index and row and leaves nothing. */
 Test(index_expression, what_cannot_be_evaluated)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_insert(db, "t", "a,b", "4,0"));
     fails(sqls_run(db, "create index i on t (a, (100 / b))"), INSTAR_EFAILED);
@@ -108,41 +93,17 @@ Test(index_expression, what_cannot_be_evaluated)
  * it may go away, or be mended, in any stage. */
 Test(index_expression, errors_count_from_write_only_on)
 {
-    struct test_child runner;
-    instar_change_options o = scene_options(30000);
     instar_key_column part = {.expression = "10 / b"};
     instar_index_def def = {.name = "i", .table = "t", .columns = &part, .column_count = 1};
-    instar_change_info info;
-    uint64_t change;
 
-    scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
-    ok(alters_insert(db, "t", "a,b", "4,0"));
-    ok(alters_insert(db, "t", "a,b", "5,0"));
-    o.flags = INSTAR_CHANGE_HOLD;
-    o.rows_per_second_max = 1;
-    ok(instar_create_index(db, &def, &o, &change));
-    do {
-        info = scene_look(db, change);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strcmp(info.stage, "build") != 0);
-    fails(alters_insert(db, "t", "a,b", "6,0"), INSTAR_ERANGE);
-    fails(alters_update(db, "t", "b", 1, "0"), INSTAR_ERANGE);
-    ok(dbs_delete(db, "t", 4));
-    ok(alters_update(db, "t", "b", 5, "1"));
-    ok(instar_change_cancel(db, change));
-    scene_await(db, change, INSTAR_ECANCELLED, NULL);
-    ok(alters_insert(db, "t", "a,b", "6,0"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    sqls_errors_from_write_only_on(&def);
 }
 
 /* What no row can have, is about what is not there, or differs, is refused at once; a column in
  * parentheses is that column. */
 Test(index_expression, definitions_that_are_refused)
 {
-    instar *db = open_t(0, 1);
+    instar *db = scene_open_t(0, 1);
     uint64_t change;
     instar_key_column both = {.name = "b", .expression = "b + 1"};
     instar_index_def def = {.name = "i", .table = "t", .columns = &both, .column_count = 1};
@@ -173,7 +134,7 @@ Test(index_expression, definitions_that_are_refused)
  * once. */
 Test(index_expression, columns_of_it)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(sqls_run(db, "create index i on t ((b * 2) desc nulls last, upper(\"c\"))"));
     fails(sqls_run(db, "alter table t drop column c"), INSTAR_ESTATE);

@@ -5,26 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
-}
-
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* Rows from before and after the index; updates of what the predicate looks at bring a row in and
  * out, null keeps it out, deletes take it out. */
 Test(index_partial, rows_come_and_go)
 {
-    instar *db = open_t(0, 6);
+    instar *db = scene_open_t(0, 6);
 
     ok(sqls_run(db, "create index i on t (b) where b > 13 and c is null"));
     cr_assert_str_eq(sqls_scan(db, "t", "a", "i", NULL), "4;5;6");
@@ -51,7 +36,7 @@ Test(index_partial, rows_come_and_go)
 /* A unique one binds the rows inside only: of what is there, and of what is written. */
 Test(index_partial, unique_inside_only)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_insert(db, "t", "a,b,c", "4,11,x"));
     ok(alters_insert(db, "t", "a,b,c", "5,11,y"));
@@ -80,7 +65,7 @@ Test(index_partial, unique_inside_only)
  * on a row that is there it fails the change, which names index and row and leaves nothing. */
 Test(index_partial, what_cannot_be_evaluated)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(alters_insert(db, "t", "a,b", "4,0"));
     fails(sqls_run(db, "create index i on t (b) where 100 / b > 1"), INSTAR_EFAILED);
@@ -102,41 +87,17 @@ Test(index_partial, what_cannot_be_evaluated)
  * it may go away in any stage. */
 Test(index_partial, errors_count_from_write_only_on)
 {
-    struct test_child runner;
-    instar_change_options o = scene_options(30000);
     instar_key_column part = {.name = "b"};
     instar_index_def def = {
         .name = "i", .table = "t", .columns = &part, .column_count = 1, .predicate = "10 / b > 0"};
-    instar_change_info info;
-    uint64_t change;
 
-    scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
-    ok(alters_insert(db, "t", "a,b", "4,0"));
-    ok(alters_insert(db, "t", "a,b", "5,0"));
-    o.flags = INSTAR_CHANGE_HOLD;
-    o.rows_per_second_max = 1;
-    ok(instar_create_index(db, &def, &o, &change));
-    do {
-        info = scene_look(db, change);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strcmp(info.stage, "build") != 0);
-    fails(alters_insert(db, "t", "a,b", "6,0"), INSTAR_ERANGE);
-    fails(alters_update(db, "t", "b", 1, "0"), INSTAR_ERANGE);
-    ok(dbs_delete(db, "t", 4));
-    ok(alters_update(db, "t", "b", 5, "1"));
-    ok(instar_change_cancel(db, change));
-    scene_await(db, change, INSTAR_ECANCELLED, NULL);
-    ok(alters_insert(db, "t", "a,b", "6,0"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    sqls_errors_from_write_only_on(&def);
 }
 
 /* What is no condition, or about what is not there, is refused at once. */
 Test(index_partial, definitions_that_are_refused)
 {
-    instar *db = open_t(0, 1);
+    instar *db = scene_open_t(0, 1);
 
     fails(sqls_run(db, "create index i on t (b) where b + 1"), INSTAR_ETYPE);
     fails(sqls_run(db, "create index i on t (b) where d > 1"), INSTAR_EUNKNOWN);
@@ -160,7 +121,7 @@ Test(index_partial, definitions_that_are_refused)
  * it; what is shown has the new name. The statements that are printed make the same index. */
 Test(index_partial, columns_of_the_predicate)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(sqls_run(db, "create index i on t (b desc) where \"c\" is null and b > 11"));
     fails(sqls_run(db, "alter table t drop column c"), INSTAR_ESTATE);
@@ -188,7 +149,7 @@ Test(index_partial, columns_of_the_predicate)
 /* EXPLAIN says it. */
 Test(index_partial, explained)
 {
-    instar *db = open_t(0, 1);
+    instar *db = scene_open_t(0, 1);
 
     expect(strstr(sqls_explain(db, "explain create index i on t (b) where b > 1"),
                   "only rows for which WHERE is true get entries") != NULL);

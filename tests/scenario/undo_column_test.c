@@ -13,11 +13,6 @@ static void clean(instar *db)
     ok(instar_check(db, NULL, NULL, NULL));
 }
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* t(a, b, c), rows (1, 11, x1) … (3, 13, x3). */
 static instar *open_t(uint32_t flags)
 {

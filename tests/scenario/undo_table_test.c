@@ -13,11 +13,6 @@ static void clean(instar *db)
     ok(instar_check(db, NULL, NULL, NULL));
 }
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 /* t(a, b, c) with rows (1, 11) … (`rows`, …), an index, a unique index, a UNIQUE and a check. */
 static instar *open_t(uint32_t flags, int64_t rows)
 {

@@ -5,21 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
-/* t(a, b, c), primary key a, with rows (1, 11) … (`rows`, …); c is null in all. */
-static instar *open_t(uint32_t flags, int64_t rows)
-{
-    instar *db = dbs_open(flags);
-
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
-    return db;
-}
-
 static bool shows(instar *db, const char *table, const char *words)
 {
     return strstr(sqls_schema(db, table), words) != NULL;
@@ -62,7 +47,7 @@ Test(unique, with_the_table)
  * nothing stays of it. */
 Test(unique, added_and_dropped)
 {
-    instar *db = open_t(0, 5);
+    instar *db = scene_open_t(0, 5);
 
     ok(sqls_run(db, "alter table t add unique (b)"));
     cr_assert(shows(db, "t", "    CONSTRAINT t_b_key UNIQUE (b),\n"), "%s", sqls_schema(db, "t"));
@@ -94,7 +79,7 @@ Test(unique, added_and_dropped)
  * with it, one that goes, and constraints of the same name. */
 Test(unique, beside_other_steps)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(sqls_run(db, "alter table t add column d int8 unique, alter column b set not null, add "
                     "constraint u unique (b, d), add check (b > 0), add column e int4 default 5"));
@@ -128,7 +113,7 @@ Test(unique, beside_other_steps)
 /* The index is the constraint's: it goes with it, and not by itself; a new name is one of both. */
 Test(unique, index_and_constraint_are_one)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(sqls_run(db, "alter table t add constraint u unique (b), add constraint c check (b > 0)"));
     fails(sqls_run(db, "drop index u"), INSTAR_ESTATE);
@@ -161,7 +146,7 @@ Test(unique, index_and_constraint_are_one)
  * IF NOT EXISTS compares the constraints, too. */
 Test(unique, names_and_definitions)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
 
     ok(sqls_run(db, "create index t_b_key on t (c); create index u_b_key1 on t (a)"));
     ok(sqls_run(db, "alter table t add unique (b), add unique (b)"));
@@ -201,7 +186,7 @@ Test(unique, cancelled)
     uint64_t change;
 
     scene_runner(&runner);
-    instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
     o.rows_per_second_max = 1;
     ok(instar_alter_table(db, "t", &step, 1, &o, &change));
     do {
@@ -228,7 +213,7 @@ Test(unique, cancelled)
 /* EXPLAIN tells the stages of the index. */
 Test(unique, explained)
 {
-    instar *db = open_t(0, 3);
+    instar *db = scene_open_t(0, 3);
     const char *told = sqls_explain(db, "explain alter table t add unique (b)");
 
     expect(strstr(told, "3. build: one scan of the table for 1 index\n") != NULL);

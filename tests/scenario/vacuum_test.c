@@ -15,11 +15,6 @@ static void clean(instar *db)
     ok(instar_check(db, NULL, NULL, NULL));
 }
 
-static bool says(const char *words)
-{
-    return strstr(instar_error_text(), words) != NULL;
-}
-
 static int vacuum(instar *db, const char *table, instar_change_info *info)
 {
     uint64_t id;

@@ -15,6 +15,11 @@ void dbs_check(const char *file, int line, const char *what, int got, int wanted
     }
 }
 
+bool says(const char *words)
+{
+    return strstr(instar_error_text(), words) != NULL;
+}
+
 const char *dbs_path(void)
 {
     static char path[300];

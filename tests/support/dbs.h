@@ -10,6 +10,8 @@
 /* Public calls, checked: text is that of instar_error_text(). */
 #define ok(call) dbs_check(__FILE__, __LINE__, #call, (call), INSTAR_OK)
 #define fails(call, code) dbs_check(__FILE__, __LINE__, #call, (call), (code))
+/* The text of this thread's last error has these words. */
+bool says(const char *words);
 void dbs_check(const char *file, int line, const char *what, int got, int wanted);
 
 const char *dbs_path(void);

@@ -63,6 +63,15 @@ void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t
     ok(instar_flush(db));
 }
 
+instar *scene_open_t(uint32_t flags, int64_t rows)
+{
+    instar *db = dbs_open(flags);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+    return db;
+}
+
 int64_t scene_plus_10(int64_t i)
 {
     return i + 10;

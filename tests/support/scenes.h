@@ -16,6 +16,8 @@ void scene_runner_end(struct test_child *c);
 
 /* Rows (i, b(i)) for i in [from, to), asynchronously. */
 void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t (*b)(int64_t i));
+/* A store with t(a, b, c), primary key a, and rows (1, 11) … (`rows`, …); c is null in all. */
+instar *scene_open_t(uint32_t flags, int64_t rows);
 int64_t scene_plus_10(int64_t i);
 int64_t scene_scattered(int64_t i); /* distinct, in no order */
 

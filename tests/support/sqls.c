@@ -144,3 +144,33 @@ const char *sqls_scan(instar *db, const char *table, const char *columns, const 
     instar_projection_free(p);
     return text;
 }
+
+void sqls_errors_from_write_only_on(const instar_index_def *def)
+{
+    struct test_child runner;
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    uint64_t change;
+
+    scene_runner(&runner);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    ok(alters_insert(db, "t", "a,b", "4,0"));
+    ok(alters_insert(db, "t", "a,b", "5,0"));
+    o.flags = INSTAR_CHANGE_HOLD;
+    o.rows_per_second_max = 1;
+    ok(instar_create_index(db, def, &o, &change));
+    do {
+        info = scene_look(db, change);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strcmp(info.stage, "build") != 0);
+    fails(alters_insert(db, "t", "a,b", "6,0"), INSTAR_ERANGE);
+    fails(alters_update(db, "t", "b", 1, "0"), INSTAR_ERANGE);
+    ok(dbs_delete(db, "t", 4));
+    ok(alters_update(db, "t", "b", 5, "1"));
+    ok(instar_change_cancel(db, change));
+    scene_await(db, change, INSTAR_ECANCELLED, NULL);
+    ok(alters_insert(db, "t", "a,b", "6,0"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}

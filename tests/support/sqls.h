@@ -20,4 +20,8 @@ const char *sqls_schema(instar *db, const char *table);
 const char *sqls_scan(instar *db, const char *table, const char *columns, const char *index,
                       const instar_range *range);
 
+/* An index i of t that divides by b: from write-only on a write is held to that, and not before; a
+ * row from before the index that breaks it may go away in any stage. */
+void sqls_errors_from_write_only_on(const instar_index_def *def);
+
 #endif

@@ -230,5 +230,9 @@ int cli_print_fkeys(void *arg, const instar_table_info *info);
 int cli_change_options(const struct cli *cli, instar_change_options *options);
 /* After a submission that gave rc: follow it, or print its id. */
 int cli_submitted(struct cli *cli, int rc, uint64_t change);
+/* The same of a change that takes a name, the command's first argument, and nothing else. */
+int cli_change_named(struct cli *cli,
+                     int (*submit)(instar *db, const char *name,
+                                   const instar_change_options *options, uint64_t *change_out));
 
 #endif

@@ -453,6 +453,23 @@ int cli_submitted(struct cli *cli, int rc, uint64_t change)
     return CLI_OK;
 }
 
+int cli_change_named(struct cli *cli,
+                     int (*submit)(instar *db, const char *name,
+                                   const instar_change_options *options, uint64_t *change_out))
+{
+    instar_change_options options;
+    uint64_t change = 0;
+    int rc;
+
+    instar_change_options_init(&options);
+    rc = cli_change_options(cli, &options);
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    rc = submit(cli->db, cli->argv[0], &options, &change);
+    return cli_submitted(cli, rc, change);
+}
+
 /* Is that the end of the text? Then it is cut off. */
 static bool cut_end(char *text, const char *end)
 {
@@ -608,17 +625,7 @@ int command_create_table(struct cli *cli)
 
 int command_drop_table(struct cli *cli)
 {
-    instar_change_options options;
-    uint64_t change = 0;
-    int rc;
-
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    rc = instar_drop_table(cli->db, cli->argv[0], &options, &change);
-    return cli_submitted(cli, rc, change);
+    return cli_change_named(cli, instar_drop_table);
 }
 
 /* --include: "a,b", cut in place. */
@@ -680,15 +687,5 @@ int command_create_index(struct cli *cli)
 
 int command_drop_index(struct cli *cli)
 {
-    instar_change_options options;
-    uint64_t change = 0;
-    int rc;
-
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    rc = instar_drop_index(cli->db, cli->argv[0], &options, &change);
-    return cli_submitted(cli, rc, change);
+    return cli_change_named(cli, instar_drop_index);
 }

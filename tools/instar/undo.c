@@ -20,15 +20,5 @@ int command_undo(struct cli *cli)
 
 int command_vacuum(struct cli *cli)
 {
-    instar_change_options options;
-    uint64_t change = 0;
-    int rc;
-
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
-    if (rc != CLI_OK) {
-        return rc;
-    }
-    rc = instar_vacuum(cli->db, cli->argv[0], &options, &change);
-    return cli_submitted(cli, rc, change);
+    return cli_change_named(cli, instar_vacuum);
 }
