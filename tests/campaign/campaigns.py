@@ -48,6 +48,12 @@ KILL = Campaign(
     {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
     (Program("release/tests/crash/kill_test", (("INSTAR_KILLS", "200"),), r"commits, (\d+) kills",
              1800),))
+# A seed is 80,000 transactions, and takes some ten seconds.
+HISTORY = Campaign(
+    "history", "transactions",
+    {"pr": Size(2), "nightly": Size(63), "release": Size(1250)},
+    (Program("release/tests/crash/history_test", (("INSTAR_HISTORY_TXNS", "8000"),),
+             r"(\d+) transactions, ", 900),))
 CHANGE = Campaign(
     "change", "changes",
     {"pr": Size(3), "nightly": Size(130), "release": Size(1300)},
@@ -72,7 +78,7 @@ STREAMS, EXPRESSIONS = 50, 2000
 DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
-ALL = {c.name: c for c in (POWER_CUT, KILL, CHANGE, CORRUPT, FUZZ, DIFFERENTIAL)}
+ALL = {c.name: c for c in (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
