@@ -124,6 +124,7 @@ void test_fork(struct test_child *c, void (*fn)(struct test_child *self, void *a
         struct test_child self = {.pid = 0, .in = p.down[0], .out = p.up[1]};
         fn(&self, arg);
         fflush(NULL);
+        test_keep_counts();
         _exit(0);
     }
     keep_parent_side(c, &p, pid);

@@ -115,6 +115,7 @@ static int before(void *arg, const struct os_call *call)
 {
     (void)arg;
     if (hooked.kill_op_on && count_down(&hooked.kill_op_left)) {
+        test_keep_counts();
         kill(getpid(), SIGKILL);
     }
     int rc = hooked.fault_on ? apply_fault(call) : 0;
@@ -167,6 +168,7 @@ static void point(void *arg, const char *name)
     }
     if (hooked.kill_point != NULL && strcmp(hooked.kill_point, name) == 0 &&
         count_down(&hooked.kill_point_left)) {
+        test_keep_counts();
         kill(getpid(), SIGKILL);
     }
     struct test_hold *h = hooked.hold;

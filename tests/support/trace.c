@@ -185,6 +185,7 @@ static void before(void *arg, const struct os_call *call)
     }
     if (in_progress != NO_EVENT && tracer.kill_left != 0 && --tracer.kill_left == 0) {
         trace_save(t, tracer.kill_fd);
+        test_keep_counts();
         kill(getpid(), SIGKILL);
     }
     pthread_mutex_unlock(&tracer.mutex);
