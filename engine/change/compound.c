@@ -466,7 +466,8 @@ static int alter_table(struct draft *d, const instar_statement *statement, struc
     return rc == 0 ? alter_all(d, &all, err) : rc;
 }
 
-static int rename_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+/* RENAME and COMMENT: a step of the index's table. */
+static int alter_index(struct draft *d, const instar_statement *statement, struct base_err *err)
 {
     instar_alteration *step = &d->renames[d->at];
     bool found;
@@ -475,9 +476,12 @@ static int rename_index(struct draft *d, const instar_statement *statement, stru
     if (rc != 0 || !found) {
         return rc;
     }
-    *step = (instar_alteration){.kind = INSTAR_ALTER_RENAME_INDEX,
+    *step = (instar_alteration){.kind = statement->kind == INSTAR_STATEMENT_RENAME_INDEX
+                                            ? INSTAR_ALTER_RENAME_INDEX
+                                            : INSTAR_ALTER_COMMENT_INDEX,
                                 .name = statement->name,
-                                .new_name = statement->new_name};
+                                .new_name = statement->new_name,
+                                .comment = statement->comment};
     return alter_steps(d, &(struct steps){step, 1}, 0, 1, err);
 }
 
@@ -491,7 +495,8 @@ static int take_statement(struct draft *d, const instar_statement *statement, st
     case INSTAR_STATEMENT_ALTER_TABLE:
         return alter_table(d, statement, err);
     case INSTAR_STATEMENT_RENAME_INDEX:
-        return rename_index(d, statement, err);
+    case INSTAR_STATEMENT_COMMENT_INDEX:
+        return alter_index(d, statement, err);
     case INSTAR_STATEMENT_VACUUM:
         return base_err_set(err, INSTAR_EINVALID,
                             "vacuum is a change by itself, not a part of one");

@@ -391,7 +391,8 @@ const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_
     const instar_sql_statement *a = &first->info, *b = &second->info;
 
     if (a->verb != INSTAR_SQL_ALTER_TABLE ||
-        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX)) {
+        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX &&
+         b->verb != INSTAR_SQL_COMMENT_INDEX)) {
         return "";
     }
     if (b->verb == INSTAR_SQL_ALTER_TABLE && strcmp(name_after(a), b->name) != 0) {

@@ -79,7 +79,7 @@ static const struct refused {
     {"declare c cursor for select 1", "DECLARE", "declare"},
     {"discard all", "DISCARD", "discard"},
     {"security label on table t is 'x'", "SECURITY", "security"},
-    {"comment on table t is 'x'", "COMMENT", "comment"},
+    {"comment on view v is 'x'", "COMMENT", "comment"},
     {"import foreign schema s from server x into y", "IMPORT", "import"},
     {"refresh materialized view v", "REFRESH", "refresh"},
     {"reassign owned by a to b", "REASSIGN", "reassign"},
