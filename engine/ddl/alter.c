@@ -43,11 +43,6 @@ static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct
                       : checks->unique_count > 0 ? "UNIQUE"
                                                  : "REFERENCES");
     }
-    if (rc == INSTAR_OK && checks->fkey_count > 0) {
-        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
-                      "not supported: REFERENCES in ADD COLUMN: add the column, make an index on "
-                      "it, add the foreign key");
-    }
     if (rc == INSTAR_OK && key != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, key),
                       "not supported: PRIMARY KEY in ADD COLUMN");
@@ -311,6 +306,10 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
         for (size_t i = 0; rc == INSTAR_OK && i < checks.unique_count; i++, at++) {
             steps[at] =
                 (instar_alteration){.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &checks.uniques[i]};
+        }
+        for (size_t i = 0; rc == INSTAR_OK && i < checks.fkey_count; i++, at++) {
+            steps[at] =
+                (instar_alteration){.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &checks.fkeys[i]};
         }
     }
     info.step_count = at;

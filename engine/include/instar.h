@@ -464,8 +464,8 @@ typedef struct instar_unique_def {
  * The key is the primary key or a unique index of all rows. Columns are of the types of the key's,
  * or both are integers. An index of all rows is needed that begins with the columns, in whatever
  * order; the primary key will do. Where there is none the change makes it, under the name
- * table_column_idx; it stays when the foreign key goes. Not for a column that the same change adds
- * (ESTATE names the statement that makes it). */
+ * table_column_idx; it stays when the foreign key goes. The columns may be such as the same change
+ * adds: then it is enforced from its first stage on, too, for what the rows that are there get. */
 enum instar_fkey_action {
     INSTAR_FKEY_NO_ACTION = 0, /* refuse when the key is not there in the end: it may be taken away
                                 * and given to a row again in one transaction */
