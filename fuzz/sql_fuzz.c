@@ -63,12 +63,14 @@ static void use_steps(const instar_sql_statement *s)
         bool checks = kind == INSTAR_ALTER_ADD_CHECK;
         bool unique = kind == INSTAR_ALTER_ADD_UNIQUE;
         bool refers = kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+        bool comments =
+            kind >= INSTAR_ALTER_COMMENT_TABLE && kind <= INSTAR_ALTER_COMMENT_CONSTRAINT;
         bool keys = kind == INSTAR_ALTER_ADD_PRIMARY_KEY || kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
         bool adds = kind == INSTAR_ALTER_ADD_COLUMN || checks || unique || refers || keys;
         bool renames = kind <= INSTAR_ALTER_RENAME_INDEX || kind == INSTAR_ALTER_RENAME_CONSTRAINT;
 
         base_assert(kind >= INSTAR_ALTER_RENAME_TABLE &&
-                    (kind <= INSTAR_ALTER_SET_TYPE || unique || refers || keys));
+                    (kind <= INSTAR_ALTER_SET_TYPE || unique || refers || keys || comments));
         base_assert(refers == (step->fkey != NULL));
         if (refers) {
             use_fkey(step->fkey);
@@ -79,7 +81,8 @@ static void use_steps(const instar_sql_statement *s)
         base_assert((kind == INSTAR_ALTER_ADD_COLUMN || kind == INSTAR_ALTER_SET_TYPE) ==
                     (step->column != NULL));
         base_assert(checks == (step->check != NULL) && unique == (step->unique != NULL));
-        base_assert(adds || kind == INSTAR_ALTER_RENAME_TABLE || step->name != NULL);
+        base_assert(adds || kind == INSTAR_ALTER_RENAME_TABLE ||
+                    kind == INSTAR_ALTER_COMMENT_TABLE || step->name != NULL);
         base_assert(renames == (step->new_name != NULL));
     }
 }
@@ -93,7 +96,8 @@ static void use_statement(const instar_sql_statement *s, const char *text, size_
     if (s->verb < INSTAR_SQL_SHOW_CHANGES) {
         base_assert(s->name != NULL && s->options->struct_size == sizeof(*s->options));
     }
-    if (s->verb == INSTAR_SQL_ALTER_TABLE || s->verb == INSTAR_SQL_RENAME_INDEX) {
+    if (s->verb == INSTAR_SQL_ALTER_TABLE || s->verb == INSTAR_SQL_RENAME_INDEX ||
+        s->verb == INSTAR_SQL_COMMENT_INDEX) {
         use_steps(s);
     }
     base_assert((s->verb >= INSTAR_SQL_PAUSE_CHANGE) == (s->steering != NULL));

@@ -53,6 +53,8 @@ static int submit_one(struct changes *c, const instar_statement *s, instar_chang
         return change_alter_table(c, s->name, s->steps, s->step_count, options, change_out, err);
     case INSTAR_STATEMENT_VACUUM:
         return change_vacuum(c, s->name, options, change_out, err);
+    case INSTAR_STATEMENT_COMMENT_INDEX:
+        return change_comment_index(c, s->name, s->comment, options, change_out, err);
     default:
         return change_rename_index(c, s->name, s->new_name, options, change_out, err);
     }
@@ -67,7 +69,7 @@ static int check_statement(const instar_statement *s)
                                                                   : s->name;
     int rc = api_need(what, "the definition or name");
 
-    if (s->kind != INSTAR_STATEMENT_VACUUM &&
+    if (s->kind != INSTAR_STATEMENT_VACUUM && s->kind != INSTAR_STATEMENT_COMMENT_INDEX &&
         (s->kind < INSTAR_STATEMENT_CREATE_TABLE || s->kind > INSTAR_STATEMENT_RENAME_INDEX)) {
         return base_err_set(api_err(), INSTAR_EINVALID, "there is no kind of statement %" PRIu32,
                             s->kind);
@@ -191,6 +193,15 @@ int instar_rename_index(instar *db, const char *index, const char *new_name,
 {
     instar_statement s = {
         .kind = INSTAR_STATEMENT_RENAME_INDEX, .name = index, .new_name = new_name};
+
+    return submit_alone(db, &s, options, change_out);
+}
+
+int instar_comment_index(instar *db, const char *index, const char *comment,
+                         const instar_change_options *options, uint64_t *change_out)
+{
+    instar_statement s = {
+        .kind = INSTAR_STATEMENT_COMMENT_INDEX, .name = index, .comment = comment};
 
     return submit_alone(db, &s, options, change_out);
 }

@@ -86,15 +86,17 @@ static bool fill_columns(struct base_arena *arena, const struct catalog_table *t
     for (uint32_t i = 0; i < table->column_count; i++) {
         const struct catalog_column *from = &table->columns[i];
 
-        columns[i] = (instar_column_info){.name = from->name,
-                                          .type = from->type,
-                                          .not_null = from->not_null,
-                                          .has_default = from->has_default,
-                                          .default_value = from->default_value,
-                                          .enforcing = from->enforcing,
-                                          .length_max = from->length_max,
-                                          .type_coming = from->type_coming,
-                                          .length_coming = from->length_coming};
+        columns[i] = (instar_column_info){
+            .name = from->name,
+            .type = from->type,
+            .not_null = from->not_null,
+            .has_default = from->has_default,
+            .default_value = from->default_value,
+            .enforcing = from->enforcing,
+            .length_max = from->length_max,
+            .type_coming = from->type_coming,
+            .length_coming = from->length_coming,
+            .comment = catalog_comment_of(table, CATALOG_COMMENT_COLUMN, from->id)};
     }
     info->columns = columns;
     info->column_count = catalog_visible_columns(table); /* the hidden ones are last */
@@ -136,12 +138,14 @@ static bool fill_indexes(struct base_arena *arena, const struct catalog_table *t
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *from = &table->indexes[i];
 
-        indexes[i] = (instar_index_info){.name = from->name,
-                                         .column_count = from->part_count,
-                                         .unique = from->unique,
-                                         .enforcing = catalog_must_probe(from),
-                                         .stage = from->stage,
-                                         .change = from->change};
+        indexes[i] = (instar_index_info){
+            .name = from->name,
+            .column_count = from->part_count,
+            .unique = from->unique,
+            .enforcing = catalog_must_probe(from),
+            .stage = from->stage,
+            .change = from->change,
+            .comment = catalog_comment_of(table, CATALOG_COMMENT_INDEX, from->id)};
         if (!fill_key(arena, table, from->parts, from->part_count, &indexes[i].columns) ||
             !fill_more(arena, table, from, &indexes[i])) {
             return false;
@@ -164,11 +168,12 @@ static bool fill_checks(struct base_arena *arena, const struct catalog_table *ta
 
         base_buf_clear(&text);
         ok = catalog_check_print(table, from, &text) && base_buf_add_u8(&text, 0);
-        checks[i] = (instar_check_info){.name = from->name,
-                                        .expression =
-                                            ok ? base_arena_copy(arena, text.data, text.size) : "",
-                                        .valid = from->state == CATALOG_CHECK_VALID,
-                                        .enforcing = catalog_check_is_pending(from)};
+        checks[i] = (instar_check_info){
+            .name = from->name,
+            .expression = ok ? base_arena_copy(arena, text.data, text.size) : "",
+            .valid = from->state == CATALOG_CHECK_VALID,
+            .enforcing = catalog_check_is_pending(from),
+            .comment = catalog_comment_of(table, CATALOG_COMMENT_CHECK, from->id)};
         ok = ok && checks[i].expression != NULL;
     }
     base_buf_free(&text);
@@ -205,7 +210,8 @@ static bool fill_fkey(struct base_arena *arena, const struct catalog_view *view,
         .on_delete = from->restrict_delete ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION,
         .on_update = from->restrict_update ? INSTAR_FKEY_RESTRICT : INSTAR_FKEY_NO_ACTION,
         .valid = from->state == CATALOG_CHECK_VALID,
-        .enforcing = catalog_fkey_is_pending(from)};
+        .enforcing = catalog_fkey_is_pending(from),
+        .comment = catalog_comment_of(table, CATALOG_COMMENT_FKEY, from->id)};
     return true;
 }
 
@@ -227,8 +233,10 @@ static int tell_table(instar *db, const struct catalog_view *view,
                       const struct catalog_table *table,
                       int (*fn)(void *arg, const instar_table_info *info), void *arg)
 {
-    instar_table_info info = {
-        .name = table->name, .version = table->version, .key_count = table->key_count};
+    instar_table_info info = {.name = table->name,
+                              .version = table->version,
+                              .key_count = table->key_count,
+                              .comment = catalog_comment_of(table, CATALOG_COMMENT_TABLE, 0)};
     struct store_tree_stat stat = {0};
     struct base_arena arena = {0};
     int rc = store_tree_stat(db->env.store, table->tree, &stat, api_err());

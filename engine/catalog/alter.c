@@ -319,6 +319,11 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_RENAME_CONSTRAINT:
     case INSTAR_ALTER_VALIDATE_CONSTRAINT:
         return catalog_alter_constraint(table, step, changed_out, err);
+    case INSTAR_ALTER_COMMENT_TABLE:
+    case INSTAR_ALTER_COMMENT_COLUMN:
+    case INSTAR_ALTER_COMMENT_INDEX:
+    case INSTAR_ALTER_COMMENT_CONSTRAINT:
+        return catalog_alter_comment(table, step, changed_out, err);
     case INSTAR_ALTER_ADD_PRIMARY_KEY:
     case INSTAR_ALTER_DROP_PRIMARY_KEY:
         return base_err_set(err, INSTAR_EINVALID,

@@ -116,6 +116,7 @@ int catalog_alter_constraint(struct catalog_table *table, const instar_alteratio
 
 /* A check as text. */
 struct kept {
+    uint32_t id;
     char name[INSTAR_NAME_BYTES_MAX + 1];
     enum catalog_check_state state;
     const char *expression;
@@ -131,6 +132,7 @@ static int keep(struct catalog_table *table, const struct catalog_check *check, 
     base_buf_free(&text);
     snprintf(out->name, sizeof(out->name), "%s", check->name);
     out->state = check->state;
+    out->id = check->id;
     return out->expression != NULL ? 0 : catalog_no_memory(err);
 }
 
@@ -153,7 +155,10 @@ int catalog_checks_retype(struct catalog_table *table, uint32_t column_id, struc
     for (uint32_t i = 0; rc == 0 && i < count; i++) {
         instar_check_def def = {.name = kept[i].name, .expression = kept[i].expression};
         rc = catalog_check_define(table, &def, kept[i].state, err);
-        if (rc != 0) {
+        const struct catalog_check *made = rc == 0 ? catalog_table_check(table, def.name) : NULL;
+        if (made != NULL) {
+            rc = catalog_comment_hand_on(table, CATALOG_COMMENT_CHECK, kept[i].id, made->id, err);
+        } else if (rc != 0) {
             base_err_prefix(err, "check \"%s\", which is about a column of another type then",
                             kept[i].name);
         }

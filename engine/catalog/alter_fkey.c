@@ -9,6 +9,9 @@
  *     not valid   absent          -                   not valid
  *     absent      any             the same            absent
  *
+ * A column that the same change adds is hidden by then, with its index (between.c): every row has
+ * its missing value in it, which the validation looks for as for any other.
+ *
  * Why a drain of both tables stands before the validation: a writer of the child on the version
  * before looks for no parent, and a writer of the parent on the version before looks for no
  * children. Only when both have gone does nobody break it any more.
@@ -111,7 +114,7 @@ int catalog_fkeys_enforce(struct catalog_table *copy, const struct catalog_table
         } else if (now == NULL) {
             for (uint32_t k = 0; rc == 0 && k < wanted.column_count; k++) {
                 int at = catalog_table_column_by_id(copy, wanted.column_ids[k]);
-                if (at < 0 || copy->columns[at].hidden) {
+                if (at < 0) {
                     rc =
                         base_err_set(err, INSTAR_EINVALID,
                                      "foreign key \"%s\" of table \"%s\" is about a column that "

@@ -133,6 +133,19 @@ struct catalog_referrer {
     uint32_t fkey;  /* its id there */
     uint32_t index; /* id of the unique index here, 0: the primary key */
 };
+/* What COMMENT ON has said (comment.c). The numbers are on disk. */
+enum catalog_comment_kind {
+    CATALOG_COMMENT_TABLE = 1,
+    CATALOG_COMMENT_COLUMN = 2,
+    CATALOG_COMMENT_INDEX = 3,
+    CATALOG_COMMENT_CHECK = 4,
+    CATALOG_COMMENT_FKEY = 5
+};
+struct catalog_comment {
+    enum catalog_comment_kind kind;
+    uint32_t id; /* of what it is about; 0: the table */
+    const char *text;
+};
 /* How a foreign key finds the tables that it is about, while one is made; for errors, too. */
 struct catalog_table;
 struct catalog_kin {
@@ -166,6 +179,8 @@ struct catalog_table {
     struct catalog_fkey *fkeys;
     uint32_t referrer_count; /* foreign keys that refer to it */
     struct catalog_referrer *referrers;
+    uint32_t comment_count;
+    struct catalog_comment *comments; /* by kind and id */
     uint32_t layout_count;
     struct row_layout *layouts; /* oldest first */
     /* version -> layout: versions from first_version on use layouts[layout]; no row is left of a
@@ -355,6 +370,15 @@ int catalog_referrers_follow(struct catalog_table *parent, uint64_t child_id,
  * indexes by which its own are looked for? ESTATE names the constraint. */
 int catalog_keys_kept(const struct catalog_table *from, const struct catalog_table *to,
                       struct base_err *err);
+
+/* ---- comments (comment.c) ----------------------------------------------------------------- */
+
+/* NULL: there is none. */
+const char *catalog_comment_of(const struct catalog_table *table, enum catalog_comment_kind kind,
+                               uint32_t id);
+/* What takes another's place takes its comment. ENOMEM. */
+int catalog_comment_hand_on(struct catalog_table *table, enum catalog_comment_kind kind,
+                            uint32_t from, uint32_t to, struct base_err *err);
 
 /* ---- types of columns (retype.c) ------------------------------------------------------------ */
 

@@ -186,6 +186,21 @@ int catalog_fkeys_settle(const struct catalog_table *from, const struct catalog_
 /* May one version take a foreign key, or a check, from one state to another? 0 is absence. */
 bool catalog_constraint_step_allowed(unsigned from, unsigned to);
 
+/* ---- comment.c ---------------------------------------------------------------------------- */
+
+/* One of catalog_alter's steps, COMMENT. */
+int catalog_alter_comment(struct catalog_table *table, const instar_alteration *step,
+                          bool *changed_out, struct base_err *err);
+int catalog_comments_copy(const struct catalog_table *from, struct catalog_table *to,
+                          struct base_err *err);
+/* Is there what it is about? */
+bool catalog_comment_stands(const struct catalog_table *table,
+                            const struct catalog_comment *comment);
+/* Without those for which that is not so. */
+void catalog_comments_prune(struct catalog_table *table);
+/* What is wrong with one of them; NULL: nothing. */
+const char *catalog_comments_problem(const struct catalog_table *table);
+
 /* ---- retype.c ----------------------------------------------------------------------------- */
 
 /* One of catalog_alter's steps, SET TYPE, on the column at this position. */

@@ -3,7 +3,7 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (5)
+ *   u8 format (6)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
@@ -37,12 +37,13 @@
  *                      primary key | u8 flags (1 ON DELETE RESTRICT, 2 ON UPDATE RESTRICT)
  *                       | v count, ids of columns: v id
  *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
+ *   v count, comments, ascending: u8 kind | v id of what it is about, 0: the table | text
  *
- * Format 4, from before row ids, indexes on expressions, kept columns and foreign keys, ends in
- * front of them. Format 3, from before indexes had more than columns, lacks some flags, limits of
- * texts and types on their way. Format 2, from before there were checks, ends in front of them, and
- * format 1, from before tables could be altered, has no aliases either; all are read, and written
- * no more.
+ * Format 5, from before comments, ends in front of them. Format 4, from before row ids, indexes on
+ * expressions, kept columns and foreign keys, ends in front of them. Format 3, from before indexes
+ * had more than columns, lacks some flags, limits of texts and types on their way. Format 2, from
+ * before there were checks, ends in front of them, and format 1, from before tables could be
+ * altered, has no aliases either; all are read, and written no more.
  */
 #include "catalog/descriptor_impl.h"
 
@@ -250,6 +251,23 @@ static bool put_fkeys(struct base_buf *out, const struct catalog_table *t)
     return ok;
 }
 
+/* What they are about may have gone since the table was finished. */
+static bool put_comments(struct base_buf *out, const struct catalog_table *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->comment_count; i++) {
+        count += catalog_comment_stands(t, &t->comments[i]) ? 1 : 0;
+    }
+    bool ok = base_buf_add_varint(out, count);
+    for (uint32_t i = 0; ok && i < t->comment_count; i++) {
+        const struct catalog_comment *c = &t->comments[i];
+        ok = !catalog_comment_stands(t, c) ||
+             (base_buf_add_u8(out, (uint8_t)c->kind) && base_buf_add_varint(out, c->id) &&
+              put_name(out, c->text));
+    }
+    return ok;
+}
+
 int catalog_table_encode(const struct catalog_table *table, struct base_buf *out,
                          struct base_err *err)
 {
@@ -268,7 +286,7 @@ int catalog_table_encode(const struct catalog_table *table, struct base_buf *out
               put_parts(out, table->key, table->key_count) && put_indexes(out, table) &&
               put_layouts(out, table) && put_checks(out, table) && put_lengths(out, table) &&
               put_made(out, table) && put_rekeyed(out, table) && put_kept(out, table) &&
-              put_fkeys(out, table);
+              put_fkeys(out, table) && put_comments(out, table);
     if (!ok) {
         out->size = before;
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");

@@ -379,6 +379,29 @@ static void get_fkeys(struct input *in)
     }
 }
 
+static void get_comments(struct input *in)
+{
+    struct base_reader *r = &in->r;
+    struct catalog_table *t = in->table;
+    uint32_t count = in->format > FORMAT_NO_COMMENTS ? get_count(r, 4, UINT32_MAX) : 0;
+    t->comments = get_room(in, count, sizeof(*t->comments));
+    for (uint32_t i = 0; !r->bad && i < count; i++) {
+        struct catalog_comment *c = &t->comments[i];
+        c->kind = (enum catalog_comment_kind)base_read_u8(r);
+        c->id = get_u32(r);
+        struct base_slice text = base_read_blob(r);
+        r->bad = r->bad || text.size > INSTAR_COMMENT_BYTES_MAX ||
+                 (text.size != 0 && memchr(text.data, 0, text.size) != NULL) ||
+                 !catalog_comment_stands(t, c);
+        char *kept = r->bad ? NULL : get_room(in, (uint32_t)text.size + 1, 1);
+        if (kept != NULL && text.size != 0) {
+            memcpy(kept, text.data, text.size);
+        }
+        c->text = kept;
+        t->comment_count += kept != NULL;
+    }
+}
+
 static void get_table(struct input *in)
 {
     struct base_reader *r = &in->r;
@@ -419,6 +442,9 @@ static void get_table(struct input *in)
     }
     if (!r->bad) {
         get_fkeys(in);
+    }
+    if (!r->bad) {
+        get_comments(in);
     }
     r->bad = r->bad || base_reader_left(r) != 0;
 }

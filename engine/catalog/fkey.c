@@ -333,6 +333,20 @@ static struct catalog_fkey *find_enforcing(struct catalog_table *table,
     return found;
 }
 
+static int derive(const struct catalog_table *table, struct catalog_fkey *f, struct base_err *err)
+{
+    for (uint32_t k = 0; k < f->column_count; k++) {
+        int at = catalog_table_column_by_id(table, f->column_ids[k]);
+        if (at < 0) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "table \"%s\": foreign key \"%s\" of columns it has not",
+                                table->name, f->name);
+        }
+        f->columns[k] = (uint32_t)at;
+    }
+    return 0;
+}
+
 int catalog_fkey_add(struct catalog_table *table, const struct catalog_fkey *like,
                      struct base_err *err)
 {
@@ -349,9 +363,9 @@ int catalog_fkey_add(struct catalog_table *table, const struct catalog_fkey *lik
     if (table->fkey_count != 0) {
         memcpy(fkeys, table->fkeys, table->fkey_count * sizeof(*fkeys));
     }
-    fkeys[table->fkey_count++] = *like;
+    fkeys[table->fkey_count] = *like;
     table->fkeys = fkeys;
-    return catalog_fkeys_derive(table, err);
+    return derive(table, &fkeys[table->fkey_count++], err);
 }
 
 static int check_def(const instar_fkey_def *def, struct base_err *err)
@@ -512,19 +526,11 @@ int catalog_fkeys_copy(const struct catalog_table *from, struct catalog_table *t
 
 int catalog_fkeys_derive(struct catalog_table *table, struct base_err *err)
 {
-    for (uint32_t i = 0; i < table->fkey_count; i++) {
-        struct catalog_fkey *f = &table->fkeys[i];
-        for (uint32_t k = 0; k < f->column_count; k++) {
-            int at = catalog_table_column_by_id(table, f->column_ids[k]);
-            if (at < 0) {
-                return base_err_set(err, INSTAR_EINVALID,
-                                    "table \"%s\": foreign key \"%s\" of columns it has not",
-                                    table->name, f->name);
-            }
-            f->columns[k] = (uint32_t)at;
-        }
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < table->fkey_count; i++) {
+        rc = derive(table, &table->fkeys[i], err);
     }
-    return 0;
+    return rc;
 }
 
 /* ---- the parent's side -------------------------------------------------------------------- */

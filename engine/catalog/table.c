@@ -117,7 +117,8 @@ int catalog_table_copy(const struct catalog_table *from, struct catalog_table **
     }
     if (!ok || !copy_columns(from, to) || !copy_layouts(from, to) ||
         catalog_checks_copy(from, to, NULL) != 0 || catalog_kept_copy(from, to, NULL) != 0 ||
-        catalog_fkeys_copy(from, to, NULL) != 0 || !derive_inputs(to)) {
+        catalog_fkeys_copy(from, to, NULL) != 0 || catalog_comments_copy(from, to, NULL) != 0 ||
+        !derive_inputs(to)) {
         catalog_table_free(to);
         return catalog_no_memory(err);
     }
@@ -274,6 +275,7 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
             return rc;
         }
     }
+    catalog_comments_prune(table);
     int rc = catalog_checks_derive(table, err);
     return rc == 0 ? catalog_fkeys_derive(table, err) : rc;
 }

@@ -325,7 +325,7 @@ static bool check_fkey(const struct catalog_table *table, uint32_t at, struct pr
     }
     for (uint32_t i = 0; i < f->column_count; i++) {
         int column = catalog_table_column_by_id(table, f->column_ids[i]);
-        if (column < 0 || table->columns[column].hidden) {
+        if (column < 0 || (table->columns[column].hidden && f->state != CATALOG_CHECK_ENFORCING)) {
             return bad(p, "foreign key %u of columns that are not there", at + 1);
         }
         for (uint32_t k = 0; k < i; k++) {
@@ -506,6 +506,12 @@ static bool check_kept(const struct catalog_table *table, struct problem *p)
     return what == NULL || bad(p, "a dropped column that is kept %s", what);
 }
 
+static bool check_comments(const struct catalog_table *table, struct problem *p)
+{
+    const char *what = catalog_comments_problem(table);
+    return what == NULL || bad(p, "%s", what);
+}
+
 bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG_PROBLEM_MAX])
 {
     struct problem p = {problem};
@@ -518,5 +524,5 @@ bool catalog_table_valid(const struct catalog_table *table, char problem[CATALOG
     }
     return check_columns(table, &p) && check_key(table, &p) && check_indexes(table, &p) &&
            check_aliases(table, &p) && check_layouts(table, &p) && check_checks(table, &p) &&
-           check_kept(table, &p) && check_fkeys(table, &p);
+           check_kept(table, &p) && check_fkeys(table, &p) && check_comments(table, &p);
 }

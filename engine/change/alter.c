@@ -144,7 +144,7 @@ int change_alter_table(struct changes *c, const char *table, const instar_altera
 
 /* ---- an index by its name alone ----------------------------------------------------------- */
 
-static int rename_index(struct submission *s, struct base_err *err)
+static int alter_index(struct submission *s, struct base_err *err)
 {
     struct catalog_table *table = NULL;
     struct catalog_name name;
@@ -174,5 +174,17 @@ int change_rename_index(struct changes *c, const char *index, const char *new_na
     struct submission s = {
         .c = c, .options = options, .name = index, .steps = &step, .step_count = 1};
 
-    return submit_run(&s, rename_index, id_out, err);
+    return submit_run(&s, alter_index, id_out, err);
+}
+
+int change_comment_index(struct changes *c, const char *index, const char *comment,
+                         const instar_change_options *options, uint64_t *id_out,
+                         struct base_err *err)
+{
+    instar_alteration step = {
+        .kind = INSTAR_ALTER_COMMENT_INDEX, .name = index, .comment = comment};
+    struct submission s = {
+        .c = c, .options = options, .name = index, .steps = &step, .step_count = 1};
+
+    return submit_run(&s, alter_index, id_out, err);
 }

@@ -4,7 +4,7 @@
  * The record holds what was asked for, not what came of it: the runner does the steps once more, to
  * the table as it stands then.
  *
- *   u8 format (4)
+ *   u8 format (5)
  *   v count, steps:  u8 kind | u8 flags | name | name: the new one
  *                    | u8 type (0: no column) | u8 1 not null | value: the column's, or the step's
  *                    | u8 1 not valid | varint size and bytes: the expression of a check or of
@@ -13,17 +13,20 @@
  *                    | a foreign key, if the step adds one: name: of the parent | u8 flags (1 ON
  *                      DELETE RESTRICT, 2 ON UPDATE RESTRICT, 4 not valid) | v count, columns: name
  *                      | v count, columns of the parent: name
+ *                    | a comment, if the step is about one: varint size and bytes, size 0: none
  *   v count, names:  v index (0: the table) | name: the old one | name: the new one
  *
  * v is a varint, name and value are as in base and row. A name that is not there is empty. Format
- * 3 has no foreign keys, format 2 no lengths, format 1 no checks; all are read still.
+ * 4 has no comments, format 3 no foreign keys, format 2 no lengths, format 1 no checks; all are
+ * read still.
  */
 #include "change/alter_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT 4
+#define FORMAT 5
+#define FORMAT_NO_COMMENTS 4
 #define FORMAT_NO_FKEYS 3
 #define FORMAT_NO_LENGTHS 2
 #define FORMAT_NO_CHECKS 1
@@ -74,6 +77,11 @@ static bool put_fkey(struct base_buf *out, const instar_fkey_def *def)
            put_names(out, def->parent_columns, def->parent_column_count);
 }
 
+static bool is_comment(uint32_t kind)
+{
+    return kind >= INSTAR_ALTER_COMMENT_TABLE && kind <= INSTAR_ALTER_COMMENT_CONSTRAINT;
+}
+
 static bool put_step(struct base_buf *out, const instar_alteration *step)
 {
     bool adds = step->kind == INSTAR_ALTER_ADD_COLUMN;
@@ -87,7 +95,9 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
     bool made = step->kind == INSTAR_ALTER_SET_TYPE && step->expression != NULL;
     const char *expression = check != NULL ? check->expression : made ? step->expression : "";
     const instar_value *value = step->kind == INSTAR_ALTER_SET_DEFAULT ? step->value : NULL;
-    const char *name = step->kind != INSTAR_ALTER_RENAME_TABLE ? step->name : NULL;
+    bool whole =
+        step->kind == INSTAR_ALTER_RENAME_TABLE || step->kind == INSTAR_ALTER_COMMENT_TABLE;
+    const char *name = !whole ? step->name : NULL;
 
     if (adds && column != NULL) {
         value = column->default_value;
@@ -105,7 +115,8 @@ static bool put_step(struct base_buf *out, const instar_alteration *step)
            base_buf_add_u8(out, check != NULL && check->not_valid) &&
            base_buf_add_blob(out, expression, strlen(expression)) &&
            base_buf_add_varint(out, column != NULL ? column->length_max : 0) &&
-           (fkey == NULL || put_fkey(out, fkey));
+           (fkey == NULL || put_fkey(out, fkey)) &&
+           (!is_comment(step->kind) || put_name(out, step->comment));
 }
 
 int alter_encode(const instar_alteration *steps, size_t step_count, const struct alter_name *names,
@@ -240,6 +251,23 @@ static void get_fkey(struct input *in, instar_alteration *step, struct kept_step
     step->fkey = def;
 }
 
+static void get_comment(struct input *in, instar_alteration *step)
+{
+    struct base_reader *r = &in->r;
+
+    if (r->bad || !is_comment(step->kind)) {
+        return;
+    }
+    struct base_slice text = base_read_blob(r);
+    r->bad = r->bad || in->format <= FORMAT_NO_COMMENTS || text.size > INSTAR_COMMENT_BYTES_MAX ||
+             (text.size != 0 && memchr(text.data, 0, text.size) != NULL);
+    char *kept = r->bad ? NULL : get_room(in, text.size, 1);
+    if (kept != NULL && text.size != 0) {
+        memcpy(kept, text.data, text.size);
+    }
+    step->comment = kept;
+}
+
 static void get_step(struct input *in, instar_alteration *step, struct kept_step *kept)
 {
     struct base_reader *r = &in->r;
@@ -273,6 +301,7 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
     bool made = step->kind == INSTAR_ALTER_SET_TYPE && !r->bad && *kept->check.expression != 0;
     step->expression = made ? kept->check.expression : NULL;
     get_fkey(in, step, kept);
+    get_comment(in, step);
 }
 
 static void get_request(struct input *in, struct alter_request *out)
@@ -520,6 +549,31 @@ static void add_step(struct base_buf *out, const char *table, const instar_alter
     add_column_change(out, step);
 }
 
+/* The step as the statement that SQL has for it. */
+static void add_comment(struct base_buf *out, const char *table, const instar_alteration *step)
+{
+    static const char *const whats[] = {"TABLE ", "COLUMN ", "INDEX ", "CONSTRAINT "};
+    const instar_value text = {
+        .type = INSTAR_TEXT,
+        .bytes = {step->comment, step->comment != NULL ? strlen(step->comment) : 0}};
+
+    add(out, "COMMENT ON ");
+    add(out, whats[step->kind - INSTAR_ALTER_COMMENT_TABLE]);
+    if (step->kind == INSTAR_ALTER_COMMENT_TABLE || step->kind == INSTAR_ALTER_COMMENT_COLUMN) {
+        catalog_name_add(out, table);
+        add(out, step->kind == INSTAR_ALTER_COMMENT_COLUMN ? "." : "");
+    }
+    if (step->kind != INSTAR_ALTER_COMMENT_TABLE) {
+        catalog_name_add(out, step->name);
+    }
+    if (step->kind == INSTAR_ALTER_COMMENT_CONSTRAINT) {
+        add(out, " ON ");
+        catalog_name_add(out, table);
+    }
+    add(out, " IS ");
+    add_value(out, text.bytes.size != 0 ? &text : &null);
+}
+
 void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,
                     size_t size)
 {
@@ -530,12 +584,19 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
     if (index_alone) {
         add(&b, "ALTER INDEX ");
         add_rename(&b, &steps[0], " RENAME TO ");
-    } else {
-        add(&b, "ALTER TABLE ");
-        catalog_name_add(&b, table);
     }
     for (size_t i = 0; !index_alone && i < count && b.size < size; i++) {
-        add(&b, i == 0 ? " " : ", ");
+        bool goes_on = i > 0 && !is_comment(steps[i].kind) && !is_comment(steps[i - 1].kind);
+        add(&b, i == 0 ? "" : goes_on ? ", " : "; ");
+        if (is_comment(steps[i].kind)) {
+            add_comment(&b, table, &steps[i]);
+            continue;
+        }
+        if (!goes_on) {
+            add(&b, "ALTER TABLE ");
+            catalog_name_add(&b, table);
+            add(&b, " ");
+        }
         add_step(&b, table, &steps[i]);
     }
     record_cut(&b, text, size);

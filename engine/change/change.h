@@ -32,6 +32,9 @@ int change_alter_table(struct changes *c, const char *table, const instar_altera
 int change_rename_index(struct changes *c, const char *index, const char *new_name,
                         const instar_change_options *options, uint64_t *id_out,
                         struct base_err *err);
+int change_comment_index(struct changes *c, const char *index, const char *comment,
+                         const instar_change_options *options, uint64_t *id_out,
+                         struct base_err *err);
 /* More than one statement, or one that is not told by itself. */
 int change_compound(struct changes *c, const instar_statement *statements, size_t count,
                     const instar_change_options *options, uint64_t *id_out, struct base_err *err);

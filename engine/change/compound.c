@@ -5,31 +5,10 @@
  * request. Then the versions of the way there are made once, so that what cannot be is refused
  * before anything begins; and all names are reserved.
  */
-#include "change/compound_impl.h"
-#include "change/submit_impl.h"
+#include "change/draft_impl.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* The request as it is put together. */
-struct draft {
-    struct submission *s;
-    size_t at;                          /* of the statement at hand */
-    struct catalog_table *from;         /* as it stands; NULL: no statement has named it yet */
-    struct catalog_table *target;       /* as the statements until now leave it */
-    struct compound_statement *request; /* what each of them has to do */
-    size_t count;
-    size_t created;
-    struct base_buf words;
-    instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
-    struct base_arena arena;    /* of definitions that are made here */
-    struct kin kin;             /* what foreign keys tie to the table */
-};
-/* Those of one ALTER TABLE. */
-struct steps {
-    const instar_alteration *list;
-    size_t count;
-};
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
@@ -110,7 +89,7 @@ static void tell(struct draft *d, const char *text)
     base_buf_add(&d->words, text, strlen(text));
 }
 
-static const struct compound_statement *dropped(const struct draft *d, const char *name)
+const struct compound_statement *draft_dropped(const struct draft *d, const char *name)
 {
     for (size_t i = 0; i < d->count; i++) {
         if (d->request[i].kind == COMPOUND_DROP_INDEX && strcmp(d->request[i].name, name) == 0) {
@@ -128,7 +107,7 @@ static int may_create(struct draft *d, const instar_index_def *def, uint32_t fla
     uint64_t other;
 
     *create_out = false;
-    if (dropped(d, def->name) != NULL) {
+    if (draft_dropped(d, def->name) != NULL) {
         return base_err_set(err, INSTAR_ESTATE,
                             "index \"%s\" is dropped in the same change: the new one needs another "
                             "name",
@@ -145,8 +124,8 @@ static int may_create(struct draft *d, const instar_index_def *def, uint32_t fla
 }
 
 /* An index of the table at hand. Its definition lives as long as the request. */
-static int make_index(struct draft *d, const instar_index_def *def, uint32_t flags,
-                      struct base_err *err)
+int draft_make_index(struct draft *d, const instar_index_def *def, uint32_t flags,
+                     struct base_err *err)
 {
     struct compound_statement *part = &d->request[d->count];
     struct catalog_index *index = NULL;
@@ -189,11 +168,11 @@ static int create_index(struct draft *d, const instar_statement *statement, stru
     if (rc == 0) {
         rc = use_table(d, def->table, err);
     }
-    return rc == 0 ? make_index(d, def, statement->flags, err) : rc;
+    return rc == 0 ? draft_make_index(d, def, statement->flags, err) : rc;
 }
 
 /* One that the target has. */
-static int take_away(struct draft *d, const char *name, struct base_err *err)
+int draft_take_away(struct draft *d, const char *name, struct base_err *err)
 {
     struct compound_statement *part = &d->request[d->count];
     const struct catalog_index *index = catalog_table_index(d->target, name);
@@ -229,21 +208,12 @@ static int drop_index(struct draft *d, const instar_statement *statement, struct
         return rc;
     }
     rc = submit_check_drop(d->target, catalog_table_index(d->target, statement->name), err);
-    return rc == 0 ? take_away(d, statement->name, err) : rc;
-}
-
-/* Which of a statement's steps it was goes before what is wrong with it. */
-static int step_fault(const struct steps *all, size_t at, int rc, struct base_err *err)
-{
-    if (rc != 0 && all->count > 1) {
-        base_err_prefix(err, "step %zu", at + 1);
-    }
-    return rc;
+    return rc == 0 ? draft_take_away(d, statement->name, err) : rc;
 }
 
 /* The steps of a statement from one to before another: a part of the request. */
-static int alter_steps(struct draft *d, const struct steps *all, size_t from, size_t to,
-                       struct base_err *err)
+int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, size_t to,
+                      struct base_err *err)
 {
     const instar_alteration *steps = all->list + from;
     size_t count = to - from;
@@ -258,7 +228,7 @@ static int alter_steps(struct draft *d, const struct steps *all, size_t from, si
         bool changed;
         rc = catalog_alter(d->target, &steps[i], &changed, err);
         any = any || changed;
-        rc = step_fault(all, from + i, rc, err);
+        rc = draft_step_fault(all, from + i, rc, err);
     }
     if (rc != 0 || !any) {
         return rc;
@@ -270,171 +240,6 @@ static int alter_steps(struct draft *d, const struct steps *all, size_t from, si
     alter_describe(name, steps, count, text, sizeof(text));
     tell(d, text);
     return 0;
-}
-
-/* ---- UNIQUE in ALTER TABLE ---------------------------------------------------------------- */
-
-/* A name for a constraint that was given none, or for the index that a foreign key needs: free here
- * and among all names. */
-static int choose_name(struct draft *d, const instar_unique_def *def,
-                       const struct catalog_fkey *fkey, char *name, struct base_err *err)
-{
-    struct catalog_name found;
-    unsigned number = 0;
-    bool taken = true;
-    int rc = 0;
-
-    while (rc == 0 && taken) {
-        if (fkey != NULL) {
-            catalog_fkey_index_name(d->target, fkey, number++, name);
-        } else {
-            catalog_unique_name(d->target->name, def, number++, name);
-        }
-        taken = catalog_table_index(d->target, name) != NULL ||
-                catalog_has_constraint(d->target, name) || strcmp(d->target->name, name) == 0 ||
-                dropped(d, name) != NULL;
-        if (!taken) {
-            rc = catalog_name_get(d->s->t, name, &found, err);
-            taken = rc == 0;
-            rc = rc == INSTAR_ENOTFOUND ? 0 : rc;
-        }
-    }
-    if (rc == 0) {
-        base_err_clear(err);
-    }
-    return rc;
-}
-
-static int add_unique(struct draft *d, const instar_unique_def *unique, struct base_err *err)
-{
-    char *name = base_arena_alloc(&d->arena, INSTAR_NAME_BYTES_MAX + 1);
-    instar_key_column *columns =
-        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
-    instar_index_def def;
-    int rc = 0;
-
-    if (name == NULL || columns == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
-    }
-    if (unique == NULL) {
-        return base_err_set(err, INSTAR_EINVALID, "add unique: no definition");
-    }
-    if (unique->name == NULL) {
-        rc = choose_name(d, unique, NULL, name, err);
-    } else {
-        rc = catalog_name_check("constraint", unique->name, err);
-        snprintf(name, INSTAR_NAME_BYTES_MAX + 1, "%s", rc == 0 ? unique->name : "");
-    }
-    if (rc == 0) {
-        rc = catalog_unique_index(unique, name, d->target->name, columns, &def, err);
-    }
-    return rc == 0 ? make_index(d, &def, 0, err) : rc;
-}
-
-/* A UNIQUE of the target. Its name must not be another change's. */
-static int drop_unique(struct draft *d, const char *name, struct base_err *err)
-{
-    struct catalog_name found;
-    int rc = catalog_name_get(d->s->t, name, &found, err);
-
-    if (rc == 0 && found.change != 0) {
-        return alter_name_busy(d->s->t, name, found.change, err);
-    }
-    base_err_clear(err); /* the name may be one that this change gives */
-    return rc == 0 || rc == INSTAR_ENOTFOUND ? take_away(d, name, err) : rc;
-}
-
-/* ---- foreign keys in ALTER TABLE ---------------------------------------------------------- */
-
-static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
-                        struct catalog_fkey *fkey)
-{
-    bool needed = false;
-
-    return step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
-           catalog_fkey_plan_index(table, step->fkey, fkey, &needed) == 0 && needed;
-}
-
-/* The index without which the foreign key of a step cannot be. */
-static int add_index_for(struct draft *d, const struct catalog_fkey *fkey, struct base_err *err)
-{
-    char *name = base_arena_alloc(&d->arena, INSTAR_NAME_BYTES_MAX + 1);
-    instar_key_column *columns =
-        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
-
-    if (name == NULL || columns == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
-    }
-    for (uint32_t i = 0; i < fkey->column_count; i++) {
-        int at = catalog_table_column_by_id(d->target, fkey->column_ids[i]);
-        columns[i] =
-            (instar_key_column){.name = base_arena_strdup(&d->arena, d->target->columns[at].name)};
-        if (columns[i].name == NULL) {
-            return base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
-        }
-    }
-    int rc = choose_name(d, NULL, fkey, name, err);
-    const instar_index_def def = {.name = name,
-                                  .table = d->target->name,
-                                  .columns = columns,
-                                  .column_count = fkey->column_count};
-    return rc == 0 ? make_index(d, &def, 0, err) : rc;
-}
-
-static bool drops_unique(const struct catalog_table *table, const instar_alteration *step)
-{
-    return step->kind == INSTAR_ALTER_DROP_CONSTRAINT && step->name != NULL &&
-           catalog_table_unique(table, step->name) != NULL;
-}
-
-/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
- * foreign keys lack. */
-static int alter_all(struct draft *d, const struct steps *all, struct base_err *err)
-{
-    size_t begin = 0;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i <= all->count; i++) {
-        const instar_alteration *step = i < all->count ? &all->list[i] : NULL;
-        bool adds = step != NULL && step->kind == INSTAR_ALTER_ADD_UNIQUE;
-        bool may_drop = step != NULL && step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
-                        catalog_has_unique(d->target);
-        bool refers = step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
-        struct catalog_fkey fkey;
-        if (begin < i && (step == NULL || adds || may_drop || refers)) {
-            rc = alter_steps(d, all, begin, i, err);
-            begin = i;
-        }
-        if (rc == 0 && refers && lacks_index(d->target, step, &fkey)) {
-            rc = step_fault(all, i, add_index_for(d, &fkey, err), err);
-        }
-        if (rc != 0 || !(adds || (may_drop && drops_unique(d->target, step)))) {
-            continue;
-        }
-        rc = adds ? add_unique(d, step->unique, err) : drop_unique(d, step->name, err);
-        rc = step_fault(all, i, rc, err);
-        begin = i + 1;
-    }
-    return rc;
-}
-
-bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count)
-{
-    bool renames = false;
-    struct catalog_fkey fkey;
-
-    for (size_t i = 0; i < count; i++) {
-        if (lacks_index(table, &steps[i], &fkey) || steps[i].kind == INSTAR_ALTER_ADD_UNIQUE ||
-            drops_unique(table, &steps[i]) ||
-            (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT &&
-             catalog_has_unique(table))) {
-            return true;
-        }
-        renames = renames || steps[i].kind == INSTAR_ALTER_RENAME_CONSTRAINT ||
-                  steps[i].kind == INSTAR_ALTER_RENAME_INDEX;
-    }
-    return false;
 }
 
 /* ---- the other statements ----------------------------------------------------------------- */
@@ -463,10 +268,11 @@ static int alter_table(struct draft *d, const instar_statement *statement, struc
         rc = use_table(d, statement->name, err);
     }
     const struct steps all = {statement->steps, statement->step_count};
-    return rc == 0 ? alter_all(d, &all, err) : rc;
+    return rc == 0 ? draft_alter_all(d, &all, err) : rc;
 }
 
-static int rename_index(struct draft *d, const instar_statement *statement, struct base_err *err)
+/* RENAME and COMMENT: a step of the index's table. */
+static int alter_index(struct draft *d, const instar_statement *statement, struct base_err *err)
 {
     instar_alteration *step = &d->renames[d->at];
     bool found;
@@ -475,10 +281,13 @@ static int rename_index(struct draft *d, const instar_statement *statement, stru
     if (rc != 0 || !found) {
         return rc;
     }
-    *step = (instar_alteration){.kind = INSTAR_ALTER_RENAME_INDEX,
+    *step = (instar_alteration){.kind = statement->kind == INSTAR_STATEMENT_RENAME_INDEX
+                                            ? INSTAR_ALTER_RENAME_INDEX
+                                            : INSTAR_ALTER_COMMENT_INDEX,
                                 .name = statement->name,
-                                .new_name = statement->new_name};
-    return alter_steps(d, &(struct steps){step, 1}, 0, 1, err);
+                                .new_name = statement->new_name,
+                                .comment = statement->comment};
+    return draft_alter_steps(d, &(struct steps){step, 1}, 0, 1, err);
 }
 
 static int take_statement(struct draft *d, const instar_statement *statement, struct base_err *err)
@@ -491,7 +300,8 @@ static int take_statement(struct draft *d, const instar_statement *statement, st
     case INSTAR_STATEMENT_ALTER_TABLE:
         return alter_table(d, statement, err);
     case INSTAR_STATEMENT_RENAME_INDEX:
-        return rename_index(d, statement, err);
+    case INSTAR_STATEMENT_COMMENT_INDEX:
+        return alter_index(d, statement, err);
     case INSTAR_STATEMENT_VACUUM:
         return base_err_set(err, INSTAR_EINVALID,
                             "vacuum is a change by itself, not a part of one");

@@ -291,6 +291,7 @@ static enum change_kind kind_of(const struct catalog_table *table,
                                              [INSTAR_STATEMENT_DROP_INDEX] = CHANGE_DROP_INDEX,
                                              [INSTAR_STATEMENT_ALTER_TABLE] = CHANGE_ALTER_TABLE,
                                              [INSTAR_STATEMENT_RENAME_INDEX] = CHANGE_ALTER_TABLE,
+                                             [INSTAR_STATEMENT_COMMENT_INDEX] = CHANGE_ALTER_TABLE,
                                              [INSTAR_STATEMENT_VACUUM] = CHANGE_VACUUM};
 
     return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND

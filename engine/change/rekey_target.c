@@ -255,9 +255,9 @@ static uint32_t swap_rows(const struct rekey_edit *e, struct catalog_table *next
     return rows->id;
 }
 
-/* The index that ends with the new key takes the name of that which it replaces. */
-static void swap_index(const struct rekey_edit *e, struct catalog_table *next,
-                       struct catalog_index *index)
+/* The index that ends with the new key takes name and comment of that which it replaces. */
+static int swap_index(const struct rekey_edit *e, struct catalog_table *next,
+                      struct catalog_index *index, struct base_err *err)
 {
     struct catalog_index *old = catalog_table_index_by_id(next, index->replaces);
     char name[INSTAR_NAME_BYTES_MAX + 1];
@@ -274,6 +274,7 @@ static void swap_index(const struct rekey_edit *e, struct catalog_table *next,
     old->stage = INSTAR_STAGE_WRITE_ONLY;
     old->enforcing = old->unique;
     old->change = e->change;
+    return catalog_comment_hand_on(next, CATALOG_COMMENT_INDEX, old->id, index->id, err);
 }
 
 int rekey_swap(const struct rekey_edit *e, struct catalog_table **next_out, struct base_err *err)
@@ -290,7 +291,7 @@ int rekey_swap(const struct rekey_edit *e, struct catalog_table **next_out, stru
     base_assert(rc != 0 || old_rows != 0);
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
         if (next->indexes[i].replaces != 0) {
-            swap_index(e, next, &next->indexes[i]);
+            rc = swap_index(e, next, &next->indexes[i], err);
         }
     }
     /* What is left of the change ends with the old key: the indexes until now, and the witness. */

@@ -43,11 +43,6 @@ static int map_add_column(instar_sql *sql, const struct ddl_piece *piece, struct
                       : checks->unique_count > 0 ? "UNIQUE"
                                                  : "REFERENCES");
     }
-    if (rc == INSTAR_OK && checks->fkey_count > 0) {
-        rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
-                      "not supported: REFERENCES in ADD COLUMN: add the column, make an index on "
-                      "it, add the foreign key");
-    }
     if (rc == INSTAR_OK && key != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, key),
                       "not supported: PRIMARY KEY in ADD COLUMN");
@@ -312,6 +307,10 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
             steps[at] =
                 (instar_alteration){.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &checks.uniques[i]};
         }
+        for (size_t i = 0; rc == INSTAR_OK && i < checks.fkey_count; i++, at++) {
+            steps[at] =
+                (instar_alteration){.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &checks.fkeys[i]};
+        }
     }
     info.step_count = at;
     rc = rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
@@ -391,7 +390,8 @@ const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_
     const instar_sql_statement *a = &first->info, *b = &second->info;
 
     if (a->verb != INSTAR_SQL_ALTER_TABLE ||
-        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX)) {
+        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX &&
+         b->verb != INSTAR_SQL_COMMENT_INDEX)) {
         return "";
     }
     if (b->verb == INSTAR_SQL_ALTER_TABLE && strcmp(name_after(a), b->name) != 0) {

@@ -8,12 +8,12 @@
  * tree.c      taking a tree apart, so that nothing in it is overlooked
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * group.c     what stands between BEGIN and COMMIT
- * fkey.c      foreign keys
+ * fkey.c      foreign keys; comment.c: COMMENT ON
  * expr.c      expressions; clause.c: the names of what is refused
  * control.c   SHOW, WAIT, CANCEL, UNDO, EXPLAIN: what PostgreSQL's grammar does not have
  * trailing.c  WITH (…) at the end of statements for which it has none
  * script.c    the public functions that read and submit
- * explain.c, print.c
+ * explain.c, explain_table.c, print.c
  */
 #ifndef INSTAR_DDL_IMPL_H
 #define INSTAR_DDL_IMPL_H
@@ -228,6 +228,8 @@ int ddl_table_name(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
 /* ALTER TABLE (alter.c). */
 int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
 int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
+/* COMMENT ON (comment.c). */
+int ddl_map_comment(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
 /* Why both cannot be one change, as the end of a sentence (NULL: they can), and making them one:
  * the second one's steps go behind the first one's. */
 const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second);

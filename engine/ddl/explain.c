@@ -3,50 +3,12 @@
  * What a change would do, a line for each step, without doing it. The steps are those of the
  * engine's plans as instar_change_info shows them in `stage`.
  */
-#include "ddl/ddl_impl.h"
+#include "ddl/explain_impl.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What is known of the store. */
-struct found {
-    const char *name; /* what the statement makes or drops */
-    const char *from; /* the table that an index is made for, or NULL */
-    bool has_table, has_index, has_from, unique;
-    bool narrows; /* a type that a value may have no room in, or that a check is about */
-    uint64_t rows;
-    size_t indexes;
-    const instar_sql_statement *statement;
-    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
-    bool drops_key, adds_key;
-    uint64_t window_s;     /* for which what it drops is kept */
-    size_t indexes_needed; /* by its foreign keys, and made with them */
-};
-
-/* Lines go to the caller until it stops them. */
-struct telling {
-    int (*fn)(void *arg, const char *line);
-    void *arg;
-    int stopped;
-};
-
-static void tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void tell(struct telling *t, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-
-    if (t->stopped != 0) {
-        return;
-    }
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    t->stopped = t->fn(t->arg, line);
-}
 
 static bool is_number(enum instar_type type)
 {
@@ -197,44 +159,6 @@ static int look(void *arg, const instar_table_info *info)
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-static void tell_create_table(struct telling *t, const instar_sql_statement *s)
-{
-    bool refers = false;
-
-    for (size_t i = 0; i < s->table->fkey_count; i++) {
-        refers = refers || strcmp(s->table->fkeys[i].parent, s->table->name) != 0;
-    }
-    if (refers) {
-        tell(t, "1. absent: publish the table, without a name yet, to the writers of those that it "
-                "refers to");
-        tell(t,
-             "2. hidden: wait for transactions that use those, at most %" PRIu32 " ms; publish the "
-             "name; no row is read, no way back from here on",
-             s->options->fence_after_ms);
-    } else {
-        tell(t, "1. absent: publish the table; it waits for nobody and reads no row");
-    }
-    tell(t, "undo: drop table");
-}
-
-static void tell_drop_table(struct telling *t, const struct found *found,
-                            const instar_change_options *options)
-{
-    tell(t, "about %" PRIu64 " rows and %zu indexes", found->rows, found->indexes);
-    tell(t,
-         "1. public: publish that the table is gone; wait for transactions that use it, at most "
-         "%" PRIu32 " ms; no way back from here on",
-         options->fence_after_ms);
-    if (found->window_s != 0) {
-        tell(t,
-             "kept for %" PRIu64 " s: until then UNDO CHANGE brings the table back with all its "
-             "indexes; then it is purged",
-             found->window_s);
-    } else {
-        tell(t, "2. purge: give the space back; no row is read");
-    }
-}
-
 /* What DROP COLUMN in it is kept, and what is not. */
 static void tell_kept(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
@@ -249,53 +173,12 @@ static void tell_kept(struct telling *t, const struct found *found, const instar
         }
     }
     if (columns != 0) {
-        tell(t,
-             "kept for %" PRIu64 " s: until then UNDO CHANGE brings the dropped column%s back, but "
-             "no index and no constraint that is dropped with %s",
-             found->window_s, columns == 1 ? "" : "s", columns == 1 ? "it" : "them");
+        ddl_tell(t,
+                 "kept for %" PRIu64
+                 " s: until then UNDO CHANGE brings the dropped column%s back, but "
+                 "no index and no constraint that is dropped with %s",
+                 found->window_s, columns == 1 ? "" : "s", columns == 1 ? "it" : "them");
     }
-}
-
-static void tell_vacuum(struct telling *t, const struct found *found,
-                        const instar_change_options *options)
-{
-    tell(t, "about %" PRIu64 " rows", found->rows);
-    tell(t,
-         "1. drain: wait for transactions on versions before the present one, at most %" PRIu32
-         " ms",
-         options->fence_after_ms);
-    tell(t,
-         "2. rewrite: read all rows and write those of older layouts anew, in small transactions "
-         "that stand back for commits%s",
-         options->rows_per_second_max != 0 ? ", at the rate that is asked for" : "");
-    tell(t, "3. rewritten: publish the table without its older layouts");
-    tell(t, "CANCEL CHANGE leaves the rows that were rewritten; nothing to do when all rows are of "
-            "the newest layout");
-}
-
-static void tell_undo(struct telling *t, instar *db, const instar_sql_statement *s)
-{
-    instar_change_info info;
-    int rc = instar_change_get(db, s->change, &info);
-
-    if (rc != INSTAR_OK) {
-        tell(t, "note: %s", instar_error_text());
-        return;
-    }
-    tell(t, "it was: %.400s", info.statement);
-    if (info.undo_until_us == 0) {
-        tell(t, "note: it keeps nothing to bring back, or not any more");
-    }
-    tell(t,
-         "1. kept: publish %s as before the drop; wait for transactions on the version before, at "
-         "most %" PRIu32 " ms",
-         strcmp(info.kind, "drop table") == 0 ? "the table" : "the dropped columns",
-         s->options->fence_after_ms);
-    if (strcmp(info.kind, "drop table") != 0 && (s->options->flags & INSTAR_CHANGE_NULLABLE) == 0) {
-        tell(t, "2. enforcing, validate, validated: only for NOT NULL; one scan of the table, rows "
-                "with null fail the undo");
-    }
-    tell(t, "undo: drop it again");
 }
 
 static void tell_create_index(struct telling *t, const struct found *found,
@@ -304,30 +187,32 @@ static void tell_create_index(struct telling *t, const struct found *found,
     const instar_change_options *o = s->options;
     int step = 3;
 
-    tell(t, "about %" PRIu64 " rows", found->rows);
-    tell(t,
-         "1. delete-only: publish, wait for transactions on the version before, at most "
-         "%" PRIu32 " ms",
-         o->fence_after_ms);
-    tell(t, "2. write-only: the same; from here on every writer keeps the index");
+    ddl_tell(t, "about %" PRIu64 " rows", found->rows);
+    ddl_tell(t,
+             "1. delete-only: publish, wait for transactions on the version before, at most "
+             "%" PRIu32 " ms",
+             o->fence_after_ms);
+    ddl_tell(t, "2. write-only: the same; from here on every writer keeps the index");
     if (o->workers != 0 || o->rows_per_second_max != 0) {
-        tell(t,
-             "3. build: one scan of the table; %" PRIu32 " threads, %" PRIu64
-             " rows/s (0: no limit)",
-             o->workers, o->rows_per_second_max);
+        ddl_tell(t,
+                 "3. build: one scan of the table; %" PRIu32 " threads, %" PRIu64
+                 " rows/s (0: no limit)",
+                 o->workers, o->rows_per_second_max);
     } else {
-        tell(t, "3. build: one scan of the table, as fast as the writers leave room");
+        ddl_tell(t, "3. build: one scan of the table, as fast as the writers leave room");
     }
     if (s->index->predicate != NULL) {
-        tell(t, "   only rows for which WHERE is true get entries");
+        ddl_tell(t, "   only rows for which WHERE is true get entries");
     }
     if (s->index->unique) {
-        tell(t, "4. enforcing: publish and wait as before; from here on writers refuse duplicates");
-        tell(t, "5. validate: one scan of the index; duplicates fail the change, which names them");
+        ddl_tell(
+            t, "4. enforcing: publish and wait as before; from here on writers refuse duplicates");
+        ddl_tell(
+            t, "5. validate: one scan of the index; duplicates fail the change, which names them");
         step = 5;
     }
-    tell(t, "%d. public: publish", step + 1);
-    tell(t, "until then CANCEL CHANGE leaves the schema as it was; afterwards: drop index");
+    ddl_tell(t, "%d. public: publish", step + 1);
+    ddl_tell(t, "until then CANCEL CHANGE leaves the schema as it was; afterwards: drop index");
 }
 
 /* Does a step of this kind need a last version that takes away what it left? */
@@ -361,7 +246,7 @@ static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
 {
     for (size_t i = 0; i < s->step_count; i++) {
         if (s->steps[i].kind == INSTAR_ALTER_ADD_FOREIGN_KEY) {
-            tell(
+            ddl_tell(
                 t,
                 "refers to table %s: it is published with it, and transactions that use either are "
                 "waited for",
@@ -381,23 +266,25 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
         validates = validates || binds_rows(&s->steps[i]);
         leaves = leaves || leaves_something(s->steps[i].kind);
     }
-    tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+    ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     tell_fkeys(t, s);
     if (validates) {
-        tell(t,
-             "1. enforcing: publish, wait for transactions on the version before, at most "
-             "%" PRIu32 " ms; from here on writers refuse what breaks it",
-             s->options->fence_after_ms);
-        tell(t,
-             "2. validate: one scan of the table; rows that break it fail the change, which names "
-             "them");
+        ddl_tell(t,
+                 "1. enforcing: publish, wait for transactions on the version before, at most "
+                 "%" PRIu32 " ms; from here on writers refuse what breaks it",
+                 s->options->fence_after_ms);
+        ddl_tell(
+            t,
+            "2. validate: one scan of the table; rows that break it fail the change, which names "
+            "them");
     }
-    tell(t, "%d. public: publish all of it at once; no way back from here on", validates ? 3 : 1);
+    ddl_tell(t, "%d. public: publish all of it at once; no way back from here on",
+             validates ? 3 : 1);
     if (leaves) {
-        tell(t,
-             "%d. retired: wait for transactions on the version before, at most %" PRIu32
-             " ms; then old names and dropped columns are gone",
-             validates ? 4 : 2, s->options->fence_after_ms);
+        ddl_tell(t,
+                 "%d. retired: wait for transactions on the version before, at most %" PRIu32
+                 " ms; then old names and dropped columns are gone",
+                 validates ? 4 : 2, s->options->fence_after_ms);
     }
 }
 
@@ -405,32 +292,37 @@ static void tell_key(struct telling *t, const struct found *found, const instar_
 {
     uint32_t wait_ms = s->options->fence_after_ms;
 
-    tell(t, "about %" PRIu64 " rows and %zu indexes; all are written once more", found->rows,
-         found->indexes);
+    ddl_tell(t, "about %" PRIu64 " rows and %zu indexes; all are written once more", found->rows,
+             found->indexes);
     if (found->adds_key) {
-        tell(t,
-             "1. delete-only, write-only: publish a unique index on the new key, wait each time "
-             "for transactions on the version before, at most %" PRIu32 " ms",
-             wait_ms);
-        tell(t, "2. build: one scan of the table for it");
-        tell(t, "3. enforcing: from here on writers refuse duplicates and nulls in the new key");
-        tell(t, "4. validate: one scan of it, and of the table for nulls; what is found fails the "
-                "change, which names it");
+        ddl_tell(
+            t,
+            "1. delete-only, write-only: publish a unique index on the new key, wait each time "
+            "for transactions on the version before, at most %" PRIu32 " ms",
+            wait_ms);
+        ddl_tell(t, "2. build: one scan of the table for it");
+        ddl_tell(t,
+                 "3. enforcing: from here on writers refuse duplicates and nulls in the new key");
+        ddl_tell(t,
+                 "4. validate: one scan of it, and of the table for nulls; what is found fails the "
+                 "change, which names it");
     } else {
-        tell(t,
-             "1. row ids: publish the hidden column, wait for transactions on the version before, "
-             "at most %" PRIu32 " ms; from here on writers give ids",
-             wait_ms);
-        tell(t, "2. numbering: every row that nobody writes is updated once, to have an id");
-        tell(t, "3. enforcing: publish and wait as before");
-        tell(t, "4. validate: one scan of the table");
+        ddl_tell(
+            t,
+            "1. row ids: publish the hidden column, wait for transactions on the version before, "
+            "at most %" PRIu32 " ms; from here on writers give ids",
+            wait_ms);
+        ddl_tell(t, "2. numbering: every row that nobody writes is updated once, to have an id");
+        ddl_tell(t, "3. enforcing: publish and wait as before");
+        ddl_tell(t, "4. validate: one scan of the table");
     }
-    tell(t, "5. rows delete-only, rows write-only: publish a second tree of rows and each index "
-            "once more; from here on every writer keeps both");
-    tell(t, "6. rows build: one scan of the table for all of them");
-    tell(t, "7. complete: publish the new key; no way back from here on");
-    tell(t, "8. swapped, lowered: publish what was there before delete-only, then gone");
-    tell(t, "9. purge: give the space back; no row is read");
+    ddl_tell(t,
+             "5. rows delete-only, rows write-only: publish a second tree of rows and each index "
+             "once more; from here on every writer keeps both");
+    ddl_tell(t, "6. rows build: one scan of the table for all of them");
+    ddl_tell(t, "7. complete: publish the new key; no way back from here on");
+    ddl_tell(t, "8. swapped, lowered: publish what was there before delete-only, then gone");
+    ddl_tell(t, "9. purge: give the space back; no row is read");
 }
 
 /* What the parts of a compound change need. */
@@ -456,24 +348,24 @@ static void add_need(struct needs *n, const instar_sql_statement *s)
 static void tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
 {
     if (n->builds > 0) {
-        tell(t,
-             "%d. delete-only: publish, wait for transactions on the version before, at most "
-             "%" PRIu32 " ms",
-             ++*step, wait_ms);
-        tell(t, "%d. write-only: the same; from here on every writer keeps the new indexes",
-             ++*step);
-        tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
-             n->builds == 1 ? "" : "es");
+        ddl_tell(t,
+                 "%d. delete-only: publish, wait for transactions on the version before, at most "
+                 "%" PRIu32 " ms",
+                 ++*step, wait_ms);
+        ddl_tell(t, "%d. write-only: the same; from here on every writer keeps the new indexes",
+                 ++*step);
+        ddl_tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
+                 n->builds == 1 ? "" : "es");
     }
     if (n->unique > 0 || n->rows) {
-        tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
-             ++*step,
-             n->unique == 0 ? "what breaks it"
-             : n->rows      ? "duplicates and what breaks it"
-                            : "duplicates");
-        tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it", ++*step,
-             n->unique > 0 ? " one scan of each unique index" : "",
-             n->rows ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
+        ddl_tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
+                 ++*step,
+                 n->unique == 0 ? "what breaks it"
+                 : n->rows      ? "duplicates and what breaks it"
+                                : "duplicates");
+        ddl_tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it",
+                 ++*step, n->unique > 0 ? " one scan of each unique index" : "",
+                 n->rows ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
     }
 }
 
@@ -489,40 +381,40 @@ static void tell_compound(struct telling *t, const struct found *found,
         add_need(&n, s->parts[i]);
     }
     if (s->part_count > 0) {
-        tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
-             found->rows);
+        ddl_tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
+                 found->rows);
     } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
         add_need(&n, s);
-        tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
+        ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
     tell_fkeys(t, s);
     tell_going_up(t, &n, wait_ms, &step);
-    tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
+    ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
-        tell(t,
-             "%d. delete-only: publish what is dropped, wait for transactions on the version "
-             "before, at most %" PRIu32 " ms",
-             ++step, wait_ms);
-        tell(t, "%d. absent: the same; old names and dropped columns are gone", ++step);
-        tell(t, "%d. purge: give the space back; no row is read", ++step);
+        ddl_tell(t,
+                 "%d. delete-only: publish what is dropped, wait for transactions on the version "
+                 "before, at most %" PRIu32 " ms",
+                 ++step, wait_ms);
+        ddl_tell(t, "%d. absent: the same; old names and dropped columns are gone", ++step);
+        ddl_tell(t, "%d. purge: give the space back; no row is read", ++step);
     } else if (n.leaves) {
-        tell(t,
-             "%d. retired: wait for transactions on the version before, at most %" PRIu32
-             " ms; then old names and dropped columns are gone",
-             ++step, wait_ms);
+        ddl_tell(t,
+                 "%d. retired: wait for transactions on the version before, at most %" PRIu32
+                 " ms; then old names and dropped columns are gone",
+                 ++step, wait_ms);
     }
 }
 
 static void tell_drop_index(struct telling *t, const struct found *found,
                             const instar_change_options *options)
 {
-    tell(t,
-         "1. write-only: publish, wait for transactions on the version before, at most "
-         "%" PRIu32 " ms%s",
-         options->fence_after_ms, found->unique ? "; writers still refuse duplicates" : "");
-    tell(t, "2. delete-only: the same; no way back from here on");
-    tell(t, "3. absent: the same");
-    tell(t, "4. purge: give the space back; no row is read");
+    ddl_tell(t,
+             "1. write-only: publish, wait for transactions on the version before, at most "
+             "%" PRIu32 " ms%s",
+             options->fence_after_ms, found->unique ? "; writers still refuse duplicates" : "");
+    ddl_tell(t, "2. delete-only: the same; no way back from here on");
+    ddl_tell(t, "3. absent: the same");
+    ddl_tell(t, "4. purge: give the space back; no row is read");
 }
 
 /* ---- all ---------------------------------------------------------------------------------- */
@@ -539,27 +431,27 @@ static void tell_names(struct telling *t, const struct found *found, enum instar
 
     if (verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_CREATE_INDEX) {
         if (found->has_table || found->has_index) {
-            tell(t, "note: the name %s is taken", found->name);
+            ddl_tell(t, "note: the name %s is taken", found->name);
         }
     } else if (table ? !found->has_table : !found->has_index) {
-        tell(t, "note: there is no %s %s", table ? "table" : "index", found->name);
+        ddl_tell(t, "note: there is no %s %s", table ? "table" : "index", found->name);
     }
     if (found->from != NULL && !found->has_from) {
-        tell(t, "note: there is no table %s", found->from);
+        ddl_tell(t, "note: there is no table %s", found->from);
     }
 }
 
 static void tell_all(struct telling *t, instar *db, const struct found *found,
                      const instar_sql_statement *s)
 {
-    tell(t, "%s %s", instar_sql_verb_name(s->verb), s->name);
+    ddl_tell(t, "%s %s", instar_sql_verb_name(s->verb), s->name);
     tell_names(t, found, s->verb);
     switch (s->verb) {
     case INSTAR_SQL_CREATE_TABLE:
-        tell_create_table(t, s);
+        ddl_tell_create_table(t, s);
         break;
     case INSTAR_SQL_DROP_TABLE:
-        tell_drop_table(t, found, s->options);
+        ddl_tell_drop_table(t, found, s->options);
         break;
     case INSTAR_SQL_CREATE_INDEX:
         tell_create_index(t, found, s);
@@ -567,6 +459,8 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
     case INSTAR_SQL_ALTER_TABLE:
         if (found->drops_key || found->adds_key) {
             tell_key(t, found, s);
+        } else if (ddl_only_comments(s)) {
+            ddl_tell_comment(t);
         } else if (found->uniques_dropped + found->indexes_needed > 0 || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
@@ -577,13 +471,16 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
         tell_compound(t, found, s);
         break;
     case INSTAR_SQL_VACUUM:
-        tell_vacuum(t, found, s->options);
+        ddl_tell_vacuum(t, found, s->options);
         break;
     case INSTAR_SQL_UNDO_CHANGE:
-        tell_undo(t, db, s);
+        ddl_tell_undo(t, db, s);
         break;
     case INSTAR_SQL_RENAME_INDEX:
-        tell(t, "1. public: publish the new name; the old one works until nobody can use it");
+        ddl_tell(t, "1. public: publish the new name; the old one works until nobody can use it");
+        break;
+    case INSTAR_SQL_COMMENT_INDEX:
+        ddl_tell_comment(t);
         break;
     default:
         tell_drop_index(t, found, s->options);
@@ -603,6 +500,7 @@ static instar_statement statement_of(const instar_sql_statement *s)
         [INSTAR_SQL_ALTER_TABLE] = INSTAR_STATEMENT_ALTER_TABLE,
         [INSTAR_SQL_RENAME_INDEX] = INSTAR_STATEMENT_RENAME_INDEX,
         [INSTAR_SQL_VACUUM] = INSTAR_STATEMENT_VACUUM,
+        [INSTAR_SQL_COMMENT_INDEX] = INSTAR_STATEMENT_COMMENT_INDEX,
     };
 
     return (instar_statement){.kind = kinds[s->verb],
@@ -625,18 +523,18 @@ static void tell_estimate(struct telling *t, const instar_estimate *e)
     char read[32], final[32], temporary[32];
 
     if (e->rows > 0) {
-        tell(t, "reads about %" PRIu64 " rows in %s", e->rows, size_text(e->bytes, read));
+        ddl_tell(t, "reads about %" PRIu64 " rows in %s", e->rows, size_text(e->bytes, read));
     }
     if (e->final_bytes > 0) {
-        tell(t, "new indexes take about %s%s%s", size_text(e->final_bytes, final),
-             e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
-             e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
+        ddl_tell(t, "new indexes take about %s%s%s", size_text(e->final_bytes, final),
+                 e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
+                 e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
     }
     if (e->duration_ms == UINT64_MAX) {
-        tell(t, "time: not known, for nothing like it has been done in this store");
+        ddl_tell(t, "time: not known, for nothing like it has been done in this store");
     } else {
-        tell(t, "time: about %.2f s, as the last %" PRIu32 " of its kind took",
-             (double)e->duration_ms / 1000, e->learnt_from);
+        ddl_tell(t, "time: about %.2f s, as the last %" PRIu32 " of its kind took",
+                 (double)e->duration_ms / 1000, e->learnt_from);
     }
 }
 

@@ -15,7 +15,8 @@
 static bool may_be_part(enum instar_sql_verb verb)
 {
     return verb == INSTAR_SQL_CREATE_INDEX || verb == INSTAR_SQL_DROP_INDEX ||
-           verb == INSTAR_SQL_ALTER_TABLE || verb == INSTAR_SQL_RENAME_INDEX;
+           verb == INSTAR_SQL_ALTER_TABLE || verb == INSTAR_SQL_RENAME_INDEX ||
+           verb == INSTAR_SQL_COMMENT_INDEX;
 }
 
 static int no_memory(instar_sql *sql, const struct ddl_piece *piece)
@@ -230,6 +231,10 @@ static void fill(instar_statement *to, const instar_sql_statement *from,
     case INSTAR_SQL_RENAME_INDEX:
         to->kind = INSTAR_STATEMENT_RENAME_INDEX;
         to->new_name = from->steps[0].new_name;
+        break;
+    case INSTAR_SQL_COMMENT_INDEX:
+        to->kind = INSTAR_STATEMENT_COMMENT_INDEX;
+        to->comment = from->steps[0].comment;
         break;
     default:
         to->kind = INSTAR_STATEMENT_ALTER_TABLE;

@@ -511,7 +511,7 @@ int ddl_map(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *nod
         {"CreateStmt", map_create_table}, {"IndexStmt", map_create_index},
         {"DropStmt", map_drop},           {"AlterTableStmt", ddl_map_alter_table},
         {"RenameStmt", ddl_map_rename},   {"TransactionStmt", map_transaction},
-        {"VacuumStmt", map_vacuum},
+        {"VacuumStmt", map_vacuum},       {"CommentStmt", ddl_map_comment},
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

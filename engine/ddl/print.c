@@ -339,6 +339,47 @@ static void put_index(struct sink *sink, const instar_table_info *info,
     say(sink, ";\n");
 }
 
+/* ---- comments ----------------------------------------------------------------------------- */
+
+/* What ("COLUMN ") and the names: before and behind the point, or before and behind ON. */
+static void put_comment(struct sink *sink, const char *what, const char *name, const char *behind,
+                        const char *comment)
+{
+    if (comment == NULL) {
+        return;
+    }
+    say(sink, "COMMENT ON ");
+    say(sink, what);
+    put_name(sink, name);
+    if (behind != NULL) {
+        say(sink, strcmp(what, "COLUMN ") == 0 ? "." : " ON ");
+        put_name(sink, behind);
+    }
+    say(sink, " IS ");
+    put_string(sink, comment, strlen(comment));
+    say(sink, ";\n");
+}
+
+/* All but those of foreign keys. */
+static void put_comments(struct sink *sink, const instar_table_info *info)
+{
+    put_comment(sink, "TABLE ", info->name, NULL, info->comment);
+    for (size_t i = 0; i < info->column_count; i++) {
+        put_comment(sink, "COLUMN ", info->name, info->columns[i].name, info->columns[i].comment);
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        put_comment(sink, "CONSTRAINT ", info->checks[i].name, info->name, info->checks[i].comment);
+    }
+    for (size_t i = 0; i < info->index_count; i++) {
+        const instar_index_info *index = &info->indexes[i];
+
+        if (index->stage == INSTAR_STAGE_PUBLIC) {
+            put_comment(sink, index->constraint ? "CONSTRAINT " : "INDEX ", index->name,
+                        index->constraint ? info->name : NULL, index->comment);
+        }
+    }
+}
+
 static void put_all(void *arg)
 {
     struct sink *sink = arg;
@@ -355,6 +396,7 @@ static void put_all(void *arg)
             put_index(sink, sink->info, &sink->info->indexes[i]);
         }
     }
+    put_comments(sink, sink->info);
 }
 
 /* ---- foreign keys ------------------------------------------------------------------------- */
@@ -387,6 +429,7 @@ static void put_fkeys(void *arg)
         say(sink, fkey->on_delete == INSTAR_FKEY_RESTRICT ? " ON DELETE RESTRICT" : "");
         say(sink, fkey->on_update == INSTAR_FKEY_RESTRICT ? " ON UPDATE RESTRICT" : "");
         say(sink, fkey->valid ? ";\n" : " NOT VALID;\n");
+        put_comment(sink, "CONSTRAINT ", fkey->name, sink->info->name, fkey->comment);
     }
 }
 

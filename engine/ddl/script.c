@@ -273,6 +273,8 @@ const char *instar_sql_verb_name(enum instar_sql_verb verb)
         return "alter table";
     case INSTAR_SQL_RENAME_INDEX:
         return "rename index";
+    case INSTAR_SQL_COMMENT_INDEX:
+        return "comment on index";
     case INSTAR_SQL_COMPOUND:
         return "compound change";
     case INSTAR_SQL_VACUUM:
@@ -331,6 +333,8 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
         return instar_drop_index(db, s->name, s->options, change_out);
     case INSTAR_SQL_RENAME_INDEX:
         return instar_rename_index(db, s->name, s->steps[0].new_name, s->options, change_out);
+    case INSTAR_SQL_COMMENT_INDEX:
+        return instar_comment_index(db, s->name, s->steps[0].comment, s->options, change_out);
     case INSTAR_SQL_VACUUM:
         return instar_vacuum(db, s->name, s->options, change_out);
     case INSTAR_SQL_UNDO_CHANGE:

@@ -247,6 +247,7 @@ typedef struct instar_options {
 #define INSTAR_KEY_BYTES_MAX 511
 #define INSTAR_INCLUDE_BYTES_MAX 2048 /* of the included columns of an entry, encoded */
 #define INSTAR_NAME_BYTES_MAX 63
+#define INSTAR_COMMENT_BYTES_MAX 4096
 #define INSTAR_COLUMNS_MAX 1000
 #define INSTAR_INDEX_COLUMNS_MAX 16
 
@@ -463,8 +464,8 @@ typedef struct instar_unique_def {
  * The key is the primary key or a unique index of all rows. Columns are of the types of the key's,
  * or both are integers. An index of all rows is needed that begins with the columns, in whatever
  * order; the primary key will do. Where there is none the change makes it, under the name
- * table_column_idx; it stays when the foreign key goes. Not for a column that the same change adds
- * (ESTATE names the statement that makes it). */
+ * table_column_idx; it stays when the foreign key goes. The columns may be such as the same change
+ * adds: then it is enforced from its first stage on, too, for what the rows that are there get. */
 enum instar_fkey_action {
     INSTAR_FKEY_NO_ACTION = 0, /* refuse when the key is not there in the end: it may be taken away
                                 * and given to a row again in one transaction */
@@ -589,7 +590,11 @@ enum instar_alteration_kind {
     INSTAR_ALTER_ADD_UNIQUE = 20,          /* unique: an index is built and validated */
     INSTAR_ALTER_ADD_FOREIGN_KEY = 24,     /* fkey; the rows are validated, unless not_valid */
     INSTAR_ALTER_ADD_PRIMARY_KEY = 30,     /* key, key_count: rows go by it instead of row ids */
-    INSTAR_ALTER_DROP_PRIMARY_KEY = 31     /* rows go by row ids, or by one that is added behind */
+    INSTAR_ALTER_DROP_PRIMARY_KEY = 31,    /* rows go by row ids, or by one that is added behind */
+    INSTAR_ALTER_COMMENT_TABLE = 40,       /* comment, here and below */
+    INSTAR_ALTER_COMMENT_COLUMN = 41,      /* of name */
+    INSTAR_ALTER_COMMENT_INDEX = 42,       /* of name */
+    INSTAR_ALTER_COMMENT_CONSTRAINT = 43   /* of name; a UNIQUE and its index have one for both */
 };
 enum instar_alteration_flag {
     INSTAR_ALTER_IF_NOT_EXISTS = 1, /* add column: nothing to do when it is there as defined */
@@ -614,6 +619,7 @@ typedef struct instar_alteration {
     const instar_key_column *key;
     size_t key_count;
     const instar_fkey_def *fkey;
+    const char *comment; /* NULL or "": none any more */
 } instar_alteration;
 
 /* Alter a table: all steps become public together, in one version of it, or none does. A step sees
@@ -671,6 +677,10 @@ typedef struct instar_alteration {
  * dropped, nor its table, and its columns keep their types (ESTATE names the constraint); so do the
  * columns that refer to it. Everything may be renamed.
  *
+ * Comments: UTF-8, at most INSTAR_COMMENT_BYTES_MAX; for people, nothing depends on them. One goes
+ * with what it is about, stays through renames, undo and another primary key, and is told by
+ * instar_table_list(). A primary key has none.
+ *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
  * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
  * EDEFINITION (IF NOT EXISTS, and the column differs: names the difference), EINVALID, ETYPE,
@@ -684,6 +694,10 @@ INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_al
  * named. options.flags: INSTAR_CHANGE_IF_EXISTS. */
 INSTAR_API int instar_rename_index(instar *db, const char *index, const char *new_name,
                                    const instar_change_options *options, uint64_t *change_out);
+/* Comment on an index, as INSTAR_ALTER_COMMENT_INDEX in a change of its own; its table need not be
+ * named. options.flags: INSTAR_CHANGE_IF_EXISTS. */
+INSTAR_API int instar_comment_index(instar *db, const char *index, const char *comment,
+                                    const instar_change_options *options, uint64_t *change_out);
 
 /* Several statements as one change. */
 enum instar_statement_kind {
@@ -693,7 +707,8 @@ enum instar_statement_kind {
     INSTAR_STATEMENT_DROP_INDEX = 4,   /* name, of the index */
     INSTAR_STATEMENT_ALTER_TABLE = 5,  /* name, of the table; steps, step_count */
     INSTAR_STATEMENT_RENAME_INDEX = 6, /* name, of the index; new_name */
-    INSTAR_STATEMENT_VACUUM = 8        /* name, of the table; only by itself */
+    INSTAR_STATEMENT_VACUUM = 8,       /* name, of the table; only by itself */
+    INSTAR_STATEMENT_COMMENT_INDEX = 9 /* name, of the index; comment */
 };
 
 /* One statement. Only what its kind names is looked at. */
@@ -706,6 +721,7 @@ typedef struct instar_statement {
     const instar_index_def *index;
     const instar_alteration *steps;
     size_t step_count;
+    const char *comment;
 } instar_statement;
 
 /* Submit a change of one or more statements; with one it is what the function for that statement
@@ -932,6 +948,7 @@ typedef struct instar_column_info {
     uint32_t length_max;          /* of a text; 0: no limit */
     enum instar_type type_coming; /* a change is at work to make it that type, or INSTAR_NULL */
     uint32_t length_coming;
+    const char *comment; /* NULL: none */
 } instar_column_info;
 
 typedef struct instar_index_info {
@@ -945,14 +962,16 @@ typedef struct instar_index_info {
     const char *predicate; /* with the names that the columns have now; NULL: of all rows */
     const char *const *include;
     size_t include_count;
-    bool constraint; /* it is a UNIQUE constraint of that name */
+    bool constraint;     /* it is a UNIQUE constraint of that name */
+    const char *comment; /* NULL: none */
 } instar_index_info;
 
 typedef struct instar_check_info {
     const char *name;
     const char *expression; /* as in instar_check_def, with the names that the columns have now */
-    bool valid;     /* holds for every row; if not, for what was written since it is there */
-    bool enforcing; /* a change is validating it */
+    bool valid;          /* holds for every row; if not, for what was written since it is there */
+    bool enforcing;      /* a change is validating it */
+    const char *comment; /* NULL: none */
 } instar_check_info;
 
 typedef struct instar_fkey_info {
@@ -965,6 +984,7 @@ typedef struct instar_fkey_info {
     enum instar_fkey_action on_update;
     bool valid; /* as of a check */
     bool enforcing;
+    const char *comment; /* NULL: none */
 } instar_fkey_info;
 
 typedef struct instar_table_info {
@@ -981,6 +1001,7 @@ typedef struct instar_table_info {
     size_t check_count;
     const instar_fkey_info *fkeys;
     size_t fkey_count;
+    const char *comment; /* NULL: none */
 } instar_table_info;
 
 /* All tables by name, or the one that is named (table not NULL; EUNKNOWN names the nearest).

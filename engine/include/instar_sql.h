@@ -78,6 +78,7 @@ enum instar_sql_verb {
     INSTAR_SQL_COMPOUND = 7, /* several, between BEGIN and COMMIT */
     INSTAR_SQL_VACUUM = 8,
     INSTAR_SQL_UNDO_CHANGE = 9,
+    INSTAR_SQL_COMMENT_INDEX = 10,
     INSTAR_SQL_SHOW_CHANGES = 20,
     INSTAR_SQL_WAIT_CHANGE = 21,
     INSTAR_SQL_CANCEL_CHANGE = 22,
@@ -98,12 +99,13 @@ typedef struct instar_sql_statement {
     size_t offset;
     const char *text; /* as it was written, without the semicolon; no terminating zero */
     size_t text_size;
-    const char *name;               /* the table or index that it is about; UNDO: the change */
-    const instar_table_def *table;  /* CREATE TABLE */
-    const instar_index_def *index;  /* CREATE INDEX */
-    const instar_alteration *steps; /* ALTER TABLE, RENAME. A value of SET DEFAULT is here as
-                                     * it was written, a text, int8, float8 or bool; it gets
-                                     * the type of its column when it is submitted */
+    const char *name;              /* the table or index that it is about; UNDO: the change */
+    const instar_table_def *table; /* CREATE TABLE */
+    const instar_index_def *index; /* CREATE INDEX */
+    const instar_alteration
+        *steps; /* ALTER TABLE, RENAME, COMMENT. A value of SET DEFAULT is here as
+                 * it was written, a text, int8, float8 or bool; it gets
+                 * the type of its column when it is submitted */
     size_t step_count;
     const struct instar_sql_statement *const *parts; /* COMPOUND: its statements */
     size_t part_count;

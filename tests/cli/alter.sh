@@ -108,5 +108,17 @@ expect 2 'no type' "$INSTAR" alter-table "$db" kinds set-type n 'varchar(x)'
 has 'no type' "$err" 'varchar\(n\)'
 expect 0 changes "$INSTAR" changes "$db" --json
 has 'the statement' "$out" 'ALTER TABLE kinds ALTER COLUMN n TYPE int4 USING n::int4'
+
+# Comments are shown, by every form of the schema.
+expect 0 comment "$INSTAR" sql "$db" \
+    "COMMENT ON COLUMN kinds.n IS 'it''s n'; COMMENT ON TABLE kinds IS 'k'"
+expect 0 schema "$INSTAR" schema "$db" kinds
+has schema "$out" "^COMMENT ON COLUMN kinds.n IS 'it''s n';"
+expect 0 'as SQL' "$INSTAR" schema "$db" kinds --sql
+has 'as SQL' "$out" "^COMMENT ON TABLE kinds IS 'k';"
+expect 0 'as JSON' "$INSTAR" schema "$db" kinds --json
+has 'as JSON' "$out" '"comment": "it.s n"'
+expect 0 explain "$INSTAR" sql "$db" "EXPLAIN COMMENT ON TABLE kinds IS 'x'"
+has explain "$out" 'metadata only'
 expect 0 check "$INSTAR" check "$db"
 finish

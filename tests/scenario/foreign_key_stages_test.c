@@ -440,3 +440,72 @@ Test(foreign_key_stages, killed_while_its_index_is_made)
         ok(instar_close(db));
     }
 }
+
+/* The points of a column that comes with its foreign key; both bind from `enforcing` on. */
+static const struct {
+    const char *name;
+    bool binds, shown;
+} with_column[] = {
+    {"change.delete_only", false, false}, {"change.write_only", false, false},
+    {"change.cut", false, false},         {"change.fold_end", false, false},
+    {"change.enforcing", true, false},    {"change.validated", true, false},
+    {"change.public", true, true},
+};
+
+#define WITH_COLUMN "alter table c add column q int8 default 2 references p"
+
+static void column_begin(struct scene *s, const char *point)
+{
+    instar_sql *sql = NULL;
+
+    test_remove(dbs_path());
+    s->db = dbs_open(0);
+    make_tables(s->db);
+    ok(instar_close(s->db));
+    test_hold_set(&s->hold, point, 1);
+    scene_runner(&s->runner);
+    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    ok(instar_sql_read(WITH_COLUMN, strlen(WITH_COLUMN), NULL, &sql, NULL));
+    ok(instar_sql_submit(s->db, sql, 0, &s->change, NULL));
+    instar_sql_free(sql);
+    test_hold_await(&s->hold);
+}
+
+/* A new column, its index and its foreign key: writers of both tables at each stage; nobody sees
+ * the column before all is there, and no key goes to which its rows refer by then. */
+Test(foreign_key_stages, column_with_it_at_each_stage)
+{
+    for (size_t i = 0; i < BASE_ARRAY_LEN(with_column); i++) {
+        struct scene s;
+
+        column_begin(&s, with_column[i].name);
+        expect(shows(s.db, "c", "q int8") == with_column[i].shown);
+        ok(moves_run(s.db, with_column[i].shown ? "insert c 3,1,2" : "insert c 3,1"));
+        fails(moves_run(s.db, "delete p 2"), with_column[i].binds ? INSTAR_EREFERENCE : INSTAR_OK);
+        if (!with_column[i].binds) {
+            ok(moves_run(s.db, "insert p 2,21"));
+        }
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        expect(shows(s.db, "c", "FOREIGN KEY (q) REFERENCES p (id);"));
+        fails(moves_run(s.db, "delete p 2"), INSTAR_EREFERENCE);
+        scene_end(&s);
+    }
+}
+
+/* Cancelled at each stage before the last one, it leaves nothing in either table. */
+Test(foreign_key_stages, column_with_it_cancelled_at_each_stage)
+{
+    for (size_t i = 0; !with_column[i].shown; i++) {
+        struct scene s;
+
+        column_begin(&s, with_column[i].name);
+        ok(instar_change_cancel(s.db, s.change));
+        test_hold_release(&s.hold);
+        scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+        expect(!shows(s.db, "c", "q int8") && !shows(s.db, "c", "FOREIGN"));
+        expect(!shows(s.db, "c", "c_q_idx"));
+        ok(moves_run(s.db, "delete p 2"));
+        scene_end(&s);
+    }
+}

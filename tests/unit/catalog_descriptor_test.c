@@ -83,6 +83,14 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
         x->tree = test_random_next(r);
         x->change = test_random_below(r, 3);
     }
+    for (size_t i = 0; i < count; i++) {
+        instar_alteration step = {
+            .kind = INSTAR_ALTER_COMMENT_COLUMN, .name = names[i], .comment = "what\n\xc3\xa4"};
+        bool changed;
+        if (test_random_chance(r, 20)) {
+            must(catalog_alter(t, &step, &changed, &test_err));
+        }
+    }
     t->id = test_random_next(r) >> test_random_below(r, 64);
     t->tree = test_random_next(r);
     t->version = 1 + (uint32_t)test_random_below(r, 1000);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* init, tables, schema, and the commands that submit a schema change. */
+/* init, tables, schema, and the commands that make and drop a table. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -205,6 +205,43 @@ static const char *type_text(enum instar_type type, uint32_t length_max, char te
     return text;
 }
 
+static void print_comment(const char *what, const char *name, const char *behind,
+                          const char *comment)
+{
+    if (comment == NULL) {
+        return;
+    }
+    printf("COMMENT ON %s ", what);
+    print_name(name);
+    if (behind != NULL) {
+        printf("%s", strcmp(what, "COLUMN") == 0 ? "." : " ON ");
+        print_name(behind);
+    }
+    printf(" IS ");
+    print_quoted(comment, strlen(comment), '\'');
+    printf(";\n");
+}
+
+static void print_comments(const instar_table_info *info)
+{
+    print_comment("TABLE", info->name, NULL, info->comment);
+    for (size_t i = 0; i < info->column_count; i++) {
+        print_comment("COLUMN", info->name, info->columns[i].name, info->columns[i].comment);
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        print_comment("CONSTRAINT", info->checks[i].name, info->name, info->checks[i].comment);
+    }
+    for (size_t i = 0; i < info->fkey_count; i++) {
+        print_comment("CONSTRAINT", info->fkeys[i].name, info->name, info->fkeys[i].comment);
+    }
+    for (size_t i = 0; i < info->index_count; i++) {
+        const instar_index_info *index = &info->indexes[i];
+
+        print_comment(index->constraint ? "CONSTRAINT" : "INDEX", index->name,
+                      index->constraint ? info->name : NULL, index->comment);
+    }
+}
+
 static int print_definition(void *arg, const instar_table_info *info)
 {
     (void)arg;
@@ -245,6 +282,7 @@ static int print_definition(void *arg, const instar_table_info *info)
     for (size_t i = 0; i < info->index_count; i++) {
         print_index(info->name, &info->indexes[i]);
     }
+    print_comments(info);
     return 0;
 }
 
@@ -270,6 +308,16 @@ static void json_key(const instar_key_column *key, size_t count)
     printf("]");
 }
 
+static void json_comment(const char *comment)
+{
+    printf(", \"comment\": ");
+    if (comment != NULL) {
+        out_json_string(stdout, comment, strlen(comment));
+    } else {
+        printf("null");
+    }
+}
+
 static void json_columns(const instar_table_info *info)
 {
     for (size_t i = 0; i < info->column_count; i++) {
@@ -290,6 +338,7 @@ static void json_columns(const instar_table_info *info)
         } else {
             printf("null");
         }
+        json_comment(column->comment);
         printf("}");
     }
 }
@@ -315,9 +364,11 @@ static void json_indexes(const instar_table_info *info)
             printf("null");
         }
         printf(", \"unique\": %s, \"constraint\": %s, \"enforcing\": %s, \"stage\": \"%s\", "
-               "\"change\": %" PRIu64 "}",
+               "\"change\": %" PRIu64,
                index->unique ? "true" : "false", index->constraint ? "true" : "false",
                index->enforcing ? "true" : "false", stages[index->stage], index->change);
+        json_comment(index->comment);
+        printf("}");
     }
 }
 
@@ -345,9 +396,11 @@ static void json_fkeys(const instar_table_info *info)
         json_name("parent", fkey->parent);
         json_list("parent_columns", fkey->parent_columns, fkey->column_count);
         printf(", \"on_delete\": \"%s\", \"on_update\": \"%s\", \"valid\": %s, "
-               "\"enforcing\": %s}",
+               "\"enforcing\": %s",
                actions[fkey->on_delete], actions[fkey->on_update], fkey->valid ? "true" : "false",
                fkey->enforcing ? "true" : "false");
+        json_comment(fkey->comment);
+        printf("}");
     }
 }
 
@@ -372,12 +425,16 @@ static int print_json(void *arg, const instar_table_info *info)
         json_name("name", check->name);
         printf(", ");
         json_name("expression", check->expression);
-        printf(", \"valid\": %s, \"enforcing\": %s}", check->valid ? "true" : "false",
+        printf(", \"valid\": %s, \"enforcing\": %s", check->valid ? "true" : "false",
                check->enforcing ? "true" : "false");
+        json_comment(check->comment);
+        printf("}");
     }
     printf("], \"foreign_keys\": [");
     json_fkeys(info);
-    printf("]}");
+    printf("]");
+    json_comment(info->comment);
+    printf("}");
     return 0;
 }
 
@@ -470,37 +527,6 @@ int cli_change_named(struct cli *cli,
     return cli_submitted(cli, rc, change);
 }
 
-/* Is that the end of the text? Then it is cut off. */
-static bool cut_end(char *text, const char *end)
-{
-    size_t size = strlen(text), wanted = strlen(end);
-
-    if (size < wanted || strcmp(text + size - wanted, end) != 0) {
-        return false;
-    }
-    text[size - wanted] = '\0';
-    return true;
-}
-
-/* "a" or "b:desc", or with ":nulls-first" behind it: a key column. The name is cut out of `text` in
- * place, when it is one. An expression stands in parentheses. */
-static bool parse_key_column(char *text, instar_key_column *column)
-{
-    *column = (instar_key_column){.nulls = cut_end(text, ":nulls-first")  ? INSTAR_NULLS_FIRST
-                                           : cut_end(text, ":nulls-last") ? INSTAR_NULLS_LAST
-                                                                          : INSTAR_NULLS_DEFAULT};
-    column->descending = cut_end(text, ":desc");
-    if (!column->descending) {
-        (void)cut_end(text, ":asc");
-    }
-    if (text[0] == '(') {
-        column->expression = text + 1;
-        return cut_end(text, ")");
-    }
-    column->name = text;
-    return text[0] != '\0' && strchr(text, ':') == NULL;
-}
-
 /* COL:TYPE[:not-null][:default=VALUE] */
 struct parsed_column {
     char *text;
@@ -564,7 +590,7 @@ static int parse_key(struct cli *cli, char *list, instar_key_column *key, size_t
         if (count == INSTAR_INDEX_COLUMNS_MAX) {
             return cli_usage(cli, "--key: at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
         }
-        if (!parse_key_column(name, &key[count])) {
+        if (!cli_key_column(name, &key[count])) {
             return cli_usage(cli, "--key: '%s' is neither NAME nor NAME:desc", name);
         }
         count++;
@@ -626,66 +652,4 @@ int command_create_table(struct cli *cli)
 int command_drop_table(struct cli *cli)
 {
     return cli_change_named(cli, instar_drop_table);
-}
-
-/* --include: "a,b", cut in place. */
-static int parse_include(struct cli *cli, char *list, const char **names, size_t *count_out)
-{
-    *count_out = 0;
-    for (char *name = list; name != NULL;) {
-        char *comma = strchr(name, ',');
-
-        if (comma != NULL) {
-            *comma = '\0';
-        }
-        if (*count_out == INSTAR_INDEX_COLUMNS_MAX) {
-            return cli_usage(cli, "--include: at most %d columns", INSTAR_INDEX_COLUMNS_MAX);
-        }
-        names[(*count_out)++] = name;
-        name = comma != NULL ? comma + 1 : NULL;
-    }
-    return CLI_OK;
-}
-
-static int create_index(struct cli *cli, instar_index_def *def)
-{
-    const char *include[INSTAR_INDEX_COLUMNS_MAX];
-    char *list = cli_option(cli, "include") != NULL ? strdup(cli_option(cli, "include")) : NULL;
-    instar_change_options options;
-    uint64_t change = 0;
-    int rc = list != NULL ? parse_include(cli, list, include, &def->include_count) : CLI_OK;
-
-    def->include = include;
-    def->predicate = cli_option(cli, "where");
-    instar_change_options_init(&options);
-    rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
-    if (rc == CLI_OK) {
-        int rc_submit = instar_create_index(cli->db, def, &options, &change);
-
-        rc = cli_submitted(cli, rc_submit, change);
-    }
-    free(list);
-    return rc;
-}
-
-int command_create_index(struct cli *cli)
-{
-    instar_key_column columns[INSTAR_INDEX_COLUMNS_MAX];
-    instar_index_def def = {.name = cli->argv[0],
-                            .table = cli->argv[1],
-                            .columns = columns,
-                            .column_count = (size_t)cli->argc - 2,
-                            .unique = cli_switch(cli, "unique")};
-
-    for (size_t i = 0; i < def.column_count; i++) {
-        if (!parse_key_column(cli->argv[2 + i], &columns[i])) {
-            return cli_usage(cli, "'%s' is neither NAME nor NAME:desc", cli->argv[2 + i]);
-        }
-    }
-    return create_index(cli, &def);
-}
-
-int command_drop_index(struct cli *cli)
-{
-    return cli_change_named(cli, instar_drop_index);
 }

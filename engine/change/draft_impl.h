@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* draft: several statements about one table, while they are put together as a request. */
+#ifndef INSTAR_CHANGE_DRAFT_IMPL_H
+#define INSTAR_CHANGE_DRAFT_IMPL_H
+
+#include "change/compound_impl.h"
+#include "change/submit_impl.h"
+
+/* The request as it is put together. */
+struct draft {
+    struct submission *s;
+    size_t at;                          /* of the statement at hand */
+    struct catalog_table *from;         /* as it stands; NULL: no statement has named it yet */
+    struct catalog_table *target;       /* as the statements until now leave it */
+    struct compound_statement *request; /* what each of them has to do */
+    size_t count;
+    size_t created;
+    struct base_buf words;
+    instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
+    struct base_arena arena;    /* of definitions that are made here */
+    struct kin kin;             /* what foreign keys tie to the table */
+};
+/* Those of one ALTER TABLE. */
+struct steps {
+    const instar_alteration *list;
+    size_t count;
+};
+
+/* ---- compound.c --------------------------------------------------------------------------- */
+
+/* The part that drops the index of that name; NULL: none does. */
+const struct compound_statement *draft_dropped(const struct draft *d, const char *name);
+/* An index of the table at hand. Its definition lives as long as the request. */
+int draft_make_index(struct draft *d, const instar_index_def *def, uint32_t flags,
+                     struct base_err *err);
+/* One that the target has. */
+int draft_take_away(struct draft *d, const char *name, struct base_err *err);
+/* The steps of a statement from one to before another: a part of the request. */
+int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, size_t to,
+                      struct base_err *err);
+
+/* ---- compound_alter.c --------------------------------------------------------------------- */
+
+/* Which of a statement's steps it was goes before what is wrong with it. */
+int draft_step_fault(const struct steps *all, size_t at, int rc, struct base_err *err);
+/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
+ * foreign keys lack. */
+int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* explain: what its files share. */
+#ifndef INSTAR_DDL_EXPLAIN_IMPL_H
+#define INSTAR_DDL_EXPLAIN_IMPL_H
+
+#include "ddl/ddl_impl.h"
+
+/* What is known of the store. */
+struct found {
+    const char *name; /* what the statement makes or drops */
+    const char *from; /* the table that an index is made for, or NULL */
+    bool has_table, has_index, has_from, unique;
+    bool narrows; /* a type that a value may have no room in, or that a check is about */
+    uint64_t rows;
+    size_t indexes;
+    const instar_sql_statement *statement;
+    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
+    bool drops_key, adds_key;
+    uint64_t window_s;     /* for which what it drops is kept */
+    size_t indexes_needed; /* by its foreign keys, and made with them */
+};
+
+/* Lines go to the caller until it stops them. */
+struct telling {
+    int (*fn)(void *arg, const char *line);
+    void *arg;
+    int stopped;
+};
+
+void ddl_tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- explain_table.c ---------------------------------------------------------------------- */
+
+void ddl_tell_create_table(struct telling *t, const instar_sql_statement *s);
+void ddl_tell_drop_table(struct telling *t, const struct found *found,
+                         const instar_change_options *options);
+void ddl_tell_vacuum(struct telling *t, const struct found *found,
+                     const instar_change_options *options);
+void ddl_tell_undo(struct telling *t, instar *db, const instar_sql_statement *s);
+/* Has an ALTER TABLE no other steps than COMMENT ON? */
+bool ddl_only_comments(const instar_sql_statement *s);
+void ddl_tell_comment(struct telling *t);
+
+#endif
