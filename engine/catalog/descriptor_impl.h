@@ -6,7 +6,7 @@
 
 #include "catalog/catalog_impl.h"
 
-#define FORMAT 5
+#define FORMAT 6
 #define FORMAT_NO_REKEYS 4
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
