@@ -55,6 +55,11 @@ static instar_value input(enum instar_type type, unsigned round)
         break;
     case INSTAR_UUID:
         break;
+    case INSTAR_NUMERIC:
+        v.scale = (uint8_t)(round * 12 % 39);
+        v.numeric.low = round == 1 ? 125 : UINT64_MAX;
+        v.numeric.high = round == 1 ? 0 : INT64_MAX >> 8;
+        break;
     default:
         v.i = round == 1 && type != INSTAR_TIME ? -1 : 32767;
         break;

@@ -108,7 +108,7 @@ static int same_column(struct catalog_table *table, const struct catalog_column 
                        const instar_column_def *def, struct base_err *err)
 {
     static const instar_value null = {.type = INSTAR_NULL};
-    const instar_value *value = def->default_value != NULL ? def->default_value : &null;
+    instar_value value = def->default_value != NULL ? *def->default_value : null;
     char what[64] = "";
     char type[CATALOG_TYPE_TEXT_MAX];
     if (found->type != def->type || found->length_max != def->length_max) {
@@ -116,8 +116,9 @@ static int same_column(struct catalog_table *table, const struct catalog_column 
                  catalog_type_text(found->type, found->length_max, type));
     } else if (found->not_null != def->not_null) {
         snprintf(what, sizeof(what), "it %s", found->not_null ? "is NOT NULL" : "may be null");
-    } else if (row_value_check(found->type, value, NULL) != 0 ||
-               row_value_cmp(&found->default_value, value) != 0) {
+    } else if (row_value_check(found->type, &value, NULL) != 0 ||
+               catalog_column_fit(found, &value, NULL) != 0 ||
+               row_value_cmp(&found->default_value, &value) != 0) {
         snprintf(what, sizeof(what), "it has another default");
     }
     return what[0] == 0 ? 0
@@ -386,7 +387,7 @@ static int retype_column(struct catalog_table *table, struct row_column *form,
             ? row_cast_by(column->made_by, &form->missing, column->type, &table->arena, &cast, err)
             : row_cast(&form->missing, column->type, &table->arena, &cast, err);
     if (rc == 0) {
-        rc = catalog_column_holds(column, &cast, err);
+        rc = catalog_column_fit(column, &cast, err);
     }
     if (rc != 0) {
         base_err_prefix(err, "column \"%s\" of table \"%s\": its value in rows from before it was",
@@ -394,6 +395,7 @@ static int retype_column(struct catalog_table *table, struct row_column *form,
         return rc;
     }
     form->type = column->type;
+    form->scale = (uint8_t)row_type_scale(column->type, column->length_max);
     form->made_by = column->made_by;
     form->is_made = column->made_by != NULL;
     return row_value_copy(&table->arena, &cast, &form->missing) ? 0 : catalog_no_memory(err);
@@ -402,7 +404,10 @@ static int retype_column(struct catalog_table *table, struct row_column *form,
 static int add_new_column(struct catalog_table *table, struct row_column *form,
                           const struct catalog_column *column, struct base_err *err)
 {
-    *form = (struct row_column){.id = column->id, .type = column->type, .missing = column->missing};
+    *form = (struct row_column){.id = column->id,
+                                .type = column->type,
+                                .scale = (uint8_t)row_type_scale(column->type, column->length_max),
+                                .missing = column->missing};
     if (column->not_null && column->missing.type == INSTAR_NULL) {
         return base_err_set(err, INSTAR_EINVALID,
                             "column \"%s\" of table \"%s\": NOT NULL needs a default, which the "
@@ -434,7 +439,7 @@ static int add_new_forms(struct catalog_table *table, struct base_err *err)
         if (form == NULL) {
             rc = add_new_column(table, &columns[count++], c, err);
             any = true;
-        } else if (form->type != c->type || c->made_by != NULL) {
+        } else if (!catalog_has_form(form, c) || c->made_by != NULL) {
             rc = retype_column(table, &columns[form - newest->columns], c, err);
             any = true;
         }

@@ -29,7 +29,7 @@ struct catalog_column {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     char alias[INSTAR_NAME_BYTES_MAX + 1]; /* the name before, while its version lives; or "" */
     enum instar_type type;
-    uint32_t length_max; /* characters of a text; 0: any number */
+    uint32_t length_max; /* characters of a text, 0: any number; INSTAR_DIGITS of a numeric */
     /* A type that is on its way, or INSTAR_NULL: writers refuse what cannot be cast to it, rows may
      * not obey yet. */
     enum instar_type type_coming;
@@ -382,7 +382,11 @@ int catalog_comment_hand_on(struct catalog_table *table, enum catalog_comment_ki
 
 /* ---- types of columns (retype.c) ------------------------------------------------------------ */
 
-/* May this value, of the column's type or null, stand in it? ERANGE: its text is too long. */
+/* A value of the column's type, or null, as it is to stand in it: a numeric is rounded to the
+ * column's scale. ERANGE: a text that is too long, a numeric of too many digits. */
+int catalog_column_fit(const struct catalog_column *column, instar_value *value,
+                       struct base_err *err);
+/* May this value stand in it as it is? ERANGE. */
 int catalog_column_holds(const struct catalog_column *column, const instar_value *value,
                          struct base_err *err);
 /* And can it become what is on its way? ERANGE, ETYPE, ENOMEM. */

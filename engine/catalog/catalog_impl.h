@@ -212,6 +212,8 @@ bool catalog_type_step_allowed(const struct catalog_column *from, const struct c
 /* What keeps the column at this position from being of another type: the name of an index in
  * whatever stage, or "" for the primary key; NULL: nothing does. other: INSTAR_NULL for values that
  * are made anew, whatever their type. */
+enum instar_type catalog_type_of_keys(const struct catalog_column *from,
+                                      const struct catalog_column *to, bool made);
 const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
                                    enum instar_type other);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
@@ -238,7 +240,18 @@ int catalog_unknown_column(const struct catalog_table *table, const char *what, 
                            struct base_err *err);
 /* Find the forms of columns in all layouts. */
 void catalog_layouts_link(struct catalog_table *table);
-/* EINVALID, ELIMIT: a limit that cannot be. */
+/* Has the layout's column the type and the scale of that one? */
+static inline bool catalog_has_form(const struct row_column *form, const struct catalog_column *c)
+{
+    return form->type == c->type && form->scale == row_type_scale(c->type, c->length_max);
+}
+/* How a column's values are read from a key. */
+static inline void catalog_part_of_column(const struct catalog_column *c, struct row_key_part *part)
+{
+    part->type = c->type;
+    part->scale = (uint8_t)row_type_scale(c->type, c->length_max);
+}
+/* EINVALID, ELIMIT: a limit, or digits, that cannot be. */
 int catalog_length_check(const char *column, enum instar_type type, uint32_t length_max,
                          struct base_err *err);
 /* By binary search; NULL: the layout has no such column. */

@@ -48,9 +48,20 @@ bool catalog_check_print(const struct catalog_table *table, const struct catalog
     return catalog_expr_print(table, check->expr, out);
 }
 
+/* The digits of a numeric that the column is to have, where the check is about that: then it is
+ * about what the values are rounded to. 0: it is about the values as they are. */
+static uint32_t coming_digits(const struct catalog_table *table, const struct catalog_check *check,
+                              size_t input)
+{
+    const struct catalog_column *column = &table->columns[check->inputs[input]];
+    bool coming = check->state == CATALOG_CHECK_ENFORCING && column->type_coming == INSTAR_NUMERIC;
+    return coming ? column->length_coming : 0;
+}
+
 /* The inputs as the expression takes them: it may be about a type that a column is to have. */
-static int cast_inputs(const struct catalog_check *check, const instar_value **inputs,
-                       struct base_arena *scratch, struct base_err *err)
+static int cast_inputs(const struct catalog_table *table, const struct catalog_check *check,
+                       const instar_value **inputs, struct base_arena *scratch,
+                       struct base_err *err)
 {
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(check->expr, &columns);
@@ -58,7 +69,8 @@ static int cast_inputs(const struct catalog_check *check, const instar_value **i
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         uint8_t type = cast != NULL ? cast[i].type : (*inputs)[i].type;
-        if (type == INSTAR_NULL || type == columns[i].type) {
+        uint32_t digits = coming_digits(table, check, i);
+        if (type == INSTAR_NULL || (type == columns[i].type && digits == 0)) {
             continue;
         }
         if (cast == NULL) {
@@ -66,6 +78,7 @@ static int cast_inputs(const struct catalog_check *check, const instar_value **i
         }
         rc = cast == NULL ? catalog_no_memory(err)
                           : row_cast(&cast[i], columns[i].type, scratch, &cast[i], err);
+        rc = rc == 0 && digits != 0 ? row_numeric_fit(&cast[i], digits, err) : rc;
     }
     *inputs = cast != NULL ? cast : *inputs;
     return rc;
@@ -75,7 +88,7 @@ int catalog_check_row(const struct catalog_table *table, const struct catalog_ch
                       const instar_value *inputs, struct base_arena *scratch, struct base_err *err)
 {
     instar_value value;
-    int rc = cast_inputs(check, &inputs, scratch, err);
+    int rc = cast_inputs(table, check, &inputs, scratch, err);
     if (rc == 0) {
         rc = row_expr_eval(check->expr, inputs, scratch, &value, err);
     }

@@ -28,25 +28,25 @@ int catalog_name_check(const char *what, const char *name, struct base_err *err)
 int catalog_define_default(struct catalog_table *table, struct catalog_column *column,
                            const instar_value *value, struct base_err *err)
 {
-    static const instar_value null = {.type = INSTAR_NULL};
-    value = value != NULL ? value : &null;
-    int rc = row_value_check(column->type, value, err);
+    instar_value v = {.type = INSTAR_NULL};
+    v = value != NULL ? *value : v;
+    int rc = row_value_check(column->type, &v, err);
     if (rc == 0) {
-        rc = catalog_column_holds(column, value, err);
+        rc = catalog_column_fit(column, &v, err);
     }
     if (rc != 0) {
         base_err_prefix(err, "column \"%s\": default", column->name);
         return rc;
     }
-    bool is_bytes = value->type == INSTAR_TEXT || value->type == INSTAR_BYTEA;
-    if (is_bytes && value->bytes.size > CATALOG_DEFAULT_BYTES_MAX) {
+    bool is_bytes = v.type == INSTAR_TEXT || v.type == INSTAR_BYTEA;
+    if (is_bytes && v.bytes.size > CATALOG_DEFAULT_BYTES_MAX) {
         return base_err_set(err, INSTAR_ELIMIT, "column \"%s\": default of %zu bytes, at most %d",
-                            column->name, value->bytes.size, CATALOG_DEFAULT_BYTES_MAX);
+                            column->name, v.bytes.size, CATALOG_DEFAULT_BYTES_MAX);
     }
-    if (!row_value_copy(&table->arena, value, &column->default_value)) {
+    if (!row_value_copy(&table->arena, &v, &column->default_value)) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a default");
     }
-    column->has_default = value->type != INSTAR_NULL;
+    column->has_default = v.type != INSTAR_NULL;
     return 0;
 }
 
@@ -278,8 +278,9 @@ static int define_layout(struct catalog_table *table, struct base_err *err)
         return base_err_set(err, INSTAR_ENOMEM, "no memory for a table's descriptor");
     }
     for (uint32_t i = 0; i < table->column_count; i++) {
-        columns[i] =
-            (struct row_column){.id = table->columns[i].id, .type = table->columns[i].type};
+        const struct catalog_column *c = &table->columns[i];
+        columns[i] = (struct row_column){
+            .id = c->id, .type = c->type, .scale = (uint8_t)row_type_scale(c->type, c->length_max)};
     }
     table->layouts[0] =
         (struct row_layout){.number = 1, .column_count = table->column_count, .columns = columns};

@@ -14,14 +14,15 @@
  *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
  *                      above | if there is more: v count, included: v position
  *                      | varint size and bytes of the predicate, size 0: none
- *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
+ *   v count, layouts:   v number | v count, columns: v id | u8 type | of a numeric: u8 scale
+ *                      | value: missing, or null
  *   v count, map:       v first version | v position of the layout
  *   v next check id
  *   v count, checks:    v id | name | u8 state | varint size and bytes of the expression
  * (row/expr.c)
  *   v count, columns with a limit or a type on its way, ascending:  v position
- *                       | v characters at most, 0: any number
- *                       | u8 type on its way, or 0 | v its characters at most
+ *                       | v characters at most, 0: any number; of a numeric its digits
+ *                       | u8 type on its way, or 0 | v its characters at most, or digits
  *                       | varint size and bytes of the expression that makes it, or 0
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
@@ -39,11 +40,11 @@
  *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
  *   v count, comments, ascending: u8 kind | v id of what it is about, 0: the table | text
  *
- * Format 5, from before comments, ends in front of them. Format 4, from before row ids, indexes on
- * expressions, kept columns and foreign keys, ends in front of them. Format 3, from before indexes
- * had more than columns, lacks some flags, limits of texts and types on their way. Format 2, from
- * before there were checks, ends in front of them, and format 1, from before tables could be
- * altered, has no aliases either; all are read, and written no more.
+ * Format 5, from before numerics and comments, ends in front of the latter. Format 4, from before
+ * row ids, indexes on expressions, kept columns and foreign keys, ends in front of them. Format 3,
+ * from before indexes had more than columns, lacks some flags, limits of texts and types on their
+ * way. Format 2, from before there were checks, ends in front of them, and format 1, from before
+ * tables could be altered, has no aliases either; all are read, and written no more.
  */
 #include "catalog/descriptor_impl.h"
 
@@ -132,6 +133,7 @@ static bool put_layouts(struct base_buf *out, const struct catalog_table *t)
         for (uint32_t j = 0; ok && j < layout->column_count; j++) {
             const struct row_column *c = &layout->columns[j];
             ok = base_buf_add_varint(out, c->id) && base_buf_add_u8(out, (uint8_t)c->type) &&
+                 (c->type != INSTAR_NUMERIC || base_buf_add_u8(out, c->scale)) &&
                  row_value_put(out, &c->missing);
         }
     }

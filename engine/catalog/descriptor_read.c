@@ -199,6 +199,7 @@ static void get_layouts(struct input *in)
         for (uint32_t j = 0; !r->bad && j < layout->column_count; j++) {
             c[j].id = get_u32(r);
             c[j].type = (enum instar_type)base_read_u8(r);
+            c[j].scale = c[j].type == INSTAR_NUMERIC ? base_read_u8(r) : 0;
             get_value(in, &c[j].missing);
         }
     }

@@ -262,8 +262,10 @@ int catalog_index_derive(struct catalog_table *table, struct catalog_index *inde
     for (uint32_t i = 0; rc == 0 && i < index->include_count; i++) {
         uint32_t column = index->includes[i];
         rc = column < table->column_count ? 0 : INSTAR_EINVALID;
-        index->include_parts[i] =
-            (struct row_key_part){.type = rc == 0 ? table->columns[column].type : INSTAR_NULL};
+        index->include_parts[i] = (struct row_key_part){.type = INSTAR_NULL};
+        if (rc == 0) {
+            catalog_part_of_column(&table->columns[column], &index->include_parts[i]);
+        }
     }
     if (rc == 0 && index->predicate != NULL) {
         rc = catalog_expr_inputs(table, index->predicate, false, &index->input_count,

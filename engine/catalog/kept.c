@@ -252,7 +252,7 @@ const char *catalog_kept_problem(const struct catalog_table *table)
         if (catalog_name_check("column", c->name, NULL) != 0 || table->kept[i].change == 0) {
             return "has no name, or no change";
         }
-        if (form == NULL || form->type != c->type) {
+        if (form == NULL || !catalog_has_form(form, c)) {
             return "is not in the newest layout";
         }
         if (at >= 0 && !table->columns[at].hidden) {

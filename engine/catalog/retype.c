@@ -20,6 +20,9 @@
  * USING gives an expression over the column in place of the cast; it is kept with the layout that
  * it makes. Whatever it makes must be validated, and has other keys.
  *
+ * A numeric of another scale is another form too: values are rounded to it when they are read. More
+ * digits in all, of the same scale, are no more than a greater limit.
+ *
  * Indexes hold the code of the value. Where that is the same for both types no index takes notice,
  * not even the primary key: the integers have one code. Where it is not, a column that an index is
  * made of keeps its type.
@@ -39,6 +42,16 @@ const char *catalog_type_text(enum instar_type type, uint32_t length_max,
 int catalog_length_check(const char *column, enum instar_type type, uint32_t length_max,
                          struct base_err *err)
 {
+    uint32_t precision = INSTAR_DIGITS_PRECISION(length_max);
+    if (type == INSTAR_NUMERIC) {
+        bool can_be = precision >= 1 && precision <= INSTAR_DIGITS_MAX &&
+                      INSTAR_DIGITS_SCALE(length_max) <= precision;
+        return can_be ? 0
+                      : base_err_set(err, length_max == 0 ? INSTAR_EINVALID : INSTAR_ELIMIT,
+                                     "column \"%s\": a numeric is numeric(p,s), of p digits, 1 to "
+                                     "%d, and s of them behind the point",
+                                     column, INSTAR_DIGITS_MAX);
+    }
     if (length_max != 0 && type != INSTAR_TEXT) {
         return base_err_set(err, INSTAR_EINVALID, "column \"%s\": %s has no length to be limited",
                             column, row_type_name(type));
@@ -53,18 +66,33 @@ int catalog_length_check(const char *column, enum instar_type type, uint32_t len
 
 /* ---- values ------------------------------------------------------------------------------- */
 
-static int hold(const instar_value *value, uint32_t length_max, struct base_err *err)
+static int fit(instar_value *value, uint32_t length_max, struct base_err *err)
 {
+    if (value->type == INSTAR_NUMERIC) {
+        return row_numeric_fit(value, length_max, err);
+    }
     if (length_max == 0 || row_text_within(value, length_max)) {
         return 0;
     }
     return base_err_set(err, INSTAR_ERANGE, "value too long for varchar(%" PRIu32 ")", length_max);
 }
 
+int catalog_column_fit(const struct catalog_column *column, instar_value *value,
+                       struct base_err *err)
+{
+    return fit(value, column->length_max, err);
+}
+
 int catalog_column_holds(const struct catalog_column *column, const instar_value *value,
                          struct base_err *err)
 {
-    return hold(value, column->length_max, err);
+    instar_value fitted = *value;
+    int rc = fit(&fitted, column->length_max, err);
+    if (rc == 0 && fitted.scale != value->scale) {
+        rc = base_err_set(err, INSTAR_ERANGE, "%u digits behind the point, not %u", value->scale,
+                          fitted.scale);
+    }
+    return rc;
 }
 
 int catalog_column_foresees(const struct catalog_column *column, const instar_value *value,
@@ -81,13 +109,36 @@ int catalog_column_foresees(const struct catalog_column *column, const instar_va
         catalog_must_refuse_null(column)) {
         rc = base_err_set(err, INSTAR_ERANGE, "it would become null");
     }
-    return rc == 0 ? hold(&cast, column->length_coming, err) : rc;
+    return rc == 0 ? fit(&cast, column->length_coming, err) : rc;
 }
 
 /* ---- what may become what ----------------------------------------------------------------- */
 
+/* Have all numbers of that type room before the point of a numeric? Those that are rounded may grow
+ * by a digit: 9.5 has two without its fraction. */
+static bool has_room(const struct catalog_column *from, uint32_t digits)
+{
+    uint32_t scale = INSTAR_DIGITS_SCALE(digits);
+    uint32_t room = INSTAR_DIGITS_PRECISION(digits) - scale;
+    uint32_t own = INSTAR_DIGITS_SCALE(from->length_max);
+    switch (from->type) {
+    case INSTAR_INT2:
+        return room >= 5;
+    case INSTAR_INT4:
+        return room >= 10;
+    case INSTAR_INT8:
+        return room >= 19;
+    default:
+        return from->type == INSTAR_NUMERIC &&
+               room >= INSTAR_DIGITS_PRECISION(from->length_max) - own + (scale < own ? 1 : 0);
+    }
+}
+
 bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to)
 {
+    if (to->type == INSTAR_NUMERIC) {
+        return !has_room(from, to->length_max);
+    }
     if (to->length_max != 0 &&
         (from->type != INSTAR_TEXT || from->length_max == 0 || from->length_max > to->length_max)) {
         return true;
@@ -101,6 +152,16 @@ bool catalog_type_step_allowed(const struct catalog_column *from, const struct c
     bool enforced = from->type_coming == to->type && from->length_coming == to->length_max;
     return row_cast_kind(from->type, to->type) != ROW_CAST_NONE &&
            (enforced || !catalog_type_narrows(from, to));
+}
+
+/* The type by which catalog_type_dependent knows what the values become: none where they are other
+ * values, made by an expression or rounded. */
+enum instar_type catalog_type_of_keys(const struct catalog_column *from,
+                                      const struct catalog_column *to, bool made)
+{
+    bool rounded = from->type == INSTAR_NUMERIC && to->type == INSTAR_NUMERIC &&
+                   INSTAR_DIGITS_SCALE(from->length_max) != INSTAR_DIGITS_SCALE(to->length_max);
+    return made || rounded ? INSTAR_NULL : to->type;
 }
 
 static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint32_t column)
@@ -167,15 +228,15 @@ bool catalog_form_follows(const struct row_column *a, const struct row_column *b
     bool follows = true;
     if (b->is_made) {
         follows = catalog_type_makes(b->made_by, a, b->type) &&
-                  row_cast_by(b->made_by, &a->missing, b->type, &scratch, &cast, NULL) == 0 &&
-                  row_value_cmp(&cast, &b->missing) == 0;
-    } else if (a->type != b->type) {
-        follows = row_cast_kind(a->type, b->type) != ROW_CAST_NONE &&
-                  row_cast(&a->missing, b->type, &scratch, &cast, NULL) == 0 &&
-                  row_value_cmp(&cast, &b->missing) == 0;
+                  row_cast_by(b->made_by, &a->missing, b->type, &scratch, &cast, NULL) == 0;
     } else {
-        follows = row_value_cmp(&a->missing, &b->missing) == 0;
+        follows = row_cast_kind(a->type, b->type) != ROW_CAST_NONE &&
+                  row_cast(&a->missing, b->type, &scratch, &cast, NULL) == 0;
     }
+    if (follows && cast.type == INSTAR_NUMERIC) {
+        follows = row_numeric_round(&cast, b->scale, NULL) == 0;
+    }
+    follows = follows && row_value_cmp(&cast, &b->missing) == 0;
     base_arena_free(&scratch);
     return follows;
 }
@@ -291,12 +352,14 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     bool asked = (step->flags & INSTAR_ALTER_EXPLICIT) != 0;
     char text[CATALOG_TYPE_TEXT_MAX];
     bool made = step->expression != NULL;
-    const char *index = catalog_type_dependent(table, at, made ? INSTAR_NULL : type);
+    struct catalog_column wanted = {.type = type, .length_max = step->column->length_max};
+    const char *index =
+        catalog_type_dependent(table, at, catalog_type_of_keys(column, &wanted, made));
     int rc = catalog_length_check(column->name, type, step->column->length_max, err);
     if (rc != 0) {
         return rc;
     }
-    if ((form != NULL && form->type != column->type) ||
+    if ((form != NULL && !catalog_has_form(form, column)) ||
         (column->made_by != NULL && column->type_coming == INSTAR_NULL)) {
         return base_err_set(
             err, INSTAR_EINVALID,
@@ -304,7 +367,7 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
             table->name);
     }
     const struct catalog_fkey *fkey = catalog_fkey_using(table, column->id);
-    if (fkey != NULL && (made || type != column->type)) {
+    if (fkey != NULL && catalog_type_of_keys(column, &wanted, made) != column->type) {
         return base_err_set(err, INSTAR_ESTATE,
                             "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
                             "that first, and add it again afterwards",
@@ -329,7 +392,7 @@ static int cast_kept(struct catalog_table *table, struct catalog_column *column,
     instar_value cast;
     int rc = row_cast(value, column->type, &table->arena, &cast, err);
     if (rc == 0) {
-        rc = hold(&cast, column->length_max, err);
+        rc = fit(&cast, column->length_max, err);
     }
     if (rc != 0) {
         char text[CATALOG_TYPE_TEXT_MAX];
@@ -359,7 +422,8 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc != 0) {
         return rc;
     }
-    bool other = column->type != def->type;
+    bool other = column->type != def->type || row_type_scale(def->type, def->length_max) !=
+                                                  row_type_scale(column->type, column->length_max);
     const struct row_expr *made_by = NULL;
     if (step->expression != NULL) {
         rc = compile(table, column, step, &made_by, err);
@@ -423,7 +487,8 @@ int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table
             continue;
         }
         if (wanted->made_by != NULL || catalog_type_narrows(c, wanted) ||
-            (wanted->type != c->type && has_new_check(copy, target, c->id))) {
+            (catalog_type_of_keys(c, wanted, false) != c->type &&
+             has_new_check(copy, target, c->id))) {
             c->type_coming = wanted->type;
             c->length_coming = wanted->length_max;
             *any = true;
@@ -480,9 +545,9 @@ int catalog_types_settle(const struct catalog_table *from, struct catalog_table 
         }
         /* Indexes that come or go in the same change have entries of both types otherwise. */
         const char *index =
-            catalog_type_dependent(from, (uint32_t)at, made ? INSTAR_NULL : c->type);
-        index =
-            index != NULL ? index : catalog_type_dependent(to, i, made ? INSTAR_NULL : old->type);
+            catalog_type_dependent(from, (uint32_t)at, catalog_type_of_keys(old, c, made));
+        index = index != NULL ? index
+                              : catalog_type_dependent(to, i, catalog_type_of_keys(c, old, made));
         if (index != NULL) {
             return refuse_dependent(to, c, index, catalog_type_text(c->type, c->length_max, text),
                                     err);

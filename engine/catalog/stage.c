@@ -220,8 +220,8 @@ static bool is_type_step(const struct catalog_table *from, const struct catalog_
     if (made && !catalog_type_made_as(old, to)) {
         return false;
     }
-    enum instar_type after = made ? INSTAR_NULL : new->type;
-    enum instar_type before = made ? INSTAR_NULL : old->type;
+    enum instar_type after = catalog_type_of_keys(old, new, made);
+    enum instar_type before = catalog_type_of_keys(new, old, made);
     return catalog_type_dependent(from, (uint32_t)(old - from->columns), after) == NULL &&
            catalog_type_dependent(to, (uint32_t)(new - to->columns), before) == NULL &&
            new->type_coming == INSTAR_NULL &&

@@ -186,10 +186,13 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
         if (expr == NULL && column >= table->column_count) {
             return false;
         }
-        out[i] = (struct row_key_part){.type = expr != NULL ? row_expr_type(expr)
-                                                            : table->columns[column].type,
-                                       .descending = parts[i].descending,
+        out[i] = (struct row_key_part){.descending = parts[i].descending,
                                        .nulls_swapped = parts[i].nulls_swapped};
+        if (expr != NULL) {
+            out[i].type = row_expr_type(expr);
+        } else {
+            catalog_part_of_column(&table->columns[column], &out[i]);
+        }
         if (columns_out != NULL) {
             columns_out[i] = column;
         }
@@ -234,7 +237,7 @@ static void link_layout(const struct row_layout *before, const struct row_layout
             continue;
         }
         const struct row_column *old = &before->columns[at];
-        bool same = old->type == c->type && !c->is_made;
+        bool same = old->type == c->type && old->scale == c->scale && !c->is_made;
         c->form = same ? old->form : old->form + 1;
         c->before = same ? old->before : old;
         if (!c->is_made) {

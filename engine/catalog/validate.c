@@ -151,6 +151,7 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
             return bad(p, "column %u enforces what holds already", i + 1);
         }
         if (!fits(c->type, &c->default_value) ||
+            (c->type == INSTAR_NUMERIC && catalog_column_holds(c, &c->default_value, NULL) != 0) ||
             c->has_default != (c->default_value.type != INSTAR_NULL)) {
             return bad(p, "column %u has a default that does not fit", i + 1);
         }
@@ -414,7 +415,9 @@ static bool check_layout(const struct catalog_table *table, const struct row_lay
             return bad(p, "layout %u: column id %u behind %u", layout->number, c->id, last);
         }
         last = c->id;
-        if (row_type_name(c->type) == NULL || !fits(c->type, &c->missing)) {
+        bool rounded = c->missing.type != INSTAR_NUMERIC || c->missing.scale == c->scale;
+        if (row_type_name(c->type) == NULL || c->scale > INSTAR_DIGITS_MAX ||
+            !fits(c->type, &c->missing) || !rounded) {
             return bad(p,
                        "layout %u: column id %u has no type, or a missing value that does not fit",
                        layout->number, c->id);
@@ -485,7 +488,7 @@ static bool check_layouts(const struct catalog_table *table, struct problem *p)
     const struct row_layout *newest = catalog_table_layout(table, table->version);
     for (uint32_t i = 0; i < table->column_count; i++) {
         const struct row_column *c = catalog_layout_column(newest, table->columns[i].id);
-        if (c == NULL || c->type != table->columns[i].type) {
+        if (c == NULL || !catalog_has_form(c, &table->columns[i])) {
             return bad(p, "column \"%s\" is not in the newest layout", table->columns[i].name);
         }
     }

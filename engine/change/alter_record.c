@@ -357,8 +357,9 @@ static void add(struct base_buf *out, const char *text)
 static void add_value(struct base_buf *out, const instar_value *value)
 {
     char text[RECORD_STATEMENT_MAX];
-    bool plain =
-        value->type == INSTAR_BOOL || (value->type >= INSTAR_INT2 && value->type <= INSTAR_FLOAT8);
+    bool plain = value->type == INSTAR_BOOL ||
+                 (value->type >= INSTAR_INT2 && value->type <= INSTAR_FLOAT8) ||
+                 value->type == INSTAR_NUMERIC;
 
     if (value->type == INSTAR_NULL) {
         add(out, "NULL");

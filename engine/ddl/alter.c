@@ -82,12 +82,14 @@ static int map_using(instar_sql *sql, const struct ddl_piece *piece, struct ddl_
 {
     enum instar_type type = step->column->type;
     bool cast = ddl_node_is(node, "TypeCast");
+    uint32_t digits = 0;
     int rc = INSTAR_OK;
 
     if (is_cast(node, step->name) && cast) {
-        rc = ddl_type(sql, piece, ddl_take(node, "type_name"), &type, NULL);
+        rc = ddl_cast_type(sql, piece, ddl_take(node, "type_name"), &type, &digits);
     }
-    if (rc != INSTAR_OK || !is_cast(node, step->name) || type != step->column->type) {
+    if (rc != INSTAR_OK || !is_cast(node, step->name) || type != step->column->type ||
+        (digits != 0 && digits != step->column->length_max)) {
         return rc != INSTAR_OK ? rc : ddl_expression(sql, piece, node, &step->expression);
     }
     step->flags |= cast ? INSTAR_ALTER_EXPLICIT : 0;

@@ -243,10 +243,19 @@ const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, c
 int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,
                      char words[DDL_WORDS_SIZE]);
 instar_change_options *ddl_new_options(instar_sql *sql, uint32_t flags);
-/* A TypeName. length_out: of a varchar(n), left as it is for others; NULL: that is refused. */
+/* A TypeName. length_out: of a varchar(n) or numeric(p,s), left as it is for others; NULL: those
+ * are refused, and numeric alone is taken. */
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
              enum instar_type *type_out, uint32_t *length_out);
-/* A constant as it was written: text, int8, float8 or bool, null, or the type of its cast. */
+/* The type of a cast; the digits of a numeric(p,s), or 0. */
+int ddl_cast_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                  enum instar_type *type_out, uint32_t *digits_out);
+/* Can each value of the column be one of the new type? */
+bool ddl_type_widens(const instar_column_info *from, const instar_column_def *to);
+/* Is it another type for those who check its values? */
+bool ddl_type_is_other(const instar_column_info *from, const instar_column_def *to);
+/* A constant as it was written: text, int8, numeric, float8 or bool, null, or the type of its cast.
+ */
 struct ddl_constant {
     instar_value value;
     bool cast;     /* has the type of its cast */

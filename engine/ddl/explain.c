@@ -10,24 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_number(enum instar_type type)
-{
-    return type >= INSTAR_INT2 && type <= INSTAR_FLOAT8;
-}
-
-/* Can each value of the column be one of the new type? */
-static bool widens(const instar_column_info *from, const instar_column_def *to)
-{
-    if (to->length_max != 0) {
-        return from->type == INSTAR_TEXT && from->length_max != 0 &&
-               from->length_max <= to->length_max;
-    }
-    return from->type == to->type || to->type == INSTAR_TEXT ||
-           (is_number(from->type) && is_number(to->type) && from->type < to->type) ||
-           (from->type == INSTAR_BOOL && to->type == INSTAR_INT4) ||
-           (from->type == INSTAR_INT4 && to->type == INSTAR_BOOL);
-}
-
 /* A check is made anew when it mentions the column; a text that only looks like the name does no
  * harm here. */
 static bool is_checked(const instar_table_info *info, const char *column)
@@ -52,9 +34,10 @@ static bool narrows(const instar_table_info *info, const instar_sql_statement *s
 
         for (size_t k = 0; step->kind == INSTAR_ALTER_SET_TYPE && k < info->column_count; k++) {
             const instar_column_info *column = &info->columns[k];
-            any = any || (strcmp(column->name, step->name) == 0 &&
-                          (!widens(column, step->column) || step->expression != NULL ||
-                           (column->type != step->column->type && is_checked(info, column->name))));
+            any = any ||
+                  (strcmp(column->name, step->name) == 0 &&
+                   (!ddl_type_widens(column, step->column) || step->expression != NULL ||
+                    (ddl_type_is_other(column, step->column) && is_checked(info, column->name))));
         }
     }
     return any;

@@ -364,12 +364,15 @@ static int write_cast(struct writer *w, struct ddl_node *node)
 {
     struct ddl_node *arg = ddl_take(node, "arg"), *name = ddl_take(node, "type_name");
     enum instar_type type = INSTAR_NULL;
-    int rc = name != NULL ? ddl_type(w->sql, w->piece, name, &type, NULL) : INSTAR_OK;
+    uint32_t digits = 0;
+    char words[48];
+    int rc = name != NULL ? ddl_cast_type(w->sql, w->piece, name, &type, &digits) : INSTAR_OK;
 
     say(w, "CAST(");
     rc = rc == INSTAR_OK && arg != NULL ? write_node(w, arg) : rc;
     say(w, " AS ");
-    say(w, rc == INSTAR_OK && name != NULL ? instar_type_name(type) : "?");
+    (void)instar_type_format(type, digits, words, sizeof(words));
+    say(w, rc == INSTAR_OK && name != NULL ? words : "?");
     say(w, ")");
     return rc;
 }

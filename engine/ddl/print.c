@@ -114,7 +114,8 @@ static void put_value(struct sink *sink, const instar_value *value)
     char small[64];
     size_t size = instar_value_format(value, small, sizeof(small));
     bool plain = value->type == INSTAR_BOOL || value->type == INSTAR_INT2 ||
-                 value->type == INSTAR_INT4 || value->type == INSTAR_INT8;
+                 value->type == INSTAR_INT4 || value->type == INSTAR_INT8 ||
+                 value->type == INSTAR_NUMERIC;
 
     if (plain) {
         put(sink, small, size);

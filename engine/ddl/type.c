@@ -7,8 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define TYPES \
-    "bool, int2, int4, int8, float8, text, varchar(n), bytea, timestamptz, date, time, uuid"
+#define TYPES                                                                                    \
+    "bool, int2, int4, int8, numeric(p,s), float8, text, varchar(n), bytea, timestamptz, date, " \
+    "time, uuid"
 
 /* Of a default that is an expression; far beyond what a table takes. */
 #define COMPUTED_BYTES_MAX 65536
@@ -37,6 +38,60 @@ static int take_length(instar_sql *sql, const struct ddl_piece *piece, struct dd
     return INSTAR_OK;
 }
 
+/* A whole number among the digits of a numeric; -1: something else. */
+static int64_t whole_number(struct ddl_node *constant)
+{
+    struct ddl_node *integer =
+        constant != NULL && ddl_node_is(constant, "A_Const") ? ddl_take(constant, "ival") : NULL;
+    struct ddl_node *digits = integer != NULL ? ddl_take(integer, "ival") : NULL;
+
+    return integer == NULL ? -1 : digits != NULL ? digits->integer : 0;
+}
+
+/* The p and s of numeric(p,s); s is 0 where it is not said. */
+static int take_digits(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                       uint32_t *digits_out)
+{
+    struct ddl_node *first = ddl_take(node, "typmods");
+    struct ddl_node *second = first != NULL ? ddl_take_next(first) : NULL;
+    int64_t precision = whole_number(first);
+    int64_t scale = second != NULL ? whole_number(second) : 0;
+
+    if (first == NULL) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                        "not supported: numeric without its digits (write numeric(p,s): p digits, "
+                        "at most %d, and s of them behind the point)",
+                        INSTAR_DIGITS_MAX);
+    }
+    if (precision < 1 || precision > INSTAR_DIGITS_MAX || scale < 0 || scale > precision ||
+        ddl_count(node, "typmods") > 2) {
+        bool known = precision < 1 || precision > INSTAR_DIGITS_MAX;
+
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, known ? first : second),
+                        "not supported: such digits of a numeric: numeric(p,s) has p digits, 1 to "
+                        "%d, and s of them behind the point, 0 to p",
+                        INSTAR_DIGITS_MAX);
+    }
+    *digits_out = INSTAR_DIGITS(precision, scale);
+    return INSTAR_OK;
+}
+
+int ddl_cast_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
+                  enum instar_type *type_out, uint32_t *digits_out)
+{
+    uint32_t none = 0;
+    bool digits = ddl_count(node, "typmods") > 0;
+    int rc = ddl_type(sql, piece, node, type_out, digits ? &none : NULL);
+
+    *digits_out = 0;
+    if (rc == INSTAR_OK && digits && *type_out != INSTAR_NUMERIC) {
+        return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
+                        "not supported: a cast to varchar(n)");
+    }
+    *digits_out = none;
+    return rc;
+}
+
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
              enum instar_type *type_out, uint32_t *length_out)
 {
@@ -58,6 +113,11 @@ int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *no
         *type_out = INSTAR_TEXT;
         return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
     }
+    if (*type_out == INSTAR_NUMERIC && strcmp(text, "numeric") == 0 && length_out != NULL) {
+        int rc = take_digits(sql, piece, node, length_out);
+
+        return rc == INSTAR_OK ? ddl_refuse_untaken(sql, piece, node) : rc;
+    }
     /* The names that PostgreSQL's catalog has, not those that a command line may use. */
     if (*type_out == INSTAR_NULL || strcmp(instar_type_name(*type_out), text) != 0) {
         return ddl_fail(sql, INSTAR_EINVALID, ddl_offset(piece, node),
@@ -74,12 +134,28 @@ static bool is_integer(enum instar_type type)
     return type == INSTAR_INT2 || type == INSTAR_INT4 || type == INSTAR_INT8;
 }
 
+/* A number with a point as an integer: to the nearest, as PostgreSQL assigns it. */
+static int round_number(const char *text, enum instar_type type, instar_value *value_out,
+                        const char **why_out)
+{
+    char expression[128];
+    const char *why;
+    int rc;
+
+    (void)snprintf(expression, sizeof(expression), "CAST(CAST('%.60s' AS numeric) AS %s)", text,
+                   instar_type_name(type));
+    rc = instar_expression_value(expression, NULL, 0, value_out);
+    why = strstr(instar_error_text(), ": "); /* behind the place in a text that nobody wrote */
+    *why_out = why != NULL ? why + 2 : instar_error_text();
+    return rc;
+}
+
 int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *scratch,
             instar_value *value_out, char words[DDL_WORDS_SIZE])
 {
     const instar_value *v = &constant->value;
     char number[64];
-    const char *text = number;
+    const char *text = number, *why;
     size_t size;
     int rc;
 
@@ -100,23 +176,29 @@ int ddl_fit(const struct ddl_constant *constant, enum instar_type type, char *sc
     if (v->type == INSTAR_TEXT) {
         text = v->bytes.data;
         size = v->bytes.size;
-    } else if (is_integer((enum instar_type)v->type) &&
-               (is_integer(type) || type == INSTAR_FLOAT8)) {
+    } else if ((is_integer((enum instar_type)v->type) || v->type == INSTAR_NUMERIC) &&
+               (is_integer(type) || type == INSTAR_FLOAT8 || type == INSTAR_NUMERIC)) {
         size = instar_value_format(v, number, sizeof(number));
     } else {
         (void)snprintf(words, DDL_WORDS_SIZE, "the constant is no %s; write it as a string: '…'",
                        instar_type_name(type));
         return INSTAR_ETYPE;
     }
-    rc = instar_value_parse(type, text, size, scratch, size, value_out);
+    if (v->type == INSTAR_NUMERIC && is_integer(type)) {
+        rc = round_number(text, type, value_out, &why);
+    } else {
+        rc = instar_value_parse(type, text, size, scratch, size, value_out);
+        why = instar_error_text();
+    }
     if (rc != INSTAR_OK) {
         (void)snprintf(words, DDL_WORDS_SIZE, "'%.*s' as %s: %s", ddl_cut(text, size, 60), text,
-                       instar_type_name(type), instar_error_text());
+                       instar_type_name(type), why);
     }
     return rc;
 }
 
-/* The digits of a number as int8, or where that has no room or there is a point, as float8. */
+/* The digits of a number as int8, or where that has no room or there is a point, as numeric; what
+ * has too many digits for that is a float8. */
 static int number_value(instar_sql *sql, size_t offset, struct ddl_node *node, instar_value *value)
 {
     struct ddl_node *integer = ddl_take(node, "ival"), *number = ddl_take(node, "fval");
@@ -133,6 +215,9 @@ static int number_value(instar_sql *sql, size_t offset, struct ddl_node *node, i
         return ddl_fail(sql, INSTAR_EINVALID, offset, "not supported: a constant of bits");
     }
     if (instar_value_parse(INSTAR_INT8, text, strlen(text), NULL, 0, value) == INSTAR_OK) {
+        return INSTAR_OK;
+    }
+    if (instar_value_parse(INSTAR_NUMERIC, text, strlen(text), NULL, 0, value) == INSTAR_OK) {
         return INSTAR_OK;
     }
     rc = instar_value_parse(INSTAR_FLOAT8, text, strlen(text), NULL, 0, value);
@@ -200,13 +285,16 @@ static int compute(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
                                       instar_error_text());
 }
 
-/* 'x'::type, which is read as the type's own form; more than that is an expression. */
+/* 'x'::type, which is read as the type's own form; more than that, 'x'::numeric(3,1) too, is an
+ * expression. */
 static bool is_constant(const struct ddl_node *node)
 {
-    const struct ddl_node *arg =
-        node != NULL && ddl_node_is(node, "TypeCast") ? ddl_peek(node, "arg") : node;
+    bool cast = node != NULL && ddl_node_is(node, "TypeCast");
+    const struct ddl_node *arg = cast ? ddl_peek(node, "arg") : node;
+    const struct ddl_node *type = cast ? ddl_peek(node, "type_name") : NULL;
 
-    return arg != NULL && ddl_node_is(arg, "A_Const");
+    return arg != NULL && ddl_node_is(arg, "A_Const") &&
+           (type == NULL || ddl_peek(type, "typmods") == NULL);
 }
 
 int ddl_constant(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,

@@ -157,14 +157,16 @@ enum instar_type {
     INSTAR_TIMESTAMPTZ = 8, /* .i, microseconds since 1970-01-01 00:00 UTC */
     INSTAR_DATE = 9,        /* .i, days since 1970-01-01 */
     INSTAR_UUID = 10,       /* .uuid, compares by bytes */
-    INSTAR_TIME = 11        /* .i, microseconds since midnight, without time zone; to 24:00:00 */
+    INSTAR_TIME = 11,       /* .i, microseconds since midnight, without time zone; to 24:00:00 */
+    INSTAR_NUMERIC = 12     /* .numeric and scale, an exact decimal; 1.5 and 1.50 are equal */
 };
-#define INSTAR_TYPE_COUNT 12
+#define INSTAR_TYPE_COUNT 13
 
 /* One value. In: bytes belong to the caller and are copied during the call. Out: bytes are valid
  * until the next call on the same cursor (from a scan) or the end of the transaction. */
 typedef struct instar_value {
-    uint8_t type; /* enum instar_type; INSTAR_NULL for null */
+    uint8_t type;  /* enum instar_type; INSTAR_NULL for null */
+    uint8_t scale; /* of a numeric, its digits behind the point [0 … INSTAR_DIGITS_MAX] */
     union {
         bool b;
         int64_t i;
@@ -174,15 +176,31 @@ typedef struct instar_value {
             size_t size;
         } bytes;
         uint8_t uuid[16];
+        /* The decimal without its point: 12.50 is 1250, of scale 2. A whole number of 128 bits in
+         * two's complement, high * 2^64 + low, of at most INSTAR_DIGITS_MAX digits. Where the
+         * compiler has it: (__int128)high << 64 | low. instar_value_parse() and _format() go from
+         * and to text. */
+        struct {
+            uint64_t low;
+            int64_t high;
+        } numeric;
     };
 } instar_value;
 
+/* The digits of a column numeric(p,s), as a definition's length_max has them: p in all, s of them
+ * behind the point. A value is rounded to s, half away from zero; one that then has more than p
+ * digits is refused (ERANGE). [1 <= p <= INSTAR_DIGITS_MAX, 0 <= s <= p] */
+#define INSTAR_DIGITS_MAX 38
+#define INSTAR_DIGITS(p, s) ((uint32_t)(p) << 8 | (uint32_t)(s))
+#define INSTAR_DIGITS_PRECISION(digits) ((uint32_t)(digits) >> 8)
+#define INSTAR_DIGITS_SCALE(digits) ((uint32_t)(digits)&255u)
+
 /* "int8" and so on; NULL for no such type. And back: INSTAR_NULL for no such name. Also accepted:
- * smallint, int, integer, bigint, double, "double precision", boolean. */
+ * smallint, int, integer, bigint, double, "double precision", boolean, decimal. */
 INSTAR_API const char *instar_type_name(enum instar_type type);
 INSTAR_API enum instar_type instar_type_from_name(const char *name);
-/* A column's type as SQL has it, "int4" or "varchar(20)": the latter for a text with a length_max.
- * Cut like snprintf's, and the length that the whole has. */
+/* A column's type as SQL has it, "int4", "varchar(20)" or "numeric(10,2)": the latter two for a
+ * text and a numeric with a length_max. Cut like snprintf's, and the length that the whole has. */
 INSTAR_API size_t instar_type_format(enum instar_type type, uint32_t length_max, char *text_out,
                                      size_t size);
 /* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31,
@@ -411,7 +429,8 @@ typedef struct instar_column_def {
     bool not_null;
     const instar_value *default_value; /* NULL: null */
     uint32_t length_max; /* of a text, in characters: varchar(n). A longer one is refused (ERANGE),
-                          * whatever it ends with; 0: no limit [0 … INSTAR_LENGTH_MAX] */
+                          * whatever it ends with; 0: no limit [0 … INSTAR_LENGTH_MAX]. Of a
+                          * numeric: INSTAR_DIGITS(p, s), which it needs */
 } instar_column_def;
 #define INSTAR_LENGTH_MAX 10485760
 
@@ -945,7 +964,7 @@ typedef struct instar_column_info {
     bool has_default;
     instar_value default_value;
     bool enforcing;               /* NOT NULL is enforced on writes already, and being validated */
-    uint32_t length_max;          /* of a text; 0: no limit */
+    uint32_t length_max;          /* of a text; 0: no limit. Of a numeric: INSTAR_DIGITS */
     enum instar_type type_coming; /* a change is at work to make it that type, or INSTAR_NULL */
     uint32_t length_coming;
     const char *comment; /* NULL: none */

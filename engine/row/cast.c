@@ -8,16 +8,20 @@
  * PostgreSQL's catalog. Casts that depend on the time zone there do not exist here; texts of dates
  * and times are those of ISO 8601.
  *
- *              int2  int4  int8  float8 bool  text  date  time  uuid
- *   int2       .     never never never  .     never
- *   int4       may   .     never never  may*  never
- *   int8       may   may   .     never  .     never
- *   float8     may   may   may   .      .     never
- *   bool             never*             .     never
- *   text       may*  may*  may*  may*   may*  .     may*  may*  may*
- *   date, time, uuid                          never
+ *              int2  int4  int8  numeric float8 bool  text  date  time  uuid
+ *   int2       .     never never never   never  .     never
+ *   int4       may   .     never never   never  may*  never
+ *   int8       may   may   .     never   never  .     never
+ *   numeric    may   may   may   .       never  .     never
+ *   float8     may   may   may   may     .      .     never
+ *   bool             never*                     .     never
+ *   text       may*  may*  may*  may*    may*   may*  .     may*  may*  may*
+ *   date, time, uuid                                  never
  *
  *   never, may: fails; *: only when it is asked for
+ *
+ * The digits of a column numeric(p,s) are more than the type: a form has its scale, to which values
+ * are rounded on the way; that they have no more than p digits is the catalog's to see to.
  */
 #include "row/expr_impl.h"
 
@@ -44,7 +48,7 @@ enum row_cast row_cast_kind(enum instar_type from, enum instar_type to)
 
 bool row_cast_may_fail(enum instar_type from, enum instar_type to)
 {
-    bool widens = expr_is_number(from) && expr_is_number(to) && from < to;
+    bool widens = expr_is_number(from) && expr_is_number(to) && expr_width(from) < expr_width(to);
     bool truth = (from == INSTAR_BOOL || to == INSTAR_BOOL) && from != INSTAR_TEXT;
     return from != to && to != INSTAR_TEXT && !widens && !truth;
 }
@@ -172,10 +176,16 @@ int row_column_cast(const struct row_column *from, const struct row_column *to,
         base_assert(next != NULL);
         rc = next->made_by != NULL ? row_cast_by(next->made_by, &v, next->type, arena, &v, &why)
                                    : row_cast(&v, next->type, arena, &v, &why);
+        if (rc == 0 && v.type == INSTAR_NUMERIC) {
+            rc = row_numeric_round(&v, next->scale, &why);
+        }
     }
     /* Only a forced version meets a later form than its own (the lemma). */
     if (rc == 0 && from->form > to->form) {
         rc = row_cast(&v, to->type, arena, &v, &why);
+        if (rc == 0 && v.type == INSTAR_NUMERIC) {
+            rc = row_numeric_round(&v, to->scale, &why);
+        }
     }
     if (rc != 0 && rc != INSTAR_ENOMEM) {
         rc = base_err_set(err, INSTAR_ECORRUPT, "column id %u, written as %s, as %s: %s", from->id,

@@ -33,6 +33,7 @@ enum rule {
     CASE,
     CASE_OF,
     CAST,
+    FIT,
     COMMON,
     NULLIF,
     LENGTH,
@@ -108,15 +109,15 @@ unsigned expr_common_type(struct expr_node *const *args, size_t count, size_t *b
     for (size_t i = 1; i < count && *bad_out == count; i++) {
         if (!is_comparable(type, args[i]->type)) {
             *bad_out = i;
-        } else if (args[i]->type > type) {
-            type = args[i]->type; /* the numbers are in the order of their width */
+        } else {
+            type = expr_wider(type, args[i]->type);
         }
     }
     return type;
 }
 _Static_assert(INSTAR_INT2 < INSTAR_INT4 && INSTAR_INT4 < INSTAR_INT8 &&
                    INSTAR_INT8 < INSTAR_FLOAT8,
-               "a greater number is a wider type");
+               "expr_width: a greater number is a wider type, and numeric comes before float8");
 
 bool expr_cast_exists(unsigned from, unsigned to)
 {
@@ -149,7 +150,7 @@ static unsigned arith_type(unsigned op, unsigned a, unsigned b)
     bool a_days = a == INSTAR_INT2 || a == INSTAR_INT4;
     bool b_days = b == INSTAR_INT2 || b == INSTAR_INT4;
     if (expr_is_number(a) && expr_is_number(b)) {
-        unsigned type = a > b ? a : b;
+        unsigned type = expr_wider(a, b);
         return op == EXPR_MOD && type == INSTAR_FLOAT8 ? 0 : type;
     }
     if (a == INSTAR_DATE && b_days && (op == EXPR_ADD || op == EXPR_SUB)) {
@@ -175,7 +176,7 @@ static unsigned case_type(const struct expr_node *of, struct expr_node *const *a
         if (!condition && !is_comparable(type, args[i]->type)) {
             return 0;
         }
-        type = !condition && args[i]->type > type ? args[i]->type : type;
+        type = !condition ? expr_wider(type, args[i]->type) : type;
     }
     return type;
 }
@@ -190,12 +191,27 @@ static unsigned substr_type(struct expr_node *const *args, size_t count)
     return ok ? type : 0;
 }
 
+bool expr_fit_digits(struct expr_node *const *args, uint32_t *digits_out)
+{
+    const struct expr_node *p = args[1];
+    const struct expr_node *s = args[2];
+    *digits_out = 0;
+    if (p->op != EXPR_CONST || s->op != EXPR_CONST || p->value.type != INSTAR_INT4 ||
+        s->value.type != INSTAR_INT4 || p->value.i < 1 || p->value.i > INSTAR_DIGITS_MAX ||
+        s->value.i < 0 || s->value.i > p->value.i) {
+        return false;
+    }
+    *digits_out = INSTAR_DIGITS(p->value.i, s->value.i);
+    return true;
+}
+
 /* What the operation gives for operands of these types; 0: it does not take them. */
 static unsigned result_type(unsigned op, unsigned given, struct expr_node *const *args,
                             size_t count)
 {
     unsigned first = args[0]->type;
     bool is_bytes = first == INSTAR_TEXT || first == INSTAR_BYTEA;
+    uint32_t digits;
     switch (ops[op].rule) {
     case BOOLS:
         return all_are(args, count, INSTAR_BOOL) ? INSTAR_BOOL : 0;
@@ -217,6 +233,8 @@ static unsigned result_type(unsigned op, unsigned given, struct expr_node *const
         return case_type(args[0], args + 1, count - 1);
     case CAST:
         return row_type_is_column(given) && expr_cast_exists(first, given) ? given : 0;
+    case FIT:
+        return first == INSTAR_NUMERIC && expr_fit_digits(args, &digits) ? INSTAR_NUMERIC : 0;
     case COMMON:
         return common_or_none(args, count);
     case NULLIF:
@@ -250,7 +268,7 @@ static int wrong_types(unsigned op, unsigned given, struct expr_node *const *arg
     static const char *const others[EXPR_OP_COUNT] = {
         [EXPR_NOT] = "NOT",   [EXPR_NEG] = "-",         [EXPR_BETWEEN] = "BETWEEN",
         [EXPR_IN] = "IN",     [EXPR_NOT_IN] = "NOT IN", [EXPR_NOT_BETWEEN] = "NOT BETWEEN",
-        [EXPR_CASE] = "CASE", [EXPR_CASE_OF] = "CASE"};
+        [EXPR_CASE] = "CASE", [EXPR_CASE_OF] = "CASE",  [EXPR_FIT] = "numeric(p,s)"};
     char types[128] = "";
     size_t used = 0;
     for (size_t i = 0; i < count && i < 4; i++) {

@@ -27,27 +27,31 @@ static instar_value truth(bool b)
 
 static double to_double(const instar_value *v)
 {
-    return v->type == INSTAR_FLOAT8 ? v->f : (double)v->i;
+    return v->type == INSTAR_FLOAT8    ? v->f
+           : v->type == INSTAR_NUMERIC ? row_numeric_to_double(v)
+                                       : (double)v->i;
 }
 
 /* Where several types meet, what they have in common. */
-static void widen(unsigned type, instar_value *v)
+void expr_widen(unsigned type, instar_value *v)
 {
     if (is_null(v) || v->type == type) {
         return;
     }
-    base_assert(expr_is_number(v->type) && expr_is_number(type));
-    *v = type == INSTAR_FLOAT8 ? (instar_value){.type = INSTAR_FLOAT8, .f = to_double(v)}
-                               : (instar_value){.type = (uint8_t)type, .i = v->i};
+    base_assert(expr_is_number(v->type) && expr_width(v->type) < expr_width(type));
+    *v = type == INSTAR_FLOAT8    ? (instar_value){.type = INSTAR_FLOAT8, .f = to_double(v)}
+         : type == INSTAR_NUMERIC ? row_numeric_of_integer(v->i)
+                                  : (instar_value){.type = (uint8_t)type, .i = v->i};
 }
 
 static int compare(const instar_value *a, const instar_value *b)
 {
     instar_value x = *a;
     instar_value y = *b;
-    if (x.type == INSTAR_FLOAT8 || y.type == INSTAR_FLOAT8) {
-        widen(INSTAR_FLOAT8, &x);
-        widen(INSTAR_FLOAT8, &y);
+    if (x.type != y.type && expr_is_number(x.type)) {
+        unsigned type = expr_wider(x.type, y.type);
+        expr_widen(type, &x);
+        expr_widen(type, &y);
     }
     return row_value_cmp(&x, &y);
 }
@@ -121,6 +125,21 @@ static int arith_float(struct expr_eval *e, unsigned op, const instar_value args
     return 0;
 }
 
+static int arith_numeric(struct expr_eval *e, unsigned op, const instar_value args[2],
+                         instar_value *out)
+{
+    static const char signs[] = {[EXPR_ADD - EXPR_ADD] = '+',
+                                 [EXPR_SUB - EXPR_ADD] = '-',
+                                 [EXPR_MUL - EXPR_ADD] = '*',
+                                 [EXPR_DIV - EXPR_ADD] = '/',
+                                 [EXPR_MOD - EXPR_ADD] = '%'};
+    instar_value a = args[0];
+    instar_value b = args[1];
+    expr_widen(INSTAR_NUMERIC, &a);
+    expr_widen(INSTAR_NUMERIC, &b);
+    return row_numeric_arith(signs[op - EXPR_ADD], &a, &b, out, e->err);
+}
+
 /* - and abs. */
 static int change_sign(struct expr_eval *e, const struct expr_node *node, const instar_value *arg,
                        instar_value *out)
@@ -129,6 +148,11 @@ static int change_sign(struct expr_eval *e, const struct expr_node *node, const 
     if (arg->type == INSTAR_FLOAT8) {
         *out = *arg;
         out->f = is_abs ? fabs(arg->f) : -arg->f;
+        return 0;
+    }
+    if (arg->type == INSTAR_NUMERIC) {
+        row_i128 number = row_numeric_get(arg);
+        *out = row_numeric_make(is_abs && number >= 0 ? number : -number, arg->scale);
         return 0;
     }
     if (is_abs && arg->i >= 0) {
@@ -260,7 +284,7 @@ static int eval_case(struct expr_eval *e, const struct expr_node *node, instar_v
     if (rc == 0 && i + 1 == node->arg_count) { /* ELSE */
         rc = eval(e, node->args[i], out);
     }
-    widen(node->type, out);
+    expr_widen(node->type, out);
     return rc;
 }
 
@@ -273,7 +297,7 @@ static int eval_common(struct expr_eval *e, const struct expr_node *node, instar
         if (rc != 0) {
             return rc;
         }
-        widen(node->type, &v);
+        expr_widen(node->type, &v);
         bool better = !is_null(&v) &&
                       (is_null(out) || node->op == EXPR_COALESCE ||
                        (node->op == EXPR_GREATEST ? compare(&v, out) > 0 : compare(&v, out) < 0));
@@ -303,8 +327,9 @@ static int apply_strict(struct expr_eval *e, const struct expr_node *node, const
     case EXPR_MUL:
     case EXPR_DIV:
     case EXPR_MOD:
-        return node->type == INSTAR_FLOAT8 ? arith_float(e, node->op, args, out)
-                                           : arith_integer(e, node, args, out);
+        return node->type == INSTAR_FLOAT8    ? arith_float(e, node->op, args, out)
+               : node->type == INSTAR_NUMERIC ? arith_numeric(e, node->op, args, out)
+                                              : arith_integer(e, node, args, out);
     case EXPR_NEG:
     case EXPR_ABS:
         return change_sign(e, node, &args[0], out);
@@ -327,6 +352,9 @@ static int apply_strict(struct expr_eval *e, const struct expr_node *node, const
         return expr_substr(e, args, node->arg_count, out);
     case EXPR_CAST:
         return expr_cast(e, &args[0], node->type, out);
+    case EXPR_FIT:
+        *out = args[0];
+        return row_numeric_fit(out, INSTAR_DIGITS(args[1].i, args[2].i), e->err);
     default:
         *out = truth(holds(node->op, compare(&args[0], &args[1])));
         return 0;

@@ -25,8 +25,9 @@ enum expr_op {
 
 /* While a text is read: types that constants have until something beside them gives them one. */
 #define EXPR_UNKNOWN 32 /* 'x' and NULL */
-#define EXPR_DECIMAL \
-    33 /* 1.5, and whole numbers beyond int8; its digits are in the value's bytes */
+/* 1.5, and whole numbers beyond int8: a numeric, but a float8 beside one, which has room for 1e300;
+ * its digits are in the value's bytes */
+#define EXPR_DECIMAL 33
 
 struct expr_node {
     uint8_t op;
@@ -58,7 +59,18 @@ static inline bool expr_is_integer(unsigned type)
 }
 static inline bool expr_is_number(unsigned type)
 {
-    return type >= INSTAR_INT2 && type <= INSTAR_FLOAT8;
+    return (type >= INSTAR_INT2 && type <= INSTAR_FLOAT8) || type == INSTAR_NUMERIC;
+}
+/* The types of numbers in the order of their width: two become the wider one. */
+static inline unsigned expr_width(unsigned type)
+{
+    return type == INSTAR_NUMERIC  ? INSTAR_FLOAT8
+           : type == INSTAR_FLOAT8 ? INSTAR_FLOAT8 + 1
+                                   : type;
+}
+static inline unsigned expr_wider(unsigned a, unsigned b)
+{
+    return expr_width(a) < expr_width(b) ? b : a;
 }
 
 /* ---- expr.c ------------------------------------------------------------------------------- */
@@ -75,6 +87,8 @@ struct expr_node *expr_make(struct expr_build *b, unsigned op, unsigned type,
 struct expr_node *expr_leaf(struct expr_build *b, unsigned op, unsigned type);
 /* The type that all can be brought to, and the position of the first that cannot (or count). */
 unsigned expr_common_type(struct expr_node *const *args, size_t count, size_t *bad_out);
+/* Digits that a FIT has; false: they are none. */
+bool expr_fit_digits(struct expr_node *const *args, uint32_t *digits_out);
 /* The slot of a column, which is a new one where it was not used before. False: no memory. */
 bool expr_slot(struct expr_build *b, uint32_t id, enum instar_type type, uint32_t *slot_out);
 bool expr_cast_exists(unsigned from, unsigned to);
@@ -86,6 +100,8 @@ struct expr_node *expr_apply(struct expr_build *b, unsigned op, struct expr_node
                              size_t count);
 /* A cast as it is written: one of a constant is done at once. */
 struct expr_node *expr_apply_cast(struct expr_build *b, struct expr_node *arg, unsigned type);
+/* A numeric as a column of these digits would hold it. */
+struct expr_node *expr_apply_fit(struct expr_build *b, struct expr_node *arg, uint32_t digits);
 /* Give an open constant this type. */
 int expr_settle(struct expr_build *b, struct expr_node *node, unsigned type);
 const char *expr_type_words(unsigned type);
@@ -128,5 +144,7 @@ int expr_length(struct expr_eval *e, const instar_value *arg, bool bytes, instar
 int expr_substr(struct expr_eval *e, const instar_value *args, size_t count, instar_value *out);
 int expr_cast(struct expr_eval *e, const instar_value *arg, unsigned type, instar_value *out);
 int expr_integer(unsigned type, int64_t i, instar_value *out, struct base_err *err);
+/* A number of a type as one of a wider type. */
+void expr_widen(unsigned type, instar_value *v);
 
 #endif

@@ -288,14 +288,61 @@ static bool type_name(struct parser *p, unsigned *type_out)
     return *type_out != INSTAR_NULL;
 }
 
+/* A whole number, and the sign behind it. */
+static bool digit_count(struct parser *p, const char *sign, uint32_t *count_out)
+{
+    int64_t i = 0;
+    if (p->token.kind != EXPR_NUMBER || p->token.decimal ||
+        row_integer_parse(INSTAR_INT4, p->token.text, p->token.size, &i, NULL) != 0 ||
+        i > INSTAR_DIGITS_MAX) {
+        p->at = p->token.at;
+        base_err_set(p->b.err, INSTAR_EINVALID, "the digits of a numeric are at most %d",
+                     INSTAR_DIGITS_MAX);
+        return false;
+    }
+    *count_out = (uint32_t)i;
+    return next(p) && (sign == NULL || need_sign(p, sign));
+}
+
+/* (p,s) or (p) behind numeric. *digits_out: 0 where there is none. */
+static bool type_digits(struct parser *p, uint32_t *digits_out)
+{
+    uint32_t precision;
+    uint32_t scale = 0;
+    size_t at = p->token.at;
+    *digits_out = 0;
+    if (!is_sign(p, "(")) {
+        return true;
+    }
+    if (!next(p) || !digit_count(p, NULL, &precision)) {
+        return false;
+    }
+    if (is_sign(p, ",") ? !next(p) || !digit_count(p, ")", &scale) : !need_sign(p, ")")) {
+        return false;
+    }
+    if (precision == 0 || scale > precision) {
+        p->at = at;
+        base_err_set(p->b.err, INSTAR_EINVALID,
+                     "numeric(p,s): p from 1 to %d digits, s of them behind the point",
+                     INSTAR_DIGITS_MAX);
+        return false;
+    }
+    *digits_out = INSTAR_DIGITS(precision, scale);
+    return true;
+}
+
 static struct expr_node *cast_to_name(struct parser *p, struct expr_node *node)
 {
     unsigned type;
+    uint32_t digits = 0;
     size_t at = p->token.at;
-    if (!type_name(p, &type)) {
+    if (!type_name(p, &type) || (type == INSTAR_NUMERIC && !type_digits(p, &digits))) {
         return NULL;
     }
     node = expr_apply_cast(&p->b, node, type);
+    if (node != NULL && digits != 0) {
+        node = expr_apply_fit(&p->b, node, digits);
+    }
     if (node == NULL) {
         p->at = at;
     } else {

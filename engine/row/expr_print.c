@@ -77,14 +77,25 @@ static void cast_end(struct print *p, unsigned type)
     say(p, ")");
 }
 
+/* Is it a number as it stands, of this type? A numeric is one where int8 has no room, or with a
+ * point; beside a float8 it was made one. */
+static bool is_plain(const struct expr_node *n)
+{
+    const instar_value *v = &n->value;
+    int64_t i;
+    if (v->type == INSTAR_NUMERIC) {
+        return v->scale > 0 || !row_numeric_to_integer(v, &i);
+    }
+    return v->type == INSTAR_INT4 ||
+           (v->type == INSTAR_INT8 && !row_integer_in_range(INSTAR_INT4, v->i) &&
+            v->i != INT64_MIN);
+}
+
 /* A constant that has this type wherever it stands. */
 static void constant(struct print *p, const struct expr_node *n, bool alone)
 {
     char text[64];
     const instar_value *v = &n->value;
-    bool is_whole =
-        n->type == INSTAR_INT4 ||
-        (n->type == INSTAR_INT8 && !row_integer_in_range(INSTAR_INT4, v->i) && v->i != INT64_MIN);
     if (v->type == INSTAR_TEXT) {
         string(p, v->bytes.data, v->bytes.size);
         return;
@@ -104,8 +115,8 @@ static void constant(struct print *p, const struct expr_node *n, bool alone)
     row_value_format(v, text, sizeof(text));
     if (v->type == INSTAR_BOOL) {
         say(p, v->b ? "TRUE" : "FALSE");
-    } else if (v->type != INSTAR_NULL && is_whole) {
-        bool wrapped = v->i < 0 && !alone;
+    } else if (is_plain(n)) {
+        bool wrapped = text[0] == '-' && !alone;
         say(p, wrapped ? "(" : "");
         say(p, text);
         say(p, wrapped ? ")" : "");
@@ -116,6 +127,20 @@ static void constant(struct print *p, const struct expr_node *n, bool alone)
         say(p, v->type == INSTAR_NULL ? "" : "'");
         cast_end(p, n->type);
     }
+}
+
+/* CAST(x AS numeric(p,s)). */
+static void fit(struct print *p, const struct expr_node *n)
+{
+    char type[32];
+    uint32_t digits;
+    (void)expr_fit_digits(n->args, &digits);
+    row_type_format(INSTAR_NUMERIC, digits, type, sizeof(type));
+    say(p, "CAST(");
+    node(p, n->args[0], true);
+    say(p, " AS ");
+    say(p, type);
+    say(p, ")");
 }
 
 /* Operands between commas, from one on. */
@@ -216,6 +241,9 @@ static void node(struct print *p, const struct expr_node *n, bool alone)
         say(p, "CAST(");
         node(p, n->args[0], true);
         cast_end(p, n->type);
+        return;
+    case EXPR_FIT:
+        fit(p, n);
         return;
     default:
         break;

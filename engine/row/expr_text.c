@@ -285,6 +285,25 @@ static int from_text(struct expr_eval *e, const instar_value *arg, unsigned type
                : rc;
 }
 
+/* Between numeric and another number. */
+static int cast_numeric(struct expr_eval *e, const instar_value *arg, unsigned type,
+                        instar_value *out)
+{
+    int64_t i;
+    if (arg->type == INSTAR_FLOAT8) {
+        return row_numeric_of_double(arg->f, out, e->err);
+    }
+    if (type == INSTAR_NUMERIC || type == INSTAR_FLOAT8) {
+        *out = *arg;
+        expr_widen(type, out);
+        return 0;
+    }
+    if (!row_numeric_to_integer(arg, &i)) {
+        return base_err_set(e->err, INSTAR_ERANGE, "%s out of range", sql_name(type));
+    }
+    return expr_integer(type, i, out, e->err);
+}
+
 int expr_cast(struct expr_eval *e, const instar_value *arg, unsigned type, instar_value *out)
 {
     if (arg->type == type) {
@@ -296,6 +315,9 @@ int expr_cast(struct expr_eval *e, const instar_value *arg, unsigned type, insta
     }
     if (arg->type == INSTAR_TEXT) {
         return from_text(e, arg, type, out);
+    }
+    if (arg->type == INSTAR_NUMERIC || type == INSTAR_NUMERIC) {
+        return cast_numeric(e, arg, type, out);
     }
     if (arg->type == INSTAR_BOOL) {
         return expr_integer(type, arg->b, out, e->err);

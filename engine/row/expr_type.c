@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Constants whose type is open: 'x' and NULL take the type of what stands beside them, as in
- * PostgreSQL. A number with a point would be numeric there. That type does not exist here; so such
- * a constant is taken only where it becomes float8 in PostgreSQL too: beside a float8, or in a cast
- * to it.
+ * PostgreSQL. A number with a point is a numeric. Beside a float8 it becomes one, and does so here
+ * and now: so 1e300, which has too many digits for a numeric, may stand there. A constant that is a
+ * numeric already does the same, so that it need not be made a float8 for each row.
  */
 #include "row/expr_impl.h"
 
@@ -49,15 +49,15 @@ int expr_settle(struct expr_build *b, struct expr_node *node, unsigned type)
     instar_value value = {.type = INSTAR_NULL};
     instar_value text = node->value;
     int rc = 0;
+    if (node->op == EXPR_CONST && node->type == INSTAR_NUMERIC && type == INSTAR_FLOAT8) {
+        expr_widen(type, &node->value);
+        node->type = INSTAR_FLOAT8;
+    }
     if (!is_open(node)) {
         return 0;
     }
     if (node->type == EXPR_DECIMAL && type != INSTAR_FLOAT8) {
-        return base_err_set(b->err, INSTAR_ETYPE,
-                            "%.*s: a number with a point stands beside a float8 only, or in "
-                            "CAST('%.*s' AS float8)",
-                            (int)text.bytes.size, (const char *)text.bytes.data,
-                            (int)text.bytes.size, (const char *)text.bytes.data);
+        type = INSTAR_NUMERIC; /* if that does not fit, it is said later */
     }
     if (text.type != INSTAR_NULL) {
         rc = read_constant(b, &text, type, &value);
@@ -69,11 +69,18 @@ int expr_settle(struct expr_build *b, struct expr_node *node, unsigned type)
     return rc;
 }
 
+/* What an open constant is beside one of that type. */
+static unsigned type_beside(const struct expr_node *open, unsigned type)
+{
+    bool widens = open->type == EXPR_DECIMAL && (expr_is_number(type) || type == EXPR_UNKNOWN);
+    return widens && type != INSTAR_FLOAT8 ? INSTAR_NUMERIC : type;
+}
+
 /* Give all of them the type of those that have one; text when there is none. */
 static int unify(struct expr_build *b, struct expr_node **args, size_t count)
 {
     struct expr_node *known[EXPR_NODES_MAX];
-    unsigned type = INSTAR_TEXT;
+    unsigned type = EXPR_UNKNOWN;
     size_t known_count = 0;
     size_t bad;
     int rc = 0;
@@ -85,6 +92,10 @@ static int unify(struct expr_build *b, struct expr_node **args, size_t count)
     if (known_count != 0) {
         type = expr_common_type(known, known_count, &bad);
     }
+    for (size_t i = 0; i < count; i++) {
+        type = is_open(args[i]) ? type_beside(args[i], type) : type;
+    }
+    type = type == EXPR_UNKNOWN ? INSTAR_TEXT : type;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rc = expr_settle(b, args[i], type);
     }
@@ -125,13 +136,11 @@ static int unify_case(struct expr_build *b, unsigned op, struct expr_node **args
 
 static int settle_arith(struct expr_build *b, struct expr_node **args)
 {
-    size_t open = is_open(args[0]) ? 0 : 1;
-    if (!is_open(args[open])) {
-        return 0;
-    }
-    const struct expr_node *other = args[1 - open];
-    if (!is_open(other) && expr_is_number(other->type)) {
-        return expr_settle(b, args[open], other->type);
+    bool any = args[0]->type == EXPR_DECIMAL || args[1]->type == EXPR_DECIMAL;
+    if (any || (expr_is_number(args[0]->type) && expr_is_number(args[1]->type)) ||
+        is_open(args[0]) != is_open(args[1])) {
+        unsigned beside = is_open(args[0]) ? args[1]->type : args[0]->type;
+        return any || expr_is_number(beside) ? unify(b, args, 2) : 0;
     }
     return 0; /* expr_make says what does not fit */
 }
@@ -165,6 +174,8 @@ static int settle_operands(struct expr_build *b, unsigned op, struct expr_node *
         return settle_arith(b, args);
     case EXPR_NEG:
     case EXPR_ABS:
+        return args[0]->type == EXPR_DECIMAL ? expr_settle(b, args[0], INSTAR_NUMERIC) : 0;
+    case EXPR_FIT:
         return 0;
     case EXPR_CONCAT:
         return settle_bytes(b, args, count);
@@ -216,8 +227,8 @@ struct expr_node *expr_apply_cast(struct expr_build *b, struct expr_node *arg, u
 {
     struct expr_eval e = {.arena = b->arena, .steps = ROW_EXPR_STEPS_MAX, .err = b->err};
     instar_value value = {.type = INSTAR_NULL};
-    if (is_open(arg)) {
-        return expr_settle(b, arg, type) == 0 ? arg : NULL;
+    if (is_open(arg) && expr_settle(b, arg, type) != 0) {
+        return NULL;
     }
     if (arg->type == type) {
         return arg;
@@ -231,4 +242,23 @@ struct expr_node *expr_apply_cast(struct expr_build *b, struct expr_node *arg, u
     arg->type = (uint8_t)type;
     arg->value = value;
     return arg;
+}
+
+static struct expr_node *whole_constant(struct expr_build *b, uint32_t i)
+{
+    struct expr_node *node = expr_leaf(b, EXPR_CONST, INSTAR_INT4);
+    if (node != NULL) {
+        node->value = (instar_value){.type = INSTAR_INT4, .i = i};
+    }
+    return node;
+}
+
+struct expr_node *expr_apply_fit(struct expr_build *b, struct expr_node *arg, uint32_t digits)
+{
+    if (arg->op == EXPR_CONST) {
+        return row_numeric_fit(&arg->value, digits, b->err) == 0 ? arg : NULL;
+    }
+    struct expr_node *args[3] = {arg, whole_constant(b, INSTAR_DIGITS_PRECISION(digits)),
+                                 whole_constant(b, INSTAR_DIGITS_SCALE(digits))};
+    return args[1] != NULL && args[2] != NULL ? expr_make(b, EXPR_FIT, 0, args, 3) : NULL;
 }

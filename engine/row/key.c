@@ -18,6 +18,7 @@
  *                                               -0 as 0; every NaN as 7ff8 0000 0000 0000
  *   text, bytea   80 | bytes, 00 as 00 ff | 00 01
  *   uuid          80 | 16 bytes
+ *   numeric       80, or 81 … cc | pairs of digits, or that inverted     (numeric_code.c)
  *
  * Text: the end mark 00 01 is less than whatever may follow in a longer string (00 ff, or 01 and
  * up), so a prefix sorts first; and the successor of a prefix's code does not reach into it.
@@ -51,7 +52,7 @@ _Static_assert(LEAD + INT_SMALL_MIN == LEAD_BELOW, "and below too");
 #define SIGN_BIT (UINT64_C(1) << 63)
 #define NAN_BITS UINT64_C(0x7ff8000000000000)
 /* The longest code that is not text; integers write 8 bytes whatever they need. */
-#define CODE_FIXED_MAX 17
+#define CODE_FIXED_MAX ROW_NUMERIC_CODE_MAX
 
 static unsigned bytes_needed(uint64_t u)
 {
@@ -130,6 +131,8 @@ static uint8_t *put_value(uint8_t *at, const struct row_key_part *part, const in
         *at = LEAD;
         memcpy(at + 1, v->uuid, 16);
         return at + 17;
+    case INSTAR_NUMERIC:
+        return row_numeric_code_put(at, v);
     default:
         return put_integer(at, v->i);
     }
@@ -263,9 +266,21 @@ static void unescape(const uint8_t *from, uint8_t mask, uint8_t *to, size_t size
 /* How a value was read. */
 enum got { GOT, GOT_BAD, GOT_NO_MEMORY };
 
-/* Read one value. Without an arena bytes are only skipped. */
-static enum got get_value(struct walk *w, unsigned type, struct base_arena *arena, instar_value *v)
+/* With as many digits behind the point as the column writes, where there is room for them. */
+static bool get_numeric(struct walk *w, uint8_t lead, unsigned scale, instar_value *v)
 {
+    bool ok = row_numeric_code_get(&w->at, w->end, lead, w->mask, v);
+    if (ok && scale > v->scale && scale <= INSTAR_DIGITS_MAX) {
+        (void)row_numeric_round(v, scale, NULL);
+    }
+    return ok;
+}
+
+/* Read one value. Without an arena bytes are only skipped. */
+static enum got get_value(struct walk *w, const struct row_key_part *part, struct base_arena *arena,
+                          instar_value *v)
+{
+    unsigned type = part->type;
     *v = (instar_value){.type = (uint8_t)type};
     if (w->at == w->end) {
         return GOT_BAD;
@@ -281,6 +296,9 @@ static enum got get_value(struct walk *w, unsigned type, struct base_arena *aren
     if (type == INSTAR_BOOL) {
         v->b = lead == LEAD + 1;
         return lead == LEAD || lead == LEAD + 1 ? GOT : GOT_BAD;
+    }
+    if (type == INSTAR_NUMERIC) {
+        return get_numeric(w, lead, part->scale, v) ? GOT : GOT_BAD;
     }
     if (lead != LEAD) {
         return GOT_BAD;
@@ -331,7 +349,7 @@ int row_key_decode(const struct row_key_part *parts, size_t count, struct base_s
     for (size_t i = 0; i < count; i++) {
         const uint8_t *at = w.at;
         begin_part(&w, &parts[i]);
-        enum got got = get_value(&w, parts[i].type, arena, &values_out[i]);
+        enum got got = get_value(&w, &parts[i], arena, &values_out[i]);
         if (got != GOT) {
             memset(values_out, 0, count * sizeof(*values_out));
             return bad_key(got, parts[i].type, i, (size_t)(at - begin), err);
@@ -351,7 +369,7 @@ int row_key_skip(const struct row_key_part *parts, size_t count, struct base_sli
         const uint8_t *at = w.at;
         instar_value ignored;
         begin_part(&w, &parts[i]);
-        enum got got = get_value(&w, parts[i].type, NULL, &ignored);
+        enum got got = get_value(&w, &parts[i], NULL, &ignored);
         if (got != GOT) {
             return bad_key(got, parts[i].type, i, (size_t)(at - begin), err);
         }
@@ -366,7 +384,7 @@ bool row_key_has_null(const struct row_key_part *parts, size_t count, struct bas
     for (size_t i = 0; i < count; i++) {
         instar_value v;
         begin_part(&w, &parts[i]);
-        if (get_value(&w, parts[i].type, NULL, &v) != GOT) {
+        if (get_value(&w, &parts[i], NULL, &v) != GOT) {
             return false;
         }
         if (v.type == INSTAR_NULL) {

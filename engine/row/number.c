@@ -86,6 +86,12 @@ static bool is_decimal(const char *text, size_t size, bool *nonzero)
     return digits != 0 && at == size;
 }
 
+bool row_is_decimal(const char *text, size_t size)
+{
+    bool ignored = false;
+    return is_decimal(text, size, &ignored);
+}
+
 /* strtod of the C locale; glibc hands that one out without making anything. */
 static double to_double(const char *text)
 {
@@ -190,4 +196,28 @@ int row_float_format(double f, char *text)
     }
     return snprintf(text, ROW_FLOAT_TEXT_MAX, "%s%.*s.%.*s", sign, exponent + 1, digits,
                     n - exponent - 1, digits + exponent + 1);
+}
+
+int row_float_digits15(double f, char *text)
+{
+    char point[40];
+    char digits[20];
+    size_t n = 0;
+    if (isnan(f) || isinf(f)) {
+        return row_float_format(f, text);
+    }
+    snprintf(point, sizeof(point), "%.14e", fabs(f));
+    const char *e = strchr(point, 'e');
+    for (const char *p = point; p < e; p++) {
+        if (*p >= '0' && *p <= '9') {
+            digits[n++] = *p; /* whatever stands there as the point is left out */
+        }
+    }
+    int exponent = (int)strtol(e + 1, NULL, 10) - (int)(n - 1);
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+        exponent++;
+    }
+    return snprintf(text, ROW_FLOAT_TEXT_MAX, "%s%.*se%d", signbit(f) ? "-" : "", (int)n, digits,
+                    f != 0 ? exponent : 0);
 }

@@ -310,7 +310,8 @@ int row_convert(const struct row_layout *from, const instar_value *values,
             continue;
         }
         if (from->columns[at].form == column->form) {
-            base_assert(from->columns[at].type == column->type);
+            base_assert(from->columns[at].type == column->type &&
+                        from->columns[at].scale == column->scale);
             values_out[i] = values[at];
         } else {
             rc = row_column_cast(&from->columns[at], column, &values[at], arena, &values_out[i],

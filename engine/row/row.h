@@ -25,6 +25,17 @@ const char *row_type_name(enum instar_type type);
 /* As instar_type_format. */
 size_t row_type_format(enum instar_type type, uint32_t length_max, char *text_out, size_t size);
 enum instar_type row_type_from_name(const char *name);
+/* Digits behind the point of a column's values: of a numeric with its digits, else 0. */
+static inline unsigned row_type_scale(enum instar_type type, uint32_t length_max)
+{
+    return type == INSTAR_NUMERIC ? INSTAR_DIGITS_SCALE(length_max) : 0;
+}
+/* A numeric with so many digits behind the point, at most INSTAR_DIGITS_MAX: rounded half away from
+ * zero. ERANGE: too many digits in all. */
+int row_numeric_round(instar_value *value, unsigned scale, struct base_err *err);
+/* A numeric as a column numeric(p,s) holds it: rounded to its scale. ERANGE where it then has more
+ * than p digits. Any other value is left as it is. */
+int row_numeric_fit(instar_value *value, uint32_t digits, struct base_err *err);
 /* A copy whose bytes lie in the arena. False: no memory. */
 bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_value *to);
 /* For descriptors: one value with its type, self-describing. What get returns points into the
@@ -63,6 +74,7 @@ struct row_key_part {
     enum instar_type type;
     bool descending;
     bool nulls_swapped; /* null is at the other end */
+    uint8_t scale; /* of a numeric: digits behind the point that a decoded value has at least */
 };
 /* Append the code of `count` values. ETYPE, ERANGE when a value is not of its part's type. The
  * length is not limited here: INSTAR_KEY_BYTES_MAX is checked by who knows the index's name. */
@@ -88,9 +100,10 @@ bool row_key_successor(struct base_buf *key);
 struct row_column {
     uint32_t id;
     enum instar_type type;
+    uint8_t scale;        /* of a numeric: its values have so many digits behind the point */
     instar_value missing; /* fills rows from before the column was */
-    /* How often the column's type had changed before this layout, and the column as it was in the
-     * last layout before the last of these changes. */
+    /* How often the column's type or scale had changed before this layout, and the column as it was
+     * in the last layout before the last of these changes. */
     uint32_t form;
     const struct row_column *before;
     /* What made the values of this form, of those of the form before: an expression over the column

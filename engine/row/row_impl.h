@@ -10,6 +10,8 @@
  *   timestamptz, time   as int8                          8
  *   date                as int4                          4
  *   uuid                as written                       16
+ *   numeric             scale u8 | size u8 | the number  3 … 18
+ *                       without its point, two's complement, little-endian, the fewest bytes
  *   null                nothing: the null bitmap has it  0
  */
 #ifndef INSTAR_ROW_IMPL_H
@@ -25,7 +27,8 @@ _Static_assert(sizeof(double) == 8 && sizeof(bool) == 1, "payload sizes");
 _Static_assert(INSTAR_NULL == 0 && INSTAR_BOOL == 1 && INSTAR_INT2 == 2 && INSTAR_INT4 == 3 &&
                    INSTAR_INT8 == 4 && INSTAR_FLOAT8 == 5 && INSTAR_TEXT == 6 &&
                    INSTAR_BYTEA == 7 && INSTAR_TIMESTAMPTZ == 8 && INSTAR_DATE == 9 &&
-                   INSTAR_UUID == 10 && INSTAR_TIME == 11 && INSTAR_TYPE_COUNT == 12,
+                   INSTAR_UUID == 10 && INSTAR_TIME == 11 && INSTAR_NUMERIC == 12 &&
+                   INSTAR_TYPE_COUNT == 13,
                "type numbers are on disk");
 
 /* 1 January 1970 is this Julian day; day 0 is the first that PostgreSQL knows. */
@@ -36,7 +39,7 @@ _Static_assert(INSTAR_NULL == 0 && INSTAR_BOOL == 1 && INSTAR_INT2 == 2 && INSTA
 #define ROW_TIME_MIN (ROW_DATE_MIN * ROW_DAY_US)
 #define ROW_TIME_MAX INT64_MAX /* 294247-01-10 04:00:54.775807 */
 
-/* Sizes of fixed payloads; 0 for text and bytea. */
+/* Sizes of fixed payloads; 0 for text, bytea and numeric. */
 extern const uint8_t row_fixed_size[INSTAR_TYPE_COUNT];
 
 static inline bool row_type_is_column(unsigned type)
@@ -73,13 +76,17 @@ static inline uint8_t *row_varint_put(uint8_t *at, uint64_t v)
     return at;
 }
 
+size_t row_numeric_payload_size(const instar_value *v);
+uint8_t *row_numeric_payload_put(uint8_t *at, const instar_value *v);
+bool row_numeric_payload_get(struct base_reader *r, instar_value *v);
+
 /* Payload bytes of a value that fits its type. */
 static inline size_t row_payload_size(const instar_value *v)
 {
     if (row_type_is_bytes(v->type)) {
         return row_varint_size(v->bytes.size) + v->bytes.size;
     }
-    return row_fixed_size[v->type];
+    return v->type == INSTAR_NUMERIC ? row_numeric_payload_size(v) : row_fixed_size[v->type];
 }
 /* Write it; returns the end. */
 uint8_t *row_payload_put(uint8_t *at, const instar_value *v);
@@ -107,6 +114,59 @@ int row_integer_parse(enum instar_type type, const char *text, size_t size, int6
 int row_float_parse(const char *text, size_t size, double *f_out, struct base_err *err);
 #define ROW_FLOAT_TEXT_MAX 40
 int row_float_format(double f, char *text);
+/* Its first 15 digits, as "-15e-1". */
+int row_float_digits15(double f, char *text);
+/* Digits, a point, an exponent, and nothing else? */
+bool row_is_decimal(const char *text, size_t size);
+
+/* ---- numeric.c, numeric_arith.c, numeric_code.c ------------------------------------------- */
+
+__extension__ typedef __int128 row_i128;
+__extension__ typedef unsigned __int128 row_u128;
+
+/* 10 to the power of 0 … 38. */
+extern const row_u128 row_power10[INSTAR_DIGITS_MAX + 1];
+
+/* The number without its point. */
+static inline row_i128 row_numeric_get(const instar_value *v)
+{
+    return (row_i128)((row_u128)(uint64_t)v->numeric.high << 64 | v->numeric.low);
+}
+static inline instar_value row_numeric_make(row_i128 number, unsigned scale)
+{
+    return (instar_value){.type = INSTAR_NUMERIC,
+                          .scale = (uint8_t)scale,
+                          .numeric = {(uint64_t)number, (int64_t)(number >> 64)}};
+}
+static inline row_u128 row_numeric_size(row_i128 number)
+{
+    return number < 0 ? -(row_u128)number : (row_u128)number;
+}
+/* Are its scale and its digits within the limits? */
+bool row_numeric_in_range(const instar_value *v);
+int row_numeric_too_long(struct base_err *err); /* ERANGE */
+int row_numeric_cmp(const instar_value *a, const instar_value *b);
+/* As PostgreSQL writes it: ERANGE for what has too many digits, NaN and Infinity. */
+int row_numeric_parse(const char *text, size_t size, instar_value *out, struct base_err *err);
+#define ROW_NUMERIC_TEXT_MAX 48
+int row_numeric_format(const instar_value *v, char *text);
+/* The digits without leading zeros: "" for 0. Returns how many. */
+int row_numeric_digits(row_u128 size, char digits[INSTAR_DIGITS_MAX + 2]);
+/* Casts. To a whole number: false where it has no room in 64 bits. From a double: its first 15
+ * digits, as in PostgreSQL; ERANGE. */
+instar_value row_numeric_of_integer(int64_t i);
+bool row_numeric_to_integer(const instar_value *v, int64_t *i_out);
+int row_numeric_of_double(double f, instar_value *out, struct base_err *err);
+double row_numeric_to_double(const instar_value *v);
+/* The operators + - * / %, with PostgreSQL's scale of the result. ERANGE: division by zero, or a
+ * result of more digits than there may be. */
+int row_numeric_arith(char sign, const instar_value *a, const instar_value *b, instar_value *out,
+                      struct base_err *err);
+/* The key code (key.c). get: what follows the lead byte; false: it is none. */
+#define ROW_NUMERIC_CODE_MAX 20
+uint8_t *row_numeric_code_put(uint8_t *at, const instar_value *v);
+bool row_numeric_code_get(const uint8_t **at, const uint8_t *end, uint8_t lead, uint8_t mask,
+                          instar_value *v);
 
 /* Compress into dst; 0 when it does not fit there or zstd has no memory: then it is not done. */
 size_t row_compress(void *dst, size_t dst_size, const void *src, size_t src_size);

@@ -14,7 +14,7 @@ static const char *const names[INSTAR_TYPE_COUNT] = {
     [INSTAR_BOOL] = "bool",   [INSTAR_INT2] = "int2",     [INSTAR_INT4] = "int4",
     [INSTAR_INT8] = "int8",   [INSTAR_FLOAT8] = "float8", [INSTAR_TEXT] = "text",
     [INSTAR_BYTEA] = "bytea", [INSTAR_DATE] = "date",     [INSTAR_TIMESTAMPTZ] = "timestamptz",
-    [INSTAR_UUID] = "uuid",   [INSTAR_TIME] = "time",
+    [INSTAR_UUID] = "uuid",   [INSTAR_TIME] = "time",     [INSTAR_NUMERIC] = "numeric",
 };
 
 static const struct {
@@ -30,6 +30,7 @@ static const struct {
     {"boolean", INSTAR_BOOL},
     {"timestamp with time zone", INSTAR_TIMESTAMPTZ},
     {"time without time zone", INSTAR_TIME},
+    {"decimal", INSTAR_NUMERIC},
 };
 
 const char *row_type_name(enum instar_type type)
@@ -40,8 +41,15 @@ const char *row_type_name(enum instar_type type)
 size_t row_type_format(enum instar_type type, uint32_t length_max, char *text_out, size_t size)
 {
     const char *name = row_type_name(type);
-    int length = length_max != 0 ? snprintf(text_out, size, "varchar(%" PRIu32 ")", length_max)
-                                 : snprintf(text_out, size, "%s", name != NULL ? name : "unknown");
+    int length;
+    if (length_max == 0) {
+        length = snprintf(text_out, size, "%s", name != NULL ? name : "unknown");
+    } else if (type == INSTAR_NUMERIC) {
+        length = snprintf(text_out, size, "numeric(%" PRIu32 ",%" PRIu32 ")",
+                          INSTAR_DIGITS_PRECISION(length_max), INSTAR_DIGITS_SCALE(length_max));
+    } else {
+        length = snprintf(text_out, size, "varchar(%" PRIu32 ")", length_max);
+    }
     return (size_t)length;
 }
 
@@ -183,6 +191,9 @@ int row_value_parse(enum instar_type type, struct base_slice text, char *scratch
     case INSTAR_UUID:
         rc = parse_uuid(at, size, &v, err);
         break;
+    case INSTAR_NUMERIC:
+        rc = row_numeric_parse(at, size, &v, err);
+        break;
     default:
         return base_err_set(err, INSTAR_ETYPE, "there is no type %u", (unsigned)type);
     }
@@ -244,7 +255,9 @@ size_t row_value_format(const instar_value *value, char *text_out, size_t size)
 {
     char text[ROW_TIME_TEXT_MAX];
     int length = 0;
-    _Static_assert(ROW_TIME_TEXT_MAX >= ROW_FLOAT_TEXT_MAX, "room for every fixed type");
+    _Static_assert(ROW_TIME_TEXT_MAX >= ROW_FLOAT_TEXT_MAX &&
+                       ROW_TIME_TEXT_MAX >= ROW_NUMERIC_TEXT_MAX,
+                   "room for every fixed type");
     switch (value->type) {
     case INSTAR_BOOL:
         return finish(value->b ? "true" : "false", value->b ? 4 : 5, text_out, size);
@@ -272,6 +285,9 @@ size_t row_value_format(const instar_value *value, char *text_out, size_t size)
         break;
     case INSTAR_UUID:
         length = (int)format_uuid(value, text);
+        break;
+    case INSTAR_NUMERIC:
+        length = row_numeric_format(value, text);
         break;
     default:
         break;

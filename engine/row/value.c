@@ -68,6 +68,9 @@ int row_value_fits(enum instar_type type, const instar_value *value, struct base
     if (row_type_is_integer(type) && !row_integer_in_range(type, value->i)) {
         return row_integer_range_error(type, value->i, err);
     }
+    if (type == INSTAR_NUMERIC && !row_numeric_in_range(value)) {
+        return row_numeric_too_long(err);
+    }
     return 0;
 }
 
@@ -124,6 +127,8 @@ int row_value_cmp(const instar_value *a, const instar_value *b)
                               base_slice(b->bytes.data, b->bytes.size));
     case INSTAR_UUID:
         return memcmp(a->uuid, b->uuid, sizeof(a->uuid));
+    case INSTAR_NUMERIC:
+        return row_numeric_cmp(a, b);
     default:
         return cmp_i64(a->i, b->i);
     }
@@ -178,6 +183,8 @@ uint8_t *row_payload_put(uint8_t *at, const instar_value *v)
             memcpy(at, v->bytes.data, v->bytes.size);
         }
         return at + v->bytes.size;
+    case INSTAR_NUMERIC:
+        return row_numeric_payload_put(at, v);
     default:
         return at;
     }
@@ -207,6 +214,9 @@ bool row_payload_get(struct base_reader *r, unsigned type, instar_value *v)
 {
     size_t size = row_fixed_size[type];
     *v = (instar_value){.type = (uint8_t)type};
+    if (type == INSTAR_NUMERIC) {
+        return row_numeric_payload_get(r, v);
+    }
     if (size == 0) {
         uint64_t length;
         if (!r->bad && r->at < r->end && *r->at < 0x80) {

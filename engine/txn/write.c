@@ -61,13 +61,14 @@ static void fill_defaults(struct write *w)
     }
 }
 
-static int check_column(const struct txn_codec *codec, uint32_t at, const instar_value *value,
+/* And a numeric is rounded to what the column has behind the point. */
+static int check_column(const struct txn_codec *codec, uint32_t at, instar_value *value,
                         struct base_err *err)
 {
     const struct catalog_column *column = &codec->table->columns[at];
     int rc = row_value_check(column->type, value, err);
     if (rc == INSTAR_OK) {
-        rc = catalog_column_holds(column, value, err);
+        rc = catalog_column_fit(column, value, err);
     }
     if (rc != INSTAR_OK) {
         base_err_prefix(err, "column %s of table %s", column->name, codec->table->name);
@@ -170,7 +171,7 @@ static int check_rest(struct write *w, struct base_err *err)
     const struct txn_resolution *r = w->b->resolution;
     for (uint32_t i = 0; i < w->codec->table->column_count; i++) {
         if (r->values[i] == TXN_NO_COLUMN) {
-            const instar_value *value = &w->to[txn_place(w->codec, i)];
+            instar_value *value = &w->to[txn_place(w->codec, i)];
             int rc = check_column(w->codec, i, value, err);
             rc = rc == INSTAR_OK ? check_coming(w, i, value, err) : rc;
             if (rc != INSTAR_OK) {
@@ -233,7 +234,8 @@ static int encode_key(struct write *w, const instar_value *key, struct base_err 
     }
     for (uint32_t i = 0; i < table->key_count; i++) {
         values[i] = txn_as_integer(table->columns[table->key[i].column].type, &key[i]);
-        rc = check_column(w->codec, table->key[i].column, &values[i], err);
+        instar_value fitted = values[i]; /* no row has 1.555 where 1.56 would be written */
+        rc = check_column(w->codec, table->key[i].column, &fitted, err);
         if (rc != INSTAR_OK) {
             return rc;
         }

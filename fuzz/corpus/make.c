@@ -56,6 +56,9 @@ static size_t samples(enum instar_type type, instar_value out[6])
     };
     static const double doubles[6] = {-(double)INFINITY, -1.5,       0, 1e-310,
                                       (double)INFINITY,  (double)NAN};
+    static const char *const numerics[6] = {
+        "-99999999999999999999999999999999999999", "-12.50", "0", "0.07", "1e37",
+        "0.12345678901234567890123456789012345678"};
     size_t count = type == INSTAR_BOOL ? 2 : 6;
     for (size_t i = 0; i < count; i++) {
         out[i] = (instar_value){.type = (uint8_t)type};
@@ -69,6 +72,10 @@ static size_t samples(enum instar_type type, instar_value out[6])
         case INSTAR_TEXT:
         case INSTAR_BYTEA:
             out[i] = bytes(type, "a\0b\0\0c", i);
+            break;
+        case INSTAR_NUMERIC:
+            must(row_value_parse(type, base_slice(numerics[i], strlen(numerics[i])), NULL, 0,
+                                 &out[i], NULL));
             break;
         case INSTAR_UUID:
             memset(out[i].uuid, (int)(i * 51), sizeof(out[i].uuid));
@@ -291,9 +298,9 @@ static void make_descriptors(void)
             enum instar_type type = (enum instar_type)(1 + (i + round) % (INSTAR_TYPE_COUNT - 1));
             samples(type, defaults[i]);
             bool valid = type != INSTAR_TEXT;
-            columns[i] =
-                (instar_column_def){names[i], type, i % 2 == 0,
-                                    valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL, 0};
+            columns[i] = (instar_column_def){names[i], type, i % 2 == 0,
+                                             valid && (i + round) % 3 == 0 ? &defaults[i][1] : NULL,
+                                             type == INSTAR_NUMERIC ? INSTAR_DIGITS(10, 2) : 0};
             keys[i] = (instar_key_column){.name = names[i], .descending = i % 2 == 1};
         }
         instar_table_def def = {.name = "table",

@@ -32,14 +32,17 @@ static char *word(char **rest)
     return w;
 }
 
-/* "int4", "varchar(3)" */
+/* "int4", "varchar(3)", "numeric(5,2)" */
 static void parse_type(instar_column_def *def, const char *text)
 {
-    unsigned length = 0;
+    unsigned length = 0, scale = 0;
 
     def->type = instar_type_from_name(text);
     if (sscanf(text, "varchar(%u)", &length) == 1) {
         def->type = INSTAR_TEXT;
+    } else if (sscanf(text, "numeric(%u,%u)", &length, &scale) == 2) {
+        def->type = INSTAR_NUMERIC;
+        length = INSTAR_DIGITS(length, scale);
     }
     def->length_max = length;
     expect(def->type != INSTAR_NULL);

@@ -70,6 +70,29 @@ static instar_value random_bytes(struct test_random *r, enum instar_type type, s
     return v;
 }
 
+/* Digits and a point by text, so that nothing here knows how they are held: often few of them, so
+ * that values meet that are equal in another scale. */
+static instar_value random_numeric(struct test_random *r)
+{
+    char text[INSTAR_DIGITS_MAX + 3];
+    size_t digits = 1 + test_random_below(r, test_random_chance(r, 50) ? 3 : INSTAR_DIGITS_MAX);
+    size_t point = test_random_below(r, digits + 1);
+    size_t n = 0;
+    instar_value v;
+    if (test_random_chance(r, 50)) {
+        text[n++] = '-';
+    }
+    for (size_t i = 0; i < digits; i++) {
+        if (i == point) {
+            text[n++] = '.';
+        }
+        text[n++] = test_random_chance(r, 40) ? '0' : (char)('0' + test_random_below(r, 10));
+    }
+    int rc = instar_value_parse(INSTAR_NUMERIC, text, n, NULL, 0, &v);
+    base_assert(rc == 0);
+    return v;
+}
+
 instar_value test_random_value(struct test_random *r, enum instar_type type, size_t bytes_max,
                                struct base_arena *arena)
 {
@@ -103,6 +126,8 @@ instar_value test_random_value(struct test_random *r, enum instar_type type, siz
         test_random_fill(r, v.uuid, sizeof(v.uuid));
         memset(v.uuid, test_random_chance(r, 50) ? 0xff : 0, test_random_below(r, 17));
         break;
+    case INSTAR_NUMERIC:
+        return random_numeric(r);
     case INSTAR_TEXT:
     case INSTAR_BYTEA:
         return random_bytes(r, type, bytes_max, arena);
@@ -130,6 +155,8 @@ bool test_value_same(const instar_value *a, const instar_value *b)
         return memcmp(&a->f, &b->f, sizeof(a->f)) == 0;
     case INSTAR_UUID:
         return memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0;
+    case INSTAR_NUMERIC:
+        return a->scale == b->scale && memcmp(&a->numeric, &b->numeric, sizeof(a->numeric)) == 0;
     default:
         return a->i == b->i;
     }

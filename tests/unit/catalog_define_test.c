@@ -90,8 +90,8 @@ Test(catalog_define, columns_are_checked)
     refused(&def, INSTAR_EINVALID, "\"id\" is given twice");
     twice[2] = (instar_column_def){.name = "x", .type = INSTAR_NULL};
     refused(&def, INSTAR_EINVALID, "no type 0");
-    twice[2].type = (enum instar_type)12;
-    refused(&def, INSTAR_EINVALID, "no type 12");
+    twice[2].type = (enum instar_type)INSTAR_TYPE_COUNT;
+    refused(&def, INSTAR_EINVALID, "no type 13");
 
     static instar_column_def many[INSTAR_COLUMNS_MAX + 1];
     static char names[INSTAR_COLUMNS_MAX + 1][8];

@@ -43,6 +43,10 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
             *v = test_random_value(r, columns[i].type, 50, arena);
             columns[i].default_value = v;
         }
+        if (columns[i].type == INSTAR_NUMERIC) {
+            const instar_value *v = columns[i].default_value;
+            columns[i].length_max = INSTAR_DIGITS(INSTAR_DIGITS_MAX, v != NULL ? v->scale : 2);
+        }
         key[i] = (instar_key_column){.name = names[i], .descending = test_random_chance(r, 50)};
         part[i] = key[i];
         part[i].nulls = (enum instar_nulls)test_random_below(r, 3);
@@ -114,6 +118,7 @@ static void add_layout(struct catalog_table *t, uint32_t version, enum instar_ty
     memcpy(map, t->layout_map, t->layout_map_count * sizeof(*map));
     c[count - 1] =
         (struct row_column){.id = t->next_column_id++, .type = type, .missing = *missing};
+    c[count - 1].scale = type == INSTAR_NUMERIC ? missing->scale : 0;
     layouts[t->layout_count] = (struct row_layout){last->number + 1, count, c};
     map[t->layout_map_count] = (struct catalog_layout_map){version, t->layout_count};
     t->layouts = layouts;

@@ -189,10 +189,10 @@ Test(ddl_alter, refusals)
     } refused[] = {
         {"alter table t alter b set default 'x'", INSTAR_ETYPE, "'x' as int8"},
         {"alter table t alter b set default true", INSTAR_ETYPE, "no int8"},
-        {"alter table t alter b set default 1.5", INSTAR_ETYPE, "no int8"},
+        {"alter table t alter b set default 1e30", INSTAR_ERANGE, "bigint out of range"},
         {"alter table t alter c set default 5", INSTAR_ETYPE, "no text"},
         {"alter table t alter b set default '5'::text", INSTAR_EINVALID, "a cast"},
-        {"alter table t alter b set default 99999999999999999999", INSTAR_ETYPE, "no int8"},
+        {"alter table t alter b set default 99999999999999999999", INSTAR_ERANGE, "bigint"},
         {"alter table t alter bb set default 5", INSTAR_EUNKNOWN, "\"b\""},
         {"alter table tt alter b set default 5", INSTAR_EUNKNOWN, "\"t\""},
         {"alter table t drop bb", INSTAR_EUNKNOWN, "\"b\""},

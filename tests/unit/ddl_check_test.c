@@ -80,6 +80,8 @@ static const struct {
      "(CAST(i AS int8) = l) AND ((CAST(l AS int4) % 2) = 0)"},
     {"d > '2026-01-31'", "d > CAST('2026-01-31' AS date)"},
     {"f < 1.5 or f = 'NaN'", "(f < CAST('1.5' AS float8)) OR (f = CAST('NaN' AS float8))"},
+    {"i > 1.5 and i::numeric(5,1) <> -0.5",
+     "(i > 1.5) AND (CAST(CAST(i AS numeric) AS numeric(5,1)) <> (-0.5))"},
     {"\"Order\" > 1 and \"order\" > 2 and \"user\" = 3",
      "(\"Order\" > 1) AND (\"order\" > 2) AND (\"user\" = 3)"},
     {"\"as\" = 'x' and length(\"as\") = 1", "(\"as\" = 'x') AND (length(\"as\") = 1)"},
@@ -172,7 +174,7 @@ Test(ddl_check, types_and_names)
     static const char *const wrong[][2] = {
         {"create table u (a int primary key check (b > 0))", "no column \"b\""},
         {"create table u (a int primary key check (a + 1))", "it gives int4, where bool is needed"},
-        {"create table u (a int primary key check (a > 1.5))", "a number with a point"},
+        {"create table u (a int primary key check (a || 1.5))", "|| does not take int4, numeric"},
         {"create table u (a int primary key check (a > 'x'))", "'x' as int4: not an integer"},
         {"create table u (a int primary key,"
          " constraint c check (a > 1), constraint c check (true))",

@@ -163,6 +163,10 @@ static void random_value(struct test_random *r, enum instar_type type, instar_va
     case INSTAR_TIME:
         value->i = (int64_t)((uint64_t)i % 86400000001u);
         break;
+    case INSTAR_NUMERIC: /* as numeric(38,s) holds it */
+        value->numeric.low = n;
+        value->scale = (uint8_t)test_random_below(r, 39);
+        break;
     case INSTAR_UUID:
         test_random_fill(r, value->uuid, sizeof(value->uuid));
         break;
@@ -243,6 +247,11 @@ static void random_table(struct test_random *r, instar *db, struct names *object
         if (test_random_chance(r, 60)) {
             random_value(r, columns[i].type, &values[i], rooms[i]);
             columns[i].default_value = &values[i];
+        }
+        if (columns[i].type == INSTAR_NUMERIC) {
+            unsigned scale = columns[i].default_value != NULL ? values[i].scale : 2;
+
+            columns[i].length_max = INSTAR_DIGITS(38, scale);
         }
     }
     for (size_t i = 0; i < key_count; i++) { /* from the end, so that order matters */

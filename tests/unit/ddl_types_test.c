@@ -43,6 +43,13 @@ Test(ddl_types, steps)
         {"alter table t alter b type varchar(20)", INSTAR_TEXT, 20, 0},
         {"alter table t alter b type character varying (7) using b", INSTAR_TEXT, 7, 0},
         {"alter table t alter b type int using b::int", INSTAR_INT4, 0, INSTAR_ALTER_EXPLICIT},
+        {"alter table t alter b type numeric(10,2)", INSTAR_NUMERIC, INSTAR_DIGITS(10, 2), 0},
+        {"alter table t alter b type decimal(38)", INSTAR_NUMERIC, INSTAR_DIGITS(38, 0), 0},
+        {"alter table t alter b type dec(3,3)", INSTAR_NUMERIC, INSTAR_DIGITS(3, 3), 0},
+        {"alter table t alter b type numeric(5,1) using b::numeric", INSTAR_NUMERIC,
+         INSTAR_DIGITS(5, 1), INSTAR_ALTER_EXPLICIT},
+        {"alter table t alter b type numeric(5,1) using b::numeric(5,1)", INSTAR_NUMERIC,
+         INSTAR_DIGITS(5, 1), INSTAR_ALTER_EXPLICIT},
         {"alter table t alter b type bool using cast(b as boolean)", INSTAR_BOOL, 0,
          INSTAR_ALTER_EXPLICIT},
         {"alter table t alter b type time using b::time without time zone", INSTAR_TIME, 0,
@@ -117,6 +124,43 @@ Test(ddl_types, defaults_are_worked_out_once)
         int rc = run(db, cases[i].text, &error);
         cr_assert_eq(rc, cases[i].code, "%s: %d %s", cases[i].text, rc, error.text);
         cr_assert(strstr(error.text, cases[i].words) != NULL, "%s: %s", cases[i].text, error.text);
+    }
+    ok(instar_close(db));
+}
+
+/* A default for numeric(p,s) is exact and has its scale; an integer's is rounded, as in PostgreSQL.
+ */
+Test(ddl_types, defaults_of_numerics)
+{
+    instar *db = dbs_open(0);
+
+    works(db, "create table t (id int primary key, a numeric(10,2) default 0.1,"
+              "b numeric(5,1) default '-2.25', c numeric(38,38) default 1e-38,"
+              "d numeric(4,2) default 1.5 * 2.25, e int default 2.5, f float8 default 0.1,"
+              "g numeric(6,3) default 7, h numeric(3,1) default 1.25::numeric(2,1));"
+              "alter table t add i numeric(20,4) default 1 / 3.0;"
+              "alter table t alter g set default 7.0005");
+    ok(alters_insert(db, "t", "id", "1"));
+    cr_assert_str_eq(alters_rows(db, "t", NULL),
+                     "1,0.10,-2.3,0.00000000000000000000000000000000000001,3.38,3,0.1,7.001,1.3,"
+                     "0.3333");
+    static const struct {
+        const char *text;
+        const char *words;
+    } cases[] = {
+        {"alter table t alter a set default 99999999.995",
+         "99999999.995 is out of range for numeric(10,2)"},
+        {"alter table t add j numeric(2,2) default 1", "1 is out of range for numeric(2,2)"},
+        {"alter table t alter a set default 1 / 0.0", "division by zero"},
+        {"alter table t alter a set default 99999999999999999999 * 99999999999999999999",
+         "more than 38 digits"},
+    };
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        instar_sql_error error = {0};
+        int rc = run(db, cases[i].text, &error);
+        const char *found = error.text[0] != 0 ? error.text : instar_error_text();
+        cr_assert_eq(rc, INSTAR_ERANGE, "%s: %d %s", cases[i].text, rc, found);
+        cr_assert(strstr(found, cases[i].words) != NULL, "%s: %s", cases[i].text, found);
     }
     ok(instar_close(db));
 }

@@ -12,15 +12,40 @@ static instar_value parsed(enum instar_type type, const char *text)
     return v;
 }
 
-/* What PostgreSQL makes of it: the text of the result, or "ERANGE", "ETYPE". */
+struct cast_case {
+    enum instar_type from;
+    const char *text;
+    enum instar_type to;
+    const char *wanted; /* the text of the result, or "ERANGE", "ETYPE" */
+};
+
+static void check_casts(const struct cast_case *cases, size_t count)
+{
+    struct base_arena arena = {0};
+    for (size_t i = 0; i < count; i++) {
+        instar_value v = parsed(cases[i].from, cases[i].text);
+        instar_value out;
+        char text[64];
+        int rc = row_cast(&v, cases[i].to, &arena, &out, &test_err);
+        if (rc == 0) {
+            expect(out.type == cases[i].to);
+            row_value_format(&out, text, sizeof(text));
+        } else {
+            expect(out.type == INSTAR_NULL);
+            snprintf(text, sizeof(text), "%s",
+                     rc == INSTAR_ERANGE  ? "ERANGE"
+                     : rc == INSTAR_ETYPE ? "ETYPE"
+                                          : "another");
+        }
+        cr_assert_str_eq(text, cases[i].wanted, "case %zu, %s", i, cases[i].text);
+    }
+    base_arena_free(&arena);
+}
+
+/* What PostgreSQL makes of it. */
 Test(row_cast, results_are_those_of_postgresql)
 {
-    static const struct {
-        enum instar_type from;
-        const char *text;
-        enum instar_type to;
-        const char *wanted;
-    } cases[] = {
+    static const struct cast_case cases[] = {
         {INSTAR_INT2, "-32768", INSTAR_INT8, "-32768"},
         {INSTAR_INT8, "2147483647", INSTAR_INT4, "2147483647"},
         {INSTAR_INT8, "2147483648", INSTAR_INT4, "ERANGE"},
@@ -61,25 +86,36 @@ Test(row_cast, results_are_those_of_postgresql)
         {INSTAR_DATE, "2026-02-28", INSTAR_INT4, "ETYPE"},
         {INSTAR_DATE, "2026-02-28", INSTAR_TIMESTAMPTZ, "ETYPE"},
     };
-    struct base_arena arena = {0};
-    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
-        instar_value v = parsed(cases[i].from, cases[i].text);
-        instar_value out;
-        char text[64];
-        int rc = row_cast(&v, cases[i].to, &arena, &out, &test_err);
-        if (rc == 0) {
-            expect(out.type == cases[i].to);
-            row_value_format(&out, text, sizeof(text));
-        } else {
-            expect(out.type == INSTAR_NULL);
-            snprintf(text, sizeof(text), "%s",
-                     rc == INSTAR_ERANGE  ? "ERANGE"
-                     : rc == INSTAR_ETYPE ? "ETYPE"
-                                          : "another");
-        }
-        cr_assert_str_eq(text, cases[i].wanted, "case %zu, %s", i, cases[i].text);
-    }
-    base_arena_free(&arena);
+    check_casts(cases, BASE_ARRAY_LEN(cases));
+}
+
+/* The same of numerics: half away from zero where a double goes to the even one. */
+Test(row_cast, results_of_numerics)
+{
+    static const struct cast_case cases[] = {
+        {INSTAR_NUMERIC, "1.5", INSTAR_INT4, "2"},
+        {INSTAR_NUMERIC, "2.5", INSTAR_INT4, "3"},
+        {INSTAR_NUMERIC, "-32768.5", INSTAR_INT2, "ERANGE"},
+        {INSTAR_NUMERIC, "9223372036854775807.4", INSTAR_INT8, "9223372036854775807"},
+        {INSTAR_NUMERIC, "9223372036854775807.5", INSTAR_INT8, "ERANGE"},
+        {INSTAR_NUMERIC, "-9223372036854775808", INSTAR_INT8, "-9223372036854775808"},
+        {INSTAR_NUMERIC, "99999999999999999999", INSTAR_INT8, "ERANGE"},
+        {INSTAR_NUMERIC, "0.10", INSTAR_FLOAT8, "0.1"},
+        {INSTAR_NUMERIC, "0.10", INSTAR_TEXT, "0.10"},
+        {INSTAR_INT2, "-7", INSTAR_NUMERIC, "-7"},
+        {INSTAR_INT8, "-9223372036854775808", INSTAR_NUMERIC, "-9223372036854775808"},
+        {INSTAR_FLOAT8, "0.1", INSTAR_NUMERIC, "0.1"},
+        {INSTAR_FLOAT8, "2.675", INSTAR_NUMERIC, "2.675"},
+        {INSTAR_FLOAT8, "0.30000000000000004", INSTAR_NUMERIC, "0.3"},
+        {INSTAR_FLOAT8, "1e300", INSTAR_NUMERIC, "ERANGE"},
+        {INSTAR_FLOAT8, "Infinity", INSTAR_NUMERIC, "ERANGE"},
+        {INSTAR_FLOAT8, "-1.5e-7", INSTAR_NUMERIC, "-0.00000015"},
+        {INSTAR_TEXT, " 1.50 ", INSTAR_NUMERIC, "1.50"},
+        {INSTAR_TEXT, "1,50", INSTAR_NUMERIC, "ETYPE"},
+        {INSTAR_TEXT, "NaN", INSTAR_NUMERIC, "ERANGE"},
+        {INSTAR_BOOL, "true", INSTAR_NUMERIC, "ETYPE"},
+    };
+    check_casts(cases, BASE_ARRAY_LEN(cases));
 }
 
 /* Null is null in every type. */
@@ -103,10 +139,11 @@ static char kind_of(enum instar_type from, enum instar_type to)
  */
 Test(row_cast, kinds_are_those_of_postgresql)
 {
-    /* bool int2 int4 int8 float8 text bytea timestamptz date uuid time */
+    /* bool int2 int4 int8 float8 text bytea timestamptz date uuid time numeric */
     static const char *const wanted[] = {
-        "a-e--a-----", "-aaaaa-----", "eaaaaa-----", "-aaaaa-----", "-aaaaa-----", "eeeeea--eee",
-        "------a----", "-------a---", "-----a--a--", "-----a---a-", "-----a----a",
+        "a-e--a------", "-aaaaa-----a", "eaaaaa-----a", "-aaaaa-----a",
+        "-aaaaa-----a", "eeeeea--eeee", "------a-----", "-------a----",
+        "-----a--a---", "-----a---a--", "-----a----a-", "-aaaaa-----a",
     };
     for (unsigned from = 1; from < INSTAR_TYPE_COUNT; from++) {
         for (unsigned to = 1; to < INSTAR_TYPE_COUNT; to++) {

@@ -165,9 +165,10 @@ int cli_table_open(struct cli *cli, const char *name, const struct cli_names *co
                    const char *index, struct cli_table *table_out);
 void cli_table_close(struct cli_table *table);
 /* Parse one text as a value of a type; the bytes lie in memory that *owned_out holds. */
-#define CLI_TYPES \
-    "bool, int2, int4, int8, float8, text, varchar(n), bytea, timestamptz, date, time, uuid"
-/* "int4" or "varchar(20)": false for no type. */
+#define CLI_TYPES                                                                                \
+    "bool, int2, int4, int8, numeric(p,s), float8, text, varchar(n), bytea, timestamptz, date, " \
+    "time, uuid"
+/* "int4", "varchar(20)", "numeric(10,2)": false for no type. */
 bool cli_type(const char *text, enum instar_type *type_out, uint32_t *length_max_out);
 int cli_value(enum instar_type type, const char *text, size_t size, instar_value *value_out,
               char **owned_out);

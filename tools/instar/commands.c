@@ -160,7 +160,8 @@ const struct cli_command cli_commands[] = {
      "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
      sql_options, 0, 1, command_sql, true, false},
     {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
-     "Types: bool int2 int4 int8 float8 text varchar(n) bytea timestamptz date time uuid.\n"
+     "Types: bool int2 int4 int8 numeric(p,s) float8 text varchar(n) bytea timestamptz date time\n"
+     "uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",
      create_table_options, 2, -1, command_create_table, true, false},
     {"drop-table", "TABLE", "drop a table with its indexes", NULL, drop_table_options, 1, 1,

@@ -7,6 +7,21 @@
 
 /* ---- values ------------------------------------------------------------------------------- */
 
+/* numeric(p), numeric(p,s), or decimal. */
+static bool read_digits(const char *text, uint32_t *digits_out)
+{
+    unsigned p = 0, s = 0;
+    int end = 0;
+
+    text += strncmp(text, "numeric(", 8) == 0 || strncmp(text, "decimal(", 8) == 0 ? 7 : 0;
+    if ((sscanf(text, "(%3u)%n", &p, &end) == 1 && end > 0 && text[end] == '\0') ||
+        (sscanf(text, "(%3u,%3u)%n", &p, &s, &end) == 2 && end > 0 && text[end] == '\0')) {
+        *digits_out = INSTAR_DIGITS(p, s);
+        return p >= 1 && p <= INSTAR_DIGITS_MAX && s <= p;
+    }
+    return false;
+}
+
 bool cli_type(const char *text, enum instar_type *type_out, uint32_t *length_max_out)
 {
     unsigned length = 0;
@@ -18,6 +33,11 @@ bool cli_type(const char *text, enum instar_type *type_out, uint32_t *length_max
         length > 0) {
         *type_out = INSTAR_TEXT;
         *length_max_out = length;
+    }
+    if (read_digits(text, length_max_out)) {
+        *type_out = INSTAR_NUMERIC;
+    } else if (*type_out == INSTAR_NUMERIC) {
+        *type_out = INSTAR_NULL; /* it needs its digits */
     }
     return *type_out != INSTAR_NULL;
 }
@@ -163,6 +183,7 @@ static enum out_kind kind_of(enum instar_type type)
     case INSTAR_INT2:
     case INSTAR_INT4:
     case INSTAR_INT8:
+    case INSTAR_NUMERIC: /* all its digits; what reads them may keep fewer */
         return OUT_NUMBER;
     default:
         return OUT_TEXT; /* float8 too: NaN and infinities are no JSON numbers */
