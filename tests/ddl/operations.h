@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What each begins with. Tables get WORLD_FIRST_ROWS rows as soon as they are made. */
+/* What each begins with. Tables get WORLD_FIRST_ROWS rows as soon as they are made, and one more
+ * with each further statement. */
 #define OPERATIONS_TABLE                                                             \
     "CREATE TABLE t (a int8 PRIMARY KEY, b int8, c text, d int8 DEFAULT 2, e text);" \
     "CREATE INDEX t_b ON t (b)"

@@ -27,6 +27,7 @@ struct scene {
     uint64_t change;
     uint64_t before_it;     /* the last change of the setup */
     size_t side;            /* the schema that whoever begins now sees */
+    bool alike;             /* by tables and columns, it may be either */
     int64_t base;           /* keys from here on are free */
     struct scene_actor old; /* txn NULL: there is none */
     int64_t old_base;
@@ -55,8 +56,10 @@ void scene_old_end(struct scene *s);
 void scene_work(struct scene *s, enum steps_event event);
 /* What a row that breaks an offence's rule gets now: 0 or its error. It does not stay. */
 int scene_offend(struct scene *s, const struct world_offence *o);
-/* The change has ended: with the schema after it or that before it. */
-void scene_end(struct scene *s, bool done);
+/* The change has ended: with the schema after it, or with that before it, to the byte. All goes on
+ * working. */
+void scene_expect(struct scene *s, bool done);
+void scene_close(struct scene *s);
 
 void scene_actor_begin(struct scene *s, struct scene_actor *actor, size_t side);
 void scene_actor_close(struct scene_actor *actor);

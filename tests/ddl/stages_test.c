@@ -56,7 +56,10 @@ static void put_stage(FILE *f, struct scene *s, const char *point,
     instar_change_info info;
 
     ok(instar_change_get(s->db, s->change, &info));
-    fprintf(f, "%-24s %-18s %s", point, info.stage, s->side == WORLD_AFTER ? "after" : "before");
+    fprintf(f, "%-24s %-18s %s", point, info.stage,
+            s->alike                 ? "either"
+            : s->side == WORLD_AFTER ? "after"
+                                     : "before");
     for (size_t i = 0; i < count; i++) {
         int rc = scene_offend(s, &offences[i]);
         if (rc != INSTAR_EUNKNOWN) {
@@ -110,7 +113,8 @@ static char *tell(const struct operation *o)
     } else {
         fprintf(f, "-- after\n%s", scene_schema(s.db));
     }
-    scene_end(&s, o->error == 0);
+    scene_expect(&s, o->error == 0);
+    scene_close(&s);
     (void)fclose(f);
     return text;
 }

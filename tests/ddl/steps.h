@@ -26,6 +26,8 @@ struct steps {
     int released[2];
     bool standing;
     bool closing;               /* the first one was told to end */
+    bool helped;                /* the second one is there */
+    bool killing;               /* at a call */
     bool waiting;               /* as was said last */
     char point[STEPS_NAME + 8]; /* where it stands: its name, and #2 when it is the second time */
 };
@@ -42,9 +44,10 @@ void steps_refuse_memory(struct steps *s);
 bool steps_refused(const struct steps *s);
 /* Kill the first one where it stands, and let the second one go on. */
 void steps_kill(struct steps *s);
-/* Kill it at its nth call that touches a file, counted from now on; 0: only count. */
+/* The same at its nth call that touches a file, counted from now on, wherever it is then. */
 void steps_kill_at_call(struct steps *s, uint64_t nth);
-uint64_t steps_calls(const struct steps *s);
+/* The second one comes to help. The first one ends with the verdict of the change. */
+void steps_help(struct steps *s);
 /* Both close their stores and end. */
 void steps_end(struct steps *s);
 
