@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operations. */
+#include "ddl/operations.h"
+
+#include <instar.h>
+
+/* A table to which t can refer: d of its rows is 1 to 3. */
+#define PARENT "CREATE TABLE p (a int8 PRIMARY KEY, b int8)"
+#define NOT_VALID "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 10) NOT VALID"
+#define CHECKED "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 10)"
+#define KEPT "WITH (undo_window_s = 3600)"
+
+const struct operation operations[] = {
+    /* tables */
+    {"create_table", .sql = "CREATE TABLE n (a int8 PRIMARY KEY, b int8 NOT NULL, c text UNIQUE)",
+     .alone = true},
+    {"create_table_without_key", .sql = "CREATE TABLE n (a int8, b int8)", .alone = true},
+    {"create_table_that_refers", .setup = PARENT,
+     .sql = "CREATE TABLE n (a int8 PRIMARY KEY, d int8 REFERENCES p)", .alone = true},
+    {"drop_table", .sql = "DROP TABLE t", .alone = true},
+    {"drop_table_kept", .sql = "DROP TABLE t " KEPT, .alone = true},
+    {"rename_table", .sql = "ALTER TABLE t RENAME TO u"},
+    {"undo_drop_table", .setup = "DROP TABLE t " KEPT, .sql = "UNDO CHANGE %llu", .alone = true},
+    {"undo_drop_table_by_another_name", .setup = "DROP TABLE t " KEPT,
+     .sql = "UNDO CHANGE %llu RENAME TO u", .alone = true},
+    {"vacuum", .setup = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5, DROP COLUMN e",
+     .sql = "VACUUM t", .rewrites = true, .alone = true},
+    /* columns */
+    {"add_column", .sql = "ALTER TABLE t ADD COLUMN f int8"},
+    {"add_column_default", .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5"},
+    {"add_column_not_null", .sql = "ALTER TABLE t ADD COLUMN f text NOT NULL DEFAULT 'ff'"},
+    {"add_column_checked", .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5 CHECK (f > 4)"},
+    {"add_column_unique", .sql = "ALTER TABLE t ADD COLUMN f int8 UNIQUE"},
+    {"add_column_unique_default", .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5 UNIQUE",
+     .error = INSTAR_EUNIQUE},
+    {"drop_column", .sql = "ALTER TABLE t DROP COLUMN e"},
+    {"drop_column_kept", .sql = "ALTER TABLE t DROP COLUMN e " KEPT},
+    {"drop_and_add_column", .sql = "ALTER TABLE t DROP COLUMN e, ADD COLUMN e int8 DEFAULT 1"},
+    {"undo_drop_column", .setup = "ALTER TABLE t DROP COLUMN e " KEPT, .sql = "UNDO CHANGE %llu",
+     .alone = true},
+    {"undo_drop_column_not_null",
+     .setup = "ALTER TABLE t ALTER c SET NOT NULL; ALTER TABLE t DROP COLUMN c " KEPT,
+     .sql = "UNDO CHANGE %llu", .alone = true, .error = INSTAR_ENOT_NULL},
+    {"rename_column", .sql = "ALTER TABLE t RENAME COLUMN b TO bb"},
+    {"set_default", .sql = "ALTER TABLE t ALTER COLUMN b SET DEFAULT 77"},
+    {"change_default", .sql = "ALTER TABLE t ALTER COLUMN d SET DEFAULT 3"},
+    {"drop_default", .sql = "ALTER TABLE t ALTER COLUMN d DROP DEFAULT"},
+    {"set_not_null", .sql = "ALTER TABLE t ALTER COLUMN c SET NOT NULL"},
+    {"set_not_null_on_nulls", .sql = "ALTER TABLE t ALTER COLUMN e SET NOT NULL",
+     .error = INSTAR_ENOT_NULL},
+    {"drop_not_null", .setup = "ALTER TABLE t ALTER COLUMN c SET NOT NULL",
+     .sql = "ALTER TABLE t ALTER COLUMN c DROP NOT NULL"},
+    /* types */
+    {"widen_type", .setup = "ALTER TABLE t ADD COLUMN f int4 DEFAULT 5",
+     .sql = "ALTER TABLE t ALTER COLUMN f TYPE int8"},
+    {"widen_type_of_index", .setup = "ALTER TABLE t ALTER COLUMN b TYPE int4",
+     .sql = "ALTER TABLE t ALTER COLUMN b TYPE int8"},
+    {"widen_text", .setup = "ALTER TABLE t ALTER COLUMN c TYPE varchar(12)",
+     .sql = "ALTER TABLE t ALTER COLUMN c TYPE text"},
+    {"same_type", .sql = "ALTER TABLE t ALTER COLUMN b TYPE int8"},
+    {"narrow_type", .sql = "ALTER TABLE t ALTER COLUMN b TYPE int2"},
+    {"narrow_text", .sql = "ALTER TABLE t ALTER COLUMN c TYPE varchar(12)"},
+    {"narrow_text_that_is_longer", .sql = "ALTER TABLE t ALTER COLUMN c TYPE varchar(2)",
+     .error = INSTAR_ERANGE},
+    {"number_to_text", .sql = "ALTER TABLE t ALTER COLUMN d TYPE text"},
+    {"type_using", .sql = "ALTER TABLE t ALTER COLUMN c TYPE int4 USING length(c)"},
+    {"type_using_same_type", .sql = "ALTER TABLE t ALTER COLUMN d TYPE int8 USING d * 10"},
+    /* checks */
+    {"add_check", .sql = CHECKED},
+    {"add_check_without_name", .sql = "ALTER TABLE t ADD CHECK (length(c) > 2)"},
+    {"add_check_that_rows_break", .sql = "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 20)",
+     .error = INSTAR_ECHECK},
+    {"add_check_not_valid", .sql = NOT_VALID},
+    {"validate_check", .setup = NOT_VALID, .sql = "ALTER TABLE t VALIDATE CONSTRAINT k"},
+    {"validate_check_that_rows_break",
+     .setup = "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 20) NOT VALID",
+     .sql = "ALTER TABLE t VALIDATE CONSTRAINT k", .error = INSTAR_ECHECK},
+    {"drop_check", .setup = CHECKED, .sql = "ALTER TABLE t DROP CONSTRAINT k"},
+    {"rename_check", .setup = CHECKED, .sql = "ALTER TABLE t RENAME CONSTRAINT k TO kk"},
+    /* unique */
+    {"add_unique", .sql = "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b) INCLUDE (c)"},
+    {"add_unique_over_duplicates", .sql = "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (d)",
+     .error = INSTAR_EUNIQUE},
+    {"drop_unique", .setup = "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b)",
+     .sql = "ALTER TABLE t DROP CONSTRAINT t_u"},
+    {"rename_unique", .setup = "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b)",
+     .sql = "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v"},
+    /* indexes */
+    {"create_index", .sql = "CREATE INDEX t_i ON t (c)"},
+    {"create_index_on_several", .sql = "CREATE INDEX t_i ON t (d, c, b)"},
+    {"create_index_descending",
+     .sql = "CREATE INDEX t_i ON t (e DESC NULLS LAST, b ASC NULLS FIRST)"},
+    {"create_index_partial", .sql = "CREATE INDEX t_i ON t (b) WHERE d > 1"},
+    {"create_index_covering", .sql = "CREATE INDEX t_i ON t (d) INCLUDE (c, e)"},
+    {"create_index_on_expression", .sql = "CREATE INDEX t_i ON t (lower(e), (b % 7) DESC)"},
+    {"create_unique_index", .sql = "CREATE UNIQUE INDEX t_i ON t (b DESC)"},
+    {"create_unique_index_partial", .sql = "CREATE UNIQUE INDEX t_i ON t (b) WHERE d > 1"},
+    {"create_unique_index_over_duplicates", .sql = "CREATE UNIQUE INDEX t_i ON t (d)",
+     .error = INSTAR_EUNIQUE},
+    {"drop_index", .sql = "DROP INDEX t_b"},
+    {"drop_unique_index", .setup = "CREATE UNIQUE INDEX t_i ON t (b)", .sql = "DROP INDEX t_i"},
+    {"rename_index", .sql = "ALTER INDEX t_b RENAME TO t_bb"},
+    /* keys */
+    {"add_primary_key", .sql = "ALTER TABLE t ADD PRIMARY KEY (b)", .keyless = true, .alone = true},
+    {"change_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a)",
+     .alone = true},
+    {"change_primary_key_over_duplicates",
+     .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (d)", .alone = true,
+     .error = INSTAR_EUNIQUE},
+    {"drop_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey", .rewrites = true,
+     .alone = true},
+    /* references */
+    {"add_reference", .setup = PARENT "; CREATE INDEX t_d ON t (d)",
+     .sql = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"},
+    {"add_reference_with_index", .setup = PARENT,
+     .sql = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p (a) ON DELETE RESTRICT"},
+    {"add_reference_to_nothing", .setup = PARENT,
+     .sql = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (b) REFERENCES p",
+     .error = INSTAR_EREFERENCE},
+    {"add_reference_not_valid", .setup = PARENT "; CREATE INDEX t_d ON t (d)",
+     .sql = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p NOT VALID"},
+    {"validate_reference",
+     .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p NOT VALID",
+     .sql = "ALTER TABLE t VALIDATE CONSTRAINT r"},
+    {"drop_reference",
+     .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
+     .sql = "ALTER TABLE t DROP CONSTRAINT r"},
+    /* several in one change */
+    {"several", .sql = "BEGIN; ALTER TABLE t ADD COLUMN f int8 DEFAULT 7, ALTER COLUMN c SET NOT "
+                       "NULL; CREATE UNIQUE INDEX t_i ON t (b, f); DROP INDEX t_b; ALTER TABLE t "
+                       "RENAME COLUMN e TO g; COMMIT"},
+    {"several_of_which_one_fails",
+     .sql = "BEGIN; ALTER TABLE t ADD COLUMN f int8 DEFAULT 7; ALTER TABLE t RENAME COLUMN "
+            "c TO g; CREATE UNIQUE INDEX t_i ON t (d); DROP INDEX t_b; COMMIT",
+     .error = INSTAR_EUNIQUE},
+};
+const size_t operations_count = sizeof(operations) / sizeof(operations[0]);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A runner that is led point by point. */
+#define _GNU_SOURCE
+#include "ddl/steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define READY 1
+#define CLOSED 2
+#define LOOK_MS 3
+#define NAMES_MAX 64
+
+struct steps_shared {
+    _Atomic bool free;    /* points are passed by */
+    _Atomic bool refuse;  /* the next request for memory */
+    _Atomic bool refused; /* one was */
+    _Atomic bool killing; /* at a call */
+    _Atomic uint64_t calls;
+    _Atomic uint64_t kill_at;
+    char names[NAMES_MAX][STEPS_NAME]; /* of the points, in order */
+    _Atomic size_t count;
+};
+
+static struct steps *mine; /* in the runner */
+
+/* ---- the runner ---------------------------------------------------------------------------- */
+
+/* Points of a change, but those that tell of time: a wait, or one batch of many. */
+static bool counts(const char *name)
+{
+    static const char *const kinds[] = {"change.", "build.", "validate.", "rekey.", "vacuum."};
+    static const char *const left_out[] = {"change.published", "change.waiting",
+                                           "change.submitted", "build.batch_loaded",
+                                           "build.spilled",    "build.folded"};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(left_out); i++) {
+        if (strcmp(name, left_out[i]) == 0) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        if (strncmp(name, kinds[i], strlen(kinds[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void stop_at(void *arg, const char *name)
+{
+    struct steps_shared *shared = mine->shared;
+    char byte = 1;
+
+    (void)arg;
+    if (atomic_load(&shared->free) || !counts(name)) {
+        return;
+    }
+    size_t at = atomic_load(&shared->count);
+    expect(at < NAMES_MAX);
+    /* Some steps say it twice. */
+    if (at > 0 && strncmp(name, "change.", 7) == 0 && strcmp(shared->names[at - 1], name) == 0) {
+        return;
+    }
+    atomic_store(&shared->count, at + 1);
+    (void)snprintf(shared->names[at], STEPS_NAME, "%s", name);
+    if (write(mine->reached[1], &byte, 1) == 1) {
+        while (read(mine->released[0], &byte, 1) < 0 && errno == EINTR) {
+        }
+    }
+}
+
+static void count_call(void *arg, const struct os_call *call)
+{
+    struct steps_shared *shared = mine->shared;
+
+    (void)arg;
+    (void)call;
+    if (atomic_load(&shared->killing) &&
+        atomic_fetch_add(&shared->calls, 1) + 1 == atomic_load(&shared->kill_at)) {
+        kill(getpid(), SIGKILL);
+    }
+}
+
+static bool allows(size_t size)
+{
+    char name[16] = "";
+    struct steps_shared *shared = mine->shared;
+
+    (void)size;
+    if (!atomic_load(&shared->refuse) ||
+        pthread_getname_np(pthread_self(), name, sizeof(name)) != 0 ||
+        strcmp(name, "instar-change") != 0 || !atomic_exchange(&shared->refuse, false)) {
+        return true;
+    }
+    atomic_store(&shared->refused, true);
+    return false;
+}
+
+static void run_changes(struct test_child *self, void *arg)
+{
+    mine = arg;
+    test_listener_set(&(struct test_listener){.before = count_call, .point = stop_at});
+    base_alloc_hook = allows;
+    instar *db = dbs_open(0);
+    test_send(self, READY);
+    test_until_told(self);
+    ok(instar_close(db));
+    test_send(self, CLOSED);
+}
+
+/* Comes to help when it is told to. */
+static void run_the_rest(struct test_child *self, void *arg)
+{
+    (void)arg;
+    if (test_receive(self) == READY) {
+        instar *db = dbs_open(0);
+        test_until_told(self);
+        ok(instar_close(db));
+    }
+}
+
+/* ---- the test ------------------------------------------------------------------------------ */
+
+void steps_begin(struct steps *s)
+{
+    *s = (struct steps){.standing = false};
+    s->shared =
+        mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(s->shared != MAP_FAILED);
+    expect(pipe2(s->reached, O_CLOEXEC) == 0 && pipe2(s->released, O_CLOEXEC) == 0);
+    dbs_path(); /* the directory is this process's */
+    test_fork(&s->second, run_the_rest, NULL);
+    test_fork(&s->first, run_changes, s);
+    test_await(&s->first, READY);
+}
+
+static void release(struct steps *s)
+{
+    char byte = 1;
+
+    if (s->standing) {
+        expect(write(s->released[1], &byte, 1) == 1);
+        s->standing = false;
+    }
+}
+
+void steps_free(struct steps *s)
+{
+    atomic_store(&s->shared->free, true);
+    release(s);
+}
+
+static bool came(int fd, int ms)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    return poll(&ready, 1, ms) == 1;
+}
+
+static void stand(struct steps *s)
+{
+    struct steps_shared *shared = s->shared;
+    size_t last = atomic_load(&shared->count) - 1;
+    int times = 0;
+    char byte;
+
+    expect(read(s->reached[0], &byte, 1) == 1);
+    for (size_t i = 0; i <= last; i++) {
+        times += strcmp(shared->names[i], shared->names[last]) == 0;
+    }
+    (void)snprintf(s->point, sizeof(s->point), times > 1 ? "%s#%d" : "%s", shared->names[last],
+                   times);
+    s->standing = true;
+    s->waiting = false;
+}
+
+/* The verdict is there before the runner has passed its last point. */
+static enum steps_event last_points(struct steps *s)
+{
+    struct pollfd ends[2] = {{.fd = s->reached[0], .events = POLLIN},
+                             {.fd = s->first.in, .events = POLLIN}};
+
+    if (s->first.pid == 0 || s->killing) {
+        return STEPS_ENDED;
+    }
+    if (!s->closing) {
+        test_send(&s->first, 0);
+        s->closing = true;
+    }
+    if (poll(ends, 2, TEST_AWAIT_S * 1000) <= 0) {
+        test_fail(__FILE__, __LINE__, "the runner does not end behind %s", s->point);
+    }
+    if (came(s->reached[0], 0)) {
+        stand(s);
+        return STEPS_AT_POINT;
+    }
+    test_await(&s->first, CLOSED);
+    test_wait_ok(&s->first);
+    return STEPS_ENDED;
+}
+
+enum steps_event steps_next(struct steps *s, instar *db, uint64_t change)
+{
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+    instar_change_info info;
+
+    release(s);
+    for (;;) {
+        if (!s->closing && s->first.pid != 0 && came(s->reached[0], LOOK_MS)) {
+            stand(s);
+            return STEPS_AT_POINT;
+        }
+        if (s->killing && s->first.pid != 0 && came(s->first.in, 0)) {
+            steps_kill(s);
+        }
+        /* Returns at each thing that happens to the change. */
+        (void)instar_change_wait(db, change, s->first.pid != 0 ? 0 : LOOK_MS, &info);
+        if (info.finished_us != 0) {
+            return last_points(s);
+        }
+        if (info.waiting_for[0] != 0 && !s->waiting && !came(s->reached[0], 0) &&
+            strstr(info.waiting_for, "applier") == NULL) {
+            s->waiting = true;
+            return STEPS_WAITING;
+        }
+        if (os_now_ns() > give_up) {
+            test_fail(__FILE__, __LINE__, "the change stands still behind %s, at stage %s, %s",
+                      s->point, info.stage, info.waiting_for);
+        }
+    }
+}
+
+void steps_refuse_memory(struct steps *s)
+{
+    atomic_store(&s->shared->refused, false);
+    atomic_store(&s->shared->refuse, true);
+}
+
+bool steps_refused(const struct steps *s)
+{
+    return atomic_load(&s->shared->refused);
+}
+
+void steps_help(struct steps *s)
+{
+    if (!s->helped) {
+        test_send(&s->second, READY);
+        s->helped = true;
+    }
+}
+
+void steps_kill(struct steps *s)
+{
+    steps_help(s);
+    test_kill(&s->first, SIGKILL);
+    s->standing = false;
+}
+
+void steps_kill_at_call(struct steps *s, uint64_t nth)
+{
+    s->killing = true;
+    atomic_store(&s->shared->calls, 0);
+    atomic_store(&s->shared->kill_at, nth);
+    atomic_store(&s->shared->killing, true);
+}
+
+void steps_end(struct steps *s)
+{
+    steps_free(s);
+    atomic_store(&s->shared->killing, false);
+    if (s->first.pid != 0) {
+        if (!s->closing) {
+            test_send(&s->first, 0);
+        }
+        int status = test_wait(&s->first);
+        expect(status == 0 || (s->killing && status == -SIGKILL));
+    }
+    test_send(&s->second, 0);
+    test_wait_ok(&s->second);
+    for (int i = 0; i < 2; i++) {
+        close(s->reached[i]);
+        close(s->released[i]);
+    }
+    munmap(s->shared, sizeof(*s->shared));
+}

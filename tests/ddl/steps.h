@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * steps: a process that runs changes, and stops at each point of theirs until it is told to go on.
+ * So a test goes through a change point by point, whatever points that change has; and a second
+ * one, which goes on when the first was killed.
+ */
+#ifndef INSTAR_TEST_STEPS_H
+#define INSTAR_TEST_STEPS_H
+
+#include "support/dbs.h"
+
+#define STEPS_NAME 40
+
+enum steps_event {
+    STEPS_AT_POINT, /* it stands there */
+    STEPS_WAITING,  /* somebody else holds the change up */
+    STEPS_ENDED     /* the change has its verdict, and no point is left */
+};
+
+struct steps_shared;
+struct steps {
+    struct steps_shared *shared;
+    struct test_child first;
+    struct test_child second;
+    int reached[2];
+    int released[2];
+    bool standing;
+    bool closing;               /* the first one was told to end */
+    bool helped;                /* the second one is there */
+    bool killing;               /* at a call */
+    bool waiting;               /* as was said last */
+    char point[STEPS_NAME + 8]; /* where it stands: its name, and #2 when it is the second time */
+};
+
+/* Before this process opens the store. The first runner opens it. */
+void steps_begin(struct steps *s);
+/* It stands nowhere any more, from now on or again. */
+void steps_free(struct steps *s);
+/* Release it where it stands, if it does, and wait for what comes next. */
+enum steps_event steps_next(struct steps *s, instar *db, uint64_t change);
+/* The next request for memory of the thread that runs the change is refused. */
+void steps_refuse_memory(struct steps *s);
+/* Was one? */
+bool steps_refused(const struct steps *s);
+/* Kill the first one where it stands, and let the second one go on. */
+void steps_kill(struct steps *s);
+/* The same at its nth call that touches a file, counted from now on, wherever it is then. */
+void steps_kill_at_call(struct steps *s, uint64_t nth);
+/* The second one comes to help. The first one ends with the verdict of the change. */
+void steps_help(struct steps *s);
+/* Both close their stores and end. */
+void steps_end(struct steps *s);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each operation, and something that goes wrong at each of its points: no memory for what comes
+ * next, a cancel, a pause, a pause that ends in a cancel, the death of the process that runs it;
+ * and that death at each of its calls that touch a file. The change is complete, or all is as it
+ * was and the statement can be run again; on its way back it is led point by point, and rows are
+ * written there.
+ */
+#include "ddl/cases.h"
+#include "ddl/scene.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SHARE 24
+#define CALLS 160 /* that a runner makes, about */
+
+enum trouble { REFUSE, CANCEL, PAUSE, PAUSE_AND_CANCEL, KILL, TROUBLES };
+static const char *const names[TROUBLES] = {"no memory", "cancel", "pause", "pause and cancel",
+                                            "kill"};
+
+static int steer(struct scene *s, uint32_t set, uint32_t clear)
+{
+    instar_change_steering steering;
+
+    instar_change_steering_init(&steering);
+    steering.set_flags = set;
+    steering.clear_flags = clear;
+    return instar_change_steer(s->db, s->change, &steering);
+}
+
+/* Is there no way back any more? */
+static bool is_late(struct scene *s)
+{
+    int rc = steer(s, INSTAR_CHANGE_HOLD, 0);
+
+    expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
+    if (rc == INSTAR_OK) {
+        ok(steer(s, 0, INSTAR_CHANGE_HOLD));
+    }
+    return rc == INSTAR_ESTATE;
+}
+
+/* To the end; point by point, and somebody works there, or without a stop. */
+static int finish(struct scene *s, bool working, instar_change_info *info)
+{
+    enum steps_event event;
+
+    if (!working) {
+        steps_free(&s->steps);
+    }
+    while ((event = steps_next(&s->steps, s->db, s->change)) != STEPS_ENDED) {
+        if (working) {
+            scene_work(s, event);
+        }
+        if (event == STEPS_WAITING) {
+            scene_old_end(s);
+        }
+    }
+    return instar_change_wait(s->db, s->change, TEST_AWAIT_S * 1000, info);
+}
+
+static void stand_still(struct scene *s)
+{
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+    instar_change_info info;
+
+    steps_free(&s->steps);
+    do { /* returns at each thing that happens to the change */
+        (void)instar_change_wait(s->db, s->change, 5, &info);
+        if (os_now_ns() > give_up) {
+            test_fail(__FILE__, __LINE__, "%s does not stand still behind %s, but at %s, %s",
+                      s->operation->name, s->steps.point, info.stage, info.waiting_for);
+        }
+    } while (strstr(info.waiting_for, "pause") == NULL && info.finished_us == 0);
+    scene_look_side(s);
+    scene_write(s);
+    s->base += 20;
+}
+
+static void verdict(struct scene *s, int rc, int wanted, const instar_change_info *info)
+{
+    if (rc != wanted) {
+        test_fail(__FILE__, __LINE__, "%s, %s: %s in place of %s: %s", s->operation->name,
+                  s->steps.point, instar_error_name(rc), instar_error_name(wanted), info->reason);
+    }
+}
+
+/* The statement once more, and nothing goes wrong. */
+static void again(struct scene *s)
+{
+    instar_change_info info;
+
+    scene_expect(s, false);
+    steps_help(&s->steps);
+    scene_submit(s);
+    int rc = finish(s, false, &info);
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+}
+
+/* Before the point of no return a cancel is heard, unless the change fails before it hears. */
+static void after_cancel(struct scene *s, bool heard, int rc, const instar_change_info *info)
+{
+    int otherwise = s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK;
+
+    if (heard && !(rc == INSTAR_EFAILED && s->operation->error != 0)) {
+        verdict(s, rc, INSTAR_ECANCELLED, info);
+        again(s);
+    } else {
+        verdict(s, rc, otherwise, info);
+    }
+}
+
+static void after_refusal(struct scene *s, bool late, int rc, const instar_change_info *info)
+{
+    if (rc == INSTAR_EFAILED && info->error == INSTAR_ENOMEM) {
+        expect(!late && steps_refused(&s->steps));
+        again(s);
+        return;
+    }
+    /* On its way back, or past the last step that can fail, it is tried again. */
+    if (!late && steps_refused(&s->steps) && s->operation->error == 0) {
+        test_fail(__FILE__, __LINE__, "%s, %s: no memory, and it went on", s->operation->name,
+                  s->steps.point);
+    }
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, info);
+}
+
+static void pause(struct scene *s, bool cancels)
+{
+    instar_change_info info;
+    int rc = steer(s, INSTAR_CHANGE_PAUSE, 0);
+    bool heard = false;
+
+    expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
+    if (rc == INSTAR_OK) {
+        stand_still(s);
+        if (cancels) {
+            rc = instar_change_cancel(s->db, s->change);
+            heard = rc == INSTAR_OK;
+            expect(heard || rc == INSTAR_ESTATE);
+        }
+        if (!heard) {
+            rc = steer(s, 0, INSTAR_CHANGE_PAUSE);
+            expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
+        }
+    }
+    rc = finish(s, false, &info);
+    after_cancel(s, heard, rc, &info);
+    fails(steer(s, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
+}
+
+static void make(struct scene *s, enum trouble trouble)
+{
+    instar_change_info info;
+    bool late = is_late(s), heard;
+    int rc;
+
+    switch (trouble) {
+    case REFUSE:
+        steps_refuse_memory(&s->steps);
+        rc = finish(s, true, &info);
+        after_refusal(s, late, rc, &info);
+        break;
+    case CANCEL:
+        heard = instar_change_cancel(s->db, s->change) == INSTAR_OK;
+        rc = finish(s, true, &info);
+        after_cancel(s, heard, rc, &info);
+        break;
+    case KILL:
+        steps_kill(&s->steps);
+        rc = finish(s, false, &info);
+        verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+        break;
+    default:
+        pause(s, trouble == PAUSE_AND_CANCEL);
+        break;
+    }
+}
+
+static void end(struct scene *s)
+{
+    scene_expect(s, s->operation->error == 0);
+    scene_close(s);
+}
+
+/* Trouble at the nth point. */
+static void run(const struct operation *o, size_t nth, enum trouble trouble)
+{
+    enum steps_event event = STEPS_AT_POINT;
+    struct scene s;
+
+    scene_make(&s, o);
+    scene_submit(&s);
+    for (size_t i = 0; i < nth && event == STEPS_AT_POINT; i++) {
+        event = steps_next(&s.steps, s.db, s.change);
+    }
+    expect(event == STEPS_AT_POINT);
+    scene_work(&s, event);
+    make(&s, trouble);
+    end(&s);
+}
+
+/* E1, E2, E5, K4. */
+Test(ddl_troubles, at_each_point, .timeout = 3600)
+{
+    for (size_t i = 0; i < operations_count; i++) {
+        size_t points = cases_points(&operations[i]);
+        for (size_t nth = 1; nth <= points; nth++) {
+            for (int t = 0; t < TROUBLES; t++) {
+                char name[128];
+                (void)snprintf(name, sizeof(name), "%s %zu %s", operations[i].name, nth, names[t]);
+                if (cases_take(name, SHARE)) {
+                    run(&operations[i], nth, (enum trouble)t);
+                }
+            }
+        }
+    }
+    cases_end();
+}
+
+/* E5: wherever it dies, another process goes on. */
+Test(ddl_troubles, killed_at_each_call, .timeout = 3600)
+{
+    for (size_t i = 0; i < operations_count; i++) {
+        for (uint64_t nth = 1; cases_points(&operations[i]) > 0 && nth <= CALLS; nth++) {
+            char name[128];
+            instar_change_info info;
+            struct scene s;
+            (void)snprintf(name, sizeof(name), "%s call %d", operations[i].name, (int)nth);
+            if (!cases_take(name, 16 * SHARE)) {
+                continue;
+            }
+            scene_make(&s, &operations[i]);
+            steps_free(&s.steps);
+            steps_kill_at_call(&s.steps, nth);
+            scene_submit(&s);
+            int rc = finish(&s, false, &info);
+            verdict(&s, rc, operations[i].error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+            end(&s);
+        }
+    }
+    cases_end();
+}
