@@ -199,6 +199,11 @@ int change_wait(struct changes *c, uint64_t id, const char *stage, uint64_t dead
         if (rc != INSTAR_EBUSY) {
             return rc;
         }
+        rc = store_poisoned(c->store, err);
+        if (rc != 0) {
+            base_err_prefix(err, "change %llu does not end", (unsigned long long)id);
+            return rc;
+        }
         uint64_t now = os_now_ns();
         if (now >= deadline_ns) {
             return base_err_set(err, INSTAR_EBUSY, "change %llu goes on, at stage %s%s%s",

@@ -109,6 +109,19 @@ static int make_void(struct store *s, struct segment *seg, struct base_err *err)
     return 0;
 }
 
+/* A record that could not be written becomes void now, or, where the disk has no room for that
+ * either, before the next one is written: the mark stays. Until then a crash finds it as a torn
+ * tail, for its header is not there. */
+static void give_up(struct store *s, struct segment *seg, uint64_t start,
+                    const uint8_t header[RECORD_HEADER])
+{
+    int rc = make_void(s, seg, NULL);
+    bool torn = memcmp(seg->bytes + (start - seg->start), header, RECORD_HEADER) != 0;
+    if (rc != 0 && !(rc == INSTAR_ENOSPACE && torn)) {
+        store_poison(s, "a record could be neither written nor made void");
+    }
+}
+
 int append_record(struct store *s, struct segment *seg, const struct append *a, uint64_t *end_out,
                   struct base_err *err)
 {
@@ -135,9 +148,7 @@ int append_record(struct store *s, struct segment *seg, const struct append *a, 
     rc = rc == 0 ? write_record(seg, a, start, header) : rc;
     if (rc != 0) {
         base_err_errno(err, -rc, "log position %llu: cannot be written", (unsigned long long)start);
-        if (make_void(s, seg, NULL) != 0) {
-            store_poison(s, "a record could be neither written nor made void");
-        }
+        give_up(s, seg, start, header);
         return base_err_errno(err, -rc, "log position %llu: cannot be written",
                               (unsigned long long)start);
     }

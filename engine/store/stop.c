@@ -5,7 +5,8 @@
  * what the disk does not have. After a reboot the page cache is gone and the disk is the truth, so
  * the marker is void then: recovery decides.
  *
- * The marker: 16 bytes boot id, then words for a human.
+ * The marker: 16 bytes boot id, then words for a human. One without, as a full disk leaves it, is
+ * of any boot: then only the check helps.
  */
 #include "store/log.h"
 
@@ -60,6 +61,12 @@ int stopped_check(struct store *s, struct base_err *err)
     if (size >= 16 && memcmp(bytes, boot_id, 16) != 0) {
         rc = file_remove(s->dirfd, STOPPED_NAME, err);
         return rc;
+    }
+    if (size < 16) {
+        return base_err_set(err, INSTAR_ESTOPPED,
+                            "the store has stopped after an I/O failure, and could not note in "
+                            "which boot; close it everywhere, then check it after an I/O error, "
+                            "and open it again");
     }
     return base_err_set(err, INSTAR_ESTOPPED,
                         "the store has stopped after an I/O failure (%s); " REMEDY,

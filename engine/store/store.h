@@ -37,6 +37,9 @@ int store_close(struct store *s, struct base_err *err);
  * reboot helps. */
 int store_check_after_io_error(const char *path, const instar_options *options,
                                struct base_err *err);
+/* 0, or ESTOPPED when a process has seen an I/O failure since the store was opened first: whoever
+ * waits for what another one writes waits in vain. */
+int store_poisoned(const struct store *s, struct base_err *err);
 /* The options in force: those of the store, and this process's own. */
 const instar_options *store_options(const struct store *s);
 

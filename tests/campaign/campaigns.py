@@ -69,6 +69,14 @@ CORRUPT = Campaign(
     (Program("release/tests/crash/corrupt_test",
              (("INSTAR_CORRUPT_CASES", "20000"), ("INSTAR_CORRUPT_EVERY_BYTE", "1")),
              r"(\d+) corruptions", 3000),))
+# A range of cases that are spread over all: a hundred seeds or so take each place once.
+SYSCALL = Campaign(
+    "syscall", "cases",
+    {"pr": Size(1), "nightly": Size(60), "release": Size(600)},
+    (Program("release/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "400"),),
+             r"(\d+) of \d+ cases tried", 1800),
+     Program("asan/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "60"),),
+             r"(\d+) of \d+ cases tried", 1800)))
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
@@ -78,7 +86,8 @@ STREAMS, EXPRESSIONS = 50, 2000
 DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
-ALL = {c.name: c for c in (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, FUZZ, DIFFERENTIAL)}
+ALL = {c.name: c for c in
+       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):

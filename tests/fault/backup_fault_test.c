@@ -6,7 +6,6 @@
  */
 #include "support/dbs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,18 +17,6 @@
 #define STRIDE 1
 #endif
 
-static size_t descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-    expect(dir != NULL);
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    (void)closedir(dir);
-    return count;
-}
-
 struct tried {
     bool stays_whole; /* what failed last of all is there, as with instar_create() */
     uint64_t calls, failed;
@@ -39,7 +26,7 @@ struct tried {
 static bool once(struct tried *t, const struct test_fault *fault, int (*run)(void *arg), void *arg,
                  const char *made)
 {
-    size_t before = descriptors();
+    size_t before = test_descriptors();
     test_fault_set(fault);
     int rc = run(arg);
     bool fired = test_fault_fired() > 0;
@@ -50,7 +37,7 @@ static bool once(struct tried *t, const struct test_fault *fault, int (*run)(voi
         test_fail(__FILE__, __LINE__, "call %llu: %s: %s", (unsigned long long)fault->nth,
                   instar_error_name(rc), instar_error_text());
     }
-    expect_u64(descriptors(), before);
+    expect_u64(test_descriptors(), before);
     bool there = access(made, F_OK) == 0;
     if (there && rc != INSTAR_OK && t->stays_whole) {
         instar *db = NULL;

@@ -9,7 +9,6 @@
 #include "support/powerlook.h"
 #include "support/test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,18 +55,6 @@ static void note_durable(void *arg, uint64_t number)
 {
     (void)arg;
     report->durable = number;
-}
-
-static size_t descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-    expect(dir != NULL);
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    closedir(dir);
-    return count;
 }
 
 /* What an injected EIO or ENOSPC may become; anything else would be a wrong diagnosis. */
@@ -117,7 +104,7 @@ static void run_with_fault(struct test_child *self, void *arg)
     instar_options options = small_options();
     struct oracle_watch watch = {.issued = note_issued, .durable = note_durable};
     struct store *s = NULL;
-    size_t before = descriptors();
+    size_t before = test_descriptors();
     (void)self;
     test_boot_set(1);
     test_fault_set(&a->fault);
@@ -147,7 +134,7 @@ static void run_with_fault(struct test_child *self, void *arg)
     }
     report->fired = test_fault_fired();
     test_hooks_clear();
-    expect_u64(descriptors(), before);
+    expect_u64(test_descriptors(), before);
 #if defined(__SANITIZE_ADDRESS__)
     expect(__lsan_do_recoverable_leak_check() == 0);
 #endif
@@ -335,7 +322,9 @@ Test(store_fault, full_disk_stops_writing_only)
     static const struct test_fault full[] = {
         {.op = OS_OP_ALLOCATE, .path = "store/log", .nth = 1, .error = ENOSPC, .sticky = true},
         {.op = OS_OP_ALLOCATE, .path = ".tmp", .nth = 1, .error = ENOSPC, .sticky = true},
-        {.op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true}};
+        {.op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true},
+        /* A file system that has no room even for what was allocated. */
+        {.op = OS_OP_WRITE, .path = "store/log", .nth = 9, .error = EDQUOT, .sticky = true}};
     for (size_t i = 0; i < BASE_ARRAY_LEN(full); i++) {
         instar_options options = small_options();
         struct store *s;

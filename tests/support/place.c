@@ -185,3 +185,15 @@ void test_write_file(const char *path, const void *data, size_t size)
     }
     close(fd);
 }
+
+size_t test_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    size_t count = 0;
+    expect(dir != NULL);
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    (void)closedir(dir);
+    return count;
+}

@@ -7,10 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS 120000u
 #define COLUMNS_MAX 16
 
 static char words[2048];
+static uint32_t wait_ms = 120000;
+
+void sqls_patience(uint32_t ms)
+{
+    wait_ms = ms;
+}
 
 const char *sqls_words(void)
 {
@@ -33,9 +38,10 @@ static int run_one(instar *db, const instar_sql *sql, size_t at)
         (void)snprintf(words, sizeof(words), "%s", error.text);
         return rc;
     }
-    rc = instar_change_wait(db, change, WAIT_MS, &info);
+    rc = instar_change_wait(db, change, wait_ms, &info);
     if (rc != INSTAR_OK) {
-        (void)snprintf(words, sizeof(words), "%s", info.reason);
+        (void)snprintf(words, sizeof(words), "%s",
+                       rc == INSTAR_EFAILED ? info.reason : instar_error_text());
     }
     return rc;
 }

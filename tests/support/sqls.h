@@ -8,6 +8,8 @@
 /* Run a script and wait for each change; the code of the first that fails, in reading, submission
  * or verdict. sqls_words() then says why: the error's text or the change's reason. */
 int sqls_run(instar *db, const char *text);
+/* How long each change is waited for, in milliseconds; two minutes unless told otherwise. */
+void sqls_patience(uint32_t ms);
 const char *sqls_words(void);
 bool sqls_say(const char *words);
 /* What EXPLAIN of one statement says, a line after the other. Valid until the next call. */

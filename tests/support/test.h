@@ -50,6 +50,8 @@ void test_remove(const char *path);
 /* A whole file. size_out may be NULL. Free with base_free. */
 uint8_t *test_read_file(const char *path, size_t *size_out);
 void test_write_file(const char *path, const void *data, size_t size);
+/* Descriptors that this process has open, for comparing. */
+size_t test_descriptors(void);
 
 /* ---- chance ------------------------------------------------------------------------------- */
 

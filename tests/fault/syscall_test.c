@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each file operation of a course through the whole engine fails, by each error that it may give:
+ * once, and from then on. So do short reads and writes. What must be true then: trial.h.
+ *
+ * A case is a number. INSTAR_SEED takes range after range of them, each spread over all, of
+ * INSTAR_SYSCALLS cases. How many there are depends on what the threads do when, so a failure is
+ * repeated by what it was: INSTAR_SYSCALL_CASE=OP,NTH,ERRNO,LASTS,AFTER_A_KILL.
+ */
+#define _GNU_SOURCE
+#include "support/trial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CASES 40
+#else
+#define CASES 200
+#endif
+
+#define OPS (OS_OP_LOCK + 1)
+#define MANY 50    /* violations are enough */
+#define SHORT (-1) /* in place of an error: fewer bytes are moved */
+#define SHORT_BYTES 7
+
+/* How each operation may fail. */
+static const int errors[OPS][7] = {[OS_OP_OPEN] = {EMFILE, ENOSPC, EIO, EACCES, EINTR, ENFILE},
+                                   [OS_OP_CLOSE] = {EIO, EINTR},
+                                   [OS_OP_READ] = {EIO, EINTR, SHORT},
+                                   [OS_OP_WRITE] = {ENOSPC, EIO, EDQUOT, EINTR, SHORT},
+                                   [OS_OP_SYNC] = {EIO, ENOSPC, EDQUOT},
+                                   [OS_OP_SYNC_DIR] = {EIO, ENOSPC},
+                                   [OS_OP_ALLOCATE] = {ENOSPC, EDQUOT, EIO, EINTR, EFBIG},
+                                   [OS_OP_ZERO_RANGE] = {ENOSPC, EIO, EINTR},
+                                   [OS_OP_TRUNCATE] = {ENOSPC, EIO, EINTR},
+                                   [OS_OP_RENAME] = {ENOSPC, EIO, EDQUOT},
+                                   [OS_OP_UNLINK] = {EIO, EACCES},
+                                   [OS_OP_MKDIR] = {ENOSPC, EDQUOT, EACCES},
+                                   [OS_OP_MAP] = {ENOMEM, ENODEV},
+                                   [OS_OP_STAT] = {EIO, ENOMEM},
+                                   [OS_OP_LOCK] = {ENOLCK, EINTR}};
+
+/* Operations of a course, by kind; shared with the trial that counts them. */
+static uint64_t *counts;
+
+struct failing {
+    struct test_fault fault;
+    bool recover;
+};
+
+static void count_call(void *arg, const struct os_call *call)
+{
+    (void)arg;
+    __atomic_fetch_add(&counts[call->op], 1, __ATOMIC_RELAXED);
+}
+
+static void arm_count(const struct trial *t)
+{
+    (void)t;
+    test_listener_set(&(struct test_listener){.before = count_call});
+}
+
+static uint64_t disarm_count(const struct trial *t)
+{
+    (void)t;
+    test_listener_set(NULL);
+    return 0;
+}
+
+static void arm(const struct trial *t)
+{
+    const struct failing *f = t->arg;
+    test_fault_set(&f->fault);
+}
+
+static uint64_t disarm(const struct trial *t)
+{
+    uint64_t fired = test_fault_fired();
+    (void)t;
+    test_fault_set(NULL);
+    return fired;
+}
+
+/* What such a failure may become; anything else would be a wrong diagnosis. */
+static bool fits(const struct trial *t, int code)
+{
+    const struct failing *f = t->arg;
+    switch (code) {
+    case INSTAR_EFAILED: /* a change was undone, and says why */
+    case INSTAR_ESTOPPED:
+    case INSTAR_ECOMMIT_UNKNOWN:
+    case INSTAR_EBUSY:
+        return true;
+    case INSTAR_ENOSPACE:
+        return f->fault.error == ENOSPC || f->fault.error == EDQUOT || f->fault.error == EFBIG;
+    case INSTAR_ESLOTS:
+        return f->fault.error == EMFILE || f->fault.error == ENFILE;
+    case INSTAR_EACCESS:
+        return f->fault.error == EACCES;
+    case INSTAR_ENOMEM:
+        return f->fault.error == ENOMEM;
+    case INSTAR_ECORRUPT: /* LMDB does not go on with a read that was short */
+        return f->fault.op == OS_OP_READ && f->fault.short_bytes != 0;
+    default:
+        return code == INSTAR_EIO;
+    }
+}
+
+/* The errors of one kind, and how many: those that do not end may not last. */
+static size_t error_count(int op)
+{
+    size_t n = 0;
+    while (n < BASE_ARRAY_LEN(errors[op]) && errors[op][n] != 0) {
+        n++;
+    }
+    return n;
+}
+
+static bool may_last(int error)
+{
+    return error != EINTR && error != SHORT;
+}
+
+/* The case with this number, by counting through all. False: there are fewer. */
+static bool find_case(uint64_t number, uint64_t seen[2][OPS], struct failing *f)
+{
+    for (int recover = 0; recover < 2; recover++) {
+        for (int op = 0; op < OPS; op++) {
+            uint64_t kinds = error_count(op) * 2;
+            uint64_t all = seen[recover][op] * kinds;
+            if (number < all) {
+                int error = errors[op][number % kinds / 2];
+                *f = (struct failing){.recover = recover == 1,
+                                      .fault = {.op = op,
+                                                .nth = number / kinds + 1,
+                                                .error = error != SHORT ? error : 0,
+                                                .short_bytes = error == SHORT ? SHORT_BYTES : 0,
+                                                .sticky = number % 2 == 1 && may_last(error)}};
+                return number % 2 == 0 || may_last(error);
+            }
+            number -= all;
+        }
+    }
+    return false;
+}
+
+static void describe(const struct failing *f, char *text, size_t size)
+{
+    (void)snprintf(text, size, "%s %llu%s %s%s", test_op_name(f->fault.op),
+                   (unsigned long long)f->fault.nth, f->fault.sticky ? " and all later ones" : "",
+                   f->fault.short_bytes != 0 ? "is short" : strerrorname_np(f->fault.error),
+                   f->recover ? ", after a kill" : "");
+}
+
+static bool run_case(const struct failing *f, struct course_book *book)
+{
+    char name[160];
+    describe(f, name, sizeof(name));
+    struct trial t = {
+        .name = name, .recover = f->recover, .arm = arm, .disarm = disarm, .fits = fits, .arg = f};
+    uint64_t began = os_now_ns();
+    bool struck = trial_run(&t, book);
+    fprintf(stderr, "%s: %.1f s\n", name, (double)(os_now_ns() - began) / 1e9);
+    if (book->wrong) {
+        fprintf(stderr, "replay: INSTAR_SYSCALL_CASE=%d,%llu,%d,%d,%d tests/fault/syscall_test\n",
+                f->fault.op, (unsigned long long)f->fault.nth, f->fault.error, f->fault.sticky,
+                f->recover);
+    }
+    return struck;
+}
+
+static uint64_t count_all(uint64_t seen[2][OPS], struct course_book *book)
+{
+    uint64_t all = 0;
+    counts = mmap(NULL, sizeof(*counts) * OPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                  -1, 0);
+    expect(counts != MAP_FAILED);
+    for (int recover = 0; recover < 2; recover++) {
+        struct trial t = {
+            .name = "counting", .recover = recover == 1, .arm = arm_count, .disarm = disarm_count};
+        memset(counts, 0, sizeof(*counts) * OPS);
+        (void)trial_count(&t, book);
+        for (int op = 0; op < OPS; op++) {
+            seen[recover][op] = counts[op];
+            all += counts[op] * error_count(op) * 2;
+            fprintf(stderr, "%s: %llu\n", test_op_name(op), (unsigned long long)counts[op]);
+        }
+    }
+    return all;
+}
+
+static bool parse_case(const char *text, struct failing *f)
+{
+    unsigned long long nth = 0;
+    int lasts = 0, recover = 0;
+    *f = (struct failing){.recover = false};
+    bool read = sscanf(text, "%d,%llu,%d,%d,%d", &f->fault.op, &nth, &f->fault.error, &lasts,
+                       &recover) == 5;
+    f->fault.nth = nth;
+    f->fault.short_bytes = f->fault.error == 0 ? SHORT_BYTES : 0;
+    f->fault.sticky = lasts != 0;
+    f->recover = recover != 0;
+    return read;
+}
+
+/* Who waits for a change is told when the store stops: nobody can write its end any more. */
+Test(syscalls, stopped_store_ends_waiting)
+{
+    instar *db = dbs_open(0);
+    instar_options o = dbs_options();
+    instar_change_info info;
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+    o.flags |= INSTAR_OPEN_NO_RUNNER;
+    ok(instar_open(dbs_path(), &o, &db));
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
+    test_fault_set(&(struct test_fault){.op = OS_OP_SYNC, .nth = 1, .error = EIO});
+    expect(dbs_insert(db, "t", 1, 1) != INSTAR_OK);
+    fails(instar_change_wait(db, change, UINT32_MAX, &info), INSTAR_ESTOPPED);
+    expect(strstr(instar_error_text(), "does not end: the store has stopped") != NULL);
+    test_fault_set(NULL);
+    (void)instar_close(db);
+    test_remove(dbs_path());
+}
+
+/* Whatever file operation fails, however: nothing acknowledged is lost, and all goes on. */
+Test(syscalls, each_fails, .timeout = 3600)
+{
+    struct course_book *book = course_book_new();
+    const char *only = getenv("INSTAR_SYSCALL_CASE");
+    uint64_t seen[2][OPS] = {{0}};
+    struct failing f;
+    if (only != NULL) {
+        expect(parse_case(only, &f));
+        (void)run_case(&f, book);
+        cr_assert_not(book->wrong);
+        return;
+    }
+    uint64_t all = count_all(seen, book);
+    uint64_t room = 1, tried = 0, struck = 0, wrong = 0;
+    uint64_t cases = test_env_u64("INSTAR_SYSCALLS", CASES);
+    while (room < all) {
+        room *= 2;
+    }
+    for (uint64_t i = (test_seed() - 1) * cases; i < test_seed() * cases && wrong < MANY; i++) {
+        uint64_t number = trial_spread(i, room);
+        if (find_case(number, seen, &f)) {
+            tried++;
+            struck += run_case(&f, book);
+            wrong += book->wrong;
+        }
+    }
+    printf("%llu of %llu cases tried, %llu operations failed, %llu violations\n",
+           (unsigned long long)tried, (unsigned long long)all, (unsigned long long)struck,
+           (unsigned long long)wrong);
+    cr_assert_eq(wrong, 0);
+    cr_assert_gt(struck, tried / 4);
+}
