@@ -3,6 +3,7 @@
 #include "support/tables.h"
 #include "support/values.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,37 @@ static bool is_plain(const instar_index_def *def)
     return plain;
 }
 
+static instar_column_def random_column(struct test_random *r, const char *name,
+                                       struct base_arena *arena)
+{
+    instar_column_def column = {
+        .name = name, .type = test_random_type(r), .not_null = test_random_chance(r, 30)};
+    instar_value *v = NULL;
+    if (test_random_chance(r, 40)) {
+        v = base_arena_alloc(arena, sizeof(*v));
+        *v = test_random_value(r, column.type, 50, arena);
+        column.default_value = v;
+    }
+    if (column.type == INSTAR_NUMERIC) {
+        column.length_max = INSTAR_DIGITS(INSTAR_DIGITS_MAX, v != NULL ? v->scale : 2);
+    }
+    return column;
+}
+
+static void comment_on_some(struct test_random *r, struct catalog_table *t)
+{
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "c%" PRIu32, i);
+        instar_alteration step = {
+            .kind = INSTAR_ALTER_COMMENT_COLUMN, .name = name, .comment = "what\n\xc3\xa4"};
+        bool changed;
+        if (test_random_chance(r, 20)) {
+            must(catalog_alter(t, &step, &changed, &test_err));
+        }
+    }
+}
+
 /* Random columns with defaults, a random key, random indexes in random states. */
 static struct catalog_table *random_table(struct test_random *r, struct base_arena *arena)
 {
@@ -36,17 +68,7 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
     size_t count = 1 + test_random_below(r, BASE_ARRAY_LEN(columns));
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof(names[i]), "c%zu", i);
-        columns[i] = (instar_column_def){
-            .name = names[i], .type = test_random_type(r), .not_null = test_random_chance(r, 30)};
-        if (test_random_chance(r, 40)) {
-            instar_value *v = base_arena_alloc(arena, sizeof(*v));
-            *v = test_random_value(r, columns[i].type, 50, arena);
-            columns[i].default_value = v;
-        }
-        if (columns[i].type == INSTAR_NUMERIC) {
-            const instar_value *v = columns[i].default_value;
-            columns[i].length_max = INSTAR_DIGITS(INSTAR_DIGITS_MAX, v != NULL ? v->scale : 2);
-        }
+        columns[i] = random_column(r, names[i], arena);
         key[i] = (instar_key_column){.name = names[i], .descending = test_random_chance(r, 50)};
         part[i] = key[i];
         part[i].nulls = (enum instar_nulls)test_random_below(r, 3);
@@ -87,14 +109,7 @@ static struct catalog_table *random_table(struct test_random *r, struct base_are
         x->tree = test_random_next(r);
         x->change = test_random_below(r, 3);
     }
-    for (size_t i = 0; i < count; i++) {
-        instar_alteration step = {
-            .kind = INSTAR_ALTER_COMMENT_COLUMN, .name = names[i], .comment = "what\n\xc3\xa4"};
-        bool changed;
-        if (test_random_chance(r, 20)) {
-            must(catalog_alter(t, &step, &changed, &test_err));
-        }
-    }
+    comment_on_some(r, t);
     t->id = test_random_next(r) >> test_random_below(r, 64);
     t->tree = test_random_next(r);
     t->version = 1 + (uint32_t)test_random_below(r, 1000);
