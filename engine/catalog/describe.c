@@ -10,6 +10,7 @@ struct words {
     char *text;
     size_t size;
     size_t length;
+    bool no_memory; /* for some of them */
 };
 
 static void add(struct words *w, const char *fmt, ...) BASE_PRINTF(2, 3);
@@ -45,7 +46,7 @@ static void add_name(struct words *w, const char *name)
 bool catalog_name_add(struct base_buf *out, const char *name)
 {
     char text[2 * INSTAR_NAME_BYTES_MAX + 3];
-    struct words w = {text, sizeof(text), 0};
+    struct words w = {text, sizeof(text), 0, false};
     add_name(&w, name);
     return base_buf_add(out, text, w.length);
 }
@@ -65,6 +66,8 @@ static void add_part(struct words *w, const struct catalog_table *table,
     struct base_buf text = {0};
     if (catalog_index_print_part(table, part, &text)) {
         add(w, "%.*s", (int)text.size, text.size != 0 ? (const char *)text.data : "");
+    } else {
+        w->no_memory = true;
     }
     base_buf_free(&text);
 }
@@ -75,6 +78,8 @@ static void add_predicate(struct words *w, const struct catalog_table *table,
     struct base_buf text = {0};
     if (catalog_index_print_predicate(table, index, &text)) {
         add(w, "(%.*s)", (int)text.size, text.size != 0 ? (const char *)text.data : "");
+    } else {
+        w->no_memory = true;
     }
     base_buf_free(&text);
 }
@@ -82,7 +87,7 @@ static void add_predicate(struct words *w, const struct catalog_table *table,
 void catalog_index_describe(const struct catalog_table *table, const struct catalog_index *index,
                             char *text, size_t size)
 {
-    struct words w = {text, size, 0};
+    struct words w = {text, size, 0, false};
     if (size != 0) {
         text[0] = 0;
     }
@@ -126,16 +131,18 @@ struct key_list {
 };
 
 /* Of two tables, which may know a column by another id: by names, as they are written. */
-static bool part_same(const struct key_list *a, const struct key_list *b, uint32_t at)
+static bool part_same(const struct key_list *a, const struct key_list *b, uint32_t at,
+                      struct words *w)
 {
     const struct catalog_key_part *p = &a->parts[at];
     const struct catalog_key_part *q = &b->parts[at];
     struct base_buf x = {0};
     struct base_buf y = {0};
-    bool same = p->descending == q->descending && p->nulls_swapped == q->nulls_swapped &&
-                catalog_index_print_part(a->table, p, &x) &&
-                catalog_index_print_part(b->table, q, &y) &&
+    bool printed =
+        catalog_index_print_part(a->table, p, &x) && catalog_index_print_part(b->table, q, &y);
+    bool same = printed && p->descending == q->descending && p->nulls_swapped == q->nulls_swapped &&
                 base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
+    w->no_memory |= !printed;
     base_buf_free(&x);
     base_buf_free(&y);
     return same;
@@ -144,7 +151,7 @@ static bool part_same(const struct key_list *a, const struct key_list *b, uint32
 static bool keys_same(const struct key_list *a, const struct key_list *b, struct words *w)
 {
     for (uint32_t i = 0; i < a->count && i < b->count; i++) {
-        if (!part_same(a, b, i)) {
+        if (!part_same(a, b, i, w)) {
             add(w, "column %u is ", i + 1);
             add_part(w, a->table, &a->parts[i]);
             add(w, "%s, not ", order_words(&a->parts[i]));
@@ -203,10 +210,19 @@ static bool predicates_same(const struct catalog_table *table, const struct cata
     return false;
 }
 
+/* A difference of which the words are lost may be none. */
+static bool told(bool same, const struct words *w)
+{
+    if (!same && w->no_memory && w->size != 0) {
+        w->text[0] = 0;
+    }
+    return same;
+}
+
 bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
                         const struct catalog_index *b, char *difference, size_t size)
 {
-    struct words w = {difference, size, 0};
+    struct words w = {difference, size, 0, false};
     if (size != 0) {
         difference[0] = 0;
     }
@@ -220,8 +236,9 @@ bool catalog_index_same(const struct catalog_table *table, const struct catalog_
     }
     struct key_list x = {table, a->parts, a->part_count};
     struct key_list y = {table, b->parts, b->part_count};
-    return keys_same(&x, &y, &w) && includes_same(table, a, b, &w) &&
-           predicates_same(table, a, b, &w);
+    return told(keys_same(&x, &y, &w) && includes_same(table, a, b, &w) &&
+                    predicates_same(table, a, b, &w),
+                &w);
 }
 
 static bool columns_same(const struct catalog_column *a, const struct catalog_column *b,
@@ -263,9 +280,10 @@ static bool checks_same(const struct catalog_table *a, const struct catalog_tabl
         const struct catalog_check *other = catalog_table_check(b, a->checks[i].name);
         base_buf_clear(&x);
         base_buf_clear(&y);
-        same = other != NULL && catalog_check_print(a, &a->checks[i], &x) &&
-               catalog_check_print(b, other, &y) &&
-               base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
+        bool printed = other == NULL || (catalog_check_print(a, &a->checks[i], &x) &&
+                                         catalog_check_print(b, other, &y));
+        same = other != NULL && printed && base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
+        w->no_memory |= !printed;
         if (!same) {
             add(w, "check %s is another one", a->checks[i].name);
         }
@@ -325,6 +343,7 @@ static bool uniques_same(const struct catalog_table *a, const struct catalog_tab
         }
         if (!catalog_index_same(a, found, wanted, difference, sizeof(difference))) {
             add(w, "constraint %s: %s", found->name, difference);
+            w->no_memory |= difference[0] == 0;
             return false;
         }
     }
@@ -360,7 +379,7 @@ static bool fkeys_same(const struct catalog_table *a, const struct catalog_table
 bool catalog_table_same(const struct catalog_table *a, const struct catalog_table *b,
                         char *difference, size_t size)
 {
-    struct words w = {difference, size, 0};
+    struct words w = {difference, size, 0, false};
     if (size != 0) {
         difference[0] = 0;
     }
@@ -377,11 +396,11 @@ bool catalog_table_same(const struct catalog_table *a, const struct catalog_tabl
     struct key_list x = {a, a->key, a->key_count};
     struct key_list y = {b, b->key, b->key_count};
     if (!keys_same(&x, &y, &w)) {
-        return false;
+        return told(false, &w);
     }
     if (size != 0) {
         difference[0] = 0;
     }
     w.length = 0;
-    return checks_same(a, b, &w) && uniques_same(a, b, &w) && fkeys_same(a, b, &w);
+    return told(checks_same(a, b, &w) && uniques_same(a, b, &w) && fkeys_same(a, b, &w), &w);
 }

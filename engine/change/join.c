@@ -47,8 +47,16 @@ static int exists(const char *name, const char *what, struct base_err *err)
     return base_err_set(err, INSTAR_EEXISTS, "there is %s named \"%s\" already", what, name);
 }
 
+static int not_told(const char *name, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ENOMEM, "no memory to compare the definitions of \"%s\"", name);
+}
+
 static int differs(const char *name, const char *difference, struct base_err *err)
 {
+    if (difference[0] == '\0') {
+        return not_told(name, err);
+    }
     return base_err_set(err, INSTAR_EDEFINITION, "\"%s\" exists with another definition: %s", name,
                         difference);
 }
@@ -90,6 +98,9 @@ static int at_work(const struct change_record *r, const char *name, uint32_t fla
 static int on_its_way(const struct change_record *r, const char *name, uint32_t flags, bool same,
                       const char *difference, struct base_err *err)
 {
+    if (!same && difference[0] == '\0') {
+        return not_told(name, err);
+    }
     if (!same) {
         return base_err_set(err, INSTAR_EDEFINITION,
                             "change %llu is creating \"%s\" with another definition: %s",

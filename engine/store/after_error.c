@@ -124,6 +124,9 @@ static int check_alone(struct store *s, struct base_err *err)
             trees_close(s);
         }
     }
+    if (rc == INSTAR_ENOMEM || rc == INSTAR_ESLOTS) {
+        return rc; /* it says nothing of the disk: another attempt may */
+    }
     if (rc != 0) {
         return not_told(err, "not all that was promised is known to be on the disk");
     }

@@ -77,6 +77,13 @@ SYSCALL = Campaign(
              r"(\d+) of \d+ cases tried", 1800),
      Program("asan/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "60"),),
              r"(\d+) of \d+ cases tried", 1800)))
+# The same for allocations, under the sanitizers; and each one of each call, which has no seed.
+ALLOC = Campaign(
+    "alloc", "requests",
+    {"pr": Size(1), "nightly": Size(50), "release": Size(500)},
+    (Program("asan/tests/fault/alloc_test", (("INSTAR_ALLOCS", "120"),),
+             r"(\d+) of \d+ cases tried", 1800),
+     Program("asan/tests/fault/alloc_calls_test", (), r"^(\d+) requests of", 900)))
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
@@ -87,7 +94,7 @@ DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
 ALL = {c.name: c for c in
-       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, FUZZ, DIFFERENTIAL)}
+       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, ALLOC, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
