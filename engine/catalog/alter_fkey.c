@@ -9,8 +9,8 @@
  *     not valid   absent          -                   not valid
  *     absent      any             the same            absent
  *
- * A column that the same change adds is hidden by then, with its index (between.c): every row has its
- * missing value in it, which the validation looks for as for any other.
+ * A column that the same change adds is hidden by then, with its index (between.c): every row has
+ * its missing value in it, which the validation looks for as for any other.
  *
  * Why a drain of both tables stands before the validation: a writer of the child on the version
  * before looks for no parent, and a writer of the parent on the version before looks for no
@@ -84,7 +84,7 @@ int catalog_define_fkeys(struct catalog_table *table, const instar_table_def *de
     for (size_t i = 0; rc == 0 && i < def->fkey_count; i++) {
         rc = catalog_fkey_define(table, &def->fkeys[i], CATALOG_CHECK_VALID, err);
         if (rc == 0) {
-            rc = catalog_fkey_make_index(table, &table->fkeys[i], err);
+            rc = catalog_fkey_make_index(table, &table->fkeys[table->fkey_count - 1], err);
         }
     }
     if (rc == 0 && table->index_count > INSTAR_TABLE_UNIQUES_MAX && def->fkey_count != 0) {

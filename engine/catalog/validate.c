@@ -325,8 +325,7 @@ static bool check_fkey(const struct catalog_table *table, uint32_t at, struct pr
     }
     for (uint32_t i = 0; i < f->column_count; i++) {
         int column = catalog_table_column_by_id(table, f->column_ids[i]);
-        if (column < 0 ||
-            (table->columns[column].hidden && f->state != CATALOG_CHECK_ENFORCING)) {
+        if (column < 0 || (table->columns[column].hidden && f->state != CATALOG_CHECK_ENFORCING)) {
             return bad(p, "foreign key %u of columns that are not there", at + 1);
         }
         for (uint32_t k = 0; k < i; k++) {
