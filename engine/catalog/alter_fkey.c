@@ -84,7 +84,7 @@ int catalog_define_fkeys(struct catalog_table *table, const instar_table_def *de
     for (size_t i = 0; rc == 0 && i < def->fkey_count; i++) {
         rc = catalog_fkey_define(table, &def->fkeys[i], CATALOG_CHECK_VALID, err);
         if (rc == 0) {
-            rc = catalog_fkey_make_index(table, &table->fkeys[i], err);
+            rc = catalog_fkey_make_index(table, &table->fkeys[table->fkey_count - 1], err);
         }
     }
     if (rc == 0 && table->index_count > INSTAR_TABLE_UNIQUES_MAX && def->fkey_count != 0) {

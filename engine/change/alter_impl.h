@@ -54,14 +54,14 @@ int alter_name_busy(struct store_txn *t, const char *name, uint64_t change, stru
 int alter_names_reserve(struct store_txn *t, uint64_t table, uint64_t change,
                         const struct alter_name *names, size_t count, struct base_err *err);
 /* The new names stand; the old ones are held still, for they are aliases. */
-int alter_names_give(struct store_txn *t, const struct change_record *r,
-                     const struct alter_request *request, struct base_err *err);
+int alter_names_give(struct store_txn *t, uint64_t table, const struct alter_request *request,
+                     struct base_err *err);
 /* The old names are free. */
 int alter_names_retire(struct store_txn *t, const struct alter_request *request,
                        struct base_err *err);
 /* All is as before the reservation. */
-int alter_names_restore(struct store_txn *t, const struct change_record *r,
-                        const struct alter_request *request, struct base_err *err);
+int alter_names_restore(struct store_txn *t, uint64_t table, const struct alter_request *request,
+                        struct base_err *err);
 int alter_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
 
 /* ---- alter_step.c ------------------------------------------------------------------------- */

@@ -140,14 +140,14 @@ int alter_names_reserve(struct store_txn *t, uint64_t table, uint64_t change,
     return rc;
 }
 
-int alter_names_give(struct store_txn *t, const struct change_record *r,
-                     const struct alter_request *request, struct base_err *err)
+int alter_names_give(struct store_txn *t, uint64_t table, const struct alter_request *request,
+                     struct base_err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < request->name_count; i++) {
         const struct alter_name *n = &request->names[i];
-        rc = put(t, n->new, r->table, n->index, 0, err);
+        rc = put(t, n->new, table, n->index, 0, err);
     }
     return rc;
 }
@@ -166,8 +166,8 @@ int alter_names_retire(struct store_txn *t, const struct alter_request *request,
     return rc;
 }
 
-int alter_names_restore(struct store_txn *t, const struct change_record *r,
-                        const struct alter_request *request, struct base_err *err)
+int alter_names_restore(struct store_txn *t, uint64_t table, const struct alter_request *request,
+                        struct base_err *err)
 {
     const struct alter_name *names = request->names;
     int rc = 0;
@@ -178,7 +178,7 @@ int alter_names_restore(struct store_txn *t, const struct change_record *r,
         }
     }
     for (size_t i = 0; rc == 0 && i < request->name_count; i++) {
-        rc = put(t, names[i].old, r->table, names[i].index, 0, err);
+        rc = put(t, names[i].old, table, names[i].index, 0, err);
     }
     return rc;
 }
@@ -189,7 +189,7 @@ int alter_names_back(struct store_txn *t, const struct change_record *r, struct 
     int rc = alter_decode(base_buf_slice(&r->descriptor), &request, err);
 
     if (rc == 0) {
-        rc = alter_names_restore(t, r, &request, err);
+        rc = alter_names_restore(t, r->table, &request, err);
     }
     base_arena_free(&request.arena);
     return rc;

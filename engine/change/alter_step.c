@@ -145,7 +145,7 @@ int alter_publish(struct job *j, struct base_err *err)
         rc = alter_check_size(j->store, w.next, j->rec.descriptor.size, err);
     }
     if (rc == 0 && w.next != NULL) {
-        rc = alter_names_give(w.t, &j->rec, &w.request, err);
+        rc = alter_names_give(w.t, j->rec.table, &w.request, err);
     }
     if (rc == 0) {
         j->rec.retires = w.next != NULL && catalog_alter_leaves(w.next);

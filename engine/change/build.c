@@ -105,10 +105,10 @@ static int read_table(struct build *b, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, j->rec.table, &b->table, err);
+    rc = catalog_get_table(t, job_table(j), &b->table, err);
     store_txn_abort(t);
     if (rc == 0) {
-        base_assert(b->table->version == j->rec.version);
+        base_assert(b->table->version == j->rec.version || j->at_table != 0);
         rc = find_indexes(b, err);
     }
     if (rc == 0) {

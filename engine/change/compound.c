@@ -6,6 +6,7 @@
  * before anything begins; and all names are reserved.
  */
 #include "change/draft_impl.h"
+#include "change/several_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -290,7 +291,7 @@ static int alter_index(struct draft *d, const instar_statement *statement, struc
     return draft_alter_steps(d, &(struct steps){step, 1}, 0, 1, err);
 }
 
-static int take_statement(struct draft *d, const instar_statement *statement, struct base_err *err)
+int draft_take_statement(struct draft *d, const instar_statement *statement, struct base_err *err)
 {
     switch (statement->kind) {
     case INSTAR_STATEMENT_CREATE_INDEX:
@@ -364,7 +365,14 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
         struct catalog_name name = {
             .kind = CATALOG_NAME_INDEX, .table = d->from->id, .change = change};
         if (part->kind == COMPOUND_CREATE_INDEX) {
-            rc = catalog_name_put(t, part->def.name, &name, err);
+            struct catalog_name found;
+            rc = catalog_name_get(t, part->def.name, &found, err);
+            if (rc == 0) { /* another table's part of the change */
+                return base_err_set(err, INSTAR_EEXISTS, "the change gives the name \"%s\" twice",
+                                    part->def.name);
+            }
+            base_err_clear(err);
+            rc = rc == INSTAR_ENOTFOUND ? catalog_name_put(t, part->def.name, &name, err) : rc;
         } else if (part->kind == COMPOUND_DROP_INDEX) {
             name.index = catalog_table_index_by_tree(d->from, part->tree)->id;
             rc = catalog_name_put(t, part->name, &name, err);
@@ -374,7 +382,7 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
 }
 
 /* An index that is made must end with the name that is reserved for it. */
-static int check_names(const struct draft *d, struct base_err *err)
+int draft_check_names(const struct draft *d, struct base_err *err)
 {
     for (size_t i = 0; i < d->count; i++) {
         const struct compound_statement *part = &d->request[i];
@@ -391,12 +399,30 @@ static int check_names(const struct draft *d, struct base_err *err)
     return 0;
 }
 
-static int record(struct draft *d, struct base_err *err)
+int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
 {
-    struct change_record *r = &d->s->rec;
     struct base_arena arena = {0};
     struct alter_name *names;
     size_t name_count;
+    int rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+
+    if (rc == 0) {
+        rc = reserve(d, names, name_count, err);
+    }
+    if (rc == 0) {
+        rc = compound_encode(d->request, d->count, names, name_count, out, err);
+    }
+    if (rc == 0) {
+        const struct compound_request request = {.statements = d->request, .count = d->count};
+        rc = rehearse(d, &request, err);
+    }
+    base_arena_free(&arena);
+    return rc;
+}
+
+int draft_record(struct draft *d, struct base_err *err)
+{
+    struct change_record *r = &d->s->rec;
     int rc = submit_fill(d->s, CHANGE_COMPOUND, d->from->name, err);
 
     if (rc != 0) {
@@ -411,21 +437,8 @@ static int record(struct draft *d, struct base_err *err)
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
     record_cut(&d->words, r->statement, sizeof(r->statement));
     rc = kin_claim(&d->kin, d->from, d->target, r, err);
-    if (rc == 0) {
-        rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
-    }
-    if (rc == 0) {
-        rc = reserve(d, names, name_count, err);
-    }
-    if (rc == 0) {
-        rc = compound_encode(d->request, d->count, names, name_count, &r->descriptor, err);
-    }
-    if (rc == 0) {
-        const struct compound_request request = {.statements = d->request, .count = d->count};
-        rc = rehearse(d, &request, err);
-    }
+    rc = rc == 0 ? draft_encode(d, &r->descriptor, err) : rc;
     r->step = rc == 0 ? plan_at_or_after(r, 0) : 0;
-    base_arena_free(&arena);
     return rc;
 }
 
@@ -449,40 +462,53 @@ static size_t count_parts(const struct submission *s)
     return count;
 }
 
-int compound_submit(struct submission *s, struct base_err *err)
+int draft_open(struct draft *d, struct submission *s, struct base_err *err)
 {
-    struct draft d = {.s = s};
-    int rc = 0;
+    *d = (struct draft){.s = s};
+    d->request = base_alloc_zero(count_parts(s), sizeof(*d->request));
+    d->renames = base_alloc_zero(s->statement_count, sizeof(*d->renames));
+    return d->request != NULL && d->renames != NULL
+               ? 0
+               : base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
+}
 
-    d.request = base_alloc_zero(count_parts(s), sizeof(*d.request));
-    d.renames = base_alloc_zero(s->statement_count, sizeof(*d.renames));
-    if (d.request == NULL || d.renames == NULL) {
-        rc = base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
-    }
+void draft_close(struct draft *d)
+{
+    catalog_table_free(d->from);
+    catalog_table_free(d->target);
+    kin_close(&d->kin);
+    base_buf_free(&d->words);
+    base_arena_free(&d->arena);
+    base_free(d->request);
+    base_free(d->renames);
+}
+
+/* One ALTER TABLE, of which parts are statements of their own. */
+static int submit_alone(struct submission *s, struct base_err *err)
+{
+    struct draft d;
+    int rc = draft_open(&d, s, err);
+
     for (; rc == 0 && d.at < s->statement_count; d.at++) {
-        rc = take_statement(&d, &s->statements[d.at], err);
-        if (rc != 0 && s->statement_count > 1) {
-            base_err_prefix(err, "statement %zu", d.at + 1);
-        }
+        rc = draft_take_statement(&d, &s->statements[d.at], err);
     }
     if (rc == 0 && d.count > COMPOUND_STATEMENTS_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT, "%zu parts of one change, at most %d", d.count,
                           COMPOUND_STATEMENTS_MAX);
     }
     if (rc == 0) {
-        rc = check_names(&d, err);
+        rc = draft_check_names(&d, err);
     }
     if (rc == 0 && d.count > 0) {
-        rc = record(&d, err);
+        rc = draft_record(&d, err);
     }
-    catalog_table_free(d.from);
-    catalog_table_free(d.target);
-    kin_close(&d.kin);
-    base_buf_free(&d.words);
-    base_arena_free(&d.arena);
-    base_free(d.request);
-    base_free(d.renames);
+    draft_close(&d);
     return rc;
+}
+
+int compound_submit(struct submission *s, struct base_err *err)
+{
+    return s->statement_count > 1 ? several_submit(s, err) : submit_alone(s, err);
 }
 
 int change_compound(struct changes *c, const instar_statement *statements, size_t count,

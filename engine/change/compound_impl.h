@@ -86,6 +86,14 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 /* For the tree of each index that is made, or, to drop them on the way there, that is dropped. */
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err);
+/* The indexes of that table that the request makes have ids now: their names lead to them. */
+int compound_names_complete(struct store_txn *t, const struct compound_request *request,
+                            const struct catalog_table *table, uint64_t change,
+                            struct base_err *err);
+/* The names of indexes that it makes, or drops, are no more the change's: kept, or free. */
+int compound_names_let_go(struct store_txn *t, const struct compound_request *request,
+                          enum compound_kind kind, uint64_t change, bool keep,
+                          struct base_err *err);
 /* Remove what files the builds have. */
 void compound_forget(struct job *j);
 /* All names are as before the reservation. */

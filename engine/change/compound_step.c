@@ -67,26 +67,35 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
 
 /* ---- what stands beside a version --------------------------------------------------------- */
 
-/* The indexes are in the descriptor now: they have trees, and their names lead to them. */
-static int beside_add(struct work *w, struct base_err *err)
+int compound_names_complete(struct store_txn *t, const struct compound_request *request,
+                            const struct catalog_table *table, uint64_t change,
+                            struct base_err *err)
 {
-    int rc = compound_tree_ops(&w->j->rec, w->t, STORE_TREE_CREATE, err);
+    int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < w->request.count; i++) {
-        const struct compound_statement *s = &w->request.statements[i];
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
         if (s->kind == COMPOUND_CREATE_INDEX) {
             struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
-                                        .table = w->next->id,
-                                        .index = catalog_table_index_by_tree(w->next, s->tree)->id,
-                                        .change = w->j->rec.id};
-            rc = catalog_name_put(w->t, s->def.name, &name, err);
+                                        .table = table->id,
+                                        .index = catalog_table_index_by_tree(table, s->tree)->id,
+                                        .change = change};
+            rc = catalog_name_put(t, s->def.name, &name, err);
         }
     }
     return rc;
 }
 
-static int let_go(struct store_txn *t, const struct compound_request *request,
-                  enum compound_kind kind, uint64_t change, bool keep, struct base_err *err)
+/* The indexes are in the descriptor now: they have trees, and their names lead to them. */
+static int beside_add(struct work *w, struct base_err *err)
+{
+    int rc = compound_tree_ops(&w->j->rec, w->t, STORE_TREE_CREATE, err);
+
+    return rc == 0 ? compound_names_complete(w->t, &w->request, w->next, w->j->rec.id, err) : rc;
+}
+
+int compound_names_let_go(struct store_txn *t, const struct compound_request *request,
+                          enum compound_kind kind, uint64_t change, bool keep, struct base_err *err)
 {
     int rc = 0;
 
@@ -107,10 +116,10 @@ static int beside_flip(struct work *w, struct base_err *err)
     int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, err);
 
     if (rc == 0) {
-        rc = alter_names_give(w->t, r, &w->request.renames, err);
+        rc = alter_names_give(w->t, r->table, &w->request.renames, err);
     }
     if (rc == 0) {
-        rc = let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
+        rc = compound_names_let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
     }
     r->retires = catalog_alter_leaves(w->next);
     return rc;
@@ -127,7 +136,7 @@ static int beside(struct work *w, enum change_work work, struct base_err *err)
     case WORK_FLIP:
         return beside_flip(w, err);
     case WORK_REMOVE_ALL:
-        rc = let_go(w->t, &w->request, COMPOUND_DROP_INDEX, r->id, false, err);
+        rc = compound_names_let_go(w->t, &w->request, COMPOUND_DROP_INDEX, r->id, false, err);
         return rc == 0 ? alter_names_retire(w->t, &w->request.renames, err) : rc;
     case WORK_RETIRE:
         return r->state == INSTAR_CHANGE_RUNNING
@@ -226,13 +235,13 @@ int compound_names_back(struct store_txn *t, const struct change_record *r, stru
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
     if (rc == 0) {
-        rc = let_go(t, &request, COMPOUND_CREATE_INDEX, r->id, false, err);
+        rc = compound_names_let_go(t, &request, COMPOUND_CREATE_INDEX, r->id, false, err);
     }
     if (rc == 0) {
-        rc = let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
+        rc = compound_names_let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
     }
     if (rc == 0) {
-        rc = alter_names_restore(t, r, &request.renames, err);
+        rc = alter_names_restore(t, r->table, &request.renames, err);
     }
     compound_free(&request);
     return rc;

@@ -28,6 +28,18 @@ struct steps {
 
 /* ---- compound.c --------------------------------------------------------------------------- */
 
+/* To be closed, also on failure. */
+int draft_open(struct draft *d, struct submission *s, struct base_err *err);
+void draft_close(struct draft *d);
+/* The statement at d->at. */
+int draft_take_statement(struct draft *d, const instar_statement *statement, struct base_err *err);
+/* An index that is made must end with the name that is reserved for it. */
+int draft_check_names(const struct draft *d, struct base_err *err);
+/* The request as bytes; names are reserved, versions made once. The change has its id, and in its
+ * record whether the draft builds; what else the plan needs is noted there. */
+int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err);
+/* The record of a change of this one table. */
+int draft_record(struct draft *d, struct base_err *err);
 /* The part that drops the index of that name; NULL: none does. */
 const struct compound_statement *draft_dropped(const struct draft *d, const char *name);
 /* An index of the table at hand. Its definition lives as long as the request. */

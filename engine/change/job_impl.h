@@ -73,6 +73,7 @@ struct job {
     uint64_t lsn;             /* of its last commit, at least the token */
     uint32_t event_seen;      /* STORE_EVENT_CHANGE, when the record was last looked at */
     uint64_t wait_began_ns;   /* for leases, in this step; 0: not waiting */
+    uint64_t at_table;        /* several: that of which rows are read now; else 0 */
     bool may_revert;          /* before this step: can the change be undone? */
     struct change_record rec; /* as last read or written */
     /* As it is steered, by the record as last read. Any thread of the job may look. */
@@ -87,6 +88,11 @@ struct job {
     uint64_t rate_at_ns; /* when the rate was last measured, and the rows then */
     uint64_t rate_rows;
 };
+/* The table of which rows are read. */
+static inline uint64_t job_table(const struct job *j)
+{
+    return j->at_table != 0 ? j->at_table : j->rec.table;
+}
 /* The thread of a claimed change. */
 void *job_main(void *arg);
 

@@ -5,7 +5,7 @@
  * knows, and nothing to be kept between two steps.
  */
 #include "change/kin_impl.h"
-#include "change/submit_impl.h"
+#include "change/several_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,6 +39,12 @@ static int find(void *arg, const char *name, const struct catalog_table **table_
     struct kin *kin = arg;
     struct kin_table *found = find_name(kin, name);
 
+    if (found == NULL && kin->s != NULL && kin->s->several != NULL) {
+        int rc = several_find(kin->s->several, name, table_out, err);
+        if (rc != 0 || *table_out != NULL) {
+            return rc;
+        }
+    }
     if (found == NULL && kin->s == NULL) {
         return base_err_set(err, INSTAR_EUNKNOWN, "there is no table \"%s\"", name);
     }
@@ -106,6 +112,35 @@ int kin_open(struct kin *kin, struct store_txn *t, const struct change_record *r
         }
     }
     return rc;
+}
+
+int kin_open_parents(struct kin *kin, struct store_txn *t, const struct catalog_table *table,
+                     struct base_err *err)
+{
+    int rc = 0;
+
+    init(kin, t, NULL);
+    for (uint32_t i = 0; rc == 0 && i < table->fkey_count; i++) {
+        const struct catalog_fkey *fkey = &table->fkeys[i];
+        if (!catalog_fkey_is_pending(fkey) || fkey->parent == table->id ||
+            find_id(kin, fkey->parent) != NULL) {
+            continue;
+        }
+        base_assert(kin->count < KIN_TABLES_MAX); /* there are no more foreign keys */
+        struct kin_table *k = &kin->list[kin->count];
+        *k = (struct kin_table){.now = NULL};
+        rc = catalog_get_table(t, fkey->parent, &k->now, err);
+        kin->count += rc == 0;
+    }
+    return rc;
+}
+
+void kin_describe(struct store_txn *t, const struct catalog_referrer *referrer, char *text,
+                  size_t size)
+{
+    struct kin kin = {.t = t};
+
+    describe(&kin, referrer, text, size);
 }
 
 void kin_close(struct kin *kin)

@@ -12,6 +12,7 @@
 
 struct submission;
 
+#define KIN_TABLES_MAX CATALOG_FKEYS_MAX
 struct kin_table {
     char name[INSTAR_NAME_BYTES_MAX + 1]; /* as the request calls it, or "" */
     struct catalog_table *now;
@@ -21,7 +22,7 @@ struct kin_table {
 struct kin {
     struct store_txn *t;
     struct submission *s; /* while a change is submitted: a table that is named is opened */
-    struct kin_table list[RECORD_OTHERS_MAX];
+    struct kin_table list[KIN_TABLES_MAX]; /* of a request at most RECORD_OTHERS_MAX */
     size_t count;
     struct catalog_kin face; /* for the copies that are altered */
     struct lease_also also[RECORD_OTHERS_MAX];
@@ -33,6 +34,12 @@ void kin_begin(struct kin *kin, struct submission *s);
 /* The others of a record, as they stand. To be closed, also on failure. EUNKNOWN. */
 int kin_open(struct kin *kin, struct store_txn *t, const struct change_record *r,
              struct base_err *err);
+/* The parents of the foreign keys that are being validated; the same. */
+int kin_open_parents(struct kin *kin, struct store_txn *t, const struct catalog_table *table,
+                     struct base_err *err);
+/* foreign key "k" of table "t" */
+void kin_describe(struct store_txn *t, const struct catalog_referrer *referrer, char *text,
+                  size_t size);
 void kin_close(struct kin *kin);
 /* Name them in the record: those that were opened, and the parents of foreign keys that are not the
  * same in both; either may be NULL. ELIMIT. */

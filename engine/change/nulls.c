@@ -314,9 +314,9 @@ static int begin(struct scan *s, struct base_err *err)
     }
     base_assert(store_txn_lsn(s->txn) >= s->job->lsn); /* the drain is behind it */
     os_point("validate.snapshot");
-    rc = catalog_get_table(s->txn, s->job->rec.table, &s->table, err);
+    rc = catalog_get_table(s->txn, job_table(s->job), &s->table, err);
     if (rc == 0) {
-        rc = kin_open(&s->kin, s->txn, &s->job->rec, err);
+        rc = kin_open_parents(&s->kin, s->txn, s->table, err);
     }
     if (rc == 0) {
         rc = store_tree_stat(store, s->table->tree, &stat, err);

@@ -431,9 +431,10 @@ const struct plan *plan_for(enum change_kind kind, unsigned variant, enum instar
     }
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
     bool back = state == INSTAR_CHANGE_REVERTING;
-    const struct plan *plan = kind == CHANGE_COMPOUND ? (back ? &back_compound : &compound)
-                              : kind == CHANGE_REKEY  ? (back ? &plan_rekey_back : &plan_rekey)
-                                                      : plans[kind][variant][back];
+    const struct plan *plan = kind == CHANGE_COMPOUND  ? (back ? &back_compound : &compound)
+                              : kind == CHANGE_REKEY   ? (back ? &plan_rekey_back : &plan_rekey)
+                              : kind == CHANGE_SEVERAL ? (back ? &plan_several_back : &plan_several)
+                                                       : plans[kind][variant][back];
     base_assert(plan != NULL);
     return plan;
 }
@@ -448,8 +449,9 @@ static unsigned variant_of(const struct change_record *r)
     if (r->kind == CHANGE_ALTER_TABLE) {
         return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0);
     }
-    if (r->kind == CHANGE_COMPOUND) {
-        return (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
+    if (r->kind == CHANGE_COMPOUND || r->kind == CHANGE_SEVERAL) {
+        return (r->kind == CHANGE_SEVERAL && r->waits ? PLAN_HIDES : 0) |
+               (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
                (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0);
     }
     if (r->kind == CHANGE_REKEY) {
@@ -547,6 +549,7 @@ const char *plan_kind_name(enum change_kind kind)
         [CHANGE_PURGE] = "purge",
         [CHANGE_VACUUM] = "vacuum",
         [CHANGE_REKEY] = "alter primary key",
+        [CHANGE_SEVERAL] = "several tables",
     };
 
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
@@ -565,6 +568,7 @@ const char *plan_doing(const struct change_record *r)
     case CHANGE_DROP_INDEX:
         return back || r->cancel ? "restored" : "dropped";
     case CHANGE_COMPOUND:
+    case CHANGE_SEVERAL:
     case CHANGE_REKEY:
         return "changed";
     case CHANGE_UNDO:

@@ -2,7 +2,7 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (3) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
+ *     u8 format (4) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
  *     u64 taken by | u64 takes | u32 latency target, ms | v count, other tables: v id, name
@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#define FORMAT 3
+#define FORMAT 4           /* has changes of several tables; 3 has none */
 #define FORMAT_NO_OTHERS 2 /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
@@ -282,7 +282,7 @@ static bool sensible(const struct change_record *r)
     }
     bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE ||
                      r->kind == CHANGE_COMPOUND || r->kind == CHANGE_UNDO ||
-                     r->kind == CHANGE_REKEY;
+                     r->kind == CHANGE_REKEY || r->kind == CHANGE_SEVERAL;
     return !described || r->descriptor.size != 0;
 }
 

@@ -34,9 +34,10 @@ enum change_kind {
     CHANGE_UNDO = 7,     /* brings back what a drop has kept */
     CHANGE_PURGE = 8,    /* takes it away when its time is over */
     CHANGE_VACUUM = 9,
-    CHANGE_REKEY = 10 /* another primary key */
+    CHANGE_REKEY = 10,  /* another primary key */
+    CHANGE_SEVERAL = 11 /* several statements about several tables */
 };
-#define CHANGE_KIND_COUNT 11
+#define CHANGE_KIND_COUNT 12
 
 /* A node, and which of its claims: both together are never used twice. */
 struct change_owner {
@@ -96,14 +97,15 @@ struct change_record {
     bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
-    bool waits;     /* create table: writers of the tables to which it refers come first */
+    bool waits;     /* create table, several: writers of the tables to which a new one refers come
+                     * first */
     uint32_t other_count;
     struct change_other others[RECORD_OTHERS_MAX]; /* no two changes of one table at once */
     uint32_t part_count;
     struct change_part parts[INSTAR_INDEX_COLUMNS_MAX];
     struct base_buf descriptor; /* create, drop table: catalog_table_encode's bytes; alter table:
                                  * alter.c's; compound: compound_record.c's;
-                                 * rekey: rekey_record.c's;
+                                 * rekey: rekey_record.c's; several: several_record.c's;
                                  * create index: index_record.c's; undo, purge: the table's, or
                                  * undo_record.c's; vacuum: the key of the last row it has done */
     struct base_buf failure;    /* what a validation has found: failure.c's */
@@ -289,11 +291,13 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_RETIRES 2u
 #define PLAN_BUILDS 4u
 #define PLAN_DROPS 8u
+#define PLAN_HIDES 16u
 #define PLAN_KEEPS 1u
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
                             enum instar_change_state state);
-extern const struct plan plan_rekey, plan_rekey_back; /* plan_rekey.c */
+extern const struct plan plan_rekey, plan_rekey_back;     /* plan_rekey.c */
+extern const struct plan plan_several, plan_several_back; /* plan_several.c */
 /* The step that the record stands at. It must not have ended. */
 const struct plan_step *plan_step(const struct change_record *r);
 /* The first step of the record's plan at or behind `from`, or the plan's count. */

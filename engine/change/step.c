@@ -7,8 +7,8 @@
  * until a lease is given up or ends, and tries again; when the wait has lasted as long as the
  * request allows, it revokes what is left, or gives up, or waits on, as it was asked to.
  */
-#include "change/compound_impl.h"
 #include "change/rekey_impl.h"
+#include "change/several_impl.h"
 #include "change/undo_impl.h"
 
 #include <stdio.h>
@@ -319,9 +319,10 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
 /* For every tree that is built. */
 static int build_op(struct job *j, struct store_txn *t, enum store_tree_op op, struct base_err *err)
 {
-    return j->rec.kind == CHANGE_COMPOUND ? compound_tree_ops(&j->rec, t, op, err)
-           : j->rec.kind == CHANGE_REKEY  ? rekey_tree_ops(&j->rec, t, op, err)
-                                          : store_txn_tree_op(t, op, j->rec.tree, err);
+    return j->rec.kind == CHANGE_COMPOUND  ? compound_tree_ops(&j->rec, t, op, err)
+           : j->rec.kind == CHANGE_REKEY   ? rekey_tree_ops(&j->rec, t, op, err)
+           : j->rec.kind == CHANGE_SEVERAL ? several_tree_ops(&j->rec, t, op, err)
+                                           : store_txn_tree_op(t, op, j->rec.tree, err);
 }
 
 /* Cut, drain, purge: a commit that proves that nobody writes with a version below the present one.
@@ -388,6 +389,8 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
         j->rec.rows = j->rows;
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_REKEY) {
         rc = rekey_names_back(t, &j->rec, err);
+    } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_SEVERAL) {
+        rc = several_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_COMPOUND) {
         rc = compound_names_back(t, &j->rec, err);
     } else if (work == WORK_NOTHING && j->rec.kind == CHANGE_ALTER_TABLE) {
@@ -423,7 +426,8 @@ static int fill(struct job *j, struct base_err *err)
 
 static int build(struct job *j, struct base_err *err)
 {
-    int rc = build_run(j, err);
+    int rc =
+        j->rec.kind == CHANGE_SEVERAL ? several_each(j, build_run, true, err) : build_run(j, err);
 
     if (rc == 0) {
         rc = go_on(j, WORK_BUILD, err);
@@ -441,10 +445,13 @@ static bool is_broken(int code)
 static int validate(struct job *j, enum change_work work, struct base_err *err)
 {
     base_buf_clear(&j->failure);
-    int rc = work == WORK_NULLS ? 0 : validate_run(j, err);
+    bool several = j->rec.kind == CHANGE_SEVERAL;
+    int rc = work == WORK_NULLS ? 0
+             : several          ? several_each(j, validate_run, false, err)
+                                : validate_run(j, err);
 
     if (rc == 0 && work != WORK_VALIDATE) {
-        rc = nulls_run(j, err);
+        rc = several ? several_each(j, nulls_run, false, err) : nulls_run(j, err);
     }
 
     if (is_broken(rc)) {
@@ -505,6 +512,8 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
         if (building) {
             if (r->kind == CHANGE_REKEY) {
                 rekey_forget(j);
+            } else if (r->kind == CHANGE_SEVERAL) {
+                several_forget(j);
             } else if (r->kind == CHANGE_COMPOUND) {
                 compound_forget(j);
             } else {
@@ -564,6 +573,8 @@ static int special(struct job *j, enum change_work work, struct base_err *err)
     switch (j->rec.kind) {
     case CHANGE_COMPOUND:
         return compound_publish(j, work, err);
+    case CHANGE_SEVERAL:
+        return several_publish(j, work, err);
     case CHANGE_UNDO:
     case CHANGE_PURGE:
         return run_undo(j, work, err);
@@ -599,7 +610,8 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_CUT:
     case WORK_DRAIN:
     case WORK_PURGE:
-        rc = prove(j, step->work, err);
+        rc = j->rec.kind == CHANGE_SEVERAL ? several_prove(j, step->work, err)
+                                           : prove(j, step->work, err);
         break;
     case WORK_BUILD:
         rc = build(j, err);
@@ -613,8 +625,9 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_ENFORCE:
     case WORK_RELAX:
     case WORK_ALTER:
-        rc = j->rec.kind == CHANGE_COMPOUND ? compound_publish(j, step->work, err)
-                                            : run_alter(j, step->work, err);
+        rc = j->rec.kind == CHANGE_COMPOUND  ? compound_publish(j, step->work, err)
+             : j->rec.kind == CHANGE_SEVERAL ? several_publish(j, step->work, err)
+                                             : run_alter(j, step->work, err);
         break;
     case WORK_NOTHING:
         rc = go_on(j, step->work, err);

@@ -150,7 +150,7 @@ int submit_open_table(struct submission *s, const char *name, struct catalog_tab
 
 /* ---- create table ------------------------------------------------------------------------- */
 
-static void table_statement(const struct catalog_table *t, char *text, size_t size)
+void submit_table_statement(const struct catalog_table *t, char *text, size_t size)
 {
     struct base_buf b = {0};
 
@@ -187,7 +187,7 @@ static void table_statement(const struct catalog_table *t, char *text, size_t si
 }
 
 /* Of the indexes that the table begins with. */
-static int give_trees(struct submission *s, struct catalog_table *table, struct base_err *err)
+int submit_give_trees(struct submission *s, struct catalog_table *table, struct base_err *err)
 {
     int rc = 0;
 
@@ -217,7 +217,7 @@ static void number_name(const struct submission *s, const struct catalog_table *
 
 /* The names of the constraints, which are those of indexes, and of what foreign keys need. One that
  * was given none gets another while its own is taken. */
-static int reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err)
+int submit_reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err)
 {
     int rc = 0;
 
@@ -270,14 +270,14 @@ static int record_table(struct submission *s, const struct kin *kin, struct cata
         rc = kin_tie(kin, table, r, err);
     }
     if (rc == 0) {
-        rc = give_trees(s, table, err);
+        rc = submit_give_trees(s, table, err);
     }
     if (rc == 0 && join == JOIN_FREE) {
         rc = reserve(s, CATALOG_NAME_TABLE, 0, err);
-        rc = rc == 0 ? reserve_uniques(s, table, err) : rc;
+        rc = rc == 0 ? submit_reserve_uniques(s, table, err) : rc;
     }
     if (rc == 0) {
-        table_statement(table, r->statement, sizeof(r->statement));
+        submit_table_statement(table, r->statement, sizeof(r->statement));
         rc = catalog_table_encode(table, &r->descriptor, err);
     }
     return rc;

@@ -5,6 +5,7 @@
 
 #include "change/runner_impl.h"
 
+struct several_draft;
 struct submission {
     struct changes *c;
     const instar_change_options *options;
@@ -25,6 +26,7 @@ struct submission {
     struct change_record rec;
     uint64_t id; /* the answer: 0 nothing to do, or a change that exists already */
     bool ready;  /* rec is to be written */
+    const struct several_draft *several; /* while statements about several tables are read */
 };
 
 /* Run fn in a transaction, again and again while others are faster. */
@@ -45,6 +47,12 @@ int submit_find_name(struct submission *s, enum catalog_name_kind kind, struct c
 int submit_table_of_index(struct submission *s, uint64_t id, struct catalog_table **table_out,
                           struct base_err *err);
 
+/* CREATE TABLE in a few words. */
+void submit_table_statement(const struct catalog_table *t, char *text, size_t size);
+/* Reserve the names of the indexes with which a new table begins, and give them trees: of the
+ * table_def at hand. */
+int submit_reserve_uniques(struct submission *s, struct catalog_table *table, struct base_err *err);
+int submit_give_trees(struct submission *s, struct catalog_table *table, struct base_err *err);
 /* How long it keeps what it drops, as it says or else the store's option. */
 uint64_t submit_undo_window(const struct submission *s);
 /* compound.c: the statements of the submission, for submit_run. */

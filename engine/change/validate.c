@@ -309,7 +309,7 @@ static int begin(struct validation *v, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, v->job->rec.table, &v->table, err);
+    rc = catalog_get_table(t, job_table(v->job), &v->table, err);
     if (rc == 0) {
         v->index = catalog_table_index_by_id(v->table, v->index_id);
         base_assert(v->index != NULL);
@@ -463,7 +463,7 @@ static int list_indexes(struct job *j, uint32_t ids[CATALOG_INDEXES_MAX], size_t
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
+    rc = catalog_get_table(t, job_table(j), &table, err);
     store_txn_abort(t);
     for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];

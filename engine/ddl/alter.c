@@ -363,8 +363,7 @@ int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_no
 
 /* ---- several statements as one ------------------------------------------------------------ */
 
-/* The name that the table has after these steps. */
-static const char *name_after(const instar_sql_statement *info)
+const char *ddl_name_after(const instar_sql_statement *info)
 {
     const char *name = info->name;
 
@@ -391,20 +390,14 @@ const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_
 {
     const instar_sql_statement *a = &first->info, *b = &second->info;
 
-    if (a->verb != INSTAR_SQL_ALTER_TABLE ||
-        (b->verb != INSTAR_SQL_ALTER_TABLE && b->verb != INSTAR_SQL_RENAME_INDEX &&
-         b->verb != INSTAR_SQL_COMMENT_INDEX)) {
+    if (a->verb != INSTAR_SQL_ALTER_TABLE || b->verb != INSTAR_SQL_ALTER_TABLE ||
+        strcmp(ddl_name_after(a), b->name) != 0) {
         return "";
     }
-    if (b->verb == INSTAR_SQL_ALTER_TABLE && strcmp(name_after(a), b->name) != 0) {
-        return ": these are two tables";
-    }
-    /* An index is looked for in the table that the others are about, and its IF EXISTS is its
-     * step's. But without the table there is nothing to do, which it must have asked for too. */
     uint32_t one = a->options->flags & INSTAR_CHANGE_IF_EXISTS;
     uint32_t other = b->options->flags & INSTAR_CHANGE_IF_EXISTS;
 
-    if ((one & ~other) != 0 || (b->verb == INSTAR_SQL_ALTER_TABLE && one != other)) {
+    if (one != other) {
         return ": all of them have IF EXISTS, or none";
     }
     return NULL;

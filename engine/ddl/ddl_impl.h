@@ -230,8 +230,11 @@ int ddl_map_alter_table(instar_sql *sql, const struct ddl_piece *piece, struct d
 int ddl_map_rename(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
 /* COMMENT ON (comment.c). */
 int ddl_map_comment(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node);
-/* Why both cannot be one change, as the end of a sentence (NULL: they can), and making them one:
- * the second one's steps go behind the first one's. */
+/* The name that the table has after the steps of an ALTER TABLE. */
+const char *ddl_name_after(const instar_sql_statement *info);
+/* Why both cannot be one statement (NULL: they can; "": they are parts of one change; else the end
+ * of a sentence: not even that), and making them one: the second one's steps go behind the first
+ * one's. */
 const char *ddl_cannot_join(const struct ddl_statement *first, const struct ddl_statement *second);
 int ddl_join(instar_sql *sql, struct ddl_statement *first, const struct ddl_statement *second);
 /* The statement that was read last stands between BEGIN and COMMIT (group.c): it becomes one with

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands between BEGIN and COMMIT: one change. Alterations of one table become one statement
- * with all their steps (alter.c); with statements of other kinds they are the parts of a COMPOUND,
- * which is submitted as instar_submit() takes it.
+ * What stands between BEGIN and COMMIT: one change. Alterations of one table that stand side by
+ * side become one statement with all their steps (alter.c); with statements of other kinds, or
+ * about other tables, they are the parts of a COMPOUND, which is submitted as instar_submit() takes
+ * it.
  */
 #include "ddl/ddl_impl.h"
 
@@ -14,7 +15,8 @@
 
 static bool may_be_part(enum instar_sql_verb verb)
 {
-    return verb == INSTAR_SQL_CREATE_INDEX || verb == INSTAR_SQL_DROP_INDEX ||
+    return verb == INSTAR_SQL_CREATE_TABLE || verb == INSTAR_SQL_DROP_TABLE ||
+           verb == INSTAR_SQL_CREATE_INDEX || verb == INSTAR_SQL_DROP_INDEX ||
            verb == INSTAR_SQL_ALTER_TABLE || verb == INSTAR_SQL_RENAME_INDEX ||
            verb == INSTAR_SQL_COMMENT_INDEX;
 }
@@ -56,7 +58,11 @@ static int gather_options(instar_sql *sql, const struct ddl_piece *piece,
 
 static const char *table_of(const instar_sql_statement *s)
 {
-    return s->index != NULL ? s->index->table : s->verb == INSTAR_SQL_ALTER_TABLE ? s->name : NULL;
+    return s->index != NULL ? s->index->table
+           : s->verb == INSTAR_SQL_ALTER_TABLE || s->verb == INSTAR_SQL_CREATE_TABLE ||
+                   s->verb == INSTAR_SQL_DROP_TABLE
+               ? s->name
+               : NULL;
 }
 
 static int add_part(instar_sql *sql, const struct ddl_piece *piece, struct ddl_statement *group,
@@ -181,47 +187,65 @@ int ddl_group(instar_sql *sql, const struct ddl_piece *piece)
 
 /* ---- submitting --------------------------------------------------------------------------- */
 
-/* All steps of all ALTER TABLE as one statement: so each default gets the type that its column has
- * by then. NULL list: none of them has steps. */
-static int gather_steps(const struct ddl_statement *s, struct ddl_statement *all)
-{
-    size_t count = 0;
+/* The steps of the ALTER TABLEs of one table, by whatever name it has by then, as one statement: so
+ * each default gets the type that its column has by then. */
+struct line {
+    struct ddl_statement all;
+    struct ddl_alteration made;
+    const char *name; /* the table's, behind the last of them */
+    size_t at;        /* steps that were handed out */
+};
 
-    *all = (struct ddl_statement){.info.name = NULL};
-    for (size_t i = 0; i < s->info.part_count; i++) {
-        const instar_sql_statement *part = s->info.parts[i];
-        if (part->verb == INSTAR_SQL_ALTER_TABLE) {
-            all->info.name = all->info.name != NULL ? all->info.name : part->name;
-            count += part->step_count;
+/* The line to which a part belongs: a new one where there is none. */
+static struct line *find_line(struct line *lines, size_t *count, const instar_sql_statement *part)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(lines[i].name, part->name) == 0) {
+            return &lines[i];
         }
     }
-    instar_alteration *steps = calloc(count + 1, sizeof(*steps));
-    struct ddl_constant *constants = calloc(count + 1, sizeof(*constants));
-    all->info.steps = steps;
-    all->constants = constants;
-    if (steps == NULL || constants == NULL) {
+    lines[*count] = (struct line){.all.info.name = part->name};
+    return &lines[(*count)++];
+}
+
+static int append(struct line *line, const struct ddl_statement *part)
+{
+    size_t old = line->all.info.step_count, more = part->info.step_count;
+    instar_alteration *steps = realloc((void *)line->all.info.steps, (old + more) * sizeof(*steps));
+
+    if (steps == NULL) {
         return INSTAR_ENOMEM;
     }
-    for (size_t i = 0; i < s->info.part_count; i++) {
-        const struct ddl_statement *part = s->parts[i];
-        if (part->info.verb == INSTAR_SQL_ALTER_TABLE) {
-            size_t at = all->info.step_count;
-            memcpy(steps + at, part->info.steps, part->info.step_count * sizeof(*steps));
-            memcpy(constants + at, part->constants, part->info.step_count * sizeof(*constants));
-            all->info.step_count += part->info.step_count;
-        }
+    line->all.info.steps = steps;
+    struct ddl_constant *constants =
+        realloc((void *)line->all.constants, (old + more) * sizeof(*constants));
+    if (constants == NULL) {
+        return INSTAR_ENOMEM;
     }
+    line->all.constants = constants;
+    memcpy(steps + old, part->info.steps, more * sizeof(*steps));
+    memcpy(constants + old, part->constants, more * sizeof(*constants));
+    line->all.info.step_count += more;
+    line->name = ddl_name_after(&part->info);
     return INSTAR_OK;
 }
 
+/* steps: of an ALTER TABLE, with their values; those of the part come first. */
 static void fill(instar_statement *to, const instar_sql_statement *from,
-                 const instar_alteration **steps)
+                 const instar_alteration *steps)
 {
     *to = (instar_statement){.flags = from->options->flags &
                                       (INSTAR_CHANGE_IF_EXISTS | INSTAR_CHANGE_IF_NOT_EXISTS),
                              .name = from->name,
+                             .table = from->table,
                              .index = from->index};
     switch (from->verb) {
+    case INSTAR_SQL_CREATE_TABLE:
+        to->kind = INSTAR_STATEMENT_CREATE_TABLE;
+        break;
+    case INSTAR_SQL_DROP_TABLE:
+        to->kind = INSTAR_STATEMENT_DROP_TABLE;
+        break;
     case INSTAR_SQL_CREATE_INDEX:
         to->kind = INSTAR_STATEMENT_CREATE_INDEX;
         break;
@@ -238,9 +262,8 @@ static void fill(instar_statement *to, const instar_sql_statement *from,
         break;
     default:
         to->kind = INSTAR_STATEMENT_ALTER_TABLE;
-        to->steps = *steps;
+        to->steps = steps;
         to->step_count = from->step_count;
-        *steps += from->step_count;
     }
 }
 
@@ -257,34 +280,70 @@ const instar_sql_statement *ddl_failed_part(const instar_sql_statement *group, c
     return group->parts[number - 1];
 }
 
+/* Each line with the values of its defaults. */
+static int make_lines(instar *db, const struct ddl_statement *s, struct line *lines, size_t *count,
+                      char words[DDL_WORDS_SIZE])
+{
+    int rc = INSTAR_OK;
+
+    for (size_t i = 0; rc == INSTAR_OK && i < s->info.part_count; i++) {
+        if (s->info.parts[i]->verb == INSTAR_SQL_ALTER_TABLE) {
+            rc = append(find_line(lines, count, s->info.parts[i]), s->parts[i]);
+        }
+    }
+    for (size_t i = 0; rc == INSTAR_OK && i < *count; i++) {
+        rc = ddl_alteration_make(db, &lines[i].all, &lines[i].made, words);
+        /* A table that the change makes; or the engine says what that means, by its own words. */
+        rc = rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc;
+    }
+    return rc;
+}
+
+static const instar_alteration *next_steps(struct line *lines, size_t count,
+                                           const instar_sql_statement *part)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct line *line = &lines[i];
+        const instar_alteration *steps = line->made.count > 0 && line->made.steps[0].kind != 0
+                                             ? line->made.steps
+                                             : line->all.info.steps;
+
+        if (line->all.info.name != NULL && strcmp(line->all.info.name, part->name) == 0) {
+            steps += line->at;
+            line->at += part->step_count;
+            line->all.info.name = ddl_name_after(part); /* by which the next one goes */
+            return steps;
+        }
+    }
+    return NULL;
+}
+
 int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change_out,
                      char words[DDL_WORDS_SIZE])
 {
-    struct ddl_alteration made = {.count = 0};
-    struct ddl_statement all;
-    instar_statement *statements = calloc(s->info.part_count, sizeof(*statements));
-    int rc = gather_steps(s, &all);
+    size_t count = s->info.part_count, line_count = 0;
+    instar_statement *statements = calloc(count, sizeof(*statements));
+    struct line *lines = calloc(count, sizeof(*lines));
+    int rc = statements != NULL && lines != NULL ? INSTAR_OK : INSTAR_ENOMEM;
 
-    if (statements == NULL) {
-        rc = INSTAR_ENOMEM;
+    if (rc == INSTAR_OK) {
+        rc = make_lines(db, s, lines, &line_count, words);
     }
-    if (rc == INSTAR_OK && all.info.step_count > 0) {
-        rc = ddl_alteration_make(db, &all, &made, words);
-        /* The engine says what that means, by its own words. */
-        rc = rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc;
+    for (size_t i = 0; rc == INSTAR_OK && i < count; i++) {
+        const instar_sql_statement *part = s->info.parts[i];
+
+        fill(&statements[i], part,
+             part->verb == INSTAR_SQL_ALTER_TABLE ? next_steps(lines, line_count, part) : NULL);
     }
     if (rc == INSTAR_OK) {
-        const instar_alteration *steps =
-            made.count > 0 && made.steps[0].kind != 0 ? made.steps : all.info.steps;
-
-        for (size_t i = 0; i < s->info.part_count; i++) {
-            fill(&statements[i], s->info.parts[i], &steps);
-        }
-        rc = instar_submit(db, statements, s->info.part_count, s->info.options, change_out);
+        rc = instar_submit(db, statements, count, s->info.options, change_out);
     }
-    ddl_alteration_free(&made);
-    free((void *)all.info.steps);
-    free((void *)all.constants);
+    for (size_t i = 0; i < line_count; i++) {
+        ddl_alteration_free(&lines[i].made);
+        free((void *)lines[i].all.info.steps);
+        free((void *)lines[i].all.constants);
+    }
+    free(lines);
     free(statements);
     return rc;
 }

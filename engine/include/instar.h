@@ -720,8 +720,8 @@ INSTAR_API int instar_comment_index(instar *db, const char *index, const char *c
 
 /* Several statements as one change. */
 enum instar_statement_kind {
-    INSTAR_STATEMENT_CREATE_TABLE = 1, /* table; only by itself */
-    INSTAR_STATEMENT_DROP_TABLE = 2,   /* name; only by itself */
+    INSTAR_STATEMENT_CREATE_TABLE = 1, /* table */
+    INSTAR_STATEMENT_DROP_TABLE = 2,   /* name */
     INSTAR_STATEMENT_CREATE_INDEX = 3, /* index */
     INSTAR_STATEMENT_DROP_INDEX = 4,   /* name, of the index */
     INSTAR_STATEMENT_ALTER_TABLE = 5,  /* name, of the table; steps, step_count */

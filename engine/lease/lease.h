@@ -56,8 +56,9 @@ struct lease_also {
     uint64_t table;
     const struct catalog_table *descriptor; /* NULL: only the proof */
     uint32_t drained_below;
+    bool remove; /* its descriptor goes, as below */
 };
-#define LEASE_ALSO_MAX 16
+#define LEASE_ALSO_MAX 96
 
 /* What a publisher asks for. */
 struct lease_publication {
@@ -69,7 +70,8 @@ struct lease_publication {
     uint32_t drained_below; /* commit only if no valid lease on a version < this. For a publication
                              * of v + 1 that is v, by the two-version rule (asserted) */
     bool fence;             /* revoke what holds it up instead of refusing (the change's policy) */
-    const struct lease_also *also;    /* what a foreign key ties to it: other tables, each once */
+    const struct lease_also *also;    /* other tables, each once: what foreign keys tie to it,
+                                       * or the change is about */
     size_t also_count;                /* at most LEASE_ALSO_MAX */
     const struct store_fence *fences; /* further ones */
     size_t fence_count;

@@ -15,8 +15,7 @@
  *   3. inside the mutex no valid grant is on a version below v: all are on v.
  * A removal counts as v + 1; so a table that was dropped as v comes back as v + 2. A commit without
  * descriptor (cut, drop record) needs 3 only, with the version that the caller names. A commit that
- * publishes several tables, which a foreign key ties to each other, needs all of it for each of
- * them.
+ * publishes several tables needs all of it for each of them.
  */
 #include "lease/lease_impl.h"
 
@@ -136,6 +135,7 @@ static struct lease_publication also_of(const struct lease_publication *what, si
     return (struct lease_publication){.table = also->table,
                                       .descriptor = also->descriptor,
                                       .drained_below = also->drained_below,
+                                      .remove = also->remove,
                                       .fence = what->fence};
 }
 
@@ -165,7 +165,7 @@ int lease_publish(struct leases *l, struct store_txn *t, const struct lease_publ
         struct lease_publication other = also_of(what, i);
         base_assert(other.table != what->table);
         proof.parts[1 + i] = part_of(&other, blockers_out);
-        if (other.descriptor != NULL) {
+        if (other.descriptor != NULL || other.remove) {
             base_assert(publication);
             rc = edit_catalog(t, &other, err);
         }

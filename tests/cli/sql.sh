@@ -37,7 +37,7 @@ has 'still there' "$out" 'CREATE INDEX t_ab ON t \(a, b DESC\);'
 expect 1 'no rows' "$INSTAR" sql "$db" 'select * from t'
 has 'no rows' "$err" 'line 1, column 1: not supported: SELECT'
 expect 1 'two as one' "$INSTAR" sql "$db" 'begin; drop index t_ab; drop table t; commit'
-has 'two as one' "$err" 'line 1, column 25: not supported: drop index and drop table as one change'
+has 'two as one' "$err" 'line 1, column 25: table "t" is dropped in the change that creates, alters'
 
 # A change that fails on the data ends the script; what came before stays.
 printf 'drop index t_ab;\ncreate unique index t_a on t (a);\ndrop table t;\n' >"$scratch/script.sql"
@@ -86,7 +86,7 @@ expect 0 'several dropped' "$INSTAR" sql "$db" 'begin; drop index t_x; drop inde
 expect 0 'alter' "$INSTAR" sql "$db" 'begin; alter table t add c int4 not null default 5;
     alter table t rename a to aa; alter table t rename aa to a;
     alter index t_b rename to t_by_b; commit'
-has 'alter' "$out" '^change [0-9]+: alter table t: done$'
+has 'alter' "$out" '^change [0-9]+: compound t: done$'
 expect 0 'get' "$INSTAR" get "$db" t 7 --no-header
 same 'get' "$out" "7${tab}7${tab}b7${tab}5"
 expect 1 'alter fails' "$INSTAR" sql "$db" 'drop table if exists no_such;

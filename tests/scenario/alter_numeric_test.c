@@ -5,15 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool says(const char *words)
-{
-    if (strstr(instar_error_text(), words) == NULL) {
-        fprintf(stderr, "'%s', not '%s'\n", instar_error_text(), words);
-        return false;
-    }
-    return true;
-}
-
 static void check(instar *db)
 {
     instar_check_summary found;

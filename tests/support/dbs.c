@@ -17,7 +17,12 @@ void dbs_check(const char *file, int line, const char *what, int got, int wanted
 
 bool says(const char *words)
 {
-    return strstr(instar_error_text(), words) != NULL;
+    bool found = strstr(instar_error_text(), words) != NULL;
+
+    if (!found) {
+        fprintf(stderr, "not \"%s\", but \"%s\"\n", words, instar_error_text());
+    }
+    return found;
 }
 
 const char *dbs_path(void)

@@ -293,7 +293,8 @@ Test(lease_publish, several_tables_at_once)
         struct catalog_table *next = next_version();
         struct catalog_table *also = txns_current(env, other);
         also->version++;
-        const struct lease_also list[] = {{other, also, also->version - 1}};
+        const struct lease_also list[] = {
+            {.table = other, .descriptor = also, .drained_below = also->version - 1}};
         const struct lease_publication what = {.table = table,
                                                .descriptor = next,
                                                .drained_below = next->version - 1,
@@ -311,7 +312,7 @@ Test(lease_publish, several_tables_at_once)
         catalog_table_free(also);
         if (i == 1) {
             cr_assert_eq(blockers.list[0].version, 1);
-            const struct lease_also drain[] = {{other, NULL, 2}};
+            const struct lease_also drain[] = {{.table = other, .drained_below = 2}};
             const struct lease_publication proof = {
                 .table = table, .drained_below = 2, .also = drain, .also_count = 1};
             uint64_t id; /* a commit without writes proves nothing */
