@@ -3,7 +3,7 @@
  * A descriptor as bytes: on disk inside the envelope of record.c, and in the records of changes.
  * v is a varint, name and value are as in base and row (varint length and bytes; type and payload).
  *
- *   u8 format (5)
+ *   u8 format (6)
  *   v id | v version | name | alias | v tree | v change | v next column id | v next index id
  *   v count, columns:   v id | name | alias | u8 type | u8 flags (1 not null, 2 enforcing,
  *                      4 hidden)
@@ -11,7 +11,8 @@
  *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped,
  *                      4 expression) | of an expression, whose position is 0: varint size, bytes
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing,
- *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
+ *                      4 constraint, 8 there is more, 16 sees columns in types that come, 32 in
+ *                      those of the past) | u8 stage | v change | v count, parts as
  *                      above | if there is more: v count, included: v position
  *                      | varint size and bytes of the predicate, size 0: none
  *   v count, layouts:   v number | v count, columns: v id | u8 type | value: missing, or null
@@ -23,6 +24,7 @@
  *                       | v characters at most, 0: any number
  *                       | u8 type on its way, or 0 | v its characters at most
  *                       | varint size and bytes of the expression that makes it, or 0
+ *                       | u8 type that it had, or 0
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
  *   v id of the column of row ids, or 0
@@ -38,7 +40,8 @@
  *                       | v count, ids of columns: v id
  *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
  *
- * Format 4, from before row ids, indexes on expressions, kept columns and foreign keys, ends in
+ * Format 5, from before indexes were made anew with a type, lacks that type and two flags. Format
+ * 4, from before row ids, indexes on expressions, kept columns and foreign keys, ends in
  * front of them. Format 3, from before indexes had more than columns, lacks some flags, limits of
  * texts and types on their way. Format 2, from before there were checks, ends in front of them, and
  * format 1, from before tables could be altered, has no aliases either; all are read, and written
@@ -111,6 +114,8 @@ static bool put_indexes(struct base_buf *out, const struct catalog_table *t)
         uint8_t flags =
             (uint8_t)((x->unique ? FLAG_UNIQUE : 0) | (x->enforcing ? FLAG_ENFORCING : 0) |
                       (x->constraint ? FLAG_CONSTRAINT : 0) |
+                      (x->sight == CATALOG_SIGHT_COMING ? FLAG_COMING : 0) |
+                      (x->sight == CATALOG_SIGHT_PAST ? FLAG_PAST : 0) |
                       (descriptor_has_more(x) ? FLAG_MORE : 0));
         ok = base_buf_add_varint(out, x->id) && base_buf_add_varint(out, x->tree) &&
              put_name(out, x->name) && put_name(out, x->alias) && base_buf_add_u8(out, flags) &&
@@ -170,7 +175,8 @@ static bool put_lengths(struct base_buf *out, const struct catalog_table *t)
         ok = !descriptor_is_limited(c) ||
              (base_buf_add_varint(out, i) && base_buf_add_varint(out, c->length_max) &&
               base_buf_add_u8(out, (uint8_t)c->type_coming) &&
-              base_buf_add_varint(out, c->length_coming) && put_expr(out, c->made_by));
+              base_buf_add_varint(out, c->length_coming) && put_expr(out, c->made_by) &&
+              base_buf_add_u8(out, (uint8_t)c->type_past));
     }
     return ok;
 }

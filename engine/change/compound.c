@@ -5,26 +5,11 @@
  * request. Then the versions of the way there are made once, so that what cannot be is refused
  * before anything begins; and all names are reserved.
  */
-#include "change/compound_impl.h"
-#include "change/submit_impl.h"
+#include "change/compound_draft.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* The request as it is put together. */
-struct draft {
-    struct submission *s;
-    size_t at;                          /* of the statement at hand */
-    struct catalog_table *from;         /* as it stands; NULL: no statement has named it yet */
-    struct catalog_table *target;       /* as the statements until now leave it */
-    struct compound_statement *request; /* what each of them has to do */
-    size_t count;
-    size_t created;
-    struct base_buf words;
-    instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
-    struct base_arena arena;    /* of definitions that are made here */
-    struct kin kin;             /* what foreign keys tie to the table */
-};
 /* Those of one ALTER TABLE. */
 struct steps {
     const instar_alteration *list;
@@ -232,6 +217,8 @@ static int drop_index(struct draft *d, const instar_statement *statement, struct
     return rc == 0 ? take_away(d, statement->name, err) : rc;
 }
 
+/* ---- steps of ALTER TABLE ------------------------------------------------------------------ */
+
 /* Which of a statement's steps it was goes before what is wrong with it. */
 static int step_fault(const struct steps *all, size_t at, int rc, struct base_err *err)
 {
@@ -269,7 +256,7 @@ static int alter_steps(struct draft *d, const struct steps *all, size_t from, si
     d->count++;
     alter_describe(name, steps, count, text, sizeof(text));
     tell(d, text);
-    return 0;
+    return compound_remake(d, err);
 }
 
 /* ---- UNIQUE in ALTER TABLE ---------------------------------------------------------------- */
@@ -424,6 +411,9 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
     bool renames = false;
     struct catalog_fkey fkey;
 
+    if (compound_remakes(table, steps, count)) {
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         if (lacks_index(table, &steps[i], &fkey) || steps[i].kind == INSTAR_ALTER_ADD_UNIQUE ||
             drops_unique(table, &steps[i]) ||
@@ -508,40 +498,6 @@ static int take_statement(struct draft *d, const instar_statement *statement, st
 
 /* ---- all of them -------------------------------------------------------------------------- */
 
-/* Make every version once: they say what the plan needs, and whether they are possible. */
-static int rehearse(struct draft *d, const struct compound_request *request, struct base_err *err)
-{
-    struct change_record *r = &d->s->rec;
-    struct catalog_table *added = NULL;
-    struct catalog_table *enforced = NULL;
-    struct catalog_table *flipped = NULL;
-    const struct catalog_table *at = d->from;
-    int rc = 0;
-
-    if (r->builds) {
-        rc = compound_add(at, request, r->id, &added, err);
-        at = added;
-    }
-    if (rc == 0) {
-        rc = compound_enforce(at, request, &enforced, err);
-        r->validates = enforced != NULL;
-        at = enforced != NULL ? enforced : at;
-    }
-    if (rc == 0) {
-        rc = compound_flip(at, request, r, &flipped, err);
-    }
-    if (rc == 0) {
-        rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, err);
-    }
-    if (rc == 0) {
-        r->retires = catalog_alter_leaves(flipped);
-    }
-    catalog_table_free(added);
-    catalog_table_free(enforced);
-    catalog_table_free(flipped);
-    return rc;
-}
-
 static int reserve(struct draft *d, const struct alter_name *names, size_t name_count,
                    struct base_err *err)
 {
@@ -555,8 +511,8 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
             .kind = CATALOG_NAME_INDEX, .table = d->from->id, .change = change};
         if (part->kind == COMPOUND_CREATE_INDEX) {
             rc = catalog_name_put(t, part->def.name, &name, err);
-        } else if (part->kind == COMPOUND_DROP_INDEX) {
-            name.index = catalog_table_index_by_tree(d->from, part->tree)->id;
+        } else if (compound_going(part) != 0) {
+            name.index = catalog_table_index_by_tree(d->from, compound_going(part))->id;
             rc = catalog_name_put(t, part->name, &name, err);
         }
     }
@@ -568,9 +524,18 @@ static int check_names(const struct draft *d, struct base_err *err)
 {
     for (size_t i = 0; i < d->count; i++) {
         const struct compound_statement *part = &d->request[i];
-        const struct catalog_index *index = part->kind == COMPOUND_CREATE_INDEX
-                                                ? catalog_table_index_by_tree(d->target, part->tree)
-                                                : NULL;
+        const struct catalog_index *index =
+            compound_coming(part) != 0 ? catalog_table_index_by_tree(d->target, part->tree) : NULL;
+        if (part->kind == COMPOUND_REMAKE_INDEX &&
+            (index == NULL || strcmp(index->name, part->name) != 0)) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "index \"%s\" is dropped or renamed behind a new type of a column "
+                                "of it: do that first, or in a change of its own",
+                                part->name);
+        }
+        if (part->kind == COMPOUND_REMAKE_INDEX) {
+            continue;
+        }
         if (index != NULL && strcmp(index->name, part->def.name) != 0) {
             return base_err_set(err, INSTAR_EINVALID,
                                 "index \"%s\" is created and renamed in one change: create it as "
@@ -596,7 +561,7 @@ static int record(struct draft *d, struct base_err *err)
     r->undo_window_s = submit_undo_window(d->s);
     r->builds = d->created > 0;
     for (size_t i = 0; i < d->count; i++) {
-        r->drops = r->drops || d->request[i].kind == COMPOUND_DROP_INDEX;
+        r->drops = r->drops || compound_going(&d->request[i]) != 0;
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
     record_cut(&d->words, r->statement, sizeof(r->statement));
@@ -612,7 +577,7 @@ static int record(struct draft *d, struct base_err *err)
     }
     if (rc == 0) {
         const struct compound_request request = {.statements = d->request, .count = d->count};
-        rc = rehearse(d, &request, err);
+        rc = compound_rehearse(d->s->c->store, d->from, &request, r, err);
     }
     r->step = rc == 0 ? plan_at_or_after(r, 0) : 0;
     base_arena_free(&arena);
@@ -623,7 +588,7 @@ static int record(struct draft *d, struct base_err *err)
  * another one before it. */
 static size_t count_parts(const struct submission *s)
 {
-    size_t count = s->statement_count;
+    size_t count = s->statement_count + COMPOUND_INDEXES_MAX; /* those that are made anew */
 
     for (size_t i = 0; i < s->statement_count; i++) {
         const instar_statement *st = &s->statements[i];

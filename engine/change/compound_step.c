@@ -43,6 +43,8 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
     const struct compound_request *request = &w->request;
 
     switch (work) {
+    case WORK_FORESEE:
+        return compound_foresee(w->now, request, &w->next, err);
     case WORK_ADD_ALL:
         return compound_add(w->now, request, w->j->rec.id, &w->next, err);
     case WORK_RAISE_ALL:
@@ -85,6 +87,23 @@ static int beside_add(struct work *w, struct base_err *err)
     return rc;
 }
 
+/* The names of indexes that were made anew lead to those that stand in their place now. */
+static int give_names(struct work *w, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < w->request.count; i++) {
+        const struct compound_statement *s = &w->request.statements[i];
+        if (s->kind == COMPOUND_REMAKE_INDEX) {
+            struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
+                                        .table = w->next->id,
+                                        .index = catalog_table_index_by_tree(w->next, s->tree)->id};
+            rc = catalog_name_put(w->t, s->name, &name, err);
+        }
+    }
+    return rc;
+}
+
 static int let_go(struct store_txn *t, const struct compound_request *request,
                   enum compound_kind kind, uint64_t change, bool keep, struct base_err *err)
 {
@@ -111,6 +130,9 @@ static int beside_flip(struct work *w, struct base_err *err)
     }
     if (rc == 0) {
         rc = let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
+    }
+    if (rc == 0) {
+        rc = give_names(w, err);
     }
     r->retires = catalog_alter_leaves(w->next);
     return rc;
@@ -193,13 +215,14 @@ int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum s
                       struct base_err *err)
 {
     bool down = op == STORE_TREE_DROP && r->state == INSTAR_CHANGE_RUNNING;
-    enum compound_kind kind = down ? COMPOUND_DROP_INDEX : COMPOUND_CREATE_INDEX;
     struct compound_request request;
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
     for (size_t i = 0; rc == 0 && i < request.count; i++) {
-        if (request.statements[i].kind == kind) {
-            rc = store_txn_tree_op(t, op, request.statements[i].tree, err);
+        const struct compound_statement *s = &request.statements[i];
+        uint64_t tree = down ? compound_going(s) : compound_coming(s);
+        if (tree != 0) {
+            rc = store_txn_tree_op(t, op, tree, err);
         }
     }
     compound_free(&request);
@@ -212,8 +235,9 @@ void compound_forget(struct job *j)
 
     if (compound_decode(base_buf_slice(&j->rec.descriptor), &request, NULL) == 0) {
         for (size_t i = 0; i < request.count; i++) {
-            if (request.statements[i].kind == COMPOUND_CREATE_INDEX) {
-                build_forget(j->store, request.statements[i].tree);
+            uint64_t tree = compound_coming(&request.statements[i]);
+            if (tree != 0) {
+                build_forget(j->store, tree);
             }
         }
     }
@@ -230,6 +254,9 @@ int compound_names_back(struct store_txn *t, const struct change_record *r, stru
     }
     if (rc == 0) {
         rc = let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
+    }
+    if (rc == 0) {
+        rc = let_go(t, &request, COMPOUND_REMAKE_INDEX, r->id, true, err);
     }
     if (rc == 0) {
         rc = alter_names_restore(t, r, &request.renames, err);

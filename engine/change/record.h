@@ -96,7 +96,8 @@ struct change_record {
     bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
-    bool waits;     /* create table: writers of the tables to which it refers come first */
+    bool foresees; /* compound: what types may lose is looked for before indexes are made of them */
+    bool waits;    /* create table: writers of the tables to which it refers come first */
     uint32_t other_count;
     struct change_other others[RECORD_OTHERS_MAX]; /* no two changes of one table at once */
     uint32_t part_count;
@@ -233,6 +234,7 @@ enum change_work {
     WORK_NULLS,        /* look for rows that break them */
     WORK_ALTER,        /* publish the table as it is wanted */
     WORK_RETIRE,       /* publish it without old names and hidden columns */
+    WORK_FORESEE,      /* compound: publish the types that may lose values as on their way */
     WORK_ADD_ALL,      /* compound: publish all that is new in its first stage, create its trees */
     WORK_RAISE_ALL,    /* publish it write-only */
     WORK_ENFORCE_ALL,  /* publish what is to hold as enforced */
@@ -289,6 +291,7 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_RETIRES 2u
 #define PLAN_BUILDS 4u
 #define PLAN_DROPS 8u
+#define PLAN_FORESEES 16u
 #define PLAN_KEEPS 1u
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
