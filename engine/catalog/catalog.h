@@ -34,6 +34,9 @@ struct catalog_column {
      * not obey yet. */
     enum instar_type type_coming;
     uint32_t length_coming;
+    /* The type it had until this version, for indexes that are on their way out; or INSTAR_NULL. */
+    enum instar_type type_past;
+    uint32_t length_past;
     /* How its values come about, if not by the cast: over this column alone. Of the type that is on
      * its way, and between catalog_alter and its finish of the new one. */
     const struct row_expr *made_by;
@@ -53,6 +56,14 @@ struct catalog_key_part {
     bool descending;
     bool nulls_swapped; /* null is at the other end: first when ascending, last when descending */
 };
+/* In which types an index, or a check, sees the columns (sight.c). An index that is public sees
+ * them as they are. */
+enum catalog_sight {
+    CATALOG_SIGHT_NOW,    /* as they are */
+    CATALOG_SIGHT_COMING, /* as they will be, where another type is on its way */
+    CATALOG_SIGHT_PAST,   /* as they were, where the type is another one now: nobody reads it */
+    CATALOG_SIGHT_EITHER  /* of a check that is enforcing: as they are, or as they will be */
+};
 struct catalog_index {
     uint32_t id; /* never reused in its table */
     uint64_t tree;
@@ -63,10 +74,15 @@ struct catalog_index {
     enum instar_stage stage; /* outside catalog/: ask catalog_may_…, never compare */
     uint64_t change;         /* at work on it, or 0 */
     bool constraint;         /* it is the UNIQUE constraint of its name */
+    enum catalog_sight sight;
+    bool remade; /* of a private copy: its columns' types changed, so its entries must be made anew
+                  */
     /* Of a primary key that is changing (rekey.c). */
     bool rows;         /* its entries are whole rows, by the key of its parts */
     uint32_t keyed_by; /* id of such an index: entries end with its key; 0: with the table's own */
-    uint32_t replaces; /* id of the index whose place it takes, with its name; 0: none */
+    /* Of that and of a type that is changing: id of the index whose place it takes, with its name;
+     * 0: none */
+    uint32_t replaces;
     uint32_t part_count; /* of the index's own columns */
     struct catalog_key_part parts[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t include_count;                      /* columns that entries carry along */
@@ -288,6 +304,21 @@ bool catalog_index_print_part(const struct catalog_table *table,
 bool catalog_index_print_predicate(const struct catalog_table *table,
                                    const struct catalog_index *index, struct base_buf *out);
 
+/* ---- in what types an index sees columns (sight.c) ------------------------------------------ */
+
+/* A value of the column at this position as the index sees it; bytes in scratch. What row_cast
+ * gives, in the digits of the column's type then, but for an index that nobody reads any more: there
+ * it is null where it cannot be cast. */
+int catalog_index_see(const struct catalog_table *table, const struct catalog_index *index,
+                      uint32_t at, const instar_value *value, struct base_arena *scratch,
+                      instar_value *value_out, struct base_err *err);
+/* Does an entry say less than the row, in the sight of the next version? Then whoever reads the
+ * index must read its rows, too. */
+bool catalog_index_fades(const struct catalog_table *table, const struct catalog_index *index);
+/* What people call it: the name of the one whose place it takes, or its own. */
+const char *catalog_index_called(const struct catalog_table *table,
+                                 const struct catalog_index *index);
+
 /* ---- row ids (rowid.c) -------------------------------------------------------------------- */
 
 /* Is the row id its primary key? */
@@ -415,6 +446,21 @@ int catalog_alter_finish(const struct catalog_table *from, struct catalog_table 
  * there is nothing of that kind. */
 int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table *target,
                           bool *any_out, struct base_err *err);
+/* As that, with the types that may lose values alone: what is made of the cast values comes after
+ * it. */
+int catalog_alter_foresee(struct catalog_table *copy, const struct catalog_table *target,
+                          bool *any_out, struct base_err *err);
+/* All types of the target that are other ones are on their way in the copy; its version stays, and
+ * it is not finished. */
+int catalog_types_announce(struct catalog_table *copy, const struct catalog_table *target,
+                           struct base_err *err);
+/* What is on its way in the one is on its way in the other. */
+int catalog_types_carry(const struct catalog_table *from, struct catalog_table *to,
+                        struct base_err *err);
+/* Give a copy the types of `from`, where they are others, as those that were, for its indexes that
+ * see them so; and let it forget them. */
+void catalog_types_remember(const struct catalog_table *from, struct catalog_table *to);
+void catalog_types_forget(struct catalog_table *copy);
 /* And back from there, by one more version. */
 void catalog_alter_relax(struct catalog_table *copy);
 /* Does it still have aliases, or columns that are hidden in its layout? */
@@ -470,6 +516,10 @@ int catalog_hide_column(struct catalog_table *to, const struct catalog_table *fr
  * other indexes are void afterwards. */
 int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *from, uint32_t id,
                         bool binds, struct catalog_index **index_out, struct base_err *err);
+/* Let an adopted index of `from` see the columns of `to` in the types that it knows: those of the
+ * past, or those that come. */
+void catalog_index_set_sight(const struct catalog_table *from, const struct catalog_table *to,
+                             struct catalog_index *index, enum catalog_sight sight);
 /* NULL: none has that tree. */
 struct catalog_index *catalog_table_index_by_tree(const struct catalog_table *table, uint64_t tree);
 /* All but that of the row ids. They stay in the layout. */

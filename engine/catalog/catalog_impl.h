@@ -60,18 +60,17 @@ bool catalog_expr_print(const struct catalog_table *table, const struct row_expr
 const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct base_arena *arena);
 /* Positions of its inputs in columns[], in the table's arena; a room that is there is used again.
  * ENOMEM, EINVALID: a column is not there, or of another type. */
-int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr, bool coming,
-                        uint32_t *count_inout, uint32_t **inputs_inout);
+int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr,
+                        enum catalog_sight sight, uint32_t *count_inout, uint32_t **inputs_inout);
 /* The same into a room that is large enough; their number is added to *count_inout. */
-int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr, bool coming,
-                        uint32_t *places_out, uint32_t *count_inout);
-/* Is it made of columns that the table has? */
+int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr,
+                        enum catalog_sight sight, uint32_t *places_out, uint32_t *count_inout);
+/* Is it made of columns that the table has, in the types in which it sees them? */
 bool catalog_expr_stands(const struct catalog_table *table, const struct row_expr *expr,
-                         bool coming);
-/* Is it a truth value made of columns that the table has? coming: a column's type that is on its
- * way is as good as the one it has; the same above. */
+                         enum catalog_sight sight);
+/* And is it a truth value? */
 bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr,
-                        bool coming);
+                        enum catalog_sight sight);
 /* How many bytes of a text of at most so many stay: whole characters. */
 size_t catalog_cut(const char *text, size_t most);
 /* table_middle_end, and a number unless that is 0; of names that are too long for it the longer one
@@ -103,6 +102,19 @@ int catalog_index_derive(struct catalog_table *table, struct catalog_index *inde
 /* What both versions of an index must agree in, besides the key. */
 bool catalog_index_is_same(const struct catalog_table *from, const struct catalog_index *a,
                            const struct catalog_table *to, const struct catalog_index *b);
+
+/* ---- sight.c ------------------------------------------------------------------------------ */
+
+/* How values of the column at this position are read from a key: of the index, or, without one, of
+ * the table. */
+void catalog_part_of_column(const struct catalog_table *table, const struct catalog_index *index,
+                            uint32_t at, struct row_key_part *part);
+/* May what sees the column so take it for that type? */
+bool catalog_sight_takes(const struct catalog_column *column, enum instar_type type,
+                         enum catalog_sight sight);
+/* Have the entries that stand the values that the next version sees? */
+bool catalog_sight_step_allowed(const struct catalog_table *from, const struct catalog_index *x,
+                                const struct catalog_table *to, const struct catalog_index *y);
 
 /* ---- check.c, alter_check.c --------------------------------------------------------------- */
 
@@ -209,13 +221,22 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
 /* Must rows be looked at before one column becomes the other, and may it at all in one version? */
 bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to);
 bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to);
-/* What keeps the column at this position from being of another type: the name of an index in
- * whatever stage, or "" for the primary key; NULL: nothing does. other: INSTAR_NULL for values that
- * are made anew, whatever their type. */
+/* What the values of a column become for those whose keys they are: of that type, or INSTAR_NULL for
+ * other values, made by an expression or rounded to another scale. */
 enum instar_type catalog_type_of_keys(const struct catalog_column *from,
                                       const struct catalog_column *to, bool made);
-const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
-                                   enum instar_type other);
+/* Would its entries be others if the column at this position were of the other type? INSTAR_NULL:
+ * its values are made anew, whatever their type. */
+bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at, enum instar_type other);
+/* Is it bound to the very type, even where another one has the same keys? */
+bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at);
+/* The same question as the first for the primary key. */
+bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other);
+/* Are the column's values made by an expression from the second version on? */
+bool catalog_type_is_made(const struct catalog_table *from, const struct catalog_table *to,
+                          uint32_t id);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
 int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
                           struct base_err *err);
@@ -244,12 +265,6 @@ void catalog_layouts_link(struct catalog_table *table);
 static inline bool catalog_has_form(const struct row_column *form, const struct catalog_column *c)
 {
     return form->type == c->type && form->scale == row_type_scale(c->type, c->length_max);
-}
-/* How a column's values are read from a key. */
-static inline void catalog_part_of_column(const struct catalog_column *c, struct row_key_part *part)
-{
-    part->type = c->type;
-    part->scale = (uint8_t)row_type_scale(c->type, c->length_max);
 }
 /* EINVALID, ELIMIT: a limit, or digits, that cannot be. */
 int catalog_length_check(const char *column, enum instar_type type, uint32_t length_max,

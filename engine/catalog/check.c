@@ -276,8 +276,9 @@ int catalog_checks_copy(const struct catalog_table *from, struct catalog_table *
 
 static int derive(struct catalog_table *table, struct catalog_check *check, struct base_err *err)
 {
-    bool coming = check->state == CATALOG_CHECK_ENFORCING;
-    int rc = catalog_expr_inputs(table, check->expr, coming, &check->input_count, &check->inputs);
+    enum catalog_sight sight =
+        check->state == CATALOG_CHECK_ENFORCING ? CATALOG_SIGHT_EITHER : CATALOG_SIGHT_NOW;
+    int rc = catalog_expr_inputs(table, check->expr, sight, &check->input_count, &check->inputs);
     if (rc == INSTAR_ENOMEM) {
         return catalog_no_memory(err);
     }

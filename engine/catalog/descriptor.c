@@ -11,7 +11,8 @@
  *   v count, key parts: v position | u8 flags (1 descending, 2 nulls swapped,
  *                      4 expression) | of an expression, whose position is 0: varint size, bytes
  *   v count, indexes:   v id | v tree | name | alias | u8 flags (1 unique, 2 enforcing,
- *                      4 constraint, 8 there is more) | u8 stage | v change | v count, parts as
+ *                      4 constraint, 8 there is more, 16 sees columns in types that come, 32 in
+ *                      those of the past) | u8 stage | v change | v count, parts as
  *                      above | if there is more: v count, included: v position
  *                      | varint size and bytes of the predicate, size 0: none
  *   v count, layouts:   v number | v count, columns: v id | u8 type | of a numeric: u8 scale
@@ -24,6 +25,7 @@
  *                       | v characters at most, 0: any number; of a numeric its digits
  *                       | u8 type on its way, or 0 | v its characters at most, or digits
  *                       | varint size and bytes of the expression that makes it, or 0
+ *                       | u8 type that it had, or 0 | v its characters at most, or digits
  *   v count, columns of layouts that an expression made: v position of the layout | v of the column
  *                       | varint size and bytes of the expression
  *   v id of the column of row ids, or 0
@@ -40,11 +42,12 @@
  *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
  *   v count, comments, ascending: u8 kind | v id of what it is about, 0: the table | text
  *
- * Format 5, from before numerics and comments, ends in front of the latter. Format 4, from before
- * row ids, indexes on expressions, kept columns and foreign keys, ends in front of them. Format 3,
- * from before indexes had more than columns, lacks some flags, limits of texts and types on their
- * way. Format 2, from before there were checks, ends in front of them, and format 1, from before
- * tables could be altered, has no aliases either; all are read, and written no more.
+ * Format 5, from before numerics, comments and indexes that are made anew with a type, ends in front
+ * of comments, and lacks the type that was and two flags. Format 4, from before row ids, indexes on
+ * expressions, kept columns and foreign keys, ends in front of them. Format 3, from before indexes
+ * had more than columns, lacks some flags, limits of texts and types on their way. Format 2, from
+ * before there were checks, ends in front of them, and format 1, from before tables could be
+ * altered, has no aliases either; all are read, and written no more.
  */
 #include "catalog/descriptor_impl.h"
 
@@ -113,6 +116,8 @@ static bool put_indexes(struct base_buf *out, const struct catalog_table *t)
         uint8_t flags =
             (uint8_t)((x->unique ? FLAG_UNIQUE : 0) | (x->enforcing ? FLAG_ENFORCING : 0) |
                       (x->constraint ? FLAG_CONSTRAINT : 0) |
+                      (x->sight == CATALOG_SIGHT_COMING ? FLAG_COMING : 0) |
+                      (x->sight == CATALOG_SIGHT_PAST ? FLAG_PAST : 0) |
                       (descriptor_has_more(x) ? FLAG_MORE : 0));
         ok = base_buf_add_varint(out, x->id) && base_buf_add_varint(out, x->tree) &&
              put_name(out, x->name) && put_name(out, x->alias) && base_buf_add_u8(out, flags) &&
@@ -173,7 +178,9 @@ static bool put_lengths(struct base_buf *out, const struct catalog_table *t)
         ok = !descriptor_is_limited(c) ||
              (base_buf_add_varint(out, i) && base_buf_add_varint(out, c->length_max) &&
               base_buf_add_u8(out, (uint8_t)c->type_coming) &&
-              base_buf_add_varint(out, c->length_coming) && put_expr(out, c->made_by));
+              base_buf_add_varint(out, c->length_coming) && put_expr(out, c->made_by) &&
+              base_buf_add_u8(out, (uint8_t)c->type_past) &&
+              base_buf_add_varint(out, c->length_past));
     }
     return ok;
 }

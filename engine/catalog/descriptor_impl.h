@@ -7,7 +7,7 @@
 #include "catalog/catalog_impl.h"
 
 #define FORMAT 6
-#define FORMAT_NO_COMMENTS 5
+#define FORMAT_NO_COMMENTS 5 /* nor numerics, nor types that were */
 #define FORMAT_NO_REKEYS 4
 #define FORMAT_NO_LENGTHS 3
 #define FORMAT_NO_CHECKS 2
@@ -21,6 +21,8 @@
 #define FLAG_HIDDEN 4
 #define FLAG_CONSTRAINT 4
 #define FLAG_MORE 8
+#define FLAG_COMING 16
+#define FLAG_PAST 32
 #define FLAG_RESTRICT_DELETE 1
 #define FLAG_RESTRICT_UPDATE 2
 
@@ -31,7 +33,7 @@ static inline bool descriptor_has_more(const struct catalog_index *x)
 
 static inline bool descriptor_is_limited(const struct catalog_column *c)
 {
-    return c->length_max != 0 || c->type_coming != INSTAR_NULL;
+    return c->length_max != 0 || c->type_coming != INSTAR_NULL || c->type_past != INSTAR_NULL;
 }
 
 static inline bool descriptor_is_rekeyed(const struct catalog_index *x)

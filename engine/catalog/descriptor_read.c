@@ -169,10 +169,15 @@ static void get_indexes(struct input *in)
         x->tree = base_read_varint(r);
         get_name(r, x->name);
         get_alias(in, x->alias);
-        uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE);
+        uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE |
+                                         FLAG_COMING | FLAG_PAST);
         x->unique = (flags & FLAG_UNIQUE) != 0;
         x->enforcing = (flags & FLAG_ENFORCING) != 0;
         x->constraint = (flags & FLAG_CONSTRAINT) != 0;
+        x->sight = (flags & FLAG_COMING) != 0 ? CATALOG_SIGHT_COMING
+                   : (flags & FLAG_PAST) != 0 ? CATALOG_SIGHT_PAST
+                                              : CATALOG_SIGHT_NOW;
+        r->bad = r->bad || ((flags & FLAG_COMING) != 0 && (flags & FLAG_PAST) != 0);
         uint8_t stage = base_read_u8(r);
         r->bad = r->bad || stage > INSTAR_STAGE_PUBLIC;
         x->stage = (enum instar_stage)stage;
@@ -288,6 +293,10 @@ static void get_lengths(struct input *in)
             c->type_coming = (enum instar_type)base_read_u8(r);
             c->length_coming = get_u32(r);
             c->made_by = get_made_by(in);
+            if (in->format > FORMAT_NO_COMMENTS) {
+                c->type_past = (enum instar_type)base_read_u8(r);
+                c->length_past = get_u32(r);
+            }
             r->bad = r->bad || !descriptor_is_limited(c);
         }
         next = at + 1;

@@ -91,19 +91,14 @@ const struct row_expr *catalog_expr_copy(const struct row_expr *from, struct bas
     return copy; /* what was compiled or decoded can be decoded: only memory may be missing */
 }
 
-static bool takes(const struct catalog_column *column, enum instar_type type, bool coming)
-{
-    return column->type == type || (coming && column->type_coming == type);
-}
-
-int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr, bool coming,
-                        uint32_t *places_out, uint32_t *count_inout)
+int catalog_expr_places(const struct catalog_table *table, const struct row_expr *expr,
+                        enum catalog_sight sight, uint32_t *places_out, uint32_t *count_inout)
 {
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(expr, &columns);
     for (size_t i = 0; i < count; i++) {
         int at = catalog_table_column_by_id(table, columns[i].id);
-        if (at < 0 || !takes(&table->columns[at], columns[i].type, coming)) {
+        if (at < 0 || !catalog_sight_takes(&table->columns[at], columns[i].type, sight)) {
             return INSTAR_EINVALID;
         }
         places_out[i] = (uint32_t)at;
@@ -112,8 +107,8 @@ int catalog_expr_places(const struct catalog_table *table, const struct row_expr
     return 0;
 }
 
-int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr, bool coming,
-                        uint32_t *count_inout, uint32_t **inputs_inout)
+int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr,
+                        enum catalog_sight sight, uint32_t *count_inout, uint32_t **inputs_inout)
 {
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(expr, &columns);
@@ -126,24 +121,25 @@ int catalog_expr_inputs(struct catalog_table *table, const struct row_expr *expr
         return INSTAR_ENOMEM;
     }
     uint32_t told = 0;
-    return catalog_expr_places(table, expr, coming, *inputs_inout, &told);
+    return catalog_expr_places(table, expr, sight, *inputs_inout, &told);
 }
 
 bool catalog_expr_stands(const struct catalog_table *table, const struct row_expr *expr,
-                         bool coming)
+                         enum catalog_sight sight)
 {
     const struct row_expr_column *columns;
     size_t count = row_expr_columns(expr, &columns);
     for (size_t i = 0; i < count; i++) {
         int found = catalog_table_column_by_id(table, columns[i].id);
-        if (found < 0 || !takes(&table->columns[found], columns[i].type, coming)) {
+        if (found < 0 || !catalog_sight_takes(&table->columns[found], columns[i].type, sight)) {
             return false;
         }
     }
     return true;
 }
 
-bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr, bool coming)
+bool catalog_expr_valid(const struct catalog_table *table, const struct row_expr *expr,
+                        enum catalog_sight sight)
 {
-    return row_expr_type(expr) == INSTAR_BOOL && catalog_expr_stands(table, expr, coming);
+    return row_expr_type(expr) == INSTAR_BOOL && catalog_expr_stands(table, expr, sight);
 }

@@ -240,7 +240,7 @@ static int derive_needs(struct catalog_table *table, struct catalog_index *index
             index->needs[at++] = index->parts[i].column;
             continue;
         }
-        int rc = catalog_expr_places(table, expr, false, &index->needs[at], &at);
+        int rc = catalog_expr_places(table, expr, index->sight, &index->needs[at], &at);
         if (rc != 0) {
             return rc;
         }
@@ -264,11 +264,11 @@ int catalog_index_derive(struct catalog_table *table, struct catalog_index *inde
         rc = column < table->column_count ? 0 : INSTAR_EINVALID;
         index->include_parts[i] = (struct row_key_part){.type = INSTAR_NULL};
         if (rc == 0) {
-            catalog_part_of_column(&table->columns[column], &index->include_parts[i]);
+            catalog_part_of_column(table, index, column, &index->include_parts[i]);
         }
     }
     if (rc == 0 && index->predicate != NULL) {
-        rc = catalog_expr_inputs(table, index->predicate, false, &index->input_count,
+        rc = catalog_expr_inputs(table, index->predicate, index->sight, &index->input_count,
                                  &index->inputs);
     }
     rc = rc == 0 ? derive_needs(table, index) : rc;

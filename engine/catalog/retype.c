@@ -24,8 +24,9 @@
  * digits in all, of the same scale, are no more than a greater limit.
  *
  * Indexes hold the code of the value. Where that is the same for both types no index takes notice,
- * not even the primary key: the integers have one code. Where it is not, a column that an index is
- * made of keeps its type.
+ * not even the primary key: the integers have one code. Where it is not, a column of the primary
+ * key keeps its type, and all other indexes on the column are made anew beside those that stand
+ * (sight.c): only after what may be lost is known not to be, for they are built of cast values.
  */
 #include "catalog/catalog_impl.h"
 
@@ -154,8 +155,6 @@ bool catalog_type_step_allowed(const struct catalog_column *from, const struct c
            (enforced || !catalog_type_narrows(from, to));
 }
 
-/* The type by which catalog_type_dependent knows what the values become: none where they are other
- * values, made by an expression or rounded. */
 enum instar_type catalog_type_of_keys(const struct catalog_column *from,
                                       const struct catalog_column *to, bool made)
 {
@@ -176,8 +175,8 @@ static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint3
 
 /* Entries carry what is included in the form of its type, and expressions are made for their
  * columns' types: they allow no other one, even where keys would stay the same. */
-static bool binds_type(const struct catalog_table *table, const struct catalog_index *index,
-                       uint32_t at)
+bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at)
 {
     bool bound = catalog_index_computes(table, index, at);
     for (uint32_t i = 0; i < index->include_count; i++) {
@@ -186,22 +185,21 @@ static bool binds_type(const struct catalog_table *table, const struct catalog_i
     return bound;
 }
 
-const char *catalog_type_dependent(const struct catalog_table *table, uint32_t at,
-                                   enum instar_type other)
+static bool keeps_keys(const struct catalog_table *table, uint32_t at, enum instar_type other)
 {
-    enum instar_type type = table->columns[at].type;
-    bool same_keys = other != INSTAR_NULL && row_cast_keeps_keys(type, other);
-    if (!same_keys && is_among(table->key, table->key_count, at)) {
-        return "";
-    }
-    for (uint32_t i = 0; i < table->index_count; i++) {
-        const struct catalog_index *index = &table->indexes[i];
-        if ((!same_keys && is_among(index->parts, index->part_count, at)) ||
-            (type != other && binds_type(table, index, at))) {
-            return index->name;
-        }
-    }
-    return NULL;
+    return other != INSTAR_NULL && row_cast_keeps_keys(table->columns[at].type, other);
+}
+
+bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at, enum instar_type other)
+{
+    return (!keeps_keys(table, at, other) && is_among(index->parts, index->part_count, at)) ||
+           (table->columns[at].type != other && catalog_index_binds(table, index, at));
+}
+
+bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other)
+{
+    return !keeps_keys(table, at, other) && is_among(table->key, table->key_count, at);
 }
 
 bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
@@ -243,21 +241,13 @@ bool catalog_form_follows(const struct row_column *a, const struct row_column *b
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-static int refuse_dependent(const struct catalog_table *table, const struct catalog_column *column,
-                            const char *index, const char *type, struct base_err *err)
+static int refuse_key(const struct catalog_table *table, const struct catalog_column *column,
+                      const char *type, struct base_err *err)
 {
-    if (index[0] == 0) {
-        return base_err_set(err, INSTAR_ESTATE,
-                            "column \"%s\" of table \"%s\": it is of the primary key, whose keys "
-                            "would be others as %s; only the integer types become each other there",
-                            column->name, table->name, type);
-    }
-    return base_err_set(
-        err, INSTAR_ESTATE,
-        "column \"%s\" of table \"%s\": index \"%s\" uses it, whose entries would be "
-        "others as %s; drop the index, change the type, create the index again: "
-        "three changes",
-        column->name, table->name, index, type);
+    return base_err_set(err, INSTAR_ESTATE,
+                        "column \"%s\" of table \"%s\": it is of the primary key, whose keys "
+                        "would be others as %s; only the integer types become each other there",
+                        column->name, table->name, type);
 }
 
 static int refuse_cast(const struct catalog_table *table, const struct catalog_column *column,
@@ -275,7 +265,7 @@ static int refuse_cast(const struct catalog_table *table, const struct catalog_c
 
 /* Is nothing in the way of values that an expression makes? */
 static int check_made(const struct catalog_table *table, uint32_t at, const struct row_column *form,
-                      const char *index, struct base_err *err)
+                      struct base_err *err)
 {
     const struct catalog_column *column = &table->columns[at];
     if (form == NULL) {
@@ -285,8 +275,8 @@ static int check_made(const struct catalog_table *table, uint32_t at, const stru
             "same change adds",
             column->name, table->name);
     }
-    if (index != NULL) {
-        return refuse_dependent(table, column, index, "what USING makes of it", err);
+    if (catalog_key_minds(table, at, INSTAR_NULL)) {
+        return refuse_key(table, column, "what USING makes of them", err);
     }
     for (uint32_t i = 0; i < table->check_count; i++) {
         if (catalog_check_uses(&table->checks[i], column->id)) {
@@ -353,8 +343,7 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     char text[CATALOG_TYPE_TEXT_MAX];
     bool made = step->expression != NULL;
     struct catalog_column wanted = {.type = type, .length_max = step->column->length_max};
-    const char *index =
-        catalog_type_dependent(table, at, catalog_type_of_keys(column, &wanted, made));
+    enum instar_type of_keys = catalog_type_of_keys(column, &wanted, made);
     int rc = catalog_length_check(column->name, type, step->column->length_max, err);
     if (rc != 0) {
         return rc;
@@ -367,21 +356,21 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
             table->name);
     }
     const struct catalog_fkey *fkey = catalog_fkey_using(table, column->id);
-    if (fkey != NULL && catalog_type_of_keys(column, &wanted, made) != column->type) {
+    if (fkey != NULL && of_keys != column->type) {
         return base_err_set(err, INSTAR_ESTATE,
                             "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
                             "that first, and add it again afterwards",
                             column->name, table->name, fkey->name);
     }
     if (made) {
-        return check_made(table, at, form, index, err);
+        return check_made(table, at, form, err);
     }
     if (kind == ROW_CAST_NONE || (kind == ROW_CAST_EXPLICIT && !asked)) {
         return refuse_cast(table, column, type, err);
     }
-    return index != NULL
-               ? refuse_dependent(table, column, index,
-                                  catalog_type_text(type, step->column->length_max, text), err)
+    return catalog_key_minds(table, at, of_keys)
+               ? refuse_key(table, column, catalog_type_text(type, step->column->length_max, text),
+                            err)
                : 0;
 }
 
@@ -404,6 +393,53 @@ static int cast_kept(struct catalog_table *table, struct catalog_column *column,
     return row_value_copy(&table->arena, &cast, value) ? 0 : catalog_no_memory(err);
 }
 
+/* An expression of an index anew from its text, for its column is of another type now. */
+static int compile_again(struct catalog_table *table, const struct catalog_index *index,
+                         enum instar_type wanted, const struct row_expr **expr,
+                         struct base_err *err)
+{
+    char what[INSTAR_NAME_BYTES_MAX + 64];
+    struct base_buf text = {0};
+    bool ok = catalog_expr_print(table, *expr, &text) && base_buf_add_u8(&text, 0);
+    snprintf(what, sizeof(what), "index \"%s\", which is about a column of another type then",
+             index->name);
+    int rc = ok ? catalog_expr_compile(table, what, (const char *)text.data, wanted, expr, err)
+                : catalog_no_memory(err);
+    base_buf_free(&text);
+    return rc;
+}
+
+static int remake_index(struct catalog_table *table, struct catalog_index *index, uint32_t id,
+                        struct base_err *err)
+{
+    int rc = 0;
+    index->remade = true;
+    for (uint32_t i = 0; rc == 0 && i < index->part_count; i++) {
+        struct catalog_key_part *part = &index->parts[i];
+        if (part->expr != NULL && catalog_expr_uses(part->expr, id)) {
+            rc = compile_again(table, index, INSTAR_NULL, &part->expr, err);
+        }
+    }
+    if (rc == 0 && index->predicate != NULL && catalog_expr_uses(index->predicate, id)) {
+        rc = compile_again(table, index, INSTAR_BOOL, &index->predicate, err);
+    }
+    return rc;
+}
+
+/* The column at this position has another type now, `from` before it: which indexes must have other
+ * entries? */
+static int remake_indexes(struct catalog_table *table, uint32_t at, enum instar_type from,
+                          struct base_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        if (catalog_index_minds(table, &table->indexes[i], at, from)) {
+            rc = remake_index(table, &table->indexes[i], table->columns[at].id, err);
+        }
+    }
+    return rc;
+}
+
 int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_alteration *step,
                        bool *changed_out, struct base_err *err)
 {
@@ -422,8 +458,7 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc != 0) {
         return rc;
     }
-    bool other = column->type != def->type || row_type_scale(def->type, def->length_max) !=
-                                                  row_type_scale(column->type, column->length_max);
+    struct catalog_column before = *column;
     const struct row_expr *made_by = NULL;
     if (step->expression != NULL) {
         rc = compile(table, column, step, &made_by, err);
@@ -440,7 +475,12 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc == 0 && column->missing.type != INSTAR_NULL) {
         rc = cast_kept(table, column, "value in rows that are there", &column->missing, err);
     }
-    return rc == 0 && other ? catalog_checks_retype(table, column->id, err) : rc;
+    if (rc == 0 && catalog_type_of_keys(&before, column, false) != before.type) {
+        rc = catalog_checks_retype(table, column->id, err);
+    }
+    return rc == 0 ? remake_indexes(table, at,
+                                    catalog_type_of_keys(column, &before, made_by != NULL), err)
+                   : rc;
 }
 
 /* ---- versions ----------------------------------------------------------------------------- */
@@ -474,30 +514,128 @@ static int enforce_made(struct catalog_table *copy, const struct catalog_table *
     return column->made_by != NULL ? 0 : catalog_no_memory(err);
 }
 
-int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
-                          struct base_err *err)
+/* What `wanted` is in the target is on its way in the copy. */
+static int announce(struct catalog_table *copy, const struct catalog_table *target,
+                    struct catalog_column *c, const struct catalog_column *wanted, bool *any,
+                    struct base_err *err)
+{
+    bool was = c->type_coming == wanted->type && c->length_coming == wanted->length_max &&
+               (c->made_by == wanted->made_by || catalog_expr_same(c->made_by, wanted->made_by));
+    c->type_coming = wanted->type;
+    c->length_coming = wanted->length_max;
+    *any = *any || !was;
+    return wanted->made_by != NULL && !was ? enforce_made(copy, target, c, wanted->made_by, err)
+                                           : 0;
+}
+
+/* Of a column that has another type in the target, or other values. */
+static bool is_retyped(const struct catalog_column *c, const struct catalog_column *wanted)
+{
+    return wanted->made_by != NULL || wanted->type != c->type ||
+           wanted->length_max != c->length_max;
+}
+
+/* Has an index that stands other entries then? */
+static bool is_minded(const struct catalog_table *copy, uint32_t at,
+                      const struct catalog_column *wanted)
+{
+    enum instar_type other =
+        catalog_type_of_keys(&copy->columns[at], wanted, wanted->made_by != NULL);
+    bool minded = false;
+    for (uint32_t i = 0; i < copy->index_count; i++) {
+        minded =
+            minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
+    }
+    return minded;
+}
+
+/* Which types are announced: those that may lose values; also those whose indexes or checks must
+ * be looked at before they are there; all. */
+enum announced { LOSSES, ENFORCED, ALL };
+
+static int announce_some(struct catalog_table *copy, const struct catalog_table *target,
+                         enum announced which, bool *any, struct base_err *err)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < copy->column_count; i++) {
         struct catalog_column *c = &copy->columns[i];
         int at = catalog_table_column_by_id(target, c->id);
         const struct catalog_column *wanted = at >= 0 ? &target->columns[at] : NULL;
-        if (wanted == NULL || (wanted->type == c->type && wanted->length_max == c->length_max &&
-                               wanted->made_by == NULL)) {
+        if (wanted == NULL || !is_retyped(c, wanted)) {
             continue;
         }
-        if (wanted->made_by != NULL || catalog_type_narrows(c, wanted) ||
-            (catalog_type_of_keys(c, wanted, false) != c->type &&
-             has_new_check(copy, target, c->id))) {
-            c->type_coming = wanted->type;
-            c->length_coming = wanted->length_max;
-            *any = true;
-        }
-        if (wanted->made_by != NULL) {
-            rc = enforce_made(copy, target, c, wanted->made_by, err);
+        if (which == ALL || wanted->made_by != NULL || catalog_type_narrows(c, wanted) ||
+            (which != LOSSES &&
+             (is_minded(copy, i, wanted) || (catalog_type_of_keys(c, wanted, false) != c->type &&
+                                             has_new_check(copy, target, c->id))))) {
+            rc = announce(copy, target, c, wanted, any, err);
         }
     }
     return rc;
+}
+
+int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
+                          struct base_err *err)
+{
+    return announce_some(copy, target, ENFORCED, any, err);
+}
+
+int catalog_types_announce(struct catalog_table *copy, const struct catalog_table *target,
+                           struct base_err *err)
+{
+    bool any = false;
+    return announce_some(copy, target, ALL, &any, err);
+}
+
+int catalog_alter_foresee(struct catalog_table *copy, const struct catalog_table *target,
+                          bool *any_out, struct base_err *err)
+{
+    *any_out = false;
+    int rc = announce_some(copy, target, LOSSES, any_out, err);
+    copy->version += *any_out;
+    return rc == 0 ? catalog_table_finish(copy, err) : rc;
+}
+
+int catalog_types_carry(const struct catalog_table *from, struct catalog_table *to,
+                        struct base_err *err)
+{
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        struct catalog_column *c = &to->columns[i];
+        int at = catalog_table_column_by_id(from, c->id);
+        if (at < 0 || c->hidden) {
+            continue;
+        }
+        c->type_coming = from->columns[at].type_coming;
+        c->length_coming = from->columns[at].length_coming;
+        c->made_by = from->columns[at].made_by;
+        if (c->made_by != NULL) {
+            c->made_by = catalog_expr_copy(c->made_by, &to->arena);
+            if (c->made_by == NULL) {
+                return catalog_no_memory(err);
+            }
+        }
+    }
+    return 0;
+}
+
+void catalog_types_remember(const struct catalog_table *from, struct catalog_table *to)
+{
+    for (uint32_t i = 0; i < to->column_count; i++) {
+        struct catalog_column *c = &to->columns[i];
+        int at = catalog_table_column_by_id(from, c->id);
+        if (at >= 0 && is_retyped(&from->columns[at], c)) {
+            c->type_past = from->columns[at].type;
+            c->length_past = from->columns[at].length_max;
+        }
+    }
+}
+
+void catalog_types_forget(struct catalog_table *copy)
+{
+    for (uint32_t i = 0; i < copy->column_count; i++) {
+        copy->columns[i].type_past = INSTAR_NULL;
+        copy->columns[i].length_past = 0;
+    }
 }
 
 void catalog_types_relax(struct catalog_table *copy)
@@ -516,7 +654,27 @@ static bool may_settle(const struct catalog_column *old, const struct catalog_co
         return old->made_by == NULL && catalog_type_step_allowed(old, new);
     }
     return old->type_coming == new->type &&
-           old->length_coming == new->length_max &&catalog_expr_same(old->made_by, new->made_by);
+           old->length_coming == new->length_max && catalog_expr_same(old->made_by, new->made_by);
+}
+
+/* Every index that minds the new type was made anew beside this change's steps: one that stands
+ * sees it as before. */
+static int settle_indexes(const struct catalog_table *from, uint32_t a, struct catalog_table *to,
+                          uint32_t b, struct base_err *err)
+{
+    const struct catalog_column *c = &to->columns[b];
+    enum instar_type after = catalog_type_of_keys(&from->columns[a], c, c->made_by != NULL);
+    for (uint32_t i = 0; i < from->index_count; i++) {
+        const struct catalog_index *x = &from->indexes[i];
+        const struct catalog_index *y = catalog_table_index_by_id(to, x->id);
+        if (y != NULL && x->sight == y->sight && catalog_index_minds(from, x, a, after)) {
+            return base_err_set(err, INSTAR_ESTATE,
+                                "column \"%s\" of table \"%s\": index \"%s\" uses it, and was made "
+                                "since this change was submitted; ask for it again",
+                                c->name, to->name, x->name);
+        }
+    }
+    return 0;
 }
 
 int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
@@ -543,14 +701,12 @@ int catalog_types_settle(const struct catalog_table *from, struct catalog_table 
                                 "was submitted; ask for it again",
                                 c->name, to->name);
         }
-        /* Indexes that come or go in the same change have entries of both types otherwise. */
-        const char *index =
-            catalog_type_dependent(from, (uint32_t)at, catalog_type_of_keys(old, c, made));
-        index = index != NULL ? index
-                              : catalog_type_dependent(to, i, catalog_type_of_keys(c, old, made));
-        if (index != NULL) {
-            return refuse_dependent(to, c, index, catalog_type_text(c->type, c->length_max, text),
-                                    err);
+        if (catalog_key_minds(from, (uint32_t)at, catalog_type_of_keys(old, c, made))) {
+            return refuse_key(to, c, catalog_type_text(c->type, c->length_max, text), err);
+        }
+        int rc = settle_indexes(from, (uint32_t)at, to, i, err);
+        if (rc != 0) {
+            return rc;
         }
     }
     return 0;

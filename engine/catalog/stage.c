@@ -125,7 +125,8 @@ bool catalog_may_read(const struct catalog_index *index)
 
 bool catalog_must_probe(const struct catalog_index *index)
 {
-    return index->unique && index->enforcing && stages[index->stage].writes;
+    return index->unique && index->enforcing && stages[index->stage].writes &&
+           index->sight != CATALOG_SIGHT_PAST;
 }
 
 bool catalog_must_refuse_null(const struct catalog_column *column)
@@ -176,7 +177,8 @@ static bool is_same_element(const struct catalog_table *from, const struct catal
         a->part_count != b->part_count) {
         return false;
     }
-    return a->rows == b->rows && is_same_key(from, a->parts, to, b->parts, a->part_count) &&
+    return a->rows == b->rows && catalog_sight_step_allowed(from, a, to, b) &&
+           is_same_key(from, a->parts, to, b->parts, a->part_count) &&
            is_same_suffix(from, a, to, b) && catalog_index_is_same(from, a, to, b);
 }
 
@@ -202,18 +204,19 @@ static const struct row_layout *newest_layout(const struct catalog_table *table)
     return &table->layouts[table->layout_map[table->layout_map_count - 1].layout];
 }
 
-/* Are its values made by an expression from this version on? */
-static bool is_made(const struct catalog_table *from, const struct catalog_table *to, uint32_t id)
+bool catalog_type_is_made(const struct catalog_table *from, const struct catalog_table *to,
+                          uint32_t id)
 {
     const struct row_column *form = catalog_layout_column(newest_layout(to), id);
     return to->layout_count > from->layout_count && form != NULL && form->is_made;
 }
 
-/* The same type, or one to which its rows can be cast, and no index keeps the old type. */
+/* The same type, or one to which its rows can be cast, and the primary key is what it was. What
+ * indexes see of it is asked of each of them. */
 static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
                          const struct catalog_table *to, const struct catalog_column *new)
 {
-    bool made = is_made(from, to, new->id);
+    bool made = catalog_type_is_made(from, to, new->id);
     if (!made && old->type == new->type && old->length_max == new->length_max) {
         return true;
     }
@@ -222,8 +225,8 @@ static bool is_type_step(const struct catalog_table *from, const struct catalog_
     }
     enum instar_type after = catalog_type_of_keys(old, new, made);
     enum instar_type before = catalog_type_of_keys(new, old, made);
-    return catalog_type_dependent(from, (uint32_t)(old - from->columns), after) == NULL &&
-           catalog_type_dependent(to, (uint32_t)(new - to->columns), before) == NULL &&
+    return !catalog_key_minds(from, (uint32_t)(old - from->columns), after) &&
+           !catalog_key_minds(to, (uint32_t)(new - to->columns), before) &&
            new->type_coming == INSTAR_NULL &&
            (made || (old->made_by == NULL && catalog_type_step_allowed(old, new)));
 }

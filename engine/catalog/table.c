@@ -176,9 +176,11 @@ void catalog_index_remove(struct catalog_table *table, const char *name)
 
 /* ---- what is derived ---------------------------------------------------------------------- */
 
-/* Types and directions of key parts whose positions are good. */
-static bool derive_parts(const struct catalog_table *table, const struct catalog_key_part *parts,
-                         uint32_t count, struct row_key_part *out, uint32_t *columns_out)
+/* Types and directions of key parts whose positions are good: in the types that the columns have,
+ * or, of an index, in those in which it sees them. */
+static bool derive_parts(const struct catalog_table *table, const struct catalog_index *index,
+                         const struct catalog_key_part *parts, uint32_t count,
+                         struct row_key_part *out, uint32_t *columns_out)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t column = parts[i].column;
@@ -191,7 +193,7 @@ static bool derive_parts(const struct catalog_table *table, const struct catalog
         if (expr != NULL) {
             out[i].type = row_expr_type(expr);
         } else {
-            catalog_part_of_column(&table->columns[column], &out[i]);
+            catalog_part_of_column(table, index, column, &out[i]);
         }
         if (columns_out != NULL) {
             columns_out[i] = column;
@@ -216,8 +218,8 @@ static bool derive_index(const struct catalog_table *table, struct catalog_index
         return false;
     }
     index->key_part_count = own + rest;
-    return derive_parts(table, index->parts, own, index->key_parts, index->key_columns) &&
-           derive_parts(table, key, rest, index->key_parts + own, index->key_columns + own);
+    return derive_parts(table, index, index->parts, own, index->key_parts, index->key_columns) &&
+           derive_parts(table, NULL, key, rest, index->key_parts + own, index->key_columns + own);
 }
 
 /* A layout's columns from those of the layout before. Both are in the order of ids. */
@@ -263,7 +265,7 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
     }
     table->row_id_at = (uint32_t)row_id_at;
     if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
-        !derive_parts(table, table->key, table->key_count, table->key_parts, NULL)) {
+        !derive_parts(table, NULL, table->key, table->key_count, table->key_parts, NULL)) {
         return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",
                             table->name);
     }

@@ -15,7 +15,8 @@
  * their columns. CAT-10 a check is a truth value made of columns of the table; ids and names of
  * checks are as those of indexes, but one that is enforcing may have the name of one that goes when
  * it comes. CAT-11 whole rows are entries of an index without anything else, and of no public one;
- * entries end with the key of such an index of the table, or with the table's. CAT-12 a dropped
+ * entries end with the key of such an index of the table, or with the table's; what sees columns in
+ * types that are not theirs is not public either. CAT-12 a dropped
  * column that is kept is in the newest layout, and none of the columns but a hidden one. CAT-13
  * (fkey.c) foreign keys are of columns that are there, once each, and have their indexes; ids and
  * names are as those of checks.
@@ -110,7 +111,8 @@ static bool check_lengths(const struct catalog_column *c)
                            : comes && row_cast_kind(c->type, c->type_coming) == ROW_CAST_NONE) {
         return false;
     }
-    if (comes && c->hidden) {
+    if ((comes && c->hidden) ||
+        (c->type_past != INSTAR_NULL ? row_type_name(c->type_past) == NULL : c->length_past != 0)) {
         return false;
     }
     return (comes || c->length_coming == 0) &&
@@ -160,8 +162,10 @@ static bool check_columns(const struct catalog_table *table, struct problem *p)
 }
 
 static bool check_parts(const struct catalog_table *table, const struct catalog_key_part *parts,
-                        uint32_t count, const char *what, struct problem *p)
+                        uint32_t count, const struct catalog_index *index, struct problem *p)
 {
+    const char *what = index != NULL ? "index" : "primary key";
+    enum catalog_sight sight = index != NULL ? index->sight : CATALOG_SIGHT_NOW;
     if (count == 0 || count > INSTAR_INDEX_COLUMNS_MAX) {
         return bad(p, "%s of %u columns", what, count);
     }
@@ -169,7 +173,7 @@ static bool check_parts(const struct catalog_table *table, const struct catalog_
         if (parts[i].expr != NULL) {
             if (parts[i].column != CATALOG_NO_COLUMN ||
                 row_type_name(row_expr_type(parts[i].expr)) == NULL ||
-                !catalog_expr_stands(table, parts[i].expr, false)) {
+                !catalog_expr_stands(table, parts[i].expr, sight)) {
                 return bad(p, "%s has an expression, part %u, not on columns that are there", what,
                            i + 1);
             }
@@ -190,7 +194,7 @@ static bool check_parts(const struct catalog_table *table, const struct catalog_
 
 static bool check_key(const struct catalog_table *table, struct problem *p)
 {
-    if (!check_parts(table, table->key, table->key_count, "primary key", p)) {
+    if (!check_parts(table, table->key, table->key_count, NULL, p)) {
         return false;
     }
     for (uint32_t i = 0; i < table->key_count; i++) {
@@ -227,7 +231,7 @@ static bool check_index_more(const struct catalog_table *table, const struct cat
                        table->column_count);
         }
     }
-    if (index->predicate != NULL && !catalog_expr_valid(table, index->predicate, false)) {
+    if (index->predicate != NULL && !catalog_expr_valid(table, index->predicate, index->sight)) {
         return bad(p, "index with a predicate that is no condition on columns that are there");
     }
     if (index->constraint && (!index->unique || index->predicate != NULL)) {
@@ -251,6 +255,10 @@ static bool check_rekeyed(const struct catalog_table *table, const struct catalo
         (key == NULL || !key->rows || index->change == 0 || catalog_may_read(index))) {
         return bad(p, "index keyed by what has no rows");
     }
+    if (index->sight > CATALOG_SIGHT_PAST ||
+        (index->sight != CATALOG_SIGHT_NOW && (index->change == 0 || catalog_may_read(index)))) {
+        return bad(p, "index that sees columns in other types, and is read");
+    }
     if (index->replaces != 0 && catalog_table_index_by_id(table, index->replaces) == NULL) {
         return bad(p, "index that replaces none");
     }
@@ -266,7 +274,7 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
         labels[i] = (struct label){index->name, index->id, false};
-        if (!check_parts(table, index->parts, index->part_count, "index", p) ||
+        if (!check_parts(table, index->parts, index->part_count, index, p) ||
             !check_index_more(table, index, p)) {
             return false;
         }
@@ -284,7 +292,9 @@ static bool check_indexes(const struct catalog_table *table, struct problem *p)
 static bool check_check(const struct catalog_table *table, uint32_t at, struct problem *p)
 {
     const struct catalog_check *c = &table->checks[at];
-    return catalog_expr_valid(table, c->expr, c->state == CATALOG_CHECK_ENFORCING) ||
+    return catalog_expr_valid(table, c->expr,
+                              c->state == CATALOG_CHECK_ENFORCING ? CATALOG_SIGHT_EITHER
+                                                                  : CATALOG_SIGHT_NOW) ||
            bad(p, "check %u is no condition on columns that are there in that type", at + 1);
 }
 

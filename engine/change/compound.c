@@ -240,7 +240,7 @@ int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, siz
     d->count++;
     alter_describe(name, steps, count, text, sizeof(text));
     tell(d, text);
-    return 0;
+    return compound_remake(d, err);
 }
 
 /* ---- the other statements ----------------------------------------------------------------- */
@@ -319,40 +319,6 @@ int draft_take_statement(struct draft *d, const instar_statement *statement, str
 
 /* ---- all of them -------------------------------------------------------------------------- */
 
-/* Make every version once: they say what the plan needs, and whether they are possible. */
-static int rehearse(struct draft *d, const struct compound_request *request, struct base_err *err)
-{
-    struct change_record *r = &d->s->rec;
-    struct catalog_table *added = NULL;
-    struct catalog_table *enforced = NULL;
-    struct catalog_table *flipped = NULL;
-    const struct catalog_table *at = d->from;
-    int rc = 0;
-
-    if (r->builds) {
-        rc = compound_add(at, request, r->id, &added, err);
-        at = added;
-    }
-    if (rc == 0) {
-        rc = compound_enforce(at, request, &enforced, err);
-        r->validates = enforced != NULL;
-        at = enforced != NULL ? enforced : at;
-    }
-    if (rc == 0) {
-        rc = compound_flip(at, request, r, &flipped, err);
-    }
-    if (rc == 0) {
-        rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, err);
-    }
-    if (rc == 0) {
-        r->retires = catalog_alter_leaves(flipped);
-    }
-    catalog_table_free(added);
-    catalog_table_free(enforced);
-    catalog_table_free(flipped);
-    return rc;
-}
-
 static int reserve(struct draft *d, const struct alter_name *names, size_t name_count,
                    struct base_err *err)
 {
@@ -373,8 +339,8 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
             }
             base_err_clear(err);
             rc = rc == INSTAR_ENOTFOUND ? catalog_name_put(t, part->def.name, &name, err) : rc;
-        } else if (part->kind == COMPOUND_DROP_INDEX) {
-            name.index = catalog_table_index_by_tree(d->from, part->tree)->id;
+        } else if (compound_going(part) != 0) {
+            name.index = catalog_table_index_by_tree(d->from, compound_going(part))->id;
             rc = catalog_name_put(t, part->name, &name, err);
         }
     }
@@ -386,9 +352,18 @@ int draft_check_names(const struct draft *d, struct base_err *err)
 {
     for (size_t i = 0; i < d->count; i++) {
         const struct compound_statement *part = &d->request[i];
-        const struct catalog_index *index = part->kind == COMPOUND_CREATE_INDEX
-                                                ? catalog_table_index_by_tree(d->target, part->tree)
-                                                : NULL;
+        const struct catalog_index *index =
+            compound_coming(part) != 0 ? catalog_table_index_by_tree(d->target, part->tree) : NULL;
+        if (part->kind == COMPOUND_REMAKE_INDEX &&
+            (index == NULL || strcmp(index->name, part->name) != 0)) {
+            return base_err_set(err, INSTAR_EINVALID,
+                                "index \"%s\" is dropped or renamed behind a new type of a column "
+                                "of it: do that first, or in a change of its own",
+                                part->name);
+        }
+        if (part->kind == COMPOUND_REMAKE_INDEX) {
+            continue;
+        }
         if (index != NULL && strcmp(index->name, part->def.name) != 0) {
             return base_err_set(err, INSTAR_EINVALID,
                                 "index \"%s\" is created and renamed in one change: create it as "
@@ -414,7 +389,7 @@ int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
     }
     if (rc == 0) {
         const struct compound_request request = {.statements = d->request, .count = d->count};
-        rc = rehearse(d, &request, err);
+        rc = compound_rehearse(d->s->c->store, d->from, &request, &d->s->rec, err);
     }
     base_arena_free(&arena);
     return rc;
@@ -432,7 +407,7 @@ int draft_record(struct draft *d, struct base_err *err)
     r->undo_window_s = submit_undo_window(d->s);
     r->builds = d->created > 0;
     for (size_t i = 0; i < d->count; i++) {
-        r->drops = r->drops || d->request[i].kind == COMPOUND_DROP_INDEX;
+        r->drops = r->drops || compound_going(&d->request[i]) != 0;
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
     record_cut(&d->words, r->statement, sizeof(r->statement));
@@ -446,7 +421,7 @@ int draft_record(struct draft *d, struct base_err *err)
  * another one before it. */
 static size_t count_parts(const struct submission *s)
 {
-    size_t count = s->statement_count;
+    size_t count = s->statement_count + COMPOUND_INDEXES_MAX; /* those that are made anew */
 
     for (size_t i = 0; i < s->statement_count; i++) {
         const instar_statement *st = &s->statements[i];

@@ -187,6 +187,9 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
     bool renames = false;
     struct catalog_fkey fkey;
 
+    if (compound_remakes(table, steps, count)) {
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         if (lacks_index(table, &steps[i], &fkey) || is_about_new(steps, i) ||
             steps[i].kind == INSTAR_ALTER_ADD_UNIQUE || drops_unique(table, &steps[i]) ||

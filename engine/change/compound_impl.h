@@ -20,12 +20,18 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
 
 /* ---- compound_record.c -------------------------------------------------------------------- */
 
-enum compound_kind { COMPOUND_CREATE_INDEX = 1, COMPOUND_DROP_INDEX = 2, COMPOUND_ALTER_TABLE = 3 };
+enum compound_kind {
+    COMPOUND_CREATE_INDEX = 1,
+    COMPOUND_DROP_INDEX = 2,
+    COMPOUND_ALTER_TABLE = 3,
+    COMPOUND_REMAKE_INDEX = 4 /* one that stands, for the type of a column is another one */
+};
 struct compound_statement {
     enum compound_kind kind;
-    uint64_t tree;              /* of the index that is made or dropped */
-    instar_index_def def;       /* of one that is made; the table counts for nothing */
-    const char *name;           /* of one that is dropped */
+    uint64_t tree;        /* of the index that is made or dropped; of one that is made anew, */
+    uint64_t old_tree;    /* and of that in whose place it comes */
+    instar_index_def def; /* of one that is made; the table counts for nothing */
+    const char *name;     /* of one that is dropped, or made anew */
     struct alter_request alter; /* steps only */
 };
 /* The request as it is kept, in memory of its own. */
@@ -41,6 +47,10 @@ int compound_encode(const struct compound_statement *statements, size_t count,
 /* Trusts nothing: ECORRUPT. Free with compound_free, also on failure. */
 int compound_decode(struct base_slice bytes, struct compound_request *out, struct base_err *err);
 void compound_free(struct compound_request *request);
+/* The tree of an index that comes by this statement, and of one that goes; 0: none. */
+uint64_t compound_coming(const struct compound_statement *s);
+uint64_t compound_going(const struct compound_statement *s);
+typedef uint64_t (*compound_which)(const struct compound_statement *s);
 /* The index that the change of this record makes under that name; NULL: none. */
 const struct compound_statement *compound_created(const struct compound_request *request,
                                                   const char *name);
@@ -53,6 +63,9 @@ const struct compound_statement *compound_created(const struct compound_request 
  * put there already. *changed_out: NULL, or room for whether each of them had anything to do. */
 int compound_target(const struct catalog_table *now, const struct compound_request *request,
                     bool *changed_out, struct catalog_table **target_out, struct base_err *err);
+/* With the types that may lose values on their way: before anything is made of them. */
+int compound_foresee(const struct catalog_table *now, const struct compound_request *request,
+                     struct catalog_table **next_out, struct base_err *err);
 /* With the new indexes in their first stage, and what columns they need. */
 int compound_add(const struct catalog_table *now, const struct compound_request *request,
                  uint64_t change, struct catalog_table **next_out, struct base_err *err);
@@ -79,10 +92,19 @@ int compound_withdraw(const struct catalog_table *now, const struct compound_req
 int compound_take_out(const struct catalog_table *now, const struct compound_request *request,
                       struct catalog_table **next_out, struct base_err *err);
 
+/* Make every version once: they say what the plan needs, into the record, and whether they are
+ * possible. */
+int compound_rehearse(struct store *store, const struct catalog_table *from,
+                      const struct compound_request *request, struct change_record *r,
+                      struct base_err *err);
+
 /* ---- compound_step.c ---------------------------------------------------------------------- */
 
 /* A step that publishes a version. */
 int compound_publish(struct job *j, enum change_work work, struct base_err *err);
+/* For the tree of each such index of the request. */
+int compound_trees(struct store_txn *t, const struct compound_request *request,
+                   compound_which tree_of, enum store_tree_op op, struct base_err *err);
 /* For the tree of each index that is made, or, to drop them on the way there, that is dropped. */
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err);
@@ -90,6 +112,9 @@ int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum s
 int compound_names_complete(struct store_txn *t, const struct compound_request *request,
                             const struct catalog_table *table, uint64_t change,
                             struct base_err *err);
+/* The names of those that are made anew lead to the ones that stand in their place now. */
+int compound_names_move(struct store_txn *t, const struct compound_request *request,
+                        const struct catalog_table *table, struct base_err *err);
 /* The names of indexes that it makes, or drops, are no more the change's: kept, or free. */
 int compound_names_let_go(struct store_txn *t, const struct compound_request *request,
                           enum compound_kind kind, uint64_t change, bool keep,

@@ -3,17 +3,18 @@
  * The request of a compound change as bytes in its record. As that of an alteration it is what was
  * asked for, not what came of it; only trees are given to indexes when it is submitted.
  *
- *   u8 format (1) | v count, statements | blob: what is renamed, as alter_record.c has it
+ *   u8 format (2) | v count, statements | blob: what is renamed, as alter_record.c has it
  *   statement:     u8 kind | what follows
  *   create index:  u64 tree | name | u8 flags (1 unique, 2 there is more) | v count, columns: name
  * | u8 as record.h has it | if there is more: blob as index_record.c has it drop index:    u64 tree
- * | name alter table:   blob: the steps, as alter_record.c has them
+ * | name alter table:   blob: the steps, as alter_record.c has them remake index:  u64 tree | u64
+ * old tree | name
  */
 #include "change/compound_impl.h"
 
 #include <string.h>
 
-#define FORMAT 1
+#define FORMAT 2
 #define STATEMENT_BYTES_MIN 2
 #define FLAG_UNIQUE 1u
 #define FLAG_MORE 2u
@@ -65,6 +66,9 @@ static bool put_statement(struct base_buf *out, const struct compound_statement 
         return ok && base_buf_add_u64(out, s->tree) && put_index(out, &s->def);
     case COMPOUND_DROP_INDEX:
         return ok && base_buf_add_u64(out, s->tree) && put_name(out, s->name);
+    case COMPOUND_REMAKE_INDEX:
+        return ok && base_buf_add_u64(out, s->tree) && base_buf_add_u64(out, s->old_tree) &&
+               put_name(out, s->name);
     case COMPOUND_ALTER_TABLE:
         break;
     }
@@ -187,6 +191,11 @@ static void get_statement(struct input *in, struct compound_statement *s)
         s->tree = base_read_u64(&in->r);
         s->name = get_name(in);
         return;
+    case COMPOUND_REMAKE_INDEX:
+        s->tree = base_read_u64(&in->r);
+        s->old_tree = base_read_u64(&in->r);
+        s->name = get_name(in);
+        return;
     case COMPOUND_ALTER_TABLE:
         get_alter(in, &s->alter);
         return;
@@ -228,6 +237,18 @@ void compound_free(struct compound_request *request)
     base_arena_free(&request->renames.arena);
     base_arena_free(&request->arena);
     *request = (struct compound_request){0};
+}
+
+uint64_t compound_coming(const struct compound_statement *s)
+{
+    return s->kind == COMPOUND_CREATE_INDEX || s->kind == COMPOUND_REMAKE_INDEX ? s->tree : 0;
+}
+
+uint64_t compound_going(const struct compound_statement *s)
+{
+    return s->kind == COMPOUND_DROP_INDEX     ? s->tree
+           : s->kind == COMPOUND_REMAKE_INDEX ? s->old_tree
+                                              : 0;
 }
 
 const struct compound_statement *compound_created(const struct compound_request *request,

@@ -43,6 +43,8 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
     const struct compound_request *request = &w->request;
 
     switch (work) {
+    case WORK_FORESEE:
+        return compound_foresee(w->now, request, &w->next, err);
     case WORK_ADD_ALL:
         return compound_add(w->now, request, w->j->rec.id, &w->next, err);
     case WORK_RAISE_ALL:
@@ -94,6 +96,23 @@ static int beside_add(struct work *w, struct base_err *err)
     return rc == 0 ? compound_names_complete(w->t, &w->request, w->next, w->j->rec.id, err) : rc;
 }
 
+int compound_names_move(struct store_txn *t, const struct compound_request *request,
+                        const struct catalog_table *table, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        if (s->kind == COMPOUND_REMAKE_INDEX) {
+            struct catalog_name name = {.kind = CATALOG_NAME_INDEX,
+                                        .table = table->id,
+                                        .index = catalog_table_index_by_tree(table, s->tree)->id};
+            rc = catalog_name_put(t, s->name, &name, err);
+        }
+    }
+    return rc;
+}
+
 int compound_names_let_go(struct store_txn *t, const struct compound_request *request,
                           enum compound_kind kind, uint64_t change, bool keep, struct base_err *err)
 {
@@ -120,6 +139,9 @@ static int beside_flip(struct work *w, struct base_err *err)
     }
     if (rc == 0) {
         rc = compound_names_let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
+    }
+    if (rc == 0) {
+        rc = compound_names_move(w->t, &w->request, w->next, err);
     }
     r->retires = catalog_alter_leaves(w->next);
     return rc;
@@ -198,18 +220,29 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 
 /* ---- trees and names of all --------------------------------------------------------------- */
 
+int compound_trees(struct store_txn *t, const struct compound_request *request,
+                   compound_which tree_of, enum store_tree_op op, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        uint64_t tree = tree_of(&request->statements[i]);
+        if (tree != 0) {
+            rc = store_txn_tree_op(t, op, tree, err);
+        }
+    }
+    return rc;
+}
+
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err)
 {
     bool down = op == STORE_TREE_DROP && r->state == INSTAR_CHANGE_RUNNING;
-    enum compound_kind kind = down ? COMPOUND_DROP_INDEX : COMPOUND_CREATE_INDEX;
     struct compound_request request;
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
-    for (size_t i = 0; rc == 0 && i < request.count; i++) {
-        if (request.statements[i].kind == kind) {
-            rc = store_txn_tree_op(t, op, request.statements[i].tree, err);
-        }
+    if (rc == 0) {
+        rc = compound_trees(t, &request, down ? compound_going : compound_coming, op, err);
     }
     compound_free(&request);
     return rc;
@@ -221,8 +254,9 @@ void compound_forget(struct job *j)
 
     if (compound_decode(base_buf_slice(&j->rec.descriptor), &request, NULL) == 0) {
         for (size_t i = 0; i < request.count; i++) {
-            if (request.statements[i].kind == COMPOUND_CREATE_INDEX) {
-                build_forget(j->store, request.statements[i].tree);
+            uint64_t tree = compound_coming(&request.statements[i]);
+            if (tree != 0) {
+                build_forget(j->store, tree);
             }
         }
     }
@@ -239,6 +273,9 @@ int compound_names_back(struct store_txn *t, const struct change_record *r, stru
     }
     if (rc == 0) {
         rc = compound_names_let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
+    }
+    if (rc == 0) {
+        rc = compound_names_let_go(t, &request, COMPOUND_REMAKE_INDEX, r->id, true, err);
     }
     if (rc == 0) {
         rc = alter_names_restore(t, r->table, &request.renames, err);

@@ -3,6 +3,8 @@
  * The versions of a table through which a compound change goes, each made from the one that stands.
  *
  *   v        as it stands                   indexes that come    those that go   columns that come
+ *            foresee, where types may lose values
+ *            (drain, validate)
  *   v + 1    add                            delete-only          public          hidden
  *   v + 2    raise                          write-only           public          hidden
  *            (cut, build, fold)
@@ -15,8 +17,15 @@
  * The statements are done anew each time, to the table as it was before the change: what the change
  * has put there is known by its tree, or by being hidden, and is taken away first. Nobody else
  * publishes meanwhile (CHANGE-4), so ids come out the same each time.
+ *
+ * An index on a column whose type changes comes and goes at once: it is made anew as one that
+ * comes, under a name that nobody asks for, of the values as they will be; in the version of the
+ * flip both change names, and the one that stood goes. catalog/sight.c has what each of them holds.
  */
 #include "change/compound_impl.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* ---- the table as it was, and as it is wanted --------------------------------------------- */
 
@@ -33,8 +42,9 @@ static int base_of(const struct catalog_table *now, const struct compound_reques
     }
     for (size_t i = 0; i < request->count; i++) {
         const struct compound_statement *s = &request->statements[i];
+        uint64_t tree = compound_coming(s);
         const struct catalog_index *index =
-            s->kind == COMPOUND_CREATE_INDEX ? catalog_table_index_by_tree(base, s->tree) : NULL;
+            tree != 0 ? catalog_table_index_by_tree(base, tree) : NULL;
         if (index != NULL) {
             base->next_index_id = index->id < base->next_index_id ? index->id : base->next_index_id;
             catalog_index_remove(base, index->name);
@@ -78,6 +88,25 @@ static int drop_index(struct catalog_table *target, const struct compound_statem
     return 0;
 }
 
+/* The steps before have given its columns other types: it is another index then, of the same name.
+ */
+static int remake_index(struct catalog_table *target, const struct compound_statement *s,
+                        struct base_err *err)
+{
+    struct catalog_index *index = catalog_table_index_by_tree(target, s->old_tree);
+
+    if (index == NULL || strcmp(index->name, s->name) != 0) {
+        return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no index \"%s\" any more",
+                            target->name, s->name);
+    }
+    uint32_t id = target->next_index_id++;
+    int rc = catalog_comment_hand_on(target, CATALOG_COMMENT_INDEX, index->id, id, err);
+    index->id = id;
+    index->tree = s->tree;
+    index->remade = false;
+    return rc;
+}
+
 static int alter(struct catalog_table *target, const struct compound_statement *s,
                  bool *changed_out, struct base_err *err)
 {
@@ -108,9 +137,10 @@ int compound_target(const struct catalog_table *now, const struct compound_reque
     for (size_t i = 0; rc == 0 && i < request->count; i++) {
         const struct compound_statement *s = &request->statements[i];
         bool changed = true;
-        rc = s->kind == COMPOUND_CREATE_INDEX ? create_index(target, s, err)
-             : s->kind == COMPOUND_DROP_INDEX ? drop_index(target, s, err)
-                                              : alter(target, s, &changed, err);
+        rc = s->kind == COMPOUND_CREATE_INDEX   ? create_index(target, s, err)
+             : s->kind == COMPOUND_DROP_INDEX   ? drop_index(target, s, err)
+             : s->kind == COMPOUND_REMAKE_INDEX ? remake_index(target, s, err)
+                                                : alter(target, s, &changed, err);
         if (changed_out != NULL) {
             changed_out[i] = changed;
         }
@@ -144,23 +174,81 @@ static int ready(int rc, bool later, struct catalog_table *next, struct catalog_
     return 0;
 }
 
+/* Which index of a version it takes the place of; NULL: none. */
+static const struct catalog_index *replaced(const struct catalog_table *now,
+                                            const struct compound_statement *s)
+{
+    return s->kind == COMPOUND_REMAKE_INDEX ? catalog_table_index_by_tree(now, s->old_tree) : NULL;
+}
+
+/* A name that the table's indexes do not have yet. */
+static int spare_name(struct catalog_table *next, const char *name,
+                      char spare[INSTAR_NAME_BYTES_MAX + 1], struct base_err *err)
+{
+    struct catalog_index *named;
+    uint32_t next_id = next->next_index_id;
+    int rc = catalog_index_add(next, name, &named, err);
+
+    if (rc == 0) {
+        snprintf(spare, INSTAR_NAME_BYTES_MAX + 1, "%s", named->name);
+        catalog_index_remove(next, spare); /* it was for the name */
+        next->next_index_id = next_id;
+    }
+    return rc;
+}
+
 static int add_one(struct catalog_table *next, const struct catalog_table *target,
                    const struct compound_statement *s, uint64_t change, struct base_err *err)
 {
     const struct catalog_index *wanted = catalog_table_index_by_tree(target, s->tree);
+    const struct catalog_index *old = replaced(next, s);
+    uint32_t replaces = old != NULL ? old->id : 0;
+    char name[INSTAR_NAME_BYTES_MAX + 1];
     struct catalog_index *index;
 
     if (wanted == NULL) {
         return base_err_set(err, INSTAR_EINVALID,
                             "index \"%s\" is created and dropped in the same change", s->def.name);
     }
-    int rc = catalog_adopt_index(next, target, wanted->id, true, &index, err);
+    int rc = spare_name(next, wanted->name, name, err);
     if (rc == 0) {
+        rc = catalog_adopt_index(next, target, wanted->id, true, &index, err);
+    }
+    if (rc == 0) {
+        snprintf(index->name, sizeof(index->name), "%s", name);
+        catalog_index_set_sight(target, next, index, CATALOG_SIGHT_COMING);
         index->stage = INSTAR_STAGE_DELETE_ONLY;
         index->enforcing = false;
         index->change = change;
+        index->replaces = replaces;
+        index->alias[0] = 0;
     }
     return rc;
+}
+
+/* An alteration that validates first, and then one that only announces its types, is one of them.
+ */
+int compound_foresee(const struct catalog_table *now, const struct compound_request *request,
+                     struct catalog_table **next_out, struct base_err *err)
+{
+    struct catalog_table *target = NULL;
+    struct catalog_table *next = NULL;
+    bool any = false;
+    int rc = compound_target(now, request, NULL, &target, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        rc = catalog_table_copy(now, &next, err);
+    }
+    if (rc == 0) {
+        rc = catalog_alter_foresee(next, target, &any, err);
+    }
+    if (rc == 0 && !any) {
+        catalog_table_free(next);
+        next = NULL;
+    }
+    catalog_table_free(target);
+    return ready(rc, false, next, next_out, err);
 }
 
 int compound_add(const struct catalog_table *now, const struct compound_request *request,
@@ -179,27 +267,31 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
             rc = catalog_hide_column(next, target, target->columns[i].id, true, err);
         }
     }
-    for (size_t i = 0; rc == 0 && i < request->count; i++) {
-        if (request->statements[i].kind == COMPOUND_CREATE_INDEX) {
-            rc = add_one(next, target, &request->statements[i], change, err);
-        }
+    if (rc == 0) {
+        rc = catalog_alter_finish(now, next, err); /* the layout; it lets go of types that come */
     }
     if (rc == 0) {
-        rc = catalog_alter_finish(now, next, err);
+        rc = catalog_types_carry(now, next, err);
+    }
+    if (rc == 0) {
+        rc = catalog_types_announce(next, target, err);
+    }
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        if (compound_coming(&request->statements[i]) != 0) {
+            rc = add_one(next, target, &request->statements[i], change, err);
+        }
     }
     catalog_table_free(target);
     return ready(rc, false, next, next_out, err);
 }
 
-/* Every index that is made is at this stage. *any_out: one enforces from now on. */
+/* All of these are at this stage. *any_out: one enforces from now on. */
 static void set_stages(struct catalog_table *next, const struct compound_request *request,
-                       enum compound_kind kind, enum instar_stage stage, bool enforcing,
-                       bool *any_out)
+                       compound_which tree_of, enum instar_stage stage, bool enforcing, bool *any_out)
 {
     for (size_t i = 0; i < request->count; i++) {
-        const struct compound_statement *s = &request->statements[i];
-        struct catalog_index *index =
-            s->kind == kind ? catalog_table_index_by_tree(next, s->tree) : NULL;
+        uint64_t tree = tree_of(&request->statements[i]);
+        struct catalog_index *index = tree != 0 ? catalog_table_index_by_tree(next, tree) : NULL;
         if (index != NULL) {
             bool enforces = enforcing && index->unique;
             *any_out = *any_out || (enforces && !index->enforcing);
@@ -209,10 +301,10 @@ static void set_stages(struct catalog_table *next, const struct compound_request
     }
 }
 
-/* A copy of `now` with the indexes of one kind at a stage. */
+/* A copy of `now` with such indexes at a stage. */
 static int at_stage(const struct catalog_table *now, const struct compound_request *request,
-                    enum compound_kind kind, enum instar_stage stage,
-                    struct catalog_table **next_out, struct base_err *err)
+                    compound_which tree_of, enum instar_stage stage, struct catalog_table **next_out,
+                    struct base_err *err)
 {
     struct catalog_table *next = NULL;
     bool any = false;
@@ -220,7 +312,7 @@ static int at_stage(const struct catalog_table *now, const struct compound_reque
 
     *next_out = NULL;
     if (rc == 0) {
-        set_stages(next, request, kind, stage, false, &any);
+        set_stages(next, request, tree_of, stage, false, &any);
     }
     return ready(rc, true, next, next_out, err);
 }
@@ -228,7 +320,7 @@ static int at_stage(const struct catalog_table *now, const struct compound_reque
 int compound_raise(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **next_out, struct base_err *err)
 {
-    return at_stage(now, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_WRITE_ONLY, next_out, err);
+    return at_stage(now, request, compound_coming, INSTAR_STAGE_WRITE_ONLY, next_out, err);
 }
 
 int compound_enforce(const struct catalog_table *now, const struct compound_request *request,
@@ -245,7 +337,7 @@ int compound_enforce(const struct catalog_table *now, const struct compound_requ
         rc = catalog_table_copy(now, &next, err);
     }
     if (rc == 0) {
-        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_WRITE_ONLY, true, &any);
+        set_stages(next, request, compound_coming, INSTAR_STAGE_WRITE_ONLY, true, &any);
         rc = catalog_alter_enforce(next, target, &columns, err);
     }
     if (rc == 0 && !any && !columns) {
@@ -256,27 +348,39 @@ int compound_enforce(const struct catalog_table *now, const struct compound_requ
     return ready(rc, !columns, next, next_out, err);
 }
 
-/* The indexes that are dropped stay for two versions, with the columns that they need. */
+/* The indexes that are dropped, or were made anew, stay for two versions, with the columns that
+ * they need, and see them as they were. */
 static int keep_dropped(const struct catalog_table *now, struct catalog_table *next,
                         const struct compound_request *request, uint64_t change,
                         struct base_err *err)
 {
+    bool remember = false;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < request->count; i++) {
         const struct compound_statement *s = &request->statements[i];
-        const struct catalog_index *old =
-            s->kind == COMPOUND_DROP_INDEX ? catalog_table_index_by_tree(now, s->tree) : NULL;
+        uint64_t tree = compound_going(s);
+        const struct catalog_index *old = tree != 0 ? catalog_table_index_by_tree(now, tree) : NULL;
         struct catalog_index *index;
         if (old == NULL) {
             continue;
         }
         rc = catalog_adopt_index(next, now, old->id, false, &index, err);
-        if (rc == 0) {
-            index->stage = INSTAR_STAGE_WRITE_ONLY;
-            index->enforcing = index->unique;
-            index->change = change;
+        if (rc != 0) {
+            break;
         }
+        if (s->kind == COMPOUND_REMAKE_INDEX) { /* they change names */
+            snprintf(index->name, sizeof(index->name), "%s",
+                     catalog_table_index_by_tree(now, s->tree)->name);
+        }
+        catalog_index_set_sight(now, next, index, CATALOG_SIGHT_PAST);
+        remember = remember || index->sight == CATALOG_SIGHT_PAST;
+        index->stage = INSTAR_STAGE_WRITE_ONLY;
+        index->enforcing = index->unique;
+        index->change = change;
+    }
+    if (rc == 0 && remember) {
+        catalog_types_remember(now, next);
     }
     return rc;
 }
@@ -290,7 +394,7 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
 
     *next_out = NULL;
     if (rc == 0) {
-        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_PUBLIC, true, &any);
+        set_stages(next, request, compound_coming, INSTAR_STAGE_PUBLIC, true, &any);
         rc = keep_dropped(now, next, request, r->id, err);
     }
     r->keeps = false;
@@ -306,16 +410,16 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
 int compound_lower(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **next_out, struct base_err *err)
 {
-    return at_stage(now, request, COMPOUND_DROP_INDEX, INSTAR_STAGE_DELETE_ONLY, next_out, err);
+    return at_stage(now, request, compound_going, INSTAR_STAGE_DELETE_ONLY, next_out, err);
 }
 
 static void remove_indexes(struct catalog_table *next, const struct compound_request *request,
-                           enum compound_kind kind)
+                           compound_which tree_of)
 {
     for (size_t i = 0; i < request->count; i++) {
-        const struct compound_statement *s = &request->statements[i];
+        uint64_t tree = tree_of(&request->statements[i]);
         const struct catalog_index *index =
-            s->kind == kind ? catalog_table_index_by_tree(next, s->tree) : NULL;
+            tree != 0 ? catalog_table_index_by_tree(next, tree) : NULL;
         if (index != NULL) {
             catalog_index_remove(next, index->name);
         }
@@ -332,7 +436,8 @@ static int retire(const struct catalog_table *now, const struct compound_request
 
     *next_out = NULL;
     if (rc == 0) {
-        remove_indexes(next, request, COMPOUND_DROP_INDEX);
+        remove_indexes(next, request, compound_going);
+        catalog_types_forget(next);
         catalog_remove_hidden(next);
         leaves = catalog_alter_leaves(next);
         rc = leaves ? catalog_alter_retire(next, err) : 0;
@@ -354,6 +459,16 @@ int compound_retire(const struct catalog_table *now, struct catalog_table **next
     return retire(now, &none, next_out, err);
 }
 
+static bool request_builds(const struct compound_request *request)
+{
+    bool builds = false;
+
+    for (size_t i = 0; i < request->count; i++) {
+        builds = builds || compound_coming(&request->statements[i]) != 0;
+    }
+    return builds;
+}
+
 int compound_withdraw(const struct catalog_table *now, const struct compound_request *request,
                       struct catalog_table **next_out, struct base_err *err)
 {
@@ -363,8 +478,10 @@ int compound_withdraw(const struct catalog_table *now, const struct compound_req
 
     *next_out = NULL;
     if (rc == 0) {
-        set_stages(next, request, COMPOUND_CREATE_INDEX, INSTAR_STAGE_DELETE_ONLY, false, &any);
+        set_stages(next, request, compound_coming, INSTAR_STAGE_DELETE_ONLY, false, &any);
         catalog_alter_relax(next); /* counts the version */
+        /* While there are entries made for types that come, these come. */
+        rc = request_builds(request) ? catalog_types_carry(now, next, err) : 0;
     }
     return ready(rc, false, next, next_out, err);
 }
@@ -377,8 +494,49 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
 
     *next_out = NULL;
     if (rc == 0) {
-        remove_indexes(next, request, COMPOUND_CREATE_INDEX);
+        remove_indexes(next, request, compound_coming);
         catalog_remove_hidden(next);
+        catalog_alter_relax(next); /* counts the version */
     }
-    return ready(rc, true, next, next_out, err);
+    return ready(rc, false, next, next_out, err);
+}
+
+/* ---- before it begins ---------------------------------------------------------------------- */
+
+int compound_rehearse(struct store *store, const struct catalog_table *from,
+                      const struct compound_request *request, struct change_record *r,
+                      struct base_err *err)
+{
+    struct catalog_table *foreseen = NULL;
+    struct catalog_table *added = NULL;
+    struct catalog_table *enforced = NULL;
+    struct catalog_table *flipped = NULL;
+    const struct catalog_table *at = from;
+    int rc = r->builds ? compound_foresee(at, request, &foreseen, err) : 0;
+
+    r->foresees = foreseen != NULL;
+    at = foreseen != NULL ? foreseen : at;
+    if (rc == 0 && r->builds) {
+        rc = compound_add(at, request, r->id, &added, err);
+        at = added;
+    }
+    if (rc == 0) {
+        rc = compound_enforce(at, request, &enforced, err);
+        r->validates = enforced != NULL;
+        at = enforced != NULL ? enforced : at;
+    }
+    if (rc == 0) {
+        rc = compound_flip(at, request, r, &flipped, err);
+    }
+    if (rc == 0) {
+        rc = alter_check_size(store, flipped, r->descriptor.size, err);
+    }
+    if (rc == 0) {
+        r->retires = catalog_alter_leaves(flipped);
+    }
+    catalog_table_free(foreseen);
+    catalog_table_free(added);
+    catalog_table_free(enforced);
+    catalog_table_free(flipped);
+    return rc;
 }

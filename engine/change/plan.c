@@ -23,7 +23,8 @@
  *          +---- relaxed --+------------+
  *
  * several in one change: what is not asked for is left out
- *     as it stands -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate]
+ *     as it stands -> [types foreseen -> drain -> validate] -> delete-only -> write-only -> (cut)
+ * build -> [enforcing -> drain -> validate]
  *         -> all as it is wanted, what is dropped write-only -> delete-only -> absent, retired ->
  * purge
  *
@@ -300,12 +301,29 @@ static const struct plan vacuum = {
 #define BACK_TAKE_OUT 1
 #define BACK_UNCHANGED 4
 static const struct plan compound = {
-    15,
-    {{.shown = "absent",
+    19,
+    {{.shown = "unaltered",
+      .work = WORK_FORESEE,
+      .revert = BACK_UNCHANGED,
+      .point = "change.foreseen",
+      .needs = PLAN_FORESEES},
+     {.shown = "foreseen", .work = WORK_DRAIN, .revert = BACK_WITHDRAW, .needs = PLAN_FORESEES},
+     {.shown = "cast",
+      .work = WORK_VALIDATE_ALL,
+      .revert = BACK_WITHDRAW,
+      .point = "change.cast",
+      .needs = PLAN_FORESEES},
+     {.shown = "absent",
+      .work = WORK_ADD_ALL,
+      .revert = BACK_WITHDRAW,
+      .point = "change.delete_only",
+      .needs = PLAN_BUILDS | PLAN_FORESEES},
+     {.shown = "absent",
       .work = WORK_ADD_ALL,
       .revert = BACK_UNCHANGED,
       .point = "change.delete_only",
-      .needs = PLAN_BUILDS},
+      .needs = PLAN_BUILDS,
+      .unless = PLAN_FORESEES},
      {.shown = "delete-only",
       .work = WORK_RAISE_ALL,
       .revert = BACK_TAKE_OUT,
@@ -452,7 +470,8 @@ static unsigned variant_of(const struct change_record *r)
     if (r->kind == CHANGE_COMPOUND || r->kind == CHANGE_SEVERAL) {
         return (r->kind == CHANGE_SEVERAL && r->waits ? PLAN_HIDES : 0) |
                (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
-               (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0);
+               (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0) |
+               (r->foresees ? PLAN_FORESEES : 0);
     }
     if (r->kind == CHANGE_REKEY) {
         return r->builds ? PLAN_BUILDS : 0;
@@ -618,6 +637,7 @@ static const char *const words[] = {
     [WORK_NULLS] = "look for rows that break it",
     [WORK_ALTER] = "publish the altered table",
     [WORK_RETIRE] = "publish it without old names and hidden columns",
+    [WORK_FORESEE] = "publish types that may lose values as on their way",
     [WORK_ADD_ALL] = "publish the new indexes delete-only",
     [WORK_RAISE_ALL] = "publish them write-only",
     [WORK_ENFORCE_ALL] = "publish what is new as enforced",

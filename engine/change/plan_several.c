@@ -4,7 +4,8 @@
  * together. Each step publishes the next versions of all in one commit. A new table to which a
  * table refers that is there, or the other way round, is known to their writers first, hidden.
  *
- *     as they stand -> [hidden] -> delete-only -> write-only -> (cut) build
+ *     as they stand -> [types foreseen -> drain -> validate] -> [hidden] -> delete-only
+ *         -> write-only -> (cut) build
  *         -> [enforcing -> drain -> validate] -> all as it is wanted: new tables are there, dropped
  *         ones gone -> delete-only -> absent, retired -> purge
  */
@@ -18,8 +19,14 @@
 #define STEP(name, what, back, at) .shown = (name), .work = (what), .revert = (back), .point = (at)
 
 const struct plan plan_several = {
-    18,
-    {{STEP("absent", WORK_ADD_ALL, BACK_UNCHANGED, "change.delete_only"), .needs = PLAN_BUILDS},
+    22,
+    {{STEP("unaltered", WORK_FORESEE, BACK_UNCHANGED, "change.foreseen"), .needs = PLAN_FORESEES},
+     {STEP("foreseen", WORK_DRAIN, BACK_WITHDRAW, NULL), .needs = PLAN_FORESEES},
+     {STEP("cast", WORK_VALIDATE_ALL, BACK_WITHDRAW, "change.cast"), .needs = PLAN_FORESEES},
+     {STEP("absent", WORK_ADD_ALL, BACK_WITHDRAW, "change.delete_only"),
+      .needs = PLAN_BUILDS | PLAN_FORESEES},
+     {STEP("absent", WORK_ADD_ALL, BACK_UNCHANGED, "change.delete_only"), .needs = PLAN_BUILDS,
+      .unless = PLAN_FORESEES},
      {STEP("absent", WORK_ADD_ALL, BACK_UNCHANGED, "change.hidden"), .needs = PLAN_HIDES,
       .unless = PLAN_BUILDS},
      {STEP("delete-only", WORK_RAISE_ALL, BACK_TAKE_OUT, "change.write_only"),

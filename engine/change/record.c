@@ -6,7 +6,8 @@
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
  *     u64 taken by | u64 takes | u32 latency target, ms | v count, other tables: v id, name
- *     | samples of a failure | u64 XXH3 of all before it, seeded with the id
+ *     | samples of a failure | u8 more flags: foresees 1 | u64 XXH3 of all before it, seeded with
+ * the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -16,7 +17,8 @@
 
 #include <string.h>
 
-#define FORMAT 4           /* has changes of several tables; 3 has none */
+#define FORMAT 4               /* has changes of several tables, and more flags */
+#define FORMAT_NO_MORE_FLAGS 3 /* has neither */
 #define FORMAT_NO_OTHERS 2 /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
@@ -26,6 +28,7 @@
 #define FLAG_DROPS 32u
 #define FLAG_KEEPS 64u
 #define FLAG_WAITS 128u /* the last bit of the byte */
+#define MORE_FORESEES 1u
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -170,6 +173,7 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
         base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
         base_buf_add_u64(out, r->takes) && base_buf_add_u32(out, r->latency_target_ms) &&
         add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
+        base_buf_add_u8(out, r->foresees ? MORE_FORESEES : 0) &&
         base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
@@ -349,6 +353,9 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
             return no_memory(id, err);
         }
     }
+    uint8_t more = format > FORMAT_NO_MORE_FLAGS ? base_read_u8(&r) : 0;
+    record_out->foresees = (more & MORE_FORESEES) != 0;
+    r.bad = r.bad || (more & ~MORE_FORESEES) != 0;
     if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);
     }

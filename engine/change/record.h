@@ -97,8 +97,9 @@ struct change_record {
     bool builds;    /* compound: it makes indexes; rekey: there is a new key, not row ids */
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
-    bool waits;     /* create table, several: writers of the tables to which a new one refers come
-                     * first */
+    bool foresees; /* compound: what types may lose is looked for before indexes are made of them */
+    bool waits;    /* create table, several: writers of the tables to which a new one refers come
+                    * first */
     uint32_t other_count;
     struct change_other others[RECORD_OTHERS_MAX]; /* no two changes of one table at once */
     uint32_t part_count;
@@ -235,6 +236,7 @@ enum change_work {
     WORK_NULLS,        /* look for rows that break them */
     WORK_ALTER,        /* publish the table as it is wanted */
     WORK_RETIRE,       /* publish it without old names and hidden columns */
+    WORK_FORESEE,      /* compound: publish the types that may lose values as on their way */
     WORK_ADD_ALL,      /* compound: publish all that is new in its first stage, create its trees */
     WORK_RAISE_ALL,    /* publish it write-only */
     WORK_ENFORCE_ALL,  /* publish what is to hold as enforced */
@@ -264,7 +266,7 @@ enum change_work {
 };
 
 #define PLAN_NO_RETURN UINT32_MAX
-#define PLAN_STEPS_MAX 20
+#define PLAN_STEPS_MAX 24
 
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
@@ -292,6 +294,7 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_BUILDS 4u
 #define PLAN_DROPS 8u
 #define PLAN_HIDES 16u
+#define PLAN_FORESEES 32u
 #define PLAN_KEEPS 1u
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,

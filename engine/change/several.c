@@ -365,11 +365,12 @@ static int encode_altered(struct several_draft *sd, struct subject *x, struct ba
 {
     struct change_record *r = &sd->s->rec;
     struct change_record sum = {
-        .builds = r->builds, .validates = r->validates, .retires = r->retires};
+        .builds = r->builds, .foresees = r->foresees, .validates = r->validates,
+        .retires = r->retires};
     int rc = draft_check_names(&x->draft, err);
 
     r->builds = x->draft.created > 0;
-    r->validates = r->retires = r->keeps = false;
+    r->foresees = r->validates = r->retires = r->keeps = false;
     if (rc == 0) {
         rc = draft_encode(&x->draft, out, err);
     }
@@ -379,9 +380,10 @@ static int encode_altered(struct several_draft *sd, struct subject *x, struct ba
                           "undo_window_s = 0");
     }
     for (size_t i = 0; i < x->draft.count; i++) {
-        r->drops = r->drops || x->draft.request[i].kind == COMPOUND_DROP_INDEX;
+        r->drops = r->drops || compound_going(&x->draft.request[i]) != 0;
     }
     r->builds = r->builds || sum.builds;
+    r->foresees = r->foresees || sum.foresees;
     r->validates = r->validates || sum.validates;
     r->retires = r->retires || sum.retires;
     return rc;

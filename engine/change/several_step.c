@@ -83,9 +83,8 @@ static int open_request(struct table_work *tw, struct base_err *err)
     int rc = compound_decode(base_buf_slice(&tw->m->bytes), &tw->request, err);
 
     for (size_t i = 0; rc == 0 && i < tw->request.count; i++) {
-        enum compound_kind kind = tw->request.statements[i].kind;
-        tw->builds = tw->builds || kind == COMPOUND_CREATE_INDEX;
-        tw->drops = tw->drops || kind == COMPOUND_DROP_INDEX;
+        tw->builds = tw->builds || compound_coming(&tw->request.statements[i]) != 0;
+        tw->drops = tw->drops || compound_going(&tw->request.statements[i]) != 0;
     }
     return rc;
 }
@@ -166,6 +165,8 @@ static int alter_next(struct work *w, struct table_work *tw, enum change_work wo
     bool leaves = catalog_alter_leaves(tw->now);
 
     switch (work) {
+    case WORK_FORESEE:
+        return tw->builds ? compound_foresee(tw->now, request, &tw->next, err) : 0;
     case WORK_ADD_ALL:
         return tw->builds ? compound_add(tw->now, request, r.id, &tw->next, err) : 0;
     case WORK_RAISE_ALL:
@@ -363,18 +364,6 @@ static int trees_of(struct store_txn *t, const struct catalog_table *table, enum
     return rc;
 }
 
-static int request_trees(struct store_txn *t, const struct compound_request *request,
-                         enum compound_kind kind, enum store_tree_op op, struct base_err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < request->count; i++) {
-        if (request->statements[i].kind == kind) {
-            rc = store_txn_tree_op(t, op, request->statements[i].tree, err);
-        }
-    }
-    return rc;
-}
 
 static int beside_altered(struct work *w, struct table_work *tw, enum change_work work,
                           struct base_err *err)
@@ -385,7 +374,7 @@ static int beside_altered(struct work *w, struct table_work *tw, enum change_wor
 
     switch (work) {
     case WORK_ADD_ALL:
-        rc = request_trees(w->t, request, COMPOUND_CREATE_INDEX, STORE_TREE_CREATE, err);
+        rc = compound_trees(w->t, request, compound_coming, STORE_TREE_CREATE, err);
         return rc == 0 && tw->next != NULL
                    ? compound_names_complete(w->t, request, tw->next, r->id, err)
                    : rc;
@@ -393,9 +382,9 @@ static int beside_altered(struct work *w, struct table_work *tw, enum change_wor
         rc = alter_check_size(w->j->store, tw->next, r->descriptor.size, err);
         rc = rc == 0 ? alter_names_give(w->t, tw->m->table, &request->renames, err) : rc;
         r->retires = r->retires || catalog_alter_leaves(tw->next);
-        return rc == 0
-                   ? compound_names_let_go(w->t, request, COMPOUND_CREATE_INDEX, r->id, true, err)
-                   : rc;
+        rc = rc == 0 ? compound_names_let_go(w->t, request, COMPOUND_CREATE_INDEX, r->id, true, err)
+                     : rc;
+        return rc == 0 ? compound_names_move(w->t, request, tw->next, err) : rc;
     case WORK_REMOVE_ALL:
         rc = compound_names_let_go(w->t, request, COMPOUND_DROP_INDEX, r->id, false, err);
         return rc == 0 ? alter_names_retire(w->t, &request->renames, err) : rc;
@@ -552,8 +541,8 @@ static int purge_member(struct work *w, struct table_work *tw, struct base_err *
     int rc = 0;
 
     if (tw->m->kind == SEVERAL_ALTER) {
-        return request_trees(w->t, &tw->request, back ? COMPOUND_CREATE_INDEX : COMPOUND_DROP_INDEX,
-                             STORE_TREE_DROP, err);
+        return compound_trees(w->t, &tw->request, back ? compound_coming : compound_going,
+                              STORE_TREE_DROP, err);
     }
     if (tw->m->gone != 0) {
         rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &table, err);
@@ -570,8 +559,8 @@ int several_prove(struct job *j, enum change_work work, struct base_err *err)
 
     for (size_t i = 0; rc == 0 && i < w.count; i++) {
         if (work == WORK_CUT) {
-            rc = request_trees(w.t, &w.list[i].request, COMPOUND_CREATE_INDEX,
-                               STORE_TREE_BEGIN_BUILD, err);
+            rc = compound_trees(w.t, &w.list[i].request, compound_coming, STORE_TREE_BEGIN_BUILD,
+                                err);
         } else if (work == WORK_PURGE) {
             rc = purge_member(&w, &w.list[i], err);
         }
@@ -622,7 +611,7 @@ int several_tree_ops(const struct change_record *r, struct store_txn *t, enum st
         struct table_work tw = {.m = &all.list[i]};
         if (tw.m->kind == SEVERAL_ALTER) {
             rc = open_request(&tw, err);
-            rc = rc == 0 ? request_trees(t, &tw.request, COMPOUND_CREATE_INDEX, op, err) : rc;
+            rc = rc == 0 ? compound_trees(t, &tw.request, compound_coming, op, err) : rc;
             compound_free(&tw.request);
         }
     }
@@ -639,8 +628,9 @@ void several_forget(struct job *j)
         struct table_work tw = {.m = &all.list[i]};
         if (tw.m->kind == SEVERAL_ALTER && open_request(&tw, NULL) == 0) {
             for (size_t k = 0; k < tw.request.count; k++) {
-                if (tw.request.statements[k].kind == COMPOUND_CREATE_INDEX) {
-                    build_forget(j->store, tw.request.statements[k].tree);
+                uint64_t tree = compound_coming(&tw.request.statements[k]);
+                if (tree != 0) {
+                    build_forget(j->store, tree);
                 }
             }
         }
@@ -665,6 +655,8 @@ static int names_back(struct store_txn *t, const struct change_record *r, struct
                      : rc;
         rc =
             rc == 0 ? compound_names_let_go(t, request, COMPOUND_DROP_INDEX, r->id, true, err) : rc;
+        rc = rc == 0 ? compound_names_let_go(t, request, COMPOUND_REMAKE_INDEX, r->id, true, err)
+                     : rc;
         return rc == 0 ? alter_names_restore(t, tw->m->table, &request->renames, err) : rc;
     }
     if (tw->m->kind == SEVERAL_CREATE) {

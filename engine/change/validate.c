@@ -367,7 +367,8 @@ static void note_sample(const struct validation *v, const struct sample *s)
     for (size_t i = 0; i < shown; i++) {
         struct base_buf row = {0};
         txn_describe_key(v->table, gap_key_slice(&s->rows[i]), &row);
-        failure_add(&v->job->failure, INSTAR_FAILURE_UNIQUE, v->index->name, &key, &row);
+        failure_add(&v->job->failure, INSTAR_FAILURE_UNIQUE,
+                    catalog_index_called(v->table, v->index), &key, &row);
         base_buf_free(&row);
     }
     base_buf_free(&key);
@@ -382,10 +383,9 @@ static int verdict(struct validation *v, struct base_err *err)
     if (v->duplicates == 0) {
         return 0;
     }
-    int n = snprintf(head, sizeof(head),
-                     "unique index %s of table %s: %llu key%s more than once: ", v->index->name,
-                     v->table->name, (unsigned long long)v->duplicates,
-                     v->duplicates == 1 ? " occurs" : "s occur");
+    int n = snprintf(head, sizeof(head), "unique index %s of table %s: %llu key%s more than once: ",
+                     catalog_index_called(v->table, v->index), v->table->name,
+                     (unsigned long long)v->duplicates, v->duplicates == 1 ? " occurs" : "s occur");
     base_buf_add(&text, head, (size_t)n);
     for (size_t i = 0; i < v->sample_count; i++) {
         base_buf_add(&text, "; ", i == 0 ? 0 : 2);

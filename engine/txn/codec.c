@@ -235,25 +235,48 @@ int txn_codec_key(const struct txn_codec *c, const instar_value *image, struct b
     return rc;
 }
 
+/* Some columns, by their positions. */
+struct look {
+    const uint32_t *columns;
+    uint32_t count;
+    struct base_arena *scratch;
+};
+
+/* Their values from an image, as the index sees them. */
+static int look(const struct txn_codec *c, const struct catalog_index *index,
+                const instar_value *image, const struct look *at, instar_value *values_out,
+                struct base_err *err)
+{
+    int rc = INSTAR_OK;
+    for (uint32_t i = 0; i < at->count && rc == INSTAR_OK; i++) {
+        const instar_value *value = &image[txn_place(c, at->columns[i])];
+        if (index->sight == CATALOG_SIGHT_NOW) {
+            values_out[i] = *value;
+        } else {
+            rc = catalog_index_see(c->table, index, at->columns[i], value, at->scratch,
+                                   &values_out[i], err);
+        }
+    }
+    return rc;
+}
+
 /* Values of an index's own parts from an image. */
 static int own_parts(const struct txn_codec *c, const struct catalog_index *index,
                      const instar_value *image, struct base_arena *scratch,
                      instar_value values_out[INSTAR_INDEX_COLUMNS_MAX], struct base_err *err)
 {
     if (!index->computed) {
-        for (uint32_t i = 0; i < index->part_count; i++) {
-            values_out[i] = image[txn_place(c, index->key_columns[i])];
-        }
-        return INSTAR_OK;
+        return look(c, index, image, &(struct look){index->key_columns, index->part_count, scratch},
+                    values_out, err);
     }
     instar_value *needs = base_arena_alloc(scratch, sizeof(*needs) * (index->need_count + 1u));
     if (needs == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
     }
-    for (uint32_t i = 0; i < index->need_count; i++) {
-        needs[i] = image[txn_place(c, index->needs[i])];
-    }
-    return catalog_index_parts(c->table, index, needs, scratch, values_out, err);
+    int rc =
+        look(c, index, image, &(struct look){index->needs, index->need_count, scratch}, needs, err);
+    return rc == INSTAR_OK ? catalog_index_parts(c->table, index, needs, scratch, values_out, err)
+                           : rc;
 }
 
 int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
@@ -299,10 +322,10 @@ int txn_codec_inside(const struct txn_codec *c, const struct catalog_index *inde
     if (inputs == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
     }
-    for (uint32_t i = 0; i < index->input_count; i++) {
-        inputs[i] = image[txn_place(c, index->inputs[i])];
-    }
-    return catalog_index_inside(c->table, index, inputs, scratch, inside_out, err);
+    int rc = look(c, index, image, &(struct look){index->inputs, index->input_count, scratch},
+                  inputs, err);
+    return rc == INSTAR_OK ? catalog_index_inside(c->table, index, inputs, scratch, inside_out, err)
+                           : rc;
 }
 
 int txn_include_encode(const struct catalog_table *table, const struct catalog_index *index,
@@ -321,11 +344,10 @@ int txn_include_encode(const struct catalog_table *table, const struct catalog_i
 }
 
 int txn_codec_include(const struct txn_codec *c, const struct catalog_index *index,
-                      const instar_value *image, struct base_buf *out, struct base_err *err)
+                      const instar_value *image, struct txn_entry_to *to, struct base_err *err)
 {
     instar_value values[INSTAR_INDEX_COLUMNS_MAX];
-    for (uint32_t i = 0; i < index->include_count; i++) {
-        values[i] = image[txn_place(c, index->includes[i])];
-    }
-    return txn_include_encode(c->table, index, values, out, err);
+    int rc = look(c, index, image,
+                  &(struct look){index->includes, index->include_count, to->scratch}, values, err);
+    return rc == INSTAR_OK ? txn_include_encode(c->table, index, values, to->bytes, err) : rc;
 }

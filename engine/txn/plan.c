@@ -85,7 +85,7 @@ static int plan_entry(struct txn *t, const struct txn_table *table,
         rc = add_bytes(t, base_slice(front, sizeof(front)), &step->value_at, err);
     }
     if (rc == INSTAR_OK && index->include_count > 0) {
-        rc = txn_codec_include(codec, index, image, &t->plan_bytes, err);
+        rc = txn_codec_include(codec, index, image, &to, err);
     }
     step->value_size = t->plan_bytes.size - step->value_at;
     *there_out = rc == INSTAR_OK;
@@ -142,6 +142,7 @@ static int plan_both(struct txn *t, const struct txn_table *table,
 {
     bool deletes = move->from != NULL && catalog_may_delete(index);
     bool writes = move->to != NULL && catalog_may_write(index);
+    bool must = writes && index->sight != CATALOG_SIGHT_PAST; /* that one binds nobody any more */
     int rc = INSTAR_OK;
     *two = (struct two_entries){.had = false};
     if (deletes) {
@@ -151,7 +152,7 @@ static int plan_both(struct txn *t, const struct txn_table *table,
     if (rc == INSTAR_OK && move->to != NULL && (writes || two->had)) {
         base_err_clear(err);
         rc = plan_entry(t, table, index, move->to, &two->after, &two->has, err);
-        rc = is_rows_fault(rc) && !writes ? INSTAR_OK : rc;
+        rc = is_rows_fault(rc) && !must ? INSTAR_OK : rc;
     }
     if (rc == INSTAR_OK) {
         base_err_clear(err);

@@ -44,9 +44,9 @@ static int duplicate(const struct txn_probe *probe, struct base_slice ours, stru
     txn_suffix_text(table, probe->index,
                     base_slice((const uint8_t *)other.data + prefix, other.size - prefix),
                     other_row);
-    return base_err_set(err, INSTAR_EUNIQUE,
-                        "unique index %s of table %s: row %s has %s, which row %s has already",
-                        probe->index->name, table->name, our_row, values, other_row);
+    return base_err_set(
+        err, INSTAR_EUNIQUE, "unique index %s of table %s: row %s has %s, which row %s has already",
+        catalog_index_called(table, probe->index), table->name, our_row, values, other_row);
 }
 
 static int probe_one(struct txn *t, const struct txn_probe *probe, struct base_slice key,
@@ -156,7 +156,8 @@ static int settle_entry(struct txn *t, const struct txn_codec *codec,
         rc = base_err_set(err, INSTAR_ENOMEM, "no memory to check index %s", index->name);
     }
     if (rc == INSTAR_OK && index->include_count > 0) {
-        rc = txn_codec_include(codec, index, image, value, err);
+        struct txn_entry_to included = {.bytes = value, .scratch = &t->scratch};
+        rc = txn_codec_include(codec, index, image, &included, err);
     }
     if (rc != INSTAR_OK) {
         return rc;

@@ -93,10 +93,10 @@ static uint32_t source_of(const struct catalog_index *index, uint32_t column)
 }
 
 /* Do the entries of the index have all that is asked for? */
-static void plan_covering(const struct txn_projection *p, const struct catalog_index *index,
-                          struct txn_resolution *r)
+static void plan_covering(const struct txn_projection *p, const struct catalog_table *table,
+                          const struct catalog_index *index, struct txn_resolution *r)
 {
-    r->covered = true;
+    r->covered = !catalog_index_fades(table, index);
     for (size_t i = 0; i < p->count && r->covered; i++) {
         r->sources[i] = source_of(index, r->columns[i]);
         r->covered = r->sources[i] != TXN_NO_COLUMN;
@@ -161,7 +161,7 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
         }
         r->index = (uint32_t)(index - table->indexes);
         if (!codec->forced) { /* else the entries are what is in question */
-            plan_covering(p, index, r);
+            plan_covering(p, table, index, r);
         }
     }
     plan_reading(p, codec, r);

@@ -249,10 +249,24 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
     return rc;
 }
 
+/* What it needs as it sees it. The values are ours. */
+static int see_all(struct txn_rows *r, struct base_slice key, instar_value *values,
+                   struct base_err *err)
+{
+    int rc = INSTAR_OK;
+    for (size_t i = 0; i < r->pick_count && rc == INSTAR_OK; i++) {
+        instar_value seen;
+        rc = catalog_index_see(r->codec.table, r->index, needed(r->index, i), &values[i], &r->row,
+                               &seen, err);
+        values[i] = rc == INSTAR_OK ? seen : values[i];
+    }
+    return rc == INSTAR_OK ? rc : row_fault(r, key, rc, err);
+}
+
 int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct base_slice key,
                    struct base_slice record, struct txn_entry *entry, struct base_err *err)
 {
-    const instar_value *values = r->decoded;
+    instar_value *values = r->decoded;
     next_row(r);
     if (index != r->index) {
         plan_for(r, index);
@@ -268,6 +282,12 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
             r->ordered[i] = r->decoded[r->picks[i]];
         }
         values = r->ordered;
+    }
+    if (index->sight != CATALOG_SIGHT_NOW) {
+        rc = see_all(r, key, values, err);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
     }
     return make_entry(r, key, values, entry, err);
 }

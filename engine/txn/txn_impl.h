@@ -84,7 +84,7 @@ int txn_codec_inside(const struct txn_codec *c, const struct catalog_index *inde
                      struct base_err *err);
 /* Append what the entry of an image includes. ELIMIT. */
 int txn_codec_include(const struct txn_codec *c, const struct catalog_index *index,
-                      const instar_value *image, struct base_buf *out, struct base_err *err);
+                      const instar_value *image, struct txn_entry_to *to, struct base_err *err);
 /* The same from values in the index's order. */
 int txn_include_encode(const struct catalog_table *table, const struct catalog_index *index,
                        const instar_value *values, struct base_buf *out, struct base_err *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns of exact decimals: what they hold, how they are found, and how they come and go. */
+#include "support/compounds.h"
 #include "support/sqls.h"
 
 #include <stdio.h>
@@ -212,15 +213,46 @@ Test(alter_numeric, another_scale_rounds_in_order)
     ok(instar_close(db));
 }
 
-/* An index would have to be built anew for another scale: the refusal names it. */
-Test(alter_numeric, an_index_keeps_its_scale)
+/* An index follows another scale, and another type, with the values as they are then; what is one
+ * value then is none of a UNIQUE. A comment on it stays. */
+Test(alter_numeric, an_index_follows_the_scale)
 {
     instar *db = open_priced();
 
-    ok(dbs_index(db, "t_n", "t", "n", false, NULL));
-    fails(alters_run(db, "t", "set-type n numeric(8,4)"), INSTAR_ESTATE);
-    expect(says("t_n"));
-    fails(alters_run(db, "t", "set-type n float8"), INSTAR_ESTATE);
+    ok(compounds_run(db, "CREATE UNIQUE INDEX t_n ON t (n); CREATE INDEX t_i ON t (c) INCLUDE (n); "
+                         "CREATE INDEX t_x ON t ((n * 2)); CREATE INDEX t_p ON t (n DESC) WHERE n "
+                         "> 1.255; COMMENT ON INDEX t_n IS 'prices'"));
+    ok(alters_insert(db, "t", NULL, "1,1.25,x"));
+    ok(alters_insert(db, "t", NULL, "2,1.26,x"));
+    ok(alters_insert(db, "t", NULL, "3,null,x"));
+    ok(alters_run(db, "t", "set-type n numeric(8,4)"));
+    cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.2500;1.2600;null");
+    ok(alters_insert(db, "t", NULL, "4,1.2612,x"));
+    cr_assert_str_eq(scan(db, "t_p", NULL, NULL), "1.2612;1.2600");
+    check(db);
+    fails(alters_run(db, "t", "set-type n numeric(6,1)"), INSTAR_EFAILED);
+    expect(says("unique index t_n of table t: 1 key occurs more than once: "));
+    cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.2500;1.2600;1.2612;null");
+    ok(alters_update(db, "t", "n", 2, "1.75"));
+    ok(alters_update(db, "t", "n", 4, "null"));
+    ok(alters_run(db, "t", "set-type n numeric(6,1)"));
+    fails(alters_insert(db, "t", NULL, "6,1.34,x"), INSTAR_EUNIQUE);
+    cr_assert_str_eq(scan(db, "t_p", NULL, NULL), "1.8;1.3");
+    check(db);
+    ok(alters_run(db, "t", "set-type n float8"));
+    ok(alters_insert(db, "t", NULL, "5,2.005,x"));
+    check(db);
+    ok(alters_run(db, "t", "set-type n numeric(3,2)"));
+    cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.30;1.80;2.01;null;null");
+    check(db);
+    fails(alters_run(db, "t", "set-type n int2"), INSTAR_EFAILED); /* 2 twice */
+    ok(alters_update(db, "t", "n", 5, "8"));
+    ok(alters_update(db, "t", "n", 2, "-1"));
+    ok(alters_run(db, "t", "set-type n int2"));
+    cr_assert_str_eq(alters_rows(db, "t", "a,n"), "1,1;2,-1;3,null;4,null;5,8");
+    ok(alters_run(db, "t", "set-type n numeric(7,2)"));
+    cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "-1.00;1.00;8.00;null;null");
+    check(db);
     ok(instar_close(db));
 }
 

@@ -101,7 +101,8 @@ Test(change_record, format_from_before_other_tables_is_read)
     base_buf_clear(&r.failure);
     must(record_encode(&r, &bytes, &test_err));
     bytes.data[0] = 2;
-    bytes.size -= 46; /* what an undo needs, the target, no other tables, no samples, the hash */
+    bytes.size -=
+        47; /* what an undo needs, the target, no other tables, no samples, more flags, the hash */
     expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
     must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
     expect_same(&r, &back);
@@ -415,38 +416,53 @@ Test(change_plan, compound)
     const enum change_kind compound = CHANGE_COMPOUND;
 
     expect_plan(compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
-                "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "1 delete-only  publish them write-only; back by way of delete-only\n"
-                "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "9 fold         wait for the applier, publish all of it; back by way of "
+                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "5 delete-only  publish them write-only; back by way of delete-only\n"
+                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "13 fold         wait for the applier, publish all of it; back by way of "
                 "write-only\n");
     expect_plan(
         compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "1 delete-only  publish them write-only; back by way of delete-only\n"
-        "2 write-only   wait for older leases, make the cut; back by way of write-only\n"
-        "3 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-        "4 fold         wait for the applier, publish what is new as enforced; back by way "
+        "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "5 delete-only  publish them write-only; back by way of delete-only\n"
+        "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "8 fold         wait for the applier, publish what is new as enforced; back by way "
         "of write-only\n"
-        "6 enforcing    wait for older leases; back by way of write-only\n"
-        "7 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "8 validated    publish all of it; back by way of write-only\n"
-        "11 public       publish what is dropped delete-only\n"
-        "12 delete-only  publish the table without what has gone\n"
-        "14 purge        wait for older leases, drop the trees\n");
+        "10 enforcing    wait for older leases; back by way of write-only\n"
+        "11 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "12 validated    publish all of it; back by way of write-only\n"
+        "15 public       publish what is dropped delete-only\n"
+        "16 delete-only  publish the table without what has gone\n"
+        "18 purge        wait for older leases, drop the trees\n");
     expect_plan(
         compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "5 unaltered    publish what is new as enforced; back by way of unchanged\n"
-        "6 enforcing    wait for older leases; back by way of write-only\n"
-        "7 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "8 validated    publish all of it; back by way of write-only\n"
-        "13 altered      publish it without old names and hidden columns\n");
+        "9 unaltered    publish what is new as enforced; back by way of unchanged\n"
+        "10 enforcing    wait for older leases; back by way of write-only\n"
+        "11 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "12 validated    publish all of it; back by way of write-only\n"
+        "17 altered      publish it without old names and hidden columns\n");
     expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-                "10 unaltered    publish all of it; back by way of unchanged\n"
-                "11 public       publish what is dropped delete-only\n"
-                "12 delete-only  publish the table without what has gone\n"
-                "14 purge        wait for older leases, drop the trees\n");
+                "14 unaltered    publish all of it; back by way of unchanged\n"
+                "15 public       publish what is dropped delete-only\n"
+                "16 delete-only  publish the table without what has gone\n"
+                "18 purge        wait for older leases, drop the trees\n");
+    expect_plan(compound, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish types that may lose values as on their way; back by way of "
+                "unchanged\n"
+                "1 foreseen     wait for older leases; back by way of write-only\n"
+                "2 cast         look for duplicates and for rows that break it; back by way of "
+                "write-only\n"
+                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
+                "5 delete-only  publish them write-only; back by way of delete-only\n"
+                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "13 fold         wait for the applier, publish all of it; back by way of "
+                "write-only\n"
+                "15 public       publish what is dropped delete-only\n"
+                "16 delete-only  publish the table without what has gone\n"
+                "18 purge        wait for older leases, drop the trees\n");
     expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "1 delete-only  publish the table without it\n"

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Indexes on a column whose type changes: the statement that changes it has a part for each of
+ * them, which makes it anew under its name.
+ */
+#include "change/draft_impl.h"
+
+#include <string.h>
+
+bool compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
+                      size_t count)
+{
+    struct catalog_table *copy = NULL;
+    bool types = false;
+    bool any = false;
+
+    for (size_t i = 0; i < count; i++) {
+        types = types || steps[i].kind == INSTAR_ALTER_SET_TYPE;
+    }
+    int rc = types && table->index_count != 0 ? catalog_table_copy(table, &copy, NULL) : 1;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bool changed;
+        rc = catalog_alter(copy, &steps[i], &changed, NULL);
+    }
+    for (uint32_t i = 0; rc == 0 && i < copy->index_count; i++) {
+        any = any || copy->indexes[i].remade;
+    }
+    catalog_table_free(copy);
+    return any;
+}
+
+/* The steps before have given a column of it another type. One that this change makes itself comes
+ * as it is then. */
+static int remake_one(struct draft *d, struct catalog_index *index, struct base_err *err)
+{
+    struct compound_statement *part = &d->request[d->count];
+    const struct catalog_index *old = catalog_table_index_by_tree(d->from, index->tree);
+    struct catalog_name found;
+
+    index->remade = false;
+    if (old == NULL) {
+        return 0;
+    }
+    if (strcmp(old->name, index->name) != 0) {
+        return base_err_set(err, INSTAR_EINVALID,
+                            "index \"%s\" is renamed in the change that gives a column of it "
+                            "another type: two changes",
+                            old->name);
+    }
+    if (d->created == COMPOUND_INDEXES_MAX) {
+        return base_err_set(err, INSTAR_ELIMIT,
+                            "more than %d indexes to be made, or made anew, in one change",
+                            COMPOUND_INDEXES_MAX);
+    }
+    int rc = catalog_name_get(d->s->t, old->name, &found, err);
+    if (rc == 0 && found.change != 0) {
+        rc = alter_name_busy(d->s->t, old->name, found.change, err);
+    }
+    if (rc == 0) {
+        rc = catalog_next_id(d->s->t, CATALOG_COUNTER_TREE, &part->tree, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    part->kind = COMPOUND_REMAKE_INDEX;
+    part->old_tree = old->tree;
+    part->name = old->name;
+    d->count++;
+    d->created++;
+    uint32_t id = d->target->next_index_id++;
+    rc = catalog_comment_hand_on(d->target, CATALOG_COMMENT_INDEX, index->id, id, err);
+    index->id = id;
+    index->tree = part->tree;
+    return rc;
+}
+
+int compound_remake(struct draft *d, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < d->target->index_count; i++) {
+        if (d->target->indexes[i].remade) {
+            rc = remake_one(d, &d->target->indexes[i], err);
+        }
+    }
+    return rc;
+}
