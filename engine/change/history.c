@@ -3,6 +3,8 @@
  * The changes that have ended: how long their records are kept, and what they tell about how long
  * the next one will take.
  */
+#include "change/compound_impl.h"
+#include "change/holders_impl.h"
 #include "change/rekey_impl.h"
 #include "change/runner_impl.h"
 
@@ -271,6 +273,32 @@ static size_t add_needed(const struct catalog_table *table, const instar_stateme
     return count;
 }
 
+/* Indexes that are made anew with the type of a column; how many there are. */
+static size_t add_remade(const struct catalog_table *table, const instar_statement *s,
+                         instar_estimate *out)
+{
+    size_t unique = 0;
+    size_t count = table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE
+                       ? compound_remakes(table, s->steps, s->step_count, &unique)
+                       : 0;
+
+    out->remade += (uint32_t)count;
+    out->remade_unique += (uint32_t)unique;
+    return count;
+}
+
+/* What they take, each as if it were of one number. */
+static void add_remade_bytes(const struct catalog_table *table, const struct history_cost *cost,
+                             instar_estimate *out)
+{
+    uint64_t entry = ENTRY_OVERHEAD + key_bytes(table, cost, -1);
+
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        entry += key_bytes(table, cost, (int)table->key[i].column);
+    }
+    out->final_bytes += out->remade * cost->rows * entry;
+}
+
 static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
                       const instar_statement *s, bool *reads_out, struct base_err *err)
 {
@@ -341,6 +369,10 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
             cost.scans = true;
             cost.kind = CHANGE_COMPOUND;
         }
+        if (rc == 0 && add_remade(table, &w->statements[i], out) > 0) {
+            cost.scans = true;
+            cost.kind = CHANGE_COMPOUND;
+        }
     }
     if (rc == 0) {
         rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);
@@ -358,7 +390,19 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
         }
         (void)add_needed(table, &w->statements[i], &cost, w->memory, out);
     }
+    if (out->remade != 0) {
+        add_remade_bytes(table, &cost, out);
+    }
     return 0;
+}
+
+static int find_holders(struct txn_env *env, const struct catalog_view *view, const struct wish *w,
+                        instar_estimate *out, struct base_err *err)
+{
+    const struct catalog_table *table;
+    int rc = find_table(view, &w->statements[0], &table, err);
+
+    return rc == 0 ? holders_find(env, table, w->statements, w->count, out, err) : rc;
 }
 
 int change_estimate(struct changes *c, const instar_statement *statements, size_t count,
@@ -380,6 +424,7 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
     rc = catalog_view_get(c->env->catalog, t, &view, err);
     if (rc == 0) {
         rc = estimate(c->store, t, view, &w, out, err);
+        rc = rc == 0 ? find_holders(c->env, view, &w, out, err) : rc;
         catalog_view_release(c->env->catalog, view);
     }
     store_txn_abort(t);

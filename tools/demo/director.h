@@ -61,6 +61,7 @@ int step_drop(struct director *d);
 int step_add_columns(struct director *d);
 int step_not_null_fails(struct director *d);
 int step_not_null(struct director *d);
+int step_type(struct director *d);
 int step_several(struct director *d);
 int step_key(struct director *d);
 int step_undo(struct director *d);
