@@ -639,10 +639,13 @@ typedef struct instar_alteration {
  * written before is cast when it is read. Where a value may be lost, writes that bring such a value
  * fail from the first stage on (ERANGE, ETYPE), as for NOT NULL, and the rows are validated. The
  * default is cast, too (not by `expression`); checks about the column are made anew from their
- * texts, and validated. A column of the primary key or of an index only goes from one integer type
- * to another, one that a check is about takes no `expression`. A projection from before goes on:
- * values that are read have the new type, and an integer of the type that the column had then is
- * taken by the writes, if it fits. Keys and bounds may be integers of any type.
+ * texts, and validated. Indexes that are about it are built anew beside those that stand, of the
+ * values as they will be, at most 16; both change places in the version of the new type, and values
+ * that are one then fail a unique one. Integers have one key: indexes of nothing else than that
+ * stay as they are. A column of the primary key only goes from one integer type to another, one
+ * that a check is about takes no `expression`. A projection from before goes on: values that are
+ * read have the new type, and an integer of the type that the column had then is taken by the
+ * writes, if it fits. Keys and bounds may be integers of any type.
  *
  * Checks: as NOT NULL. An update is held to a check only when it changes one of its columns; so a
  * row that breaks it may keep its values while others of it change. A check that mentions a column

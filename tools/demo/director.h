@@ -6,7 +6,7 @@
 #include "demo.h"
 
 #define RUNNERS 2
-#define STEPS_MAX 16
+#define STEPS_MAX 20
 #define TICK_MS 100
 #define IDLE_MS 4000
 
