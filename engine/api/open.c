@@ -50,12 +50,19 @@ static int bring_up(const char *path, const instar_options *options, instar *db)
     if (rc != INSTAR_OK) {
         goto close_catalog;
     }
-    rc = change_open(&db->env, run, &db->changes, api_err());
+    rc = txn_named_open(db->env.store, &db->env.named, api_err());
     if (rc != INSTAR_OK) {
         goto close_leases;
     }
+    rc = change_open(&db->env, run, &db->changes, api_err());
+    if (rc != INSTAR_OK) {
+        goto close_named;
+    }
     return INSTAR_OK;
 
+close_named:
+    txn_named_close(db->env.named);
+    db->env.named = NULL;
 close_leases:
     lease_close(db->env.leases);
 close_catalog:
@@ -140,6 +147,7 @@ int instar_close(instar *db)
     while ((child = api_shell_child(&db->shell)) != NULL) {
         end_child(child);
     }
+    txn_named_close(db->env.named);
     lease_close(db->env.leases);
     catalog_close(db->env.catalog);
     rc = store_close(db->env.store, api_err());

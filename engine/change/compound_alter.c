@@ -187,7 +187,7 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
     bool renames = false;
     struct catalog_fkey fkey;
 
-    if (compound_remakes(table, steps, count)) {
+    if (compound_remakes(table, steps, count, NULL) != 0) {
         return true;
     }
     for (size_t i = 0; i < count; i++) {

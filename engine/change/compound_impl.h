@@ -18,6 +18,12 @@
 bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count);
 
+/* How many indexes mind that these steps give columns other types, and must be made anew; those
+ * that are unique are added to *unique_out, unless that is NULL. What is wrong with the steps is
+ * said by whoever takes them. (compound_remake.c) */
+size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
+                        size_t count, size_t *unique_out);
+
 /* ---- compound_record.c -------------------------------------------------------------------- */
 
 enum compound_kind {

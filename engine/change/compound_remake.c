@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-bool compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
-                      size_t count)
+size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
+                        size_t count, size_t *unique_out)
 {
     struct catalog_table *copy = NULL;
     bool types = false;
-    bool any = false;
+    size_t remade = 0;
 
     for (size_t i = 0; i < count; i++) {
         types = types || steps[i].kind == INSTAR_ALTER_SET_TYPE;
@@ -23,10 +23,13 @@ bool compound_remakes(const struct catalog_table *table, const instar_alteration
         rc = catalog_alter(copy, &steps[i], &changed, NULL);
     }
     for (uint32_t i = 0; rc == 0 && i < copy->index_count; i++) {
-        any = any || copy->indexes[i].remade;
+        remade += copy->indexes[i].remade;
+        if (unique_out != NULL) {
+            *unique_out += copy->indexes[i].remade && copy->indexes[i].unique;
+        }
     }
     catalog_table_free(copy);
-    return any;
+    return remade;
 }
 
 /* The steps before have given a column of it another type. One that this change makes itself comes

@@ -61,10 +61,6 @@ int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *e
 
 /* ---- compound_remake.c -------------------------------------------------------------------- */
 
-/* Do these steps give a column another type that an index minds? What is wrong with them is said by
- * whoever takes them. */
-bool compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
-                      size_t count);
 /* The indexes of the target that the last steps have made others are made anew: parts of the
  * request. ESTATE, EINVALID, ELIMIT. */
 int compound_remake(struct draft *d, struct base_err *err);

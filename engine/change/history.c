@@ -3,6 +3,8 @@
  * The changes that have ended: how long their records are kept, and what they tell about how long
  * the next one will take.
  */
+#include "change/compound_impl.h"
+#include "change/holders_impl.h"
 #include "change/rekey_impl.h"
 #include "change/runner_impl.h"
 
@@ -271,6 +273,55 @@ static size_t add_needed(const struct catalog_table *table, const instar_stateme
     return count;
 }
 
+/* The table that the statement names, itself or by its index; NULL: one that is to be made. */
+static int find_table(const struct catalog_view *view, const instar_statement *s,
+                      const struct catalog_table **table_out, struct base_err *err)
+{
+    const struct catalog_index *index;
+
+    *table_out = NULL;
+    switch (s->kind) {
+    case INSTAR_STATEMENT_CREATE_TABLE:
+        return 0;
+    case INSTAR_STATEMENT_CREATE_INDEX:
+        return catalog_view_table(view, s->index->table, table_out, err);
+    case INSTAR_STATEMENT_DROP_TABLE:
+    case INSTAR_STATEMENT_ALTER_TABLE:
+    case INSTAR_STATEMENT_VACUUM:
+        return catalog_view_table(view, s->name, table_out, err);
+    default:
+        return catalog_view_index(view, s->name, table_out, &index, err);
+    }
+}
+
+/* Indexes that are made anew with the type of a column; how many there are. */
+static size_t add_remade(const struct catalog_view *view, const instar_statement *s,
+                         instar_estimate *out)
+{
+    const struct catalog_table *table = NULL;
+    size_t unique = 0;
+    (void)find_table(view, s, &table, NULL);
+    size_t count = table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE
+                       ? compound_remakes(table, s->steps, s->step_count, &unique)
+                       : 0;
+
+    out->remade += (uint32_t)count;
+    out->remade_unique += (uint32_t)unique;
+    return count;
+}
+
+/* What they take, each as if it were of one number. */
+static void add_remade_bytes(const struct catalog_table *table, const struct history_cost *cost,
+                             instar_estimate *out)
+{
+    uint64_t entry = ENTRY_OVERHEAD + key_bytes(table, cost, -1);
+
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        entry += key_bytes(table, cost, (int)table->key[i].column);
+    }
+    out->final_bytes += out->remade * cost->rows * entry;
+}
+
 static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
                       const instar_statement *s, bool *reads_out, struct base_err *err)
 {
@@ -299,27 +350,6 @@ static enum change_kind kind_of(const struct catalog_table *table,
                                                 : kinds[statements->kind];
 }
 
-/* The table that the statement names, itself or by its index; NULL: one that is to be made. */
-static int find_table(const struct catalog_view *view, const instar_statement *s,
-                      const struct catalog_table **table_out, struct base_err *err)
-{
-    const struct catalog_index *index;
-
-    *table_out = NULL;
-    switch (s->kind) {
-    case INSTAR_STATEMENT_CREATE_TABLE:
-        return 0;
-    case INSTAR_STATEMENT_CREATE_INDEX:
-        return catalog_view_table(view, s->index->table, table_out, err);
-    case INSTAR_STATEMENT_DROP_TABLE:
-    case INSTAR_STATEMENT_ALTER_TABLE:
-    case INSTAR_STATEMENT_VACUUM:
-        return catalog_view_table(view, s->name, table_out, err);
-    default:
-        return catalog_view_index(view, s->name, table_out, &index, err);
-    }
-}
-
 struct wish {
     const instar_statement *statements;
     size_t count;
@@ -342,6 +372,10 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
             cost.scans = true;
             cost.kind = CHANGE_COMPOUND;
         }
+        if (rc == 0 && add_remade(view, &w->statements[i], out) > 0) {
+            cost.scans = true;
+            cost.kind = CHANGE_COMPOUND;
+        }
     }
     if (rc == 0) {
         rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);
@@ -359,7 +393,37 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
         }
         (void)add_needed(table, &w->statements[i], &cost, w->memory, out);
     }
+    if (out->remade != 0) {
+        add_remade_bytes(table, &cost, out);
+    }
     return 0;
+}
+
+/* Table by table, in the order of the statements. */
+static int find_holders(struct txn_env *env, const struct catalog_view *view, const struct wish *w,
+                        instar_estimate *out, struct base_err *err)
+{
+    instar_statement *own = base_alloc_zero(w->count, sizeof(*own));
+    const struct catalog_table **tables = base_alloc_zero(w->count, sizeof(const void *));
+    int rc = own != NULL && tables != NULL ? 0 : base_err_set(err, INSTAR_ENOMEM, "no memory");
+
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        (void)find_table(view, &w->statements[i], &tables[i], NULL); /* it may be new: nobody's */
+    }
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        const struct catalog_table *table = tables[i];
+        size_t count = 0;
+        for (size_t k = i; table != NULL && k < w->count; k++) {
+            if (tables[k] == table) {
+                own[count++] = w->statements[k];
+                tables[k] = NULL;
+            }
+        }
+        rc = holders_find(env, table, own, count, out, err);
+    }
+    base_free(own);
+    base_free(tables);
+    return rc;
 }
 
 int change_estimate(struct changes *c, const instar_statement *statements, size_t count,
@@ -381,6 +445,7 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
     rc = catalog_view_get(c->env->catalog, t, &view, err);
     if (rc == 0) {
         rc = estimate(c->store, t, view, &w, out, err);
+        rc = rc == 0 ? find_holders(c->env, view, &w, out, err) : rc;
         catalog_view_release(c->env->catalog, view);
     }
     store_txn_abort(t);

@@ -356,8 +356,10 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {
-        .rows = found->narrows, .drops = found->uniques_dropped, .builds = found->indexes_needed};
+    struct needs n = {.rows = found->narrows,
+                      .drops = found->uniques_dropped + found->remade,
+                      .builds = found->indexes_needed + found->remade,
+                      .unique = found->remade_unique};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
@@ -371,6 +373,20 @@ static void tell_compound(struct telling *t, const struct found *found,
         ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
     tell_fkeys(t, s);
+    if (found->remade > 0) {
+        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
+             found->remade, found->remade == 1 ? "" : "es");
+    }
+    if (found->remade > 0 && found->narrows) {
+        ddl_tell(
+            t,
+            "%d. foreseen: publish, wait as below; from here on writers refuse what cannot be cast",
+            ++step);
+        ddl_tell(t,
+             "%d. cast: one scan of the table; what is found fails the whole change, which "
+             "names it",
+             ++step);
+    }
     tell_going_up(t, &n, wait_ms, &step);
     ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -444,7 +460,8 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
             tell_key(t, found, s);
         } else if (ddl_only_comments(s)) {
             ddl_tell_comment(t);
-        } else if (found->uniques_dropped + found->indexes_needed > 0 || adds_unique(s)) {
+        } else if (found->uniques_dropped + found->indexes_needed + found->remade > 0 ||
+                   adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);
@@ -469,74 +486,6 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
         tell_drop_index(t, found, s->options);
     }
     tell_kept(t, found, s);
-}
-
-/* ---- what it costs ------------------------------------------------------------------------ */
-
-static instar_statement statement_of(const instar_sql_statement *s)
-{
-    static const uint32_t kinds[] = {
-        [INSTAR_SQL_CREATE_TABLE] = INSTAR_STATEMENT_CREATE_TABLE,
-        [INSTAR_SQL_DROP_TABLE] = INSTAR_STATEMENT_DROP_TABLE,
-        [INSTAR_SQL_CREATE_INDEX] = INSTAR_STATEMENT_CREATE_INDEX,
-        [INSTAR_SQL_DROP_INDEX] = INSTAR_STATEMENT_DROP_INDEX,
-        [INSTAR_SQL_ALTER_TABLE] = INSTAR_STATEMENT_ALTER_TABLE,
-        [INSTAR_SQL_RENAME_INDEX] = INSTAR_STATEMENT_RENAME_INDEX,
-        [INSTAR_SQL_VACUUM] = INSTAR_STATEMENT_VACUUM,
-        [INSTAR_SQL_COMMENT_INDEX] = INSTAR_STATEMENT_COMMENT_INDEX,
-    };
-
-    return (instar_statement){.kind = kinds[s->verb],
-                              .name = s->name,
-                              .table = s->table,
-                              .index = s->index,
-                              .steps = s->steps,
-                              .step_count = s->step_count};
-}
-
-/* "12.3 MiB" */
-static const char *size_text(uint64_t bytes, char text[32])
-{
-    (void)snprintf(text, 32, "%.1f MiB", (double)bytes / (1 << 20));
-    return text;
-}
-
-static void tell_estimate(struct telling *t, const instar_estimate *e)
-{
-    char read[32], final[32], temporary[32];
-
-    if (e->rows > 0) {
-        ddl_tell(t, "reads about %" PRIu64 " rows in %s", e->rows, size_text(e->bytes, read));
-    }
-    if (e->final_bytes > 0) {
-        ddl_tell(t, "new indexes take about %s%s%s", size_text(e->final_bytes, final),
-                 e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
-                 e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
-    }
-    if (e->duration_ms == UINT64_MAX) {
-        ddl_tell(t, "time: not known, for nothing like it has been done in this store");
-    } else {
-        ddl_tell(t, "time: about %.2f s, as the last %" PRIu32 " of its kind took",
-                 (double)e->duration_ms / 1000, e->learnt_from);
-    }
-}
-
-/* EUNKNOWN: of something that is not there nothing is told, the names are. */
-static int estimate(instar *db, const instar_sql_statement *s, instar_estimate *estimate_out)
-{
-    size_t count = s->verb == INSTAR_SQL_COMPOUND ? s->part_count : 1;
-    instar_statement *statements = calloc(count, sizeof(*statements));
-
-    *estimate_out = (instar_estimate){.rows = 0};
-    if (statements == NULL) {
-        return INSTAR_ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++) {
-        statements[i] = statement_of(s->verb == INSTAR_SQL_COMPOUND ? s->parts[i] : s);
-    }
-    int rc = instar_estimate_cost(db, statements, count, s->options, estimate_out);
-    free(statements);
-    return rc;
 }
 
 int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
@@ -566,15 +515,19 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
         return ddl_fail_statement(s, rc, instar_error_text(), error_out);
     }
     if (s->verb != INSTAR_SQL_UNDO_CHANGE) {
-        rc_cost = estimate(db, s, &cost);
+        rc_cost = ddl_explain_cost(db, s, &cost);
     }
     if (rc_cost != INSTAR_OK && rc_cost != INSTAR_EUNKNOWN) {
         return ddl_fail_statement(s, rc_cost, instar_error_text(), error_out);
     }
-    found.window_s = rc_cost == INSTAR_OK ? cost.undo_window_s : 0;
+    if (rc_cost == INSTAR_OK) {
+        found.window_s = cost.undo_window_s;
+        found.remade = cost.remade;
+        found.remade_unique = cost.remade_unique;
+    }
     tell_all(&t, db, &found, s);
     if (rc_cost == INSTAR_OK) {
-        tell_estimate(&t, &cost);
+        ddl_tell_cost(&t, &cost);
     }
     return t.stopped;
 }

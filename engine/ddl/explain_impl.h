@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* explain: what its files share. */
+/* explain: what a change would do, and what it would cost, told in lines; what its files share. */
 #ifndef INSTAR_DDL_EXPLAIN_IMPL_H
 #define INSTAR_DDL_EXPLAIN_IMPL_H
 
@@ -16,8 +16,9 @@ struct found {
     const instar_sql_statement *statement;
     size_t uniques_dropped; /* by DROP CONSTRAINT in it */
     bool drops_key, adds_key;
-    uint64_t window_s;     /* for which what it drops is kept */
-    size_t indexes_needed; /* by its foreign keys, and made with them */
+    uint64_t window_s;            /* for which what it drops is kept */
+    size_t indexes_needed;        /* by its foreign keys, and made with them */
+    size_t remade, remade_unique; /* for a column of them gets another type */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -40,5 +41,11 @@ void ddl_tell_undo(struct telling *t, instar *db, const instar_sql_statement *s)
 /* Has an ALTER TABLE no other steps than COMMENT ON? */
 bool ddl_only_comments(const instar_sql_statement *s);
 void ddl_tell_comment(struct telling *t);
+
+/* ---- explain_cost.c ----------------------------------------------------------------------- */
+
+/* EUNKNOWN: of something that is not there nothing is told, the names are. */
+int ddl_explain_cost(instar *db, const instar_sql_statement *s, instar_estimate *estimate_out);
+void ddl_tell_cost(struct telling *t, const instar_estimate *e);
 
 #endif

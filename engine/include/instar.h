@@ -664,10 +664,13 @@ typedef struct instar_alteration {
  * written before is cast when it is read. Where a value may be lost, writes that bring such a value
  * fail from the first stage on (ERANGE, ETYPE), as for NOT NULL, and the rows are validated. The
  * default is cast, too (not by `expression`); checks about the column are made anew from their
- * texts, and validated. A column of the primary key or of an index only goes from one integer type
- * to another, one that a check is about takes no `expression`. A projection from before goes on:
- * values that are read have the new type, and an integer of the type that the column had then is
- * taken by the writes, if it fits. Keys and bounds may be integers of any type.
+ * texts, and validated. Indexes that are about it are built anew beside those that stand, of the
+ * values as they will be, at most 16; both change places in the version of the new type, and values
+ * that are one then fail a unique one. Integers have one key: indexes of nothing else than that
+ * stay as they are. A column of the primary key only goes from one integer type to another, one
+ * that a check is about takes no `expression`. A projection from before goes on: values that are
+ * read have the new type, and an integer of the type that the column had then is taken by the
+ * writes, if it fits. Keys and bounds may be integers of any type.
  *
  * Checks: as NOT NULL. An update is held to a check only when it changes one of its columns; so a
  * row that breaks it may keep its values while others of it change. A check that mentions a column
@@ -798,6 +801,18 @@ INSTAR_API int instar_change_undo(instar *db, uint64_t change, const char *new_n
 INSTAR_API int instar_vacuum(instar *db, const char *table, const instar_change_options *options,
                              uint64_t *change_out);
 
+/* A process with projections of what a request destroys: a table, a column or an index that is
+ * dropped, a column that gets another type. Each process tells what up to 31 different ones name.
+ */
+#define INSTAR_HOLDERS_MAX 16
+typedef struct instar_holder {
+    uint32_t node;
+    uint32_t pid;
+    uint32_t projections; /* that name it */
+    uint32_t unlisted;    /* further ones of the process, which may; 0: none */
+    uint64_t age_ms;      /* since the first of those that name it was prepared */
+} instar_holder;
+
 /* What a request would cost: of its first table that is there, and from how long the latest changes
  * of its kind took in this store. */
 typedef struct instar_estimate {
@@ -808,6 +823,10 @@ typedef struct instar_estimate {
     uint64_t duration_ms;   /* from submission to end; UINT64_MAX: nothing like it has been done */
     uint32_t learnt_from;   /* so many changes */
     uint64_t undo_window_s; /* of drops: for how long what is dropped is kept, 0: not at all */
+    uint32_t remade; /* indexes that are made anew, since a column of them gets another type */
+    uint32_t remade_unique; /* so many of them are unique */
+    uint32_t holder_count;  /* processes with projections that name what it destroys, or may; the */
+    instar_holder holders[INSTAR_HOLDERS_MAX]; /* first of them */
 } instar_estimate;
 /* Nothing is submitted, and whether the request is possible is not looked at. options may be NULL.
  * Errors: EUNKNOWN (a table or index that is named), EINVALID. */

@@ -57,7 +57,7 @@ static uint64_t control_size(uint32_t nodes_max, uint32_t lease_slots)
 {
     uint64_t areas = sizeof(struct store_control) + nodes_max * sizeof(struct control_node);
     return round_up(areas, PAGE) + round_up((uint64_t)lease_slots * LEASE_SLOT_BYTES, PAGE) +
-           CHANGE_AREA_BYTES;
+           CHANGE_AREA_BYTES + round_up((uint64_t)nodes_max * STORE_NAMED_BYTES, PAGE);
 }
 
 uint64_t control_bytes(const struct store *s)
@@ -89,6 +89,8 @@ static int fill_identity(struct store *s, struct store_control *ctl, uint64_t bu
     ctl->area_size[STORE_AREA_LEASE] = (uint64_t)ctl->lease_slots * LEASE_SLOT_BYTES;
     ctl->area_at[STORE_AREA_CHANGE] = at + round_up(ctl->area_size[STORE_AREA_LEASE], PAGE);
     ctl->area_size[STORE_AREA_CHANGE] = CHANGE_AREA_BYTES;
+    ctl->area_at[STORE_AREA_NAMED] = ctl->area_at[STORE_AREA_CHANGE] + CHANGE_AREA_BYTES;
+    ctl->area_size[STORE_AREA_NAMED] = (uint64_t)ctl->nodes_max * STORE_NAMED_BYTES;
     int rc = os_boot_id(ctl->boot_id);
     return rc != 0 ? rc : os_pid_namespace(&ctl->pid_namespace);
 }

@@ -110,7 +110,7 @@ struct store_control {
     uint32_t lease_slots;
     uint64_t area_at[STORE_AREA_COUNT];
     uint64_t area_size[STORE_AREA_COUNT];
-    uint8_t identity_pad[88];
+    uint8_t identity_pad[72];
 
     /* -- state -- */
     _Atomic uint32_t state;      /* builder: BUILDING -> READY once */

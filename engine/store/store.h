@@ -94,8 +94,10 @@ size_t store_node_list(struct store *s, struct store_node *nodes, size_t max);
 enum store_area {
     STORE_AREA_LEASE,  /* lease_slots * 128 bytes */
     STORE_AREA_CHANGE, /* 64 KiB: live progress of changes */
+    STORE_AREA_NAMED,  /* nodes_max * STORE_NAMED_BYTES: what projections name */
     STORE_AREA_COUNT
 };
+#define STORE_NAMED_BYTES 1024u
 void *store_shared_area(struct store *s, enum store_area area, size_t *size_out);
 
 /* Run fn under the writer mutex: short, bounded, no system calls, no store calls but the cheap

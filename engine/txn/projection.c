@@ -251,7 +251,8 @@ void txn_projection_hold(struct txn_projection *p)
 /* ---- preparing ---------------------------------------------------------------------------- */
 
 static int add_names(struct txn_projection *p, const struct catalog_table *table,
-                     const char *const *columns, size_t count, struct base_err *err)
+                     const char *const *columns, size_t count, struct txn_naming *what,
+                     struct base_err *err)
 {
     bool named[INSTAR_COLUMNS_MAX] = {false};
     p->count = columns != NULL && count > 0 ? count : catalog_visible_columns(table);
@@ -275,6 +276,7 @@ static int add_names(struct txn_projection *p, const struct catalog_table *table
                                 p->table, name);
         }
         named[at] = true;
+        what->columns |= txn_named_bit(table->columns[at].id);
         p->types[i] = table->columns[at].type;
         p->columns[i] = base_strdup(name);
         if (p->columns[i] == NULL) {
@@ -284,9 +286,10 @@ static int add_names(struct txn_projection *p, const struct catalog_table *table
     return INSTAR_OK;
 }
 
-/* In the view of a transaction that has just begun. */
+/* In the view of a transaction that has just begun. *what_out: what it names. */
 static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
-                      const char *const *columns, size_t count, struct base_err *err)
+                      const char *const *columns, size_t count, struct txn_naming *what_out,
+                      struct base_err *err)
 {
     const struct catalog_table *table;
     int rc = catalog_view_find_table(view, p->table, &table, err);
@@ -294,12 +297,13 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
         return rc;
     }
     p->key_table = table->id;
+    what_out->table = table->id;
     p->key_count = table->key_count;
     for (uint32_t i = 0; i < table->key_count; i++) {
         p->key_columns[i] = table->columns[table->key[i].column].id;
         p->key_descends[i] = table->key[i].descending;
     }
-    rc = add_names(p, table, columns, count, err);
+    rc = add_names(p, table, columns, count, what_out, err);
     if (rc != INSTAR_OK || p->index[0] == '\0') {
         return rc;
     }
@@ -312,6 +316,7 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
                             "index %s of table %s cannot be read yet, or no more: it is %s",
                             p->index, table->name, catalog_stage_name(index->stage));
     }
+    what_out->index = index->id;
     return INSTAR_OK;
 }
 
@@ -330,6 +335,7 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
                            struct base_err *err)
 {
     struct txn *t = NULL;
+    struct txn_naming what = {0};
     *out = NULL;
     if (count > INSTAR_COLUMNS_MAX) {
         return base_err_set(err, INSTAR_EINVALID, "projection of %zu columns; the limit is %d",
@@ -351,12 +357,16 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
         rc = txn_begin(env, INSTAR_TXN_READONLY | INSTAR_TXN_SYNC, &t, err);
     }
     if (rc == INSTAR_OK) {
-        rc = prepare_in(p, t->view, columns, count, err);
+        rc = prepare_in(p, t->view, columns, count, &what, err);
         txn_abort(t);
     }
     if (rc != INSTAR_OK) {
         txn_projection_free(p);
         return rc;
+    }
+    if (env->named != NULL) {
+        p->noted = txn_named_note(env->named, &what);
+        p->named = env->named;
     }
     *out = p;
     return INSTAR_OK;
@@ -364,6 +374,9 @@ int txn_projection_prepare(struct txn_env *env, const char *table, const char *c
 
 static void destroy(struct txn_projection *p)
 {
+    if (p->named != NULL) {
+        txn_named_forget(p->named, p->noted);
+    }
     for (size_t i = 0; i < BASE_ARRAY_LEN(p->cached); i++) {
         if (p->cached[i] != NULL) {
             base_assert(p->cached[i]->refs == 1);

@@ -13,6 +13,7 @@ struct txn_env {
     struct store *store;
     struct catalog *catalog;
     struct leases *leases;
+    struct txn_named *named; /* NULL: nobody is told what its projections name */
 };
 
 struct txn;
@@ -40,6 +41,29 @@ void txn_projection_free(struct txn_projection *p);
 size_t txn_projection_count(const struct txn_projection *p);
 const char *txn_projection_column(const struct txn_projection *p, size_t at);
 enum instar_type txn_projection_type(const struct txn_projection *p, size_t at);
+
+/* What the projections of all processes name (named.c). Thread safe. */
+struct txn_named;
+int txn_named_open(struct store *s, struct txn_named **out, struct base_err *err);
+void txn_named_close(struct txn_named *n); /* no projection is left; NULL is allowed */
+struct txn_naming {
+    uint64_t table;   /* id */
+    uint64_t columns; /* txn_named_bit of each */
+    uint32_t index;   /* id of the one that it scans by; 0: none */
+};
+uint64_t txn_named_bit(uint32_t column_id);
+/* The processes with projections that are wanted, or with some of which it is not known what they
+ * name; arg for both. ENOMEM. */
+struct txn_holder {
+    uint32_t node;
+    uint32_t pid;
+    uint32_t projections; /* that are wanted */
+    uint32_t unlisted;    /* of which it is not known */
+    uint64_t age_ns;      /* since the first of them */
+};
+int txn_named_list(struct txn_named *n, bool (*wanted)(void *arg, const struct txn_naming *what),
+                   void *arg, void (*found)(void *arg, const struct txn_holder *holder),
+                   struct base_err *err);
 
 int txn_insert(struct txn *t, struct txn_projection *p, const instar_value *values,
                struct base_err *err);

@@ -134,6 +134,8 @@ struct txn_projection {
     struct os_plain_mutex lock;
     uint32_t refs; /* of its owner, and of each transaction that bound it: it may be freed first */
     struct txn_resolution *cached[2]; /* of the versions used last; each holds one reference */
+    struct txn_named *named;          /* where it is noted, NULL: nowhere; and as what */
+    uint32_t noted;
     size_t count;
     char **columns;
     enum instar_type *types;
@@ -145,6 +147,10 @@ struct txn_projection {
     char table[INSTAR_NAME_BYTES_MAX + 1];
     char index[INSTAR_NAME_BYTES_MAX + 1]; /* "": the primary key */
 };
+
+/* Tell all others of a projection, and that it is no more: by what the first call returned. */
+uint32_t txn_named_note(struct txn_named *n, const struct txn_naming *what);
+void txn_named_forget(struct txn_named *n, uint32_t at);
 
 struct txn_bound;
 /* The resolution for this table, with a reference. EUNKNOWN. */

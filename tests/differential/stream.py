@@ -60,7 +60,7 @@ class Table:
             self.checks.values()) | set(self.key) | {f.column for f in self.fkeys.values()}
 
     def bound(self):
-        """Columns whose type an index or a foreign key holds."""
+        """Columns whose type an expression or a foreign key holds."""
         return {c for index in self.indexes.values() for c in index.holds()} | self.kept | {
             f.column for f in self.fkeys.values()}
 
@@ -97,7 +97,9 @@ class Index:
         return [c for c, _, _ in self.parts] + self.also
 
     def holds(self):
-        return [c for c, form, _ in self.parts if form != "{}"] + self.also
+        """Columns of expressions, which may have no meaning for another type."""
+        return [c for c, form, _ in self.parts if form != "{}"] + (
+            [self.where[0]] if self.where else [])
 
     def rename(self, old, new):
         self.parts = [(new if c == old else c, *rest) for c, *rest in self.parts]
@@ -412,12 +414,13 @@ class Stream:
                 lambda: table.plain.discard(name))
 
     def set_type(self, table, taken):
-        """Only of a column without a default, and if others depend on it only among integers."""
+        """Only of a column without a default, and with a check or in the key only among integers.
+        Indexes on it are made anew."""
         name = self.pick((table.plain & set(table.columns)) - table.bound(), taken)
         if name is None or table.loose:
             return None
         kind = table.columns[name]
-        used = name in table.used()
+        used = name in table.key or name in table.checks.values()
         to, using = self.types_for(kind, used)
         new = self.chance.choice(to)
         if new == kind or (used and (kind not in INTEGERS or name in table.key)):

@@ -422,27 +422,28 @@ Test(change_plan, compound)
                 "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
                 "13 fold         wait for the applier, publish all of it; back by way of "
                 "write-only\n");
-    expect_plan(
-        compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "5 delete-only  publish them write-only; back by way of delete-only\n"
-        "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-        "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-        "8 fold         wait for the applier, publish what is new as enforced; back by way "
-        "of write-only\n"
-        "10 enforcing    wait for older leases; back by way of write-only\n"
-        "11 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "12 validated    publish all of it; back by way of write-only\n"
-        "15 public       publish what is dropped delete-only\n"
-        "16 delete-only  publish the table without what has gone\n"
-        "18 purge        wait for older leases, drop the trees\n");
-    expect_plan(
-        compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "9 unaltered    publish what is new as enforced; back by way of unchanged\n"
-        "10 enforcing    wait for older leases; back by way of write-only\n"
-        "11 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "12 validated    publish all of it; back by way of write-only\n"
-        "17 altered      publish it without old names and hidden columns\n");
+    expect_plan(compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES,
+                INSTAR_CHANGE_RUNNING,
+                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "5 delete-only  publish them write-only; back by way of delete-only\n"
+                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "8 fold         wait for the applier, publish what is new as enforced; back by way "
+                "of write-only\n"
+                "10 enforcing    wait for older leases; back by way of write-only\n"
+                "11 validate     look for duplicates and for rows that break it; back by way of "
+                "write-only\n"
+                "12 validated    publish all of it; back by way of write-only\n"
+                "15 public       publish what is dropped delete-only\n"
+                "16 delete-only  publish the table without what has gone\n"
+                "18 purge        wait for older leases, drop the trees\n");
+    expect_plan(compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+                "9 unaltered    publish what is new as enforced; back by way of unchanged\n"
+                "10 enforcing    wait for older leases; back by way of write-only\n"
+                "11 validate     look for duplicates and for rows that break it; back by way of "
+                "write-only\n"
+                "12 validated    publish all of it; back by way of write-only\n"
+                "17 altered      publish it without old names and hidden columns\n");
     expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
                 "14 unaltered    publish all of it; back by way of unchanged\n"
                 "15 public       publish what is dropped delete-only\n"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the demo alters in place, under the writers: columns come and go, a NOT NULL fails and
- * another holds, several things at once. The writers name only their own columns, so they must not
- * notice.
+ * another holds, an indexed column gets another type, several things at once. The writers name only
+ * their own columns, so they must not notice.
  */
 #include "director.h"
 
@@ -87,6 +87,41 @@ int step_not_null(struct director *d)
     step_end(d, "set not null");
     printf("%" PRIu64 " rows read, none holds a null\n", info.rows_done);
     return 0;
+}
+
+/* An index on the score; it is dropped again behind the change of the type. */
+static int index_score(struct director *d, bool make)
+{
+    static const char name[] = "entries_by_score";
+    instar_key_column column = {.name = "demo_score"};
+    instar_index_def def = {
+        .name = name, .table = DEMO_TABLE, .columns = &column, .column_count = 1};
+    instar_change_info info;
+    uint64_t change = 0;
+    int rc = make ? instar_create_index(d->db, &def, NULL, &change)
+                  : instar_drop_index(d->db, name, NULL, &change);
+
+    return rc != INSTAR_OK ? rc : follow(d, change, &info);
+}
+
+/* No row is rewritten; the index is made anew, and both change in one version. */
+int step_type(struct director *d)
+{
+    instar_column_def text = {"demo_score", INSTAR_TEXT, false, NULL, 0};
+    instar_alteration step = {.kind = INSTAR_ALTER_SET_TYPE, .name = "demo_score", .column = &text};
+    instar_change_info info;
+    int rc = index_score(d, true);
+
+    step_begin(d);
+    rc = rc != INSTAR_OK ? rc : alter(d, &step, 1, &info);
+    if (rc != INSTAR_OK) {
+        return wrong_call("changing the type of an indexed column", rc);
+    }
+    step_end(d, "another type of an indexed column");
+    printf("%s: %" PRIu64 " rows read for its index, none rewritten\n", info.statement,
+           info.rows_done);
+    rc = index_score(d, false);
+    return rc == INSTAR_OK ? 0 : wrong_call("dropping the index on the score", rc);
 }
 
 int step_several(struct director *d)

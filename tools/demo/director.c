@@ -236,9 +236,9 @@ static void print_table(const struct director *d)
 static int go_through(struct director *d)
 {
     static int (*const steps[])(struct director *) = {
-        step_idle,   step_index,       step_unique_fails,   step_repair,   step_unique,  step_kill,
-        step_drop,   step_add_columns, step_not_null_fails, step_not_null, step_several, step_undo,
-        step_vacuum, step_key};
+        step_idle, step_index,   step_unique_fails, step_repair,         step_unique,
+        step_kill, step_drop,    step_add_columns,  step_not_null_fails, step_not_null,
+        step_type, step_several, step_undo,         step_vacuum,         step_key};
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (steps[i](d) != 0) {

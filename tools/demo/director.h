@@ -6,7 +6,7 @@
 #include "demo.h"
 
 #define RUNNERS 2
-#define STEPS_MAX 16
+#define STEPS_MAX 20
 #define TICK_MS 100
 #define IDLE_MS 4000
 
@@ -61,6 +61,7 @@ int step_drop(struct director *d);
 int step_add_columns(struct director *d);
 int step_not_null_fails(struct director *d);
 int step_not_null(struct director *d);
+int step_type(struct director *d);
 int step_several(struct director *d);
 int step_key(struct director *d);
 int step_undo(struct director *d);
