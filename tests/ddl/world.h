@@ -66,6 +66,7 @@ struct world_schema {
     struct world_table tables[WORLD_TABLES];
     size_t table_count;
     unsigned statements;
+    bool impossible; /* a statement named what is not there, or what is there already */
 };
 
 struct world_row {
