@@ -62,7 +62,15 @@ CHANGE = Campaign(
      Program("release/tests/scenario/alter_fire_test", (("INSTAR_FIRE_ROUNDS", "24"),),
              r"(\d+) alterations", 900),
      Program("release/tests/scenario/rekey_fire_test", (("INSTAR_FIRE_RUNS", "10"),),
-             r"(\d+) changes of a primary key", 900)))
+             r"(\d+) changes of a primary key", 900),
+     # Three seeds are all cases; more of them repeat these, but those of the oracle.
+     Program("release/tests/ddl/stages_test", (), r"(\d+) operations", 900),
+     Program("release/tests/ddl/troubles_test", (("INSTAR_DDL_SHARE", "3"),), r"^(\d+) cases",
+             3000),
+     Program("release/tests/ddl/pairs_test", (("INSTAR_DDL_SHARE", "3"),), r"^(\d+) cases",
+             3000),
+     Program("release/tests/ddl/oracle_test", (("INSTAR_DDL_SHARE", "1"),), r"^(\d+) cases",
+             3000)))
 CORRUPT = Campaign(
     "corrupt", "corruptions",
     {"pr": Size(1), "nightly": Size(10), "release": Size(100)},

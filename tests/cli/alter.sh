@@ -106,6 +106,42 @@ expect 0 'as SQL' "$INSTAR" schema "$db" --sql
 has 'as SQL' "$out" "code varchar\(4\) DEFAULT 'abcd'"
 expect 2 'no type' "$INSTAR" alter-table "$db" kinds set-type n 'varchar(x)'
 has 'no type' "$err" 'varchar\(n\)'
+# Exact decimals.
+expect 0 'numeric' "$INSTAR" create-table "$db" prices id:int4 \
+    'price:numeric(7,2):not-null:default=0.1' 'rate:decimal(4,3)' --key id
+expect 0 put "$INSTAR" put "$db" prices id=1 price=12.345 rate=-0.0005
+expect 0 put "$INSTAR" put "$db" prices id=2
+expect 1 'no room' "$INSTAR" put "$db" prices id=3 price=99999.995
+has 'no room' "$err" 'column price of table prices: 99999.995 is out of range for numeric\(7,2\)'
+expect 1 'no number' "$INSTAR" put "$db" prices id=3 price=NaN
+has 'no number' "$err" 'no NaN'
+expect 0 scan "$INSTAR" scan "$db" prices --no-header
+same scan "$out" "1${tab}12.35${tab}-0.001
+2${tab}0.10${tab}\\N"
+expect 0 'as JSON' "$INSTAR" scan "$db" prices --json
+has 'as JSON' "$out" '"price": ?12.35, "rate": ?-0.001'
+expect 0 'an index' "$INSTAR" create-index "$db" by_price prices price:desc
+expect 0 'a range' "$INSTAR" scan "$db" prices --index by_price --from 12.350 --no-header
+expect 0 'more digits' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,2)'
+expect 1 'another scale' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,3)'
+has 'another scale' "$err" 'by_price'
+expect 0 'rounded' "$INSTAR" alter-table "$db" prices set-type rate 'numeric(3,1)'
+expect 0 'a check' "$INSTAR" sql "$db" \
+    'ALTER TABLE prices ADD CONSTRAINT positive CHECK (price > 0.05)'
+expect 0 'as SQL' "$INSTAR" schema "$db" --sql
+has 'as SQL' "$out" 'price numeric\(9,2\) NOT NULL DEFAULT 0.10'
+has 'as SQL' "$out" 'CHECK \(price > 0.05\)'
+printf '%s\n' "$out" >"$scratch/schema.sql"
+expect 0 init "$INSTAR" init "$db.copy"
+expect 0 'made anew' "$INSTAR" sql "$db.copy" -f "$scratch/schema.sql"
+cmp -s <("$INSTAR" schema "$db.copy" --sql) "$scratch/schema.sql" || fail 'the schema is another'
+expect 0 'export' "$INSTAR" export "$db" prices "$scratch/prices.csv"
+has 'export' "$(cat "$scratch/prices.csv")" '^1,12.35,0.0$'
+expect 0 'import' "$INSTAR" import "$db.copy" prices "$scratch/prices.csv"
+cmp -s <("$INSTAR" export "$db.copy" prices) "$scratch/prices.csv" || fail 'the rows are others'
+expect 2 'no digits' "$INSTAR" alter-table "$db" prices add-column x numeric
+has 'no digits' "$err" 'numeric\(p,s\)'
+expect 0 drop "$INSTAR" drop-table "$db" prices
 expect 0 changes "$INSTAR" changes "$db" --json
 has 'the statement' "$out" 'ALTER TABLE kinds ALTER COLUMN n TYPE int4 USING n::int4'
 

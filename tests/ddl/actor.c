@@ -46,13 +46,12 @@ static int64_t *take_ids(instar *db, struct scene_actor *x, const struct world_t
     return ids;
 }
 
-void scene_actor_begin(struct scene *s, struct scene_actor *actor, size_t side)
+static void begin(struct scene *s, struct scene_actor *actor, size_t side, unsigned flags)
 {
     const struct world_schema *schema = &s->world->schema[side];
 
     *actor = (struct scene_actor){.side = side};
-    /* What it scans must not make it conflict: keys are what this is about. */
-    ok(instar_begin(s->db, INSTAR_TXN_SNAPSHOT, &actor->txn));
+    ok(instar_begin(s->db, flags, &actor->txn));
     for (int id = 1; id <= (int)schema->table_count; id++) {
         const struct world_table *t = world_table(schema, id);
         if (t == NULL) {
@@ -62,6 +61,17 @@ void scene_actor_begin(struct scene *s, struct scene_actor *actor, size_t side)
         actor->brief[id] = prepare(s->db, t, true, NULL);
         actor->ids[id] = t->key_count == 0 ? take_ids(s->db, actor, t) : NULL;
     }
+}
+
+void scene_actor_begin(struct scene *s, struct scene_actor *actor, size_t side)
+{
+    /* What it scans must not make it conflict: keys are what this is about. */
+    begin(s, actor, side, INSTAR_TXN_SNAPSHOT);
+}
+
+void scene_reader_begin(struct scene *s, struct scene_actor *actor, size_t side)
+{
+    begin(s, actor, side, INSTAR_TXN_READONLY);
 }
 
 void scene_actor_close(struct scene_actor *actor)

@@ -14,7 +14,7 @@ const struct operation operations[] = {
     /* tables */
     {"create_table", .sql = "CREATE TABLE n (a int8 PRIMARY KEY, b int8 NOT NULL, c text UNIQUE)",
      .alone = true},
-    {"create_table_without_key", .sql = "CREATE TABLE n (a int8, b int8)", .alone = true},
+    {"create_table_without_key", .sql = "CREATE TABLE n (a int8 UNIQUE, b int8)", .alone = true},
     {"create_table_that_refers", .setup = PARENT,
      .sql = "CREATE TABLE n (a int8 PRIMARY KEY, d int8 REFERENCES p)", .alone = true},
     {"drop_table", .sql = "DROP TABLE t", .alone = true},

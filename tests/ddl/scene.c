@@ -18,26 +18,12 @@ static const struct world_schema *now(const struct scene *s)
 
 /* ---- making it ----------------------------------------------------------------------------- */
 
-static uint64_t submit(instar *db, const instar_sql *sql, size_t at)
+/* NULL: the reader refuses it, in these words. */
+static instar_sql *read_sql(const char *text, instar_sql_error *error)
 {
-    instar_sql_error error;
-    uint64_t change;
+    instar_sql *sql = NULL;
 
-    int rc = instar_sql_submit(db, sql, at, &change, &error);
-    if (rc != INSTAR_OK) {
-        test_fail(__FILE__, __LINE__, "%s: %s", instar_sql_at(sql, at)->text, error.text);
-    }
-    return change;
-}
-
-static instar_sql *read_sql(const char *text)
-{
-    instar_sql_error error;
-    instar_sql *sql;
-
-    if (instar_sql_read(text, strlen(text), NULL, &sql, &error) != INSTAR_OK) {
-        test_fail(__FILE__, __LINE__, "%s: %s", text, error.text);
-    }
+    (void)instar_sql_read(text, strlen(text), NULL, &sql, error);
     return sql;
 }
 
@@ -73,11 +59,17 @@ static void fill_after(struct scene *s, const instar_sql_statement *statement)
 
 static void prepare(struct scene *s, const char *text)
 {
-    instar_sql *sql = read_sql(text);
+    instar_sql_error error;
+    instar_sql *sql = read_sql(text, &error);
 
+    if (sql == NULL) {
+        test_fail(__FILE__, __LINE__, "%s: %s", text, error.text);
+    }
     for (size_t i = 0; i < instar_sql_count(sql); i++) {
         const instar_sql_statement *statement = instar_sql_at(sql, i);
-        s->before_it = submit(s->db, sql, i);
+        if (instar_sql_submit(s->db, sql, i, &s->before_it, &error) != INSTAR_OK) {
+            test_fail(__FILE__, __LINE__, "%s: %s", text, error.text);
+        }
         ok(instar_change_wait(s->db, s->before_it, TEST_AWAIT_S * 1000, NULL));
         world_change(s->world, statement);
         world_settle(s->world);
@@ -119,18 +111,57 @@ void scene_make(struct scene *s, const struct operation *o)
     steps_begin(&s->steps);
     s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     put_number(o->sql, s->before_it, s->sql, sizeof(s->sql));
-    instar_sql *sql = read_sql(s->sql);
-    world_change(s->world, instar_sql_at(sql, 0));
+    instar_sql *sql = read_sql(s->sql, &(instar_sql_error){.code = 0});
+    if (sql != NULL) {
+        world_change(s->world, instar_sql_at(sql, 0));
+    }
     instar_sql_free(sql);
     (void)snprintf(s->before, sizeof(s->before), "%s", scene_schema(s->db));
 }
 
+int scene_try(struct scene *s, const char *text)
+{
+    instar_sql_error error;
+    instar_sql *sql = read_sql(text, &error);
+    int rc = sql != NULL ? instar_sql_submit(s->db, sql, 0, &s->change, &error) : error.code;
+
+    (void)snprintf(s->words, sizeof(s->words), "%s", error.text);
+    instar_sql_free(sql);
+    return rc;
+}
+
 void scene_submit(struct scene *s)
 {
-    instar_sql *sql = read_sql(s->sql);
+    if (scene_try(s, s->sql) != INSTAR_OK) {
+        test_fail(__FILE__, __LINE__, "%s: %s", s->sql, s->words);
+    }
+}
 
-    s->change = submit(s->db, sql, 0);
-    instar_sql_free(sql);
+enum steps_event scene_next(struct scene *s)
+{
+    return steps_next(&s->steps, s->db, s->change);
+}
+
+int scene_finish(struct scene *s, bool working, instar_change_info *info)
+{
+    enum steps_event event;
+
+    *info = (instar_change_info){.id = s->change};
+    if (s->change == 0) {
+        return INSTAR_OK; /* there was nothing to do */
+    }
+    if (!working) {
+        steps_free(&s->steps);
+    }
+    while ((event = scene_next(s)) != STEPS_ENDED) {
+        if (working) {
+            scene_work(s, event);
+        }
+        if (event == STEPS_WAITING) {
+            scene_old_end(s);
+        }
+    }
+    return instar_change_wait(s->db, s->change, TEST_AWAIT_S * 1000, info);
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -327,8 +358,8 @@ static bool write_rows(struct scene *s, struct scene_actor *x, int table,
     return !is_refused(s, rc);
 }
 
-static void tell_world(struct scene *s, size_t side, int table, const struct scene_write *writes,
-                       size_t count)
+void scene_tell(struct scene *s, size_t side, int table, const struct scene_write *writes,
+                size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct scene_write *w = &writes[i];
@@ -351,7 +382,7 @@ static bool write_now(struct scene *s, int table, const struct scene_write *writ
     bool done = write_rows(s, &x, table, writes, count);
     scene_actor_close(&x);
     if (done) {
-        tell_world(s, s->side, table, writes, count);
+        scene_tell(s, s->side, table, writes, count);
     }
     return done;
 }
@@ -405,7 +436,7 @@ static void old_forget(struct scene *s)
 void scene_old_begin(struct scene *s)
 {
     s->old_base = s->base;
-    scene_actor_begin(s, &s->reader, s->side);
+    scene_reader_begin(s, &s->reader, s->side);
     scene_actor_begin(s, &s->old, s->side);
     for (int id = 1; id <= (int)now(s)->table_count; id++) {
         if (world_table(now(s), id) != NULL) {
@@ -482,7 +513,7 @@ void scene_old_end(struct scene *s)
     for (int id = 1; id <= WORLD_TABLES; id++) {
         if (done && counts[id] > 0) {
             world_insert(s->world, s->old.side, id, s->old_base + 10, 0, false);
-            tell_world(s, s->old.side, id, writes[id], counts[id]);
+            scene_tell(s, s->old.side, id, writes[id], counts[id]);
         }
     }
     if (s->old.side > s->side) {

@@ -34,12 +34,19 @@ struct scene {
     struct scene_actor reader;        /* that began together with it */
     char *old_rows[WORLD_TABLES + 1]; /* what that must see, by table id */
     char before[8192];                /* the schema as SQL */
-    char sql[512];
+    char sql[1024];
+    char words[1024]; /* of the last refusal */
 };
 
 /* A new store with what the operation needs, nothing submitted yet. */
 void scene_make(struct scene *s, const struct operation *o);
 void scene_submit(struct scene *s);
+/* That of another statement: the code. */
+int scene_try(struct scene *s, const char *text);
+/* To the next point of the change. */
+enum steps_event scene_next(struct scene *s);
+/* To its end: point by point, and somebody works there, or without a stop. Its verdict. */
+int scene_finish(struct scene *s, bool working, instar_change_info *info);
 /* The schema of all tables as SQL. Valid until the next call. */
 const char *scene_schema(instar *db);
 /* Which of the two schemas is seen now; fails if it is neither. */
@@ -62,6 +69,8 @@ void scene_expect(struct scene *s, bool done);
 void scene_close(struct scene *s);
 
 void scene_actor_begin(struct scene *s, struct scene_actor *actor, size_t side);
+/* It only reads, as things are now. */
+void scene_reader_begin(struct scene *s, struct scene_actor *actor, size_t side);
 void scene_actor_close(struct scene_actor *actor);
 enum scene_verb {
     SCENE_INSERT,
@@ -77,6 +86,9 @@ struct scene_write {
 };
 /* By the version that the actor is on: the code. Nothing happens in the world. */
 int scene_write_row(struct scene *s, struct scene_actor *x, int table, const struct scene_write *w);
+/* The same in the world. */
+void scene_tell(struct scene *s, size_t side, int table, const struct scene_write *writes,
+                size_t count);
 /* What it sees, a line for each row, sorted. Free it. */
 char *scene_read(struct scene_actor *x, int table);
 

@@ -34,8 +34,9 @@ struct steps {
 
 /* Before this process opens the store. The first runner opens it. */
 void steps_begin(struct steps *s);
-/* It stands nowhere any more, from now on or again. */
+/* It stands nowhere any more; or from now on again. */
 void steps_free(struct steps *s);
+void steps_lead(struct steps *s);
 /* Release it where it stands, if it does, and wait for what comes next. */
 enum steps_event steps_next(struct steps *s, instar *db, uint64_t change);
 /* The next request for memory of the thread that runs the change is refused. */

@@ -41,25 +41,6 @@ static bool is_late(struct scene *s)
     return rc == INSTAR_ESTATE;
 }
 
-/* To the end; point by point, and somebody works there, or without a stop. */
-static int finish(struct scene *s, bool working, instar_change_info *info)
-{
-    enum steps_event event;
-
-    if (!working) {
-        steps_free(&s->steps);
-    }
-    while ((event = steps_next(&s->steps, s->db, s->change)) != STEPS_ENDED) {
-        if (working) {
-            scene_work(s, event);
-        }
-        if (event == STEPS_WAITING) {
-            scene_old_end(s);
-        }
-    }
-    return instar_change_wait(s->db, s->change, TEST_AWAIT_S * 1000, info);
-}
-
 static void stand_still(struct scene *s)
 {
     uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
@@ -94,7 +75,7 @@ static void again(struct scene *s)
     scene_expect(s, false);
     steps_help(&s->steps);
     scene_submit(s);
-    int rc = finish(s, false, &info);
+    int rc = scene_finish(s, false, &info);
     verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
 }
 
@@ -145,7 +126,7 @@ static void pause(struct scene *s, bool cancels)
             expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
         }
     }
-    rc = finish(s, false, &info);
+    rc = scene_finish(s, false, &info);
     after_cancel(s, heard, rc, &info);
     fails(steer(s, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
 }
@@ -159,17 +140,17 @@ static void make(struct scene *s, enum trouble trouble)
     switch (trouble) {
     case REFUSE:
         steps_refuse_memory(&s->steps);
-        rc = finish(s, true, &info);
+        rc = scene_finish(s, true, &info);
         after_refusal(s, late, rc, &info);
         break;
     case CANCEL:
         heard = instar_change_cancel(s->db, s->change) == INSTAR_OK;
-        rc = finish(s, true, &info);
+        rc = scene_finish(s, true, &info);
         after_cancel(s, heard, rc, &info);
         break;
     case KILL:
         steps_kill(&s->steps);
-        rc = finish(s, false, &info);
+        rc = scene_finish(s, false, &info);
         verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
         break;
     default:
@@ -193,7 +174,7 @@ static void run(const struct operation *o, size_t nth, enum trouble trouble)
     scene_make(&s, o);
     scene_submit(&s);
     for (size_t i = 0; i < nth && event == STEPS_AT_POINT; i++) {
-        event = steps_next(&s.steps, s.db, s.change);
+        event = scene_next(&s);
     }
     expect(event == STEPS_AT_POINT);
     scene_work(&s, event);
@@ -235,7 +216,7 @@ Test(ddl_troubles, killed_at_each_call, .timeout = 3600)
             steps_free(&s.steps);
             steps_kill_at_call(&s.steps, nth);
             scene_submit(&s);
-            int rc = finish(&s, false, &info);
+            int rc = scene_finish(&s, false, &info);
             verdict(&s, rc, operations[i].error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
             end(&s);
         }

@@ -201,13 +201,36 @@ void world_insert(struct world *w, size_t side, int table, int64_t a, int versio
             world_fill_value(c, a, version, value);
         }
     }
+    world_take(w, table, a, &row);
+}
+
+void world_take(struct world *w, int table, int64_t a, const struct world_row *row)
+{
+    struct world_row *there = world_find(w, table, a);
     size_t at = 0;
-    while (at < w->row_count && w->rows[at].table != 0) {
+
+    if (there != NULL) {
+        there->table = 0;
+    }
+    while (row != NULL && at < w->row_count && w->rows[at].table != 0) {
         at++;
     }
-    expect(at < WORLD_ROWS);
-    w->rows[at] = row;
-    w->row_count += at == w->row_count;
+    if (row != NULL) {
+        expect(at < WORLD_ROWS);
+        w->rows[at] = *row;
+        w->row_count += at == w->row_count;
+    }
+}
+
+struct world *world_copy(const struct world *w)
+{
+    struct world *copy = malloc(sizeof(*copy));
+
+    expect(copy != NULL);
+    memcpy(copy->schema, w->schema, sizeof(w->schema));
+    memcpy(copy->rows, w->rows, w->row_count * sizeof(w->rows[0]));
+    copy->row_count = w->row_count;
+    return copy;
 }
 
 void world_update(struct world *w, size_t side, int table, int64_t a, int64_t to, int version)

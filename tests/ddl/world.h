@@ -66,6 +66,7 @@ struct world_schema {
     struct world_table tables[WORLD_TABLES];
     size_t table_count;
     unsigned statements;
+    bool impossible; /* a statement named what is not there, or what is there already */
 };
 
 struct world_row {
@@ -95,6 +96,10 @@ const struct world_column *world_column(const struct world_table *t, int id);
 /* Names of the visible columns, "a,b,c"; `brief`: without those that have a default. */
 void world_columns(const struct world_table *t, bool brief, char *text, size_t size);
 
+/* A world of its own, the same as this one. Free it. */
+struct world *world_copy(const struct world *w);
+/* What that row is in another world, it is in this one; NULL: it is not there. */
+void world_take(struct world *w, int table, int64_t a, const struct world_row *row);
 struct world_row *world_find(struct world *w, int table, int64_t a);
 /* What a column of the row is by that schema, which is not older than its row. */
 void world_value(const struct world *w, const struct world_row *row, size_t side,

@@ -7,7 +7,10 @@
 
 static void copy(char *to, size_t size, const char *from)
 {
-    (void)snprintf(to, size, "%s", from);
+    size_t length = strnlen(from, size - 1);
+
+    memmove(to, from, length);
+    to[length] = '\0';
 }
 
 /* ---- finding ------------------------------------------------------------------------------- */
@@ -85,8 +88,12 @@ static enum world_fill fill_for(const char *name, enum instar_type type)
                                     : WORLD_WORD;
 }
 
-static void add_column(struct world_table *t, const instar_column_def *def)
+/* false: the name is taken. */
+static bool add_column(struct world_table *t, const instar_column_def *def)
 {
+    if (column_named(t, def->name) != NULL) {
+        return false;
+    }
     expect(t->column_count < WORLD_COLUMNS && t->next_column < WORLD_COLUMNS);
     struct world_column *c = &t->columns[t->column_count++];
 
@@ -98,6 +105,7 @@ static void add_column(struct world_table *t, const instar_column_def *def)
     copy(c->name, sizeof(c->name), def->name);
     value_text(def->default_value, c->otherwise);
     copy(c->missing, sizeof(c->missing), c->otherwise);
+    return true;
 }
 
 static void remove_column(struct world_table *t, struct world_column *c, unsigned kept)
@@ -133,33 +141,40 @@ static void copy_expression(char to[WORLD_NAME], const char *from)
     to[size] = '\0';
 }
 
-static void set_type(struct world_table *t, const instar_alteration *step)
+static bool set_type(struct world_table *t, const instar_alteration *step)
 {
     struct world_column *c = column_named(t, step->name);
 
-    expect(c != NULL);
+    if (c == NULL) {
+        return false;
+    }
     if (step->column->type != INSTAR_TEXT && c->fill >= WORLD_WORD) {
         c->fill = WORLD_NUMBER; /* words are no numbers */
     }
     c->type = step->column->type;
     c->length_max = step->column->length_max;
     copy_expression(c->using, step->expression != NULL ? step->expression : "");
+    return true;
 }
 
-static void set_key(struct world_table *t, const instar_key_column *key, size_t count)
+static bool set_key(struct world_table *t, const instar_key_column *key, size_t count)
 {
     t->key_count = count;
     for (size_t i = 0; i < count; i++) {
         struct world_column *c = column_named(t, key[i].name);
-        expect(c != NULL && i < BASE_ARRAY_LEN(t->key));
+        expect(i < BASE_ARRAY_LEN(t->key));
+        if (c == NULL) {
+            return false;
+        }
         c->not_null = true;
         t->key[i] = c->id;
     }
+    return true;
 }
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
-/* The first column whose name the text holds. */
+/* The first column whose name the text holds, or -1. */
 static int column_in(struct world_table *t, const char *text)
 {
     for (size_t i = 0; i < t->column_count; i++) {
@@ -172,28 +187,7 @@ static int column_in(struct world_table *t, const char *text)
             }
         }
     }
-    test_fail(__FILE__, __LINE__, "no column in %s", text);
-}
-
-/* name NULL: table_column_ending. */
-static void add_rule(struct world_table *t, enum world_rule_kind kind, const char *name,
-                     const char *ending, const char *text)
-{
-    char plain[WORLD_NAME];
-    expect(t->rule_count < WORLD_RULES);
-    struct world_rule *r = &t->rules[t->rule_count++];
-
-    copy_expression(plain, text);
-    *r = (struct world_rule){.kind = kind, .column = column_in(t, plain)};
-    copy(r->text, sizeof(r->text), kind == WORLD_CHECK ? plain : "");
-    if (name != NULL) {
-        copy(r->name, sizeof(r->name), name);
-    } else {
-        char made[WORLD_NAME];
-        (void)snprintf(made, sizeof(made), "%.20s_%.20s_%.8s", t->name,
-                       world_column(t, r->column)->name, ending);
-        copy(r->name, sizeof(r->name), made);
-    }
+    return -1;
 }
 
 static struct world_rule *rule_named(struct world_table *t, const char *name)
@@ -204,6 +198,31 @@ static struct world_rule *rule_named(struct world_table *t, const char *name)
         }
     }
     return NULL;
+}
+
+/* name NULL: table_column_ending. false: there is no such column, or the name is taken. */
+static bool add_rule(struct world_table *t, enum world_rule_kind kind, const char *name,
+                     const char *ending, const char *text)
+{
+    char plain[WORLD_NAME], made[WORLD_NAME];
+    struct world_rule *r = &t->rules[t->rule_count];
+
+    copy_expression(plain, text);
+    int column = column_in(t, plain);
+    if (column < 0) {
+        return false;
+    }
+    (void)snprintf(made, sizeof(made), "%.20s_%.20s_%.8s", t->name, world_column(t, column)->name,
+                   ending);
+    name = name != NULL ? name : made;
+    if (rule_named(t, name) != NULL) {
+        return false;
+    }
+    expect(t->rule_count++ < WORLD_RULES);
+    *r = (struct world_rule){.kind = kind, .column = column};
+    copy(r->text, sizeof(r->text), kind == WORLD_CHECK ? plain : "");
+    copy(r->name, sizeof(r->name), name);
+    return true;
 }
 
 static void drop_rule(struct world_table *t, const char *name)
@@ -231,10 +250,9 @@ static void add_index(struct world_schema *s, const instar_index_def *def)
     struct world_table *t = table_named(s, def->table);
     const instar_key_column *first = &def->columns[0];
 
-    expect(t != NULL);
-    if (def->unique) {
-        add_rule(t, WORLD_UNIQUE, def->name, "",
-                 first->name != NULL ? first->name : first->expression);
+    if (t != NULL && def->unique) {
+        (void)add_rule(t, WORLD_UNIQUE, def->name, "",
+                       first->name != NULL ? first->name : first->expression);
     }
 }
 
@@ -248,13 +266,18 @@ static bool names_key(const struct world_table *t, const char *name)
     return strcmp(key, name) == 0;
 }
 
-static void alter_column(struct world_table *t, const instar_alteration *step, unsigned kept)
+static bool alter_column(struct world_table *t, const instar_alteration *step, unsigned kept)
 {
     struct world_column *c = column_named(t, step->name);
 
-    expect(c != NULL);
+    if (c == NULL) {
+        return false;
+    }
     switch (step->kind) {
     case INSTAR_ALTER_RENAME_COLUMN:
+        if (column_named(t, step->new_name) != NULL) {
+            return false;
+        }
         copy(c->name, sizeof(c->name), step->new_name);
         break;
     case INSTAR_ALTER_DROP_COLUMN:
@@ -270,9 +293,10 @@ static void alter_column(struct world_table *t, const instar_alteration *step, u
         c->not_null = step->kind == INSTAR_ALTER_SET_NOT_NULL;
         break;
     }
+    return true;
 }
 
-static void alter(struct world_table *t, const instar_alteration *step, unsigned kept)
+static bool alter(struct world_table *t, const instar_alteration *step, unsigned kept)
 {
     switch (step->kind) {
     case INSTAR_ALTER_RENAME_TABLE:
@@ -283,17 +307,13 @@ static void alter(struct world_table *t, const instar_alteration *step, unsigned
         rename_rule(t, step->name, step->new_name);
         break;
     case INSTAR_ALTER_ADD_COLUMN:
-        add_column(t, step->column);
-        break;
+        return add_column(t, step->column);
     case INSTAR_ALTER_ADD_CHECK:
-        add_rule(t, WORLD_CHECK, step->check->name, "check", step->check->expression);
-        break;
+        return add_rule(t, WORLD_CHECK, step->check->name, "check", step->check->expression);
     case INSTAR_ALTER_ADD_UNIQUE:
-        add_rule(t, WORLD_UNIQUE, step->unique->name, "key", step->unique->columns[0]);
-        break;
+        return add_rule(t, WORLD_UNIQUE, step->unique->name, "key", step->unique->columns[0]);
     case INSTAR_ALTER_ADD_FOREIGN_KEY:
-        add_rule(t, WORLD_REFERENCE, step->fkey->name, "fkey", step->fkey->columns[0]);
-        break;
+        return add_rule(t, WORLD_REFERENCE, step->fkey->name, "fkey", step->fkey->columns[0]);
     case INSTAR_ALTER_DROP_CONSTRAINT:
         if (names_key(t, step->name)) {
             t->key_count = 0;
@@ -302,22 +322,20 @@ static void alter(struct world_table *t, const instar_alteration *step, unsigned
         }
         break;
     case INSTAR_ALTER_SET_TYPE:
-        set_type(t, step);
-        break;
+        return set_type(t, step);
     case INSTAR_ALTER_ADD_PRIMARY_KEY:
-        set_key(t, step->key, step->key_count);
-        break;
+        return set_key(t, step->key, step->key_count);
     case INSTAR_ALTER_RENAME_COLUMN:
     case INSTAR_ALTER_DROP_COLUMN:
     case INSTAR_ALTER_SET_DEFAULT:
     case INSTAR_ALTER_DROP_DEFAULT:
     case INSTAR_ALTER_SET_NOT_NULL:
     case INSTAR_ALTER_DROP_NOT_NULL:
-        alter_column(t, step, kept);
-        break;
+        return alter_column(t, step, kept);
     default: /* it changes nothing that is told here */
         break;
     }
+    return true;
 }
 
 /* ---- statements ---------------------------------------------------------------------------- */
@@ -330,17 +348,17 @@ static void create_table(struct world_schema *s, const instar_table_def *def)
     *t = (struct world_table){.id = (int)++s->table_count};
     copy(t->name, sizeof(t->name), def->name);
     for (size_t i = 0; i < def->column_count; i++) {
-        add_column(t, &def->columns[i]);
+        (void)add_column(t, &def->columns[i]);
     }
-    set_key(t, def->key, def->key_count);
+    (void)set_key(t, def->key, def->key_count);
     for (size_t i = 0; i < def->check_count; i++) {
-        add_rule(t, WORLD_CHECK, def->checks[i].name, "check", def->checks[i].expression);
+        (void)add_rule(t, WORLD_CHECK, def->checks[i].name, "check", def->checks[i].expression);
     }
     for (size_t i = 0; i < def->unique_count; i++) {
-        add_rule(t, WORLD_UNIQUE, def->uniques[i].name, "key", def->uniques[i].columns[0]);
+        (void)add_rule(t, WORLD_UNIQUE, def->uniques[i].name, "key", def->uniques[i].columns[0]);
     }
     for (size_t i = 0; i < def->fkey_count; i++) {
-        add_rule(t, WORLD_REFERENCE, def->fkeys[i].name, "fkey", def->fkeys[i].columns[0]);
+        (void)add_rule(t, WORLD_REFERENCE, def->fkeys[i].name, "fkey", def->fkeys[i].columns[0]);
     }
 }
 
@@ -398,9 +416,10 @@ static void apply(struct world_schema *s, const instar_sql_statement *statement,
         add_index(s, statement->index);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        expect(t != NULL);
-        for (size_t i = 0; i < statement->step_count; i++) {
-            alter(t, &statement->steps[i], keeps ? s->statements : 0);
+        s->impossible = s->impossible || t == NULL;
+        for (size_t i = 0; t != NULL && i < statement->step_count; i++) {
+            s->impossible =
+                !alter(t, &statement->steps[i], keeps ? s->statements : 0) || s->impossible;
         }
         break;
     case INSTAR_SQL_DROP_INDEX:

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
 from harness import rivals  # noqa: E402
 from domains import (CHECKS, DIRECTIONS, FORMS, INTEGERS, KEYS,  # noqa: E402
-                     NUMBERS, TEXTS, VALUES)
+                     NUMBERS, NUMERICS, TEXTS, VALUES)
 
 # The engine's words for what PostgreSQL may say in the same place.
 SAME = {
@@ -163,7 +163,7 @@ class Stream:
         chance = self.chance
         columns = [(self.fresh("c"), chance.choice(list(VALUES))) for _ in
                    range(chance.randint(2, 6))]
-        kinds = ["int8", "int4", "text", "date"]
+        kinds = list(KEYS)
         columns[0] = (columns[0][0], chance.choice(kinds))
         for table in self.tables:  # something that may refer to it
             columns.append((self.fresh("c"), table.columns[table.key[0]]))
@@ -191,6 +191,8 @@ class Stream:
         value = self.chance.choice(VALUES[kind])
         if kind == "varchar(2)":
             value = value[:2]  # PostgreSQL takes a default that has no room
+        if value == "9999.995":
+            value = "-9999.9949"
         return value if kind == "bool" else literal(value)
 
     def change(self, table):
@@ -432,7 +434,9 @@ class Stream:
     def types_for(self, kind, used):
         """Types that such a column may get, and whether the cast must be asked for."""
         if kind in INTEGERS:
-            return (INTEGERS if used else [*NUMBERS, "text"]), False
+            return (INTEGERS if used else [*NUMBERS, *NUMERICS, "text"]), False
+        if kind in NUMERICS:  # from the others there may come NaN, which is none here
+            return [*NUMBERS, *NUMERICS, "text"], False
         if kind in TEXTS and self.chance.random() < 0.5:
             return TEXTS, False
         return {"float8": ([*NUMBERS, "text"], False), "bool": (["text", "int4"], True),
