@@ -16,6 +16,8 @@ static const struct world_schema *now(const struct scene *s)
     return &s->world->schema[s->side];
 }
 
+static int add_names(void *arg, const instar_table_info *info);
+
 /* ---- making it ----------------------------------------------------------------------------- */
 
 /* NULL: the reader refuses it, in these words. */
@@ -117,6 +119,7 @@ void scene_make(struct scene *s, const struct operation *o)
     }
     instar_sql_free(sql);
     (void)snprintf(s->before, sizeof(s->before), "%s", scene_schema(s->db));
+    ok(instar_table_list(s->db, NULL, add_names, s->names));
 }
 
 int scene_try(struct scene *s, const char *text)
@@ -580,6 +583,46 @@ int scene_offend(struct scene *s, const struct world_offence *o)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
+/* ---- names --------------------------------------------------------------------------------- */
+
+/* Of tables and indexes, each with a blank behind it. */
+static int add_names(void *arg, const instar_table_info *info)
+{
+    char *names = arg;
+    size_t used = strlen(names);
+
+    used += (size_t)snprintf(names + used, SCENE_NAMES - used, "%s ", info->name);
+    for (size_t i = 0; i < info->index_count; i++) {
+        used += (size_t)snprintf(names + used, SCENE_NAMES - used, "%s ", info->indexes[i].name);
+    }
+    expect(used < SCENE_NAMES);
+    return 0;
+}
+
+/* What has gone has left its name to others. */
+static void expect_free_names(struct scene *s)
+{
+    char now[SCENE_NAMES] = " ", before[SCENE_NAMES];
+    char *rest = NULL;
+
+    ok(instar_table_list(s->db, NULL, add_names, now));
+    (void)snprintf(before, sizeof(before), "%s", s->names);
+    for (char *name = strtok_r(before, " ", &rest); name != NULL;
+         name = strtok_r(NULL, " ", &rest)) {
+        char word[WORLD_NAME + 8], text[3 * WORLD_NAME];
+        (void)snprintf(word, sizeof(word), " %s ", name);
+        if (strstr(now, word) == NULL) {
+            (void)snprintf(text, sizeof(text), "CREATE TABLE %s (a int8); DROP TABLE %s", name,
+                           name);
+            steps_free(&s->steps);
+            steps_help(&s->steps);
+            if (sqls_run(s->db, text) != INSTAR_OK) {
+                test_fail(__FILE__, __LINE__, "%s: %s", s->operation->name, sqls_words());
+            }
+        }
+    }
+}
+
 void scene_expect(struct scene *s, bool done)
 {
     scene_old_end(s);
@@ -596,6 +639,9 @@ void scene_expect(struct scene *s, bool done)
     scene_write(s);
     s->base += 20;
     scene_check(s);
+    if (done) {
+        expect_free_names(s);
+    }
 }
 
 void scene_close(struct scene *s)

@@ -19,6 +19,7 @@ struct scene_actor {
     int64_t *ids[WORLD_TABLES + 1]; /* row ids by key, of tables that go by them */
 };
 
+#define SCENE_NAMES 512
 struct scene {
     const struct operation *operation;
     struct world *world;
@@ -33,6 +34,7 @@ struct scene {
     int64_t old_base;
     struct scene_actor reader;        /* that began together with it */
     char *old_rows[WORLD_TABLES + 1]; /* what that must see, by table id */
+    char names[SCENE_NAMES];          /* of tables and indexes before it */
     char before[8192];                /* the schema as SQL */
     char sql[1024];
     char words[1024]; /* of the last refusal */
