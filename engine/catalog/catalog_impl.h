@@ -221,8 +221,8 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
 /* Must rows be looked at before one column becomes the other, and may it at all in one version? */
 bool catalog_type_narrows(const struct catalog_column *from, const struct catalog_column *to);
 bool catalog_type_step_allowed(const struct catalog_column *from, const struct catalog_column *to);
-/* What the values of a column become for those whose keys they are: of that type, or INSTAR_NULL for
- * other values, made by an expression or rounded to another scale. */
+/* What the values of a column become for those whose keys they are: of that type, or INSTAR_NULL
+ * for other values, made by an expression or rounded to another scale. */
 enum instar_type catalog_type_of_keys(const struct catalog_column *from,
                                       const struct catalog_column *to, bool made);
 /* Would its entries be others if the column at this position were of the other type? INSTAR_NULL:

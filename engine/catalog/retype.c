@@ -543,8 +543,7 @@ static bool is_minded(const struct catalog_table *copy, uint32_t at,
         catalog_type_of_keys(&copy->columns[at], wanted, wanted->made_by != NULL);
     bool minded = false;
     for (uint32_t i = 0; i < copy->index_count; i++) {
-        minded =
-            minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
+        minded = minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
     }
     return minded;
 }
@@ -654,7 +653,7 @@ static bool may_settle(const struct catalog_column *old, const struct catalog_co
         return old->made_by == NULL && catalog_type_step_allowed(old, new);
     }
     return old->type_coming == new->type &&
-           old->length_coming == new->length_max && catalog_expr_same(old->made_by, new->made_by);
+           old->length_coming == new->length_max &&catalog_expr_same(old->made_by, new->made_by);
 }
 
 /* Every index that minds the new type was made anew beside this change's steps: one that stands

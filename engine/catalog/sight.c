@@ -47,8 +47,7 @@ static struct look look(const struct catalog_column *column, enum catalog_sight 
 void catalog_part_of_column(const struct catalog_table *table, const struct catalog_index *index,
                             uint32_t at, struct row_key_part *part)
 {
-    struct look seen =
-        look(&table->columns[at], index != NULL ? index->sight : CATALOG_SIGHT_NOW);
+    struct look seen = look(&table->columns[at], index != NULL ? index->sight : CATALOG_SIGHT_NOW);
     part->type = seen.type;
     part->scale = (uint8_t)row_type_scale(seen.type, seen.length);
 }
