@@ -203,9 +203,9 @@ INSTAR_API enum instar_type instar_type_from_name(const char *name);
  * text and a numeric with a length_max. Cut like snprintf's, and the length that the whole has. */
 INSTAR_API size_t instar_type_format(enum instar_type type, uint32_t length_max, char *text_out,
                                      size_t size);
-/* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31,
- * 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`, or
- * into `text` itself. scratch_size of at least text_size is always enough.
+/* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31, 12.50 of
+ * scale 2, 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`,
+ * or into `text` itself. scratch_size of at least text_size is always enough.
  * Errors: ETYPE (does not read as that type), ERANGE, EENCODING, EINVALID (scratch too small). */
 INSTAR_API int instar_value_parse(enum instar_type type, const char *text, size_t text_size,
                                   char *scratch, size_t scratch_size, instar_value *value_out);
