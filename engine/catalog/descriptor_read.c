@@ -169,8 +169,9 @@ static void get_indexes(struct input *in)
         x->tree = base_read_varint(r);
         get_name(r, x->name);
         get_alias(in, x->alias);
-        uint8_t flags = get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE |
-                                         FLAG_COMING | FLAG_PAST);
+        unsigned sights = in->format > FORMAT_NO_SIGHTS ? FLAG_COMING | FLAG_PAST : 0;
+        uint8_t flags =
+            get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE | sights);
         x->unique = (flags & FLAG_UNIQUE) != 0;
         x->enforcing = (flags & FLAG_ENFORCING) != 0;
         x->constraint = (flags & FLAG_CONSTRAINT) != 0;

@@ -172,12 +172,25 @@ static int create_index(struct draft *d, const instar_statement *statement, stru
     return rc == 0 ? draft_make_index(d, def, statement->flags, err) : rc;
 }
 
+/* The part that makes the index anew, if there is one: that need not be, for it goes. */
+static struct compound_statement *find_remade(struct draft *d, uint64_t tree)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->request[i].kind == COMPOUND_REMAKE_INDEX && d->request[i].tree == tree) {
+            return &d->request[i];
+        }
+    }
+    return NULL;
+}
+
 /* One that the target has. */
 int draft_take_away(struct draft *d, const char *name, struct base_err *err)
 {
-    struct compound_statement *part = &d->request[d->count];
     const struct catalog_index *index = catalog_table_index(d->target, name);
-    const struct catalog_index *old = catalog_table_index_by_tree(d->from, index->tree);
+    struct compound_statement *remade = find_remade(d, index->tree);
+    struct compound_statement *part = remade != NULL ? remade : &d->request[d->count];
+    uint64_t tree = remade != NULL ? remade->old_tree : index->tree;
+    const struct catalog_index *old = catalog_table_index_by_tree(d->from, tree);
 
     if (old == NULL || strcmp(old->name, name) != 0) {
         return base_err_set(err, INSTAR_EINVALID,
@@ -185,9 +198,10 @@ int draft_take_away(struct draft *d, const char *name, struct base_err *err)
                             index->constraint ? "constraint" : "index", name);
     }
     part->kind = COMPOUND_DROP_INDEX;
-    part->tree = index->tree;
-    part->name = name;
-    d->count++;
+    part->tree = tree;
+    part->name = old->name;
+    d->count += remade == NULL;
+    d->created -= remade != NULL;
     if (index->constraint) {
         tell(d, "ALTER TABLE ");
         catalog_name_add(&d->words, d->target->name);
@@ -356,10 +370,11 @@ int draft_check_names(const struct draft *d, struct base_err *err)
             compound_coming(part) != 0 ? catalog_table_index_by_tree(d->target, part->tree) : NULL;
         if (part->kind == COMPOUND_REMAKE_INDEX &&
             (index == NULL || strcmp(index->name, part->name) != 0)) {
-            return base_err_set(err, INSTAR_EINVALID,
-                                "index \"%s\" is dropped or renamed behind a new type of a column "
-                                "of it: do that first, or in a change of its own",
-                                part->name);
+            return base_err_set(
+                err, INSTAR_EINVALID,
+                "index \"%s\" is renamed behind a new type of a column of it: rename "
+                "it first, or in a change of its own",
+                part->name);
         }
         if (part->kind == COMPOUND_REMAKE_INDEX) {
             continue;

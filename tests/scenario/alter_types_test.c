@@ -601,6 +601,9 @@ Test(alter_types, indexes_made_anew_beside_others)
                          "ALTER TABLE t ALTER d TYPE int8 USING d::int8"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int4 not null; b int4; c text; d int8 default 4");
     check(db);
+    ok(compounds_run(db, "ALTER TABLE t ALTER d TYPE text; DROP INDEX t_d2"));
+    cr_assert_str_eq(compounds_indexes(db, "t"), "t_b unique public; t_d public");
+    check(db);
     ok(compounds_run(db, "DROP INDEX t_b; ALTER TABLE t ALTER b TYPE text; "
                          "CREATE UNIQUE INDEX t_b2 ON t (b)"));
     check(db);

@@ -5,6 +5,7 @@
  * readers of two versions work beside it; it fails, is cancelled, its runner is killed.
  */
 #include "support/compounds.h"
+#include "support/sqls.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -585,6 +586,31 @@ Test(retype_index, integers_that_are_included_or_computed_with)
     fails(alters_run(db, "t", "set-type b int4"), INSTAR_EFAILED);
     ok(dbs_delete(db, "t", 300));
     ok(alters_run(db, "t", "set-type b int4"));
+    check(db);
+    ok(instar_close(db));
+}
+
+/* An index to which a foreign key refers keeps the types of its columns; one that a foreign key of
+ * the table itself needs is made anew, and serves it on. */
+Test(retype_index, indexes_that_foreign_keys_need)
+{
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "p");
+    dbs_make_table(db, "t");
+    ok(sqls_run(db, "CREATE UNIQUE INDEX p_b ON p (b) INCLUDE (c); "
+                    "CREATE INDEX t_bc ON t (b, c)"));
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT t_f FOREIGN KEY (b) REFERENCES p (b)"));
+    ok(alters_insert(db, "p", NULL, "1,11,7"));
+    ok(alters_insert(db, "p", NULL, "2,12,8"));
+    ok(alters_insert(db, "t", NULL, "1,11,5"));
+    fails(alters_run(db, "p", "set-type b text"), INSTAR_ESTATE);
+    fails(alters_run(db, "p", "set-type c int8 using"), INSTAR_ESTATE);
+    fails(alters_run(db, "t", "set-type b text"), INSTAR_ESTATE);
+    ok(alters_run(db, "t", "set-type c int8 using"));
+    fails(dbs_delete(db, "p", 1), INSTAR_EREFERENCE);
+    fails(alters_insert(db, "t", NULL, "2,13,5"), INSTAR_EREFERENCE);
+    ok(dbs_delete(db, "p", 2));
     check(db);
     ok(instar_close(db));
 }
