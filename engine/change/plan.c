@@ -22,12 +22,6 @@
  *          ^               |            |
  *          +---- relaxed --+------------+
  *
- * several in one change: what is not asked for is left out
- *     as it stands -> [types foreseen -> drain -> validate] -> delete-only -> write-only -> (cut)
- * build -> [enforcing -> drain -> validate]
- *         -> all as it is wanted, what is dropped write-only -> delete-only -> absent, retired ->
- * purge
- *
  * drop table, kept: as it stands -> gone, and its trees stay; a purge drops them when the window is
  * over.
  * undo     kept -> there again; of columns: kept -> [enforcing -> drain -> validate] -> there again
@@ -294,133 +288,6 @@ static const struct plan vacuum = {
      {.shown = "rewritten", .work = WORK_PRUNE, .revert = 0, .point = "change.pruned"}},
 };
 
-/* Several statements: one plan for all, of which each change has the steps that it needs. What goes
- * up goes up together; one version flips all; then, past the point of no return, goes down what is
- * dropped. */
-#define BACK_WITHDRAW 0
-#define BACK_TAKE_OUT 1
-#define BACK_UNCHANGED 4
-static const struct plan compound = {
-    19,
-    {{.shown = "unaltered",
-      .work = WORK_FORESEE,
-      .revert = BACK_UNCHANGED,
-      .point = "change.foreseen",
-      .needs = PLAN_FORESEES},
-     {.shown = "foreseen", .work = WORK_DRAIN, .revert = BACK_WITHDRAW, .needs = PLAN_FORESEES},
-     {.shown = "cast",
-      .work = WORK_VALIDATE_ALL,
-      .revert = BACK_WITHDRAW,
-      .point = "change.cast",
-      .needs = PLAN_FORESEES},
-     {.shown = "absent",
-      .work = WORK_ADD_ALL,
-      .revert = BACK_WITHDRAW,
-      .point = "change.delete_only",
-      .needs = PLAN_BUILDS | PLAN_FORESEES},
-     {.shown = "absent",
-      .work = WORK_ADD_ALL,
-      .revert = BACK_UNCHANGED,
-      .point = "change.delete_only",
-      .needs = PLAN_BUILDS,
-      .unless = PLAN_FORESEES},
-     {.shown = "delete-only",
-      .work = WORK_RAISE_ALL,
-      .revert = BACK_TAKE_OUT,
-      .point = "change.write_only",
-      .needs = PLAN_BUILDS},
-     {.shown = "write-only",
-      .work = WORK_CUT,
-      .revert = BACK_WITHDRAW,
-      .point = "change.cut",
-      .needs = PLAN_BUILDS},
-     {.shown = "build",
-      .work = WORK_BUILD,
-      .applied = true,
-      .revert = BACK_WITHDRAW,
-      .point = "change.fold_end",
-      .needs = PLAN_BUILDS},
-     {.shown = "fold",
-      .work = WORK_ENFORCE_ALL,
-      .applied = true,
-      .revert = BACK_WITHDRAW,
-      .point = "change.enforcing",
-      .needs = PLAN_BUILDS | PLAN_VALIDATES},
-     {.shown = "unaltered",
-      .work = WORK_ENFORCE_ALL,
-      .revert = BACK_UNCHANGED,
-      .point = "change.enforcing",
-      .needs = PLAN_VALIDATES,
-      .unless = PLAN_BUILDS},
-     {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_WITHDRAW, .needs = PLAN_VALIDATES},
-     {.shown = "validate",
-      .work = WORK_VALIDATE_ALL,
-      .revert = BACK_WITHDRAW,
-      .point = "change.validated",
-      .needs = PLAN_VALIDATES},
-     {.shown = "validated",
-      .work = WORK_FLIP,
-      .revert = BACK_WITHDRAW,
-      .point = "change.public",
-      .needs = PLAN_VALIDATES},
-     {.shown = "fold",
-      .work = WORK_FLIP,
-      .applied = true,
-      .revert = BACK_WITHDRAW,
-      .point = "change.public",
-      .needs = PLAN_BUILDS,
-      .unless = PLAN_VALIDATES},
-     {.shown = "unaltered",
-      .work = WORK_FLIP,
-      .revert = BACK_UNCHANGED,
-      .point = "change.public",
-      .unless = PLAN_BUILDS | PLAN_VALIDATES},
-     {.shown = "public",
-      .work = WORK_LOWER_ALL,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.lowered",
-      .needs = PLAN_DROPS},
-     {.shown = "delete-only",
-      .work = WORK_REMOVE_ALL,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.absent",
-      .needs = PLAN_DROPS},
-     {.shown = "altered",
-      .work = WORK_RETIRE,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.retired",
-      .needs = PLAN_RETIRES,
-      .unless = PLAN_DROPS},
-     {.shown = "purge",
-      .work = WORK_PURGE,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.purged",
-      .needs = PLAN_DROPS}},
-};
-static const struct plan back_compound = {
-    5,
-    {{.shown = "write-only",
-      .work = WORK_WITHDRAW,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.withdrawn"},
-     {.shown = "delete-only",
-      .work = WORK_TAKE_OUT,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.absent",
-      .needs = PLAN_BUILDS},
-     {.shown = "hidden",
-      .work = WORK_RETIRE,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.retired",
-      .needs = PLAN_BUILDS | PLAN_RETIRES},
-     {.shown = "purge",
-      .work = WORK_PURGE,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.purged",
-      .needs = PLAN_BUILDS},
-     {.shown = "unchanged", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
-};
-
 /* [kind][variant][going back] */
 static const struct plan *const plans[CHANGE_KIND_COUNT][4][2] = {
     [CHANGE_CREATE_TABLE] = {{&create_table, &back_nothing}, {&create_waiting, &back_nothing}},
@@ -449,7 +316,8 @@ const struct plan *plan_for(enum change_kind kind, unsigned variant, enum instar
     }
     base_assert(kind >= CHANGE_CREATE_TABLE && kind < (enum change_kind)CHANGE_KIND_COUNT);
     bool back = state == INSTAR_CHANGE_REVERTING;
-    const struct plan *plan = kind == CHANGE_COMPOUND  ? (back ? &back_compound : &compound)
+    const struct plan *plan = kind == CHANGE_COMPOUND
+                                  ? (back ? &plan_compound_back : &plan_compound)
                               : kind == CHANGE_REKEY   ? (back ? &plan_rekey_back : &plan_rekey)
                               : kind == CHANGE_SEVERAL ? (back ? &plan_several_back : &plan_several)
                                                        : plans[kind][variant][back];

@@ -299,8 +299,9 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,
                             enum instar_change_state state);
-extern const struct plan plan_rekey, plan_rekey_back;     /* plan_rekey.c */
-extern const struct plan plan_several, plan_several_back; /* plan_several.c */
+extern const struct plan plan_compound, plan_compound_back; /* plan_compound.c */
+extern const struct plan plan_rekey, plan_rekey_back;       /* plan_rekey.c */
+extern const struct plan plan_several, plan_several_back;   /* plan_several.c */
 /* The step that the record stands at. It must not have ended. */
 const struct plan_step *plan_step(const struct change_record *r);
 /* The first step of the record's plan at or behind `from`, or the plan's count. */
