@@ -29,6 +29,7 @@ struct scene {
     uint64_t before_it;     /* the last change of the setup */
     size_t side;            /* the schema that whoever begins now sees */
     bool alike;             /* by tables and columns, it may be either */
+    unsigned refused;       /* transactions, by what fails the change in the end */
     int64_t base;           /* keys from here on are free */
     struct scene_actor old; /* txn NULL: there is none */
     int64_t old_base;
