@@ -342,7 +342,7 @@ static int rehearse(struct draft *d, const struct compound_request *request, str
         rc = compound_flip(at, request, r, &flipped, err);
     }
     if (rc == 0) {
-        rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, err);
+        rc = alter_check_size(d->s->c->store, flipped, r->descriptor.size, &d->bytes, err);
     }
     if (rc == 0) {
         r->retires = catalog_alter_leaves(flipped);

@@ -86,6 +86,9 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 /* For the tree of each index that is made, or, to drop them on the way there, that is dropped. */
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err);
+/* For the tree of each index that it makes, or drops. */
+int compound_request_trees(struct store_txn *t, const struct compound_request *request,
+                           enum compound_kind kind, enum store_tree_op op, struct base_err *err);
 /* The indexes of that table that the request makes have ids now: their names lead to them. */
 int compound_names_complete(struct store_txn *t, const struct compound_request *request,
                             const struct catalog_table *table, uint64_t change,

@@ -113,7 +113,7 @@ int compound_names_let_go(struct store_txn *t, const struct compound_request *re
 static int beside_flip(struct work *w, struct base_err *err)
 {
     struct change_record *r = &w->j->rec;
-    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, err);
+    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, NULL, err);
 
     if (rc == 0) {
         rc = alter_names_give(w->t, r->table, &w->request.renames, err);
@@ -198,6 +198,19 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 
 /* ---- trees and names of all --------------------------------------------------------------- */
 
+int compound_request_trees(struct store_txn *t, const struct compound_request *request,
+                           enum compound_kind kind, enum store_tree_op op, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+        if (request->statements[i].kind == kind) {
+            rc = store_txn_tree_op(t, op, request->statements[i].tree, err);
+        }
+    }
+    return rc;
+}
+
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err)
 {
@@ -206,11 +219,7 @@ int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum s
     struct compound_request request;
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
-    for (size_t i = 0; rc == 0 && i < request.count; i++) {
-        if (request.statements[i].kind == kind) {
-            rc = store_txn_tree_op(t, op, request.statements[i].tree, err);
-        }
-    }
+    rc = rc == 0 ? compound_request_trees(t, &request, kind, op, err) : rc;
     compound_free(&request);
     return rc;
 }
