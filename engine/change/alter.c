@@ -64,7 +64,7 @@ static int record_alter(struct submission *s, const struct kin *kin,
         rc = alter_encode(s->steps, s->step_count, names, count, &r->descriptor, err);
     }
     if (rc == 0) {
-        rc = alter_check_size(s->c->store, target, r->descriptor.size, err);
+        rc = alter_check_size(s->c->store, target, r->descriptor.size, NULL, err);
     }
     base_arena_free(&arena);
     return rc;

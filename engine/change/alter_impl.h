@@ -38,9 +38,10 @@ int alter_target(const struct catalog_table *from, const instar_alteration *step
                  struct catalog_table **target_out, struct base_err *err);
 /* Will the last version of the plan be possible: `altered`, or that one without what it leaves? The
  * latter is published past the point of no return, where nothing may fail for good. record_size:
- * of the request. ELIMIT. */
+ * of the request, and of what else is in the commit. bytes_out: the descriptor's, may be NULL.
+ * ELIMIT. */
 int alter_check_size(struct store *s, const struct catalog_table *altered, size_t record_size,
-                     struct base_err *err);
+                     size_t *bytes_out, struct base_err *err);
 
 /* ---- alter_names.c ------------------------------------------------------------------------ */
 

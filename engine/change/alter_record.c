@@ -637,7 +637,7 @@ int alter_target(const struct catalog_table *from, const instar_alteration *step
 }
 
 int alter_check_size(struct store *s, const struct catalog_table *altered, size_t record_size,
-                     struct base_err *err)
+                     size_t *bytes_out, struct base_err *err)
 {
     size_t limit = (size_t)store_options(s)->txn_bytes_max;
     struct catalog_table *last;
@@ -653,6 +653,9 @@ int alter_check_size(struct store *s, const struct catalog_table *altered, size_
     }
     if (rc == 0) {
         rc = catalog_table_encode(last, &bytes, err);
+    }
+    if (bytes_out != NULL) {
+        *bytes_out = bytes.size;
     }
     if (rc == 0 && bytes.size + record_size + BESIDE_DESCRIPTOR > limit) {
         rc = base_err_set(err, INSTAR_ELIMIT,

@@ -142,7 +142,7 @@ int alter_publish(struct job *j, struct base_err *err)
         rc = catalog_alter_finish(w.now, w.next, err);
     }
     if (rc == 0 && w.next != NULL) {
-        rc = alter_check_size(j->store, w.next, j->rec.descriptor.size, err);
+        rc = alter_check_size(j->store, w.next, j->rec.descriptor.size, NULL, err);
     }
     if (rc == 0 && w.next != NULL) {
         rc = alter_names_give(w.t, j->rec.table, &w.request, err);

@@ -404,7 +404,7 @@ int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
     }
     if (rc == 0) {
         const struct compound_request request = {.statements = d->request, .count = d->count};
-        rc = compound_rehearse(d->s->c->store, d->from, &request, &d->s->rec, err);
+        rc = compound_rehearse(d->s->c->store, d->from, &request, &d->s->rec, &d->bytes, err);
     }
     base_arena_free(&arena);
     return rc;

@@ -99,10 +99,10 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
                       struct catalog_table **next_out, struct base_err *err);
 
 /* Make every version once: they say what the plan needs, into the record, and whether they are
- * possible. */
+ * possible. bytes_out: of the last one's descriptor. */
 int compound_rehearse(struct store *store, const struct catalog_table *from,
                       const struct compound_request *request, struct change_record *r,
-                      struct base_err *err);
+                      size_t *bytes_out, struct base_err *err);
 
 /* ---- compound_step.c ---------------------------------------------------------------------- */
 

@@ -132,7 +132,7 @@ int compound_names_let_go(struct store_txn *t, const struct compound_request *re
 static int beside_flip(struct work *w, struct base_err *err)
 {
     struct change_record *r = &w->j->rec;
-    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, err);
+    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, NULL, err);
 
     if (rc == 0) {
         rc = alter_names_give(w->t, r->table, &w->request.renames, err);

@@ -506,7 +506,7 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
 
 int compound_rehearse(struct store *store, const struct catalog_table *from,
                       const struct compound_request *request, struct change_record *r,
-                      struct base_err *err)
+                      size_t *bytes_out, struct base_err *err)
 {
     struct catalog_table *foreseen = NULL;
     struct catalog_table *added = NULL;
@@ -530,7 +530,7 @@ int compound_rehearse(struct store *store, const struct catalog_table *from,
         rc = compound_flip(at, request, r, &flipped, err);
     }
     if (rc == 0) {
-        rc = alter_check_size(store, flipped, r->descriptor.size, err);
+        rc = alter_check_size(store, flipped, r->descriptor.size, bytes_out, err);
     }
     if (rc == 0) {
         r->retires = catalog_alter_leaves(flipped);

@@ -15,6 +15,7 @@ struct draft {
     struct compound_statement *request; /* what each of them has to do */
     size_t count;
     size_t created;
+    size_t bytes; /* of the last descriptor, once the versions are made */
     struct base_buf words;
     instar_alteration *renames; /* of RENAME INDEX, made into steps; one for each statement */
     struct base_arena arena;    /* of definitions that are made here */

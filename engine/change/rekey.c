@@ -155,7 +155,7 @@ static int rehearse(struct submission *s, const struct catalog_table *from,
         struct catalog_table *next = NULL;
         rc = versions[i](&e, &next, err);
         if (rc == 0 && next != NULL) {
-            rc = alter_check_size(s->c->store, next, s->rec.descriptor.size, err);
+            rc = alter_check_size(s->c->store, next, s->rec.descriptor.size, NULL, err);
             catalog_table_free(at);
             at = next;
         }

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COMMIT_BESIDE 8192 /* what a publication holds besides: names, the rest of the record */
+
 static const char *name_of(const struct subject *x)
 {
     return x->kind == SEVERAL_ALTER ? (x->draft.target != NULL ? x->draft.target->name : "")
@@ -478,13 +480,17 @@ static int record(struct several_draft *sd, struct base_err *err)
     if (rc == 0) {
         rc = several_encode(&request, &r->descriptor, err);
     }
-    /* The last publication has the record, and a descriptor of each. */
+    /* The flip has the record and a descriptor of each. */
+    size_t bytes = 2 * r->descriptor.size + COMMIT_BESIDE;
+    for (size_t i = 0; i < sd->count; i++) {
+        bytes += sd->list[i]->draft.bytes;
+    }
     size_t limit = (size_t)store_options(sd->s->c->store)->txn_bytes_max;
-    if (rc == 0 && 2 * r->descriptor.size + 4096 > limit) {
+    if (rc == 0 && bytes > limit) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "a change of %zu tables, described by %zu bytes, is too large for a "
                           "transaction of %zu (txn_bytes_max)",
-                          sd->count, r->descriptor.size, limit);
+                          sd->count, bytes, limit);
     }
     r->step = rc == 0 ? plan_at_or_after(r, 0) : 0;
     several_free(&request);

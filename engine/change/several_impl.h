@@ -52,6 +52,8 @@ int several_find(const struct several_draft *draft, const char *name,
 int several_publish(struct job *j, enum change_work work, struct base_err *err);
 /* Cut, drain, purge: of all members at once. */
 int several_prove(struct job *j, enum change_work work, struct base_err *err);
+/* ---- several_all.c ------------------------------------------------------------------------ */
+
 /* What reads rows, one member after the other. */
 int several_each(struct job *j, int (*fn)(struct job *j, struct base_err *err), bool builds,
                  struct base_err *err);

@@ -26,6 +26,8 @@ struct table_work {
     bool builds, drops;              /* indexes, by the request */
     struct catalog_table *now;       /* as it stands; NULL: it is not there */
     struct catalog_table *next;      /* the version to be published, or NULL */
+    struct catalog_table *made;      /* one that is not there yet, as it will be: foreign keys may
+                                      * lead to it */
     bool fresh;                      /* next was not there before */
     bool remove;
 };
@@ -37,6 +39,7 @@ struct work {
     struct table_work *list;
     size_t count;
     bool flipped; /* the step stands behind the flip */
+    size_t bytes; /* of the descriptors that the last publication has */
     struct catalog_kin face;
 };
 
@@ -60,7 +63,7 @@ static int find(void *arg, const char *name, const struct catalog_table **table_
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < w->count; i++) {
             const struct table_work *tw = &w->list[i];
-            const struct catalog_table *table = tw->now != NULL ? tw->now : tw->next;
+            const struct catalog_table *table = tw->now != NULL ? tw->now : tw->made;
             const char *own = table == NULL ? "" : pass == 0 ? tw->m->name : table->name;
             if (table != NULL && strcmp(own, name) == 0) {
                 *table_out = table;
@@ -107,6 +110,8 @@ static int open_member(struct work *w, struct table_work *tw, struct base_err *e
     }
     if (rc == 0 && tw->now != NULL) {
         tw->now->kin = &w->face;
+    } else if (rc == 0 && tw->m->kind == SEVERAL_CREATE && tw->m->gone == 0) {
+        rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &tw->made, err);
     }
     return rc;
 }
@@ -150,6 +155,7 @@ static void end(struct work *w)
         compound_free(&w->list[i].request);
         catalog_table_free(w->list[i].now);
         catalog_table_free(w->list[i].next);
+        catalog_table_free(w->list[i].made);
     }
     base_free(w->list);
     several_free(&w->all);
@@ -369,6 +375,7 @@ static int beside_altered(struct work *w, struct table_work *tw, enum change_wor
 {
     struct change_record *r = &w->j->rec;
     const struct compound_request *request = &tw->request;
+    size_t bytes = 0;
     int rc = 0;
 
     switch (work) {
@@ -378,7 +385,8 @@ static int beside_altered(struct work *w, struct table_work *tw, enum change_wor
                    ? compound_names_complete(w->t, request, tw->next, r->id, err)
                    : rc;
     case WORK_FLIP:
-        rc = alter_check_size(w->j->store, tw->next, r->descriptor.size, err);
+        rc = alter_check_size(w->j->store, tw->next, r->descriptor.size + w->bytes, &bytes, err);
+        w->bytes += bytes;
         rc = rc == 0 ? alter_names_give(w->t, tw->m->table, &request->renames, err) : rc;
         r->retires = r->retires || catalog_alter_leaves(tw->next);
         rc = rc == 0 ? compound_names_let_go(w->t, request, COMPOUND_CREATE_INDEX, r->id, true, err)
@@ -411,6 +419,7 @@ static int beside_made(struct work *w, struct table_work *tw, enum change_work w
 {
     int rc = tw->fresh ? trees_of(w->t, tw->next, STORE_TREE_CREATE, err) : 0;
 
+    w->bytes += tw->fresh ? tw->m->bytes.size : 0;
     if (rc == 0 && work == WORK_FLIP) {
         rc = name_let_go(w->t, tw->next->name, w->j->rec.id, true, err);
         rc = rc == 0 ? name_claim_uniques(w->j, w->t, tw->next, err) : rc;
@@ -570,115 +579,5 @@ int several_prove(struct job *j, enum change_work work, struct base_err *err)
         store_txn_abort(w.t);
     }
     end(&w);
-    return rc;
-}
-
-/* ---- reading rows ------------------------------------------------------------------------- */
-
-int several_each(struct job *j, int (*fn)(struct job *j, struct base_err *err), bool builds,
-                 struct base_err *err)
-{
-    struct several_request all;
-    int rc = several_decode(base_buf_slice(&j->rec.descriptor), &all, err);
-
-    for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct table_work tw = {.m = &all.list[i]};
-        if (tw.m->kind != SEVERAL_ALTER) {
-            continue;
-        }
-        rc = open_request(&tw, err);
-        if (rc == 0 && (tw.builds || !builds)) {
-            j->at_table = tw.m->table;
-            rc = fn(j, err);
-            j->at_table = 0;
-        }
-        compound_free(&tw.request);
-    }
-    several_free(&all);
-    return rc;
-}
-
-/* ---- trees and names of all --------------------------------------------------------------- */
-
-int several_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
-                     struct base_err *err)
-{
-    struct several_request all;
-    int rc = several_decode(base_buf_slice(&r->descriptor), &all, err);
-
-    for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct table_work tw = {.m = &all.list[i]};
-        if (tw.m->kind == SEVERAL_ALTER) {
-            rc = open_request(&tw, err);
-            rc = rc == 0 ? compound_trees(t, &tw.request, compound_coming, op, err) : rc;
-            compound_free(&tw.request);
-        }
-    }
-    several_free(&all);
-    return rc;
-}
-
-void several_forget(struct job *j)
-{
-    struct several_request all;
-    int rc = several_decode(base_buf_slice(&j->rec.descriptor), &all, NULL);
-
-    for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct table_work tw = {.m = &all.list[i]};
-        if (tw.m->kind == SEVERAL_ALTER && open_request(&tw, NULL) == 0) {
-            for (size_t k = 0; k < tw.request.count; k++) {
-                uint64_t tree = compound_coming(&tw.request.statements[k]);
-                if (tree != 0) {
-                    build_forget(j->store, tree);
-                }
-            }
-        }
-        compound_free(&tw.request);
-    }
-    several_free(&all);
-}
-
-static int names_back(struct store_txn *t, const struct change_record *r, struct table_work *tw,
-                      struct base_err *err)
-{
-    struct catalog_table *table = NULL;
-    int rc = 0;
-
-    if (tw->m->kind == SEVERAL_DROP) {
-        return name_let_go(t, tw->m->name, r->id, true, err);
-    }
-    if (tw->m->kind == SEVERAL_ALTER) {
-        const struct compound_request *request = &tw->request;
-        rc = open_request(tw, err);
-        rc = rc == 0 ? compound_names_let_go(t, request, COMPOUND_CREATE_INDEX, r->id, false, err)
-                     : rc;
-        rc =
-            rc == 0 ? compound_names_let_go(t, request, COMPOUND_DROP_INDEX, r->id, true, err) : rc;
-        rc = rc == 0 ? compound_names_let_go(t, request, COMPOUND_REMAKE_INDEX, r->id, true, err)
-                     : rc;
-        return rc == 0 ? alter_names_restore(t, tw->m->table, &request->renames, err) : rc;
-    }
-    if (tw->m->kind == SEVERAL_CREATE) {
-        rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &table, err);
-        rc = rc == 0 ? name_let_go(t, table->name, r->id, false, err) : rc;
-        for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-            rc = name_let_go(t, table->indexes[i].name, r->id, false, err);
-        }
-    }
-    catalog_table_free(table);
-    return rc;
-}
-
-int several_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err)
-{
-    struct several_request all;
-    int rc = several_decode(base_buf_slice(&r->descriptor), &all, err);
-
-    for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct table_work tw = {.m = &all.list[i]};
-        rc = names_back(t, r, &tw, err);
-        compound_free(&tw.request);
-    }
-    several_free(&all);
     return rc;
 }

@@ -160,6 +160,11 @@ class Stream:
     # ---- schema -------------------------------------------------------------------------------
 
     def create_table(self):
+        text, table = self.new_table()
+        if self.ddl(text):
+            self.tables.append(table)
+
+    def new_table(self):
         chance = self.chance
         columns = [(self.fresh("c"), chance.choice(list(VALUES))) for _ in
                    range(chance.randint(2, 6))]
@@ -178,9 +183,8 @@ class Stream:
             parts.append(f"{name} {kind}{extras}")
             if not extras:
                 table.plain.add(name)
-        if self.ddl(f"CREATE TABLE {table.name} ({', '.join(parts)}, "
-                    f"PRIMARY KEY ({', '.join(key)}))"):
-            self.tables.append(table)
+        return (f"CREATE TABLE {table.name} ({', '.join(parts)}, PRIMARY KEY ({', '.join(key)}))",
+                table)
 
     def extras(self, kind):
         chance = self.chance
@@ -203,13 +207,26 @@ class Stream:
                 done()
 
     def several(self, table):
-        """Some statements about different things of one table, as one change."""
+        """Some statements about different things, as one change: of one table, or of several with
+        one that comes or goes among them."""
         taken, texts, actions = set(), [], []
-        for _ in range(self.chance.randint(2, 4)):
-            made = self.statement(table, taken, alone=False)
+        chance = self.chance
+        many = chance.random() < 0.5
+        tables = [table] if not many else list(self.tables)
+        if many and len(tables) > 1 and chance.random() < 0.3:
+            gone = tables.pop(chance.randrange(len(tables)))
+            texts.append(f"DROP TABLE {gone.name}")
+            actions.append(lambda: self.tables.remove(gone))
+        for _ in range(chance.randint(2, 4)):
+            made = self.statement(chance.choice(tables), taken, alone=False)
             if made is not None:
-                texts.append(made[0])
+                # Beside other tables nothing is kept for an undo.
+                texts.append(made[0].replace(KEPT, "") if many else made[0])
                 actions.append(made[1])
+        if many and len(self.tables) < 4 and chance.random() < 0.5:
+            text, new = self.new_table()
+            texts.insert(chance.randint(0, len(texts)), text)
+            actions.append(lambda: self.tables.append(new))
         if len(texts) > 1 and self.ddl("BEGIN; " + "; ".join(texts) + "; COMMIT"):
             for action in actions:
                 action()

@@ -158,6 +158,26 @@ Test(several_stages, writer_of_a_parent_on_the_version_before)
     scene_end(&s);
 }
 
+/* A writer of a parent who does not know the new table is waited for before that has its name,
+ * though the parent gets no other version in that step. */
+Test(several_stages, writer_of_a_parent_from_before_is_waited_for)
+{
+    struct scene s;
+    instar_txn *txn;
+    instar_change_info info;
+
+    scene_begin(&s, &severals_cases[1], "change.claimed");
+    ok(instar_begin(s.db, INSTAR_TXN_SNAPSHOT, &txn));
+    ok(moves_do(s.db, txn, "delete p 3"));
+    test_hold_release(&s.hold);
+    scene_await_waiting(s.db, s.change, "hidden", &info);
+    fails(sqls_run(s.db, "ALTER TABLE n ADD COLUMN y int8"), INSTAR_EUNKNOWN);
+    ok(instar_commit(txn));
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    fails(moves_run(s.db, "insert n 1,3,null"), INSTAR_EREFERENCE);
+    scene_end(&s);
+}
+
 /* Another change of one of the tables waits for its turn; one that needs a name is refused. */
 Test(several_stages, other_changes_wait)
 {

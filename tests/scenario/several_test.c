@@ -110,6 +110,26 @@ Test(several, made_dropped_and_altered)
     ok(instar_close(db));
 }
 
+/* The order of the statements is that of the tables only where one needs another. */
+Test(several, altered_before_what_it_refers_to_is_made)
+{
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    make_tables(db);
+    ok(sqls_run(db, "BEGIN; CREATE INDEX c_x ON c (w, p); ALTER TABLE p ADD COLUMN y int8;"
+                    "CREATE TABLE n (id int8 PRIMARY KEY, p int8 REFERENCES p);"
+                    "ALTER TABLE c ADD COLUMN n int8 REFERENCES n; ALTER TABLE p ADD FOREIGN KEY "
+                    "(y) REFERENCES n NOT VALID; COMMIT"));
+    expect(shows(db, "c", "FOREIGN KEY (n) REFERENCES n (id);"));
+    expect(shows(db, "p", "FOREIGN KEY (y) REFERENCES n (id) NOT VALID;"));
+    ok(moves_run(db, "insert p 7,1,null ; insert n 1,7"));
+    fails(moves_run(db, "insert c 9,7,1,2"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "insert c 9,7,1,1"));
+    fails(moves_run(db, "delete n 1"), INSTAR_EREFERENCE);
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* What fails on the rows of one table leaves all of them as they were. */
 Test(several, fails_as_a_whole)
 {
