@@ -103,8 +103,9 @@ static bool fits(const struct trial *t, int code)
         return f->fault.error == EACCES;
     case INSTAR_ENOMEM:
         return f->fault.error == ENOMEM;
-    case INSTAR_ECORRUPT: /* LMDB does not go on with a read that was short */
-        return f->fault.op == OS_OP_READ && f->fault.short_bytes != 0;
+    case INSTAR_ECORRUPT: /* what the check cannot read is a finding; and LMDB does not go on with a
+                           * read that was short */
+        return f->fault.op == OS_OP_READ;
     default:
         return code == INSTAR_EIO;
     }
