@@ -221,7 +221,7 @@ Test(syscalls, stopped_store_ends_waiting)
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
     test_fault_set(&(struct test_fault){.op = OS_OP_SYNC, .nth = 1, .error = EIO});
     expect(dbs_insert(db, "t", 1, 1) != INSTAR_OK);
-    fails(instar_change_wait(db, change, UINT32_MAX, &info), INSTAR_ESTOPPED);
+    fails(instar_change_wait(db, change, 20000, &info), INSTAR_ESTOPPED);
     expect(strstr(instar_error_text(), "does not end: the store has stopped") != NULL);
     test_fault_set(NULL);
     (void)instar_close(db);
