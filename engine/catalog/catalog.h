@@ -307,8 +307,8 @@ bool catalog_index_print_predicate(const struct catalog_table *table,
 /* ---- in what types an index sees columns (sight.c) ------------------------------------------ */
 
 /* A value of the column at this position as the index sees it; bytes in scratch. What row_cast
- * gives, in the digits of the column's type then, but for an index that nobody reads any more: there
- * it is null where it cannot be cast. */
+ * gives, in the digits of the column's type then, but for an index that nobody reads any more:
+ * there it is null where it cannot be cast. */
 int catalog_index_see(const struct catalog_table *table, const struct catalog_index *index,
                       uint32_t at, const instar_value *value, struct base_arena *scratch,
                       instar_value *value_out, struct base_err *err);

@@ -42,12 +42,12 @@
  *   v count, foreign keys that refer to it: v child | v id there | v index, 0: the primary key
  *   v count, comments, ascending: u8 kind | v id of what it is about, 0: the table | text
  *
- * Format 5, from before numerics, comments and indexes that are made anew with a type, ends in front
- * of comments, and lacks the type that was and two flags. Format 4, from before row ids, indexes on
- * expressions, kept columns and foreign keys, ends in front of them. Format 3, from before indexes
- * had more than columns, lacks some flags, limits of texts and types on their way. Format 2, from
- * before there were checks, ends in front of them, and format 1, from before tables could be
- * altered, has no aliases either; all are read, and written no more.
+ * Format 5, from before numerics, comments and indexes that are made anew with a type, ends in
+ * front of comments, and lacks the type that was and two flags. Format 4, from before row ids,
+ * indexes on expressions, kept columns and foreign keys, ends in front of them. Format 3, from
+ * before indexes had more than columns, lacks some flags, limits of texts and types on their way.
+ * Format 2, from before there were checks, ends in front of them, and format 1, from before tables
+ * could be altered, has no aliases either; all are read, and written no more.
  */
 #include "catalog/descriptor_impl.h"
 

@@ -169,7 +169,7 @@ static void get_indexes(struct input *in)
         x->tree = base_read_varint(r);
         get_name(r, x->name);
         get_alias(in, x->alias);
-        unsigned sights = in->format > FORMAT_NO_SIGHTS ? FLAG_COMING | FLAG_PAST : 0;
+        unsigned sights = in->format > FORMAT_NO_COMMENTS ? FLAG_COMING | FLAG_PAST : 0;
         uint8_t flags =
             get_flags(r, FLAG_UNIQUE | FLAG_ENFORCING | FLAG_CONSTRAINT | FLAG_MORE | sights);
         x->unique = (flags & FLAG_UNIQUE) != 0;

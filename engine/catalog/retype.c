@@ -163,45 +163,6 @@ enum instar_type catalog_type_of_keys(const struct catalog_column *from,
     return made || rounded ? INSTAR_NULL : to->type;
 }
 
-static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint32_t column)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (parts[i].column == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Entries carry what is included in the form of its type, and expressions are made for their
- * columns' types: they allow no other one, even where keys would stay the same. */
-bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at)
-{
-    bool bound = catalog_index_computes(table, index, at);
-    for (uint32_t i = 0; i < index->include_count; i++) {
-        bound = bound || index->includes[i] == at;
-    }
-    return bound;
-}
-
-static bool keeps_keys(const struct catalog_table *table, uint32_t at, enum instar_type other)
-{
-    return other != INSTAR_NULL && row_cast_keeps_keys(table->columns[at].type, other);
-}
-
-bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at, enum instar_type other)
-{
-    return (!keeps_keys(table, at, other) && is_among(index->parts, index->part_count, at)) ||
-           (table->columns[at].type != other && catalog_index_binds(table, index, at));
-}
-
-bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other)
-{
-    return !keeps_keys(table, at, other) && is_among(table->key, table->key_count, at);
-}
-
 bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
                         enum instar_type to)
 {
@@ -393,53 +354,6 @@ static int cast_kept(struct catalog_table *table, struct catalog_column *column,
     return row_value_copy(&table->arena, &cast, value) ? 0 : catalog_no_memory(err);
 }
 
-/* An expression of an index anew from its text, for its column is of another type now. */
-static int compile_again(struct catalog_table *table, const struct catalog_index *index,
-                         enum instar_type wanted, const struct row_expr **expr,
-                         struct base_err *err)
-{
-    char what[INSTAR_NAME_BYTES_MAX + 64];
-    struct base_buf text = {0};
-    bool ok = catalog_expr_print(table, *expr, &text) && base_buf_add_u8(&text, 0);
-    snprintf(what, sizeof(what), "index \"%s\", which is about a column of another type then",
-             index->name);
-    int rc = ok ? catalog_expr_compile(table, what, (const char *)text.data, wanted, expr, err)
-                : catalog_no_memory(err);
-    base_buf_free(&text);
-    return rc;
-}
-
-static int remake_index(struct catalog_table *table, struct catalog_index *index, uint32_t id,
-                        struct base_err *err)
-{
-    int rc = 0;
-    index->remade = true;
-    for (uint32_t i = 0; rc == 0 && i < index->part_count; i++) {
-        struct catalog_key_part *part = &index->parts[i];
-        if (part->expr != NULL && catalog_expr_uses(part->expr, id)) {
-            rc = compile_again(table, index, INSTAR_NULL, &part->expr, err);
-        }
-    }
-    if (rc == 0 && index->predicate != NULL && catalog_expr_uses(index->predicate, id)) {
-        rc = compile_again(table, index, INSTAR_BOOL, &index->predicate, err);
-    }
-    return rc;
-}
-
-/* The column at this position has another type now, `from` before it: which indexes must have other
- * entries? */
-static int remake_indexes(struct catalog_table *table, uint32_t at, enum instar_type from,
-                          struct base_err *err)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        if (catalog_index_minds(table, &table->indexes[i], at, from)) {
-            rc = remake_index(table, &table->indexes[i], table->columns[at].id, err);
-        }
-    }
-    return rc;
-}
-
 int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_alteration *step,
                        bool *changed_out, struct base_err *err)
 {
@@ -478,8 +392,8 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc == 0 && catalog_type_of_keys(&before, column, false) != before.type) {
         rc = catalog_checks_retype(table, column->id, err);
     }
-    return rc == 0 ? remake_indexes(table, at,
-                                    catalog_type_of_keys(column, &before, made_by != NULL), err)
+    return rc == 0 ? catalog_indexes_remake(
+                         table, at, catalog_type_of_keys(column, &before, made_by != NULL), err)
                    : rc;
 }
 
@@ -543,8 +457,7 @@ static bool is_minded(const struct catalog_table *copy, uint32_t at,
         catalog_type_of_keys(&copy->columns[at], wanted, wanted->made_by != NULL);
     bool minded = false;
     for (uint32_t i = 0; i < copy->index_count; i++) {
-        minded =
-            minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
+        minded = minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
     }
     return minded;
 }
@@ -654,7 +567,7 @@ static bool may_settle(const struct catalog_column *old, const struct catalog_co
         return old->made_by == NULL && catalog_type_step_allowed(old, new);
     }
     return old->type_coming == new->type &&
-           old->length_coming == new->length_max && catalog_expr_same(old->made_by, new->made_by);
+           old->length_coming == new->length_max &&catalog_expr_same(old->made_by, new->made_by);
 }
 
 /* Every index that minds the new type was made anew beside this change's steps: one that stands

@@ -287,7 +287,8 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
 
 /* All of these are at this stage. *any_out: one enforces from now on. */
 static void set_stages(struct catalog_table *next, const struct compound_request *request,
-                       compound_which tree_of, enum instar_stage stage, bool enforcing, bool *any_out)
+                       compound_which tree_of, enum instar_stage stage, bool enforcing,
+                       bool *any_out)
 {
     for (size_t i = 0; i < request->count; i++) {
         uint64_t tree = tree_of(&request->statements[i]);
@@ -303,8 +304,8 @@ static void set_stages(struct catalog_table *next, const struct compound_request
 
 /* A copy of `now` with such indexes at a stage. */
 static int at_stage(const struct catalog_table *now, const struct compound_request *request,
-                    compound_which tree_of, enum instar_stage stage, struct catalog_table **next_out,
-                    struct base_err *err)
+                    compound_which tree_of, enum instar_stage stage,
+                    struct catalog_table **next_out, struct base_err *err)
 {
     struct catalog_table *next = NULL;
     bool any = false;

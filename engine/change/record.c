@@ -19,7 +19,7 @@
 
 #define FORMAT 4               /* has changes of several tables, and more flags */
 #define FORMAT_NO_MORE_FLAGS 3 /* has neither */
-#define FORMAT_NO_OTHERS 2 /* nor anything kept */
+#define FORMAT_NO_OTHERS 2     /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
 #define FLAG_VALIDATES 4u

@@ -364,9 +364,10 @@ static int encode_altered(struct several_draft *sd, struct subject *x, struct ba
                           struct base_err *err)
 {
     struct change_record *r = &sd->s->rec;
-    struct change_record sum = {
-        .builds = r->builds, .foresees = r->foresees, .validates = r->validates,
-        .retires = r->retires};
+    struct change_record sum = {.builds = r->builds,
+                                .foresees = r->foresees,
+                                .validates = r->validates,
+                                .retires = r->retires};
     int rc = draft_check_names(&x->draft, err);
 
     r->builds = x->draft.created > 0;

@@ -364,7 +364,6 @@ static int trees_of(struct store_txn *t, const struct catalog_table *table, enum
     return rc;
 }
 
-
 static int beside_altered(struct work *w, struct table_work *tw, enum change_work work,
                           struct base_err *err)
 {

@@ -375,7 +375,7 @@ static void tell_compound(struct telling *t, const struct found *found,
     tell_fkeys(t, s);
     if (found->remade > 0) {
         ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
-             found->remade, found->remade == 1 ? "" : "es");
+                 found->remade, found->remade == 1 ? "" : "es");
     }
     if (found->remade > 0 && found->narrows) {
         ddl_tell(
@@ -383,9 +383,9 @@ static void tell_compound(struct telling *t, const struct found *found,
             "%d. foreseen: publish, wait as below; from here on writers refuse what cannot be cast",
             ++step);
         ddl_tell(t,
-             "%d. cast: one scan of the table; what is found fails the whole change, which "
-             "names it",
-             ++step);
+                 "%d. cast: one scan of the table; what is found fails the whole change, which "
+                 "names it",
+                 ++step);
     }
     tell_going_up(t, &n, wait_ms, &step);
     ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);

@@ -51,13 +51,13 @@ static void tell_holders(struct telling *t, const instar_estimate *e)
         }
         if (h->projections > 0) {
             ddl_tell(t,
-                 "named by node %" PRIu32 ", process %" PRIu32 ", for %.1f s: %" PRIu32
-                 " projection%s%s",
-                 h->node, h->pid, (double)h->age_ms / 1000, h->projections,
-                 h->projections == 1 ? "" : "s", more);
+                     "named by node %" PRIu32 ", process %" PRIu32 ", for %.1f s: %" PRIu32
+                     " projection%s%s",
+                     h->node, h->pid, (double)h->age_ms / 1000, h->projections,
+                     h->projections == 1 ? "" : "s", more);
         } else {
-            ddl_tell(t, "perhaps named by node %" PRIu32 ", process %" PRIu32 ": %s", h->node, h->pid,
-                 more);
+            ddl_tell(t, "perhaps named by node %" PRIu32 ", process %" PRIu32 ": %s", h->node,
+                     h->pid, more);
         }
     }
     if (shown < e->holder_count) {
@@ -74,14 +74,14 @@ void ddl_tell_cost(struct telling *t, const instar_estimate *e)
     }
     if (e->final_bytes > 0) {
         ddl_tell(t, "new indexes take about %s%s%s", size_text(e->final_bytes, final),
-             e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
-             e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
+                 e->temporary_bytes > 0 ? "; sorted runs on disk meanwhile " : "",
+                 e->temporary_bytes > 0 ? size_text(e->temporary_bytes, temporary) : "");
     }
     if (e->duration_ms == UINT64_MAX) {
         ddl_tell(t, "time: not known, for nothing like it has been done in this store");
     } else {
         ddl_tell(t, "time: about %.2f s, as the last %" PRIu32 " of its kind took",
-             (double)e->duration_ms / 1000, e->learnt_from);
+                 (double)e->duration_ms / 1000, e->learnt_from);
     }
     tell_holders(t, e);
 }
