@@ -7,7 +7,7 @@
  *
  * INSTAR_FIRE_ROUNDS gives the number of rounds, INSTAR_SEED the seed.
  */
-#include "support/alters.h"
+#include "support/compounds.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -236,6 +236,9 @@ Test(alter_fire, writers_do_not_notice, .timeout = 3600)
     test_fork(&writers[WRITERS], write_all, NULL);
     instar *db = dbs_open(0);
     make_t(db);
+    /* Made anew with each other type of b. */
+    ok(compounds_run(db,
+                     "CREATE INDEX t_i ON t (bb) INCLUDE (b); CREATE INDEX t_x ON t ((b + 1))"));
     for (int i = 0; i <= WRITERS; i++) {
         test_send(&writers[i], 0);
         test_await(&writers[i], READY);
@@ -247,6 +250,9 @@ Test(alter_fire, writers_do_not_notice, .timeout = 3600)
             if (test_random_chance(&chance, 75)) {
                 let_them_write();
             }
+        }
+        if (round == 3) {
+            ok(compounds_run(db, "DROP INDEX t_i; DROP INDEX t_x"));
         }
         if (round % 4 == 1) {
             ok(dbs_index(db, "t_b", "t", "b", false, NULL));

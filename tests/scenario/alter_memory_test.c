@@ -84,3 +84,24 @@ Test(alter_memory, refused_once)
     dbs_check_clean(db);
     ok(instar_close(db));
 }
+
+/* The same where indexes are made anew: on the way they are built, validated, and change places. */
+Test(alter_memory, refused_once_beside_indexes)
+{
+    int refused = 0;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, 4, scene_plus_10);
+    ok(dbs_index(db, "i", "t", "b", true, NULL));
+    ok(dbs_index(db, "j", "t", "c,b desc", false, NULL));
+    base_alloc_hook = refuse_one;
+    for (int64_t nth = 0; nth < 900; nth += 9) {
+        refused += run_once(db, "set-type b text", "set-type b int8 using",
+                            "a int8 not null; b text; c text", nth);
+    }
+    base_alloc_hook = NULL;
+    cr_assert_gt(refused, 30);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}

@@ -63,7 +63,7 @@ static void hold(struct test_child *self, void *arg)
         instar_projection_free(list[i]);
     }
     test_send(self, READY);
-    test_receive(self);
+    test_until_told(self);
     for (size_t i = 0; !program->frees && i < program->count; i++) {
         instar_projection_free(list[i]);
     }

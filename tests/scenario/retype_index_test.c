@@ -275,7 +275,7 @@ static void keep_open(struct test_child *self, void *arg)
     (void)arg;
     instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     test_send(self, READY);
-    test_receive(self);
+    test_until_told(self);
     ok(instar_close(db));
 }
 
