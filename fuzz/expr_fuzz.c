@@ -20,7 +20,7 @@ static bool find(void *arg, const char *name, struct row_expr_column *column_out
 {
     (void)arg;
     (void)err;
-    if (name[0] < 'a' || name[0] > 'j' || name[1] != 0) {
+    if (name[0] < 'a' || name[0] > 'l' || name[1] != 0) {
         return false;
     }
     *column_out = (struct row_expr_column){(uint32_t)(name[0] - 'a' + 1),

@@ -112,19 +112,6 @@ void catalog_part_of_column(const struct catalog_table *table, const struct cata
 /* May what sees the column so take it for that type? */
 bool catalog_sight_takes(const struct catalog_column *column, enum instar_type type,
                          enum catalog_sight sight);
-/* Would its entries be others if the column at this position were of the other type? INSTAR_NULL:
- * its values are made anew, whatever their type. */
-bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at, enum instar_type other);
-/* Is it bound to the very type, even where another one has the same keys? */
-bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at);
-/* The same question as the first for the primary key. */
-bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other);
-/* The column at this position has another type now, `from` before it: its expressions are compiled
- * anew, and each index that minds is marked as remade. */
-int catalog_indexes_remake(struct catalog_table *table, uint32_t at, enum instar_type from,
-                           struct base_err *err);
 /* Have the entries that stand the values that the next version sees? */
 bool catalog_sight_step_allowed(const struct catalog_table *from, const struct catalog_index *x,
                                 const struct catalog_table *to, const struct catalog_index *y);
@@ -238,9 +225,21 @@ bool catalog_type_step_allowed(const struct catalog_column *from, const struct c
  * for other values, made by an expression or rounded to another scale. */
 enum instar_type catalog_type_of_keys(const struct catalog_column *from,
                                       const struct catalog_column *to, bool made);
+/* Would its entries be others if the column at this position were of the other type? INSTAR_NULL:
+ * its values are made anew, whatever their type. */
+bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at, enum instar_type other);
+/* Is it bound to the very type, even where another one has the same keys? */
+bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at);
+/* The same question as the first for the primary key. */
+bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other);
 /* Are the column's values made by an expression from the second version on? */
 bool catalog_type_is_made(const struct catalog_table *from, const struct catalog_table *to,
                           uint32_t id);
+/* ESTATE: a column of the primary key keeps its type. to: the other one, in words. */
+int catalog_type_refuse_key(const struct catalog_table *table, const struct catalog_column *column,
+                            const char *to, struct base_err *err);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */
 int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
                           struct base_err *err);

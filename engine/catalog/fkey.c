@@ -337,12 +337,14 @@ static int derive(const struct catalog_table *table, struct catalog_fkey *f, str
 {
     for (uint32_t k = 0; k < f->column_count; k++) {
         int at = catalog_table_column_by_id(table, f->column_ids[k]);
-        if (at < 0) {
+        /* A column that comes with one is taken away and made anew while a change does its
+         * statements once more; what is written has been looked at by validate.c. */
+        if (at < 0 && f->state != CATALOG_CHECK_ENFORCING) {
             return base_err_set(err, INSTAR_EINVALID,
                                 "table \"%s\": foreign key \"%s\" of columns it has not",
                                 table->name, f->name);
         }
-        f->columns[k] = (uint32_t)at;
+        f->columns[k] = at < 0 ? CATALOG_NO_COLUMN : (uint32_t)at;
     }
     return 0;
 }

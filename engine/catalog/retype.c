@@ -163,6 +163,45 @@ enum instar_type catalog_type_of_keys(const struct catalog_column *from,
     return made || rounded ? INSTAR_NULL : to->type;
 }
 
+static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint32_t column)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (parts[i].column == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Entries carry what is included in the form of its type, and expressions are made for their
+ * columns' types: they allow no other one, even where keys would stay the same. */
+bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at)
+{
+    bool bound = catalog_index_computes(table, index, at);
+    for (uint32_t i = 0; i < index->include_count; i++) {
+        bound = bound || index->includes[i] == at;
+    }
+    return bound;
+}
+
+static bool keeps_keys(const struct catalog_table *table, uint32_t at, enum instar_type other)
+{
+    return other != INSTAR_NULL && row_cast_keeps_keys(table->columns[at].type, other);
+}
+
+bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
+                         uint32_t at, enum instar_type other)
+{
+    return (!keeps_keys(table, at, other) && is_among(index->parts, index->part_count, at)) ||
+           (table->columns[at].type != other && catalog_index_binds(table, index, at));
+}
+
+bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other)
+{
+    return !keeps_keys(table, at, other) && is_among(table->key, table->key_count, at);
+}
+
 bool catalog_type_makes(const struct row_expr *expr, const struct row_column *from,
                         enum instar_type to)
 {
@@ -202,8 +241,8 @@ bool catalog_form_follows(const struct row_column *a, const struct row_column *b
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-static int refuse_key(const struct catalog_table *table, const struct catalog_column *column,
-                      const char *type, struct base_err *err)
+int catalog_type_refuse_key(const struct catalog_table *table, const struct catalog_column *column,
+                            const char *type, struct base_err *err)
 {
     return base_err_set(err, INSTAR_ESTATE,
                         "column \"%s\" of table \"%s\": it is of the primary key, whose keys "
@@ -237,7 +276,7 @@ static int check_made(const struct catalog_table *table, uint32_t at, const stru
             column->name, table->name);
     }
     if (catalog_key_minds(table, at, INSTAR_NULL)) {
-        return refuse_key(table, column, "what USING makes of them", err);
+        return catalog_type_refuse_key(table, column, "what USING makes of them", err);
     }
     for (uint32_t i = 0; i < table->check_count; i++) {
         if (catalog_check_uses(&table->checks[i], column->id)) {
@@ -330,8 +369,8 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
         return refuse_cast(table, column, type, err);
     }
     return catalog_key_minds(table, at, of_keys)
-               ? refuse_key(table, column, catalog_type_text(type, step->column->length_max, text),
-                            err)
+               ? catalog_type_refuse_key(
+                     table, column, catalog_type_text(type, step->column->length_max, text), err)
                : 0;
 }
 
@@ -352,6 +391,53 @@ static int cast_kept(struct catalog_table *table, struct catalog_column *column,
         return rc;
     }
     return row_value_copy(&table->arena, &cast, value) ? 0 : catalog_no_memory(err);
+}
+
+/* An expression of an index anew from its text, for its column is of another type now. */
+static int compile_again(struct catalog_table *table, const struct catalog_index *index,
+                         enum instar_type wanted, const struct row_expr **expr,
+                         struct base_err *err)
+{
+    char what[INSTAR_NAME_BYTES_MAX + 64];
+    struct base_buf text = {0};
+    bool ok = catalog_expr_print(table, *expr, &text) && base_buf_add_u8(&text, 0);
+    snprintf(what, sizeof(what), "index \"%s\", which is about a column of another type then",
+             index->name);
+    int rc = ok ? catalog_expr_compile(table, what, (const char *)text.data, wanted, expr, err)
+                : catalog_no_memory(err);
+    base_buf_free(&text);
+    return rc;
+}
+
+static int remake_index(struct catalog_table *table, struct catalog_index *index, uint32_t id,
+                        struct base_err *err)
+{
+    int rc = 0;
+    index->remade = true;
+    for (uint32_t i = 0; rc == 0 && i < index->part_count; i++) {
+        struct catalog_key_part *part = &index->parts[i];
+        if (part->expr != NULL && catalog_expr_uses(part->expr, id)) {
+            rc = compile_again(table, index, INSTAR_NULL, &part->expr, err);
+        }
+    }
+    if (rc == 0 && index->predicate != NULL && catalog_expr_uses(index->predicate, id)) {
+        rc = compile_again(table, index, INSTAR_BOOL, &index->predicate, err);
+    }
+    return rc;
+}
+
+/* The column at this position has another type now, `from` before it: which indexes must have other
+ * entries? */
+static int remake_indexes(struct catalog_table *table, uint32_t at, enum instar_type from,
+                          struct base_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        if (catalog_index_minds(table, &table->indexes[i], at, from)) {
+            rc = remake_index(table, &table->indexes[i], table->columns[at].id, err);
+        }
+    }
+    return rc;
 }
 
 int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_alteration *step,
@@ -392,235 +478,7 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc == 0 && catalog_type_of_keys(&before, column, false) != before.type) {
         rc = catalog_checks_retype(table, column->id, err);
     }
-    return rc == 0 ? catalog_indexes_remake(
-                         table, at, catalog_type_of_keys(column, &before, made_by != NULL), err)
+    return rc == 0 ? remake_indexes(table, at,
+                                    catalog_type_of_keys(column, &before, made_by != NULL), err)
                    : rc;
-}
-
-/* ---- versions ----------------------------------------------------------------------------- */
-
-/* Is there a check in the target that the version in between must hold to the type that comes? */
-static bool has_new_check(const struct catalog_table *now, const struct catalog_table *target,
-                          uint32_t column_id)
-{
-    for (uint32_t i = 0; i < target->check_count; i++) {
-        const struct catalog_check *check = &target->checks[i];
-        if (check->state == CATALOG_CHECK_VALID && catalog_check_uses(check, column_id) &&
-            catalog_table_check_by_id(now, check->id) == NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The type that comes, with the expression that makes it. */
-static int enforce_made(struct catalog_table *copy, const struct catalog_table *target,
-                        struct catalog_column *column, const struct row_expr *made_by,
-                        struct base_err *err)
-{
-    if (has_new_check(copy, target, column->id)) {
-        return base_err_set(err, INSTAR_EINVALID,
-                            "column \"%s\" of table \"%s\": USING an expression beside a new check "
-                            "about the column: add the check in a change of its own",
-                            column->name, copy->name);
-    }
-    column->made_by = catalog_expr_copy(made_by, &copy->arena);
-    return column->made_by != NULL ? 0 : catalog_no_memory(err);
-}
-
-/* What `wanted` is in the target is on its way in the copy. */
-static int announce(struct catalog_table *copy, const struct catalog_table *target,
-                    struct catalog_column *c, const struct catalog_column *wanted, bool *any,
-                    struct base_err *err)
-{
-    bool was = c->type_coming == wanted->type && c->length_coming == wanted->length_max &&
-               (c->made_by == wanted->made_by || catalog_expr_same(c->made_by, wanted->made_by));
-    c->type_coming = wanted->type;
-    c->length_coming = wanted->length_max;
-    *any = *any || !was;
-    return wanted->made_by != NULL && !was ? enforce_made(copy, target, c, wanted->made_by, err)
-                                           : 0;
-}
-
-/* Of a column that has another type in the target, or other values. */
-static bool is_retyped(const struct catalog_column *c, const struct catalog_column *wanted)
-{
-    return wanted->made_by != NULL || wanted->type != c->type ||
-           wanted->length_max != c->length_max;
-}
-
-/* Has an index that stands other entries then? */
-static bool is_minded(const struct catalog_table *copy, uint32_t at,
-                      const struct catalog_column *wanted)
-{
-    enum instar_type other =
-        catalog_type_of_keys(&copy->columns[at], wanted, wanted->made_by != NULL);
-    bool minded = false;
-    for (uint32_t i = 0; i < copy->index_count; i++) {
-        minded = minded || catalog_index_minds(copy, &copy->indexes[i], at, other);
-    }
-    return minded;
-}
-
-/* Which types are announced: those that may lose values; also those whose indexes or checks must
- * be looked at before they are there; all. */
-enum announced { LOSSES, ENFORCED, ALL };
-
-static int announce_some(struct catalog_table *copy, const struct catalog_table *target,
-                         enum announced which, bool *any, struct base_err *err)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < copy->column_count; i++) {
-        struct catalog_column *c = &copy->columns[i];
-        int at = catalog_table_column_by_id(target, c->id);
-        const struct catalog_column *wanted = at >= 0 ? &target->columns[at] : NULL;
-        if (wanted == NULL || !is_retyped(c, wanted)) {
-            continue;
-        }
-        if (which == ALL || wanted->made_by != NULL || catalog_type_narrows(c, wanted) ||
-            (which != LOSSES &&
-             (is_minded(copy, i, wanted) || (catalog_type_of_keys(c, wanted, false) != c->type &&
-                                             has_new_check(copy, target, c->id))))) {
-            rc = announce(copy, target, c, wanted, any, err);
-        }
-    }
-    return rc;
-}
-
-int catalog_types_enforce(struct catalog_table *copy, const struct catalog_table *target, bool *any,
-                          struct base_err *err)
-{
-    return announce_some(copy, target, ENFORCED, any, err);
-}
-
-int catalog_types_announce(struct catalog_table *copy, const struct catalog_table *target,
-                           struct base_err *err)
-{
-    bool any = false;
-    return announce_some(copy, target, ALL, &any, err);
-}
-
-int catalog_alter_foresee(struct catalog_table *copy, const struct catalog_table *target,
-                          bool *any_out, struct base_err *err)
-{
-    *any_out = false;
-    int rc = announce_some(copy, target, LOSSES, any_out, err);
-    copy->version += *any_out;
-    return rc == 0 ? catalog_table_finish(copy, err) : rc;
-}
-
-int catalog_types_carry(const struct catalog_table *from, struct catalog_table *to,
-                        struct base_err *err)
-{
-    for (uint32_t i = 0; i < to->column_count; i++) {
-        struct catalog_column *c = &to->columns[i];
-        int at = catalog_table_column_by_id(from, c->id);
-        if (at < 0 || c->hidden) {
-            continue;
-        }
-        c->type_coming = from->columns[at].type_coming;
-        c->length_coming = from->columns[at].length_coming;
-        c->made_by = from->columns[at].made_by;
-        if (c->made_by != NULL) {
-            c->made_by = catalog_expr_copy(c->made_by, &to->arena);
-            if (c->made_by == NULL) {
-                return catalog_no_memory(err);
-            }
-        }
-    }
-    return 0;
-}
-
-void catalog_types_remember(const struct catalog_table *from, struct catalog_table *to)
-{
-    for (uint32_t i = 0; i < to->column_count; i++) {
-        struct catalog_column *c = &to->columns[i];
-        int at = catalog_table_column_by_id(from, c->id);
-        if (at >= 0 && is_retyped(&from->columns[at], c)) {
-            c->type_past = from->columns[at].type;
-            c->length_past = from->columns[at].length_max;
-        }
-    }
-}
-
-void catalog_types_forget(struct catalog_table *copy)
-{
-    for (uint32_t i = 0; i < copy->column_count; i++) {
-        copy->columns[i].type_past = INSTAR_NULL;
-        copy->columns[i].length_past = 0;
-    }
-}
-
-void catalog_types_relax(struct catalog_table *copy)
-{
-    for (uint32_t i = 0; i < copy->column_count; i++) {
-        copy->columns[i].type_coming = INSTAR_NULL;
-        copy->columns[i].length_coming = 0;
-        copy->columns[i].made_by = NULL;
-    }
-}
-
-/* Was it enforced, where it must be? */
-static bool may_settle(const struct catalog_column *old, const struct catalog_column *new)
-{
-    if (new->made_by == NULL) {
-        return old->made_by == NULL && catalog_type_step_allowed(old, new);
-    }
-    return old->type_coming == new->type &&
-           old->length_coming == new->length_max &&catalog_expr_same(old->made_by, new->made_by);
-}
-
-/* Every index that minds the new type was made anew beside this change's steps: one that stands
- * sees it as before. */
-static int settle_indexes(const struct catalog_table *from, uint32_t a, struct catalog_table *to,
-                          uint32_t b, struct base_err *err)
-{
-    const struct catalog_column *c = &to->columns[b];
-    enum instar_type after = catalog_type_of_keys(&from->columns[a], c, c->made_by != NULL);
-    for (uint32_t i = 0; i < from->index_count; i++) {
-        const struct catalog_index *x = &from->indexes[i];
-        const struct catalog_index *y = catalog_table_index_by_id(to, x->id);
-        if (y != NULL && x->sight == y->sight && catalog_index_minds(from, x, a, after)) {
-            return base_err_set(err, INSTAR_ESTATE,
-                                "column \"%s\" of table \"%s\": index \"%s\" uses it, and was made "
-                                "since this change was submitted; ask for it again",
-                                c->name, to->name, x->name);
-        }
-    }
-    return 0;
-}
-
-int catalog_types_settle(const struct catalog_table *from, struct catalog_table *to,
-                         struct base_err *err)
-{
-    char text[CATALOG_TYPE_TEXT_MAX];
-    for (uint32_t i = 0; i < to->column_count; i++) {
-        struct catalog_column *c = &to->columns[i];
-        c->made_by = c->type_coming == INSTAR_NULL ? c->made_by : NULL;
-        c->type_coming = INSTAR_NULL;
-        c->length_coming = 0;
-    }
-    for (uint32_t i = 0; i < to->column_count; i++) {
-        const struct catalog_column *c = &to->columns[i];
-        int at = catalog_table_column_by_id(from, c->id);
-        const struct catalog_column *old = at >= 0 ? &from->columns[at] : NULL;
-        bool made = c->made_by != NULL;
-        if (old == NULL || (!made && old->type == c->type && old->length_max == c->length_max)) {
-            continue;
-        }
-        if (!may_settle(old, c)) {
-            return base_err_set(err, INSTAR_ESTATE,
-                                "column \"%s\" of table \"%s\" has another type since this change "
-                                "was submitted; ask for it again",
-                                c->name, to->name);
-        }
-        if (catalog_key_minds(from, (uint32_t)at, catalog_type_of_keys(old, c, made))) {
-            return refuse_key(to, c, catalog_type_text(c->type, c->length_max, text), err);
-        }
-        int rc = settle_indexes(from, (uint32_t)at, to, i, err);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return 0;
 }

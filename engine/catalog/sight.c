@@ -27,8 +27,6 @@
  */
 #include "catalog/catalog_impl.h"
 
-#include <stdio.h>
-
 /* A type with its digits, or characters. */
 struct look {
     enum instar_type type;
@@ -110,92 +108,6 @@ const char *catalog_index_called(const struct catalog_table *table,
     const struct catalog_index *other =
         index->replaces != 0 ? catalog_table_index_by_id(table, index->replaces) : NULL;
     return other != NULL ? other->name : index->name;
-}
-
-/* ---- whom another type is a matter of ------------------------------------------------------- */
-
-static bool is_among(const struct catalog_key_part *parts, uint32_t count, uint32_t column)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (parts[i].column == column) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Entries carry what is included in the form of its type, and expressions are made for their
- * columns' types: they allow no other one, even where keys would stay the same. */
-bool catalog_index_binds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at)
-{
-    bool bound = catalog_index_computes(table, index, at);
-    for (uint32_t i = 0; i < index->include_count; i++) {
-        bound = bound || index->includes[i] == at;
-    }
-    return bound;
-}
-
-static bool keeps_keys(const struct catalog_table *table, uint32_t at, enum instar_type other)
-{
-    return other != INSTAR_NULL && row_cast_keeps_keys(table->columns[at].type, other);
-}
-
-bool catalog_index_minds(const struct catalog_table *table, const struct catalog_index *index,
-                         uint32_t at, enum instar_type other)
-{
-    return (!keeps_keys(table, at, other) && is_among(index->parts, index->part_count, at)) ||
-           (table->columns[at].type != other && catalog_index_binds(table, index, at));
-}
-
-bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum instar_type other)
-{
-    return !keeps_keys(table, at, other) && is_among(table->key, table->key_count, at);
-}
-
-/* An expression of an index anew from its text, for its column is of another type now. */
-static int compile_again(struct catalog_table *table, const struct catalog_index *index,
-                         enum instar_type wanted, const struct row_expr **expr,
-                         struct base_err *err)
-{
-    char what[INSTAR_NAME_BYTES_MAX + 64];
-    struct base_buf text = {0};
-    bool ok = catalog_expr_print(table, *expr, &text) && base_buf_add_u8(&text, 0);
-    snprintf(what, sizeof(what), "index \"%s\", which is about a column of another type then",
-             index->name);
-    int rc = ok ? catalog_expr_compile(table, what, (const char *)text.data, wanted, expr, err)
-                : catalog_no_memory(err);
-    base_buf_free(&text);
-    return rc;
-}
-
-static int remake_index(struct catalog_table *table, struct catalog_index *index, uint32_t id,
-                        struct base_err *err)
-{
-    int rc = 0;
-    index->remade = true;
-    for (uint32_t i = 0; rc == 0 && i < index->part_count; i++) {
-        struct catalog_key_part *part = &index->parts[i];
-        if (part->expr != NULL && catalog_expr_uses(part->expr, id)) {
-            rc = compile_again(table, index, INSTAR_NULL, &part->expr, err);
-        }
-    }
-    if (rc == 0 && index->predicate != NULL && catalog_expr_uses(index->predicate, id)) {
-        rc = compile_again(table, index, INSTAR_BOOL, &index->predicate, err);
-    }
-    return rc;
-}
-
-int catalog_indexes_remake(struct catalog_table *table, uint32_t at, enum instar_type from,
-                           struct base_err *err)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        if (catalog_index_minds(table, &table->indexes[i], at, from)) {
-            rc = remake_index(table, &table->indexes[i], table->columns[at].id, err);
-        }
-    }
-    return rc;
 }
 
 /* ---- versions ----------------------------------------------------------------------------- */

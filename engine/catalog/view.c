@@ -117,11 +117,10 @@ static const char **list_names(const struct catalog_view *view, bool indexes, si
     *count_out = 0;
     for (uint32_t i = 0; names != NULL && i < view->table_count; i++) {
         const struct catalog_table *table = view->tables[i];
-        if (!indexes) {
+        if (!indexes && table->change == 0) {
             names[(*count_out)++] = table->name;
-            continue;
         }
-        for (uint32_t j = 0; j < table->index_count; j++) {
+        for (uint32_t j = 0; indexes && j < table->index_count; j++) {
             names[(*count_out)++] = table->indexes[j].name;
         }
     }

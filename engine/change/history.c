@@ -333,6 +333,25 @@ static int reads_rows(const struct catalog_view *view, const struct catalog_tabl
                : binds_rows(view, table, s, reads_out, err);
 }
 
+/* By name: does it make or drop tables, or concern more than one? */
+static bool is_several(const instar_statement *statements, size_t count)
+{
+    const char *first = NULL;
+
+    for (size_t i = 0; i < count && count > 1; i++) {
+        const instar_statement *s = &statements[i];
+        const char *name = s->kind == INSTAR_STATEMENT_ALTER_TABLE    ? s->name
+                           : s->kind == INSTAR_STATEMENT_CREATE_INDEX ? s->index->table
+                                                                      : NULL;
+        if (s->kind == INSTAR_STATEMENT_CREATE_TABLE || s->kind == INSTAR_STATEMENT_DROP_TABLE ||
+            (first != NULL && name != NULL && strcmp(first, name) != 0)) {
+            return true;
+        }
+        first = first != NULL ? first : name;
+    }
+    return false;
+}
+
 static enum change_kind kind_of(const struct catalog_table *table,
                                 const instar_statement *statements, size_t count)
 {
@@ -345,9 +364,10 @@ static enum change_kind kind_of(const struct catalog_table *table,
                                              [INSTAR_STATEMENT_COMMENT_INDEX] = CHANGE_ALTER_TABLE,
                                              [INSTAR_STATEMENT_VACUUM] = CHANGE_VACUUM};
 
-    return count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : changes_key(table, statements)     ? CHANGE_REKEY
-                                                : kinds[statements->kind];
+    return is_several(statements, count)          ? CHANGE_SEVERAL
+           : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
+           : changes_key(table, statements)       ? CHANGE_REKEY
+                                                  : kinds[statements->kind];
 }
 
 struct wish {

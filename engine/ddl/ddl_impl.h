@@ -13,7 +13,7 @@
  * control.c   SHOW, WAIT, CANCEL, UNDO, EXPLAIN: what PostgreSQL's grammar does not have
  * trailing.c  WITH (…) at the end of statements for which it has none
  * script.c    the public functions that read and submit
- * explain.c, explain_table.c, print.c
+ * explain.c, explain_table.c, explain_several.c, print.c
  */
 #ifndef INSTAR_DDL_IMPL_H
 #define INSTAR_DDL_IMPL_H

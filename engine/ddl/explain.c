@@ -111,7 +111,7 @@ static size_t count_needed(const instar_table_info *info, const instar_sql_state
     return count;
 }
 
-static int look(void *arg, const instar_table_info *info)
+int ddl_look(void *arg, const instar_table_info *info)
 {
     struct found *found = arg;
     bool from = found->from != NULL && strcmp(info->name, found->from) == 0;
@@ -308,13 +308,7 @@ static void tell_key(struct telling *t, const struct found *found, const instar_
     ddl_tell(t, "9. purge: give the space back; no row is read");
 }
 
-/* What the parts of a compound change need. */
-struct needs {
-    size_t builds, unique, drops;
-    bool rows, leaves;
-};
-
-static void add_need(struct needs *n, const instar_sql_statement *s)
+void ddl_add_need(struct needs *n, const instar_sql_statement *s)
 {
     n->builds += s->verb == INSTAR_SQL_CREATE_INDEX;
     n->unique += s->verb == INSTAR_SQL_CREATE_INDEX && s->index->unique;
@@ -328,7 +322,7 @@ static void add_need(struct needs *n, const instar_sql_statement *s)
     }
 }
 
-static void tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
+void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
 {
     if (n->builds > 0) {
         ddl_tell(t,
@@ -363,13 +357,13 @@ static void tell_compound(struct telling *t, const struct found *found,
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
-        add_need(&n, s->parts[i]);
+        ddl_add_need(&n, s->parts[i]);
     }
     if (s->part_count > 0) {
         ddl_tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
                  found->rows);
     } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
-        add_need(&n, s);
+        ddl_add_need(&n, s);
         ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
     tell_fkeys(t, s);
@@ -387,7 +381,7 @@ static void tell_compound(struct telling *t, const struct found *found,
                  "names it",
                  ++step);
     }
-    tell_going_up(t, &n, wait_ms, &step);
+    ddl_tell_going_up(t, &n, wait_ms, &step);
     ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
         ddl_tell(t,
@@ -468,7 +462,11 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
         }
         break;
     case INSTAR_SQL_COMPOUND:
-        tell_compound(t, found, s);
+        if (ddl_is_several(s)) {
+            ddl_tell_several(t, db, s);
+        } else {
+            tell_compound(t, found, s);
+        }
         break;
     case INSTAR_SQL_VACUUM:
         ddl_tell_vacuum(t, found, s->options);
@@ -510,7 +508,7 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
     found.name = s->name;
     found.statement = s;
     found.from = s->index != NULL ? s->index->table : NULL;
-    rc = instar_table_list(db, NULL, look, &found);
+    rc = instar_table_list(db, NULL, ddl_look, &found);
     if (rc != INSTAR_OK) {
         return ddl_fail_statement(s, rc, instar_error_text(), error_out);
     }

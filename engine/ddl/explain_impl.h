@@ -30,6 +30,26 @@ struct telling {
 
 void ddl_tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- explain.c ---------------------------------------------------------------------------- */
+
+/* What the parts of a compound change need. */
+struct needs {
+    size_t builds, unique, drops;
+    bool rows, leaves;
+};
+
+void ddl_add_need(struct needs *n, const instar_sql_statement *s);
+/* The steps before all is public. */
+void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step);
+/* For instar_table_list(): what the store has of the statement's table, into a struct found. */
+int ddl_look(void *arg, const instar_table_info *info);
+
+/* ---- explain_several.c -------------------------------------------------------------------- */
+
+/* Are the parts of a COMPOUND about several tables, or do they make or drop one? */
+bool ddl_is_several(const instar_sql_statement *s);
+void ddl_tell_several(struct telling *t, instar *db, const instar_sql_statement *s);
+
 /* ---- explain_table.c ---------------------------------------------------------------------- */
 
 void ddl_tell_create_table(struct telling *t, const instar_sql_statement *s);

@@ -203,9 +203,9 @@ INSTAR_API enum instar_type instar_type_from_name(const char *name);
  * text and a numeric with a length_max. Cut like snprintf's, and the length that the whole has. */
 INSTAR_API size_t instar_type_format(enum instar_type type, uint32_t length_max, char *text_out,
                                      size_t size);
-/* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31,
- * 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`, or
- * into `text` itself. scratch_size of at least text_size is always enough.
+/* Parse text as a value of a type, the way PostgreSQL writes it (true/t/1, 2026-01-31, 12.50 of
+ * scale 2, 2026-01-31 12:00:00.5+00, \x6869 for bytea). Text and bytea values point into `scratch`,
+ * or into `text` itself. scratch_size of at least text_size is always enough.
  * Errors: ETYPE (does not read as that type), ERANGE, EENCODING, EINVALID (scratch too small). */
 INSTAR_API int instar_value_parse(enum instar_type type, const char *text, size_t text_size,
                                   char *scratch, size_t scratch_size, instar_value *value_out);
@@ -747,24 +747,31 @@ typedef struct instar_statement {
 } instar_statement;
 
 /* Submit a change of one or more statements; with one it is what the function for that statement
- * does. Several are about one table, and are done in their order: each sees what those before it
- * did, also the new name of the table or of a column. All become public together, in one version of
- * the table, or none does.
+ * does. Several are done in their order: each sees what those before it did, also the new name of
+ * a table or of a column. They may be about several tables, which are altered, made or dropped. All
+ * become public together, in one version step of all tables, or none does.
  *
- * What goes up goes up together: all new indexes are built by one scan of the table and share the
+ * What goes up goes up together: all new indexes of a table are built by one scan and share the
  * memory of one build; a column that is added with them is there for writers when they are, and for
  * nobody else before all is public. Then UNIQUE and NOT NULL are enforced and validated. One
  * version makes all of it public; until then the change can be cancelled, and fails as a whole:
  * info.reason names the index or the column. After that version there is no way back, and
  * what is dropped goes. A dropped index may be that of a dropped column.
  *
+ * Tables: what is said of a table behind its CREATE TABLE is an index, a UNIQUE, a check, a foreign
+ * key or a comment. Foreign keys lead to tables as they stand, or to new ones. All that refer to a
+ * table that is dropped are dropped with it, or their foreign keys are. Beside other tables nothing
+ * that is dropped is kept for an undo: where an undo window is asked for, that is EINVALID. The
+ * change waits for its turn in every table that is there.
+ *
  * Values, texts and definitions are copied. options.flags: only those that steer; IF [NOT] EXISTS
  * stands with its statement. A statement that has nothing to do by it is left out; when none is
  * left, the id is 0. Errors at once: as of the functions for each statement, with the number of the
- * statement in the text; EINVALID (two tables; create or drop table beside others; an index that is
- * made and dropped or renamed in the same change), ELIMIT (more than 256 statements, or 16 new
- * indexes), ESTATE (another change is at work on a name, or on a column that comes or goes with its
- * index; a new index takes the name of one that is dropped in the same change). */
+ * statement in the text; EINVALID (what is made and dropped or renamed in the same change; another
+ * primary key or a vacuum beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are
+ * there, or 16 new indexes of a table), ESTATE (another change is at work on a name, or on a column
+ * that comes or goes with its index; a new index takes the name of one that is dropped in the same
+ * change). */
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
                              const instar_change_options *options, uint64_t *change_out);
 

@@ -124,7 +124,11 @@ static int check_alone(struct store *s, struct base_err *err)
             trees_close(s);
         }
     }
-    if (rc == INSTAR_ENOMEM || rc == INSTAR_ESLOTS) {
+    bool of_disk = rc == INSTAR_EIO || rc == INSTAR_ECORRUPT || rc == INSTAR_ESTOPPED;
+    if (rc == INSTAR_ENOTFOUND) {
+        return base_err_set(err, INSTAR_ECORRUPT, "data.mdb is missing");
+    }
+    if (rc != 0 && !of_disk) {
         return rc; /* it says nothing of the disk: another attempt may */
     }
     if (rc != 0) {

@@ -107,6 +107,9 @@ static int repair(int dirfd, char *text, size_t size, struct base_err *err)
     struct metas m = {0};
     int fd;
     int rc = file_open(dirfd, TREES, O_RDWR, &fd, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return base_err_set(err, INSTAR_ECORRUPT, TREES " is missing: nothing to repair it from");
+    }
     if (rc != 0) {
         return rc;
     }

@@ -185,6 +185,9 @@ int restore_files(struct restore *r, int dirfd, const struct format *f, struct b
 {
     int fd;
     int rc = file_open(r->dirfd, BACKUP_LOG, O_RDONLY, &fd, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        return base_err_set(err, INSTAR_ECORRUPT, BACKUP_LOG ": is missing from the backup");
+    }
     if (rc == 0) {
         rc = cut_to_record(r, fd, err);
         os_close(fd);

@@ -94,19 +94,22 @@ static bool shm_has_room(struct store *s)
 }
 
 /* Everything in there, but not `control`, which is evidence until a new one takes its place. */
-static void sweep(int dirfd, bool control_too)
+static int sweep(int dirfd, bool control_too, struct base_err *err)
 {
     char **names;
     size_t count;
-    if (os_list_dir(dirfd, &names, &count) != 0) {
-        return;
+    int rc = os_list_dir(dirfd, &names, &count);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "the directory in shared memory cannot be listed");
     }
     for (size_t i = 0; i < count; i++) {
         if (control_too || strcmp(names[i], "control") != 0) {
-            file_remove(dirfd, names[i], NULL);
+            int removed = file_remove(dirfd, names[i], rc == 0 ? err : NULL);
+            rc = rc == 0 ? removed : rc;
         }
     }
     file_free_names(names, count);
+    return rc;
 }
 
 static int write_note(struct store *s, enum kind kind, uint64_t builder, struct base_err *err)
@@ -131,8 +134,9 @@ int runtime_make(struct store *s, uint64_t builder, struct base_err *err)
         return rc;
     }
     set_path(s, kind);
-    sweep(s->runtime_fd, false);
-    return write_note(s, kind, builder, err);
+    /* A memtable from before would be taken for one of this time. */
+    rc = sweep(s->runtime_fd, false, err);
+    return rc == 0 ? write_note(s, kind, builder, err) : rc;
 }
 
 void runtime_settle(struct store *s)
@@ -141,7 +145,7 @@ void runtime_settle(struct store *s)
     enum kind other = strcmp(s->runtime_path, RUNTIME_DIR) == 0 ? KIND_SHM : KIND_STORE;
     int fd;
     if (open_place(s, other, false, &fd, NULL) == 0) {
-        sweep(fd, true);
+        (void)sweep(fd, true, NULL);
         os_close(fd);
     }
 }
@@ -196,7 +200,7 @@ void runtime_forget(struct store *s)
     for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
         int fd;
         if (open_place(s, kinds[i], false, &fd, NULL) == 0) {
-            sweep(fd, true);
+            (void)sweep(fd, true, NULL);
             os_close(fd);
         }
     }
@@ -206,7 +210,7 @@ void runtime_remove(struct store *s)
 {
     char name[RUNTIME_NAME_SIZE];
     int shm;
-    sweep(s->runtime_fd, true);
+    (void)sweep(s->runtime_fd, true, NULL);
     if (strcmp(s->runtime_path, RUNTIME_DIR) == 0) {
         (void)os_unlinkat(s->dirfd, RUNTIME_DIR, AT_REMOVEDIR);
         return;

@@ -136,6 +136,13 @@ static int env_open(int dirfd, const instar_options *o, bool alone, MDB_env **en
         }
         os_sleep_ns(1000000 + (os_now_ns() % 1000) * 2000);
     }
+    if (rc == ENOMEM) {
+        return base_err_set(err, INSTAR_ENOMEM,
+                            "data.mdb: cannot be mapped: %llu MiB of address space are needed "
+                            "(map_bytes); raise the limit of the process (ulimit -v), or make the "
+                            "store with less",
+                            (unsigned long long)(o->map_bytes >> 20));
+    }
     return rc == 0 ? 0 : trees_failed(err, rc, "open");
 }
 

@@ -228,6 +228,8 @@ static void make_expressions(void)
         "i > '2026-01-31' AND i - 1 < i AND h <> '2026-01-01 00:00:00+00'",
         "j = '00000000-0000-0000-0000-000000000001' OR nullif(g, '\\x00ff') || g = g",
         "(a IS NOT TRUE) IS UNKNOWN AND f::int4 NOT IN (1) AND f::bool AND c::bool::text = 'x'",
+        "l * 1.50 - b / 3.0 > l % 7 AND l IN (1, 2.5, e) OR abs(-l)::numeric(5,2) <> 99.995",
+        "CAST(l / 7 AS numeric(20,10))::text || f = (e::numeric + d)::int4::text",
     };
     static const struct row_expr_scope scope = {.find = find_letter};
     for (size_t i = 0; i < BASE_ARRAY_LEN(texts); i++) {

@@ -63,11 +63,11 @@ CHANGE = Campaign(
              r"(\d+) alterations", 900),
      Program("release/tests/scenario/rekey_fire_test", (("INSTAR_FIRE_RUNS", "10"),),
              r"(\d+) changes of a primary key", 900),
-     # Three seeds are all cases; more of them repeat these, but those of the oracle.
+     # Seeds 1 to 30 are all cases; others repeat these, but what the oracle does is always new.
      Program("release/tests/ddl/stages_test", (), r"(\d+) operations", 900),
-     Program("release/tests/ddl/troubles_test", (("INSTAR_DDL_SHARE", "3"),), r"^(\d+) cases",
+     Program("release/tests/ddl/troubles_test", (("INSTAR_DDL_SHARE", "30"),), r"^(\d+) cases",
              3000),
-     Program("release/tests/ddl/pairs_test", (("INSTAR_DDL_SHARE", "3"),), r"^(\d+) cases",
+     Program("release/tests/ddl/pairs_test", (("INSTAR_DDL_SHARE", "30"),), r"^(\d+) cases",
              3000),
      Program("release/tests/ddl/oracle_test", (("INSTAR_DDL_SHARE", "1"),), r"^(\d+) cases",
              3000)))
@@ -92,6 +92,17 @@ ALLOC = Campaign(
     (Program("asan/tests/fault/alloc_test", (("INSTAR_ALLOCS", "120"),),
              r"(\d+) of \d+ cases tried", 1800),
      Program("asan/tests/fault/alloc_calls_test", (), r"^(\d+) requests of", 900)))
+# Surroundings are few: each seed is all of them.
+HOSTILE = Campaign(
+    "hostile", "surroundings",
+    {"pr": Size(1), "nightly": Size(5), "release": Size(20)},
+    (Program("release/tests/fault/hostile_test", (), r"^(\d+) hostile", 300),
+     Program("release/tests/fault/surroundings_test", (), r"^(\d+) hostile", 900),
+     *(Program(f"release/tests/unit/{name}_test", (), r"Passing: (\d+)", 300)
+       for name in ("store_hazards_places", "store_hazards_fork", "store_hazards_readers",
+                    "store_open", "store_control", "api_open", "api_handle"))))
+# Shell tests of the tool that belong to it; each is one.
+HOSTILE_SCRIPTS = ("places", "hardening")
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
@@ -102,7 +113,8 @@ DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
 ALL = {c.name: c for c in
-       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, ALLOC, FUZZ, DIFFERENTIAL)}
+       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, ALLOC, HOSTILE, FUZZ,
+        DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
@@ -160,6 +172,14 @@ def compared(root, build, seed):
         r": (\d+) expressions over")
 
 
+def shell_tests(args):
+    from campaign.figures import ROOT
+    env = {"INSTAR": str(args.build / "asan/instar"), "INSTAR_BUILD": str(args.build)}
+    for name in HOSTILE_SCRIPTS:
+        yield (Heard(f"cli/{name}", ["bash", ROOT / f"tests/cli/{name}.sh"], 300, env=env),
+               r"^()ok$")
+
+
 def items_of(campaign, args, seed):
     if campaign is DIFFERENTIAL:
         from campaign.figures import ROOT
@@ -175,6 +195,8 @@ def items_of(campaign, args, seed):
         return
     for program in campaign.programs:
         yield Counted(args.build, program, seed), program.counts
+    if campaign is HOSTILE:
+        yield from shell_tests(args)
 
 
 def run_seed(campaign, args, seed, scratch):

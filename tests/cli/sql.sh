@@ -82,6 +82,16 @@ has 'several' "$out" 'compound t: done'
 expect 0 'several dropped' "$INSTAR" sql "$db" 'begin; drop index t_x; drop index t_y;
     alter table t drop x; commit'
 
+# Several tables as one change.
+expect 0 'several tables' "$INSTAR" sql "$db" 'begin; create table one (id int8 primary key);
+    create table two (id int8, one int8 references one); alter table two add unique (one); commit'
+has 'several tables' "$out" 'several tables one: done'
+expect 0 explain "$INSTAR" sql "$db" 'explain begin; drop table two; drop table one; commit'
+has explain "$out" '2 statements about several tables: 0 made, 2 dropped'
+expect 0 'several tables' "$INSTAR" sql "$db" 'begin; drop table one; drop table two; commit'
+expect 0 changes "$INSTAR" changes "$db"
+has changes "$out" 'several tables'
+
 # Altering, several statements as one change.
 expect 0 'alter' "$INSTAR" sql "$db" 'begin; alter table t add c int4 not null default 5;
     alter table t rename a to aa; alter table t rename aa to a;

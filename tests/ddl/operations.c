@@ -59,6 +59,7 @@ const struct operation operations[] = {
      .sql = "ALTER TABLE t ALTER COLUMN c TYPE text"},
     {"same_type", .sql = "ALTER TABLE t ALTER COLUMN b TYPE int8"},
     {"narrow_type", .sql = "ALTER TABLE t ALTER COLUMN b TYPE int2"},
+    {"narrow_type_of_key", .sql = "ALTER TABLE t ALTER COLUMN a TYPE int2"},
     {"narrow_text", .sql = "ALTER TABLE t ALTER COLUMN c TYPE varchar(12)"},
     {"narrow_text_that_is_longer", .sql = "ALTER TABLE t ALTER COLUMN c TYPE varchar(2)",
      .error = INSTAR_ERANGE},
@@ -108,6 +109,9 @@ const struct operation operations[] = {
     {"drop_index", .sql = "DROP INDEX t_b"},
     {"drop_unique_index", .setup = "CREATE UNIQUE INDEX t_i ON t (b)", .sql = "DROP INDEX t_i"},
     {"rename_index", .sql = "ALTER INDEX t_b RENAME TO t_bb"},
+    {"replace_index", .sql = "BEGIN; DROP INDEX t_b; CREATE INDEX t_i ON t (b, c); COMMIT"},
+    {"create_two_indexes", .sql = "BEGIN; CREATE INDEX t_i ON t (c); CREATE UNIQUE INDEX t_u ON t "
+                                  "(b) INCLUDE (e) WHERE d > 0; COMMIT"},
     /* keys */
     {"add_primary_key", .sql = "ALTER TABLE t ADD PRIMARY KEY (b)", .keyless = true, .alone = true},
     {"change_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a)",
@@ -134,6 +138,27 @@ const struct operation operations[] = {
      .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
      .sql = "ALTER TABLE t DROP CONSTRAINT r"},
     /* several in one change */
+    {"alter_names_and_columns",
+     .sql =
+         "BEGIN; ALTER TABLE t ALTER c SET NOT NULL; ALTER TABLE t RENAME b TO bb; ALTER TABLE t "
+         "ADD f int8 DEFAULT 5, DROP e; COMMIT"},
+    {"alter_check_and_its_column",
+     .sql = "BEGIN; ALTER TABLE t ADD CHECK (b > 10) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT "
+            "t_b_check; ALTER TABLE t RENAME b TO bb; COMMIT"},
+    {"alter_two_checks", .sql =
+                             "ALTER TABLE t ADD f int8 DEFAULT 5, ADD CHECK (f > 4), ALTER c SET "
+                             "NOT NULL"},
+    {"alter_type_and_check",
+     .sql =
+         "BEGIN; ALTER TABLE t ALTER b TYPE int4; ALTER TABLE t RENAME b TO bb; ALTER TABLE t ADD "
+         "CHECK (bb > 10), ALTER bb SET NOT NULL; COMMIT"},
+    {"alter_type_of_new_column", .sql = "ALTER TABLE t ADD f int4 DEFAULT 5, ALTER f TYPE int8"},
+    {"alter_type_and_add", .sql = "ALTER TABLE t ALTER c TYPE int4 USING length(c), ADD f int8"},
+    {"alter_names_and_fail",
+     .sql =
+         "BEGIN; ALTER TABLE t RENAME TO u; ALTER INDEX t_b RENAME TO u_b; ALTER TABLE u ALTER e "
+         "SET NOT NULL; ALTER TABLE u ADD f int8; COMMIT",
+     .error = INSTAR_ENOT_NULL},
     {"several", .sql = "BEGIN; ALTER TABLE t ADD COLUMN f int8 DEFAULT 7, ALTER COLUMN c SET NOT "
                        "NULL; CREATE UNIQUE INDEX t_i ON t (b, f); DROP INDEX t_b; ALTER TABLE t "
                        "RENAME COLUMN e TO g; COMMIT"},

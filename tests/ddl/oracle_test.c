@@ -23,7 +23,7 @@
 #define OLD 2    /* transactions from the version before, of each group */
 #define EVENTS 6 /* in a group, at each stage */
 #define FIRST 40 /* key */
-#define WRITES 32
+#define WRITES 64
 
 struct player {
     struct scene_actor x; /* txn NULL: it has ended */
@@ -32,7 +32,8 @@ struct player {
     int table;
     int64_t keys[WRITES]; /* that it has written */
     size_t count;
-    int64_t first; /* key of its group */
+    int64_t first;    /* key of its group */
+    uint32_t version; /* of the table when it began */
 };
 
 struct game {
@@ -47,6 +48,24 @@ struct game {
 static int64_t below(struct game *g, int64_t limit)
 {
     return (int64_t)test_random_below(&g->chance, (uint64_t)limit);
+}
+
+static int take_version(void *arg, const instar_table_info *info)
+{
+    *(uint32_t *)arg = info->version;
+    return 0;
+}
+
+/* Of a table; 0: it has gone. */
+static uint32_t version_of(struct game *g, int table)
+{
+    const struct world_table *t = world_table(&g->s.world->schema[g->s.side], table);
+    uint32_t version = 0;
+
+    if (t != NULL) {
+        ok(instar_table_list(g->s.db, t->name, take_version, &version));
+    }
+    return version;
 }
 
 /* ---- one transaction ----------------------------------------------------------------------- */
@@ -64,6 +83,7 @@ static void begin(struct game *g, struct player *p, int group)
     if (table != 0) { /* else all tables are gone */
         scene_actor_begin(&g->s, &p->x, g->s.side);
         p->table = table;
+        p->version = version_of(g, table);
         p->world = world_copy(g->s.world);
         p->saw = world_copy(g->s.world);
     }
@@ -214,6 +234,26 @@ static void end(struct game *g, struct player *p)
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
+static void end_old(struct game *g)
+{
+    for (int i = 0; i < GROUPS * OLD; i++) {
+        end(g, &g->old[i / OLD][i % OLD]);
+    }
+}
+
+/* I-7: whoever has written is at most one version behind. */
+static void expect_two_versions(struct game *g)
+{
+    for (int i = 0; i < GROUPS * OLD; i++) {
+        const struct player *p = &g->old[i / OLD][i % OLD];
+        uint32_t now = p->count > 0 ? version_of(g, p->table) : 0;
+        if (now > p->version + 1) {
+            test_fail(__FILE__, __LINE__, "%s, %s: version %u beside version %u",
+                      g->s.operation->name, g->s.steps.point, now, p->version);
+        }
+    }
+}
+
 static void play_group(struct game *g, int group)
 {
     for (int event = 0; event < EVENTS; event++) {
@@ -232,25 +272,30 @@ static void play_group(struct game *g, int group)
             end(g, old);
         }
     }
-    for (int i = 0; i < OLD; i++) {
-        end(g, &g->old[group][i]);
-    }
 }
 
+/* Half of the time those from before stay on, until the change waits for them. */
 static void play_stage(struct game *g, enum steps_event event)
 {
     scene_look_side(&g->s);
+    expect_two_versions(g);
     for (int group = 0; group < GROUPS; group++) {
         play_group(g, group);
     }
     if (event == STEPS_WAITING) {
-        return; /* nobody holds the change up any more: it goes on */
+        scene_check(&g->s);
+        end_old(g); /* nobody holds the change up any more: it goes on */
+        return;
+    }
+    if (below(g, 2) == 0) {
+        end_old(g);
     }
     scene_check(&g->s);
-    for (int group = 0; group < GROUPS; group++) {
-        for (int i = 0; i < OLD; i++) {
-            begin(g, &g->old[group][i], group);
-            act(g, &g->old[group][i]);
+    for (int i = 0; i < GROUPS * OLD; i++) {
+        struct player *p = &g->old[i / OLD][i % OLD];
+        if (p->x.txn == NULL && below(g, 4) != 0) {
+            begin(g, p, i / OLD);
+            act(g, p);
         }
     }
 }
@@ -280,6 +325,7 @@ static void play(const struct operation *o, uint64_t stream)
     for (int group = 0; group < GROUPS; group++) {
         play_group(&g, group);
     }
+    end_old(&g);
     int rc = instar_change_wait(g.s.db, g.s.change, TEST_AWAIT_S * 1000, &info);
     for (size_t i = 0; rc == INSTAR_EFAILED && i < BASE_ARRAY_LEN(reasons); i++) {
         allowed_to_fail = allowed_to_fail || info.error == reasons[i];

@@ -19,6 +19,7 @@ struct scene_actor {
     int64_t *ids[WORLD_TABLES + 1]; /* row ids by key, of tables that go by them */
 };
 
+#define SCENE_NAMES 512
 struct scene {
     const struct operation *operation;
     struct world *world;
@@ -28,11 +29,13 @@ struct scene {
     uint64_t before_it;     /* the last change of the setup */
     size_t side;            /* the schema that whoever begins now sees */
     bool alike;             /* by tables and columns, it may be either */
+    unsigned refused;       /* transactions, by what fails the change in the end */
     int64_t base;           /* keys from here on are free */
     struct scene_actor old; /* txn NULL: there is none */
     int64_t old_base;
     struct scene_actor reader;        /* that began together with it */
     char *old_rows[WORLD_TABLES + 1]; /* what that must see, by table id */
+    char names[SCENE_NAMES];          /* of tables and indexes before it */
     char before[8192];                /* the schema as SQL */
     char sql[1024];
     char words[1024]; /* of the last refusal */

@@ -60,6 +60,10 @@ static void put_stage(FILE *f, struct scene *s, const char *point,
             s->alike                 ? "either"
             : s->side == WORLD_AFTER ? "after"
                                      : "before");
+    if (s->refused > 0) {
+        fprintf(f, "; %u refused", s->refused);
+        s->refused = 0;
+    }
     for (size_t i = 0; i < count; i++) {
         int rc = scene_offend(s, &offences[i]);
         if (rc != INSTAR_EUNKNOWN) {

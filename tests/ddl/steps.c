@@ -233,7 +233,7 @@ enum steps_event steps_next(struct steps *s, instar *db, uint64_t change)
             return last_points(s);
         }
         if (info.waiting_for[0] != 0 && !s->waiting && !came(s->reached[0], 0) &&
-            strstr(info.waiting_for, "applier") == NULL) {
+            strstr(info.waiting_for, "transaction open") != NULL) {
             s->waiting = true;
             return STEPS_WAITING;
         }

@@ -200,7 +200,8 @@ static struct world_rule *rule_named(struct world_table *t, const char *name)
     return NULL;
 }
 
-/* name NULL: table_column_ending. false: there is no such column, or the name is taken. */
+/* name NULL: table_column_ending, and a number where that is taken. false: there is no such column,
+ * or the name is taken. */
 static bool add_rule(struct world_table *t, enum world_rule_kind kind, const char *name,
                      const char *ending, const char *text)
 {
@@ -212,9 +213,14 @@ static bool add_rule(struct world_table *t, enum world_rule_kind kind, const cha
     if (column < 0) {
         return false;
     }
-    (void)snprintf(made, sizeof(made), "%.20s_%.20s_%.8s", t->name, world_column(t, column)->name,
-                   ending);
-    name = name != NULL ? name : made;
+    for (int number = 0; name == NULL; number++) {
+        int size = snprintf(made, sizeof(made), "%.20s_%.20s_%.8s", t->name,
+                            world_column(t, column)->name, ending);
+        if (number > 0) {
+            (void)snprintf(made + size, sizeof(made) - (size_t)size, "%d", number);
+        }
+        name = rule_named(t, made) == NULL ? made : NULL;
+    }
     if (rule_named(t, name) != NULL) {
         return false;
     }

@@ -396,6 +396,10 @@ Test(foreign_key, with_the_column)
     ok(sqls_run(db, "alter table c validate constraint c_r_fkey;"
                     "alter table c drop constraint c_q_fkey, drop constraint c_r_fkey,"
                     "drop constraint c_s_fkey"));
+    ok(sqls_run(db, "begin; create index c_pp on c (p, id); alter table c add column t int8;"
+                    "alter table c add column u int8 references p; create index c_t on c (t);"
+                    "alter table c add unique (t, u); commit"));
+    expect(shows(db, "c", "FOREIGN KEY (u) REFERENCES p (id);"));
     moves_check_clean(db);
     ok(instar_close(db));
 }

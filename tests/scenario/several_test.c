@@ -131,6 +131,103 @@ Test(several, fails_as_a_whole)
     ok(instar_close(db));
 }
 
+/* EXPLAIN tells the steps, without doing them. */
+Test(several, explained)
+{
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    make_tables(db);
+    const char *told = sqls_explain(db, "EXPLAIN BEGIN; " ALL "; COMMIT");
+    expect(strstr(told, "8 statements about several tables: 2 made, 1 dropped") != NULL);
+    expect(strstr(told, "1. absent: publish new tables, without names yet") != NULL);
+    expect(strstr(told, "build: one scan of the table for 2 indexes") != NULL);
+    expect(strstr(told, "7. public: publish the next version of every table in one commit"));
+    expect(strstr(told, "9. purge") != NULL);
+    told = sqls_explain(db, "EXPLAIN BEGIN; CREATE TABLE n (id int8 PRIMARY KEY, n int8 REFERENCES "
+                            "n); CREATE INDEX n_n ON n (n, id); COMMIT");
+    expect(strstr(told, "1. public: publish the next version") != NULL);
+    expect(strstr(told, "2. ") == NULL);
+    expect_none(db);
+    ok(instar_close(db));
+}
+
+/* What cannot be is refused by name, with the place of the statement, and takes no name. */
+Test(several, refused_by_name)
+{
+    static const struct {
+        const char *sql, *words;
+        int code;
+    } cases[] = {
+        {"CREATE TABLE n (id int8); DROP TABLE n", "\"n\" is dropped in the change that creates",
+         INSTAR_EINVALID},
+        {"DROP TABLE d; CREATE TABLE d (id int8)", "table \"d\" is dropped in the same change",
+         INSTAR_ESTATE},
+        {"CREATE TABLE n (id int8); CREATE TABLE n (id int8)", "gives the name \"n\" twice",
+         INSTAR_EEXISTS},
+        {"CREATE TABLE n (id int8); CREATE INDEX n ON c (p, w)", "gives the name \"n\" twice",
+         INSTAR_EEXISTS},
+        {"CREATE INDEX i ON p (v); CREATE INDEX i ON c (p, w)", "gives the name \"i\" twice",
+         INSTAR_EEXISTS},
+        {"CREATE TABLE n (id int8); ALTER TABLE n ADD COLUMN x int8", "in its CREATE TABLE",
+         INSTAR_EINVALID},
+        {"CREATE TABLE n (id int8 UNIQUE); DROP INDEX n_id_key", "nothing of it is dropped",
+         INSTAR_EINVALID},
+        {"CREATE TABLE n (id int8); DROP TABLE p", "\"c_p_fkey\" of table \"c\" refers to it",
+         INSTAR_ESTATE},
+        {"DROP TABLE d; ALTER TABLE d ADD COLUMN x int8", "\"d\" is dropped in the same change",
+         INSTAR_EUNKNOWN},
+        {"ALTER TABLE c ADD COLUMN x int8; DROP TABLE c", "\"c\" is dropped in the change that",
+         INSTAR_EINVALID},
+        {"DROP TABLE d; CREATE TABLE n (id int8 REFERENCES d)", "\"d\" is dropped in the same",
+         INSTAR_EUNKNOWN},
+        {"ALTER TABLE p RENAME TO q; ALTER TABLE c ADD FOREIGN KEY (w) REFERENCES p",
+         "\"p\" is renamed to \"q\"", INSTAR_EUNKNOWN},
+        {"ALTER TABLE p RENAME TO q; ALTER TABLE p ADD COLUMN x int8; DROP TABLE d",
+         "another name by then", INSTAR_EUNKNOWN},
+        {"CREATE TABLE n (id int8 REFERENCES nope); DROP TABLE d", "no table \"nope\"",
+         INSTAR_EUNKNOWN},
+        {"CREATE TABLE n (id int8); ALTER TABLE c DROP COLUMN nope", "nope", INSTAR_EUNKNOWN},
+        {"CREATE TABLE n (id int8); ALTER TABLE c ADD PRIMARY KEY (w)",
+         "primary key changes by a statement of its own", INSTAR_EINVALID},
+        {"DROP TABLE d WITH (undo_window_s = 60); CREATE TABLE n (id int8)",
+         "drop table with an undo window is a change by itself", INSTAR_EINVALID},
+        {"CREATE TABLE n (id int8); ALTER TABLE p DROP COLUMN v WITH (undo_window_s = 60)",
+         "drop column with an undo window beside other tables", INSTAR_EINVALID},
+    };
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    make_tables(db);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        char text[512];
+
+        (void)snprintf(text, sizeof(text), "BEGIN; %s; COMMIT", cases[i].sql);
+        int rc = sqls_run(db, text);
+        cr_assert(rc == cases[i].code && sqls_say(cases[i].words), "%s: %s %s", cases[i].sql,
+                  instar_error_name(rc), sqls_words());
+    }
+    expect_none(db);
+    ok(sqls_run(db,
+                "CREATE TABLE n (id int8); CREATE TABLE q (id int8); CREATE INDEX i ON n (id)"));
+    ok(instar_close(db));
+}
+
+/* A child and its parent go together; what is there already, or not, is left out. */
+Test(several, drops_and_what_is_left_out)
+{
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    make_tables(db);
+    ok(sqls_run(db, "CREATE TABLE e (id int8 PRIMARY KEY)"));
+    ok(sqls_run(db, "BEGIN; ALTER TABLE c DROP CONSTRAINT c_p_fkey; DROP TABLE p; DROP TABLE d;"
+                    "DROP TABLE IF EXISTS nope; CREATE TABLE IF NOT EXISTS e (id int8 PRIMARY "
+                    "KEY); ALTER TABLE IF EXISTS nope ADD COLUMN x int8; COMMIT"));
+    expect_u64(tables(db), 2);
+    ok(sqls_run(db, "BEGIN; DROP TABLE IF EXISTS p; DROP TABLE IF EXISTS d; COMMIT"));
+    ok(sqls_run(db, "CREATE TABLE p (id int8 PRIMARY KEY); CREATE TABLE d (id int8)"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
 #define TYPES                                                                              \
     "ALTER TABLE c ALTER COLUMN w TYPE text; ALTER TABLE p ADD CONSTRAINT p_v UNIQUE (v);" \
     "ALTER TABLE p ALTER COLUMN v TYPE numeric(8,2), ADD COLUMN y int8;"                   \

@@ -411,26 +411,6 @@ Test(change_plan, alter_table)
                 "1 unaltered    give the verdict\n");
 }
 
-/* Of several tables types that may lose values are foreseen first, too. */
-Test(change_plan, several_foresee)
-{
-    expect_plan(CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish types that may lose values as on their way; back by way of "
-                "unchanged\n"
-                "1 foreseen     wait for older leases; back by way of write-only\n"
-                "2 cast         look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
-                "6 delete-only  publish them write-only; back by way of delete-only\n"
-                "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "15 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n"
-                "18 public       publish what is dropped delete-only\n"
-                "19 delete-only  publish the table without what has gone\n"
-                "21 purge        wait for older leases, drop the trees\n");
-}
-
 Test(change_plan, compound)
 {
     const enum change_kind compound = CHANGE_COMPOUND;
@@ -469,7 +449,17 @@ Test(change_plan, compound)
                 "15 public       publish what is dropped delete-only\n"
                 "16 delete-only  publish the table without what has gone\n"
                 "18 purge        wait for older leases, drop the trees\n");
-    expect_plan(compound, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+    expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
+                "0 write-only   publish what was new delete-only\n"
+                "1 delete-only  publish the table without it\n"
+                "2 hidden       publish it without old names and hidden columns\n"
+                "3 purge        wait for older leases, drop the trees\n"
+                "4 unchanged    give the verdict\n");
+}
+
+Test(change_plan, compound_that_foresees)
+{
+    expect_plan(CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
                 "0 unaltered    publish types that may lose values as on their way; back by way of "
                 "unchanged\n"
                 "1 foreseen     wait for older leases; back by way of write-only\n"
@@ -484,12 +474,21 @@ Test(change_plan, compound)
                 "15 public       publish what is dropped delete-only\n"
                 "16 delete-only  publish the table without what has gone\n"
                 "18 purge        wait for older leases, drop the trees\n");
-    expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
-                "0 write-only   publish what was new delete-only\n"
-                "1 delete-only  publish the table without it\n"
-                "2 hidden       publish it without old names and hidden columns\n"
-                "3 purge        wait for older leases, drop the trees\n"
-                "4 unchanged    give the verdict\n");
+    expect_plan(CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+                "0 unaltered    publish types that may lose values as on their way; back by way of "
+                "unchanged\n"
+                "1 foreseen     wait for older leases; back by way of write-only\n"
+                "2 cast         look for duplicates and for rows that break it; back by way of "
+                "write-only\n"
+                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
+                "6 delete-only  publish them write-only; back by way of delete-only\n"
+                "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
+                "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+                "15 fold         wait for the applier, publish all of it; back by way of "
+                "write-only\n"
+                "18 public       publish what is dropped delete-only\n"
+                "19 delete-only  publish the table without what has gone\n"
+                "21 purge        wait for older leases, drop the trees\n");
 }
 
 Test(change_plan, rekey)

@@ -217,11 +217,22 @@ Test(ddl_types, explained)
         {"explain alter table t alter w type varchar(9)", false},
         {"explain alter table t alter w type varchar(2)", true},
         {"explain alter table t alter x type int8", true}, /* a check mentions it */
+        {"explain alter table t alter v type numeric(10,0)", false},
+        {"explain alter table t alter v type numeric(10,1)", true},
+        {"explain alter table t alter w type numeric(9,2) using w::numeric", true},
+        {"explain alter table t alter p type numeric(6,2)", false},
+        {"explain alter table t alter p type numeric(7,4)", false},
+        {"explain alter table t alter p type numeric(6,4)", true},
+        {"explain alter table t alter p type numeric(5,1)", false},
+        {"explain alter table t alter p type numeric(4,1)", true}, /* 999.95 */
+        {"explain alter table t alter p type float8", false},
+        {"explain alter table t alter p type int8", true},
         {"explain begin; alter table t alter v type int2; create index i on t (x); commit", true},
     };
     instar *db = dbs_open(0);
 
-    works(db, "create table t (id int primary key, v int, w varchar(3), x int check (x > 0))");
+    works(db, "create table t (id int primary key, v int, w varchar(3), x int check (x > 0),"
+              "p numeric(5,2))");
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         instar_sql *sql = NULL;
         instar_sql_error error;

@@ -340,6 +340,28 @@ Test(store_hazards_places, garbage_as_control)
     }
 }
 
+/* Memtables that a killed process left go before new ones are made: one of them, taken for the next
+ * segment's, would fail all commits. While they cannot be listed the store is not opened. */
+Test(store_hazards_places, leftovers_that_cannot_be_listed)
+{
+    struct test_child child;
+    char runtime[64];
+    make_closed();
+    test_fork(&child, write_and_be_killed, NULL);
+    for (size_t length = test_receive(&child); length > 0; length--) {
+        (void)test_receive(&child);
+    }
+    test_kill(&child, SIGKILL);
+    snprintf(runtime, sizeof runtime, "/dev/shm/instar-%u-", (unsigned)geteuid());
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_OPEN, .path = runtime, .name = ".", .nth = 1, .error = EMFILE});
+    must_fail(try_open(NULL), INSTAR_ESLOTS);
+    expect_words("shared memory cannot be listed");
+    expect_u64(test_fault_fired(), 1);
+    test_hooks_clear();
+    must(try_open(NULL));
+}
+
 /* While others have the store open, a process that finds garbage in place of their file gets an
  * error, and they go on. */
 static void open_shortly(struct test_child *self, void *arg)

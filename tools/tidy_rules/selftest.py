@@ -126,6 +126,12 @@ PLANTED = [
     ("tests/planted/1.patch", "Rule: a\nFound by: unit/b_test\n" + PATCH, 1, "is not there"),
     ("tests/planted/1.patch", "Rule: a\n" + PATCH, 1, "name the test program"),
     ("tests/planted/1.patch", "Found by: campaign-kill\n" + PATCH, 1, "say in our words"),
+    # what bad input gets
+    ("docs/reliability.md", "<!-- bad input: -->\n| NULL | an error | `a/none` |\n", 2,
+     "no test a/none"),
+    ("docs/reliability.md", "<!-- bad input: -->\n| NULL | an error | `cli/a.sh words` |\n", 2,
+     "no test cli/a.sh"),
+    ("docs/reliability.md", "<!-- bad input: -->\n| NULL | an error | none |\n", 2, "no test is"),
 ]
 
 LIBRARY = """
