@@ -162,11 +162,14 @@ Test(several_stages, writer_of_a_parent_on_the_version_before)
  * though the parent gets no other version in that step. */
 Test(several_stages, writer_of_a_parent_from_before_is_waited_for)
 {
+    static const struct several_case made = {
+        .sql = "CREATE TABLE n (id int8 PRIMARY KEY, p int8 REFERENCES p, m int8);"
+               "CREATE TABLE m (id int8 PRIMARY KEY)"};
     struct scene s;
     instar_txn *txn;
     instar_change_info info;
 
-    scene_begin(&s, &severals_cases[1], "change.claimed");
+    scene_begin(&s, &made, "change.claimed");
     ok(instar_begin(s.db, INSTAR_TXN_SNAPSHOT, &txn));
     ok(moves_do(s.db, txn, "delete p 3"));
     test_hold_release(&s.hold);
