@@ -123,8 +123,11 @@ has 'as JSON' "$out" '"price": ?12.35, "rate": ?-0.001'
 expect 0 'an index' "$INSTAR" create-index "$db" by_price prices price:desc
 expect 0 'a range' "$INSTAR" scan "$db" prices --index by_price --from 12.350 --no-header
 expect 0 'more digits' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,2)'
-expect 1 'another scale' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,3)'
-has 'another scale' "$err" 'by_price'
+expect 0 'another scale' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,3)'
+expect 0 'by the index that followed' "$INSTAR" scan "$db" prices --index by_price \
+    --from 12.35 --no-header
+has 'by the index that followed' "$out" '12\.350'
+expect 0 'and back' "$INSTAR" alter-table "$db" prices set-type price 'numeric(9,2)'
 expect 0 'rounded' "$INSTAR" alter-table "$db" prices set-type rate 'numeric(3,1)'
 expect 0 'a check' "$INSTAR" sql "$db" \
     'ALTER TABLE prices ADD CONSTRAINT positive CHECK (price > 0.05)'

@@ -496,32 +496,32 @@ Test(change_plan, several)
     const enum change_kind several = CHANGE_SEVERAL;
 
     expect_plan(several, 0, INSTAR_CHANGE_RUNNING,
-                "13 unaltered    publish all of it; back by way of unchanged\n");
+                "17 unaltered    publish all of it; back by way of unchanged\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_RUNNING,
-                "1 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "12 hidden       publish all of it; back by way of hidden\n");
+                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "16 hidden       publish all of it; back by way of hidden\n");
     expect_plan(
         several, PLAN_HIDES | PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "1 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "6 hidden       publish what is new as enforced; back by way of hidden\n"
-        "8 enforcing    wait for older leases; back by way of write-only\n"
-        "9 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "10 validated    publish all of it; back by way of write-only\n"
-        "16 altered      publish it without old names and hidden columns\n");
+        "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "10 hidden       publish what is new as enforced; back by way of hidden\n"
+        "12 enforcing    wait for older leases; back by way of write-only\n"
+        "13 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "14 validated    publish all of it; back by way of write-only\n"
+        "20 altered      publish it without old names and hidden columns\n");
     expect_plan(
         several, PLAN_HIDES | PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-        "0 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "2 delete-only  publish them write-only; back by way of delete-only\n"
-        "3 write-only   wait for older leases, make the cut; back by way of write-only\n"
-        "4 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-        "5 fold         wait for the applier, publish what is new as enforced; back by way of "
+        "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "6 delete-only  publish them write-only; back by way of delete-only\n"
+        "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "9 fold         wait for the applier, publish what is new as enforced; back by way of "
         "write-only\n"
-        "8 enforcing    wait for older leases; back by way of write-only\n"
-        "9 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "10 validated    publish all of it; back by way of write-only\n"
-        "14 public       publish what is dropped delete-only\n"
-        "15 delete-only  publish the table without what has gone\n"
-        "17 purge        wait for older leases, drop the trees\n");
+        "12 enforcing    wait for older leases; back by way of write-only\n"
+        "13 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "14 validated    publish all of it; back by way of write-only\n"
+        "18 public       publish what is dropped delete-only\n"
+        "19 delete-only  publish the table without what has gone\n"
+        "21 purge        wait for older leases, drop the trees\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "2 hidden       publish the table without it\n"
