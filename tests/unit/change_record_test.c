@@ -500,14 +500,14 @@ Test(change_plan, several)
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_RUNNING,
                 "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
                 "16 hidden       publish all of it; back by way of hidden\n");
-    expect_plan(
-        several, PLAN_HIDES | PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-        "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "10 hidden       publish what is new as enforced; back by way of hidden\n"
-        "12 enforcing    wait for older leases; back by way of write-only\n"
-        "13 validate     look for duplicates and for rows that break it; back by way of write-only\n"
-        "14 validated    publish all of it; back by way of write-only\n"
-        "20 altered      publish it without old names and hidden columns\n");
+    expect_plan(several, PLAN_HIDES | PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "10 hidden       publish what is new as enforced; back by way of hidden\n"
+                "12 enforcing    wait for older leases; back by way of write-only\n"
+                "13 validate     look for duplicates and for rows that break it; back by way of "
+                "write-only\n"
+                "14 validated    publish all of it; back by way of write-only\n"
+                "20 altered      publish it without old names and hidden columns\n");
     expect_plan(
         several, PLAN_HIDES | PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS, INSTAR_CHANGE_RUNNING,
         "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
@@ -517,7 +517,8 @@ Test(change_plan, several)
         "9 fold         wait for the applier, publish what is new as enforced; back by way of "
         "write-only\n"
         "12 enforcing    wait for older leases; back by way of write-only\n"
-        "13 validate     look for duplicates and for rows that break it; back by way of write-only\n"
+        "13 validate     look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
         "14 validated    publish all of it; back by way of write-only\n"
         "18 public       publish what is dropped delete-only\n"
         "19 delete-only  publish the table without what has gone\n"
