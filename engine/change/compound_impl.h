@@ -129,5 +129,8 @@ int compound_names_let_go(struct store_txn *t, const struct compound_request *re
 void compound_forget(struct job *j);
 /* All names are as before the reservation. */
 int compound_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
+/* The same of one table's request, by that change. */
+int compound_request_back(struct store_txn *t, const struct compound_request *request,
+                          uint64_t table, uint64_t change, struct base_err *err);
 
 #endif

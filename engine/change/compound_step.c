@@ -263,23 +263,26 @@ void compound_forget(struct job *j)
     compound_free(&request);
 }
 
+int compound_request_back(struct store_txn *t, const struct compound_request *request,
+                          uint64_t table, uint64_t change, struct base_err *err)
+{
+    int rc = compound_names_let_go(t, request, COMPOUND_CREATE_INDEX, change, false, err);
+
+    if (rc == 0) {
+        rc = compound_names_let_go(t, request, COMPOUND_DROP_INDEX, change, true, err);
+    }
+    if (rc == 0) {
+        rc = compound_names_let_go(t, request, COMPOUND_REMAKE_INDEX, change, true, err);
+    }
+    return rc == 0 ? alter_names_restore(t, table, &request->renames, err) : rc;
+}
+
 int compound_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err)
 {
     struct compound_request request;
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_CREATE_INDEX, r->id, false, err);
-    }
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
-    }
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_REMAKE_INDEX, r->id, true, err);
-    }
-    if (rc == 0) {
-        rc = alter_names_restore(t, r->table, &request.renames, err);
-    }
+    rc = rc == 0 ? compound_request_back(t, &request, r->table, r->id, err) : rc;
     compound_free(&request);
     return rc;
 }

@@ -89,18 +89,7 @@ static int altered_back(struct store_txn *t, const struct change_record *r,
     bool any;
     int rc = open_request(m, &request, &any, err);
 
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_CREATE_INDEX, r->id, false, err);
-    }
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_DROP_INDEX, r->id, true, err);
-    }
-    if (rc == 0) {
-        rc = compound_names_let_go(t, &request, COMPOUND_REMAKE_INDEX, r->id, true, err);
-    }
-    if (rc == 0) {
-        rc = alter_names_restore(t, m->table, &request.renames, err);
-    }
+    rc = rc == 0 ? compound_request_back(t, &request, m->table, r->id, err) : rc;
     compound_free(&request);
     return rc;
 }

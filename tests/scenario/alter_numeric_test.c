@@ -13,21 +13,6 @@ static void check(instar *db)
     ok(instar_check(db, NULL, NULL, &found));
 }
 
-static uint32_t version_now;
-
-static int take_version(void *arg, const instar_table_info *info)
-{
-    (void)arg;
-    version_now = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    ok(instar_table_list(db, "t", take_version, NULL));
-    return version_now;
-}
-
 /* t(a int4, n numeric(6,2), c text), primary key a. */
 static instar *open_priced(void)
 {
@@ -173,9 +158,9 @@ Test(alter_numeric, more_digits_are_one_version)
 
     ok(dbs_index(db, "t_n", "t", "n", false, NULL));
     ok(alters_insert(db, "t", NULL, "1,9999.99,x"));
-    uint32_t version = version_of(db);
+    uint32_t version = dbs_version(db, "t");
     ok(alters_run(db, "t", "set-type n numeric(9,2)"));
-    expect_u64(version_of(db), version + 1);
+    expect_u64(dbs_version(db, "t"), version + 1);
     ok(alters_insert(db, "t", NULL, "2,1234567.895,x"));
     fails(alters_insert(db, "t", NULL, "3,12345678,x"), INSTAR_ERANGE);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,9999.99,x;2,1234567.90,x");
@@ -196,9 +181,9 @@ Test(alter_numeric, another_scale_rounds_in_order)
 
     ok(alters_insert(db, "t", NULL, "1,1.25,x"));
     ok(alters_insert(db, "t", NULL, "2,-0.05,x"));
-    uint32_t version = version_of(db);
+    uint32_t version = dbs_version(db, "t");
     ok(alters_run(db, "t", "set-type n numeric(8,4)"));
-    expect_u64(version_of(db), version + 1);
+    expect_u64(dbs_version(db, "t"), version + 1);
     ok(alters_insert(db, "t", NULL, "3,1.24995,x"));
     cr_assert_str_eq(alters_rows(db, "t", "a,n"), "1,1.2500;2,-0.0500;3,1.2500");
     ok(alters_update(db, "t", NULL, 3, "3,1.2499,x"));
@@ -269,9 +254,9 @@ Test(alter_numeric, from_and_to_other_types)
     expect(says("say USING c::numeric"));
     ok(alters_run(db, "t", "set-type c numeric(4,2) using"));
     ok(alters_run(db, "t", "set-type n int2"));
-    uint32_t version = version_of(db);
+    uint32_t version = dbs_version(db, "t");
     ok(alters_run(db, "t", "set-type n numeric(7,2)")); /* five digits before the point */
-    expect_u64(version_of(db), version + 1);
+    expect_u64(dbs_version(db, "t"), version + 1);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,3.00,17.01;2,-4.00,-4.00;3,null,null");
     ok(alters_run(db, "t", "set-type n float8"));
     ok(alters_insert(db, "t", NULL, "4,0.1,1"));

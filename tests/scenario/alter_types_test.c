@@ -14,21 +14,6 @@ static void check(instar *db)
     ok(instar_check(db, NULL, NULL, &found));
 }
 
-static uint32_t version_now;
-
-static int take_version(void *arg, const instar_table_info *info)
-{
-    (void)arg;
-    version_now = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    ok(instar_table_list(db, "t", take_version, NULL));
-    return version_now;
-}
-
 /* t(a int4, b int4, c text), primary key a, a unique index t_b; rows (1, 11, one), (2, 12, two),
  * (3, 13, null). */
 static void make_t4(instar *db)
@@ -64,11 +49,11 @@ Test(alter_types, integers_widen_in_one_version)
     instar_projection *by_b;
 
     make_t4(db);
-    uint32_t version = version_of(db);
+    uint32_t version = dbs_version(db, "t");
     ok(alters_run(db, "t", "set-type b int8"));
-    expect_u64(version_of(db), version + 1);
+    expect_u64(dbs_version(db, "t"), version + 1);
     ok(alters_run(db, "t", "set-type a int8"));
-    expect_u64(version_of(db), version + 2);
+    expect_u64(dbs_version(db, "t"), version + 2);
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(db, "t", NULL, "5000000000,6000000000,big"));
     fails(alters_insert(db, "t", NULL, "4,11,twice"), INSTAR_EUNIQUE);
@@ -431,9 +416,9 @@ Test(alter_types, limits_of_texts)
     fails(alters_run(db, "t", "set-type c varchar(3)"), INSTAR_EFAILED);
     expect(says("column c cannot become varchar(3) in 1 row: row (a=1) (value too long for "
                 "varchar(3))"));
-    version = version_of(db);
+    version = dbs_version(db, "t");
     ok(alters_run(db, "t", "set-type c varchar(4)"));
-    expect_u64(version_of(db), version + 2);
+    expect_u64(dbs_version(db, "t"), version + 2);
     fails(alters_insert(db, "t", "a,c", "3,abcde"), INSTAR_ERANGE);
     expect(says("column c of table t: value too long for varchar(4)"));
     fails(alters_insert(db, "t", "a,c", "3,abcd "), INSTAR_ERANGE);
@@ -441,10 +426,10 @@ Test(alter_types, limits_of_texts)
     ok(alters_update(db, "t", "c", 2, "äöüß"));
     fails(alters_run(db, "t", "set-default c abcde"), INSTAR_ERANGE);
     ok(alters_run(db, "t", "set-type c varchar(5)"));
-    expect_u64(version_of(db), version + 3);
+    expect_u64(dbs_version(db, "t"), version + 3);
     ok(alters_insert(db, "t", "a,c", "3,abcde"));
     ok(alters_run(db, "t", "set-type c text"));
-    expect_u64(version_of(db), version + 4);
+    expect_u64(dbs_version(db, "t"), version + 4);
     ok(alters_run(db, "t", "set-type b varchar(2)"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b varchar(2); c text");
     ok(alters_run(db, "t", "add d varchar(2) default no"));

@@ -57,20 +57,6 @@ static void scene_end(struct scene *s)
     test_hold_end(&s->hold);
 }
 
-static int take_version(void *arg, const instar_table_info *info)
-{
-    *(uint32_t *)arg = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    uint32_t version = 0;
-
-    ok(instar_table_list(db, "t", take_version, &version));
-    return version;
-}
-
 /* The points in order; from `flipped` on all is public. */
 static const struct {
     const char *name;
@@ -141,18 +127,18 @@ Test(compound_stages, writers_of_two_versions)
         struct scene s;
         instar_txn *txn;
         scene_begin(&s, points[i].name);
-        uint32_t version = version_of(s.db);
+        uint32_t version = dbs_version(s.db, "t");
         instar_projection *p = alters_projection(s.db, "t", "a,b");
         ok(instar_begin(s.db, 0, &txn));
         ok(alters_insert_in(txn, p, "200,2000"));
         ok(alters_update_in(txn, p, 3, "3,300"));
         test_hold_release(&s.hold);
-        while (version_of(s.db) == version && scene_look(s.db, s.change).finished_us == 0 &&
+        while (dbs_version(s.db, "t") == version && scene_look(s.db, s.change).finished_us == 0 &&
                scene_look(s.db, s.change).waiting_for[0] == 0) {
             /* Returns at each thing that happens to the change. */
             instar_change_wait(s.db, s.change, 5, NULL);
         }
-        expect(version_of(s.db) <= version + 1);
+        expect(dbs_version(s.db, "t") <= version + 1);
         ok(dbs_insert(s.db, "t", 201, 2001));
         ok(dbs_update(s.db, "t", 4, 400));
         ok(instar_commit(txn));

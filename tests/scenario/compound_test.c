@@ -14,20 +14,6 @@ static bool told(const char *words)
     return strstr(compounds_error(), words) != NULL;
 }
 
-static int take_version(void *arg, const instar_table_info *info)
-{
-    *(uint32_t *)arg = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    uint32_t version = 0;
-
-    ok(instar_table_list(db, "t", take_version, &version));
-    return version;
-}
-
 /* Three indexes take as many versions as one does. */
 Test(compound, several_indexes_are_one_change)
 {
@@ -43,7 +29,7 @@ Test(compound, several_indexes_are_one_change)
                                      "a); CREATE INDEX t_c ON t (c, b)");
     expect_u64(info.rows_done, 100);
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
-    expect_u64(version_of(db), 5);
+    expect_u64(dbs_version(db, "t"), 5);
     fails(compounds_run(db, "CREATE INDEX x ON t (b); CREATE INDEX t_c ON t (b)"), INSTAR_EEXISTS);
     expect(told("t_c"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");

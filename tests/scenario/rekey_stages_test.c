@@ -179,20 +179,6 @@ Test(rekey_stages, paused_at_each)
     }
 }
 
-static int take_version(void *arg, const instar_table_info *info)
-{
-    *(uint32_t *)arg = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    uint32_t version = 0;
-
-    ok(instar_table_list(db, "t", take_version, &version));
-    return version;
-}
-
 /* A transaction of the version before goes on beside the next one, and the one behind that waits
  * for it. Where both write one row, one of them is refused. */
 Test(rekey_stages, writers_of_two_versions)
@@ -206,7 +192,7 @@ Test(rekey_stages, writers_of_two_versions)
             instar_txn *txn;
             instar_txn *loser;
             scene_begin(&s, &rekeys_kinds[k], &points[i]);
-            uint32_t version = version_of(s.db);
+            uint32_t version = dbs_version(s.db, "t");
             rekeys_open(s.db, &x);
             ok(instar_begin(s.db, 0, &txn));
             ok(rekeys_insert(txn, &x, 200, 2000));
@@ -215,12 +201,13 @@ Test(rekey_stages, writers_of_two_versions)
             ok(instar_begin(s.db, 0, &loser));
             ok(rekeys_update(loser, &x, 4, 301));
             test_hold_release(&s.hold);
-            while (version_of(s.db) == version && scene_look(s.db, s.change).finished_us == 0 &&
+            while (dbs_version(s.db, "t") == version &&
+                   scene_look(s.db, s.change).finished_us == 0 &&
                    scene_look(s.db, s.change).waiting_for[0] == 0) {
                 /* Returns at each thing that happens to the change. */
                 instar_change_wait(s.db, s.change, 5, NULL);
             }
-            expect(version_of(s.db) <= version + 1);
+            expect(dbs_version(s.db, "t") <= version + 1);
             ok(rekeys_call(s.db, REKEYS_INSERT, 201, 2001));
             ok(rekeys_call(s.db, REKEYS_UPDATE, 4, 400));
             ok(rekeys_call(s.db, REKEYS_DELETE, 11, 0));

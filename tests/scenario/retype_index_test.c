@@ -95,20 +95,6 @@ static void scene_end(struct scene *s)
     test_hold_end(&s->hold);
 }
 
-static int take_version(void *arg, const instar_table_info *info)
-{
-    *(uint32_t *)arg = info->version;
-    return 0;
-}
-
-static uint32_t version_of(instar *db)
-{
-    uint32_t version = 0;
-
-    ok(instar_table_list(db, "t", take_version, &version));
-    return version;
-}
-
 /* The points in order; from `flipped` on the type is there. */
 static const struct point {
     const char *name;
@@ -186,19 +172,19 @@ static void write_beside(const struct kind *k, const struct point *at)
     instar_txn *txn;
 
     scene_begin(&s, k, at->name);
-    uint32_t version = version_of(s.db);
+    uint32_t version = dbs_version(s.db, "t");
     instar_projection *p = alters_projection(s.db, "t", NULL);
     ok(instar_begin(s.db, 0, &txn));
     ok(alters_insert_in(txn, p, "200,2000,x"));
     ok(alters_update_in(txn, p, 3, "3,300,null"));
     ok(alters_update_in(txn, p, 12, "12,null,twelve"));
     test_hold_release(&s.hold);
-    while (version_of(s.db) == version && scene_look(s.db, s.change).finished_us == 0 &&
+    while (dbs_version(s.db, "t") == version && scene_look(s.db, s.change).finished_us == 0 &&
            scene_look(s.db, s.change).waiting_for[0] == 0) {
         /* Returns at each thing that happens to the change. */
         instar_change_wait(s.db, s.change, 5, NULL);
     }
-    expect(version_of(s.db) <= version + 1);
+    expect(dbs_version(s.db, "t") <= version + 1);
     ok(alters_insert(s.db, "t", NULL, "201,2001,x"));
     ok(alters_update(s.db, "t", "b", 4, "400"));
     ok(dbs_delete(s.db, "t", 11));

@@ -271,6 +271,20 @@ static int compare_scans(void *arg, const instar_table_info *info)
     return 0;
 }
 
+static int take_version(void *arg, const instar_table_info *info)
+{
+    *(uint32_t *)arg = info->version;
+    return 0;
+}
+
+uint32_t dbs_version(instar *db, const char *table)
+{
+    uint32_t version = 0;
+
+    ok(instar_table_list(db, table, take_version, &version));
+    return version;
+}
+
 void dbs_check_clean(instar *db)
 {
     instar_check_summary sum;

@@ -34,6 +34,8 @@ int dbs_update(instar *db, const char *table, int64_t a, int64_t b);
 int dbs_delete(instar *db, const char *table, int64_t a);
 /* Rows as "1:10 2:20 ", in the order of the index or the primary key. Valid until the next call. */
 const char *dbs_dump(instar *db, const char *table, const char *index);
+/* The table's version. */
+uint32_t dbs_version(instar *db, const char *table);
 /* The checker finds nothing, and a scan by each index gives the same rows as the table. */
 void dbs_check_clean(instar *db);
 
