@@ -117,9 +117,8 @@ int command_retune(struct cli *cli)
         steering.workers == UINT32_MAX && steering.fence_after_ms == UINT32_MAX &&
         steering.latency_target_ms == UINT32_MAX) {
         return cli_usage(
-            cli,
-            "nothing to retune: give --rate, --bytes-rate, --workers, --latency-target, "
-            "--fence-after, --hurry, --no-hurry, --keep-waiting, --give-up or --fence");
+            cli, "nothing to retune: give --rate, --bytes-rate, --workers, --latency-target, "
+                 "--fence-after, --hurry, --no-hurry, --keep-waiting, --give-up or --fence");
     }
     return steer(cli, &steering);
 }
