@@ -137,6 +137,12 @@ const struct operation operations[] = {
     {"drop_reference",
      .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
      .sql = "ALTER TABLE t DROP CONSTRAINT r"},
+    {"narrow_type_of_reference",
+     .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
+     .sql = "ALTER TABLE t ALTER COLUMN d TYPE int4"},
+    {"narrow_type_of_referenced_key",
+     .setup = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES t",
+     .sql = "ALTER TABLE t ALTER COLUMN a TYPE int4"},
     /* several in one change */
     {"alter_names_and_columns",
      .sql =
