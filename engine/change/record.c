@@ -17,8 +17,8 @@
 
 #include <string.h>
 
-#define FORMAT 4               /* has changes of several tables, and more flags */
-#define FORMAT_NO_MORE_FLAGS 3 /* has neither */
+#define FORMAT 5               /* has primary keys that change beside other things */
+#define FORMAT_NO_MORE_FLAGS 3 /* has no changes of several tables, and fewer flags */
 #define FORMAT_NO_OTHERS 2     /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
@@ -29,6 +29,8 @@
 #define FLAG_KEEPS 64u
 #define FLAG_WAITS 128u /* the last bit of the byte */
 #define MORE_FORESEES 1u
+#define MORE_REKEYS 2u
+#define MORE_NUMBERS 4u
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -162,6 +164,9 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
                      (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0) |
                      (r->keeps ? FLAG_KEEPS : 0) | (r->waits ? FLAG_WAITS : 0);
 
+    unsigned more = (r->foresees ? MORE_FORESEES : 0) | (r->rekeys ? MORE_REKEYS : 0) |
+                    (r->numbers ? MORE_NUMBERS : 0);
+
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
     bool ok =
         base_buf_add_u8(out, FORMAT) && base_buf_add_u8(out, (uint8_t)r->kind) &&
@@ -173,7 +178,7 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
         base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
         base_buf_add_u64(out, r->takes) && base_buf_add_u32(out, r->latency_target_ms) &&
         add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
-        base_buf_add_u8(out, r->foresees ? MORE_FORESEES : 0) &&
+        base_buf_add_u8(out, (uint8_t)more) &&
         base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
@@ -355,7 +360,9 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     }
     uint8_t more = format > FORMAT_NO_MORE_FLAGS ? base_read_u8(&r) : 0;
     record_out->foresees = (more & MORE_FORESEES) != 0;
-    r.bad = r.bad || (more & ~MORE_FORESEES) != 0;
+    record_out->rekeys = (more & MORE_REKEYS) != 0;
+    record_out->numbers = (more & MORE_NUMBERS) != 0;
+    r.bad = r.bad || (more & ~(MORE_FORESEES | MORE_REKEYS | MORE_NUMBERS)) != 0;
     if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);
     }
