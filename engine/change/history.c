@@ -294,6 +294,12 @@ static int find_table(const struct catalog_view *view, const instar_statement *s
     }
 }
 
+struct wish {
+    const instar_statement *statements;
+    size_t count;
+    uint64_t memory; /* for sorting */
+};
+
 /* Indexes that are made anew with the type of a column; how many there are. */
 static size_t add_remade(const struct catalog_view *view, const instar_statement *s,
                          instar_estimate *out)
@@ -308,6 +314,28 @@ static size_t add_remade(const struct catalog_view *view, const instar_statement
     out->remade += (uint32_t)count;
     out->remade_unique += (uint32_t)unique;
     return count;
+}
+
+/* Is one of them about the primary key? Then all indexes that they leave are made anew. */
+static bool add_rekeyed(const struct catalog_table *table, const struct wish *w,
+                        instar_estimate *out)
+{
+    bool rekeys = false;
+
+    for (size_t i = 0; i < w->count; i++) {
+        rekeys = rekeys || changes_key(table, &w->statements[i]);
+    }
+    for (uint32_t k = 0; rekeys && k < table->index_count; k++) {
+        const struct catalog_index *index = &table->indexes[k];
+        bool dropped = false;
+        for (size_t i = 0; i < w->count; i++) {
+            dropped = dropped || (w->statements[i].kind == INSTAR_STATEMENT_DROP_INDEX &&
+                                  strcmp(w->statements[i].name, index->name) == 0);
+        }
+        out->remade += !dropped;
+        out->remade_unique += !dropped && index->unique;
+    }
+    return rekeys;
 }
 
 /* What they take, each as if it were of one number. */
@@ -366,15 +394,10 @@ static enum change_kind kind_of(const struct catalog_table *table,
 
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : changes_key(table, statements)       ? CHANGE_REKEY
-                                                  : kinds[statements->kind];
+           : !changes_key(table, statements)      ? kinds[statements->kind]
+           : rekey_is_alone(table, statements->steps, statements->step_count) ? CHANGE_REKEY
+                                                                              : CHANGE_COMPOUND;
 }
-
-struct wish {
-    const instar_statement *statements;
-    size_t count;
-    uint64_t memory; /* for sorting */
-};
 
 static int estimate(struct store *s, struct store_txn *t, const struct catalog_view *view,
                     const struct wish *w, instar_estimate *out, struct base_err *err)
@@ -382,6 +405,8 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
     const struct catalog_table *table;
     int rc = find_table(view, &w->statements[0], &table, err);
     struct history_cost cost = {.kind = kind_of(table, w->statements, w->count)};
+    bool rekeys =
+        rc == 0 && table != NULL && cost.kind != CHANGE_REKEY && add_rekeyed(table, w, out);
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         bool reads;
@@ -392,7 +417,8 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
             cost.scans = true;
             cost.kind = CHANGE_COMPOUND;
         }
-        if (rc == 0 && add_remade(view, &w->statements[i], out) > 0) {
+        if (rc == 0 && cost.kind != CHANGE_REKEY && !rekeys &&
+            add_remade(view, &w->statements[i], out) > 0) {
             cost.scans = true;
             cost.kind = CHANGE_COMPOUND;
         }

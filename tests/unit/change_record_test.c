@@ -116,6 +116,11 @@ Test(change_record, format_from_before_askers_is_read)
     must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
     expect_same(&r, &back);
     record_free(&back);
+    bytes.data[1] = CHANGE_COMPOUND; /* the steps of its plan were others */
+    bytes.size -= 8;
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    cr_assert_eq(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err), INSTAR_EVERSION);
+    record_free(&back);
     record_free(&r);
     base_buf_free(&bytes);
 }
@@ -454,40 +459,41 @@ Test(change_plan, compound)
 {
     const enum change_kind compound = CHANGE_COMPOUND;
 
-    expect_plan(compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
-                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "13 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n");
-    expect_plan(compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES,
-                INSTAR_CHANGE_RUNNING,
-                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "8 fold         wait for the applier, publish what is new as enforced; back by way "
-                "of write-only\n"
-                "10 enforcing    wait for older leases; back by way of write-only\n"
-                "11 validate     look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "12 validated    publish all of it; back by way of write-only\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n");
+    expect_plan(
+        compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "21 fold         wait for the applier, publish what is new as enforced; back by way "
+        "of write-only\n"
+        "23 enforcing    wait for older leases; back by way of write-only\n"
+        "24 validate     look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "25 validated    publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
     expect_plan(compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "9 unaltered    publish what is new as enforced; back by way of unchanged\n"
-                "10 enforcing    wait for older leases; back by way of write-only\n"
-                "11 validate     look for duplicates and for rows that break it; back by way of "
+                "22 unaltered    publish what is new as enforced; back by way of unchanged\n"
+                "23 enforcing    wait for older leases; back by way of write-only\n"
+                "24 validate     look for duplicates and for rows that break it; back by way of "
                 "write-only\n"
-                "12 validated    publish all of it; back by way of write-only\n"
-                "17 altered      publish it without old names and hidden columns\n");
+                "25 validated    publish all of it; back by way of write-only\n"
+                "30 altered      publish it without old names and hidden columns\n");
     expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-                "14 unaltered    publish all of it; back by way of unchanged\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
+                "27 unaltered    publish all of it; back by way of unchanged\n"
+                "28 public       publish what is dropped delete-only\n"
+                "29 delete-only  publish the table without what has gone\n"
+                "31 purge        wait for older leases, drop the trees\n");
     expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "1 delete-only  publish the table without it\n"
@@ -496,38 +502,89 @@ Test(change_plan, compound)
                 "4 unchanged    give the verdict\n");
 }
 
+/* With another primary key, for which there is a witness; and with row ids. */
+Test(change_plan, compound_that_rekeys)
+{
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_REKEYS | PLAN_WITNESS,
+        INSTAR_CHANGE_RUNNING,
+        "4 unaltered    publish a unique index on the new key delete-only; back by way of "
+        "unchanged\n"
+        "5 key delete-only publish them write-only; back by way of write-only\n"
+        "6 key write-only wait for older leases, make the cut; back by way of write-only\n"
+        "7 key build    wait for the applier, scan, load, fold; back by way of write-only\n"
+        "10 key fold     wait for the applier, publish what is new as enforced; back by way of "
+        "write-only\n"
+        "12 key enforcing wait for older leases; back by way of write-only\n"
+        "13 key validate look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "14 key validated publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of write-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+}
+
+Test(change_plan, compound_that_numbers)
+{
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_REKEYS | PLAN_NUMBERS,
+        INSTAR_CHANGE_RUNNING,
+        "4 unaltered    publish a unique index on the new key delete-only; back by way of "
+        "unchanged\n"
+        "8 row ids      wait for older leases; back by way of write-only\n"
+        "9 numbering    give row ids to rows without one; back by way of write-only\n"
+        "11 numbered     publish what is new as enforced; back by way of write-only\n"
+        "12 key enforcing wait for older leases; back by way of write-only\n"
+        "13 key validate look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "14 key validated publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of write-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+}
+
 Test(change_plan, compound_that_foresees)
 {
-    expect_plan(CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish types that may lose values as on their way; back by way of "
-                "unchanged\n"
-                "1 foreseen     wait for older leases; back by way of write-only\n"
-                "2 cast         look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "13 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
-    expect_plan(CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish types that may lose values as on their way; back by way of "
-                "unchanged\n"
-                "1 foreseen     wait for older leases; back by way of write-only\n"
-                "2 cast         look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
-                "6 delete-only  publish them write-only; back by way of delete-only\n"
-                "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "15 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n"
-                "18 public       publish what is dropped delete-only\n"
-                "19 delete-only  publish the table without what has gone\n"
-                "21 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+        "0 unaltered    publish types that may lose values as on their way; back by way of "
+        "unchanged\n"
+        "1 foreseen     wait for older leases; back by way of write-only\n"
+        "2 cast         look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "15 absent       publish the new indexes delete-only; back by way of write-only\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+        "0 unaltered    publish types that may lose values as on their way; back by way of "
+        "unchanged\n"
+        "1 foreseen     wait for older leases; back by way of write-only\n"
+        "2 cast         look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "15 absent       publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of delete-only\n"
+        "20 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "21 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "28 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n"
+        "31 public       publish what is dropped delete-only\n"
+        "32 delete-only  publish the table without what has gone\n"
+        "34 purge        wait for older leases, drop the trees\n");
 }
 
 Test(change_plan, several)
@@ -535,33 +592,33 @@ Test(change_plan, several)
     const enum change_kind several = CHANGE_SEVERAL;
 
     expect_plan(several, 0, INSTAR_CHANGE_RUNNING,
-                "17 unaltered    publish all of it; back by way of unchanged\n");
+                "30 unaltered    publish all of it; back by way of unchanged\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_RUNNING,
-                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "16 hidden       publish all of it; back by way of hidden\n");
+                "17 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "29 hidden       publish all of it; back by way of hidden\n");
     expect_plan(several, PLAN_HIDES | PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "10 hidden       publish what is new as enforced; back by way of hidden\n"
-                "12 enforcing    wait for older leases; back by way of write-only\n"
-                "13 validate     look for duplicates and for rows that break it; back by way of "
+                "17 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "23 hidden       publish what is new as enforced; back by way of hidden\n"
+                "25 enforcing    wait for older leases; back by way of write-only\n"
+                "26 validate     look for duplicates and for rows that break it; back by way of "
                 "write-only\n"
-                "14 validated    publish all of it; back by way of write-only\n"
-                "20 altered      publish it without old names and hidden columns\n");
+                "27 validated    publish all of it; back by way of write-only\n"
+                "33 altered      publish it without old names and hidden columns\n");
     expect_plan(
         several, PLAN_HIDES | PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-        "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "6 delete-only  publish them write-only; back by way of delete-only\n"
-        "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
-        "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-        "9 fold         wait for the applier, publish what is new as enforced; back by way of "
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "18 delete-only  publish them write-only; back by way of delete-only\n"
+        "20 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "21 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "22 fold         wait for the applier, publish what is new as enforced; back by way of "
         "write-only\n"
-        "12 enforcing    wait for older leases; back by way of write-only\n"
-        "13 validate     look for duplicates and for rows that break it; back by way of "
+        "25 enforcing    wait for older leases; back by way of write-only\n"
+        "26 validate     look for duplicates and for rows that break it; back by way of "
         "write-only\n"
-        "14 validated    publish all of it; back by way of write-only\n"
-        "18 public       publish what is dropped delete-only\n"
-        "19 delete-only  publish the table without what has gone\n"
-        "21 purge        wait for older leases, drop the trees\n");
+        "27 validated    publish all of it; back by way of write-only\n"
+        "31 public       publish what is dropped delete-only\n"
+        "32 delete-only  publish the table without what has gone\n"
+        "34 purge        wait for older leases, drop the trees\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "2 hidden       publish the table without it\n"
