@@ -174,6 +174,9 @@ static void run(const struct operation *o, size_t nth, enum trouble trouble)
     scene_make(&s, o);
     scene_submit(&s);
     for (size_t i = 0; i < nth && event == STEPS_AT_POINT; i++) {
+        if (o->rewrites && i > 0) {
+            scene_work(&s, event); /* some points are there because of somebody who wrote */
+        }
         event = scene_next(&s);
     }
     expect(event == STEPS_AT_POINT);
