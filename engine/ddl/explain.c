@@ -36,9 +36,8 @@ static void look_for_types(struct found *found, const instar_table_info *info,
             if (strcmp(column->name, step->name) == 0) {
                 found->loses = found->loses || step->expression != NULL ||
                                !ddl_type_widens(column, step->column);
-                found->rechecks =
-                    found->rechecks ||
-                    (ddl_type_is_other(column, step->column) && is_checked(info, column->name));
+                found->rechecks = found->rechecks || (ddl_type_is_other(column, step->column) &&
+                                                      is_checked(info, column->name));
             }
         }
     }
@@ -348,8 +347,8 @@ static void tell_wait(struct telling *t, const char *stage, uint32_t wait_ms, co
 void ddl_tell_foreseen(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
 {
     if (n->loses) {
-        tell_wait(t, "foreseen", wait_ms,
-                  "; from here on writers refuse what cannot be cast", step);
+        tell_wait(t, "foreseen", wait_ms, "; from here on writers refuse what cannot be cast",
+                  step);
         ddl_tell(t,
                  "%d. cast: one scan of the table; what is found fails the whole change, which "
                  "names it",
