@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Random streams of schema changes and writes, done to a store and to a PostgreSQL 15 of our own:
-the same verdicts, the same rows, the same order by each index; or the seed and the first step that
-differs.
+the same verdicts, the same rows, the same order by each index, the same comments; or the seed and
+the first step that differs.
 
 The engine goes first and its verdict steers what comes next; PostgreSQL is then given the same
 steps. Where the two are known to differ by design (docs/ddl.md) a stream does not go.
@@ -136,7 +136,10 @@ class Stream:
         answer = self.engine.stdout.readline()
         if not answer:
             raise RuntimeError(f"the engine died of: {line}")
-        self.steps.append((line, sql, answer.rstrip("\n")))
+        answer = answer.rstrip("\n")
+        if line.startswith("comments"):
+            answer = "\t".join(sorted(answer.rstrip("\t").split("\t")))
+        self.steps.append((line, sql, answer))
         self.kinds[line.split("\t")[0]] += 1
         return not answer.startswith("!")
 
@@ -155,7 +158,7 @@ class Stream:
         table = self.chance.choice(self.tables)
         self.chance.choices([self.insert, self.update, self.delete, self.change, self.several,
                              self.look, self.stumble, self.vacuum, self.undone],
-                            [40, 15, 8, 24, 5, 6, 2, 2, 3])[0](table)
+                            [40, 15, 8, 24, 9, 6, 2, 2, 3])[0](table)
 
     # ---- schema -------------------------------------------------------------------------------
 
@@ -224,22 +227,61 @@ class Stream:
                 texts.append(made[0].replace(KEPT, "") if many else made[0])
                 actions.append(made[1])
         if many and len(self.tables) < 4 and chance.random() < 0.5:
-            text, new = self.new_table()
-            texts.insert(chance.randint(0, len(texts)), text)
-            actions.append(lambda: self.tables.append(new))
+            made, done = self.table_in_group(tables, taken)
+            at = chance.randint(0, len(texts))
+            texts[at:at] = made
+            actions.append(done)
         if len(texts) > 1 and self.ddl("BEGIN; " + "; ".join(texts) + "; COMMIT"):
             for action in actions:
                 action()
+
+    def table_in_group(self, tables, taken):
+        """A new table, perhaps with an index, and with a foreign key from it or to it. The other
+        table's column is the group's no more: a foreign key leads to a table as it stands."""
+        chance = self.chance
+        text, new = self.new_table()
+        made, serving, keys = [text], {}, {}
+        if chance.random() < 0.6:
+            column, name = chance.choice(list(new.columns)), self.fresh("i")
+            serving[name] = Index([(column, "{}", "")])
+            made.append(f"CREATE INDEX {name} ON {new.name} ({column})")
+            parents = [t for t in tables if len(t.key) == 1 and t.key[0] not in taken
+                       and new.kin(column, t, t.key[0])]
+            if parents and chance.random() < 0.7:
+                parent, name = chance.choice(parents), self.fresh("f")
+                taken.add(parent.key[0])
+                keys[name] = new, ForeignKey(column, parent, None)
+                made.append(f"ALTER TABLE {new.name} ADD CONSTRAINT {name} FOREIGN KEY ({column}) "
+                            f"REFERENCES {parent.name}")
+        children = [(t, i.parts[0][0]) for t in tables for n, i in t.indexes.items()
+                    if i.parts[0][1] == "{}" and not i.where and not {i.parts[0][0], n} & taken
+                    and i.parts[0][0] in t.columns and t.kin(i.parts[0][0], new, new.key[0])]
+        if len(new.key) == 1 and children and chance.random() < 0.4:
+            (child, column), name = chance.choice(children), self.fresh("f")
+            taken.add(column)
+            keys[name] = child, ForeignKey(column, new, None)
+            loose = chance.choice(["", " NOT VALID"])
+            made.append(f"ALTER TABLE {child.name} ADD CONSTRAINT {name} FOREIGN KEY ({column}) "
+                        f"REFERENCES {new.name}{loose}")
+
+        def done():
+            new.indexes.update(serving)
+            self.tables.append(new)
+            for name, (child, fkey) in keys.items():
+                child.fkeys[name] = fkey
+                fkey.parent.kept.add(fkey.parent.key[0])
+        return made, done
 
     def statement(self, table, taken, alone=True):
         """A statement and what it means for our picture of the table; None: not possible."""
         makers = [self.create_index, self.create_index, self.drop_index, self.rename_index,
                   self.add_column, self.drop_column, self.rename_column, self.default,
                   self.not_null, self.add_check, self.drop_check, self.rename_check, self.set_type,
-                  self.add_unique, self.drop_unique]
+                  self.add_unique, self.drop_unique, self.comment]
         if alone:
             makers += [self.drop_table, self.rename_table, self.another_table, self.validate,
                        self.another_key, *[self.add_fkey] * 6, self.drop_fkey,
+                       self.drop_column_and_indexes, self.drop_column_and_indexes,
                        self.validate_fkey]
         return self.chance.choice(makers)(table, taken)
 
@@ -394,6 +436,42 @@ class Stream:
         kept = KEPT if self.chance.random() < 0.5 else ""
         return name and (f"ALTER TABLE {table.name} DROP COLUMN {name}{kept}",
                          lambda: table.columns.pop(name))
+
+    def drop_column_and_indexes(self, table, taken):
+        """All indexes that use a column go with it, in one change."""
+        needed = set(table.indexes) - table.free(self.tables)
+        held = set(table.key) | set(table.checks.values()) | table.kept | {
+            f.column for f in table.fkeys.values()} | {
+                c for n in needed for c in table.indexes[n].used()}
+        name = self.pick({c for i in table.indexes.values() for c in i.used()} - held, taken)
+        if name is None:
+            return None
+        gone = sorted(n for n, i in table.indexes.items() if name in i.used())
+        drops = [f"ALTER TABLE {table.name} DROP CONSTRAINT {n}" if n in table.uniques
+                 else f"DROP INDEX {n}" for n in gone]
+
+        def done():
+            for index in gone:
+                table.indexes.pop(index)
+                table.uniques.discard(index)
+            table.columns.pop(name)
+        return (f"BEGIN; {'; '.join(drops)}; ALTER TABLE {table.name} DROP COLUMN {name}; COMMIT",
+                done)
+
+    def comment(self, table, taken):
+        """On the table, a column, an index or a constraint of it. Those of a group are about
+        things that nothing else in it is about."""
+        columns = sorted(set(table.columns) - taken)
+        indexes = sorted(set(table.indexes) - table.uniques - taken)
+        rules = sorted((table.uniques | set(table.checks) | set(table.fkeys)) - taken)
+        kinds = [("TABLE", table.name)]
+        kinds += [("COLUMN", f"{table.name}.{c}") for c in columns[:1]]
+        kinds += [("INDEX", i) for i in indexes[:1]]
+        kinds += [("CONSTRAINT", f"{r} ON {table.name}") for r in rules[:1]]
+        what, name = self.chance.choice(kinds)
+        taken.add(name.split(".")[-1].split(" ")[0])
+        words = self.chance.choice(["'one'", "'it''s two'", "'drei ü'", "''", "NULL"])
+        return f"COMMENT ON {what} {name} IS {words}", lambda: None
 
     def vacuum(self, table):
         self.ask(f"ddl\tVACUUM {table.name}", NOTHING)
@@ -577,6 +655,7 @@ class Stream:
                  f"select try({literal(text)}, true)")
 
     def look(self, table):
+        self.ask(f"comments\t{table.name}", comments_of(table))
         self.ask(f"dump\t{table.name}", rows_of(table, table.columns, []))
         for name, index in table.indexes.items():
             order = [ordered(table, c, form) + words for c, form, words in index.parts]
@@ -602,6 +681,19 @@ def rows_of(table, columns, order, where=None):
     text = (f"select coalesce(string_agg({shown}, E'\\t' order by {order}), '') from {table.name}"
             + (f" where {where[1].format(where[0])}" if where else ""))
     return f"select look({literal(text)})"
+
+
+def comments_of(table):
+    name = f"{literal(table.name)}::regclass"
+    text = f"""select coalesce(string_agg(x, E'\\t' order by x collate "C"), '') from (
+        select 't=' || obj_description({name}, 'pg_class') x
+        union all select 'c ' || attname || '=' || col_description(attrelid, attnum)
+            from pg_attribute where attrelid = {name} and attnum > 0 and not attisdropped
+        union all select 'i ' || relname || '=' || obj_description(indexrelid, 'pg_class')
+            from pg_index join pg_class c on c.oid = indexrelid where indrelid = {name}
+        union all select 'k ' || conname || '=' || obj_description(oid, 'pg_constraint')
+            from pg_constraint where conrelid = {name}) q where x is not null"""
+    return f"select look({literal(' '.join(text.split()))})"
 
 
 PREPARE = r"""
