@@ -40,6 +40,7 @@ const struct operation operations[] = {
     {"add_column_not_null", .sql = "ALTER TABLE t ADD COLUMN f text NOT NULL DEFAULT 'ff'"},
     {"add_column_checked", .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5 CHECK (f > 4)"},
     {"add_column_unique", .sql = "ALTER TABLE t ADD COLUMN f int8 UNIQUE"},
+    /* U5: from enforcing on the second row with it is a duplicate. */
     {"add_column_unique_default", .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5 UNIQUE",
      .error = INSTAR_EUNIQUE},
     {"drop_column", .sql = "ALTER TABLE t DROP COLUMN e"},

@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT / "bench"))
 from harness import rivals  # noqa: E402
 from domains import (CHECKS, DIRECTIONS, FORMS, INTEGERS, KEYS,  # noqa: E402
                      NUMBERS, NUMERICS, TEXTS, VALUES)
+from tables import (ForeignKey, Index, Table, comments_of, literal,  # noqa: E402
+                    ordered, rows_of)
 
 # The engine's words for what PostgreSQL may say in the same place.
 SAME = {
@@ -37,75 +39,6 @@ CONSTRAINTS = {"INSTAR_EEXISTS", "INSTAR_EUNIQUE", "INSTAR_ENOT_NULL", "INSTAR_E
 # What only the engine has: PostgreSQL does nothing in its place.
 KEPT = " WITH (undo_window_s = 3600)"
 NOTHING = "select try('select 1')"
-
-
-def literal(value):
-    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
-
-
-class Table:
-    def __init__(self, name, columns, key):
-        self.name, self.columns, self.key = name, dict(columns), key  # columns: name -> type
-        self.indexes = {}  # name -> Index
-        self.uniques = set()  # names of indexes that are UNIQUE constraints
-        self.checks = {}  # name -> column
-        self.loose = set()  # checks that are not valid: an update may differ
-        self.plain = set()  # columns that never had a default
-        self.key_name = name + "_pkey"  # PostgreSQL keeps it when the table is renamed
-        self.fkeys = {}  # name -> ForeignKey
-        self.kept = set()  # columns to which a foreign key referred: they keep their type
-
-    def used(self):
-        return {c for index in self.indexes.values() for c in index.used()} | set(
-            self.checks.values()) | set(self.key) | {f.column for f in self.fkeys.values()}
-
-    def bound(self):
-        """Columns whose type an expression or a foreign key holds."""
-        return {c for index in self.indexes.values() for c in index.holds()} | self.kept | {
-            f.column for f in self.fkeys.values()}
-
-    def kin(self, column, other, theirs):
-        """May the other table's column refer to this one?"""
-        a, b = self.columns[column], other.columns[theirs]
-        return a == b or (a in INTEGERS and b in INTEGERS) or (a in TEXTS and b in TEXTS)
-
-    def serving(self, column):
-        """The indexes by which rows with a value of the column are found."""
-        return [i for i in self.indexes.values()
-                if i.parts[0][:2] == (column, "{}") and not i.where]
-
-    def free(self, tables):
-        """Names of indexes that no foreign key needs: that of a child is not needed there."""
-        needed = {id(f.key) for t in tables for f in t.fkeys.values()} | {
-            id(i) for f in self.fkeys.values() for i in self.serving(f.column)}
-        return {n for n, i in self.indexes.items() if id(i) not in needed}
-
-
-class ForeignKey:
-    def __init__(self, column, parent, key):
-        self.column, self.parent, self.key = column, parent, key  # key: an Index, or None
-
-
-class Index:
-    def __init__(self, parts, also=(), where=None, unique=False):
-        self.unique = unique
-        self.parts = parts  # (column, what is computed of it with {} for it, words behind it)
-        self.also = list(also)  # columns that are included, or of the predicate
-        self.where = where  # (column, condition with {} for it), or None
-
-    def used(self):
-        return [c for c, _, _ in self.parts] + self.also
-
-    def holds(self):
-        """Columns of expressions, which may have no meaning for another type."""
-        return [c for c, form, _ in self.parts if form != "{}"] + (
-            [self.where[0]] if self.where else [])
-
-    def rename(self, old, new):
-        self.parts = [(new if c == old else c, *rest) for c, *rest in self.parts]
-        self.also = [new if c == old else c for c in self.also]
-        if self.where and self.where[0] == old:
-            self.where = (new, self.where[1])
 
 
 class Stream:
@@ -416,7 +349,9 @@ class Stream:
         return name and (f"DROP INDEX {name}", lambda: table.indexes.pop(name))
 
     def rename_index(self, table, taken):
-        name, new = self.pick(set(table.indexes) - table.uniques, taken), self.fresh("i")
+        # One on a column that gets another type in the same change keeps its name.
+        free = {n for n, i in table.indexes.items() if not taken & set(i.used())}
+        name, new = self.pick(free - table.uniques, taken), self.fresh("i")
         return name and (f"ALTER INDEX {name} RENAME TO {new}",
                          lambda: table.indexes.__setitem__(new, table.indexes.pop(name)))
 
@@ -518,7 +453,8 @@ class Stream:
         """Only of a column without a default, and with a check or in the key only among integers.
         Indexes on it are made anew."""
         name = self.pick((table.plain & set(table.columns)) - table.bound(), taken)
-        if name is None or table.loose:
+        renamed = any(n in taken and name in i.used() for n, i in table.indexes.items())
+        if name is None or table.loose or renamed:
             return None
         kind = table.columns[name]
         used = name in table.key or name in table.checks.values()
@@ -585,7 +521,7 @@ class Stream:
 
     def stumble(self, table):
         """What cannot be: both say so."""
-        chance, other = self.chance, chance_name(self.chance)
+        chance, other = self.chance, self.chance.choice("uvw") + "99"
         self.ddl(chance.choice([
             f"CREATE INDEX {other} ON {table.name} (nothing)",
             f"CREATE TABLE {table.name} (a int8 PRIMARY KEY)",
@@ -664,36 +600,6 @@ class Stream:
             columns = list(dict.fromkeys(columns))
             self.ask("\t".join(["scan", table.name, name, ",".join(columns)]),
                      rows_of(table, columns, order, index.where))
-
-
-def chance_name(chance):
-    return chance.choice("uvw") + "99"
-
-
-def ordered(table, column, form="{}"):
-    is_text = table.columns[column] in TEXTS and form != "length({})"
-    return form.format(column) + (' collate "C"' if is_text else "")
-
-
-def rows_of(table, columns, order, where=None):
-    shown = " || ',' || ".join(f"coalesce({c}::text, '\\N')" for c in columns)
-    order = ", ".join([*order, *(ordered(table, c) for c in table.key)])
-    text = (f"select coalesce(string_agg({shown}, E'\\t' order by {order}), '') from {table.name}"
-            + (f" where {where[1].format(where[0])}" if where else ""))
-    return f"select look({literal(text)})"
-
-
-def comments_of(table):
-    name = f"{literal(table.name)}::regclass"
-    text = f"""select coalesce(string_agg(x, E'\\t' order by x collate "C"), '') from (
-        select 't=' || obj_description({name}, 'pg_class') x
-        union all select 'c ' || attname || '=' || col_description(attrelid, attnum)
-            from pg_attribute where attrelid = {name} and attnum > 0 and not attisdropped
-        union all select 'i ' || relname || '=' || obj_description(indexrelid, 'pg_class')
-            from pg_index join pg_class c on c.oid = indexrelid where indrelid = {name}
-        union all select 'k ' || conname || '=' || obj_description(oid, 'pg_constraint')
-            from pg_constraint where conrelid = {name}) q where x is not null"""
-    return f"select look({literal(' '.join(text.split()))})"
 
 
 PREPARE = r"""

@@ -442,7 +442,8 @@ Test(change_build, more_than_the_memory, .timeout = 3600)
     ok(instar_close(db));
 }
 
-/* A full disk while runs are written: the change fails with the reason, and the store goes on. */
+/* K12: a full disk while runs are written: the change fails with the reason, and the store goes on.
+ */
 Test(change_build, disk_full_in_mid_build)
 {
     instar_change_info info;
