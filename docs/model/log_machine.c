@@ -23,7 +23,7 @@ const char *const log_property_text[LOG_PROPERTIES] = {
         "a recovery shows a record that was never written, or had been declared dead",
     [LOG_KILL_LOSES] = "after kills alone a published record is gone",
     [LOG_REFUSED] = "a recovery refuses a log that nothing has damaged",
-    [LOG_TREES_AHEAD] = "the trees hold a part of a record that a power cut has taken",
+    [LOG_TREES_AHEAD] = "the trees hold a part of what the log does not have any more",
     [LOG_VOIDS_PUBLISHED] = "a record that others have seen becomes void",
 };
 
