@@ -6,8 +6,9 @@
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
  *     u64 taken by | u64 takes | u32 latency target, ms | v count, other tables: v id, name
- *     | samples of a failure | u8 more flags: foresees 1 | u64 XXH3 of all before it, seeded with
- * the id
+ *     | samples of a failure | u8 more flags: foresees 1 | u64 bytes per second | who asked: u32
+ *     node, u32 pid, u32 uid, program | u64 retries | trouble | u64 XXH3 of all before it, seeded
+ *     with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -17,8 +18,9 @@
 
 #include <string.h>
 
-#define FORMAT 4               /* has changes of several tables, and more flags */
-#define FORMAT_NO_MORE_FLAGS 3 /* has neither */
+#define FORMAT 5               /* says who asked, and what was tried again */
+#define FORMAT_NO_ASKER 4      /* does not */
+#define FORMAT_NO_MORE_FLAGS 3 /* nor has changes of several tables, and more flags */
 #define FORMAT_NO_OTHERS 2     /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
@@ -154,6 +156,12 @@ static bool add_others(struct base_buf *out, const struct change_record *r)
     return ok;
 }
 
+static bool add_asker(struct base_buf *out, const struct change_asker *a)
+{
+    return base_buf_add_u32(out, a->node) && base_buf_add_u32(out, a->pid) &&
+           base_buf_add_u32(out, a->uid) && add_text(out, a->program);
+}
+
 int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->size;
@@ -174,6 +182,8 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
         base_buf_add_u64(out, r->takes) && base_buf_add_u32(out, r->latency_target_ms) &&
         add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
         base_buf_add_u8(out, r->foresees ? MORE_FORESEES : 0) &&
+        base_buf_add_u64(out, r->bytes_per_second_max) && add_asker(out, &r->asker) &&
+        base_buf_add_u64(out, r->retries) && add_text(out, r->trouble) &&
         base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
@@ -256,6 +266,14 @@ static void read_others(struct base_reader *r, struct change_record *out)
         (void)read_text(r, out->others[i].name, sizeof(out->others[i].name));
         r->bad = r->bad || out->others[i].table == 0;
     }
+}
+
+static void read_asker(struct base_reader *r, struct change_asker *out)
+{
+    out->node = base_read_u32(r);
+    out->pid = base_read_u32(r);
+    out->uid = base_read_u32(r);
+    (void)read_text(r, out->program, sizeof(out->program));
 }
 
 /* Do the numbers make sense together? */
@@ -356,6 +374,12 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     uint8_t more = format > FORMAT_NO_MORE_FLAGS ? base_read_u8(&r) : 0;
     record_out->foresees = (more & MORE_FORESEES) != 0;
     r.bad = r.bad || (more & ~MORE_FORESEES) != 0;
+    if (format > FORMAT_NO_ASKER) {
+        record_out->bytes_per_second_max = base_read_u64(&r);
+        read_asker(&r, &record_out->asker);
+        record_out->retries = base_read_u64(&r);
+        read_text(&r, record_out->trouble, sizeof(record_out->trouble));
+    }
     if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);
     }

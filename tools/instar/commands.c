@@ -39,6 +39,7 @@ static const struct cli_option undo_options[] = {
 
 static const struct cli_option vacuum_options[] = {
     {"rate", "ROWS", "read at most so many rows per second"},
+    {"bytes-rate", "BYTES", "read at most so many bytes of rows per second"},
     {"latency-target", "MS", "stand back more while durable commits take longer than that"},
     {"hurry", NULL, "do not stand back for commits: done sooner, writers suffer"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
@@ -51,6 +52,7 @@ static const struct cli_option create_index_options[] = {
     {"include", "A,B", "columns that the index carries along: scans that name no others are fast"},
     {"if-not-exists", NULL, "join a change that creates the same index, or succeed at once"},
     {"rate", "ROWS", "build at most so many rows per second"},
+    {"bytes-rate", "BYTES", "read at most so many bytes of rows per second"},
     {"latency-target", "MS", "stand back more while durable commits take longer than that"},
     {"workers", "N", "threads of the build [one per core]"},
     {"sort-memory", "N", "memory for sorting [256M]"},
@@ -107,6 +109,7 @@ static const struct cli_option changes_options[] = {
 
 static const struct cli_option retune_options[] = {
     {"rate", "ROWS", "build at most so many rows per second; 0: no limit"},
+    {"bytes-rate", "BYTES", "the same in bytes of rows; 0: no limit"},
     {"latency-target", "MS", "stand back more while durable commits take longer; 0: no target"},
     {"workers", "N", "threads of the build, from its next checkpoint on; 0: one per core"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease"},
