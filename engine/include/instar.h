@@ -1221,6 +1221,26 @@ INSTAR_API int instar_check_after_io_error(const char *path);
  * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
 INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
 
+/* What a cut of the log has taken away. */
+typedef struct instar_log_cut {
+    uint64_t from_lsn;       /* the log ends here now */
+    uint64_t to_lsn;         /* it is known to have gone on up to here; 0: it was whole, not cut */
+    uint64_t commits;        /* among what was lost, those of which a trace could still be read */
+    uint64_t schema_changes; /* versions of a table that these had published */
+    int64_t last_written_us; /* when the files of the lost part were written last, 0: not known */
+    char reason[512];        /* what instar_open says of the log as it was */
+} instar_log_cut;
+/* Have the log end at its last whole record, in a store that nobody has open and that instar_open
+ * refuses because the middle of its log is damaged. Whatever was committed behind that is lost,
+ * acknowledged or not, readable or not; positions of the log will be given out again. To be called
+ * only where a restored backup would be worse. The segments that change are copied first, to the
+ * directory log.before-cut in the store. A log that instar_open takes is left alone. Errors:
+ * ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open), EEXISTS (an earlier copy is there),
+ * ESTOPPED (as instar_open), ECORRUPT (data.mdb is damaged, too, or holds something that was logged
+ * behind the place, or an index is being built: a cut would leave a mixture; nothing has changed),
+ * ENOSPACE (for the copy). */
+INSTAR_API int instar_cut_log(const char *path, instar_log_cut *cut_out);
+
 #ifdef __cplusplus
 }
 #endif

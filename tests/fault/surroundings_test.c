@@ -333,6 +333,7 @@ static void on_read_only_disk(struct test_child *self, void *arg)
     instar *db = NULL;
     instar_check_summary sum;
     instar_backup_info info;
+    instar_log_cut cut;
     (void)self;
     own_mounts(dir);
     (void)snprintf(path, sizeof(path), "%s/db", dir);
@@ -347,6 +348,7 @@ static void on_read_only_disk(struct test_child *self, void *arg)
     expect_words("Read-only file system");
     fails(instar_check_files(path, NULL, NULL, &sum), INSTAR_EACCESS);
     fails(instar_repair(path, NULL, NULL), INSTAR_EACCESS);
+    fails(instar_cut_log(path, &cut), INSTAR_EACCESS);
     fails(instar_create(test_path("%s", "none/none"), NULL), INSTAR_EINVALID);
     ok(instar_backup_look(other, &info));
     (void)snprintf(path, sizeof(path), "%s/restored", dir);

@@ -130,6 +130,12 @@ static const struct cli_option cancel_options[] = {
     {"reason", "WORDS", "why; kept with the change"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option repair_options[] = {
+    {"cut-log", NULL,
+     "where the middle of the log is damaged: let it end at its last\n"
+     "                             whole record, and lose all commits behind that"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option check_options[] = {
     {"fast", NULL, "pages and log alone, no rows"},
     {"full", NULL, "everything [this]"},
@@ -260,8 +266,9 @@ const struct cli_command cli_commands[] = {
      restore_options, 1, 1, command_restore, false, true},
     {"repair", "", "mend what can be mended without guessing",
      "A meta page of data.mdb from the other one (the file is copied first), an index from its\n"
-     "table. What else is damaged is told. Nobody may have the store open.",
-     no_options, 0, 0, command_repair, false, true},
+     "table. What else is damaged is told. Nobody may have the store open. --cut-log copies what\n"
+     "it takes away to log.before-cut, and prints which commits are lost.",
+     repair_options, 0, 0, command_repair, false, true},
     {"dump", "DIRECTORY", "save what can be read of a damaged store",
      "Makes DIRECTORY with schema.sql and a CSV file for each table. Rows that cannot be read are\n"
      "left out and named. Exit code 0 only when nothing was.",
