@@ -105,8 +105,7 @@ static void report_phases(const struct workers *w, const struct phases *at)
     bench_print_slices(w, at->idle_from, at->end);
 }
 
-/* Half of what the foreground reaches when nothing limits it. */
-static int half_rate(struct foreground *f, uint64_t ms)
+int bench_half_rate(struct foreground *f, uint64_t ms)
 {
     static struct hist h;
     size_t to = WARM_UP_SLICES + bench_slices(ms);
@@ -166,7 +165,7 @@ int bench_create_index_under_load(const struct driver *d, const struct parameter
         d->touch == NULL) {
         return bench_missing(d);
     }
-    if (p->at_rate && half_rate(&f, p->ms) != 0) {
+    if (p->at_rate && bench_half_rate(&f, p->ms) != 0) {
         return 1;
     }
     w = workers_start(&f); /* before this process has threads of the system's */

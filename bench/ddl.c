@@ -319,6 +319,9 @@ int bench_change_under_load(const struct driver *d, const struct parameters *p)
     void *session;
     int rc = find_for(d, p, &c);
 
+    if (rc == 0 && p->at_rate) {
+        rc = bench_half_rate(&f, p->ms);
+    }
     w = rc == 0 ? workers_start(&f) : NULL; /* before this process has threads of the system's */
     if (w == NULL) {
         return 1;

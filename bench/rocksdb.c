@@ -13,6 +13,7 @@
 #include <rocksdb/c.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,9 @@ static int change(const struct session *s, uint64_t key, int64_t v, edit edit)
     do {
         conflict = false;
         rc = try_change(s, key, v, edit, &conflict);
+        if (conflict) {
+            (void)sched_yield();
+        }
     } while (rc == 0 && conflict);
     return rc;
 }

@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,9 @@ static int change(const struct session *s, uint64_t key, int64_t v, enum edit ed
             (void)s->session->rollback_transaction(s->session, NULL);
         }
         (void)s->t->reset(s->t);
+        if (rc == WT_ROLLBACK) {
+            (void)sched_yield();
+        }
     } while (rc == WT_ROLLBACK);
     return check(rc, "update");
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -260,6 +261,7 @@ struct workers *workers_start(const struct foreground *f)
         pid_t pid = fork();
 
         if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would tell it to stop */
             _exit(f->driver->one_process ? work_as_threads(w) : work(w, w->children));
         }
         if (pid < 0) {

@@ -44,6 +44,8 @@ int bench_create_index(const struct driver *driver, const struct parameters *p);
 int bench_create_index_under_load(const struct driver *driver, const struct parameters *p);
 /* What the tables take on the disk with an index, and when it is built a second time. */
 int bench_disk_after_build(const struct driver *driver, const struct parameters *p);
+/* Set the foreground's rate to half of what it reaches when nothing limits it. */
+int bench_half_rate(struct foreground *f, uint64_t ms);
 void bench_print_slices(const struct workers *w, size_t from, size_t to);
 
 /* ---- ddl.c -------------------------------------------------------------------------------- */

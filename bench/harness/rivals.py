@@ -110,7 +110,7 @@ class Postgres:
 
     def clear(self):
         self._command("psql", "-h", self.place, "-U", "bench", "-d", "postgres", "-q", "-c",
-                      "drop table if exists t, w")
+                      "drop table if exists t, w, u, x, e")
 
     def stop(self):
         if self.running:

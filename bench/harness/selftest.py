@@ -153,6 +153,8 @@ def data_are_loaded_for_what_needs_them():
                           ("growth-1e6", "growth-create-index-1e6")}, found
     assert ("main", "load-other") in programs(["several-indexes"])
     assert programs(["drop-table"], ["instar"])["main", "load-other"] == ["instar"]
+    assert programs(["lease-overhead"], ["instar"])["main", "lease-overhead"] == ["instar",
+                                                                                "unleased"]
     usual, full = programs([]), programs([], full=True)
     assert set(usual) < set(full)
     assert "rocksdb" in full["main", "scan"] and "rocksdb" not in usual["main", "scan"]

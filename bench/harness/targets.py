@@ -167,4 +167,4 @@ def _judge(name, sense, bound, measured):
     if measured is not None:
         met = measured <= bound if sense == MOST else measured >= bound
     return {"name": name, "required": f"{sense} {bound:g}", "measured": measured, "met": met,
-            "why": None if measured is not None else "no clean sample, or not asked for"}
+            "why": None if measured is not None else "no clean sample, or no part of this run"}
