@@ -9,7 +9,8 @@ from harness import catalog
 COLOUR = {"instar": "#1f6f8b", "lmdb": "#8a8a8a", "sqlite": "#b07aa1", "postgres": "#d9822b",
           "rocksdb": "#59a14f", "wiredtiger": "#c0392b", "unleased": "#76b7b2",
           "device": "#4d4d4d"}
-WIDTH, BAR, LEFT = 760, 18, 90
+WIDTH, BAR, LEFT = 780, 18, 110
+MARK_ROWS = 5  # words of marks stand below each other, so that they do not meet
 HEIGHT = 150  # of one curve of a time line
 
 
@@ -60,7 +61,7 @@ def timeline(line):
                       ("p99", "#d9822b", lambda s: s["p99_us"] / 1000),
                       ("p99.9", "#b07aa1", lambda s: s["p99.9_us"] / 1000),
                       ("max", "#c0392b", lambda s: s["max_us"] / 1000)])]
-    out = [f'<svg width="{WIDTH}" height="{2 * HEIGHT + 90}">']
+    out = [f'<svg width="{WIDTH}" height="{2 * HEIGHT + 92 + 10 * MARK_ROWS}">']
     for i, (unit, lines) in enumerate(curves):
         top = 24 + i * (HEIGHT + 30)
         most = max(f(s) for _, _, f in lines for s in slices) or 1
@@ -73,9 +74,9 @@ def timeline(line):
             out.append(f'<g fill="{colour}">{_text(LEFT + 60 * n, top + HEIGHT + 14, name)}</g>')
     for i, mark in enumerate(marks):
         x = x_of(mark["t_ms"])
-        out.append(f'<path d="M{x:.1f} 20 V{2 * HEIGHT + 54}" stroke="#999" '
-                   f'stroke-dasharray="3 3"/>')
-        out.append(_text(x, 2 * HEIGHT + 66 + 10 * (i % 3), mark["words"], size=9))
+        y = 2 * HEIGHT + 82 + 10 * (i % MARK_ROWS)
+        out.append(f'<path d="M{x:.1f} 20 V{y}" stroke="#999" stroke-dasharray="3 3"/>')
+        out.append(_text(x + 2, y, mark["words"], size=9))
     return "".join(out) + "</svg>"
 
 
@@ -83,11 +84,12 @@ GROWTH = re.compile(r"growth-(.+)-1e(\d+)")
 
 
 def growth(results):
-    """A plot for each figure over the number of rows, both axes' ends written beside them."""
+    """A plot over the number of rows for each figure that the catalog names."""
+    named = {(f.workload, f.metric) for run in catalog.RUNS for f in run.figures}
     series = {}
     for r in results:
         match = GROWTH.fullmatch(r["workload"])
-        if match and r["median"] is not None:
+        if match and r["median"] is not None and (r["workload"], r["metric"]) in named:
             series.setdefault((match[1], r["metric"], r["unit"]), []).append(
                 (r["parameters"]["rows"], r["low"], r["median"], r["high"]))
     for (what, metric, unit), points in series.items():
