@@ -2,6 +2,7 @@
 /* main SYSTEM WORKLOAD PLACE [NAME=VALUE…]: one measurement; bench/run puts them together. */
 #include "hist.h"
 #include "mix.h"
+#include "selftest.h"
 #include "workloads.h"
 
 #include <stdio.h>
@@ -83,7 +84,7 @@ int main(int argc, char **argv)
         .rows = 100000, .ms = 1000, .processes = 1, .sync = true, .work = WORK_INSERT};
 
     if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
-        return hist_self_test() != 0 || mix_self_test() != 0;
+        return hist_self_test() != 0 || mix_self_test() != 0 || workers_self_test() != 0;
     }
     if (argc < 4) {
         fprintf(stderr, "usage: main SYSTEM WORKLOAD PLACE [NAME=VALUE...] | main --self-test\n");

@@ -218,8 +218,12 @@ static void *gather(void *arg)
     struct workers *w = arg;
 
     while (!atomic_load(&w->shared->stop)) {
-        bench_sleep_until(atomic_load(&w->shared->begin_ns) + (w->gathered + 1 + LATER) * SLICE_NS);
-        gather_slice(w);
+        size_t next = workers_next_slice(w);
+
+        bench_sleep_until(atomic_load(&w->shared->begin_ns) + next * SLICE_NS);
+        while (w->gathered + LATER < next) {
+            gather_slice(w);
+        }
     }
     return arg;
 }

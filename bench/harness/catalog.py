@@ -121,7 +121,7 @@ def _growth(power, full=False):
     yield Run("change", ("instar",), (Report(name("add-column"), "change_ms", "ms", "lower"),),
               DISK, (("change", "add-column"), ("processes", 8)), **common)
     yield Run("commits", ("instar",), (Report(name("commits"), "commits_per_s", "1/s"),), PROCESS,
-              (("sync", 0),), **common)
+              (("sync", 0), ("work", "add")), **common)
 
 
 # In this order, for each system in turn, in each repetition. The data are loaded in the first one.
