@@ -16,7 +16,9 @@
 #define SEGMENT_BYTES (UINT64_C(64) << 10)
 #define MAP_BYTES (UINT64_C(64) << 20)
 #define CHANGE_LIMIT_MS 120000
+#define LOCK_TIMEOUT_MS 60000 /* a holder may stand still for several leases */
 #define TABLES_MAX 8
+#define BUILDS 6
 #define TRIES_MAX 8 /* statements that are refused, one after the other */
 
 /* Of this process. */
@@ -103,6 +105,7 @@ static instar *open_store(uint32_t flags)
     o.trees_max = 64;
     o.nodes_max = 8;
     o.readers_max = 64;
+    o.lock_timeout_ms = LOCK_TIMEOUT_MS;
     if (job != NULL) {
         o.lease_ms = job->lease_ms;
         o.build_workers = job->build_workers;
@@ -130,12 +133,23 @@ struct client {
     struct test_random random;
 };
 
+static bool is_changing(void)
+{
+    bool any = atomic_load(&job->changes_left) != 0;
+
+    for (uint32_t i = 0; i < SIM_NODES; i++) {
+        any |= atomic_load(&job->changing[i]);
+    }
+    return any;
+}
+
 static void *client_main(void *arg)
 {
     struct client *c = arg;
     struct history_worker *w = history_worker_open(db, job->history, c->worker, c->random);
 
-    while (history_worker_next(w)) {
+    /* While the schema changes, and a little longer. */
+    while (history_worker_next(w) && (is_changing() || test_random_chance(&c->random, 70))) {
         os_sleep_ns(test_random_below(&c->random, job->pause_ns));
     }
     history_worker_close(w);
@@ -148,6 +162,7 @@ static const struct statement {
     const char *text;
     bool may_fail; /* its rows may stand in its way */
 } statements[] = {
+    /* The first BUILDS of them: indexes. */
     {"CREATE INDEX t_w ON t (b)", false},
     {"DROP INDEX t_w", false},
     {"CREATE UNIQUE INDEX t_q ON t (u, a)", false},
@@ -211,7 +226,8 @@ static bool take_one(_Atomic uint32_t *left)
 /* One of them, its code: not OK when what is there forbids it. */
 static int change_once(struct test_random *r)
 {
-    const struct statement *s = &statements[test_random_below(r, BASE_ARRAY_LEN(statements))];
+    size_t count = job->builds_only ? BUILDS : BASE_ARRAY_LEN(statements);
+    const struct statement *s = &statements[test_random_below(r, count)];
 
     sim_step(s->text, 0);
     int rc = sqls_run(db, s->text);
@@ -222,14 +238,16 @@ static int change_once(struct test_random *r)
     return rc;
 }
 
-static void change_schema(struct test_random *r)
+static void change_schema(uint32_t node, struct test_random *r)
 {
     sqls_patience(CHANGE_LIMIT_MS);
+    atomic_store(&job->changing[node], true);
     while (take_one(&job->changes_left)) {
         for (int tries = 0; tries < TRIES_MAX && change_once(r) != INSTAR_OK; tries++) {
         }
         os_sleep_ns(test_random_below(r, job->pause_ns));
     }
+    atomic_store(&job->changing[node], false);
 }
 
 /* ---- lives --------------------------------------------------------------------------------- */
@@ -250,7 +268,7 @@ void sim_node_main(struct sim_job *given, uint32_t node)
         }
         count++;
     }
-    change_schema(&r);
+    change_schema(node, &r);
     for (uint32_t i = 0; i < count; i++) {
         os_thread_join(&clients[i].thread);
     }

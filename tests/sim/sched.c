@@ -228,6 +228,15 @@ static void trace(const char *what, uint64_t detail)
     }
 }
 
+/* It gets no processor for a while, short or long. */
+static void stall(void)
+{
+    uint64_t ns = sim->stall_ns >> test_random_below(&sim->choice, 12);
+
+    (void)sim_wait((struct sim_key){0, 0}, 0,
+                   sim->now_ns + test_random_below(&sim->choice, ns + 1));
+}
+
 void sim_step(const char *what, uint64_t detail)
 {
     if (!sim_is_scheduled()) {
@@ -241,6 +250,8 @@ void sim_step(const char *what, uint64_t detail)
     } else if (sim->steps >= sim->at_step) {
         sim->at_step = SIM_NEVER;
         call_director(SIM_CALL_STEP);
+    } else if (test_random_below(&sim->choice, sim->threads[self].stall_one_in) == 0) {
+        stall();
     } else if (test_random_below(&sim->choice, sim->switch_one_in) == 0) {
         pass_to(choose());
     }
@@ -294,9 +305,13 @@ uint32_t sim_thread_new(uint32_t node)
     for (uint32_t i = 1; i < SIM_THREADS; i++) {
         struct sim_thread *t = &sim->threads[i];
         if (t->state == SIM_FREE) {
-            *t = (struct sim_thread){.state = SIM_READY, .node = node, .slow = 1};
+            *t = (struct sim_thread){
+                .state = SIM_READY, .node = node, .slow = 1, .stall_one_in = UINT32_MAX};
             if (test_random_chance(&sim->choice, 20)) {
-                t->slow = 1u << (1 + test_random_below(&sim->choice, 6));
+                t->slow = 2u << test_random_below(&sim->choice, 6);
+            }
+            if (test_random_chance(&sim->choice, sim->stalls_percent)) {
+                t->stall_one_in = 50u << test_random_below(&sim->choice, 6);
             }
             sim->high = i >= sim->high ? i + 1 : sim->high;
             return i;

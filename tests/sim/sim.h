@@ -35,8 +35,9 @@ struct sim_thread {
     _Atomic uint32_t turn; /* 1: run */
     uint32_t state;        /* enum sim_state */
     uint32_t node;
-    uint32_t group; /* of a futex */
-    uint32_t slow;  /* chosen so many times less often */
+    uint32_t group;        /* of a futex */
+    uint32_t slow;         /* chosen so many times less often */
+    uint32_t stall_one_in; /* before a step in so many it stands still */
     bool timed_out;
     struct sim_key key;
     uint64_t until_ns; /* waits no longer */
@@ -82,6 +83,8 @@ struct sim {
     /* Chosen by the seed. */
     uint32_t switch_one_in;        /* a step in so many is followed by another thread's */
     uint32_t leap_one_in;          /* a turn in so many comes only when the next wait has ended */
+    uint32_t stalls_percent;       /* of the threads, before some of whose steps they stand still */
+    uint64_t stall_ns;             /* for up to so long, mostly for less */
     uint32_t tick_ns;              /* a step takes up to so long */
     uint64_t trace_from, trace_to; /* steps that are told on stderr */
     char words[SIM_WORDS];         /* what is wrong, "": nothing */
@@ -139,13 +142,17 @@ void sim_leave_template(void);
 const char *sim_path(void); /* of a world's store */
 void sim_run_world(uint64_t seed, struct sim_result *result_out);
 
+/* A world in which one process does no more than this. */
+void sim_try(uint64_t seed, void (*fn)(void *arg), void *arg, struct sim_result *result_out);
+
 /* ---- what nodes do (node.c) ---------------------------------------------------------------- */
 
 struct sim_job {
     struct history *history;
     _Atomic uint64_t changes;      /* that came to a verdict */
     _Atomic uint32_t changes_left; /* to be begun */
-    _Atomic uint32_t clients;      /* that are not done */
+    _Atomic bool changing[SIM_NODES];
+    bool builds_only; /* changes are indexes that come and go */
     uint32_t lease_ms;
     uint32_t build_workers;
     uint64_t pause_ns; /* the longest, between two transactions of a client */

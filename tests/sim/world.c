@@ -23,10 +23,10 @@
 #define TEMPLATE_SEED 0x5eed
 #define STEPS_MAX 4000000
 #define WORLD_NS (600 * SIM_NS_PER_S)
-#define TXN_NS (60 * SIM_NS_PER_S)
+#define TXN_NS (120 * SIM_NS_PER_S)
 #define CHECKER 0 /* its node number; nobody else is there then */
 
-enum role { ROLE_WORK, ROLE_MAKE, ROLE_CHECK };
+enum role { ROLE_WORK, ROLE_MAKE, ROLE_CHECK, ROLE_TRY };
 
 struct world {
     struct test_random random;
@@ -38,6 +38,8 @@ struct world {
     uint32_t deaths_left, freezes_left, sleeps_left;
     uint64_t gap; /* steps between two events */
     bool done[SIM_NODES];
+    void (*fn)(void *arg); /* ROLE_TRY */
+    void *arg;
 };
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -127,8 +129,10 @@ static void start(struct world *w, uint32_t node, enum role role)
             sim_node_main(w->job, node);
         } else if (role == ROLE_MAKE) {
             sim_node_make();
-        } else {
+        } else if (role == ROLE_CHECK) {
             sim_node_check(w->job);
+        } else {
+            w->fn(w->arg);
         }
         sim_node_leave();
     }
@@ -143,6 +147,9 @@ static void await_end(struct world *w, uint32_t node)
     while (waitpid(w->pids[node], &status, 0) < 0 && errno == EINTR) {
     }
     w->pids[node] = 0;
+    if (w->job != NULL) {
+        atomic_store(&w->job->changing[node], false);
+    }
     sim_node_forget(node);
 }
 
@@ -264,10 +271,9 @@ static bool direct(struct world *w, uint64_t limit_ns)
     char words[200];
 
     while (!all_done(w)) {
-        uint64_t back_ns = next_return_ns(w);
         uint64_t gap = trouble_left(w) ? 1 + below(w, w->gap) : 20000;
         sim->at_step = sim->steps + (gap < 20000 ? gap : 20000);
-        enum sim_call call = sim_direct(back_ns < limit_ns ? back_ns : limit_ns);
+        enum sim_call call = sim_direct(next_return_ns(w));
         switch (call) {
         case SIM_CALL_STEP:
             make_trouble(w);
@@ -312,6 +318,7 @@ static bool run_alone(struct world *w, enum role role)
         w->done[i] = i != CHECKER;
     }
     w->deaths_left = w->freezes_left = w->sleeps_left = 0;
+    sim->stalls_percent = 0;
     start(w, CHECKER, role);
     return direct(w, sim->now_ns + WORLD_NS);
 }
@@ -339,23 +346,38 @@ static void judge(struct world *w)
 static void choose_world(struct world *w)
 {
     static const uint32_t leases_ms[] = {50, 200, 1000, 2000};
-    static const uint64_t pauses_ns[] = {1000, 1000000, 20000000, 100000000};
     static const uint32_t ticks_ns[] = {200, 2000, 20000, 200000};
 
-    sim->switch_one_in = 1u << below(w, 6);
+    sim->switch_one_in = 2u << below(w, 5);
     sim->leap_one_in = below(w, 2) == 0 ? UINT32_MAX : 20u << below(w, 6);
     sim->tick_ns = ticks_ns[below(w, BASE_ARRAY_LEN(ticks_ns))];
+    sim->stalls_percent = 20 * (uint32_t)below(w, 4);
     sim->steps_max = STEPS_MAX;
     w->job->lease_ms = leases_ms[below(w, BASE_ARRAY_LEN(leases_ms))];
+    sim->stall_ns = below(w, 3 * (uint64_t)w->job->lease_ms) * SIM_NS_PER_MS;
     w->job->build_workers = 1 + (uint32_t)below(w, 2);
-    w->job->pause_ns = pauses_ns[below(w, BASE_ARRAY_LEN(pauses_ns))];
+    w->job->pause_ns = UINT64_C(1000) << below(w, 18);
+    w->job->builds_only = below(w, 2) == 0;
     w->job->changes_left = 1 + (uint32_t)below(w, 6);
-    w->history->limit = 4 + (uint32_t)below(w, 12);
+    w->history->limit = 4 + (uint32_t)below(w, 30);
     w->history->snapshot = below(w, 4) == 0;
     w->deaths_left = (uint32_t)below(w, 4);
     w->freezes_left = (uint32_t)below(w, 4);
     w->sleeps_left = (uint32_t)below(w, 3);
     w->gap = 200u << below(w, 6);
+}
+
+void sim_try(uint64_t seed, void (*fn)(void *arg), void *arg, struct sim_result *result_out)
+{
+    struct world w = {.result = result_out, .fn = fn, .arg = arg};
+
+    *result_out = (struct sim_result){.worlds = 1};
+    sim_begin(seed);
+    (void)run_alone(&w, ROLE_TRY);
+    end_all(&w);
+    result_out->trace = sim->trace;
+    result_out->lived_ns = sim->now_ns - SIM_BEGIN_NS;
+    sim_finish();
 }
 
 static void *share(size_t size)
