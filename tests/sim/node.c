@@ -181,6 +181,16 @@ static const struct statement {
     {"ALTER TABLE t RENAME COLUMN y TO x", false},
     {"ALTER TABLE t ADD CONSTRAINT t_c CHECK (b >= 0)", false},
     {"ALTER TABLE t DROP CONSTRAINT t_c", false},
+    {"VACUUM t", false},
+    {"BEGIN; CREATE INDEX t_w ON t (b); DROP INDEX t_q; ALTER TABLE t ADD COLUMN x int8 DEFAULT 7; "
+     "COMMIT",
+     false},
+    {"BEGIN; CREATE INDEX t_x ON t (x); CREATE UNIQUE INDEX t_r ON t (g); COMMIT", true},
+    {"CREATE TABLE s (a int8 PRIMARY KEY, b int8)", false},
+    {"ALTER TABLE s ADD CONSTRAINT s_f FOREIGN KEY (b) REFERENCES t (a)", false},
+    {"ALTER TABLE s DROP CONSTRAINT s_f", false},
+    {"BEGIN; DROP TABLE s; ALTER TABLE t ADD COLUMN x int8 DEFAULT 7; COMMIT", false},
+    {"DROP TABLE s", false},
 };
 
 /* A reason to fail that is another change's, which was quicker. */

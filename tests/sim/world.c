@@ -163,7 +163,7 @@ static void wrong(struct world *w, const char *words)
 {
     if (w->result->words[0] == '\0') {
         (void)snprintf(w->result->words, sizeof(w->result->words), "%s",
-                       sim->words[0] != '\0' ? sim->words : words);
+                       sim != NULL && sim->words[0] != '\0' ? sim->words : words);
     }
 }
 
