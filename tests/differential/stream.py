@@ -640,7 +640,7 @@ def agree(line, ours, theirs):
         return ours == theirs
     name = ours[1:].split(" ")[0]
     code = theirs[1:].split(" ")[0]
-    # Of a group the engine says at once what cannot be; PostgreSQL comes to the rows first, perhaps.
+    # Of a group the engine says at once what cannot be; PostgreSQL may come to the rows first.
     if line.startswith("ddl\tBEGIN") and name == "INSTAR_ESTATE" and code.startswith("23"):
         return True
     # Of several things that are wrong with a row either may be told.
