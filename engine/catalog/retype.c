@@ -356,11 +356,14 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
             table->name);
     }
     const struct catalog_fkey *fkey = catalog_fkey_using(table, column->id);
-    if (fkey != NULL && of_keys != column->type) {
+    if (fkey != NULL && !keeps_keys(table, at, of_keys)) {
         return base_err_set(err, INSTAR_ESTATE,
-                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
-                            "that first, and add it again afterwards",
-                            column->name, table->name, fkey->name);
+                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it, and "
+                            "its keys would be others as %s; drop that first, and add it again "
+                            "afterwards",
+                            column->name, table->name, fkey->name,
+                            made ? "what USING makes of them"
+                                 : catalog_type_text(type, step->column->length_max, text));
     }
     if (made) {
         return check_made(table, at, form, err);

@@ -264,7 +264,8 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
                             table->name);
     }
     table->row_id_at = (uint32_t)row_id_at;
-    if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
+    /* A copy may be without a key between two statements; no version is (validate.c). */
+    if (table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
         !derive_parts(table, NULL, table->key, table->key_count, table->key_parts, NULL)) {
         return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",
                             table->name);

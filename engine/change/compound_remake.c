@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes on a column whose type changes: the statement that changes it has a part for each of
- * them, which makes it anew under its name.
+ * Indexes on a column whose type changes, and all indexes of a table that gets another primary key:
+ * the request has a part for each of them, which makes it anew under its name.
  */
 #include "change/draft_impl.h"
+#include "change/rekey_impl.h"
 
 #include <string.h>
 
@@ -11,21 +12,28 @@ size_t compound_remakes(const struct catalog_table *table, const instar_alterati
                         size_t count, size_t *unique_out)
 {
     struct catalog_table *copy = NULL;
+    bool rekeys = rekey_is_needed(table, steps, count);
     bool types = false;
     size_t remade = 0;
 
     for (size_t i = 0; i < count; i++) {
         types = types || steps[i].kind == INSTAR_ALTER_SET_TYPE;
     }
-    int rc = types && table->index_count != 0 ? catalog_table_copy(table, &copy, NULL) : 1;
+    int rc =
+        (types || rekeys) && table->index_count != 0 ? catalog_table_copy(table, &copy, NULL) : 1;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         bool changed;
-        rc = catalog_alter(copy, &steps[i], &changed, NULL);
+        if (rekey_drops_key(copy, &steps[i])) {
+            copy->key_count = 0;
+        } else if (steps[i].kind != INSTAR_ALTER_ADD_PRIMARY_KEY) {
+            rc = catalog_alter(copy, &steps[i], &changed, NULL);
+        }
     }
     for (uint32_t i = 0; rc == 0 && i < copy->index_count; i++) {
-        remade += copy->indexes[i].remade;
+        bool anew = rekeys || copy->indexes[i].remade;
+        remade += anew;
         if (unique_out != NULL) {
-            *unique_out += copy->indexes[i].remade && copy->indexes[i].unique;
+            *unique_out += anew && copy->indexes[i].unique;
         }
     }
     catalog_table_free(copy);
@@ -47,7 +55,7 @@ static int remake_one(struct draft *d, struct catalog_index *index, struct base_
     if (strcmp(old->name, index->name) != 0) {
         return base_err_set(err, INSTAR_EINVALID,
                             "index \"%s\" is renamed in the change that gives a column of it "
-                            "another type: two changes",
+                            "another type, or its table another primary key: two changes",
                             old->name);
     }
     if (d->created == COMPOUND_INDEXES_MAX) {

@@ -307,16 +307,11 @@ static int find_table(const struct catalog_view *view, const instar_statement *s
     }
 }
 
-/* Indexes that are made anew with the type of a column; how many there are. What they take, each as
- * if it were of one number. */
-static size_t add_remade(const struct catalog_table *table, const instar_statement *s,
-                         const struct history_cost *cost, instar_estimate *out)
+/* Indexes that are made anew. What they take, each as if it were of one number. */
+static void add_anew(const struct catalog_table *table, const struct history_cost *cost,
+                     size_t count, size_t unique, instar_estimate *out)
 {
     uint64_t entry = ENTRY_OVERHEAD + key_bytes(table, cost, -1);
-    size_t unique = 0;
-    size_t count = s->kind == INSTAR_STATEMENT_ALTER_TABLE
-                       ? compound_remakes(table, s->steps, s->step_count, &unique)
-                       : 0;
 
     for (uint32_t i = 0; i < table->key_count; i++) {
         entry += key_bytes(table, cost, (int)table->key[i].column);
@@ -324,6 +319,18 @@ static size_t add_remade(const struct catalog_table *table, const instar_stateme
     out->remade += (uint32_t)count;
     out->remade_unique += (uint32_t)unique;
     out->final_bytes += count * cost->rows * entry;
+}
+
+/* Those that are so with the type of a column; how many there are. */
+static size_t add_remade(const struct catalog_table *table, const instar_statement *s,
+                         const struct history_cost *cost, instar_estimate *out)
+{
+    size_t unique = 0;
+    size_t count = s->kind == INSTAR_STATEMENT_ALTER_TABLE
+                       ? compound_remakes(table, s->steps, s->step_count, &unique)
+                       : 0;
+
+    add_anew(table, cost, count, unique, out);
     return count;
 }
 
@@ -371,8 +378,9 @@ static enum change_kind kind_of(const struct catalog_table *table,
 
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : changes_key(table, statements)       ? CHANGE_REKEY
-                                                  : kinds[statements->kind];
+           : !changes_key(table, statements)      ? kinds[statements->kind]
+           : rekey_is_alone(table, statements->steps, statements->step_count) ? CHANGE_REKEY
+                                                                              : CHANGE_COMPOUND;
 }
 
 struct wish {
@@ -387,6 +395,7 @@ struct concern {
     const struct catalog_table *table; /* that it is about; NULL: one that is to be made */
     struct history_cost size;          /* of that */
     bool reads;
+    bool rekeyed; /* its table gets another primary key */
 };
 
 /* Does it read rows, and what does it make? *comes: indexes come that it does not name. */
@@ -398,8 +407,8 @@ static int look_at(const struct catalog_view *view, struct concern *c, uint64_t 
     if (rc != 0 || c->table == NULL) {
         return rc;
     }
-    size_t count = add_needed(c->table, c->statement, &c->size, memory, out) +
-                   add_remade(c->table, c->statement, &c->size, out);
+    size_t count = add_needed(c->table, c->statement, &c->size, memory, out);
+    count += c->rekeyed ? 0 : add_remade(c->table, c->statement, &c->size, out);
     if (c->statement->kind == INSTAR_STATEMENT_CREATE_INDEX) {
         add_index(c->table, c->statement->index, &c->size, memory, out);
     }
@@ -422,6 +431,32 @@ static int find_tables(const struct catalog_view *view, const struct wish *w, st
         }
     }
     return rc;
+}
+
+/* Tables that get another primary key: all indexes that the statements leave are made anew. One
+ * that stands alone is a change of a kind of its own, and says so itself. */
+static void add_rekeyed(struct concern *list, size_t count, bool alone, instar_estimate *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct catalog_table *table = list[i].table;
+        size_t anew = 0, unique = 0;
+        if (list[i].rekeyed || table == NULL || !changes_key(table, list[i].statement)) {
+            continue;
+        }
+        for (size_t k = 0; k < count; k++) {
+            list[k].rekeyed = list[k].rekeyed || list[k].table == table;
+        }
+        for (uint32_t n = 0; !alone && n < table->index_count; n++) {
+            bool dropped = false;
+            for (size_t k = 0; k < count; k++) {
+                dropped = dropped || (list[k].statement->kind == INSTAR_STATEMENT_DROP_INDEX &&
+                                      strcmp(list[k].statement->name, table->indexes[n].name) == 0);
+            }
+            anew += !dropped;
+            unique += !dropped && table->indexes[n].unique;
+        }
+        add_anew(table, &list[i].size, anew, unique, out);
+    }
 }
 
 /* Rows that are read, of each table once. */
@@ -450,10 +485,15 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         const struct catalog_table *table = list[i].table;
         rc = size_of(s, t, table != NULL ? table->id : 0, &list[i].size, err);
-        rc = rc == 0 ? look_at(view, &list[i], w->memory, out, &comes, err) : rc;
     }
     if (rc == 0) {
         cost.kind = kind_of(list[0].table, w->statements, w->count);
+        add_rekeyed(list, w->count, cost.kind == CHANGE_REKEY, out);
+    }
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        rc = look_at(view, &list[i], w->memory, out, &comes, err);
+    }
+    if (rc == 0) {
         cost.kind = comes && cost.kind != CHANGE_SEVERAL ? CHANGE_COMPOUND : cost.kind;
         sum_up(list, w->count, &cost);
         out->rows = cost.rows;

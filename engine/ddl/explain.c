@@ -60,10 +60,14 @@ static size_t count_drops(const instar_sql_statement *s, const char *name)
 }
 
 /* Does it drop the primary key, by whatever words, or add one? */
-static void look_for_key(struct found *found, const instar_table_info *info)
+static void look_for_key(struct found *found, const instar_table_info *info,
+                         const instar_sql_statement *s)
 {
-    const instar_sql_statement *s = found->statement;
     size_t size = strlen(info->name);
+
+    for (size_t i = 0; s->verb == INSTAR_SQL_COMPOUND && i < s->part_count; i++) {
+        look_for_key(found, info, s->parts[i]);
+    }
 
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
@@ -128,7 +132,7 @@ int ddl_look(void *arg, const instar_table_info *info)
         }
     }
     if (here && found->uniques_dropped == 0) {
-        look_for_key(found, info);
+        look_for_key(found, info, found->statement);
     }
     found->indexes_needed += here ? count_needed(info, found->statement) : 0;
     found->has_from = found->has_from || from;
@@ -299,6 +303,13 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
     }
 }
 
+/* Is it about nothing else? */
+static bool is_key_alone(const struct found *found, const instar_sql_statement *s)
+{
+    return s->step_count == 1 || (s->step_count == 2 && found->drops_key && found->adds_key &&
+                                  s->steps[1].kind == INSTAR_ALTER_ADD_PRIMARY_KEY);
+}
+
 static void tell_key(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
@@ -390,8 +401,9 @@ void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_m
         tell_wait(t, "delete-only", wait_ms, "", step);
         tell_wait(t, "write-only", wait_ms, "; from here on every writer keeps the new indexes",
                   step);
-        ddl_tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
-                 n->builds == 1 ? "" : "es");
+        ddl_tell(t, "%d. build: one scan of the table for %s%zu index%s", ++*step,
+                 n->by_key ? "rows by the new key and " : "", n->builds - n->by_key,
+                 n->builds - n->by_key == 1 ? "" : "es");
     }
     if (n->unique > 0 || n->rows) {
         tell_wait(t, "enforcing", wait_ms,
@@ -405,34 +417,77 @@ void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_m
     }
 }
 
+void ddl_tell_new_key(struct telling *t, bool numbers, uint32_t wait_ms, int *step)
+{
+    if (numbers) {
+        ddl_tell(t,
+                 "%d. row ids: publish the hidden column, wait for transactions on the version "
+                 "before, at most %" PRIu32 " ms; from here on writers give ids",
+                 ++*step, wait_ms);
+        ddl_tell(t, "%d. numbering: every row that nobody writes is updated once, to have an id",
+                 ++*step);
+    } else {
+        ddl_tell(t,
+                 "%d. key delete-only, key write-only: publish a unique index on the new key, wait "
+                 "each time for transactions on the version before, at most %" PRIu32 " ms",
+                 ++*step, wait_ms);
+        ddl_tell(t, "%d. key build: one scan of the table for it", ++*step);
+    }
+    ddl_tell(t, "%d. key enforcing: from here on writers refuse %snulls in the new key", ++*step,
+             numbers ? "" : "duplicates and ");
+    ddl_tell(t,
+             "%d. key validate: one scan %sof the table; what is found fails the whole change, "
+             "which names it",
+             ++*step, numbers ? "" : "of it, and one ");
+}
+
+/* What it is about, in front of the steps. */
+static void tell_compound_size(struct telling *t, const struct found *found,
+                               const instar_sql_statement *s, bool by_key)
+{
+    const char *rewritten = by_key ? "all are written once more" : "none is rewritten";
+
+    if (s->part_count > 0) {
+        ddl_tell(t, "%zu statements, about %" PRIu64 " rows; %s", s->part_count, found->rows,
+                 rewritten);
+    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
+        ddl_tell(t, "about %" PRIu64 " rows; %s", found->rows, rewritten);
+    }
+    tell_fkeys(t, s);
+    if (by_key) {
+        ddl_tell(t, "another primary key: rows and %zu index%s made anew beside the old",
+                 found->remade, found->remade == 1 ? "" : "es");
+    } else if (found->remade > 0) {
+        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
+                 found->remade, found->remade == 1 ? "" : "es");
+    }
+}
+
 static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
+    bool by_key = found->adds_key || found->drops_key || found->remakes_key;
     struct needs n = {.rows = found->rechecks,
                       .loses = found->loses,
-                      .drops = found->uniques_dropped + found->remade,
-                      .builds = found->indexes_needed + found->remade,
-                      .unique = found->remade_unique};
+                      .drops = found->uniques_dropped + found->remade + by_key,
+                      .builds = found->indexes_needed + found->remade + by_key,
+                      .unique = found->remade_unique,
+                      .by_key = by_key};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
         ddl_add_need(&n, s->parts[i]);
     }
-    if (s->part_count > 0) {
-        ddl_tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
-                 found->rows);
-    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
+    if (s->part_count == 0) {
         ddl_add_need(&n, s);
-        ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
-    tell_fkeys(t, s);
-    if (found->remade > 0) {
-        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
-                 found->remade, found->remade == 1 ? "" : "es");
-    }
+    tell_compound_size(t, found, s, by_key);
     ddl_settle_types(&n);
     ddl_tell_foreseen(t, &n, wait_ms, &step);
+    if (by_key) {
+        ddl_tell_new_key(t, found->drops_key && !found->adds_key, wait_ms, &step);
+    }
     ddl_tell_going_up(t, &n, wait_ms, &step);
     ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
     if (n.drops > 0) {
@@ -502,12 +557,12 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        if (found->drops_key || found->adds_key) {
+        if ((found->drops_key || found->adds_key) && is_key_alone(found, s)) {
             tell_key(t, found, s);
         } else if (ddl_only_comments(s)) {
             ddl_tell_comment(t);
         } else if (found->uniques_dropped + found->indexes_needed + found->remade > 0 ||
-                   adds_unique(s)) {
+                   found->drops_key || found->adds_key || found->remakes_key || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);

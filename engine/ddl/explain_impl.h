@@ -15,11 +15,12 @@ struct found {
     uint64_t rows;
     size_t indexes;
     const instar_sql_statement *statement;
-    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
-    bool drops_key, adds_key;
+    size_t uniques_dropped;       /* by DROP CONSTRAINT in it */
+    bool drops_key, adds_key;     /* the primary key */
+    bool remakes_key;             /* a column of it gets a type with other keys */
     uint64_t window_s;            /* for which what it drops is kept */
     size_t indexes_needed;        /* by its foreign keys, and made with them */
-    size_t remade, remade_unique; /* for a column of them gets another type */
+    size_t remade, remade_unique; /* a column of them gets another type, or their table a key */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -37,7 +38,8 @@ void ddl_tell(struct telling *t, const char *format, ...) __attribute__((format(
 struct needs {
     size_t builds, unique, drops;
     bool rows, leaves;
-    bool loses; /* types */
+    bool loses;  /* types */
+    bool by_key; /* rows by another primary key are built with the indexes */
 };
 
 void ddl_add_need(struct needs *n, const instar_sql_statement *s);
@@ -45,6 +47,8 @@ void ddl_add_need(struct needs *n, const instar_sql_statement *s);
  * with the rest of what is validated. */
 void ddl_settle_types(struct needs *n);
 void ddl_tell_foreseen(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step);
+/* Those with another primary key, until its rows can be built. */
+void ddl_tell_new_key(struct telling *t, bool numbers, uint32_t wait_ms, int *step);
 /* The steps before all is public. */
 void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step);
 /* For instar_table_list(): what the store has of the statement's table, into a struct found. */

@@ -135,14 +135,25 @@ const struct operation operations[] = {
     {"create_two_indexes", .sql = "BEGIN; CREATE INDEX t_i ON t (c); CREATE UNIQUE INDEX t_u ON t "
                                   "(b) INCLUDE (e) WHERE d > 0; COMMIT"},
     /* keys */
-    {"add_primary_key", .sql = "ALTER TABLE t ADD PRIMARY KEY (b)", .keyless = true, .alone = true},
-    {"change_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a)",
-     .alone = true},
+    {"add_primary_key", .sql = "ALTER TABLE t ADD PRIMARY KEY (b)", .keyless = true},
+    {"change_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a)"},
     {"change_primary_key_over_duplicates",
-     .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (d)", .alone = true,
+     .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (d)", .error = INSTAR_EUNIQUE},
+    {"drop_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey", .rewrites = true},
+    {"add_primary_key_and_column",
+     .sql = "ALTER TABLE t ADD COLUMN f int8 DEFAULT 5, ADD PRIMARY KEY (b)", .keyless = true},
+    {"change_primary_key_and_more", .setup = "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (c)",
+     .sql = "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD COLUMN f int8 DEFAULT 5, ADD PRIMARY "
+            "KEY (b, a), DROP COLUMN e; CREATE INDEX t_i ON t (d, f) INCLUDE (c); DROP INDEX t_b; "
+            "COMMIT"},
+    {"change_primary_key_and_fail",
+     .sql = "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b); CREATE UNIQUE INDEX "
+            "t_i ON t (d); COMMIT",
      .error = INSTAR_EUNIQUE},
-    {"drop_primary_key", .sql = "ALTER TABLE t DROP CONSTRAINT t_pkey", .rewrites = true,
-     .alone = true},
+    {"drop_primary_key_and_more",
+     .sql = "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD COLUMN f int8 DEFAULT 5; CREATE "
+            "UNIQUE INDEX t_i ON t (b, f); COMMIT",
+     .rewrites = true},
     /* references */
     {"add_reference", .setup = PARENT "; CREATE INDEX t_d ON t (d)",
      .sql = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"},
@@ -159,6 +170,12 @@ const struct operation operations[] = {
     {"drop_reference",
      .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
      .sql = "ALTER TABLE t DROP CONSTRAINT r"},
+    {"narrow_type_of_reference",
+     .setup = PARENT "; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p",
+     .sql = "ALTER TABLE t ALTER COLUMN d TYPE int4"},
+    {"narrow_type_of_referenced_key",
+     .setup = "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES t",
+     .sql = "ALTER TABLE t ALTER COLUMN a TYPE int4"},
     /* comments */
     {"comment_on_table", .sql = "COMMENT ON TABLE t IS 'what there is'"},
     {"comment_on_column", .sql = "COMMENT ON COLUMN t.b IS 'a number'"},

@@ -114,6 +114,9 @@ static void after_refusal(struct scene *s, bool late, int rc, const instar_chang
         test_fail(__FILE__, __LINE__, "%s, %s: no memory, and it went on", s->operation->name,
                   s->steps.point);
     }
+    if (steps_refused(&s->steps)) {
+        expect(info->retries > 0 && strstr(info->last_error, "memory") != NULL);
+    }
     verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, info);
 }
 

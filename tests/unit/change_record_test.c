@@ -30,6 +30,7 @@ static struct change_record full_record(void)
                               .fence_after_ms = 30000,
                               .workers = 2,
                               .rows_per_second_max = 77,
+                              .bytes_per_second_max = 7700,
                               .sort_memory_bytes = 1 << 20,
                               .undo_window_s = 3600,
                               .latency_target_ms = 5,
@@ -47,7 +48,10 @@ static struct change_record full_record(void)
                               .table_name = "files",
                               .object = "files_path",
                               .statement = "CREATE UNIQUE INDEX files_path ON files (path)",
-                              .reason = "because"};
+                              .reason = "because",
+                              .asker = {.node = 2, .pid = 815, .uid = 1000, .program = "app"},
+                              .retries = 5,
+                              .trouble = "no memory"};
     expect(base_buf_add(&r.descriptor, "bytes", 5));
     failure_add(&r.failure, INSTAR_FAILURE_CHECK, "k", NULL, &r.descriptor);
     return r;
@@ -73,6 +77,10 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
     expect(x.undo_window_s == y.undo_window_s && x.undo_until_us == y.undo_until_us);
     expect(x.latency_target_ms == y.latency_target_ms);
+    expect(x.bytes_per_second_max == y.bytes_per_second_max && x.retries == y.retries);
+    expect(x.asker.node == y.asker.node && x.asker.pid == y.asker.pid);
+    expect(x.asker.uid == y.asker.uid && strcmp(x.asker.program, y.asker.program) == 0);
+    expect(strcmp(x.trouble, y.trouble) == 0);
     expect(x.taken_by == y.taken_by && x.takes == y.takes && x.keeps == y.keeps);
     expect(x.validates == y.validates && x.retires == y.retires);
     expect(x.builds == y.builds && x.drops == y.drops && x.waits == y.waits);
@@ -81,6 +89,40 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
     expect(base_slice_eq(base_buf_slice(&x.failure), base_buf_slice(&y.failure)));
+}
+
+/* What an older record does not say. */
+static void forget_asker(struct change_record *r)
+{
+    r->bytes_per_second_max = r->retries = 0;
+    r->asker = (struct change_asker){.node = 0};
+    r->trouble[0] = '\0';
+}
+/* As bytes: five numbers, and two empty texts; and the hash. */
+#define ASKER_BYTES (8 + 3 * 4 + 1 + 8 + 1)
+
+/* A record of format 4 does not say who asked. */
+Test(change_record, format_from_before_askers_is_read)
+{
+    struct change_record r = full_record();
+    struct change_record back;
+    struct base_buf bytes = {0};
+
+    forget_asker(&r);
+    must(record_encode(&r, &bytes, &test_err));
+    bytes.data[0] = 4;
+    bytes.size -= ASKER_BYTES + 8;
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&r, &back);
+    record_free(&back);
+    bytes.data[1] = CHANGE_COMPOUND; /* the steps of its plan were others */
+    bytes.size -= 8;
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    cr_assert_eq(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err), INSTAR_EVERSION);
+    record_free(&back);
+    record_free(&r);
+    base_buf_free(&bytes);
 }
 
 /* A record of format 2, as stores from before there were foreign keys and undo have it: it is read.
@@ -99,9 +141,11 @@ Test(change_record, format_from_before_other_tables_is_read)
     r.undo_until_us = 0;
     r.latency_target_ms = 0;
     base_buf_clear(&r.failure);
+    forget_asker(&r);
     must(record_encode(&r, &bytes, &test_err));
     bytes.data[0] = 2;
     bytes.size -=
+        ASKER_BYTES +
         47; /* what an undo needs, the target, no other tables, no samples, more flags, the hash */
     expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
     must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
@@ -415,40 +459,41 @@ Test(change_plan, compound)
 {
     const enum change_kind compound = CHANGE_COMPOUND;
 
-    expect_plan(compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
-                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "13 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n");
-    expect_plan(compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES,
-                INSTAR_CHANGE_RUNNING,
-                "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "8 fold         wait for the applier, publish what is new as enforced; back by way "
-                "of write-only\n"
-                "10 enforcing    wait for older leases; back by way of write-only\n"
-                "11 validate     look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "12 validated    publish all of it; back by way of write-only\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        compound, PLAN_BUILDS, INSTAR_CHANGE_RUNNING,
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n");
+    expect_plan(
+        compound, PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "21 fold         wait for the applier, publish what is new as enforced; back by way "
+        "of write-only\n"
+        "23 enforcing    wait for older leases; back by way of write-only\n"
+        "24 validate     look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "25 validated    publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
     expect_plan(compound, PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "9 unaltered    publish what is new as enforced; back by way of unchanged\n"
-                "10 enforcing    wait for older leases; back by way of write-only\n"
-                "11 validate     look for duplicates and for rows that break it; back by way of "
+                "22 unaltered    publish what is new as enforced; back by way of unchanged\n"
+                "23 enforcing    wait for older leases; back by way of write-only\n"
+                "24 validate     look for duplicates and for rows that break it; back by way of "
                 "write-only\n"
-                "12 validated    publish all of it; back by way of write-only\n"
-                "17 altered      publish it without old names and hidden columns\n");
+                "25 validated    publish all of it; back by way of write-only\n"
+                "30 altered      publish it without old names and hidden columns\n");
     expect_plan(compound, PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-                "14 unaltered    publish all of it; back by way of unchanged\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
+                "27 unaltered    publish all of it; back by way of unchanged\n"
+                "28 public       publish what is dropped delete-only\n"
+                "29 delete-only  publish the table without what has gone\n"
+                "31 purge        wait for older leases, drop the trees\n");
     expect_plan(compound, PLAN_BUILDS | PLAN_RETIRES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "1 delete-only  publish the table without it\n"
@@ -457,38 +502,89 @@ Test(change_plan, compound)
                 "4 unchanged    give the verdict\n");
 }
 
+/* With another primary key, for which there is a witness; and with row ids. */
+Test(change_plan, compound_that_rekeys)
+{
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_REKEYS | PLAN_WITNESS,
+        INSTAR_CHANGE_RUNNING,
+        "4 unaltered    publish a unique index on the new key delete-only; back by way of "
+        "unchanged\n"
+        "5 key delete-only publish them write-only; back by way of write-only\n"
+        "6 key write-only wait for older leases, make the cut; back by way of write-only\n"
+        "7 key build    wait for the applier, scan, load, fold; back by way of write-only\n"
+        "10 key fold     wait for the applier, publish what is new as enforced; back by way of "
+        "write-only\n"
+        "12 key enforcing wait for older leases; back by way of write-only\n"
+        "13 key validate look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "14 key validated publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of write-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+}
+
+Test(change_plan, compound_that_numbers)
+{
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_REKEYS | PLAN_NUMBERS,
+        INSTAR_CHANGE_RUNNING,
+        "4 unaltered    publish a unique index on the new key delete-only; back by way of "
+        "unchanged\n"
+        "8 row ids      wait for older leases; back by way of write-only\n"
+        "9 numbering    give row ids to rows without one; back by way of write-only\n"
+        "11 numbered     publish what is new as enforced; back by way of write-only\n"
+        "12 key enforcing wait for older leases; back by way of write-only\n"
+        "13 key validate look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "14 key validated publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of write-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+}
+
 Test(change_plan, compound_that_foresees)
 {
-    expect_plan(CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish types that may lose values as on their way; back by way of "
-                "unchanged\n"
-                "1 foreseen     wait for older leases; back by way of write-only\n"
-                "2 cast         look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
-                "5 delete-only  publish them write-only; back by way of delete-only\n"
-                "6 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "7 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "13 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n"
-                "15 public       publish what is dropped delete-only\n"
-                "16 delete-only  publish the table without what has gone\n"
-                "18 purge        wait for older leases, drop the trees\n");
-    expect_plan(CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
-                "0 unaltered    publish types that may lose values as on their way; back by way of "
-                "unchanged\n"
-                "1 foreseen     wait for older leases; back by way of write-only\n"
-                "2 cast         look for duplicates and for rows that break it; back by way of "
-                "write-only\n"
-                "3 absent       publish the new indexes delete-only; back by way of write-only\n"
-                "6 delete-only  publish them write-only; back by way of delete-only\n"
-                "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
-                "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-                "15 fold         wait for the applier, publish all of it; back by way of "
-                "write-only\n"
-                "18 public       publish what is dropped delete-only\n"
-                "19 delete-only  publish the table without what has gone\n"
-                "21 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        CHANGE_COMPOUND, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+        "0 unaltered    publish types that may lose values as on their way; back by way of "
+        "unchanged\n"
+        "1 foreseen     wait for older leases; back by way of write-only\n"
+        "2 cast         look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "15 absent       publish the new indexes delete-only; back by way of write-only\n"
+        "17 delete-only  publish them write-only; back by way of delete-only\n"
+        "19 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "20 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "26 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n"
+        "28 public       publish what is dropped delete-only\n"
+        "29 delete-only  publish the table without what has gone\n"
+        "31 purge        wait for older leases, drop the trees\n");
+    expect_plan(
+        CHANGE_SEVERAL, PLAN_BUILDS | PLAN_DROPS | PLAN_FORESEES, INSTAR_CHANGE_RUNNING,
+        "0 unaltered    publish types that may lose values as on their way; back by way of "
+        "unchanged\n"
+        "1 foreseen     wait for older leases; back by way of write-only\n"
+        "2 cast         look for duplicates and for rows that break it; back by way of "
+        "write-only\n"
+        "15 absent       publish the new indexes delete-only; back by way of write-only\n"
+        "18 delete-only  publish them write-only; back by way of delete-only\n"
+        "20 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "21 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "28 fold         wait for the applier, publish all of it; back by way of "
+        "write-only\n"
+        "31 public       publish what is dropped delete-only\n"
+        "32 delete-only  publish the table without what has gone\n"
+        "34 purge        wait for older leases, drop the trees\n");
 }
 
 Test(change_plan, several)
@@ -496,33 +592,33 @@ Test(change_plan, several)
     const enum change_kind several = CHANGE_SEVERAL;
 
     expect_plan(several, 0, INSTAR_CHANGE_RUNNING,
-                "17 unaltered    publish all of it; back by way of unchanged\n");
+                "30 unaltered    publish all of it; back by way of unchanged\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_RUNNING,
-                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "16 hidden       publish all of it; back by way of hidden\n");
+                "17 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "29 hidden       publish all of it; back by way of hidden\n");
     expect_plan(several, PLAN_HIDES | PLAN_VALIDATES | PLAN_RETIRES, INSTAR_CHANGE_RUNNING,
-                "5 absent       publish the new indexes delete-only; back by way of unchanged\n"
-                "10 hidden       publish what is new as enforced; back by way of hidden\n"
-                "12 enforcing    wait for older leases; back by way of write-only\n"
-                "13 validate     look for duplicates and for rows that break it; back by way of "
+                "17 absent       publish the new indexes delete-only; back by way of unchanged\n"
+                "23 hidden       publish what is new as enforced; back by way of hidden\n"
+                "25 enforcing    wait for older leases; back by way of write-only\n"
+                "26 validate     look for duplicates and for rows that break it; back by way of "
                 "write-only\n"
-                "14 validated    publish all of it; back by way of write-only\n"
-                "20 altered      publish it without old names and hidden columns\n");
+                "27 validated    publish all of it; back by way of write-only\n"
+                "33 altered      publish it without old names and hidden columns\n");
     expect_plan(
         several, PLAN_HIDES | PLAN_BUILDS | PLAN_VALIDATES | PLAN_DROPS, INSTAR_CHANGE_RUNNING,
-        "4 absent       publish the new indexes delete-only; back by way of unchanged\n"
-        "6 delete-only  publish them write-only; back by way of delete-only\n"
-        "7 write-only   wait for older leases, make the cut; back by way of write-only\n"
-        "8 build        wait for the applier, scan, load, fold; back by way of write-only\n"
-        "9 fold         wait for the applier, publish what is new as enforced; back by way of "
+        "16 absent       publish the new indexes delete-only; back by way of unchanged\n"
+        "18 delete-only  publish them write-only; back by way of delete-only\n"
+        "20 write-only   wait for older leases, make the cut; back by way of write-only\n"
+        "21 build        wait for the applier, scan, load, fold; back by way of write-only\n"
+        "22 fold         wait for the applier, publish what is new as enforced; back by way of "
         "write-only\n"
-        "12 enforcing    wait for older leases; back by way of write-only\n"
-        "13 validate     look for duplicates and for rows that break it; back by way of "
+        "25 enforcing    wait for older leases; back by way of write-only\n"
+        "26 validate     look for duplicates and for rows that break it; back by way of "
         "write-only\n"
-        "14 validated    publish all of it; back by way of write-only\n"
-        "18 public       publish what is dropped delete-only\n"
-        "19 delete-only  publish the table without what has gone\n"
-        "21 purge        wait for older leases, drop the trees\n");
+        "27 validated    publish all of it; back by way of write-only\n"
+        "31 public       publish what is dropped delete-only\n"
+        "32 delete-only  publish the table without what has gone\n"
+        "34 purge        wait for older leases, drop the trees\n");
     expect_plan(several, PLAN_HIDES, INSTAR_CHANGE_REVERTING,
                 "0 write-only   publish what was new delete-only\n"
                 "2 hidden       publish the table without it\n"
