@@ -186,7 +186,7 @@ static bool adds_unique(const instar_statement *s)
 static bool changes_key(const struct catalog_table *table, const instar_statement *s)
 {
     return table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE &&
-           rekey_is_needed(table, s->steps, s->step_count);
+           compound_rekeys(table, s->steps, s->step_count);
 }
 
 /* For foreign keys: tables as the view has them. */
@@ -395,8 +395,10 @@ static enum change_kind kind_of(const struct catalog_table *table,
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
            : !changes_key(table, statements)      ? kinds[statements->kind]
-           : rekey_is_alone(table, statements->steps, statements->step_count) ? CHANGE_REKEY
-                                                                              : CHANGE_COMPOUND;
+           : rekey_is_needed(table, statements->steps, statements->step_count) &&
+                   rekey_is_alone(table, statements->steps, statements->step_count)
+               ? CHANGE_REKEY
+               : CHANGE_COMPOUND;
 }
 
 static int estimate(struct store *s, struct store_txn *t, const struct catalog_view *view,

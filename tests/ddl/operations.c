@@ -74,6 +74,11 @@ const struct operation operations[] = {
      .sql = "ALTER TABLE t ALTER COLUMN c TYPE int4 USING length(c)"},
     {"type_using_of_unique_index", .setup = "CREATE UNIQUE INDEX t_c ON t (c)",
      .sql = "ALTER TABLE t ALTER COLUMN c TYPE int4 USING length(c)", .error = INSTAR_EUNIQUE},
+    {"type_of_key", .sql = "ALTER TABLE t ALTER COLUMN a TYPE text"},
+    {"type_of_key_and_more", .setup = "ALTER TABLE t ALTER COLUMN a TYPE text",
+     .sql =
+         "BEGIN; ALTER TABLE t ALTER COLUMN a TYPE int4 USING a::int4, ALTER COLUMN b TYPE text; "
+         "CREATE UNIQUE INDEX t_i ON t (c); COMMIT"},
     /* checks */
     {"add_check", .sql = CHECKED},
     {"add_check_without_name", .sql = "ALTER TABLE t ADD CHECK (length(c) > 2)"},
