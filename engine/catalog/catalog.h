@@ -61,7 +61,8 @@ struct catalog_key_part {
 enum catalog_sight {
     CATALOG_SIGHT_NOW,    /* as they are */
     CATALOG_SIGHT_COMING, /* as they will be, where another type is on its way */
-    CATALOG_SIGHT_PAST,   /* as they were, where the type is another one now: nobody reads it */
+    CATALOG_SIGHT_PAST,   /* as they were, where the type is another one now, or a column has gone:
+                             nobody reads it, and it binds nobody */
     CATALOG_SIGHT_EITHER  /* of a check that is enforcing: as they are, or as they will be */
 };
 struct catalog_index {
@@ -531,6 +532,8 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
  * past, or those that come. */
 void catalog_index_set_sight(const struct catalog_table *from, const struct catalog_table *to,
                              struct catalog_index *index, enum catalog_sight sight);
+/* Is it, of a version that is on its way out, about a column that nobody can name any more? */
+bool catalog_index_is_blind(const struct catalog_table *table, const struct catalog_index *index);
 /* NULL: none has that tree. */
 struct catalog_index *catalog_table_index_by_tree(const struct catalog_table *table, uint64_t tree);
 /* All but that of the row ids. They stay in the layout. */

@@ -30,6 +30,12 @@
  *
  * Unique. Both versions probe the new index, so no two values become one. The old one is probed by
  * v + 2 alone: what v + 3 has may be told apart only in the new type.
+ *
+ * An index that is dropped together with a column sees it as it was, too. Who writes by the version
+ * that hides the column cannot say what stands there: every row that he inserts has its missing
+ * value. So nobody asks whether that is there twice, or minds if it makes no entry. The version
+ * before goes on probing, and that is enough: it sees none of these rows, by the lemma, and what it
+ * has probed conflicts with them.
  */
 #include "catalog/catalog_impl.h"
 
@@ -130,6 +136,15 @@ bool catalog_index_fades(const struct catalog_table *table, const struct catalog
         }
     }
     return catalog_coming_rows(table) != NULL;
+}
+
+bool catalog_index_is_blind(const struct catalog_table *table, const struct catalog_index *index)
+{
+    bool blind = false;
+    for (uint32_t i = catalog_visible_columns(table); i < table->column_count; i++) {
+        blind = blind || catalog_index_uses(table, index, i);
+    }
+    return blind;
 }
 
 const char *catalog_index_called(const struct catalog_table *table,

@@ -144,6 +144,8 @@ static int read_table(struct build *b, struct base_err *err)
     }
     if (rc == 0) {
         b->rows_total = stat.entries;
+        job_set_row_bytes(j, &stat);
+        limit_set(&b->limit, job_rate(j));
     }
     return rc;
 }
@@ -485,7 +487,7 @@ int build_run(struct job *j, struct base_err *err)
     b.budget_bytes = (size_t)memory;
     b.spilled_ns = os_now_ns();
     pool_init(&b.pool, b.budget_bytes);
-    limit_init(&b.limit, atomic_load(&j->rows_per_second_max));
+    limit_init(&b.limit, job_rate(j));
     os_plain_init(&b.lock);
     os_cond_init(&b.cond);
     int rc = begin(&b, err);

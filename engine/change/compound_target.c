@@ -416,6 +416,7 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
         }
         catalog_index_set_sight(now, next, index, CATALOG_SIGHT_PAST);
         remember = remember || index->sight == CATALOG_SIGHT_PAST;
+        index->sight = catalog_index_is_blind(next, index) ? CATALOG_SIGHT_PAST : index->sight;
         index->stage = INSTAR_STAGE_WRITE_ONLY;
         index->enforcing = index->unique;
         index->change = change;

@@ -22,6 +22,8 @@
 
 #define RECORD_STATEMENT_MAX 512 /* as in instar_change_info, with the final zero */
 #define RECORD_REASON_MAX 2048
+#define RECORD_TROUBLE_MAX 256
+#define RECORD_PROGRAM_MAX 32
 #define RECORD_OTHERS_MAX 16 /* tables that a change is about, beside its own */
 
 enum change_kind {
@@ -53,6 +55,14 @@ struct change_part {
     enum instar_nulls nulls;
 };
 
+/* Who submitted it. */
+struct change_asker {
+    uint32_t node;
+    uint32_t pid;
+    uint32_t uid;
+    char program[RECORD_PROGRAM_MAX];
+};
+
 /* A table to which a foreign key leads. */
 struct change_other {
     uint64_t table;                       /* id */
@@ -70,6 +80,8 @@ struct change_record {
     uint32_t index;   /* id, once a descriptor has it */
     uint32_t version; /* of the table, as this change published it last */
     struct change_owner owner;
+    struct change_asker asker;
+    uint64_t retries;      /* steps that were tried again */
     bool cancel;           /* asked to stop */
     uint64_t cancelled_by; /* the change that asked, or 0: a person */
     int error;             /* why it is being undone */
@@ -83,6 +95,7 @@ struct change_record {
     uint32_t fence_after_ms;
     uint32_t workers;
     uint64_t rows_per_second_max;
+    uint64_t bytes_per_second_max;
     uint64_t sort_memory_bytes;
     uint32_t latency_target_ms; /* of commits beside its work; 0: none */
     uint64_t undo_window_s;     /* of a drop: how long what it drops is kept; 0: not at all */
@@ -116,6 +129,7 @@ struct change_record {
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
     char reason[RECORD_REASON_MAX];
+    char trouble[RECORD_TROUBLE_MAX]; /* the error for which a step was tried again last, or "" */
 };
 
 /* ---- record.c ----------------------------------------------------------------------------- */

@@ -89,7 +89,8 @@ static int read_entry(struct checker *c, struct base_slice key, struct base_err 
     int rc = row_key_skip(index->key_parts, index->part_count, key, &size, err);
 
     if (rc != 0) {
-        return base_err_prefix(err, "index %s of table %s", index->name, c->v->table->name);
+        return base_err_prefix(err, "index %s of table %s",
+                               catalog_index_called(c->v->table, index), c->v->table->name);
     }
     struct base_slice prefix = base_slice(key.data, size);
     if (!c->any || !base_slice_eq(prefix, gap_key_slice(&g->prefix))) {

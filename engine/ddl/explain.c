@@ -22,25 +22,25 @@ static bool is_checked(const instar_table_info *info, const char *column)
     return false;
 }
 
-static bool narrows(const instar_table_info *info, const instar_sql_statement *s)
+static void look_for_types(struct found *found, const instar_table_info *info,
+                           const instar_sql_statement *s)
 {
-    bool any = false;
-
     for (size_t i = 0; s->verb == INSTAR_SQL_COMPOUND && i < s->part_count; i++) {
-        any = any || narrows(info, s->parts[i]);
+        look_for_types(found, info, s->parts[i]);
     }
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
 
         for (size_t k = 0; step->kind == INSTAR_ALTER_SET_TYPE && k < info->column_count; k++) {
             const instar_column_info *column = &info->columns[k];
-            any = any ||
-                  (strcmp(column->name, step->name) == 0 &&
-                   (!ddl_type_widens(column, step->column) || step->expression != NULL ||
-                    (ddl_type_is_other(column, step->column) && is_checked(info, column->name))));
+            if (strcmp(column->name, step->name) == 0) {
+                found->loses = found->loses || step->expression != NULL ||
+                               !ddl_type_widens(column, step->column);
+                found->rechecks = found->rechecks || (ddl_type_is_other(column, step->column) &&
+                                                      is_checked(info, column->name));
+            }
         }
     }
-    return any;
 }
 
 /* How many steps of it drop that constraint. */
@@ -163,7 +163,7 @@ int ddl_look(void *arg, const instar_table_info *info)
     if (from || here) {
         found->rows = info->rows;
         found->indexes = info->index_count;
-        found->narrows = found->narrows || narrows(info, found->statement);
+        look_for_types(found, info, found->statement);
     }
     return 0;
 }
@@ -271,7 +271,7 @@ static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
-    bool validates = found->narrows, leaves = false;
+    bool validates = found->loses || found->rechecks, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
         validates = validates || binds_rows(&s->steps[i]);
@@ -357,25 +357,56 @@ void ddl_add_need(struct needs *n, const instar_sql_statement *s)
     }
 }
 
+void ddl_settle_types(struct needs *n)
+{
+    if (n->builds == 0) {
+        n->rows = n->rows || n->loses;
+        n->loses = false;
+    }
+}
+
+/* The first step that waits has the words for it. */
+static void tell_wait(struct telling *t, const char *stage, uint32_t wait_ms, const char *then,
+                      int *step)
+{
+    if (++*step == 1) {
+        ddl_tell(t,
+                 "1. %s: publish, wait for transactions on the version before, at most %" PRIu32
+                 " ms%s",
+                 stage, wait_ms, then);
+    } else {
+        ddl_tell(t, "%d. %s: publish and wait as before%s", *step, stage, then);
+    }
+}
+
+void ddl_tell_foreseen(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
+{
+    if (n->loses) {
+        tell_wait(t, "foreseen", wait_ms, "; from here on writers refuse what cannot be cast",
+                  step);
+        ddl_tell(t,
+                 "%d. cast: one scan of the table; what is found fails the whole change, which "
+                 "names it",
+                 ++*step);
+    }
+}
+
 void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
 {
     if (n->builds > 0) {
-        ddl_tell(t,
-                 "%d. delete-only: publish, wait for transactions on the version before, at most "
-                 "%" PRIu32 " ms",
-                 ++*step, wait_ms);
-        ddl_tell(t, "%d. write-only: the same; from here on every writer keeps the new indexes",
-                 ++*step);
+        tell_wait(t, "delete-only", wait_ms, "", step);
+        tell_wait(t, "write-only", wait_ms, "; from here on every writer keeps the new indexes",
+                  step);
         ddl_tell(t, "%d. build: one scan of the table for %s%zu index%s", ++*step,
                  n->by_key ? "rows by the new key and " : "", n->builds - n->by_key,
                  n->builds - n->by_key == 1 ? "" : "es");
     }
     if (n->unique > 0 || n->rows) {
-        ddl_tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
-                 ++*step,
-                 n->unique == 0 ? "what breaks it"
-                 : n->rows      ? "duplicates and what breaks it"
-                                : "duplicates");
+        tell_wait(t, "enforcing", wait_ms,
+                  n->unique == 0 ? "; from here on writers refuse what breaks it"
+                  : n->rows      ? "; from here on writers refuse duplicates and what breaks it"
+                                 : "; from here on writers refuse duplicates",
+                  step);
         ddl_tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it",
                  ++*step, n->unique > 0 ? " one scan of each unique index" : "",
                  n->rows ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
@@ -433,7 +464,8 @@ static void tell_compound(struct telling *t, const struct found *found,
 {
     uint32_t wait_ms = s->options->fence_after_ms;
     bool by_key = found->adds_key || found->drops_key || found->remakes_key;
-    struct needs n = {.rows = found->narrows,
+    struct needs n = {.rows = found->rechecks,
+                      .loses = found->loses,
                       .drops = found->uniques_dropped + found->remade + by_key,
                       .builds = found->indexes_needed + found->remade + by_key,
                       .unique = found->remade_unique,
@@ -447,16 +479,8 @@ static void tell_compound(struct telling *t, const struct found *found,
         ddl_add_need(&n, s);
     }
     tell_compound_size(t, found, s, by_key);
-    if (found->remade + by_key > 0 && found->narrows) {
-        ddl_tell(
-            t,
-            "%d. foreseen: publish, wait as below; from here on writers refuse what cannot be cast",
-            ++step);
-        ddl_tell(t,
-                 "%d. cast: one scan of the table; what is found fails the whole change, which "
-                 "names it",
-                 ++step);
-    }
+    ddl_settle_types(&n);
+    ddl_tell_foreseen(t, &n, wait_ms, &step);
     if (by_key) {
         ddl_tell_new_key(t, found->drops_key && !found->adds_key, wait_ms, &step);
     }

@@ -562,8 +562,10 @@ typedef struct instar_change_options {
                               * lease: its commit fails and can be retried [30000; 0 at once]. The
                               * flags may choose otherwise */
     uint32_t workers;        /* of a build, 0: the store's option [0] */
-    uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
-    uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
+    uint64_t rows_per_second_max;  /* of a build, 0: no limit [0] */
+    uint64_t sort_memory_bytes;    /* of a build, 0: the store's option [0] */
+    uint64_t bytes_per_second_max; /* the same in bytes of rows, reckoned with the table's mean row;
+                                    * the lower limit counts; 0: no limit [0] */
     uint64_t undo_window_s; /* drop table, drop column: seconds for which what is dropped is kept
                              * [UINT64_MAX: the option of whoever submits; 0 … 3153600000] */
     uint32_t latency_target_ms; /* of durable commits: while they take longer, reading rows for a
@@ -896,6 +898,14 @@ typedef struct instar_change_info {
     int64_t undo_until_us; /* until then instar_change_undo() can bring back what it dropped, since
                             * 1970; 0: it cannot, or not any more */
     uint64_t taken_by;     /* the change that brought that back or purged it, or 0 */
+    uint64_t retries; /* steps that were tried again: after a conflict, or a trouble that passes */
+    uint32_t asked_node; /* who submitted it: the process then, */
+    uint32_t asked_pid;
+    uint32_t asked_uid;   /* its user, */
+    uint32_t behind;      /* done: processes that still use a version of its table before it; 0: all
+                           * have come with it. Else 0 */
+    char asked_by[32];    /* and its program */
+    char last_error[256]; /* for which a step was tried again last, or "" */
 } instar_change_info;
 
 /* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and
@@ -957,13 +967,14 @@ INSTAR_API int instar_change_cancel_because(instar *db, uint64_t change, const c
  * what is to be changed. */
 typedef struct instar_change_steering {
     uint32_t struct_size;
-    uint32_t set_flags;           /* of INSTAR_CHANGE_PAUSE and those below it: to be set [0] */
-    uint32_t clear_flags;         /* the same: to be cleared [0] */
-    uint32_t workers;             /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
-    uint32_t fence_after_ms;      /* [UINT32_MAX: as it is] */
-    uint64_t rows_per_second_max; /* [UINT64_MAX: as it is; 0: no limit] */
-    uint32_t latency_target_ms;   /* [UINT32_MAX: as it is; 0: none] */
-    uint32_t reserved;            /* 0 */
+    uint32_t set_flags;            /* of INSTAR_CHANGE_PAUSE and those below it: to be set [0] */
+    uint32_t clear_flags;          /* the same: to be cleared [0] */
+    uint32_t workers;              /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
+    uint32_t fence_after_ms;       /* [UINT32_MAX: as it is] */
+    uint64_t rows_per_second_max;  /* [UINT64_MAX: as it is; 0: no limit] */
+    uint64_t bytes_per_second_max; /* the same */
+    uint32_t latency_target_ms;    /* [UINT32_MAX: as it is; 0: none] */
+    uint32_t reserved;             /* 0 */
 } instar_change_steering;
 INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
 /* Steer a change, from any process, whoever runs it. Returns when that is durable; its runner obeys
@@ -1213,6 +1224,26 @@ INSTAR_API int instar_check_after_io_error(const char *path);
  * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open),
  * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
 INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
+
+/* What a cut of the log has taken away. */
+typedef struct instar_log_cut {
+    uint64_t from_lsn;       /* the log ends here now */
+    uint64_t to_lsn;         /* it is known to have gone on up to here; 0: it was whole, not cut */
+    uint64_t commits;        /* among what was lost, those of which a trace could still be read */
+    uint64_t schema_changes; /* versions of a table that these had published */
+    int64_t last_written_us; /* when the files of the lost part were written last, 0: not known */
+    char reason[512];        /* what instar_open says of the log as it was */
+} instar_log_cut;
+/* Have the log end at its last whole record, in a store that nobody has open and that instar_open
+ * refuses because the middle of its log is damaged. Whatever was committed behind that is lost,
+ * acknowledged or not, readable or not; positions of the log will be given out again. To be called
+ * only where a restored backup would be worse. The segments that change are copied first, to the
+ * directory log.before-cut in the store. A log that instar_open takes is left alone. Errors:
+ * ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open), EEXISTS (an earlier copy is there),
+ * ESTOPPED (as instar_open), ECORRUPT (data.mdb is damaged, too, or holds something that was logged
+ * behind the place, or an index is being built: a cut would leave a mixture; nothing has changed),
+ * ENOSPACE (for the copy). */
+INSTAR_API int instar_cut_log(const char *path, instar_log_cut *cut_out);
 
 #ifdef __cplusplus
 }

@@ -317,12 +317,14 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
                             err);
     }
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, c->table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(c->table, index),
+                        c->table->name);
     } else if (out->size - begin > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: an entry of %zu bytes, columns and primary key "
                           "together; the limit is %d",
-                          index->name, c->table->name, out->size - begin, INSTAR_KEY_BYTES_MAX);
+                          catalog_index_called(c->table, index), c->table->name, out->size - begin,
+                          INSTAR_KEY_BYTES_MAX);
     }
     return rc;
 }
@@ -351,11 +353,13 @@ int txn_include_encode(const struct catalog_table *table, const struct catalog_i
     size_t begin = out->size;
     int rc = row_key_encode(index->include_parts, values, index->include_count, out, err);
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(table, index),
+                        table->name);
     } else if (out->size - begin > INSTAR_INCLUDE_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: included columns of %zu bytes; the limit is %d",
-                          index->name, table->name, out->size - begin, INSTAR_INCLUDE_BYTES_MAX);
+                          catalog_index_called(table, index), table->name, out->size - begin,
+                          INSTAR_INCLUDE_BYTES_MAX);
     }
     return rc;
 }

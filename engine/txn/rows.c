@@ -183,7 +183,8 @@ static int check_size(const struct catalog_table *table, const struct catalog_in
     return base_err_set(err, INSTAR_ELIMIT,
                         "index %s of table %s: the entry of row %s has %zu bytes, columns and "
                         "primary key together; the limit is %d",
-                        index->name, table->name, text, size, INSTAR_KEY_BYTES_MAX);
+                        catalog_index_called(table, index), table->name, text, size,
+                        INSTAR_KEY_BYTES_MAX);
 }
 
 /* Which row it is goes before what is wrong with its entry. */
@@ -323,11 +324,13 @@ int txn_entry_key(const struct catalog_table *table, const struct catalog_index 
     }
     rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(table, index),
+                        table->name);
     } else if (key_out->size - begin > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: an entry of %zu bytes; the limit is %d",
-                          index->name, table->name, key_out->size - begin, INSTAR_KEY_BYTES_MAX);
+                          catalog_index_called(table, index), table->name, key_out->size - begin,
+                          INSTAR_KEY_BYTES_MAX);
     }
     return rc;
 }

@@ -30,6 +30,7 @@ static struct change_record full_record(void)
                               .fence_after_ms = 30000,
                               .workers = 2,
                               .rows_per_second_max = 77,
+                              .bytes_per_second_max = 7700,
                               .sort_memory_bytes = 1 << 20,
                               .undo_window_s = 3600,
                               .latency_target_ms = 5,
@@ -47,7 +48,10 @@ static struct change_record full_record(void)
                               .table_name = "files",
                               .object = "files_path",
                               .statement = "CREATE UNIQUE INDEX files_path ON files (path)",
-                              .reason = "because"};
+                              .reason = "because",
+                              .asker = {.node = 2, .pid = 815, .uid = 1000, .program = "app"},
+                              .retries = 5,
+                              .trouble = "no memory"};
     expect(base_buf_add(&r.descriptor, "bytes", 5));
     failure_add(&r.failure, INSTAR_FAILURE_CHECK, "k", NULL, &r.descriptor);
     return r;
@@ -73,6 +77,10 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(x.sort_memory_bytes == y.sort_memory_bytes && x.unique == y.unique);
     expect(x.undo_window_s == y.undo_window_s && x.undo_until_us == y.undo_until_us);
     expect(x.latency_target_ms == y.latency_target_ms);
+    expect(x.bytes_per_second_max == y.bytes_per_second_max && x.retries == y.retries);
+    expect(x.asker.node == y.asker.node && x.asker.pid == y.asker.pid);
+    expect(x.asker.uid == y.asker.uid && strcmp(x.asker.program, y.asker.program) == 0);
+    expect(strcmp(x.trouble, y.trouble) == 0);
     expect(x.taken_by == y.taken_by && x.takes == y.takes && x.keeps == y.keeps);
     expect(x.validates == y.validates && x.retires == y.retires);
     expect(x.builds == y.builds && x.drops == y.drops && x.waits == y.waits);
@@ -81,6 +89,40 @@ static void expect_same(const struct change_record *a, const struct change_recor
     expect(strcmp(x.table_name, y.table_name) == 0 && strcmp(x.object, y.object) == 0);
     expect(strcmp(x.statement, y.statement) == 0 && strcmp(x.reason, y.reason) == 0);
     expect(base_slice_eq(base_buf_slice(&x.failure), base_buf_slice(&y.failure)));
+}
+
+/* What an older record does not say. */
+static void forget_asker(struct change_record *r)
+{
+    r->bytes_per_second_max = r->retries = 0;
+    r->asker = (struct change_asker){.node = 0};
+    r->trouble[0] = '\0';
+}
+/* As bytes: five numbers, and two empty texts; and the hash. */
+#define ASKER_BYTES (8 + 3 * 4 + 1 + 8 + 1)
+
+/* A record of format 4 does not say who asked. */
+Test(change_record, format_from_before_askers_is_read)
+{
+    struct change_record r = full_record();
+    struct change_record back;
+    struct base_buf bytes = {0};
+
+    forget_asker(&r);
+    must(record_encode(&r, &bytes, &test_err));
+    bytes.data[0] = 4;
+    bytes.size -= ASKER_BYTES + 8;
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
+    expect_same(&r, &back);
+    record_free(&back);
+    bytes.data[1] = CHANGE_COMPOUND; /* the steps of its plan were others */
+    bytes.size -= 8;
+    expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
+    cr_assert_eq(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err), INSTAR_EVERSION);
+    record_free(&back);
+    record_free(&r);
+    base_buf_free(&bytes);
 }
 
 /* A record of format 2, as stores from before there were foreign keys and undo have it: it is read.
@@ -99,9 +141,11 @@ Test(change_record, format_from_before_other_tables_is_read)
     r.undo_until_us = 0;
     r.latency_target_ms = 0;
     base_buf_clear(&r.failure);
+    forget_asker(&r);
     must(record_encode(&r, &bytes, &test_err));
     bytes.data[0] = 2;
     bytes.size -=
+        ASKER_BYTES +
         47; /* what an undo needs, the target, no other tables, no samples, more flags, the hash */
     expect(base_buf_add_u64(&bytes, base_hash64(bytes.data, bytes.size, r.id)));
     must(record_decode(r.id, base_buf_slice(&bytes), &back, &test_err));
