@@ -216,6 +216,30 @@ static bool read_text(struct base_reader *r, char *text, size_t size)
     return true;
 }
 
+static void read_flags(struct base_reader *r, struct change_record *out)
+{
+    uint8_t flags = base_read_u8(r);
+
+    out->cancel = (flags & FLAG_CANCEL) != 0;
+    out->unique = (flags & FLAG_UNIQUE) != 0;
+    out->validates = (flags & FLAG_VALIDATES) != 0;
+    out->retires = (flags & FLAG_RETIRES) != 0;
+    out->builds = (flags & FLAG_BUILDS) != 0;
+    out->drops = (flags & FLAG_DROPS) != 0;
+    out->keeps = (flags & FLAG_KEEPS) != 0;
+    out->waits = (flags & FLAG_WAITS) != 0;
+}
+
+static void read_more_flags(struct base_reader *r, struct change_record *out)
+{
+    uint8_t more = base_read_u8(r);
+
+    out->foresees = (more & MORE_FORESEES) != 0;
+    out->rekeys = (more & MORE_REKEYS) != 0;
+    out->numbers = (more & MORE_NUMBERS) != 0;
+    r->bad = r->bad || (more & ~(MORE_FORESEES | MORE_REKEYS | MORE_NUMBERS)) != 0;
+}
+
 static void read_numbers(struct base_reader *r, struct change_record *out)
 {
     out->step = base_read_u32(r);
@@ -352,15 +376,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     }
     record_out->kind = (enum change_kind)base_read_u8(&r);
     record_out->state = (enum instar_change_state)base_read_u8(&r);
-    uint8_t flags = base_read_u8(&r);
-    record_out->cancel = (flags & FLAG_CANCEL) != 0;
-    record_out->unique = (flags & FLAG_UNIQUE) != 0;
-    record_out->validates = (flags & FLAG_VALIDATES) != 0;
-    record_out->retires = (flags & FLAG_RETIRES) != 0;
-    record_out->builds = (flags & FLAG_BUILDS) != 0;
-    record_out->drops = (flags & FLAG_DROPS) != 0;
-    record_out->keeps = (flags & FLAG_KEEPS) != 0;
-    record_out->waits = (flags & FLAG_WAITS) != 0;
+    read_flags(&r, record_out);
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
@@ -383,11 +399,9 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
             return no_memory(id, err);
         }
     }
-    uint8_t more = format > FORMAT_NO_MORE_FLAGS ? base_read_u8(&r) : 0;
-    record_out->foresees = (more & MORE_FORESEES) != 0;
-    record_out->rekeys = (more & MORE_REKEYS) != 0;
-    record_out->numbers = (more & MORE_NUMBERS) != 0;
-    r.bad = r.bad || (more & ~(MORE_FORESEES | MORE_REKEYS | MORE_NUMBERS)) != 0;
+    if (format > FORMAT_NO_MORE_FLAGS) {
+        read_more_flags(&r, record_out);
+    }
     if (format > FORMAT_NO_ASKER) {
         record_out->bytes_per_second_max = base_read_u64(&r);
         read_asker(&r, &record_out->asker);
