@@ -186,6 +186,8 @@ struct catalog_table {
     uint32_t key_count;             /* primary key; of a table without one, the row id */
     struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t row_id; /* id of the hidden column that the engine fills; 0: it has none */
+    bool rekeyed;    /* of a private copy: a column of its key has other keys, so rows by it must be
+                      * made anew */
     uint32_t index_count;
     struct catalog_index *indexes;
     uint32_t check_count;
@@ -313,9 +315,18 @@ bool catalog_index_print_predicate(const struct catalog_table *table,
 int catalog_index_see(const struct catalog_table *table, const struct catalog_index *index,
                       uint32_t at, const instar_value *value, struct base_arena *scratch,
                       instar_value *value_out, struct base_err *err);
+/* The rows by a key whose columns change their types, which whoever reads a row must meet; NULL:
+ * there are none. */
+const struct catalog_index *catalog_coming_rows(const struct catalog_table *table);
 /* Does an entry say less than the row, in the sight of the next version? Then whoever reads the
  * index must read its rows, too. */
 bool catalog_index_fades(const struct catalog_table *table, const struct catalog_index *index);
+/* With whose key its entries end; NULL: with the table's own, as it is. That is seen in the types
+ * in which those rows see it. */
+const struct catalog_index *catalog_index_keyer(const struct catalog_table *table,
+                                                const struct catalog_index *index);
+/* Are its entries, or the keys in which they end, of types that were? Then it binds nobody. */
+bool catalog_index_is_past(const struct catalog_table *table, const struct catalog_index *index);
 /* What people call it: the name of the one whose place it takes, or its own. */
 const char *catalog_index_called(const struct catalog_table *table,
                                  const struct catalog_index *index);

@@ -219,7 +219,7 @@ static bool derive_index(const struct catalog_table *table, struct catalog_index
     }
     index->key_part_count = own + rest;
     return derive_parts(table, index, index->parts, own, index->key_parts, index->key_columns) &&
-           derive_parts(table, NULL, key, rest, index->key_parts + own, index->key_columns + own);
+           derive_parts(table, other, key, rest, index->key_parts + own, index->key_columns + own);
 }
 
 /* A layout's columns from those of the layout before. Both are in the order of ids. */

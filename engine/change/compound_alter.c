@@ -2,7 +2,6 @@
 /* ALTER TABLE among several statements: what of it is a part of its own, because an index comes or
  * goes with it. */
 #include "change/draft_impl.h"
-#include "change/rekey_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -189,7 +188,7 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
     bool renames = false;
     struct catalog_fkey fkey;
 
-    if (rekey_is_needed(table, steps, count) || compound_remakes(table, steps, count, NULL) != 0) {
+    if (compound_rekeys(table, steps, count) || compound_remakes(table, steps, count, NULL) != 0) {
         return true;
     }
     for (size_t i = 0; i < count; i++) {

@@ -24,6 +24,9 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
  * What is wrong with the steps is said by whoever takes them. (compound_remake.c) */
 size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count, size_t *unique_out);
+/* Do they give the table another primary key, or one whose columns have other keys? */
+bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count);
 
 /* ---- compound_record.c -------------------------------------------------------------------- */
 

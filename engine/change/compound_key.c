@@ -125,15 +125,37 @@ int draft_key_step(struct draft *d, const instar_alteration *step, struct base_e
 
 /* ---- when all are taken ------------------------------------------------------------------- */
 
+/* In the columns and in their keys. */
 static bool is_same_key(const struct catalog_table *a, const struct catalog_table *b)
 {
     bool same = a->key_count == b->key_count;
 
     for (uint32_t i = 0; same && i < a->key_count; i++) {
-        same = a->columns[a->key[i].column].id == b->columns[b->key[i].column].id &&
-               a->key[i].descending == b->key[i].descending;
+        const struct catalog_column *x = &a->columns[a->key[i].column];
+        const struct catalog_column *y = &b->columns[b->key[i].column];
+        same = x->id == y->id && a->key[i].descending == b->key[i].descending &&
+               y->made_by == NULL && row_cast_keeps_keys(x->type, y->type) &&
+               row_type_scale(x->type, x->length_max) == row_type_scale(y->type, y->length_max);
     }
     return same;
+}
+
+/* The same columns again, under the names that they have by then. */
+static int give_key_again(struct draft *d, struct base_err *err)
+{
+    const struct catalog_table *table = d->target;
+    instar_key_column *columns =
+        base_arena_alloc(&d->arena, INSTAR_INDEX_COLUMNS_MAX * sizeof(*columns));
+    bool ok = columns != NULL;
+
+    for (uint32_t i = 0; ok && i < table->key_count; i++) {
+        const char *name = table->columns[table->key[i].column].name;
+        columns[i] = (instar_key_column){.name = base_arena_strdup(&d->arena, name),
+                                         .descending = table->key[i].descending};
+        ok = columns[i].name != NULL;
+    }
+    return ok ? give_key(d, columns, table->key_count, err)
+              : base_err_set(err, INSTAR_ENOMEM, "submitting a compound change: out of memory");
 }
 
 /* What would refer to the key of this table as it stands, for which it would be looked. */
@@ -143,31 +165,6 @@ static int check_own_fkeys(const struct draft *d, struct base_err *err)
         const struct catalog_fkey *fkey = &d->target->fkeys[i];
         if (fkey->parent == d->from->id && catalog_table_fkey_by_id(d->from, fkey->id) == NULL) {
             return draft_refuse_fkey(d, fkey, d->target, err);
-        }
-    }
-    return 0;
-}
-
-/* Of the table's key: no column gets a type with other keys beside it. */
-static int check_types(const struct draft *d, const struct catalog_table *table,
-                       struct base_err *err)
-{
-    for (uint32_t i = 0; i < table->key_count; i++) {
-        uint32_t id = table->columns[table->key[i].column].id;
-        int a = catalog_table_column_by_id(d->from, id);
-        int b = catalog_table_column_by_id(d->target, id);
-        const struct catalog_column *from = a >= 0 && b >= 0 ? &d->from->columns[a] : NULL;
-        const struct catalog_column *to = from != NULL ? &d->target->columns[b] : NULL;
-        bool same =
-            from == NULL || (to->made_by == NULL && row_cast_keeps_keys(from->type, to->type) &&
-                             row_type_scale(from->type, from->length_max) ==
-                                 row_type_scale(to->type, to->length_max));
-        if (!same) {
-            return base_err_set(err, INSTAR_ESTATE,
-                                "column \"%s\" of table \"%s\": it is of the primary key, which "
-                                "changes in the same change: give it another type in a change of "
-                                "its own",
-                                to->name, d->target->name);
         }
     }
     return 0;
@@ -196,6 +193,8 @@ int draft_complete(struct draft *d, struct base_err *err)
     }
     if (d->target->key_count == 0) {
         rc = give_key(d, NULL, 0, err);
+    } else if (d->target->rekeyed && find_rekey(d) == NULL) {
+        rc = give_key_again(d, err);
     }
     if (rc != 0 || find_rekey(d) == NULL) {
         return rc;
@@ -206,8 +205,6 @@ int draft_complete(struct draft *d, struct base_err *err)
     rc = rekey_check_others(d->s, d->from, err);
     rc = rc == 0 ? rekey_check_referrers(d->from, d->target, &d->kin, err) : rc;
     rc = rc == 0 ? check_own_fkeys(d, err) : rc;
-    rc = rc == 0 ? check_types(d, d->from, err) : rc;
-    rc = rc == 0 ? check_types(d, d->target, err) : rc;
     for (uint32_t i = 0; i < d->target->index_count; i++) {
         d->target->indexes[i].remade = true;
     }

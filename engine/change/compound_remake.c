@@ -8,29 +8,44 @@
 
 #include <string.h>
 
-size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count, size_t *unique_out)
+/* The table as the steps leave it, for looking alone. NULL: they are about no type and no primary
+ * key, or one of them is wrong. */
+static struct catalog_table *try_steps(const struct catalog_table *table,
+                                       const instar_alteration *steps, size_t count)
 {
+    bool needed = rekey_is_needed(table, steps, count);
     struct catalog_table *copy = NULL;
-    bool rekeys = rekey_is_needed(table, steps, count);
-    bool types = false;
-    size_t remade = 0;
 
     for (size_t i = 0; i < count; i++) {
-        types = types || steps[i].kind == INSTAR_ALTER_SET_TYPE;
+        needed = needed || steps[i].kind == INSTAR_ALTER_SET_TYPE;
     }
-    int rc =
-        (types || rekeys) && table->index_count != 0 ? catalog_table_copy(table, &copy, NULL) : 1;
+    int rc = needed ? catalog_table_copy(table, &copy, NULL) : INSTAR_ENOTFOUND;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         bool changed;
         if (rekey_drops_key(copy, &steps[i])) {
             copy->key_count = 0;
-        } else if (steps[i].kind != INSTAR_ALTER_ADD_PRIMARY_KEY) {
+            copy->rekeyed = true;
+        } else if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
+            copy->rekeyed = true;
+        } else {
             rc = catalog_alter(copy, &steps[i], &changed, NULL);
         }
     }
-    for (uint32_t i = 0; rc == 0 && i < copy->index_count; i++) {
-        bool anew = rekeys || copy->indexes[i].remade;
+    if (rc != 0) {
+        catalog_table_free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
+                        size_t count, size_t *unique_out)
+{
+    struct catalog_table *copy = try_steps(table, steps, count);
+    size_t remade = 0;
+
+    for (uint32_t i = 0; copy != NULL && i < copy->index_count; i++) {
+        bool anew = copy->rekeyed || copy->indexes[i].remade;
         remade += anew;
         if (unique_out != NULL) {
             *unique_out += anew && copy->indexes[i].unique;
@@ -38,6 +53,16 @@ size_t compound_remakes(const struct catalog_table *table, const instar_alterati
     }
     catalog_table_free(copy);
     return remade;
+}
+
+bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count)
+{
+    struct catalog_table *copy = try_steps(table, steps, count);
+    bool rekeys = copy != NULL && copy->rekeyed;
+
+    catalog_table_free(copy);
+    return rekeys || rekey_is_needed(table, steps, count);
 }
 
 /* The steps before have given a column of it another type. One that this change makes itself comes

@@ -199,7 +199,7 @@ static bool adds_unique(const instar_statement *s)
 static bool changes_key(const struct catalog_table *table, const instar_statement *s)
 {
     return table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE &&
-           rekey_is_needed(table, s->steps, s->step_count);
+           compound_rekeys(table, s->steps, s->step_count);
 }
 
 /* For foreign keys: tables as the view has them. */
@@ -379,8 +379,10 @@ static enum change_kind kind_of(const struct catalog_table *table,
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
            : !changes_key(table, statements)      ? kinds[statements->kind]
-           : rekey_is_alone(table, statements->steps, statements->step_count) ? CHANGE_REKEY
-                                                                              : CHANGE_COMPOUND;
+           : rekey_is_needed(table, statements->steps, statements->step_count) &&
+                   rekey_is_alone(table, statements->steps, statements->step_count)
+               ? CHANGE_REKEY
+               : CHANGE_COMPOUND;
 }
 
 struct wish {

@@ -59,6 +59,29 @@ static size_t count_drops(const instar_sql_statement *s, const char *name)
     return count;
 }
 
+static bool is_integer(enum instar_type type)
+{
+    return type >= INSTAR_INT2 && type <= INSTAR_INT8;
+}
+
+/* Does it give a column of the primary key a type with other keys? */
+static bool remakes_key(const instar_table_info *info, const instar_alteration *step)
+{
+    bool any = false;
+
+    for (size_t i = 0; step->kind == INSTAR_ALTER_SET_TYPE && i < info->key_count; i++) {
+        for (size_t k = 0; k < info->column_count; k++) {
+            const instar_column_info *column = &info->columns[k];
+            bool other = step->expression != NULL ||
+                         (ddl_type_is_other(column, step->column) &&
+                          !(is_integer(column->type) && is_integer(step->column->type)));
+            any = any || (strcmp(info->key[i].name, step->name) == 0 &&
+                          strcmp(column->name, step->name) == 0 && other);
+        }
+    }
+    return any;
+}
+
 /* Does it drop the primary key, by whatever words, or add one? */
 static void look_for_key(struct found *found, const instar_table_info *info,
                          const instar_sql_statement *s)
@@ -75,6 +98,7 @@ static void look_for_key(struct found *found, const instar_table_info *info,
                      strncmp(step->name, info->name, size) == 0 &&
                      strcmp(step->name + size, "_pkey") == 0;
 
+        found->remakes_key = found->remakes_key || remakes_key(info, step);
         found->adds_key = found->adds_key || step->kind == INSTAR_ALTER_ADD_PRIMARY_KEY;
         found->drops_key = found->drops_key || named || step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
     }

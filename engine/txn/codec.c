@@ -279,6 +279,23 @@ static int own_parts(const struct txn_codec *c, const struct catalog_index *inde
                            : rc;
 }
 
+/* Those of the key in which its entries end. */
+static int key_behind(const struct txn_codec *c, const struct catalog_index *index,
+                      const instar_value *image, struct base_arena *scratch,
+                      instar_value *values_out, struct base_err *err)
+{
+    const struct catalog_index *keyer = catalog_index_keyer(c->table, index);
+    const struct look at = {index->key_columns + index->part_count,
+                            index->key_part_count - index->part_count, scratch};
+    if (keyer != NULL) {
+        return look(c, keyer, image, &at, values_out, err);
+    }
+    for (uint32_t i = 0; i < at.count; i++) {
+        values_out[i] = image[txn_place(c, at.columns[i])];
+    }
+    return INSTAR_OK;
+}
+
 int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
                     const instar_value *image, struct txn_entry_to *to, struct base_err *err)
 {
@@ -287,11 +304,11 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
     size_t begin = out->size;
     uint32_t own = index->part_count;
     int rc = own_parts(c, index, image, to->scratch, values, err);
+    if (rc == INSTAR_OK && !index->rows) {
+        rc = key_behind(c, index, image, to->scratch, values + own, err);
+    }
     if (rc != INSTAR_OK) {
         return rc; /* the words name the index */
-    }
-    for (uint32_t i = own; i < index->key_part_count; i++) {
-        values[i] = image[txn_place(c, index->key_columns[i])];
     }
     rc = row_key_encode(index->key_parts, values, own, out, err);
     to->prefix_size = out->size - begin;

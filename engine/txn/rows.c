@@ -23,6 +23,7 @@ struct txn_rows {
     uint32_t *picks; /* what it needs -> which of these */
     size_t pick_count;
     bool straight; /* what it needs is in that order already */
+    bool plain;    /* it sees the columns as they are */
     instar_value *decoded, *ordered;
 };
 
@@ -157,6 +158,9 @@ static void plan_for(struct txn_rows *r, const struct catalog_index *index)
             r->position_count++;
         }
     }
+    const struct catalog_index *keyer = catalog_index_keyer(r->codec.table, index);
+    r->plain =
+        index->sight == CATALOG_SIGHT_NOW && (keyer == NULL || keyer->sight == CATALOG_SIGHT_NOW);
     r->straight = r->position_count == r->pick_count;
     for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t at = 0;
@@ -255,10 +259,15 @@ static int see_all(struct txn_rows *r, struct base_slice key, instar_value *valu
                    struct base_err *err)
 {
     int rc = INSTAR_OK;
+    const struct catalog_index *index = r->index;
+    const struct catalog_index *keyer = catalog_index_keyer(r->codec.table, index);
+    size_t end = r->pick_count - index->include_count;
+    size_t behind = keyer != NULL ? end - (index->key_part_count - index->part_count) : end;
     for (size_t i = 0; i < r->pick_count && rc == INSTAR_OK; i++) {
+        const struct catalog_index *by = i >= behind && i < end ? keyer : index;
         instar_value seen;
-        rc = catalog_index_see(r->codec.table, r->index, needed(r->index, i), &values[i], &r->row,
-                               &seen, err);
+        rc = catalog_index_see(r->codec.table, by, needed(index, i), &values[i], &r->row, &seen,
+                               err);
         values[i] = rc == INSTAR_OK ? seen : values[i];
     }
     return rc == INSTAR_OK ? rc : row_fault(r, key, rc, err);
@@ -284,7 +293,7 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
         }
         values = r->ordered;
     }
-    if (index->sight != CATALOG_SIGHT_NOW) {
+    if (!r->plain) {
         rc = see_all(r, key, values, err);
         if (rc != INSTAR_OK) {
             return rc;

@@ -92,6 +92,11 @@ const struct operation operations[] = {
      .sql = "ALTER TABLE t ALTER COLUMN c TYPE int4 USING length(c)"},
     {"type_using_of_unique_index", .setup = "CREATE UNIQUE INDEX t_c ON t (c)",
      .sql = "ALTER TABLE t ALTER COLUMN c TYPE int4 USING length(c)", .error = INSTAR_EUNIQUE},
+    {"type_of_key", .sql = "ALTER TABLE t ALTER COLUMN a TYPE text"},
+    {"type_of_key_and_more", .setup = "ALTER TABLE t ALTER COLUMN a TYPE text",
+     .sql =
+         "BEGIN; ALTER TABLE t ALTER COLUMN a TYPE int4 USING a::int4, ALTER COLUMN b TYPE text; "
+         "CREATE UNIQUE INDEX t_i ON t (c); COMMIT"},
     {"widen_type_of_checked", .setup = "ALTER TABLE t ADD COLUMN f int4 DEFAULT 5 CHECK (f > 4)",
      .sql = "ALTER TABLE t ALTER COLUMN f TYPE int8"},
     {"narrow_type_beside_index",

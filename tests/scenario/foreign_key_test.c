@@ -215,7 +215,7 @@ Test(foreign_key, what_it_needs_is_kept)
     } cases[] = {
         {"drop table p", "table \"p\": foreign key \"c_p_fkey\" of table \"c\" refers to it"},
         {"alter table p alter column id type text",
-         "column \"id\" of table \"p\": it is of the primary key"},
+         "table \"p\": foreign key \"c_p_fkey\" of table \"c\" refers to it"},
         {"alter table c alter column p type text", "foreign key \"c_p_fkey\" is about it"},
         {"alter table c drop column p", "foreign key \"c_p_fkey\" is about it"},
         {"drop index c_p_idx", "foreign key \"c_p_fkey\" needs an index"},
