@@ -5,6 +5,7 @@
  */
 #include "ddl/explain_impl.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,13 +234,40 @@ static bool leaves_something(uint32_t kind)
            kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
 }
 
-/* Must the rows that are there obey what it asks for? */
-static bool binds_rows(const instar_alteration *step)
+/* Does the expression have that name in it, as a word? */
+static bool mentions(const char *expression, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = expression; (at = strstr(at, name)) != NULL; at++) {
+        bool begins = at == expression || (at[-1] != '_' && !isalnum((unsigned char)at[-1]));
+        if (begins && at[size] != '_' && !isalnum((unsigned char)at[size])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One about a column that comes with it is tested on the default alone. */
+static bool is_of_new_column(const instar_sql_statement *s, const instar_check_def *check)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        any = any || (s->steps[i].kind == INSTAR_ALTER_ADD_COLUMN &&
+                      mentions(check->expression, s->steps[i].column->name));
+    }
+    return any;
+}
+
+/* Must the rows that are there obey what this step asks for? */
+static bool binds_rows(const instar_sql_statement *s, const instar_alteration *step)
 {
     return (step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY && !step->fkey->not_valid) ||
            step->kind == INSTAR_ALTER_SET_NOT_NULL ||
            step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
-           (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
+           (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid &&
+            !is_of_new_column(s, step->check));
 }
 
 static bool adds_unique(const instar_sql_statement *s)
@@ -274,7 +302,7 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
     bool validates = found->loses || found->rechecks, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
-        validates = validates || binds_rows(&s->steps[i]);
+        validates = validates || binds_rows(s, &s->steps[i]);
         leaves = leaves || leaves_something(s->steps[i].kind);
     }
     ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
@@ -350,7 +378,7 @@ void ddl_add_need(struct needs *n, const instar_sql_statement *s)
     n->drops += s->verb == INSTAR_SQL_DROP_INDEX;
     n->leaves = n->leaves || s->verb == INSTAR_SQL_RENAME_INDEX;
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
-        n->rows = n->rows || binds_rows(&s->steps[i]);
+        n->rows = n->rows || binds_rows(s, &s->steps[i]);
         n->leaves = n->leaves || leaves_something(s->steps[i].kind);
         n->builds += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
         n->unique += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;

@@ -635,11 +635,14 @@ def psql(server, script):
     return done.stdout.split("\n")[:-1]
 
 
-def agree(ours, theirs):
+def agree(line, ours, theirs):
     if not ours.startswith("!") or not theirs.startswith("!"):
         return ours == theirs
     name = ours[1:].split(" ")[0]
     code = theirs[1:].split(" ")[0]
+    # Of a group the engine says at once what cannot be; PostgreSQL may come to the rows first.
+    if line.startswith("ddl\tBEGIN") and name == "INSTAR_ESTATE" and code.startswith("23"):
+        return True
     # Of several things that are wrong with a row either may be told.
     return code in SAME.get(name, ()) or (
         name in CONSTRAINTS and (code.startswith("23") or code in SAME["INSTAR_ERANGE"])) or (
@@ -653,7 +656,7 @@ def compare(server, stream, seed):
         print(f"seed {seed}: PostgreSQL answered {len(theirs)} of {len(stream.steps)} steps")
         return False
     for at, ((line, sql, ours), other) in enumerate(zip(stream.steps, theirs)):
-        if not agree(ours, other):
+        if not agree(line, ours, other):
             print(f"differs: seed {seed}, step {at + 1}: {line}\n  engine:     {ours}\n"
                   f"  PostgreSQL: {other}\n  which did:  {sql}\n  before it:")
             for earlier, _, answer in stream.steps[:at]:

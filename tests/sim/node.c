@@ -15,7 +15,6 @@
 
 #define SEGMENT_BYTES (UINT64_C(64) << 10)
 #define MAP_BYTES (UINT64_C(64) << 20)
-#define CHANGE_LIMIT_MS 120000
 #define LOCK_TIMEOUT_MS 60000 /* a holder may stand still for several leases */
 #define TABLES_MAX 8
 #define BUILDS 6
@@ -250,7 +249,7 @@ static int change_once(struct test_random *r)
 
 static void change_schema(uint32_t node, struct test_random *r)
 {
-    sqls_patience(CHANGE_LIMIT_MS);
+    sqls_patience(job->change_limit_ms);
     atomic_store(&job->changing[node], true);
     while (take_one(&job->changes_left)) {
         for (int tries = 0; tries < TRIES_MAX && change_once(r) != INSTAR_OK; tries++) {
@@ -316,7 +315,7 @@ static void end_changes(void)
 
     ok(instar_change_list(db, note_pending, &p));
     for (size_t i = 0; i < p.count; i++) {
-        int rc = instar_change_wait(db, p.ids[i], CHANGE_LIMIT_MS, NULL);
+        int rc = instar_change_wait(db, p.ids[i], job->change_limit_ms, NULL);
         if (rc != INSTAR_OK && rc != INSTAR_EFAILED && rc != INSTAR_ECANCELLED) {
             sim_fail("change %" PRIu64 " does not end: %s: %s", p.ids[i], instar_error_name(rc),
                      instar_error_text());

@@ -154,6 +154,7 @@ struct sim_job {
     _Atomic bool changing[SIM_NODES];
     bool builds_only; /* changes are indexes that come and go */
     uint32_t lease_ms;
+    uint32_t change_limit_ms; /* a change takes no longer */
     uint32_t build_workers;
     uint64_t pause_ns; /* the longest, between two transactions of a client */
 };

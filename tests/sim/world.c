@@ -24,7 +24,8 @@
 #define STEPS_MAX 4000000
 #define WORLD_NS (600 * SIM_NS_PER_S)
 #define TXN_NS (120 * SIM_NS_PER_S)
-#define CHECKER 0 /* its node number; nobody else is there then */
+#define LEASE_ENDS_MS 28000 /* before a change fences whoever is in its way */
+#define CHECKER 0           /* its node number; nobody else is there then */
 
 enum role { ROLE_WORK, ROLE_MAKE, ROLE_CHECK, ROLE_TRY };
 
@@ -36,7 +37,8 @@ struct world {
     pid_t pids[SIM_NODES]; /* as the kernel knows them; 0: none */
     uint32_t next_pid;
     uint32_t deaths_left, freezes_left, sleeps_left;
-    uint64_t gap; /* steps between two events */
+    uint64_t gap;        /* steps between two events */
+    uint64_t longest_ms; /* that anybody stands still */
     bool done[SIM_NODES];
     void (*fn)(void *arg); /* ROLE_TRY */
     void *arg;
@@ -195,7 +197,7 @@ static void die(struct world *w, uint32_t node)
 /* Mostly for longer than a lease, sometimes for less. */
 static void freeze(struct world *w, uint32_t node)
 {
-    uint64_t ms = below(w, 3 * (uint64_t)w->job->lease_ms);
+    uint64_t ms = below(w, w->longest_ms);
 
     sim->nodes[node].frozen_until_ns = sim->now_ns + (1 + ms) * SIM_NS_PER_MS;
     w->freezes_left--;
@@ -205,7 +207,7 @@ static void freeze(struct world *w, uint32_t node)
 /* The machine sleeps, and the clock goes on. */
 static void sleep_all(struct world *w)
 {
-    sim->now_ns += below(w, 3 * (uint64_t)w->job->lease_ms) * SIM_NS_PER_MS;
+    sim->now_ns += below(w, w->longest_ms) * SIM_NS_PER_MS;
     w->sleeps_left--;
 }
 
@@ -345,7 +347,7 @@ static void judge(struct world *w)
 /* All that the seed decides about this world. */
 static void choose_world(struct world *w)
 {
-    static const uint32_t leases_ms[] = {50, 200, 1000, 2000};
+    static const uint32_t leases_ms[] = {50, 200, 1000, 2000, 60000};
     static const uint32_t ticks_ns[] = {200, 2000, 20000, 200000};
 
     sim->switch_one_in = 2u << below(w, 5);
@@ -354,7 +356,11 @@ static void choose_world(struct world *w)
     sim->stalls_percent = 20 * (uint32_t)below(w, 4);
     sim->steps_max = STEPS_MAX;
     w->job->lease_ms = leases_ms[below(w, BASE_ARRAY_LEN(leases_ms))];
-    sim->stall_ns = below(w, 3 * (uint64_t)w->job->lease_ms) * SIM_NS_PER_MS;
+    /* Nobody lives to see the end of a long lease: what only that would end is found so. */
+    bool lasting = w->job->lease_ms > LEASE_ENDS_MS;
+    w->longest_ms = lasting ? 1000 : 3 * (uint64_t)w->job->lease_ms;
+    w->job->change_limit_ms = lasting ? LEASE_ENDS_MS : 4 * LEASE_ENDS_MS;
+    sim->stall_ns = below(w, w->longest_ms) * SIM_NS_PER_MS;
     w->job->build_workers = 1 + (uint32_t)below(w, 2);
     w->job->pause_ns = UINT64_C(1000) << below(w, 18);
     w->job->builds_only = below(w, 2) == 0;
