@@ -173,6 +173,18 @@ static int flush_all(void)
     return check(error, "flush");
 }
 
+/* What a load leaves to be done in the background is part of it, as vacuum is elsewhere. */
+static void settle(void)
+{
+    uint64_t pending = 0, running = 0;
+
+    do {
+        bench_sleep_until(bench_now_ns() + 1000000);
+        (void)rocksdb_property_int(store.db, "rocksdb.compaction-pending", &pending);
+        (void)rocksdb_property_int(store.db, "rocksdb.num-running-compactions", &running);
+    } while (pending + running > 0);
+}
+
 static int load(void *session, uint64_t rows)
 {
     const struct session *s = session;
@@ -182,7 +194,11 @@ static int load(void *session, uint64_t rows)
         to = from + BENCH_BATCH <= rows + 1 ? from + BENCH_BATCH : rows + 1;
         rc = put_rows(s, 't', from, to);
     }
-    return rc ? rc : flush_all();
+    rc = rc ? rc : flush_all();
+    if (rc == 0) {
+        settle();
+    }
+    return rc;
 }
 
 static int put(const struct session *s, char table, uint64_t key)
