@@ -192,6 +192,19 @@ static struct compound_statement *find_remade(struct draft *d, uint64_t tree)
     return NULL;
 }
 
+/* No other change may be at work on it: whoever gave its name back, of the two, would do so for an
+ * index that the other one has taken away. */
+static int check_idle(struct draft *d, const char *name, struct base_err *err)
+{
+    struct catalog_name found;
+    int rc = catalog_name_get(d->s->t, name, &found, err);
+
+    if (rc == 0 && found.change != 0) {
+        return alter_name_busy(d->s->t, name, found.change, err);
+    }
+    return rc;
+}
+
 /* One that the target has. */
 int draft_take_away(struct draft *d, const char *name, struct base_err *err)
 {
@@ -205,6 +218,10 @@ int draft_take_away(struct draft *d, const char *name, struct base_err *err)
         return base_err_set(err, INSTAR_EINVALID,
                             "%s \"%s\" is dropped in the change that creates or renames it",
                             index->constraint ? "constraint" : "index", name);
+    }
+    int rc = check_idle(d, name, err);
+    if (rc != 0) {
+        return rc;
     }
     part->kind = COMPOUND_DROP_INDEX;
     part->tree = tree;

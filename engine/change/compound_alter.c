@@ -74,19 +74,6 @@ static int add_unique(struct draft *d, const instar_unique_def *unique, struct b
     return rc == 0 ? draft_make_index(d, &def, 0, err) : rc;
 }
 
-/* A UNIQUE of the target. Its name must not be another change's. */
-static int drop_unique(struct draft *d, const char *name, struct base_err *err)
-{
-    struct catalog_name found;
-    int rc = catalog_name_get(d->s->t, name, &found, err);
-
-    if (rc == 0 && found.change != 0) {
-        return alter_name_busy(d->s->t, name, found.change, err);
-    }
-    base_err_clear(err); /* the name may be one that this change gives */
-    return rc == 0 || rc == INSTAR_ENOTFOUND ? draft_take_away(d, name, err) : rc;
-}
-
 /* ---- foreign keys in ALTER TABLE ---------------------------------------------------------- */
 
 static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
@@ -155,7 +142,7 @@ int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *e
         }
         rc = adds  ? add_unique(d, step->unique, err)
              : key ? draft_key_step(d, step, err)
-                   : drop_unique(d, step->name, err);
+                   : draft_take_away(d, step->name, err);
         rc = draft_step_fault(all, i, rc, err);
         begin = i + 1;
     }

@@ -299,6 +299,28 @@ Test(compound, others_queue_behind_it)
     scene_end(&s);
 }
 
+/* An index that another change is making is not dropped by a part of one, whatever stands before
+ * that part; nor is its name lost to either when the other one goes back. */
+Test(compound, index_at_work_is_not_dropped)
+{
+    struct scene s;
+    uint64_t drop;
+
+    test_hold_set(&s.hold, "build.scanned", 1);
+    scene_runner(&s.runner);
+    s.db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    ok(submit_index(s.db, "t_b", "b", 0, &s.change));
+    test_hold_await(&s.hold);
+    fails(compounds_run(s.db, "DROP INDEX t_b; CREATE INDEX x ON t (a)"), INSTAR_ESTATE);
+    fails(compounds_run(s.db, "CREATE INDEX x ON t (a); DROP INDEX t_b"), INSTAR_ESTATE);
+    expect(told("\"t_b\" is being"));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    ok(instar_drop_index(s.db, "t_b", NULL, &drop));
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    scene_end(&s);
+}
+
 /* The table is dropped in the middle of it. */
 Test(compound, table_dropped_in_mid_build)
 {
