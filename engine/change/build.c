@@ -65,6 +65,35 @@ static void give_memory(struct changes *c, uint64_t taken)
 
 /* ---- begin -------------------------------------------------------------------------------- */
 
+/* One that is enforced was built before. */
+static bool is_built_now(const struct catalog_index *index, uint64_t change)
+{
+    return index->change == change && !index->enforcing;
+}
+
+bool build_is_needed(const struct catalog_table *table, uint64_t change)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        any = any || is_built_now(&table->indexes[i], change);
+    }
+    return any;
+}
+
+int build_tree_ops(struct store_txn *t, const struct catalog_table *table, uint64_t change,
+                   enum store_tree_op op, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        if (is_built_now(&table->indexes[i], change)) {
+            rc = store_txn_tree_op(t, op, table->indexes[i].tree, err);
+        }
+    }
+    return rc;
+}
+
 /* The indexes of the table that this change is making, each with its room. */
 static int find_indexes(struct build *b, struct base_err *err)
 {
@@ -76,8 +105,7 @@ static int find_indexes(struct build *b, struct base_err *err)
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
-        /* One that is enforced was built before. */
-        if (index->change != b->job->rec.id || index->enforcing) {
+        if (!is_built_now(index, b->job->rec.id)) {
             continue;
         }
         struct built *x = &b->all[b->count++];

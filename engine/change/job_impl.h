@@ -208,6 +208,11 @@ int vacuum_prune(struct job *j, struct base_err *err);
 
 /* Scan, load and fold all indexes that the change makes; ends before the fold-end record. */
 int build_run(struct job *j, struct base_err *err);
+/* Has the table an index that this change is building at the moment? */
+bool build_is_needed(const struct catalog_table *table, uint64_t change);
+/* For the tree of each of them. */
+int build_tree_ops(struct store_txn *t, const struct catalog_table *table, uint64_t change,
+                   enum store_tree_op op, struct base_err *err);
 /* Remove what files the build of a tree has, when it is undone. */
 void build_forget(struct store *store, uint64_t tree);
 /* INSTAR_EUNIQUE with words when there are duplicates in an index that the change makes; their

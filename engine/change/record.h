@@ -111,6 +111,8 @@ struct change_record {
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
     bool foresees; /* compound: what types may lose is looked for before indexes are made of them */
+    bool rekeys;   /* compound: a new primary key, for which there is a witness */
+    bool numbers;  /* compound: row ids in the place of one */
     bool waits;    /* create table, several: writers of the tables to which a new one refers come
                     * first */
     uint32_t other_count;
@@ -260,7 +262,8 @@ enum change_work {
     WORK_REMOVE_ALL,   /* publish the table without it, without old names and hidden columns */
     WORK_WITHDRAW,     /* the way back: publish what was new delete-only, and not enforced */
     WORK_TAKE_OUT,     /* publish the table without it */
-    WORK_KEY_ADD,      /* rekey: publish a unique index on the new key in its first stage */
+    WORK_KEY_ADD,      /* rekey, compound: publish a unique index on the new key in its first stage;
+                        * compound: or the column of row ids */
     WORK_IDS_ADD,      /* publish the column of row ids */
     WORK_FILL,         /* give a row id to each row that has none */
     WORK_ROWS_ADD,     /* publish the rows by the new key, and all indexes once more, likewise */
@@ -280,7 +283,7 @@ enum change_work {
 };
 
 #define PLAN_NO_RETURN UINT32_MAX
-#define PLAN_STEPS_MAX 24
+#define PLAN_STEPS_MAX 40
 
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
@@ -309,6 +312,9 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_DROPS 8u
 #define PLAN_HIDES 16u
 #define PLAN_FORESEES 32u
+#define PLAN_WITNESS 64u
+#define PLAN_NUMBERS 128u
+#define PLAN_REKEYS 256u /* one of these two */
 #define PLAN_KEEPS 1u
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,

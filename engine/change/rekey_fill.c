@@ -43,8 +43,11 @@ static int open_all(struct fill *f, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, f->j->rec.table, &f->table, err);
+    rc = catalog_get_table(t, job_table(f->j), &f->table, err);
     store_txn_abort(t);
+    if (rc == 0 && (f->table->row_id == 0 || catalog_keyed_by_row_id(f->table))) {
+        return INSTAR_END; /* of several tables: not this one */
+    }
     if (rc == 0) {
         rc = store_tree_stat(store, f->table->tree, &stat, err);
     }

@@ -669,7 +669,8 @@ typedef struct instar_alteration {
  * texts, and validated. Indexes that are about it are built anew beside those that stand, of the
  * values as they will be, at most 16; both change places in the version of the new type, and values
  * that are one then fail a unique one. Integers have one key: indexes of nothing else than that
- * stay as they are. A column of the primary key only goes from one integer type to another, one
+ * stay as they are. For a column of the primary key that gets another type the rows are made anew
+ * with all indexes, as for another primary key, and keys that become one fail the change. A column
  * that a check is about takes no `expression`. A projection from before goes on: values that are
  * read have the new type, and an integer of the type that the column had then is taken by the
  * writes, if it fits. Keys and bounds may be integers of any type.
@@ -683,23 +684,26 @@ typedef struct instar_alteration {
  * before anything becomes public, and validated; duplicates fail the change as those of a unique
  * index. Dropping one drops the index by its stages. instar_drop_index() of it is refused (ESTATE).
  *
- * PRIMARY KEY: ADD to a table without one, DROP, or DROP and then ADD, by themselves in a change.
- * DROP CONSTRAINT of the name table_pkey is DROP PRIMARY KEY, where no other constraint has that
- * name. First a unique index on the new key and NOT NULL are built, enforced and validated: from
- * `enforcing` on writes that break them fail, also where the change fails itself in the end. Then
- * the rows are written once more by the new key, and each index anew, while all go on. One version
- * swaps; what was there before goes when nobody uses it. Columns of a key that is dropped remain
- * NOT NULL. A projection from before goes on for inserts and for scans without bounds of the key;
- * to get, update, upsert or delete by the old key is refused from the swap on (EUNKNOWN), as it
- * would mean another row: prepare it anew. Until the end other changes that name one of its indexes
- * are refused (ESTATE); this one is, while another is at work on the table, when foreign keys refer
- * to the table, and when it has more than 15 indexes (ELIMIT).
+ * PRIMARY KEY: ADD to a table without one, DROP, or DROP and then ADD; with other steps it is a
+ * change as of several statements. DROP CONSTRAINT of the name table_pkey is DROP PRIMARY KEY,
+ * where no other constraint has that name. First a unique index on the new key and NOT NULL are
+ * built, enforced and validated: from `enforcing` on writes that break them fail, also where the
+ * change fails itself in the end. Then the rows are written once more by the new key, and each
+ * index anew, while all go on. One version swaps; what was there before goes when nobody uses it.
+ * Columns of a key that is dropped remain NOT NULL. A projection from before goes on for inserts
+ * and for scans without bounds of the key; to get, update, upsert or delete by the old key is
+ * refused from the swap on (EUNKNOWN), as it would mean another row: prepare it anew. Until the end
+ * other changes that name one of its indexes are refused (ESTATE); this one is, while another is at
+ * work on the table, when foreign keys refer to the table, and when it has more than 15 indexes
+ * (ELIMIT). Beside it no index of the table is renamed, no foreign key made that refers to the
+ * table, and no column of the key added (EINVALID).
  *
  * Foreign keys: as checks, in two tables: the change is one of both, waits for transactions that
  * use either, and for other changes of either. From its first stage on writers of both obey. Rows
  * that refer to nothing fail it: info.reason names up to 10. While a key is referred to it is not
- * dropped, nor its table, and its columns keep their types (ESTATE names the constraint); so do the
- * columns that refer to it. Everything may be renamed.
+ * dropped, nor its table, and its columns get no types with other keys (ESTATE names the
+ * constraint), nor do the columns that refer to it: integers may become of another size. Everything
+ * may be renamed.
  *
  * Comments: UTF-8, at most INSTAR_COMMENT_BYTES_MAX; for people, nothing depends on them. One goes
  * with what it is about, stays through renames, undo and another primary key, and is told by
@@ -769,9 +773,9 @@ typedef struct instar_statement {
  * Values, texts and definitions are copied. options.flags: only those that steer; IF [NOT] EXISTS
  * stands with its statement. A statement that has nothing to do by it is left out; when none is
  * left, the id is 0. Errors at once: as of the functions for each statement, with the number of the
- * statement in the text; EINVALID (what is made and dropped or renamed in the same change; another
- * primary key or a vacuum beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are
- * there, or 16 new indexes of a table), ESTATE (another change is at work on a name, or on a column
+ * statement in the text; EINVALID (what is made and dropped or renamed in the same change; a vacuum
+ * beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are there, or 16 new indexes
+ * of a table), ESTATE (another change is at work on a name, or on a column
  * that comes or goes with its index; a new index takes the name of one that is dropped in the same
  * change). */
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,

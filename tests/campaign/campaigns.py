@@ -54,6 +54,13 @@ HISTORY = Campaign(
     {"pr": Size(2), "nightly": Size(63), "release": Size(1250)},
     (Program("release/tests/crash/history_test", (("INSTAR_HISTORY_TXNS", "8000"),),
              r"(\d+) transactions, ", 900),))
+# A seed is 1,000 worlds, each of some 10,000 steps; half a minute on two quiet cores.
+SIM = Campaign(
+    "sim", "worlds",
+    {"pr": Size(10), "nightly": Size(150), "release": Size(5000)},
+    (Program("release/tests/sim/worlds_test",
+             (("INSTAR_SIM_WORLDS", "1000"), ("INSTAR_SIM_LANES", "0")), r"^(\d+) worlds: ",
+             1800),))
 CHANGE = Campaign(
     "change", "changes",
     {"pr": Size(3), "nightly": Size(130), "release": Size(1300)},
@@ -113,7 +120,7 @@ DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
 ALL = {c.name: c for c in
-       (POWER_CUT, KILL, HISTORY, CHANGE, CORRUPT, SYSCALL, ALLOC, HOSTILE, FUZZ,
+       (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, HOSTILE, FUZZ,
         DIFFERENTIAL)}
 
 

@@ -122,6 +122,49 @@ Test(change_steer, pause_while_rows_are_read)
     pause_at("build.batch_scanned", 1, false);
 }
 
+/* K10: several workers read, and are paused again and again; each time they stand still. No row is
+ * left out, and none is read twice. */
+Test(change_steer, pause_many_times_while_several_read)
+{
+    struct test_child runner;
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    uint64_t seen = 0, rows = 45000;
+    unsigned pauses = 0;
+
+    instar *db = begin(&runner);
+    scene_fill(db, "t", ROWS, (int64_t)rows + 1, scene_scattered);
+    o.workers = 3;
+    o.rows_per_second_max = 60000;
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, &o);
+    for (;;) {
+        instar_change_wait(db, change, 5, &info);
+        if (info.state != INSTAR_CHANGE_RUNNING ||
+            (strcmp(info.stage, "build") != 0 && info.rows_done >= rows)) {
+            break;
+        }
+        if (info.rows_done == seen || strcmp(info.stage, "build") != 0) {
+            continue;
+        }
+        seen = info.rows_done;
+        steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+        do {
+            instar_change_wait(db, change, 5, &info);
+            expect(info.state == INSTAR_CHANGE_RUNNING);
+        } while (strstr(info.waiting_for, "resume") == NULL);
+        /* Behind the build other rows are counted. */
+        expect(info.rows_done >= seen || strcmp(info.stage, "build") != 0);
+        seen = info.rows_done;
+        steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+        pauses++;
+    }
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(pauses >= 3);
+    expect_u64(info.rows_done, rows);
+    expect(public_now(db, "t_b"));
+    end(db, &runner);
+}
+
 Test(change_steer, pause_when_all_are_read)
 {
     pause_at("build.scanned", 1, false);

@@ -84,11 +84,21 @@ struct history_job {
 void history_make_t(instar *db);
 /* Works until it is killed, or has done so many transactions. */
 void history_work(struct test_child *self, void *job);
+/* The same in pieces, for a thread of a process that has the store open: its transactions one by
+ * one; false: all are done. The first thing it does is to settle what its predecessor left. */
+struct history_worker;
+struct history_worker *history_worker_open(instar *db, struct history *h, uint32_t worker,
+                                           struct test_random random);
+bool history_worker_next(struct history_worker *w);
+void history_worker_close(struct history_worker *w);
+/* To be told of each point, by the thread that is there. */
+void history_at_point(const char *name);
 /* What became of a transaction that was killed in its commit. */
 void history_settle(instar *db, struct history *h, uint32_t worker);
 
 /* ---- the judges ---------------------------------------------------------------------------- */
 
+/* NULL: it was never begun. */
 struct history_txn *history_get(struct history *h, uint32_t number);
 
 /* By the log's order: each transaction, done alone at its place, sees what it saw; a unique value

@@ -135,10 +135,10 @@ static bool collect(struct judge *j)
 {
     for (uint32_t n = 1; n <= HISTORY_WORKERS * HISTORY_TXNS_MAX; n++) {
         const struct history_txn *t = history_get(j->history, n);
-        uint64_t lsn = atomic_load(&t->lsn);
-        if (atomic_load(&t->state) != HISTORY_COMMITTED) {
+        if (t == NULL || atomic_load(&t->state) != HISTORY_COMMITTED) {
             continue;
         }
+        uint64_t lsn = atomic_load(&t->lsn);
         if ((t->flags & HISTORY_READONLY) != 0) {
             j->events[j->count++] = (struct event){t->snapshot, n, true, false};
             continue;
@@ -205,7 +205,7 @@ static bool judge_time(struct judge *j)
     expect(moments != NULL);
     for (uint32_t n = 1; n <= HISTORY_WORKERS * HISTORY_TXNS_MAX; n++) {
         const struct history_txn *t = history_get(j->history, n);
-        if (atomic_load(&t->state) == HISTORY_COMMITTED) {
+        if (t != NULL && atomic_load(&t->state) == HISTORY_COMMITTED) {
             moments[count++] = (struct moment){t->begun_ns, true, n};
             moments[count++] = (struct moment){t->ended_ns, false, n};
         }

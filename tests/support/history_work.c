@@ -5,7 +5,7 @@
 #include "api/api_impl.h"
 #include "store/store.h"
 
-#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define STAMP                                                                           \
@@ -15,7 +15,7 @@
 
 enum { K, WRITER, BEFORE, G, U };
 
-struct worker {
+struct history_worker {
     instar *db;
     struct history *history;
     struct history_txn *now;
@@ -25,12 +25,13 @@ struct worker {
     struct test_random random;
     instar_projection *rows;
     instar_projection *by_group;
-    pthread_t thread;
     uint32_t kind; /* of the transaction, and what it is about */
     uint8_t keys[2];
     uint8_t groups[2];
     uint8_t claim;
 };
+
+static _Thread_local struct history_worker *here; /* whose transaction this thread is in */
 
 static const char *const columns[COLUMNS] = {"a", "b", "before", "g", "u"};
 
@@ -51,7 +52,8 @@ static uint8_t small(const instar_value *value)
 
 struct history_txn *history_get(struct history *h, uint32_t n)
 {
-    if (n == 0 || n > HISTORY_WORKERS * HISTORY_TXNS_MAX) {
+    if (n == 0 || n > HISTORY_WORKERS * HISTORY_TXNS_MAX ||
+        (n - 1) % HISTORY_TXNS_MAX >= atomic_load(&h->count[(n - 1) / HISTORY_TXNS_MAX])) {
         return NULL;
     }
     return &h->txns[(n - 1) / HISTORY_TXNS_MAX][(n - 1) % HISTORY_TXNS_MAX];
@@ -59,7 +61,7 @@ struct history_txn *history_get(struct history *h, uint32_t n)
 
 /* ---- writing down -------------------------------------------------------------------------- */
 
-static struct history_op *note(struct worker *w, enum history_verb verb, uint8_t key)
+static struct history_op *note(struct history_worker *w, enum history_verb verb, uint8_t key)
 {
     expect(w->now->op_count < HISTORY_OPS_MAX);
     struct history_op *op = &w->now->ops[w->now->op_count++];
@@ -70,21 +72,26 @@ static struct history_op *note(struct worker *w, enum history_verb verb, uint8_t
 
 /* In the commit's critical section: the log's end is where its record will stand. A pad comes
  * before it; what other threads append is not of this transaction. */
-static void at_point(void *arg, const char *name)
+void history_at_point(const char *name)
 {
-    struct worker *w = arg;
+    struct history_worker *w = here;
 
-    if (w->now != NULL && strcmp(name, "commit.mark_set") == 0 &&
-        pthread_equal(pthread_self(), w->thread)) {
+    if (w != NULL && w->now != NULL && strcmp(name, "commit.mark_set") == 0) {
         atomic_store(&w->now->lsn, store_tail(w->db->env.store));
     }
+}
+
+static void at_point(void *arg, const char *name)
+{
+    (void)arg;
+    history_at_point(name);
 }
 
 /* ---- the pieces of a transaction ----------------------------------------------------------- */
 
 /* A row as it is, with the transaction's own writes not counted: none is read after it is written.
  */
-static int look(struct worker *w, instar_txn *txn, uint8_t key, instar_value row[COLUMNS])
+static int look(struct history_worker *w, instar_txn *txn, uint8_t key, instar_value row[COLUMNS])
 {
     instar_value k = number(key);
     int rc = instar_get(txn, w->rows, &k, row);
@@ -100,7 +107,7 @@ static int look(struct worker *w, instar_txn *txn, uint8_t key, instar_value row
     return 0;
 }
 
-static int write(struct worker *w, instar_txn *txn, uint8_t key, instar_value row[COLUMNS])
+static int write(struct history_worker *w, instar_txn *txn, uint8_t key, instar_value row[COLUMNS])
 {
     struct history_op *op = note(w, HISTORY_WRITE, key);
 
@@ -113,7 +120,7 @@ static int write(struct worker *w, instar_txn *txn, uint8_t key, instar_value ro
     return instar_upsert(txn, w->rows, row);
 }
 
-static int rewrite(struct worker *w, instar_txn *txn, uint8_t key)
+static int rewrite(struct history_worker *w, instar_txn *txn, uint8_t key)
 {
     instar_value row[COLUMNS];
     int rc = look(w, txn, key, row);
@@ -121,7 +128,7 @@ static int rewrite(struct worker *w, instar_txn *txn, uint8_t key)
     return rc == 0 ? write(w, txn, key, row) : rc;
 }
 
-static int scan(struct worker *w, instar_txn *txn, uint8_t group)
+static int scan(struct history_worker *w, instar_txn *txn, uint8_t group)
 {
     instar_value bound = number(group);
     instar_range range = {.lower = &bound, .lower_count = 1, .upper = &bound, .upper_count = 1};
@@ -143,7 +150,7 @@ static int scan(struct worker *w, instar_txn *txn, uint8_t group)
     return rc;
 }
 
-static int count_and_join(struct worker *w, instar_txn *txn)
+static int count_and_join(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS];
     uint32_t at = w->now->op_count;
@@ -157,7 +164,7 @@ static int count_and_join(struct worker *w, instar_txn *txn)
     return rc == 0 ? write(w, txn, w->keys[0], row) : rc;
 }
 
-static int claim(struct worker *w, instar_txn *txn)
+static int claim(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS];
     int rc = look(w, txn, w->keys[0], row);
@@ -166,7 +173,7 @@ static int claim(struct worker *w, instar_txn *txn)
     return rc == 0 ? write(w, txn, w->keys[0], row) : rc;
 }
 
-static int remove_one(struct worker *w, instar_txn *txn)
+static int remove_one(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS];
     instar_value k = number(w->keys[0]);
@@ -179,7 +186,7 @@ static int remove_one(struct worker *w, instar_txn *txn)
     return instar_delete(txn, w->rows, &k);
 }
 
-static int read_only(struct worker *w, instar_txn *txn)
+static int read_only(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS];
     int rc = scan(w, txn, w->groups[0]);
@@ -190,7 +197,7 @@ static int read_only(struct worker *w, instar_txn *txn)
 }
 
 /* Reads one key, writes another: with its mirror image, a write skew. */
-static int read_and_write(struct worker *w, instar_txn *txn)
+static int read_and_write(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS];
     int rc = look(w, txn, w->keys[1], row);
@@ -198,27 +205,27 @@ static int read_and_write(struct worker *w, instar_txn *txn)
     return rc == 0 ? rewrite(w, txn, w->keys[0]) : rc;
 }
 
-static int write_two(struct worker *w, instar_txn *txn)
+static int write_two(struct history_worker *w, instar_txn *txn)
 {
     int rc = rewrite(w, txn, w->keys[0]);
 
     return rc == 0 ? rewrite(w, txn, w->keys[1]) : rc;
 }
 
-static int stamp(struct worker *w, instar_txn *txn)
+static int stamp(struct history_worker *w, instar_txn *txn)
 {
     instar_value row[COLUMNS] = {[K] = number(STAMP + w->worker), [WRITER] = number(w->number)};
 
     return instar_upsert(txn, w->rows, row);
 }
 
-static int (*const kinds[])(struct worker *w, instar_txn *txn) = {
+static int (*const kinds[])(struct history_worker *w, instar_txn *txn) = {
     read_and_write, write_two, count_and_join, claim, remove_one};
 
 /* Written down anew each time it is tried. */
 static int body(instar_txn *txn, void *arg)
 {
-    struct worker *w = arg;
+    struct history_worker *w = arg;
     bool reads = (w->now->flags & HISTORY_READONLY) != 0;
 
     w->now->op_count = 0;
@@ -241,7 +248,7 @@ static unsigned flags_of(const struct history_txn *t)
            ((t->flags & HISTORY_ASYNC) != 0 ? INSTAR_TXN_ASYNC : INSTAR_TXN_SYNC);
 }
 
-static void choose(struct worker *w)
+static void choose(struct history_worker *w)
 {
     bool reads = test_random_chance(&w->random, 25);
 
@@ -258,7 +265,7 @@ static void choose(struct worker *w)
     w->claim = (uint8_t)test_random_below(&w->random, HISTORY_CLAIMS + 1);
 }
 
-static int run_once(struct worker *w)
+static int run_once(struct history_worker *w)
 {
     instar_txn *txn;
     int rc = instar_begin(w->db, flags_of(w->now), &txn);
@@ -280,7 +287,7 @@ static bool was_refused(int rc)
            rc == INSTAR_ESCHEMA_CHANGED;
 }
 
-static void one(struct worker *w, uint32_t n)
+static void one(struct history_worker *w, uint32_t n)
 {
     w->now = &w->history->txns[w->worker][n];
     w->number = w->worker * HISTORY_TXNS_MAX + n + 1;
@@ -301,13 +308,36 @@ static void one(struct worker *w, uint32_t n)
 
 /* ---- a worker ------------------------------------------------------------------------------ */
 
+struct settling {
+    instar_projection *rows;
+    uint32_t worker;
+    instar_value row[COLUMNS];
+    int found; /* the code of the read */
+};
+
+/* A commit: from then on the other one's is in the log, or never will be. */
+static int commit_behind(instar_txn *txn, void *arg)
+{
+    struct settling *s = arg;
+    instar_value row[COLUMNS] = {[K] = number(STAMP + 100 + s->worker), [WRITER] = number(0)};
+
+    return instar_upsert(txn, s->rows, row);
+}
+
+static int look_for_stamp(instar_txn *txn, void *arg)
+{
+    struct settling *s = arg;
+
+    s->row[K] = number(STAMP + s->worker);
+    s->found = instar_get(txn, s->rows, &s->row[K], s->row);
+    return s->found == INSTAR_ENOTFOUND ? 0 : s->found;
+}
+
 void history_settle(instar *db, struct history *h, uint32_t worker)
 {
     uint32_t n = atomic_load(&h->count[worker]);
     struct history_txn *last = n > 0 ? &h->txns[worker][n - 1] : NULL;
-    instar_value row[COLUMNS] = {[K] = number(STAMP + 100 + worker), [WRITER] = number(0)};
-    instar_projection *p;
-    instar_txn *txn;
+    struct settling s = {.worker = worker};
 
     if (last == NULL || atomic_load(&last->state) == HISTORY_COMMITTED ||
         atomic_load(&last->state) == HISTORY_ABORTED) {
@@ -317,48 +347,67 @@ void history_settle(instar *db, struct history *h, uint32_t worker)
         atomic_store(&last->state, HISTORY_ABORTED);
         return;
     }
-    ok(instar_projection_prepare(db, "t", columns, COLUMNS, NULL, &p));
-    /* A commit: from then on the other one's is in the log, or never will be. */
-    ok(instar_begin(db, INSTAR_TXN_SYNC, &txn));
-    ok(instar_upsert(txn, p, row));
-    ok(instar_commit(txn));
-    row[K] = number(STAMP + worker);
-    ok(instar_begin(db, INSTAR_TXN_READONLY | INSTAR_TXN_SYNC, &txn));
-    int rc = instar_get(txn, p, &row[K], row);
-    expect(rc == 0 || rc == INSTAR_ENOTFOUND);
-    bool happened = rc == 0 && row[WRITER].i == worker * HISTORY_TXNS_MAX + n;
-    instar_abort(txn);
-    instar_projection_free(p);
+    ok(instar_projection_prepare(db, "t", columns, COLUMNS, NULL, &s.rows));
+    ok(instar_run(db, INSTAR_TXN_SYNC, commit_behind, &s));
+    ok(instar_run(db, INSTAR_TXN_READONLY | INSTAR_TXN_SYNC, look_for_stamp, &s));
+    bool happened = s.found == 0 && s.row[WRITER].i == worker * HISTORY_TXNS_MAX + n;
+    instar_projection_free(s.rows);
     last->ended_ns = UINT64_MAX; /* nobody was told */
     atomic_store(&last->state, happened ? HISTORY_COMMITTED : HISTORY_ABORTED);
+}
+
+struct history_worker *history_worker_open(instar *db, struct history *h, uint32_t worker,
+                                           struct test_random random)
+{
+    struct history_worker *w = calloc(1, sizeof(*w));
+
+    expect(w != NULL);
+    *w = (struct history_worker){
+        .db = db, .history = h, .worker = worker, .random = random, .first = true};
+    history_settle(db, h, worker);
+    ok(instar_projection_prepare(db, "t", columns, COLUMNS, NULL, &w->rows));
+    ok(instar_projection_prepare(db, "t", columns, COLUMNS, "t_g", &w->by_group));
+    return w;
+}
+
+bool history_worker_next(struct history_worker *w)
+{
+    uint32_t n = atomic_load(&w->history->count[w->worker]);
+
+    if (n >= w->history->limit) {
+        return false;
+    }
+    here = w;
+    one(w, n);
+    here = NULL;
+    w->first = false;
+    return true;
+}
+
+void history_worker_close(struct history_worker *w)
+{
+    instar_projection_free(w->rows);
+    instar_projection_free(w->by_group);
+    free(w);
 }
 
 void history_work(struct test_child *self, void *arg)
 {
     const struct history_job *job = arg;
-    struct worker w = {.history = job->history,
-                       .worker = job->worker,
-                       .random = test_random(job->stream),
-                       .thread = pthread_self()};
-    struct test_listener listener = {.point = at_point, .arg = &w};
+    struct test_listener listener = {.point = at_point};
+    instar *db = dbs_open(0);
+    struct history_worker *w =
+        history_worker_open(db, job->history, job->worker, test_random(job->stream));
 
     (void)self;
-    w.db = dbs_open(0);
-    history_settle(w.db, w.history, w.worker);
-    ok(instar_projection_prepare(w.db, "t", columns, COLUMNS, NULL, &w.rows));
-    ok(instar_projection_prepare(w.db, "t", columns, COLUMNS, "t_g", &w.by_group));
     test_listener_set(&listener);
     test_kill_at_point(job->point, job->nth);
-    w.first = true;
-    for (uint32_t n = atomic_load(&w.history->count[w.worker]); n < w.history->limit; n++) {
-        one(&w, n);
-        w.first = false;
+    while (history_worker_next(w)) {
     }
     test_kill_at_point(NULL, 0);
     test_listener_set(NULL);
-    instar_projection_free(w.rows);
-    instar_projection_free(w.by_group);
-    ok(instar_close(w.db));
+    history_worker_close(w);
+    ok(instar_close(db));
 }
 
 void history_make_t(instar *db)
