@@ -14,6 +14,7 @@
 #define INSTAR_BENCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BENCH_PAD 92
@@ -28,33 +29,49 @@ void bench_setting(const char *name, const char *value);
 /* A mark at the present moment, on the clock of the foreground that runs, if one does. */
 void bench_clock_start(uint64_t ns);
 void bench_mark(const char *words);
+bool bench_marking(void); /* does anybody look at marks? */
 /* The integer of a row: all different, in no order. Updates change its low bits alone, so that
  * whoever reads a row can tell whether it is the right one. */
 #define BENCH_LOW_BITS 8
 int64_t bench_value(uint64_t key);
+/* What a client makes of a value that it has read. */
+int64_t bench_changed(int64_t v);
 void bench_pad(uint64_t key, char pad[BENCH_PAD]);
 /* Of table u: a text in no order, all different, and one of 100 values. */
 #define BENCH_NAME 60
 void bench_name(uint64_t key, char name[BENCH_NAME]);
 int32_t bench_few(uint64_t key);
+#define BENCH_OTHER "(k int8 primary key, few int4 not null, name text not null, opt int8)"
+/* So that no compiler leaves out what made it. */
+void bench_use(int64_t value);
 /* Keys in no order: the next one of 1 … rows. */
 uint64_t bench_random_key(uint64_t *state, uint64_t rows);
 /* This process's private memory: resident, behind no file; and a thread that keeps its peak. */
 uint64_t bench_private_bytes(void);
 void bench_peak_start(void);
 uint64_t bench_peak_stop(void);
+uint64_t bench_thread_ns(void); /* processor time of the calling thread */
+/* Bytes of a file, or of all files in a directory whose names begin so; 0: none. */
+uint64_t bench_file_bytes(const char *path);
+uint64_t bench_files_bytes(const char *directory, const char *prefix);
+uint64_t bench_files_ending(const char *directory, const char *suffix);
+/* The last one by name of those; 1 when there is none. */
+int bench_last_file(const char *directory, const char *prefix, char *path_out, size_t size);
 
 /* ---- drivers ------------------------------------------------------------------------------ */
 
 /*
- * A system. A session belongs to one process. Functions return 0, or print what failed and return
- * 1; one that is NULL is something the system does not have.
+ * A system. A session belongs to one process, or to one thread where the store does. Functions
+ * return 0, or print what failed and return 1; one that is NULL is something the system does not
+ * have.
  *
  * Table t has the rows 1 … N, table w takes what commits insert. Loading commits BENCH_BATCH rows
  * at a time without waiting for the disk, and waits for all of them at its end.
  */
 struct driver {
     const char *name;
+    /* Its store can be open in one process alone: clients are threads, each with a session. */
+    bool one_process;
     int (*open)(const char *place, bool sync, void **session_out);
     void (*close)(void *session);
     int (*load)(void *session, uint64_t rows);
@@ -63,6 +80,12 @@ struct driver {
     int (*add)(void *session, uint64_t key);               /* into t */
     int (*update)(void *session, uint64_t key, int64_t v); /* t's v, which indexes are on */
     int (*touch)(void *session, uint64_t key);             /* t's pad, which no index is on */
+    /* Reads t's v in the transaction that then updates it, to bench_changed() of what was read. */
+    int (*modify)(void *session, uint64_t key);
+    int (*insert_many)(void *session, uint64_t from, uint64_t to); /* into w, from … to - 1 */
+    /* Each is a transaction that reads t: one row; up to `count` rows in order, from key on. */
+    int (*read)(void *session, uint64_t key, int64_t *v_out);
+    int (*read_range)(void *session, uint64_t key, unsigned count);
     /* Between these two, reads see one snapshot. */
     int (*read_begin)(void *session);
     void (*read_end)(void *session);
@@ -72,9 +95,17 @@ struct driver {
     /* On t's v; online: writers may go on. What counts is the driver's to say, in seconds. */
     int (*create_index)(void *session, bool unique, bool online, double *seconds_out);
     int (*drop_index)(void *session, double *seconds_out);
-    /* A schema change, done when it returns; and rows 1 … N into u of columns k, few, name, opt. */
+    /* A schema change, done when it returns; and rows 1 … N into a new table of columns k, few,
+     * name, opt. */
     int (*sql)(void *session, const char *statement);
-    int (*load_other)(void *session, uint64_t rows);
+    int (*load_other)(void *session, const char *table, uint64_t rows);
+    /* How the next index is built: beside commits without giving way to them; with so much memory
+     * for sorting, 0: the default. */
+    void (*build_options)(void *session, bool hurry, uint64_t sort_bytes);
+    /* Which version of the table is the latest. */
+    int (*version)(void *session, const char *table, uint32_t *version_out);
+    /* What t and its indexes, and what the log take on the disk, once what is dropped is free. */
+    int (*disk)(void *session, uint64_t *tables_out, uint64_t *log_out);
     int (*settings)(void *session);
 };
 
@@ -82,6 +113,8 @@ extern const struct driver instar_driver;
 extern const struct driver lmdb_driver;
 extern const struct driver sqlite_driver;
 extern const struct driver postgres_driver;
+extern const struct driver rocksdb_driver;
+extern const struct driver wiredtiger_driver;
 
 /* What the device does (device.c): records appended, fdatasync after each. */
 int bench_device(const char *directory, uint64_t ms);

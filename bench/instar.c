@@ -10,12 +10,17 @@
 
 #define WATCH_MS 5 /* how long one look at a running change waits */
 #define INDEX "by_v"
+#define DISK_LOG_LEFT (UINT64_C(1) << 20)
+#define DISK_CALM_NS UINT64_C(500000000) /* for so long no tree came or went */
 
 struct session {
     instar *db;
     instar_projection *rows, *commits, *value, *pad; /* t, w, k and v of t, k and pad of t */
     instar_txn *reading;
     unsigned flags; /* of a transaction */
+    bool hurry;     /* of a build, as sort_bytes */
+    uint64_t sort_bytes;
+    char place[512];
 };
 
 static int failed(const char *doing, int rc)
@@ -53,6 +58,7 @@ static int open_session(const char *place, bool sync, void **session_out)
         free(s);
         return failed("open", rc);
     }
+    (void)snprintf(s->place, sizeof(s->place), "%s", place);
     *session_out = s;
     return 0;
 }
@@ -191,7 +197,57 @@ static int touch(void *session, uint64_t key)
     return rc ? failed("update", rc) : update_one(s, &change, key);
 }
 
+static int modify_row(instar_txn *txn, void *arg)
+{
+    struct change *change = arg;
+    int rc = instar_get(txn, change->projection, &change->key, change->values);
+
+    change->values[1].i = bench_changed(change->values[1].i);
+    return rc ? rc : instar_update(txn, change->projection, &change->key, change->values);
+}
+
+static int modify(void *session, uint64_t key)
+{
+    struct session *s = session;
+    int rc = prepare(s);
+    struct change change = {.projection = s->value,
+                            .key = {.type = INSTAR_INT8, .i = (int64_t)key}};
+
+    rc = rc ? rc : instar_run(s->db, s->flags, modify_row, &change);
+    return rc ? failed("modify", rc) : 0;
+}
+
+static int insert_many(void *session, uint64_t from, uint64_t to)
+{
+    struct session *s = session;
+    int rc = prepare(s);
+    struct part part = {s->commits, from, to};
+
+    rc = rc ? rc : instar_run(s->db, s->flags, insert_rows, &part);
+    return rc ? failed("insert", rc) : 0;
+}
+
 /* ---- in SQL ------------------------------------------------------------------------------- */
+
+/* Wait, and mark each stage that is seen where somebody looks at marks. */
+static int follow(instar *db, uint64_t change)
+{
+    char stage[sizeof(((instar_change_info *)0)->stage)] = "";
+    instar_change_info info;
+    int rc;
+
+    if (!bench_marking()) {
+        return instar_change_wait(db, change, UINT32_MAX, NULL);
+    }
+    do {
+        rc = instar_change_wait(db, change, WATCH_MS, &info);
+        if (rc == INSTAR_EBUSY && strcmp(stage, info.stage) != 0) {
+            (void)snprintf(stage, sizeof(stage), "%s", info.stage);
+            bench_mark(stage);
+        }
+    } while (rc == INSTAR_EBUSY);
+    return rc;
+}
 
 static int sql(void *session, const char *statement)
 {
@@ -204,7 +260,7 @@ static int sql(void *session, const char *statement)
     for (size_t i = 0; rc == INSTAR_OK && i < instar_sql_count(script); i++) {
         rc = instar_sql_submit(s->db, script, i, &change, &error);
         if (rc == INSTAR_OK) {
-            rc = instar_change_wait(s->db, change, UINT32_MAX, NULL);
+            rc = follow(s->db, change);
             rc = rc ? failed(statement, rc) : 0;
         }
     }
@@ -233,24 +289,26 @@ static int insert_others(instar_txn *txn, void *arg)
     return rc;
 }
 
-static int load_other(void *session, uint64_t rows)
+static int load_other(void *session, const char *table, uint64_t rows)
 {
     struct session *s = session;
     struct part part = {NULL, 1, 1};
-    int rc = sql(s, "create table u (k int8 primary key, few int4 not null, name text not null, "
-                    "opt int8)");
+    char statement[200];
+    int rc;
 
+    (void)snprintf(statement, sizeof(statement), "create table %s " BENCH_OTHER, table);
+    rc = sql(s, statement);
     if (rc != 0) {
         return rc;
     }
-    rc = instar_projection_prepare(s->db, "u", NULL, 0, NULL, &part.projection);
+    rc = instar_projection_prepare(s->db, table, NULL, 0, NULL, &part.projection);
     for (; rc == INSTAR_OK && part.from <= rows; part.from = part.to) {
         part.to = part.from + BENCH_BATCH <= rows + 1 ? part.from + BENCH_BATCH : rows + 1;
         rc = instar_run(s->db, INSTAR_TXN_ASYNC, insert_others, &part);
     }
     instar_projection_free(part.projection);
     rc = rc ? rc : instar_flush(s->db);
-    return rc ? failed("load u", rc) : 0;
+    return rc ? failed("load", rc) : 0;
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -260,7 +318,7 @@ static int read_begin(void *session)
     struct session *s = session;
     int rc = prepare(s);
 
-    rc = rc ? rc : instar_begin(s->db, INSTAR_TXN_READONLY, &s->reading);
+    rc = rc ? rc : instar_begin(s->db, s->flags | INSTAR_TXN_READONLY, &s->reading);
     return rc ? failed("begin", rc) : 0;
 }
 
@@ -285,6 +343,42 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     return 0;
 }
 
+static int read_one(void *session, uint64_t key, int64_t *v_out)
+{
+    int rc = read_begin(session);
+
+    if (rc == 0) {
+        rc = get(session, key, v_out);
+        read_end(session);
+    }
+    return rc;
+}
+
+static int read_rows(struct session *s, uint64_t key, unsigned count)
+{
+    instar_value from = {.type = INSTAR_INT8, .i = (int64_t)key}, values[3];
+    instar_range range = {.lower = &from, .lower_count = 1};
+    instar_cursor *cursor = NULL;
+    int rc = instar_scan(s->reading, s->rows, &range, &cursor);
+
+    while (rc == INSTAR_OK && count-- > 0) {
+        rc = instar_cursor_next(cursor, values);
+    }
+    instar_cursor_close(cursor);
+    return rc == INSTAR_OK || rc == INSTAR_END ? 0 : failed("scan", rc);
+}
+
+static int read_range(void *session, uint64_t key, unsigned count)
+{
+    int rc = read_begin(session);
+
+    if (rc == 0) {
+        rc = read_rows(session, key, count);
+        read_end(session);
+    }
+    return rc;
+}
+
 static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
 {
     struct session *s = session;
@@ -304,23 +398,6 @@ static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
 
 /* ---- indexes ------------------------------------------------------------------------------ */
 
-/* Wait, and mark each stage that is seen. */
-static int follow(instar *db, uint64_t change)
-{
-    char stage[sizeof(((instar_change_info *)0)->stage)] = "";
-    instar_change_info info;
-    int rc;
-
-    do {
-        rc = instar_change_wait(db, change, WATCH_MS, &info);
-        if (rc == INSTAR_EBUSY && strcmp(stage, info.stage) != 0) {
-            (void)snprintf(stage, sizeof(stage), "%s", info.stage);
-            bench_mark(stage);
-        }
-    } while (rc == INSTAR_EBUSY);
-    return rc;
-}
-
 static int create_index(void *session, bool unique, bool online, double *seconds_out)
 {
     struct session *s = session;
@@ -328,11 +405,15 @@ static int create_index(void *session, bool unique, bool online, double *seconds
     instar_index_def def = {
         .name = INDEX, .table = "t", .columns = &column, .column_count = 1, .unique = unique};
     uint64_t begin = bench_now_ns(), change = 0;
-    int rc = instar_create_index(s->db, &def, NULL, &change);
+    instar_change_options options;
+    int rc;
 
-    if (rc == INSTAR_OK) {
-        rc = online ? follow(s->db, change) : instar_change_wait(s->db, change, UINT32_MAX, NULL);
-    }
+    (void)online; /* there is no other way */
+    instar_change_options_init(&options);
+    options.flags = s->hurry ? INSTAR_CHANGE_HURRY : 0;
+    options.sort_memory_bytes = s->sort_bytes;
+    rc = instar_create_index(s->db, &def, &options, &change);
+    rc = rc ? rc : follow(s->db, change);
     *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
     return rc ? failed("create index", rc) : 0;
 }
@@ -346,6 +427,54 @@ static int drop_index(void *session, double *seconds_out)
     rc = rc ? rc : instar_change_wait(s->db, change, UINT32_MAX, NULL);
     *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
     return rc ? failed("drop index", rc) : 0;
+}
+
+static void build_options(void *session, bool hurry, uint64_t sort_bytes)
+{
+    struct session *s = session;
+
+    s->hurry = hurry;
+    s->sort_bytes = sort_bytes;
+}
+
+/* ---- looking ------------------------------------------------------------------------------ */
+
+static int note_version(void *arg, const instar_table_info *info)
+{
+    *(uint32_t *)arg = info->version;
+    return INSTAR_OK;
+}
+
+static int version(void *session, const char *table, uint32_t *version_out)
+{
+    const struct session *s = session;
+    int rc = instar_table_list(s->db, table, note_version, version_out);
+
+    return rc ? failed("version", rc) : 0;
+}
+
+/* What was dropped is purged when the number of trees stands still, and what was written is in the
+ * trees when the log is applied, but for the few records of the last change. */
+static int disk(void *session, uint64_t *tables_out, uint64_t *log_out)
+{
+    const struct session *s = session;
+    char path[600];
+    instar_stats stats = {.struct_size = sizeof(stats)};
+    uint64_t trees = 0, since = 0, now;
+    int rc = instar_flush(s->db);
+
+    do {
+        bench_sleep_until(bench_now_ns() + 1000000);
+        rc = rc ? rc : instar_stat(s->db, &stats);
+        now = bench_now_ns();
+        since = stats.tree_count != trees ? now : since;
+        trees = stats.tree_count;
+    } while (rc == INSTAR_OK &&
+             (now - since < DISK_CALM_NS || stats.log_tail - stats.log_applied > DISK_LOG_LEFT));
+    (void)snprintf(path, sizeof(path), "%s/data.mdb", s->place);
+    *tables_out = bench_file_bytes(path);
+    *log_out = stats.log_bytes;
+    return rc ? failed("stat", rc) : 0;
 }
 
 static int settings(void *session)
@@ -363,6 +492,10 @@ const struct driver instar_driver = {.name = "instar",
                                      .add = add,
                                      .update = update,
                                      .touch = touch,
+                                     .modify = modify,
+                                     .insert_many = insert_many,
+                                     .read = read_one,
+                                     .read_range = read_range,
                                      .read_begin = read_begin,
                                      .read_end = read_end,
                                      .get = get,
@@ -371,4 +504,7 @@ const struct driver instar_driver = {.name = "instar",
                                      .drop_index = drop_index,
                                      .sql = sql,
                                      .load_other = load_other,
+                                     .build_options = build_options,
+                                     .version = version,
+                                     .disk = disk,
                                      .settings = settings};

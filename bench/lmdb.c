@@ -24,6 +24,7 @@ struct session {
     MDB_dbi rows, commits;
     MDB_txn *reading;
     uint64_t row_count;
+    char place[512];
 };
 
 static int check(int rc, const char *what)
@@ -93,6 +94,7 @@ static int open_session(const char *place, bool sync, void **session_out)
         free(s);
         return check(rc, "open");
     }
+    (void)snprintf(s->place, sizeof(s->place), "%s", place);
     *session_out = s;
     return 0;
 }
@@ -152,6 +154,93 @@ static int insert(void *session, uint64_t key)
     return put(s, s->commits, key, bench_value(key));
 }
 
+static int add(void *session, uint64_t key)
+{
+    struct session *s = session;
+
+    return put(s, s->rows, key, bench_value(key));
+}
+
+static int insert_many(void *session, uint64_t from, uint64_t to)
+{
+    struct session *s = session;
+    unsigned char key[9];
+    char row[ROW_BYTES];
+    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    for (uint64_t i = from; rc == 0 && i < to; i++) {
+        fill(i, bench_value(i), key, row);
+        rc = mdb_put(txn, s->commits, &k, &v, 0);
+    }
+    return check(rc ? rc : mdb_txn_commit(txn), "insert");
+}
+
+/* Which part of a row an update replaces, by what it has now. */
+typedef void (*edit)(uint64_t key, int64_t v, char row[ROW_BYTES]);
+
+static void edit_v(uint64_t key, int64_t v, char row[ROW_BYTES])
+{
+    (void)key;
+    memcpy(row + V_AT, &v, sizeof(v));
+}
+
+static void edit_pad(uint64_t key, int64_t v, char row[ROW_BYTES])
+{
+    (void)v;
+    bench_pad(key + 1, row + V_AT + 8);
+}
+
+static void edit_low(uint64_t key, int64_t v, char row[ROW_BYTES])
+{
+    (void)key;
+    memcpy(&v, row + V_AT, sizeof(v));
+    v = bench_changed(v);
+    memcpy(row + V_AT, &v, sizeof(v));
+}
+
+static int change(struct session *s, uint64_t key, int64_t value, edit edit)
+{
+    unsigned char key_bytes[9] = {1};
+    char row[ROW_BYTES];
+    MDB_val k = {sizeof(key_bytes), key_bytes}, v;
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (rc != 0) {
+        return check(rc, "begin");
+    }
+    put_be64(key_bytes + 1, key);
+    rc = mdb_get(txn, s->rows, &k, &v);
+    if (rc == 0) {
+        memcpy(row, v.mv_data, sizeof(row));
+        edit(key, value, row);
+        v = (MDB_val){sizeof(row), row};
+        rc = mdb_put(txn, s->rows, &k, &v, 0);
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return check(rc, "update");
+    }
+    return check(mdb_txn_commit(txn), "update");
+}
+
+static int update(void *session, uint64_t key, int64_t v)
+{
+    return change(session, key, v, edit_v);
+}
+
+static int touch(void *session, uint64_t key)
+{
+    return change(session, key, 0, edit_pad);
+}
+
+static int modify(void *session, uint64_t key)
+{
+    return change(session, key, 0, edit_low);
+}
+
 /* ---- reading ------------------------------------------------------------------------------ */
 
 static int read_begin(void *session)
@@ -201,6 +290,50 @@ static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
     }
     mdb_cursor_close(cursor);
     return check(rc == MDB_NOTFOUND ? 0 : rc, "scan");
+}
+
+static int read_one(void *session, uint64_t key, int64_t *v_out)
+{
+    int rc = read_begin(session);
+
+    if (rc == 0) {
+        rc = get(session, key, v_out);
+        read_end(session);
+    }
+    return rc;
+}
+
+static int read_rows(struct session *s, uint64_t key, unsigned count)
+{
+    unsigned char key_bytes[9] = {1};
+    MDB_val k = {sizeof(key_bytes), key_bytes}, v;
+    MDB_cursor *cursor;
+    int64_t sum = 0;
+    int rc = mdb_cursor_open(s->reading, s->rows, &cursor);
+
+    if (rc != 0) {
+        return check(rc, "cursor");
+    }
+    put_be64(key_bytes + 1, key);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        sum ^= v_of(&v);
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    bench_use(sum);
+    return check(rc == MDB_NOTFOUND ? 0 : rc, "scan");
+}
+
+static int read_range(void *session, uint64_t key, unsigned count)
+{
+    int rc = read_begin(session);
+
+    if (rc == 0) {
+        rc = read_rows(session, key, count);
+        read_end(session);
+    }
+    return rc;
 }
 
 /* ---- indexes ------------------------------------------------------------------------------ */
@@ -273,6 +406,15 @@ static int drop_index(void *session, double *seconds_out)
     return check(rc, "drop");
 }
 
+static int disk(void *session, uint64_t *tables_out, uint64_t *log_out)
+{
+    const struct session *s = session;
+
+    *tables_out = bench_files_bytes(s->place, "data.mdb");
+    *log_out = 0;
+    return 0;
+}
+
 static int settings(void *session)
 {
     struct session *s = session;
@@ -295,10 +437,18 @@ const struct driver lmdb_driver = {.name = "lmdb",
                                    .close = close_session,
                                    .load = load,
                                    .insert = insert,
+                                   .add = add,
+                                   .update = update,
+                                   .touch = touch,
+                                   .modify = modify,
+                                   .insert_many = insert_many,
+                                   .read = read_one,
+                                   .read_range = read_range,
                                    .read_begin = read_begin,
                                    .read_end = read_end,
                                    .get = get,
                                    .scan = scan,
                                    .create_index = create_index,
                                    .drop_index = drop_index,
+                                   .disk = disk,
                                    .settings = settings};

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main SYSTEM WORKLOAD PLACE [NAME=VALUE…]: one measurement; bench/run puts them together. */
 #include "hist.h"
+#include "mix.h"
+#include "selftest.h"
 #include "workloads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct driver *const drivers[] = {&instar_driver, &lmdb_driver, &sqlite_driver,
-                                               &postgres_driver};
+static const struct driver *const drivers[] = {&instar_driver,  &lmdb_driver,
+                                               &sqlite_driver,  &postgres_driver,
+                                               &rocksdb_driver, &wiredtiger_driver};
 
 static bool is(const char *word, const char *name)
 {
@@ -17,40 +20,40 @@ static bool is(const char *word, const char *name)
 
 static int set(struct parameters *p, const char *word)
 {
-    static const char *const works[] = {"insert", "add", "update", "touch"};
+    const struct {
+        const char *name;
+        uint64_t *number;
+        bool *yes;
+    } names[] = {{"rows", &p->rows, NULL},      {"ms", &p->ms, NULL},
+                 {"rate", &p->rate, NULL},      {"sort_mib", &p->sort_mib, NULL},
+                 {"sync", NULL, &p->sync},      {"unique", NULL, &p->unique},
+                 {"online", NULL, &p->online},  {"hurry", NULL, &p->hurry},
+                 {"at_rate", NULL, &p->at_rate}};
     const char *equals = strchr(word, '=');
     uint64_t value = equals != NULL ? strtoull(equals + 1, NULL, 10) : 0;
 
-    if (is(word, "rows")) {
-        p->rows = value;
-    } else if (is(word, "ms")) {
-        p->ms = value;
-    } else if (is(word, "processes")) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (is(word, names[i].name)) {
+            if (names[i].number != NULL) {
+                *names[i].number = value;
+            } else {
+                *names[i].yes = value != 0;
+            }
+            return 0;
+        }
+    }
+    if (is(word, "processes")) {
         p->processes = (unsigned)value;
-    } else if (is(word, "sync")) {
-        p->sync = value != 0;
-    } else if (is(word, "unique")) {
-        p->unique = value != 0;
-    } else if (is(word, "online")) {
-        p->online = value != 0;
-    } else if (is(word, "at_rate")) {
-        p->at_rate = value != 0;
     } else if (is(word, "change")) {
         p->change = equals + 1;
     } else if (is(word, "work")) {
-        for (unsigned i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
-            if (strcmp(works[i], equals + 1) == 0) {
-                p->work = (enum work)i;
-                return 0;
-            }
-        }
-        fprintf(stderr, "bench: no work '%s': insert, add, update, touch\n", equals + 1);
-        return 1;
+        return work_named(equals + 1, &p->work);
     } else {
-        fprintf(stderr,
-                "bench: what is '%s'? rows, ms, processes, sync, unique, online, at_rate, work, "
-                "change\n",
-                word);
+        fprintf(stderr, "bench: what is '%s'? work, change, processes", word);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            fprintf(stderr, ", %s", names[i].name);
+        }
+        fputc('\n', stderr);
         return 1;
     }
     return 0;
@@ -78,10 +81,10 @@ static int run(const char *system, const char *name, const struct parameters *p)
 int main(int argc, char **argv)
 {
     struct parameters p = {
-        .rows = 100000, .ms = 1000, .processes = 1, .sync = true, .work = WORK_UPDATE};
+        .rows = 100000, .ms = 1000, .processes = 1, .sync = true, .work = WORK_INSERT};
 
     if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
-        return hist_self_test();
+        return hist_self_test() != 0 || mix_self_test() != 0 || workers_self_test() != 0;
     }
     if (argc < 4) {
         fprintf(stderr, "usage: main SYSTEM WORKLOAD PLACE [NAME=VALUE...] | main --self-test\n");

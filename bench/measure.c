@@ -2,12 +2,15 @@
 /* Clock, reports, row contents, memory in use. */
 #include "bench.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -46,6 +49,11 @@ void bench_clock_start(uint64_t ns)
     clock_ns = ns;
 }
 
+bool bench_marking(void)
+{
+    return clock_ns != 0;
+}
+
 void bench_mark(const char *words)
 {
     if (clock_ns != 0) {
@@ -57,6 +65,13 @@ int64_t bench_value(uint64_t key)
 {
     /* An odd factor permutes the 2^62 numbers: no value occurs twice. */
     return (int64_t)((key * 0x9e3779b97f4a7c15u) >> 2);
+}
+
+int64_t bench_changed(int64_t v)
+{
+    const uint64_t low = (UINT64_C(1) << BENCH_LOW_BITS) - 1;
+
+    return (int64_t)(((uint64_t)v & ~low) | (((uint64_t)v + 1) & low));
 }
 
 void bench_pad(uint64_t key, char pad[BENCH_PAD])
@@ -81,6 +96,13 @@ void bench_name(uint64_t key, char name[BENCH_NAME])
 int32_t bench_few(uint64_t key)
 {
     return (int32_t)((uint64_t)bench_value(key) % 100);
+}
+
+void bench_use(int64_t value)
+{
+    static _Atomic int64_t used;
+
+    atomic_store_explicit(&used, value, memory_order_relaxed);
 }
 
 uint64_t bench_random_key(uint64_t *state, uint64_t rows)
@@ -137,4 +159,82 @@ uint64_t bench_peak_stop(void)
     atomic_store(&peak_stop, true);
     (void)pthread_join(peak_thread, NULL);
     return peak_bytes;
+}
+
+uint64_t bench_thread_ns(void)
+{
+    struct timespec used;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
+}
+
+/* ---- disk --------------------------------------------------------------------------------- */
+
+/* What is allocated: a file may have holes. */
+uint64_t bench_file_bytes(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+static bool begins(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static bool ends(const char *name, const char *suffix)
+{
+    size_t all = strlen(name), part = strlen(suffix);
+
+    return all >= part && strcmp(name + all - part, suffix) == 0;
+}
+
+static uint64_t sum_of(const char *directory, bool (*which)(const char *name, const char *part),
+                       const char *part)
+{
+    uint64_t sum = 0;
+    DIR *dir = opendir(directory);
+    const struct dirent *entry;
+    char path[1024];
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (which(entry->d_name, part)) {
+            (void)snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+            sum += bench_file_bytes(path);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return sum;
+}
+
+uint64_t bench_files_bytes(const char *directory, const char *prefix)
+{
+    return sum_of(directory, begins, prefix);
+}
+
+uint64_t bench_files_ending(const char *directory, const char *suffix)
+{
+    return sum_of(directory, ends, suffix);
+}
+
+int bench_last_file(const char *directory, const char *prefix, char *path_out, size_t size)
+{
+    char last[256] = "";
+    DIR *dir = opendir(directory);
+    const struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (begins(entry->d_name, prefix) && strcmp(entry->d_name, last) > 0) {
+            (void)snprintf(last, sizeof(last), "%s", entry->d_name);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    (void)snprintf(path_out, size, "%s/%s", directory, last);
+    return last[0] == '\0';
 }

@@ -72,7 +72,9 @@ static int prepare(struct session *s)
         {"add", "insert into t values ($1::int8, $2::int8, $3)"},
         {"touch", "update t set pad = $2 where k = $1::int8"},
         {"update", "update t set v = $2::int8 where k = $1::int8"},
-        {"get", "select v, pad from t where k = $1::int8"}};
+        {"get", "select v, pad from t where k = $1::int8"},
+        {"get for update", "select v, pad from t where k = $1::int8 for update"},
+        {"range", "select v, pad from t where k >= $1::int8 order by k limit $2::int8"}};
 
     for (size_t i = 0; !s->prepared && i < sizeof(statements) / sizeof(statements[0]); i++) {
         PGresult *result = PQprepare(s->connection, statements[i][0], statements[i][1], 0, NULL);
@@ -153,17 +155,21 @@ static int sql(void *session, const char *statement)
     return run(session, statement);
 }
 
-static int load_other(void *session, uint64_t rows)
+static int load_other(void *session, const char *table, uint64_t rows)
 {
     struct session *s = session;
-    int rc = run(s, "create table u (k int8 primary key, few int4 not null, name text not null, "
-                    "opt int8)");
+    char create[200], copy[80], vacuum[80];
+    int rc;
 
+    (void)snprintf(create, sizeof(create), "create table %s " BENCH_OTHER, table);
+    (void)snprintf(copy, sizeof(copy), "copy %s from stdin", table);
+    (void)snprintf(vacuum, sizeof(vacuum), "vacuum analyze %s", table);
+    rc = run(s, create);
     for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
-        rc = copy_rows(s, "copy u from stdin", row_of_u, key,
+        rc = copy_rows(s, copy, row_of_u, key,
                        key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
     }
-    rc = rc ? rc : run(s, "vacuum analyze u");
+    rc = rc ? rc : run(s, vacuum);
     return rc ? rc : run(s, "checkpoint");
 }
 
@@ -256,7 +262,7 @@ static void read_end(void *session)
     (void)run(session, "rollback");
 }
 
-static int get(void *session, uint64_t key, int64_t *v_out)
+static int get_by(void *session, const char *statement, uint64_t key, int64_t *v_out)
 {
     char k_text[24];
     const char *values[] = {k_text};
@@ -264,15 +270,46 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     int rc;
 
     (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
-    rc = execute(session, "get", 1, values, &result);
+    rc = execute(session, statement, 1, values, &result);
     if (rc != 0) {
         return rc;
     }
-    rc = PQntuples(result) == 1 ? 0 : failed(session, "get");
+    rc = PQntuples(result) == 1 ? 0 : failed(session, statement);
     if (rc == 0) {
         *v_out = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     }
     PQclear(result);
+    return rc;
+}
+
+static int get(void *session, uint64_t key, int64_t *v_out)
+{
+    return get_by(session, "get", key, v_out);
+}
+
+static int modify(void *session, uint64_t key)
+{
+    int64_t v = 0;
+    int rc = run(session, "begin");
+
+    rc = rc ? rc : get_by(session, "get for update", key, &v);
+    rc = rc ? rc : update(session, key, bench_changed(v));
+    return run(session, rc == 0 ? "commit" : "rollback") ? 1 : rc;
+}
+
+static int read_range(void *session, uint64_t key, unsigned count)
+{
+    char k_text[24], count_text[24];
+    const char *values[] = {k_text, count_text};
+    PGresult *result;
+    int rc;
+
+    (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
+    (void)snprintf(count_text, sizeof(count_text), "%u", count);
+    rc = execute(session, "range", 2, values, &result);
+    if (rc == 0) {
+        PQclear(result);
+    }
     return rc;
 }
 
@@ -315,6 +352,21 @@ static int drop_index(void *session, double *seconds_out)
     return rc;
 }
 
+static int disk(void *session, uint64_t *tables_out, uint64_t *log_out)
+{
+    const struct session *s = session;
+    PGresult *result = PQexec(s->connection, "select pg_total_relation_size('t'), "
+                                             "(select sum(size) from pg_ls_waldir())");
+    int rc = good(result) ? 0 : failed(s, "size");
+
+    if (rc == 0) {
+        *tables_out = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+        *log_out = strtoull(PQgetvalue(result, 0, 1), NULL, 10);
+    }
+    PQclear(result);
+    return rc;
+}
+
 static int settings(void *session)
 {
     static const char *const names[] = {"fsync",
@@ -352,6 +404,9 @@ const struct driver postgres_driver = {.name = "postgres",
                                        .add = add,
                                        .update = update,
                                        .touch = touch,
+                                       .modify = modify,
+                                       .read = get,
+                                       .read_range = read_range,
                                        .read_begin = read_begin,
                                        .read_end = read_end,
                                        .get = get,
@@ -360,4 +415,5 @@ const struct driver postgres_driver = {.name = "postgres",
                                        .drop_index = drop_index,
                                        .sql = sql,
                                        .load_other = load_other,
+                                       .disk = disk,
                                        .settings = settings};

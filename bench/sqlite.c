@@ -19,9 +19,12 @@
     "pragma journal_mode = wal; pragma cache_size = -2097152; pragma mmap_size = 68719476736;" \
     "pragma threads = 2; pragma temp_store = memory;"
 
+#define GET "select v, pad from t where k = ?"
+
 struct session {
     sqlite3 *db;
-    sqlite3_stmt *insert, *update, *get;
+    sqlite3_stmt *insert, *add, *update, *touch, *get, *range;
+    char place[512];
 };
 
 static int failed(const struct session *s, const char *doing)
@@ -52,6 +55,7 @@ static int open_session(const char *place, bool sync, void **session_out)
     if (sqlite3_open(place, &s->db) != SQLITE_OK) {
         return failed(s, "open");
     }
+    (void)snprintf(s->place, sizeof(s->place), "%s", place);
     (void)sqlite3_busy_timeout(s->db, BUSY_MS);
     rc = run(s, PRAGMAS);
     rc = rc ? rc : run(s, sync ? "pragma synchronous = full" : "pragma synchronous = normal");
@@ -64,25 +68,28 @@ static void close_session(void *session)
     struct session *s = session;
 
     (void)sqlite3_finalize(s->insert);
+    (void)sqlite3_finalize(s->add);
     (void)sqlite3_finalize(s->update);
+    (void)sqlite3_finalize(s->touch);
     (void)sqlite3_finalize(s->get);
+    (void)sqlite3_finalize(s->range);
     (void)sqlite3_close(s->db);
     free(s);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static int insert_row(struct session *s, uint64_t key)
+static int insert_row(const struct session *s, sqlite3_stmt *statement, uint64_t key)
 {
     char pad[BENCH_PAD];
     int rc;
 
     bench_pad(key, pad);
-    (void)sqlite3_bind_int64(s->insert, 1, (int64_t)key);
-    (void)sqlite3_bind_int64(s->insert, 2, bench_value(key));
-    (void)sqlite3_bind_text(s->insert, 3, pad, BENCH_PAD, SQLITE_STATIC);
-    rc = sqlite3_step(s->insert) == SQLITE_DONE ? 0 : failed(s, "insert");
-    (void)sqlite3_reset(s->insert);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)key);
+    (void)sqlite3_bind_int64(statement, 2, bench_value(key));
+    (void)sqlite3_bind_text(statement, 3, pad, BENCH_PAD, SQLITE_STATIC);
+    rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : failed(s, "insert");
+    (void)sqlite3_reset(statement);
     return rc;
 }
 
@@ -97,7 +104,7 @@ static int load(void *session, uint64_t rows)
     for (uint64_t key = 1; rc == 0 && key <= rows;) {
         rc = run(s, "begin");
         for (unsigned n = 0; rc == 0 && n < BENCH_BATCH && key <= rows; n++, key++) {
-            rc = insert_row(s, key);
+            rc = insert_row(s, s->insert, key);
         }
         rc = rc ? rc : run(s, "commit");
     }
@@ -111,7 +118,15 @@ static int insert(void *session, uint64_t key)
     struct session *s = session;
     int rc = prepare(s, "insert into w values (?, ?, ?)", &s->insert);
 
-    return rc ? rc : insert_row(s, key);
+    return rc ? rc : insert_row(s, s->insert, key);
+}
+
+static int add(void *session, uint64_t key)
+{
+    struct session *s = session;
+    int rc = prepare(s, "insert into t values (?, ?, ?)", &s->add);
+
+    return rc ? rc : insert_row(s, s->add, key);
 }
 
 static int update(void *session, uint64_t key, int64_t v)
@@ -130,19 +145,20 @@ static int update(void *session, uint64_t key, int64_t v)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static int read_begin(void *session)
+static int touch(void *session, uint64_t key)
 {
     struct session *s = session;
-    int rc = prepare(s, "select v, pad from t where k = ?", &s->get);
+    char pad[BENCH_PAD];
+    int rc = prepare(s, "update t set pad = ? where k = ?", &s->touch);
 
-    return rc ? rc : run(s, "begin");
-}
-
-static void read_end(void *session)
-{
-    struct session *s = session;
-
-    (void)run(s, "rollback");
+    if (rc == 0) {
+        bench_pad(key + 1, pad);
+        (void)sqlite3_bind_text(s->touch, 1, pad, BENCH_PAD, SQLITE_STATIC);
+        (void)sqlite3_bind_int64(s->touch, 2, (int64_t)key);
+        rc = sqlite3_step(s->touch) == SQLITE_DONE ? 0 : failed(s, "update");
+        (void)sqlite3_reset(s->touch);
+    }
+    return rc;
 }
 
 static int get(void *session, uint64_t key, int64_t *v_out)
@@ -157,6 +173,64 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     }
     (void)sqlite3_reset(s->get);
     return rc ? failed(s, "get") : 0;
+}
+
+/* It writes later on, so it begins as a writer: one that has read first could not wait its turn. */
+static int modify(void *session, uint64_t key)
+{
+    struct session *s = session;
+    int64_t v = 0;
+    int rc = prepare(s, GET, &s->get);
+
+    rc = rc ? rc : run(s, "begin immediate");
+    if (rc == 0) {
+        rc = get(session, key, &v);
+        rc = rc ? rc : update(session, key, bench_changed(v));
+        rc = run(s, rc == 0 ? "commit" : "rollback") ? 1 : rc;
+    }
+    return rc;
+}
+
+static int read_begin(void *session)
+{
+    struct session *s = session;
+    int rc = prepare(s, GET, &s->get);
+
+    return rc ? rc : run(s, "begin");
+}
+
+static void read_end(void *session)
+{
+    struct session *s = session;
+
+    (void)run(s, "rollback");
+}
+
+static int read_one(void *session, uint64_t key, int64_t *v_out)
+{
+    struct session *s = session;
+    int rc = prepare(s, GET, &s->get);
+
+    return rc ? rc : get(session, key, v_out);
+}
+
+static int read_range(void *session, uint64_t key, unsigned count)
+{
+    struct session *s = session;
+    int64_t sum = 0;
+    int rc = prepare(s, "select v, pad from t where k >= ? order by k limit ?", &s->range);
+
+    if (rc != 0) {
+        return rc;
+    }
+    (void)sqlite3_bind_int64(s->range, 1, (int64_t)key);
+    (void)sqlite3_bind_int64(s->range, 2, count);
+    while ((rc = sqlite3_step(s->range)) == SQLITE_ROW) {
+        sum ^= sqlite3_column_int64(s->range, 0) + sqlite3_column_bytes(s->range, 1);
+    }
+    (void)sqlite3_reset(s->range);
+    bench_use(sum);
+    return rc == SQLITE_DONE ? 0 : failed(s, "range");
 }
 
 static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
@@ -202,6 +276,18 @@ static int drop_index(void *session, double *seconds_out)
     return rc;
 }
 
+static int disk(void *session, uint64_t *tables_out, uint64_t *log_out)
+{
+    const struct session *s = session;
+    char wal[600];
+    int rc = run(s, "pragma wal_checkpoint(truncate)");
+
+    (void)snprintf(wal, sizeof(wal), "%s-wal", s->place);
+    *tables_out = bench_file_bytes(s->place);
+    *log_out = bench_file_bytes(wal);
+    return rc;
+}
+
 /* ---- settings ----------------------------------------------------------------------------- */
 
 static int print_setting(void *arg, int columns, char **values, char **names)
@@ -236,11 +322,17 @@ const struct driver sqlite_driver = {.name = "sqlite",
                                      .close = close_session,
                                      .load = load,
                                      .insert = insert,
+                                     .add = add,
                                      .update = update,
+                                     .touch = touch,
+                                     .modify = modify,
+                                     .read = read_one,
+                                     .read_range = read_range,
                                      .read_begin = read_begin,
                                      .read_end = read_end,
                                      .get = get,
                                      .scan = scan,
                                      .create_index = create_index,
                                      .drop_index = drop_index,
+                                     .disk = disk,
                                      .settings = settings};

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forked workers; see workers.h. */
+/*
+ * Forked workers; see workers.h. Where a store can be open in one process alone there is one child,
+ * and the workers are its threads.
+ */
+#include "mix.h"
 #include "workers.h"
 
 #include <pthread.h>
@@ -10,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +28,8 @@ struct shared {
     _Atomic unsigned failed;
     _Atomic uint64_t private_bytes[WORKERS_MAX];
     _Atomic uint64_t commits[WORKERS_MAX]; /* in all, each worker writes its own */
-    struct hist ring[][RING];              /* of each worker; emptied by the parent's thread */
+    _Atomic uint64_t thread_ns[WORKERS_MAX];
+    struct hist ring[][RING]; /* of each worker; emptied by the parent's thread */
 };
 
 struct workers {
@@ -31,7 +37,8 @@ struct workers {
     struct shared *shared;
     size_t bytes;
     pid_t pids[WORKERS_MAX];
-    unsigned started;
+    unsigned children;
+    unsigned started; /* workers */
     pthread_t gatherer;
     size_t gathered; /* slices */
     struct hist *slices;
@@ -39,24 +46,47 @@ struct workers {
 
 /* ---- in a worker -------------------------------------------------------------------------- */
 
-static int commit(const struct foreground *f, void *session, uint64_t *key, uint64_t *random)
+int work_named(const char *name, enum work *work_out)
 {
-    uint64_t row = bench_random_key(random, f->rows);
+    static const char *const names[] = {"insert", "add",    "update", "touch",  "modify", "ycsb-a",
+                                        "ycsb-b", "ycsb-c", "ycsb-d", "ycsb-e", "ycsb-f"};
 
-    *key += WORKERS_MAX;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(names[i], name) == 0) {
+            *work_out = (enum work)i;
+            return 0;
+        }
+    }
+    fprintf(stderr, "bench: no work '%s'; these are:", name);
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        fprintf(stderr, " %s", names[i]);
+    }
+    fputc('\n', stderr);
+    return 1;
+}
+
+static int commit(const struct foreground *f, void *session, uint64_t key, struct mix *mix)
+{
+    const struct driver *d = f->driver;
+    uint64_t row;
+
+    if (f->work >= WORK_YCSB_A && f->work <= WORK_YCSB_F) {
+        return mix_step(mix, d, session, (unsigned)(f->work - WORK_YCSB_A), key);
+    }
+    row = bench_random_key(&mix->random, f->rows);
     switch (f->work) {
     case WORK_INSERT:
-        return f->driver->insert(session, *key);
+        return d->insert(session, key);
     case WORK_ADD:
-        return f->driver->add(session, *key);
-    case WORK_TOUCH:
-    case WORK_ONCE:
-        return f->driver->touch(session, row);
+        return d->add(session, key);
     case WORK_UPDATE:
-        break;
+        return d->update(session, row,
+                         bench_value(row) ^ (int64_t)(mix->random >> (64 - BENCH_LOW_BITS)));
+    case WORK_MODIFY:
+        return d->modify(session, row);
+    default:
+        return d->touch(session, row);
     }
-    return f->driver->update(session, row,
-                             bench_value(row) ^ (int64_t)(*random >> (64 - BENCH_LOW_BITS)));
 }
 
 /* Have the store open, as a process that is not busy. */
@@ -75,8 +105,9 @@ static int loop(const struct workers *w, unsigned number, void *session)
     double due_ns = f->rate > 0 ? 1e9 * f->processes / f->rate : 0;
     /* Keys never used before, also by the next run: the clock's microseconds, and the number. */
     uint64_t key = (bench_now_ns() / 1000 << 6 | number) & INT64_MAX;
-    uint64_t random = begin + number;
+    struct mix mix;
 
+    mix_start(&mix, f->rows, begin + number);
     for (uint64_t n = 0; !atomic_load_explicit(&w->shared->stop, memory_order_relaxed); n++) {
         uint64_t from = bench_now_ns(), end;
         size_t slice;
@@ -89,7 +120,8 @@ static int loop(const struct workers *w, unsigned number, void *session)
             }
             from = due;
         }
-        if (commit(f, session, &key, &random) != 0) {
+        key += WORKERS_MAX;
+        if (commit(f, session, key, &mix) != 0) {
             return 1;
         }
         end = bench_now_ns();
@@ -103,6 +135,7 @@ static int loop(const struct workers *w, unsigned number, void *session)
 static int work(const struct workers *w, unsigned number)
 {
     void *session = NULL;
+    uint64_t used_ns;
     int rc = w->f.driver->open(w->f.place, w->f.sync, &session);
 
     if (rc != 0) {
@@ -117,15 +150,51 @@ static int work(const struct workers *w, unsigned number)
     (void)sem_post(&w->shared->ready);
     while (sem_wait(&w->shared->go) != 0) {
     }
+    used_ns = bench_thread_ns();
     if (rc == 0) {
         rc = w->f.work == WORK_ONCE ? stay(w) : loop(w, number, session);
     }
+    atomic_store(&w->shared->thread_ns[number], bench_thread_ns() - used_ns);
     if (rc != 0) {
         atomic_fetch_add(&w->shared->failed, 1);
     }
     atomic_store(&w->shared->private_bytes[number], bench_private_bytes());
     if (session != NULL) {
         w->f.driver->close(session);
+    }
+    return rc;
+}
+
+struct seat {
+    const struct workers *w;
+    unsigned number;
+    pthread_t thread;
+    int rc;
+};
+
+static void *sit(void *arg)
+{
+    struct seat *seat = arg;
+
+    seat->rc = work(seat->w, seat->number);
+    return NULL;
+}
+
+static int work_as_threads(const struct workers *w)
+{
+    static struct seat seats[WORKERS_MAX];
+    int rc = 0;
+
+    for (unsigned i = 0; i < w->f.processes; i++) {
+        seats[i] = (struct seat){.w = w, .number = i};
+        if (pthread_create(&seats[i].thread, NULL, sit, &seats[i]) != 0) {
+            perror("bench: thread");
+            return 1; /* the others are waited for in vain: the run's time limit ends them */
+        }
+    }
+    for (unsigned i = 0; i < w->f.processes; i++) {
+        (void)pthread_join(seats[i].thread, NULL);
+        rc |= seats[i].rc;
     }
     return rc;
 }
@@ -149,8 +218,12 @@ static void *gather(void *arg)
     struct workers *w = arg;
 
     while (!atomic_load(&w->shared->stop)) {
-        bench_sleep_until(atomic_load(&w->shared->begin_ns) + (w->gathered + 1 + LATER) * SLICE_NS);
-        gather_slice(w);
+        size_t next = workers_next_slice(w);
+
+        bench_sleep_until(atomic_load(&w->shared->begin_ns) + next * SLICE_NS);
+        while (w->gathered + LATER < next) {
+            gather_slice(w);
+        }
     }
     return arg;
 }
@@ -186,17 +259,20 @@ struct workers *workers_start(const struct foreground *f)
         exit(1);
     }
     (void)fflush(NULL);
-    for (; w->started < f->processes; w->started++) {
+    w->started = f->processes;
+    for (unsigned children = f->driver->one_process ? 1 : f->processes; w->children < children;
+         w->children++) {
         pid_t pid = fork();
 
         if (pid == 0) {
-            _exit(work(w, w->started));
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would tell it to stop */
+            _exit(f->driver->one_process ? work_as_threads(w) : work(w, w->children));
         }
         if (pid < 0) {
             perror("bench: fork");
             exit(1);
         }
-        w->pids[w->started] = pid;
+        w->pids[w->children] = pid;
     }
     for (unsigned i = 0; i < w->started; i++) {
         while (sem_wait(&w->shared->ready) != 0) {
@@ -248,7 +324,7 @@ int workers_stop(struct workers *w)
     int bad = 0;
 
     atomic_store(&w->shared->stop, true);
-    for (unsigned i = 0; i < w->started; i++) {
+    for (unsigned i = 0; i < w->children; i++) {
         int status = 0;
 
         bad |= waitpid(w->pids[i], &status, 0) != w->pids[i] || status != 0;
@@ -263,7 +339,7 @@ int workers_stop(struct workers *w)
 
 void workers_kill(struct workers *w)
 {
-    for (unsigned i = 0; i < w->started; i++) {
+    for (unsigned i = 0; i < w->children; i++) {
         (void)kill(w->pids[i], SIGKILL);
     }
     (void)workers_stop(w);
@@ -279,6 +355,17 @@ uint64_t workers_private_bytes(const struct workers *w)
         most = bytes > most ? bytes : most;
     }
     return most;
+}
+
+double workers_thread_ns(const struct workers *w)
+{
+    uint64_t used = 0, commits = 0;
+
+    for (unsigned i = 0; i < w->started; i++) {
+        used += atomic_load(&w->shared->thread_ns[i]);
+        commits += atomic_load(&w->shared->commits[i]);
+    }
+    return commits > 0 ? (double)used / (double)commits : 0;
 }
 
 void workers_merge(const struct workers *w, size_t from, size_t to, struct hist *out)

@@ -17,8 +17,24 @@
 #define SLICES_MAX 9000 /* fifteen minutes; the last one takes all that comes later */
 #define WORKERS_MAX 64
 
-/* What a commit does: driver's insert, add, update or touch; WORK_ONCE: one touch, and no more. */
-enum work { WORK_INSERT, WORK_ADD, WORK_UPDATE, WORK_TOUCH, WORK_ONCE };
+/* What a client does again and again: the driver's function of that name; a mix of mix.c.
+ * WORK_ONCE: one touch, and no more. */
+enum work {
+    WORK_INSERT,
+    WORK_ADD,
+    WORK_UPDATE,
+    WORK_TOUCH,
+    WORK_MODIFY,
+    WORK_YCSB_A,
+    WORK_YCSB_B,
+    WORK_YCSB_C,
+    WORK_YCSB_D,
+    WORK_YCSB_E,
+    WORK_YCSB_F,
+    WORK_ONCE
+};
+/* The work by name; 0, or 1 when there is none. */
+int work_named(const char *name, enum work *work_out);
 
 struct foreground {
     const struct driver *driver;
@@ -41,6 +57,8 @@ int workers_wait(const struct workers *w, size_t slice);
 size_t workers_next_slice(const struct workers *w);
 /* Stop and end them: 0, or 1 when one has failed. The slices stay. */
 int workers_stop(struct workers *w);
+/* Processor time of the clients' own threads for each commit. */
+double workers_thread_ns(const struct workers *w);
 /* End them in the midst of what they do. */
 void workers_kill(struct workers *w);
 /* The most private memory that one of them had at its end. */

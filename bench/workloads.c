@@ -4,13 +4,9 @@
 
 #include <stdio.h>
 
-#define WARM_UP_SLICES 5
-/* Before the idle window in front of a build the foreground runs for so many windows: until the
- * system also does in the background what these commits leave it to do (our applier, a checkpoint).
- * A window that begins with an empty log would lend its work to the build. */
-#define SETTLE_WINDOWS 2
+#define FRESH_READS 64 /* beside commits: so many reads of a snapshot, then a new one */
 
-static int missing(const struct driver *d)
+int bench_missing(const struct driver *d)
 {
     fprintf(stderr, "bench: %s has no such operation\n", d->name);
     return 1;
@@ -35,6 +31,16 @@ static int load(const struct driver *d, const struct parameters *p)
     return rc;
 }
 
+/* A snapshot that stays keeps what commits leave behind: beside them, reads move on. */
+static int move_on(const struct driver *d, void *session, const struct parameters *p)
+{
+    if (p->rate == 0) {
+        return 0;
+    }
+    d->read_end(session);
+    return d->read_begin(session);
+}
+
 static int point_reads(const struct driver *d, void *session, const struct parameters *p)
 {
     uint64_t begin, end, reads = 0, random = 1;
@@ -56,6 +62,9 @@ static int point_reads(const struct driver *d, void *session, const struct param
             rc = 1;
         }
         reads++;
+        if (rc == 0 && reads % FRESH_READS == 0) {
+            rc = move_on(d, session, p);
+        }
     }
     if (rc == 0) {
         bench_result("reads_per_s", (double)reads * 1e9 / (double)(bench_now_ns() - begin), "1/s");
@@ -92,7 +101,7 @@ static int scans(const struct driver *d, void *session, const struct parameters 
     do {
         uint64_t rows = 0;
 
-        if (d->scan(session, &rows, &found) != 0) {
+        if (move_on(d, session, p) != 0 || d->scan(session, &rows, &found) != 0) {
             return 1;
         }
         scanned += rows;
@@ -101,37 +110,9 @@ static int scans(const struct driver *d, void *session, const struct parameters 
     return 0;
 }
 
-static int reading(const struct driver *d, const struct parameters *p,
-                   int (*body)(const struct driver *, void *, const struct parameters *))
-{
-    void *session;
-    int rc = d->open(p->place, true, &session);
+/* ---- the foreground ----------------------------------------------------------------------- */
 
-    if (rc != 0) {
-        return rc;
-    }
-    rc = d->read_begin(session);
-    if (rc == 0) {
-        rc = body(d, session, p);
-        d->read_end(session);
-    }
-    d->close(session);
-    return rc;
-}
-
-static int point_read(const struct driver *d, const struct parameters *p)
-{
-    return reading(d, p, point_reads);
-}
-
-static int scan_all(const struct driver *d, const struct parameters *p)
-{
-    return reading(d, p, scans);
-}
-
-/* ---- commits ------------------------------------------------------------------------------ */
-
-static void latencies(const struct hist *h, const char *prefix)
+void bench_latencies(const struct hist *h, const char *prefix)
 {
     static const struct {
         const char *name;
@@ -145,37 +126,125 @@ static void latencies(const struct hist *h, const char *prefix)
     }
 }
 
-static double rate_of(const struct hist *h, size_t slices)
+double bench_rate(const struct hist *h, size_t slices)
 {
     return (double)h->count * 1e9 / (double)(slices * SLICE_NS);
 }
 
-static size_t slices_of(uint64_t ms)
+size_t bench_slices(uint64_t ms)
 {
     size_t slices = (size_t)(ms * 1000000u / SLICE_NS);
 
     return slices > 0 ? slices : 1;
 }
 
-static struct foreground foreground_of(const struct driver *d, const struct parameters *p,
-                                       enum work work)
+struct foreground bench_foreground(const struct driver *d, const struct parameters *p,
+                                   enum work work)
 {
     return (struct foreground){.driver = d,
                                .place = p->place,
                                .processes = p->processes,
                                .sync = p->sync,
                                .work = work,
-                               .rows = p->rows};
+                               .rows = p->rows,
+                               .rate = (double)p->rate};
+}
+
+/* ---- reads, with nobody else or beside commits -------------------------------------------- */
+
+static int reading(const struct driver *d, const struct parameters *p,
+                   int (*body)(const struct driver *, void *, const struct parameters *))
+{
+    void *session;
+    int rc = d->open(p->place, p->sync, &session);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = d->read_begin(session);
+    if (rc == 0) {
+        rc = body(d, session, p);
+        d->read_end(session);
+    }
+    d->close(session);
+    return rc;
+}
+
+/* With a rate, p->processes others commit beside the reader at that rate, all together. */
+static int read_beside(const struct driver *d, const struct parameters *p,
+                       int (*body)(const struct driver *, void *, const struct parameters *))
+{
+    static struct hist h;
+    struct foreground f = bench_foreground(d, p, p->work);
+    struct workers *w;
+    size_t from, to;
+    int rc;
+
+    if (p->rate == 0) {
+        return reading(d, p, body);
+    }
+    w = workers_start(&f);
+    if (w == NULL) {
+        return 1;
+    }
+    rc = workers_wait(w, WARM_UP_SLICES);
+    from = workers_next_slice(w);
+    rc = rc ? rc : reading(d, p, body);
+    to = workers_next_slice(w);
+    rc |= workers_stop(w);
+    if (rc == 0) {
+        workers_merge(w, from, to, &h);
+        bench_result("commits_per_s", bench_rate(&h, to - from), "1/s");
+    }
+    workers_free(w);
+    return rc;
+}
+
+static int point_read(const struct driver *d, const struct parameters *p)
+{
+    return read_beside(d, p, point_reads);
+}
+
+static int scan_all(const struct driver *d, const struct parameters *p)
+{
+    return read_beside(d, p, scans);
+}
+
+/* ---- commits ------------------------------------------------------------------------------ */
+
+/* Does the system have what this work needs? */
+static bool can(const struct driver *d, enum work work)
+{
+    switch (work) {
+    case WORK_INSERT:
+        return d->insert != NULL;
+    case WORK_ADD:
+        return d->add != NULL;
+    case WORK_UPDATE:
+        return d->update != NULL;
+    case WORK_MODIFY:
+        return d->modify != NULL;
+    case WORK_TOUCH:
+    case WORK_ONCE:
+        return d->touch != NULL;
+    default:
+        return d->read != NULL && d->read_range != NULL && d->add != NULL && d->touch != NULL &&
+               d->modify != NULL;
+    }
 }
 
 static int commits(const struct driver *d, const struct parameters *p)
 {
     static struct hist h;
-    struct foreground f = foreground_of(d, p, WORK_INSERT);
-    size_t to = WARM_UP_SLICES + slices_of(p->ms);
-    struct workers *w = workers_start(&f);
+    struct foreground f = bench_foreground(d, p, p->work);
+    size_t to = WARM_UP_SLICES + bench_slices(p->ms);
+    struct workers *w;
     int rc;
 
+    if (!can(d, p->work)) {
+        return bench_missing(d);
+    }
+    w = workers_start(&f);
     if (w == NULL) {
         return 1;
     }
@@ -183,168 +252,48 @@ static int commits(const struct driver *d, const struct parameters *p)
     rc |= workers_stop(w);
     if (rc == 0) {
         workers_merge(w, WARM_UP_SLICES, to, &h);
-        bench_result("commits_per_s", rate_of(&h, slices_of(p->ms)), "1/s");
-        latencies(&h, "");
+        bench_result("commits_per_s", bench_rate(&h, bench_slices(p->ms)), "1/s");
+        bench_latencies(&h, "");
+        bench_result("thread_us", workers_thread_ns(w) / 1000, "us");
         bench_result("private_mib", (double)workers_private_bytes(w) / 1048576.0, "MiB");
     }
     workers_free(w);
     return rc;
 }
 
-/* ---- indexes ------------------------------------------------------------------------------ */
-
-static int drop_again(const struct driver *d, void *session, const char *metric)
+/* What a commit costs, and what each further row in it: transactions of one row and of many, turn
+ * by turn, in the processor time of this thread. */
+static int row_cost(const struct driver *d, const struct parameters *p)
 {
-    double seconds = 0;
-    int rc = d->drop_index != NULL ? d->drop_index(session, &seconds) : missing(d);
-
-    if (rc == 0) {
-        bench_result(metric, seconds, "s");
-    }
-    return rc;
-}
-
-/* The index is built and dropped again, so that the next call finds what this one found. */
-static int create_index(const struct driver *d, const struct parameters *p)
-{
-    double seconds = 0;
+    enum { MANY = 100, FEW_TIMES = 200 };
+    uint64_t key = bench_now_ns() & INT64_MAX, end, turns = 0, of_one = 0, of_many = 0;
     void *session;
-    int rc = d->open(p->place, true, &session);
+    int rc = d->insert_many != NULL ? d->open(p->place, p->sync, &session) : bench_missing(d);
 
     if (rc != 0) {
         return rc;
     }
-    bench_peak_start();
-    rc = d->create_index != NULL ? d->create_index(session, p->unique, p->online, &seconds)
-                                 : missing(d);
+    end = bench_now_ns() + p->ms * 1000000u;
+    for (; rc == 0 && bench_now_ns() < end; turns++) {
+        uint64_t begin = bench_thread_ns();
+
+        for (unsigned i = 0; rc == 0 && i < FEW_TIMES; i++, key++) {
+            rc = d->insert_many(session, key, key + 1);
+        }
+        of_one += bench_thread_ns() - begin;
+        begin = bench_thread_ns();
+        for (unsigned i = 0; rc == 0 && i < FEW_TIMES / 10; i++, key += MANY) {
+            rc = d->insert_many(session, key, key + MANY);
+        }
+        of_many += bench_thread_ns() - begin;
+    }
     if (rc == 0) {
-        bench_result("build_s", seconds, "s");
-        bench_result("private_mib", (double)bench_peak_stop() / 1048576.0, "MiB");
-        rc = drop_again(d, session, "drop_s");
+        double one = (double)of_one / (double)(turns * FEW_TIMES);
+        double many = (double)of_many / (double)(turns * (FEW_TIMES / 10));
+
+        bench_result("one_row_us", one / 1000, "us");
+        bench_result("further_row_us", (many - one) / (MANY - 1) / 1000, "us");
     }
-    d->close(session);
-    return rc;
-}
-
-static void print_slices(const struct workers *w, size_t from, size_t to)
-{
-    static struct hist h;
-
-    for (size_t s = from; s < to; s++) {
-        workers_merge(w, s, s + 1, &h);
-        printf("slice %llu %llu %.1f %.1f %.1f %.1f\n",
-               (unsigned long long)(s * SLICE_NS / 1000000u), (unsigned long long)h.count,
-               (double)hist_quantile(&h, 0.5) / 1000, (double)hist_quantile(&h, 0.99) / 1000,
-               (double)hist_quantile(&h, 0.999) / 1000, (double)h.max_ns / 1000);
-    }
-}
-
-/* In slices. Idle is before the build and again after the drop: what the device and the folding of
- * the log allow swings over tens of seconds, and one side alone may meet a good or a bad moment. */
-struct phases {
-    size_t idle_from, build_from, built_to, again_from, end;
-    double build_s, drop_s;
-};
-
-static void report_phases(const struct workers *w, const struct phases *at)
-{
-    static struct hist idle, again, during, after;
-    double without = 0, kept = 0, with = 0;
-
-    workers_merge(w, at->idle_from, at->build_from, &idle);
-    workers_merge(w, at->again_from, at->end, &again);
-    hist_merge(&idle, &again);
-    workers_merge(w, at->build_from, at->built_to, &during);
-    workers_merge(w, at->built_to, at->again_from, &after);
-    without = rate_of(&idle, at->build_from - at->idle_from + at->end - at->again_from);
-    kept = rate_of(&during, at->built_to - at->build_from);
-    with = rate_of(&after, at->again_from - at->built_to);
-    bench_result("build_s", at->build_s, "s");
-    bench_result("drop_s", at->drop_s, "s");
-    bench_result("idle_commits_per_s", without, "1/s");
-    bench_result("during_commits_per_s", kept, "1/s");
-    bench_result("kept_percent", without > 0 ? kept * 100 / without : 0, "%");
-    bench_result("with_index_percent", without > 0 ? with * 100 / without : 0, "%");
-    latencies(&idle, "idle_");
-    latencies(&during, "during_");
-    print_slices(w, at->idle_from, at->end);
-}
-
-/* Half of what the foreground reaches when nothing limits it. */
-static int half_rate(struct foreground *f, uint64_t ms)
-{
-    static struct hist h;
-    size_t to = WARM_UP_SLICES + slices_of(ms);
-    struct workers *w = workers_start(f);
-    int rc;
-
-    if (w == NULL) {
-        return 1;
-    }
-    rc = workers_wait(w, to);
-    rc |= workers_stop(w);
-    workers_merge(w, WARM_UP_SLICES, to, &h);
-    f->rate = rate_of(&h, to - WARM_UP_SLICES) / 2;
-    workers_free(w);
-    return rc;
-}
-
-/* The foreground alone, during the build, with the index, and alone again. */
-static int measure_phases(const struct driver *d, void *session, const struct parameters *p,
-                          struct workers *w)
-{
-    size_t settled = WARM_UP_SLICES + SETTLE_WINDOWS * slices_of(p->ms);
-    struct phases at = {.idle_from = settled, .build_from = settled + slices_of(p->ms)};
-    int rc = workers_wait(w, at.build_from);
-
-    bench_mark("create index");
-    rc |= d->create_index(session, p->unique, true, &at.build_s);
-    bench_mark("public");
-    at.built_to = workers_next_slice(w);
-    rc = rc ? rc : workers_wait(w, at.built_to + slices_of(p->ms));
-    bench_mark("drop index");
-    rc = rc ? rc : d->drop_index(session, &at.drop_s);
-    bench_mark("dropped");
-    at.again_from = workers_next_slice(w);
-    at.end = at.again_from + slices_of(p->ms);
-    if (rc == 0 && at.end >= SLICES_MAX) {
-        fprintf(stderr, "bench: %s: the build took longer than a quarter of an hour\n", d->name);
-        rc = 1;
-    }
-    rc = rc ? rc : workers_wait(w, at.end);
-    rc |= workers_stop(w);
-    if (rc == 0) {
-        report_phases(w, &at);
-    }
-    return rc;
-}
-
-static int create_index_under_load(const struct driver *d, const struct parameters *p)
-{
-    struct foreground f = foreground_of(d, p, p->work);
-    struct workers *w;
-    void *session;
-    int rc;
-
-    if (d->create_index == NULL || d->drop_index == NULL || d->add == NULL || d->update == NULL ||
-        d->touch == NULL) {
-        return missing(d);
-    }
-    if (p->at_rate && half_rate(&f, p->ms) != 0) {
-        return 1;
-    }
-    w = workers_start(&f); /* before this process has threads of the system's */
-    if (w == NULL) {
-        return 1;
-    }
-    rc = d->open(p->place, true, &session);
-    if (rc != 0) {
-        (void)workers_stop(w);
-        workers_free(w);
-        return rc;
-    }
-    rc = measure_phases(d, session, p, w);
-    workers_free(w);
     d->close(session);
     return rc;
 }
@@ -367,14 +316,14 @@ static int open_and_close(const struct driver *d, const struct parameters *p)
 /* Writers are killed in the midst of commits that nobody waited for. */
 static int open_after_kill(const struct driver *d, const struct parameters *p)
 {
-    struct foreground f = foreground_of(d, p, WORK_INSERT);
+    struct foreground f = bench_foreground(d, p, WORK_INSERT);
     struct workers *w = workers_start(&f);
     int rc;
 
     if (w == NULL) {
         return 1;
     }
-    rc = workers_wait(w, slices_of(p->ms));
+    rc = workers_wait(w, bench_slices(p->ms));
     workers_kill(w);
     workers_free(w);
     return rc ? rc : open_and_close(d, p);
@@ -396,9 +345,13 @@ const struct workload workloads[] = {{"load", load},
                                      {"point-read", point_read},
                                      {"scan", scan_all},
                                      {"commits", commits},
-                                     {"create-index", create_index},
-                                     {"create-index-under-load", create_index_under_load},
+                                     {"row-cost", row_cost},
+                                     {"create-index", bench_create_index},
+                                     {"create-index-under-load", bench_create_index_under_load},
+                                     {"disk-after-build", bench_disk_after_build},
                                      {"change", bench_change},
+                                     {"change-under-load", bench_change_under_load},
+                                     {"roll-out", bench_roll_out},
                                      {"open", open_and_close},
                                      {"open-after-kill", open_after_kill},
                                      {"settings", settings},

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """report.html: one file, plots as SVG, nothing loaded from elsewhere."""
 import html
+import math
+import re
 
 from harness import catalog
 
 COLOUR = {"instar": "#1f6f8b", "lmdb": "#8a8a8a", "sqlite": "#b07aa1", "postgres": "#d9822b",
+          "rocksdb": "#59a14f", "wiredtiger": "#c0392b", "unleased": "#76b7b2",
           "device": "#4d4d4d"}
-WIDTH, BAR, LEFT = 760, 18, 90
+WIDTH, BAR, LEFT = 780, 18, 110
+MARK_ROWS = 5  # words of marks stand below each other, so that they do not meet
 HEIGHT = 150  # of one curve of a time line
 
 
@@ -45,7 +49,7 @@ def _curve(points, x_of, top, most, colour):
 
 
 def timeline(line):
-    """Throughput above, p50, p99 and the longest commit below, the stages of the change marked."""
+    """Throughput above, quantiles and the longest commit below, the stages of the change marked."""
     slices, marks = line["slices"], line["marks"]
     first, last = slices[0]["t_ms"], slices[-1]["t_ms"] + 100
 
@@ -55,8 +59,9 @@ def timeline(line):
     curves = [("commits/s", [("commits", "#1f6f8b", lambda s: s["count"] * 10)]),
               ("ms", [("p50", "#59a14f", lambda s: s["p50_us"] / 1000),
                       ("p99", "#d9822b", lambda s: s["p99_us"] / 1000),
+                      ("p99.9", "#b07aa1", lambda s: s["p99.9_us"] / 1000),
                       ("max", "#c0392b", lambda s: s["max_us"] / 1000)])]
-    out = [f'<svg width="{WIDTH}" height="{2 * HEIGHT + 90}">']
+    out = [f'<svg width="{WIDTH}" height="{2 * HEIGHT + 92 + 10 * MARK_ROWS}">']
     for i, (unit, lines) in enumerate(curves):
         top = 24 + i * (HEIGHT + 30)
         most = max(f(s) for _, _, f in lines for s in slices) or 1
@@ -69,9 +74,52 @@ def timeline(line):
             out.append(f'<g fill="{colour}">{_text(LEFT + 60 * n, top + HEIGHT + 14, name)}</g>')
     for i, mark in enumerate(marks):
         x = x_of(mark["t_ms"])
-        out.append(f'<path d="M{x:.1f} 20 V{2 * HEIGHT + 54}" stroke="#999" '
-                   f'stroke-dasharray="3 3"/>')
-        out.append(_text(x, 2 * HEIGHT + 66 + 10 * (i % 3), mark["words"], size=9))
+        y = 2 * HEIGHT + 82 + 10 * (i % MARK_ROWS)
+        out.append(f'<path d="M{x:.1f} 20 V{y}" stroke="#999" stroke-dasharray="3 3"/>')
+        out.append(_text(x + 2, y, mark["words"], size=9))
+    return "".join(out) + "</svg>"
+
+
+GROWTH = re.compile(r"growth-(.+)-1e(\d+)")
+
+
+def growth(results):
+    """A plot over the number of rows for each figure that the catalog names."""
+    named = {(f.workload, f.metric) for run in catalog.RUNS for f in run.figures}
+    series = {}
+    for r in results:
+        match = GROWTH.fullmatch(r["workload"])
+        if match and r["median"] is not None and (r["workload"], r["metric"]) in named:
+            series.setdefault((match[1], r["metric"], r["unit"]), []).append(
+                (r["parameters"]["rows"], r["low"], r["median"], r["high"]))
+    for (what, metric, unit), points in series.items():
+        if len(points) > 1:
+            yield what, metric, _growth_plot(sorted(points), unit)
+
+
+def _growth_plot(points, unit):
+    most = max(high for _, _, _, high in points) or 1
+    first, last = math.log10(points[0][0]), math.log10(points[-1][0])
+
+    def x_of(rows):
+        return LEFT + 20 + (math.log10(rows) - first) * (WIDTH - LEFT - 120) / (last - first)
+
+    def y_of(value):
+        return 14 + HEIGHT - value * HEIGHT / most
+
+    out = [f'<svg width="{WIDTH}" height="{HEIGHT + 44}">',
+           f'<rect x="{LEFT}" y="14" width="{WIDTH - LEFT - 20}" height="{HEIGHT}" fill="none" '
+           'stroke="#ccc"/>', _text(LEFT - 6, 24, f"{_number(most)} {unit}", "end"),
+           _text(LEFT - 6, 14 + HEIGHT, "0", "end"),
+           _curve([(rows, median) for rows, _, median, _ in points], x_of, 14, most,
+                  COLOUR["instar"])]
+    for rows, low, median, high in points:
+        x = x_of(rows)
+        out.append(f'<path d="M{x:.1f} {y_of(low):.1f} V{y_of(high):.1f}" stroke="black"/>')
+        out.append(f'<circle cx="{x:.1f}" cy="{y_of(median):.1f}" r="3" '
+                   f'fill="{COLOUR["instar"]}"/>')
+        out.append(_text(x + 6, y_of(median) + 12, _number(median), size=9))
+        out.append(_text(x, HEIGHT + 30, f"{rows:,} rows", "middle", 9))
     return "".join(out) + "</svg>"
 
 
@@ -99,16 +147,15 @@ def page(report):
              _rows(report["targets"], ["name", "required", "measured", "met", "why"])]
     for workload, metric, better in dict.fromkeys(shown):
         found = [r for r in report["results"]
-                 if r["workload"] == workload and
+                 if r["workload"] == workload and not GROWTH.fullmatch(workload) and
                  (r["metric"] == metric or r["system"] == "device")]
         if found:
             parts.append(f"<h2>{workload}: {metric}</h2><p>{better} is better; survives: "
                          f"{found[0]['durability']}</p>{bars(found)}")
+    for what, metric, svg in growth(report["results"]):
+        parts.append(f"<h2>growth, {what}: {metric}</h2>{svg}")
     for line in report["timelines"]:
         parts.append(f"<h2>{line['workload']}: {line['system']}</h2>{timeline(line)}")
-    parts.append("<h2>Not measured</h2>" + _rows(
-        [{"workload": k, "why": v} for k, v in report["not_measured"].items()],
-        ["workload", "why"]))
     style = ("body{font:14px sans-serif;max-width:800px;margin:2em auto}table{border-collapse:"
              "collapse}td,th{border:1px solid #ccc;padding:2px 6px;text-align:left}"
              "svg{font-family:sans-serif}")

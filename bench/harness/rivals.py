@@ -39,6 +39,19 @@ REQUIRED = {
         "sync": {"nosync": "0"},
         "async": {"nosync": "1"},
     },
+    "rocksdb": {
+        "both": {"version": "7.8.", "use_fsync": "false", "manual_wal_flush": "false",
+                 "compression": "kNoCompression", "filter_policy": "bloomfilter",
+                 "max_background_jobs": "2", "block_cache": "2147483648"},
+        "sync": {"sync": "1"},
+        "async": {"sync": "0"},
+    },
+    # It tells what a commit did, which is what its settings are for.
+    "wiredtiger": {
+        "both": {"version": "3.2.", "cache_size": "2147483648", "writes_at_commit": "1"},
+        "sync": {"syncs_at_commit": "1"},
+        "async": {"syncs_at_commit": "0"},
+    },
     "instar": {"both": {}, "sync": {}, "async": {}},
 }
 
@@ -97,7 +110,7 @@ class Postgres:
 
     def clear(self):
         self._command("psql", "-h", self.place, "-U", "bench", "-d", "postgres", "-q", "-c",
-                      "drop table if exists t, w")
+                      "drop table if exists t, w, u, x, e")
 
     def stop(self):
         if self.running:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree
 
-from harness import catalog, noise, plot, report, rivals
+from harness import catalog, noise, plot, report, rivals, targets
 
 SCAN = next(run for run in catalog.RUNS if run.program == "scan")
 INDEX = next(run for run in catalog.RUNS if run.program == "create-index")
@@ -21,12 +21,11 @@ def _report(*lines, foreign_max=5):
     samples = report.Samples(foreign_max)
     for run, system, foreign, sample in lines:
         samples.add(run, system, sample, foreign)
-    found = report.results(samples, 1000)
+    found = report.results(samples, lambda run: run.rows or 1000)
     return {"host": {"cores": 2}, "versions": {}, "commit": "x", "date": "today",
             "options": {"rows": 1000, "repeat": 3, "foreign_max": foreign_max},
-            "results": found, "targets": report.targets(found),
-            "not_measured": catalog.NOT_YET, "timelines": samples.timelines,
-            "noise": samples.noise}
+            "results": found, "targets": targets.judged(found),
+            "timelines": samples.timelines, "noise": samples.noise}
 
 
 def _one(made, system, metric):
@@ -61,7 +60,7 @@ def foreign_work_is_noticed():
 
 
 def a_setting_that_differs_is_refused():
-    for system in ("postgres", "sqlite", "lmdb"):
+    for system in ("postgres", "sqlite", "lmdb", "rocksdb", "wiredtiger"):
         for kind in ("sync", "async"):
             wanted = {**rivals.REQUIRED[system]["both"], **rivals.REQUIRED[system][kind]}
             rivals.check(system, kind, {**wanted, "version": wanted["version"] + "7"})
@@ -107,8 +106,11 @@ def what_got_slower_is_found():
 def the_page_is_whole_and_self_contained():
     slices = [{"t_ms": 100.0 * i, "count": i, "p50_us": 1.0, "p99_us": 2.0, "p99.9_us": 3.0,
                "max_us": 4.0} for i in range(5)]
+    growing = [run for run in catalog.RUNS if run.names() & {"growth-load-1e5", "growth-load-1e7"}]
     page = plot.page(_report((LOAD, "instar", 0, _sample(slices, kept_percent=90.0)),
-                             (SCAN, "lmdb", 50, _sample(rows_per_s=1.0))))
+                             (SCAN, "lmdb", 50, _sample(rows_per_s=1.0)),
+                             *((run, "instar", 0, _sample(rows_per_s=5.0)) for run in growing)))
+    assert "growth, load: rows_per_s" in page and "10,000,000 rows" in page
     assert "no clean sample" in page and "a &lt;stage&gt;" in page
     assert not re.search(r'(src|href)=|url\(|@import', page)
     plots = re.findall(r"<svg.*?</svg>", page)
@@ -117,16 +119,62 @@ def the_page_is_whole_and_self_contained():
         xml.etree.ElementTree.fromstring(svg)
 
 
-def what_does_not_exist_is_marked():
-    lines = "\n".join(report.table(_report((SCAN, "instar", 0, _sample(rows_per_s=1.0)))))
-    for name, why in catalog.NOT_YET.items():
-        assert re.search(f"{name} +{why}", lines), name
-    assert not set(catalog.NOT_YET) & set(catalog.names())
+def what_was_not_measured_is_marked():
+    made = _report((SCAN, "instar", 0, _sample(rows_per_s=1.0)))
+    lines = "\n".join(report.table(made))
+    for target in made["targets"]:
+        assert target["met"] is None and target["why"], target
+        assert re.search(re.escape(target["name"]) + r" .* -  - \(" + target["why"], lines), target
+
+
+def every_target_can_be_measured():
+    """Samples of all that the catalog has, with every figure that the program prints: no target
+    asks for something that nothing measures."""
+    most = dict.fromkeys(("private_mib", "during_p99_us", "idle_p99_us", "dropping_p99_us",
+                          "during_max_us", "idle_max_us", "during_p99.9_us", "build_rows_per_s",
+                          "drop_s"), 1.0)
+    made = _report(*((run, system, 0,
+                      _sample(**most, **{f.metric: 2.0 for f in run.figures
+                                         if f.metric not in most}))
+                     for run in catalog.RUNS for system in run.systems))
+    for target in made["targets"]:
+        assert target["measured"] is not None, target["name"]
+    assert len({target["name"] for target in made["targets"]}) == len(made["targets"])
+
+
+def data_are_loaded_for_what_needs_them():
+    def programs(patterns, systems=(), full=False):
+        return {(run.at, run.figures[0].workload): parties
+                for run, parties in catalog.chosen(patterns, systems, full)}
+    assert programs(["scan"]) == {("main", "load"): ["instar", "lmdb", "sqlite", "postgres"],
+                                  ("main", "scan"): ["instar", "lmdb", "sqlite", "postgres"]}
+    found = programs(["growth-create-index-1e6"])
+    assert set(found) == {("growth-1e6", "growth-load-1e6"),
+                          ("growth-1e6", "growth-create-index-1e6")}, found
+    assert ("main", "load-other") in programs(["several-indexes"])
+    assert programs(["drop-table"], ["instar"])["main", "load-other"] == ["instar"]
+    assert programs(["lease-overhead"], ["instar"])["main", "lease-overhead"] == ["instar",
+                                                                                "unleased"]
+    usual, full = programs([]), programs([], full=True)
+    assert set(usual) < set(full)
+    assert "rocksdb" in full["main", "scan"] and "rocksdb" not in usual["main", "scan"]
+    assert programs(["scan"], ["rocksdb"])["main", "scan"] == ["rocksdb"]
+    assert ("growth-1e8", "growth-load-1e8") in programs(["growth-*"])
+
+
+def where_the_time_goes_is_told():
+    samples = report.Samples(5)
+    for seconds in (3.0, 4.0):
+        samples.add(SCAN, "instar", _sample(rows_per_s=1.0), 0, seconds)
+    samples.add(INDEX, "instar", _sample(build_s=1.0, drop_s=1.0), 90, 5.0)
+    assert report.longest(samples.noise) == [("scan", 7.0), ("create-index", 5.0)]
 
 
 CHECKS = (dirty_samples_are_dropped_and_counted, foreign_work_is_noticed,
           a_setting_that_differs_is_refused, targets_are_judged, what_got_slower_is_found,
-          the_page_is_whole_and_self_contained, what_does_not_exist_is_marked)
+          the_page_is_whole_and_self_contained, what_was_not_measured_is_marked,
+          every_target_can_be_measured, data_are_loaded_for_what_needs_them,
+          where_the_time_goes_is_told)
 
 
 def main():

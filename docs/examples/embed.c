@@ -3,17 +3,13 @@
 #include <instar.h>
 
 #include <stdio.h>
-#include <string.h>
-
-static instar_value text(const char *s)
-{
-    return (instar_value){.type = INSTAR_TEXT, .bytes = {s, strlen(s)}};
-}
 
 static int add_people(instar_txn *txn, void *arg)
 {
-    instar_value ada[] = {{.type = INSTAR_INT8, .i = 1}, text("Ada")};
-    instar_value bob[] = {{.type = INSTAR_INT8, .i = 2}, text("Bob")};
+    instar_value ada[] = {{.type = INSTAR_INT8, .i = 1},
+                          {.type = INSTAR_TEXT, .bytes = {"Ada", 3}}};
+    instar_value bob[] = {{.type = INSTAR_INT8, .i = 2},
+                          {.type = INSTAR_TEXT, .bytes = {"Bob", 3}}};
     int rc = instar_upsert(txn, arg, ada);
 
     return rc ? rc : instar_upsert(txn, arg, bob);

@@ -11,7 +11,7 @@
  * How to read it: this header is the state. txn.c, store.c and change.c are the transition
  * relation, one function for each thing that can happen. check.c is the oracle: what must be true
  * in every state. cases.c lists what is searched. rows.c, pack.c, trace.c, search.c and main.c are
- * machinery.
+ * machinery; log.h is the other model.
  *
  * Positions. An LSN is a number of records. The model keeps only the records after `lo`, so a
  * position p is relative to it: a snapshot at p sees what LMDB holds and log[0 .. p). Position 0 is
@@ -20,9 +20,8 @@
 #ifndef INSTAR_MODEL_H
 #define INSTAR_MODEL_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "search.h"
+
 #include <stdio.h>
 
 enum {
@@ -257,18 +256,7 @@ enum action {
     CANCEL
 };
 
-struct label {
-    enum action action;
-    unsigned a;
-    unsigned b;
-};
-
-/* Takes the successors of a state, one call each. */
-struct sink {
-    void (*take)(struct sink *sink, const struct model *next, struct label label);
-};
-
-/* The one search that runs. Set once by search(), read everywhere. */
+/* The one search that runs. Set once by search_schema(), read everywhere. */
 extern struct config config;
 
 static inline bool without(enum rule rule)
@@ -318,10 +306,6 @@ extern const char *const property_text[PROPERTIES];
 
 /* pack.c: a state in few bits, the same for all states that differ only by names of rows, values
  * and nodes. */
-enum { KEY_WORDS = 6 };
-struct key {
-    uint64_t word[KEY_WORDS];
-};
 void pack_init(void);
 unsigned pack_words(void);
 void pack(const struct model *m, struct key *key);
@@ -331,16 +315,8 @@ void unpack(const struct key *key, struct model *m);
 void print_step(const struct model *m, struct label l, const struct model *next);
 void print_state(const struct model *m);
 
-/* search.c */
-struct result {
-    enum property property; /* HOLDS: the search ended, nothing was found */
-    unsigned milestones;
-    unsigned depth; /* steps of the shortest trace, or of the farthest state */
-    size_t states;
-    size_t bytes;
-    bool exhausted; /* false: out of memory */
-};
-struct result search(const struct config *c, bool trace);
+/* schema.c: the machine that search.h searches. */
+struct result search_schema(const struct config *c, bool trace);
 
 /* cases.c */
 struct test_case {

@@ -8,15 +8,15 @@
  * it came from; a hash table of these numbers tells what is known already. Nothing is forgotten and
  * nothing is approximated.
  */
-#include "model.h"
+#include "search.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct config config;
-
 struct store {
     struct sink sink; /* first: take() gets it */
+    const struct machine *machine;
     uint64_t *keys;
     uint32_t *parents;
     uint32_t *table; /* number + 1; 0: free */
@@ -80,7 +80,7 @@ static bool grow_table(struct store *s)
 static bool grow_keys(struct store *s)
 {
     size_t capacity = s->capacity ? s->capacity + s->capacity / 2 : 1 << 15;
-    uint64_t *keys = realloc(s->keys, capacity * pack_words() * sizeof(*keys));
+    uint64_t *keys = realloc(s->keys, capacity * s->words * sizeof(*keys));
     if (keys)
         s->keys = keys;
     uint32_t *parents = realloc(s->parents, capacity * sizeof(*parents));
@@ -90,22 +90,22 @@ static bool grow_keys(struct store *s)
     return keys && parents && capacity < UINT32_MAX;
 }
 
-static void add(struct store *s, const struct model *m)
+static void add(struct store *s, const void *m)
 {
     struct key key;
-    pack(m, &key);
+    s->machine->pack(m, &key);
     size_t slot = find_slot(s, key.word);
     if (s->table[slot])
         return;
-    s->result->property = check(m);
+    s->result->property = s->machine->check(m);
     if (s->result->property)
         return;
-    s->result->milestones |= milestones(m);
+    s->result->milestones |= s->machine->milestones(m);
     if (s->count == s->capacity && !grow_keys(s)) {
         s->result->exhausted = false;
         return;
     }
-    memcpy(s->keys + s->count * pack_words(), key.word, pack_words() * sizeof(*key.word));
+    memcpy(s->keys + s->count * s->words, key.word, s->words * sizeof(*key.word));
     s->parents[s->count] = (uint32_t)s->current;
     s->table[slot] = (uint32_t)++s->count;
     if (s->count > s->slots / 2)
@@ -117,38 +117,25 @@ static bool is_over(const struct store *s)
     return s->result->property || !s->result->exhausted;
 }
 
-static void take(struct sink *sink, const struct model *next, struct label l)
+static void take(struct sink *sink, const void *next, struct label l)
 {
     struct store *s = (struct store *)sink;
     (void)l;
     if (is_over(s))
         return;
-    s->result->property = (enum property)next->bad;
-    if (!next->bad)
+    s->result->property = s->machine->broken(next);
+    if (!s->result->property)
         add(s, next);
 }
 
-/* ---- The beginning ----------------------------------------------------------------------------
- */
-
-/* Every table there can be, with the index as the plan finds it. */
-static void add_first_states(struct store *s)
+/* Each is its own parent. */
+static void take_first(struct sink *sink, const void *first, struct label l)
 {
-    unsigned codes = 1;
-    for (unsigned k = 0; k < config.bounds.rows; k++)
-        codes *= VALUES + 1;
-    for (unsigned code = 0; code < codes && !is_over(s); code++) {
-        struct model m = {.plan = config.plan, .commits_left = config.bounds.commits};
-        for (unsigned k = 0, rest = code; k < config.bounds.rows; k++, rest /= VALUES + 1)
-            m.row[k] = rest % (VALUES + 1);
-        m.stage[0] = plans[config.plan].first;
-        if (m.stage[0] == PUBLIC && config.unique && shared_values(m.row))
-            continue;
-        if (m.stage[0] == PUBLIC)
-            m.tree = entries_of_rows(m.row);
-        s->current = s->count;
-        add(s, &m);
-    }
+    struct store *s = (struct store *)sink;
+    (void)l;
+    s->current = s->count;
+    if (!is_over(s))
+        add(s, first);
 }
 
 /* ---- The trace --------------------------------------------------------------------------------
@@ -158,51 +145,59 @@ static void add_first_states(struct store *s)
  * The keys on the way to the end are those of renamed states. So the way is walked again without
  * renaming: from each state, some step leads to one with the next key.
  */
+struct state {
+    _Alignas(max_align_t) unsigned char bytes[STATE_BYTES_MAX];
+};
+
 struct walk {
     struct sink sink; /* first */
+    const struct store *store;
     const uint64_t *wanted;
-    enum property property; /* with no key wanted */
-    struct model found;
+    unsigned property; /* with no key wanted */
+    struct state found;
     struct label label;
     bool has_found;
 };
 
-static void take_wanted(struct sink *sink, const struct model *next, struct label l)
+static void take_wanted(struct sink *sink, const void *next, struct label l)
 {
     struct walk *w = (struct walk *)sink;
+    const struct machine *machine = w->store->machine;
     struct key key;
-    if (w->has_found || (w->wanted && next->bad))
+    if (w->has_found || (w->wanted && machine->broken(next)))
         return;
     if (w->wanted) {
-        pack(next, &key);
-        w->has_found = memcmp(key.word, w->wanted, pack_words() * sizeof(*key.word)) == 0;
+        machine->pack(next, &key);
+        w->has_found = memcmp(key.word, w->wanted, w->store->words * sizeof(*key.word)) == 0;
     } else {
-        w->has_found = check(next) == w->property;
+        unsigned property = machine->broken(next);
+        w->has_found = (property ? property : machine->check(next)) == w->property;
     }
-    w->found = *next;
+    memcpy(w->found.bytes, next, machine->state_bytes);
     w->label = l;
 }
 
-static void walk_step(struct model *m, const uint64_t *wanted, enum property property)
+static void walk_step(const struct store *s, struct state *m, const uint64_t *wanted,
+                      unsigned property)
 {
-    struct walk w = {.sink = {take_wanted}, .wanted = wanted, .property = property};
-    all_steps(m, &w.sink);
-    print_step(m, w.label, &w.found);
+    struct walk w = {.sink = {take_wanted}, .store = s, .wanted = wanted, .property = property};
+    s->machine->steps(m->bytes, &w.sink);
+    s->machine->print_step(m->bytes, w.label, w.found.bytes);
     *m = w.found;
 }
 
 /* The state with this number, and the way to it. */
-static void walk_to(const struct store *s, size_t number, struct model *m)
+static void walk_to(const struct store *s, size_t number, struct state *m)
 {
     if (s->parents[number] == number) {
         struct key key = {{0}};
-        memcpy(key.word, key_of(s, number), pack_words() * sizeof(*key.word));
-        unpack(&key, m);
-        print_state(m);
+        memcpy(key.word, key_of(s, number), s->words * sizeof(*key.word));
+        s->machine->unpack(&key, m->bytes);
+        s->machine->print_state(m->bytes);
         return;
     }
     walk_to(s, s->parents[number], m);
-    walk_step(m, key_of(s, number), HOLDS);
+    walk_step(s, m, key_of(s, number), 0);
 }
 
 static unsigned depth_of(const struct store *s, size_t number)
@@ -218,19 +213,19 @@ static unsigned depth_of(const struct store *s, size_t number)
 
 static void expand(struct store *s)
 {
-    struct model m;
+    struct state m;
     struct key key = {{0}};
-    memcpy(key.word, key_of(s, s->current), pack_words() * sizeof(*key.word));
-    unpack(&key, &m);
-    all_steps(&m, &s->sink);
+    memcpy(key.word, key_of(s, s->current), s->words * sizeof(*key.word));
+    s->machine->unpack(&key, m.bytes);
+    s->machine->steps(m.bytes, &s->sink);
 }
 
 static void finish(struct store *s, bool trace)
 {
     struct result *r = s->result;
-    struct model m;
+    struct state m;
     r->states = s->count;
-    r->bytes = s->capacity * (pack_words() * sizeof(*s->keys) + sizeof(*s->parents)) +
+    r->bytes = s->capacity * (s->words * sizeof(*s->keys) + sizeof(*s->parents)) +
                s->slots * sizeof(*s->table);
     if (s->count)
         r->depth = depth_of(s, r->property ? s->current : s->count - 1);
@@ -238,20 +233,18 @@ static void finish(struct store *s, bool trace)
     if (!trace || !r->property)
         return;
     walk_to(s, s->current, &m);
-    walk_step(&m, NULL, r->property);
-    printf("  => %s\n", property_text[r->property]);
+    walk_step(s, &m, NULL, r->property);
+    printf("  => %s\n", s->machine->property_text[r->property]);
 }
 
-struct result search(const struct config *c, bool trace)
+struct result search(const struct machine *machine, bool trace)
 {
     struct result result = {.exhausted = true};
-    struct store s = {.sink = {take}, .result = &result};
-    config = *c;
-    pack_init();
-    s.words = pack_words();
+    struct store s = {
+        .sink = {take_first}, .machine = machine, .words = machine->words(), .result = &result};
     result.exhausted = grow_table(&s) && grow_keys(&s);
-    if (!is_over(&s))
-        add_first_states(&s);
+    machine->first(&s.sink);
+    s.sink.take = take;
     for (s.current = 0; s.current < s.count && !is_over(&s); s.current++)
         expand(&s);
     if (result.property)

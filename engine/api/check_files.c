@@ -49,6 +49,20 @@ int instar_check_after_io_error(const char *path)
     return rc == INSTAR_OK ? store_check_after_io_error(path, &options, api_err()) : rc;
 }
 
+int instar_cut_log(const char *path, instar_log_cut *cut_out)
+{
+    instar_options options;
+    int rc = api_need(path, "path");
+
+    if (rc == INSTAR_OK) {
+        rc = api_need(cut_out, "cut_out");
+    }
+    if (rc == INSTAR_OK) {
+        rc = api_options_complete(NULL, &options);
+    }
+    return rc == INSTAR_OK ? store_cut_log(path, &options, cut_out, api_err()) : rc;
+}
+
 int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg)
 {
     char text[512] = "";

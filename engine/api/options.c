@@ -188,6 +188,7 @@ void instar_change_steering_init(instar_change_steering *steering)
                                              .workers = UINT32_MAX,
                                              .fence_after_ms = UINT32_MAX,
                                              .rows_per_second_max = UINT64_MAX,
+                                             .bytes_per_second_max = UINT64_MAX,
                                              .latency_target_ms = UINT32_MAX};
     }
 }

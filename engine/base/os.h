@@ -186,7 +186,11 @@ void os_sleep_ns(uint64_t ns); /* pacing only; waiting for an event uses a futex
 int os_random(void *buf, size_t size);
 int os_boot_id(uint8_t id[16]);
 int os_pid_namespace(uint64_t *inode_out);
-pid_t os_pid(void); /* cached, right after fork */
+pid_t os_pid(void);  /* cached, right after fork */
+uid_t os_user(void); /* the effective one */
+/* The name that the program was started by, without its folder; bytes that are not printable ASCII
+ * as '?'. Cut to size. */
+void os_program(char *name, size_t size);
 unsigned os_cpu_count(void);
 uint64_t os_file_size_limit(void); /* of this process; UINT64_MAX: none */
 

@@ -34,6 +34,22 @@ pid_t os_pid(void)
     return pid;
 }
 
+uid_t os_user(void)
+{
+    return geteuid();
+}
+
+void os_program(char *name, size_t size)
+{
+    const char *from = program_invocation_short_name;
+    size_t at = 0;
+
+    for (; at + 1 < size && from[at] != '\0'; at++) {
+        name[at] = from[at] >= ' ' && from[at] <= '~' ? from[at] : '?';
+    }
+    name[at] = '\0';
+}
+
 int os_random(void *buf, size_t size)
 {
     uint8_t *at = buf;

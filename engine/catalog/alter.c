@@ -328,9 +328,7 @@ int catalog_alter(struct catalog_table *table, const instar_alteration *step, bo
     case INSTAR_ALTER_ADD_PRIMARY_KEY:
     case INSTAR_ALTER_DROP_PRIMARY_KEY:
         return base_err_set(err, INSTAR_EINVALID,
-                            "table \"%s\": its primary key changes by a statement of its own, with "
-                            "nothing else beside it",
-                            table->name);
+                            "table \"%s\": its primary key is in its CREATE TABLE", table->name);
     default:
         return base_err_set(err, INSTAR_EINVALID, "there is no alteration %" PRIu32, step->kind);
     }
@@ -526,7 +524,7 @@ int catalog_alter_enforce(struct catalog_table *copy, const struct catalog_table
     for (uint32_t i = 0; i < copy->column_count; i++) {
         struct catalog_column *c = &copy->columns[i];
         int at = catalog_table_column_by_id(target, c->id);
-        if (at >= 0 && target->columns[at].not_null && !c->not_null) {
+        if (at >= 0 && target->columns[at].not_null && !catalog_must_refuse_null(c)) {
             c->enforcing = true;
             any = true;
         }

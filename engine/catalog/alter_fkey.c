@@ -167,7 +167,8 @@ int catalog_fkeys_settle(const struct catalog_table *from, const struct catalog_
 
 /* ---- what foreign keys need --------------------------------------------------------------- */
 
-/* The key is there, of the same columns in the same types. */
+/* The key is there, of the same columns, with codes of which those that refer to it are. Where they
+ * would be others the index is made anew, and is another one. */
 static bool keeps_key(const struct catalog_table *from, const struct catalog_table *to,
                       uint32_t index)
 {
@@ -180,7 +181,7 @@ static bool keeps_key(const struct catalog_table *from, const struct catalog_tab
     for (uint32_t i = 0; same && i < a.count; i++) {
         const struct catalog_column *x = &from->columns[a.parts[i].column];
         const struct catalog_column *y = &to->columns[b.parts[i].column];
-        same = x->id == y->id && x->type == y->type;
+        same = x->id == y->id && row_cast_keeps_keys(x->type, y->type);
     }
     return same;
 }

@@ -61,7 +61,8 @@ struct catalog_key_part {
 enum catalog_sight {
     CATALOG_SIGHT_NOW,    /* as they are */
     CATALOG_SIGHT_COMING, /* as they will be, where another type is on its way */
-    CATALOG_SIGHT_PAST,   /* as they were, where the type is another one now: nobody reads it */
+    CATALOG_SIGHT_PAST,   /* as they were, where the type is another one now, or a column has gone:
+                             nobody reads it, and it binds nobody */
     CATALOG_SIGHT_EITHER  /* of a check that is enforcing: as they are, or as they will be */
 };
 struct catalog_index {
@@ -185,6 +186,8 @@ struct catalog_table {
     uint32_t key_count;             /* primary key; of a table without one, the row id */
     struct catalog_key_part key[INSTAR_INDEX_COLUMNS_MAX];
     uint32_t row_id; /* id of the hidden column that the engine fills; 0: it has none */
+    bool rekeyed;    /* of a private copy: a column of its key has other keys, so rows by it must be
+                      * made anew */
     uint32_t index_count;
     struct catalog_index *indexes;
     uint32_t check_count;
@@ -312,9 +315,18 @@ bool catalog_index_print_predicate(const struct catalog_table *table,
 int catalog_index_see(const struct catalog_table *table, const struct catalog_index *index,
                       uint32_t at, const instar_value *value, struct base_arena *scratch,
                       instar_value *value_out, struct base_err *err);
+/* The rows by a key whose columns change their types, which whoever reads a row must meet; NULL:
+ * there are none. */
+const struct catalog_index *catalog_coming_rows(const struct catalog_table *table);
 /* Does an entry say less than the row, in the sight of the next version? Then whoever reads the
  * index must read its rows, too. */
 bool catalog_index_fades(const struct catalog_table *table, const struct catalog_index *index);
+/* With whose key its entries end; NULL: with the table's own, as it is. That is seen in the types
+ * in which those rows see it. */
+const struct catalog_index *catalog_index_keyer(const struct catalog_table *table,
+                                                const struct catalog_index *index);
+/* Are its entries, or the keys in which they end, of types that were? Then it binds nobody. */
+bool catalog_index_is_past(const struct catalog_table *table, const struct catalog_index *index);
 /* What people call it: the name of the one whose place it takes, or its own. */
 const char *catalog_index_called(const struct catalog_table *table,
                                  const struct catalog_index *index);
@@ -520,6 +532,8 @@ int catalog_adopt_index(struct catalog_table *to, const struct catalog_table *fr
  * past, or those that come. */
 void catalog_index_set_sight(const struct catalog_table *from, const struct catalog_table *to,
                              struct catalog_index *index, enum catalog_sight sight);
+/* Is it, of a version that is on its way out, about a column that nobody can name any more? */
+bool catalog_index_is_blind(const struct catalog_table *table, const struct catalog_index *index);
 /* NULL: none has that tree. */
 struct catalog_index *catalog_table_index_by_tree(const struct catalog_table *table, uint64_t tree);
 /* All but that of the row ids. They stay in the layout. */

@@ -237,7 +237,8 @@ bool catalog_key_minds(const struct catalog_table *table, uint32_t at, enum inst
 /* Are the column's values made by an expression from the second version on? */
 bool catalog_type_is_made(const struct catalog_table *from, const struct catalog_table *to,
                           uint32_t id);
-/* ESTATE: a column of the primary key keeps its type. to: the other one, in words. */
+/* ESTATE: a column came to be of the primary key, whose rows the change does not make anew. to: the
+ * other type, in words. */
 int catalog_type_refuse_key(const struct catalog_table *table, const struct catalog_column *column,
                             const char *to, struct base_err *err);
 /* The types' part in catalog_alter_enforce, _relax and _finish. */

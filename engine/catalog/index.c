@@ -63,7 +63,8 @@ int catalog_index_inside(const struct catalog_table *table, const struct catalog
     }
     int rc = row_expr_eval(index->predicate, inputs, scratch, &value, err);
     if (rc != 0) {
-        base_err_prefix(err, "predicate of index %s of table %s", index->name, table->name);
+        base_err_prefix(err, "predicate of index %s of table %s",
+                        catalog_index_called(table, index), table->name);
         return rc;
     }
     *inside_out = value.type != INSTAR_NULL && value.b;
@@ -83,8 +84,8 @@ int catalog_index_parts(const struct catalog_table *table, const struct catalog_
         }
         int rc = row_expr_eval(expr, needs, scratch, &values_out[i], err);
         if (rc != 0) {
-            base_err_prefix(err, "expression %u of index %s of table %s", i + 1, index->name,
-                            table->name);
+            base_err_prefix(err, "expression %u of index %s of table %s", i + 1,
+                            catalog_index_called(table, index), table->name);
             return rc;
         }
         needs += row_expr_columns(expr, &columns);

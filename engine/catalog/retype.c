@@ -24,8 +24,8 @@
  * digits in all, of the same scale, are no more than a greater limit.
  *
  * Indexes hold the code of the value. Where that is the same for both types no index takes notice,
- * not even the primary key: the integers have one code. Where it is not, a column of the primary
- * key keeps its type, and all other indexes on the column are made anew beside those that stand
+ * not even the primary key: the integers have one code. Where it is not, all indexes on the column
+ * are made anew beside those that stand, and where it is of the primary key the rows, too
  * (sight.c): only after what may be lost is known not to be, for they are built of cast values.
  */
 #include "catalog/catalog_impl.h"
@@ -245,8 +245,8 @@ int catalog_type_refuse_key(const struct catalog_table *table, const struct cata
                             const char *type, struct base_err *err)
 {
     return base_err_set(err, INSTAR_ESTATE,
-                        "column \"%s\" of table \"%s\": it is of the primary key, whose keys "
-                        "would be others as %s; only the integer types become each other there",
+                        "column \"%s\" of table \"%s\": it is of the primary key since this "
+                        "change was submitted, whose keys would be others as %s; ask for it again",
                         column->name, table->name, type);
 }
 
@@ -274,9 +274,6 @@ static int check_made(const struct catalog_table *table, uint32_t at, const stru
             "column \"%s\" of table \"%s\": USING an expression of a column that the "
             "same change adds",
             column->name, table->name);
-    }
-    if (catalog_key_minds(table, at, INSTAR_NULL)) {
-        return catalog_type_refuse_key(table, column, "what USING makes of them", err);
     }
     for (uint32_t i = 0; i < table->check_count; i++) {
         if (catalog_check_uses(&table->checks[i], column->id)) {
@@ -356,11 +353,14 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
             table->name);
     }
     const struct catalog_fkey *fkey = catalog_fkey_using(table, column->id);
-    if (fkey != NULL && of_keys != column->type) {
+    if (fkey != NULL && !keeps_keys(table, at, of_keys)) {
         return base_err_set(err, INSTAR_ESTATE,
-                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it; drop "
-                            "that first, and add it again afterwards",
-                            column->name, table->name, fkey->name);
+                            "column \"%s\" of table \"%s\": foreign key \"%s\" is about it, and "
+                            "its keys would be others as %s; drop that first, and add it again "
+                            "afterwards",
+                            column->name, table->name, fkey->name,
+                            made ? "what USING makes of them"
+                                 : catalog_type_text(type, step->column->length_max, text));
     }
     if (made) {
         return check_made(table, at, form, err);
@@ -368,10 +368,7 @@ static int check_step(const struct catalog_table *table, uint32_t at, const inst
     if (kind == ROW_CAST_NONE || (kind == ROW_CAST_EXPLICIT && !asked)) {
         return refuse_cast(table, column, type, err);
     }
-    return catalog_key_minds(table, at, of_keys)
-               ? catalog_type_refuse_key(
-                     table, column, catalog_type_text(type, step->column->length_max, text), err)
-               : 0;
+    return 0;
 }
 
 /* Cast what the descriptor holds of the column's values. */
@@ -466,6 +463,9 @@ int catalog_alter_type(struct catalog_table *table, uint32_t at, const instar_al
     if (rc != 0) {
         return rc;
     }
+    struct catalog_column wanted = {.type = def->type, .length_max = def->length_max};
+    enum instar_type of_keys = catalog_type_of_keys(&before, &wanted, made_by != NULL);
+    table->rekeyed = table->rekeyed || catalog_key_minds(table, at, of_keys);
     column->made_by = made_by;
     column->type_coming = INSTAR_NULL; /* an earlier step's, of the same */
     column->length_coming = 0;

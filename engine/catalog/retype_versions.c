@@ -220,7 +220,8 @@ int catalog_types_settle(const struct catalog_table *from, struct catalog_table 
                                 "was submitted; ask for it again",
                                 c->name, to->name);
         }
-        if (catalog_key_minds(from, (uint32_t)at, catalog_type_of_keys(old, c, made))) {
+        if (from->tree == to->tree &&
+            catalog_key_minds(from, (uint32_t)at, catalog_type_of_keys(old, c, made))) {
             return catalog_type_refuse_key(to, c, catalog_type_text(c->type, c->length_max, text),
                                            err);
         }

@@ -22,8 +22,20 @@
  * a column reads the rows too, even where the entries have all that it wants: a row that is read is
  * validated by itself (catalog_index_fades).
  *
+ * The primary key. Where one of its columns changes so, the tree of rows is made anew as well, and
+ * sees the key as an index sees its columns; entries end with it as those rows see it. What v + 3
+ * does to a row it does under the key cast back, which for v + 2 may be the key of no row: so v +
+ * 2, whenever it reads a row, reads it by the coming key, too (catalog_coming_rows), under which
+ * every write of both versions is.
+ *
  * Unique. Both versions probe the new index, so no two values become one. The old one is probed by
  * v + 2 alone: what v + 3 has may be told apart only in the new type.
+ *
+ * An index that is dropped together with a column sees it as it was, too. Who writes by the version
+ * that hides the column cannot say what stands there: every row that he inserts has its missing
+ * value. So nobody asks whether that is there twice, or minds if it makes no entry. The version
+ * before goes on probing, and that is enough: it sees none of these rows, by the lemma, and what it
+ * has probed conflicts with them.
  */
 #include "catalog/catalog_impl.h"
 
@@ -92,6 +104,30 @@ int catalog_index_see(const struct catalog_table *table, const struct catalog_in
     return rc;
 }
 
+const struct catalog_index *catalog_index_keyer(const struct catalog_table *table,
+                                                const struct catalog_index *index)
+{
+    return index->keyed_by != 0 ? catalog_table_index_by_id(table, index->keyed_by) : NULL;
+}
+
+bool catalog_index_is_past(const struct catalog_table *table, const struct catalog_index *index)
+{
+    const struct catalog_index *keyer = catalog_index_keyer(table, index);
+    return index->sight == CATALOG_SIGHT_PAST ||
+           (keyer != NULL && keyer->sight == CATALOG_SIGHT_PAST);
+}
+
+const struct catalog_index *catalog_coming_rows(const struct catalog_table *table)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const struct catalog_index *index = &table->indexes[i];
+        if (index->rows && index->sight == CATALOG_SIGHT_COMING && catalog_may_write(index)) {
+            return index;
+        }
+    }
+    return NULL;
+}
+
 bool catalog_index_fades(const struct catalog_table *table, const struct catalog_index *index)
 {
     for (uint32_t i = 0; i < table->column_count; i++) {
@@ -99,7 +135,16 @@ bool catalog_index_fades(const struct catalog_table *table, const struct catalog
             return true;
         }
     }
-    return false;
+    return catalog_coming_rows(table) != NULL;
+}
+
+bool catalog_index_is_blind(const struct catalog_table *table, const struct catalog_index *index)
+{
+    bool blind = false;
+    for (uint32_t i = catalog_visible_columns(table); i < table->column_count; i++) {
+        blind = blind || catalog_index_uses(table, index, i);
+    }
+    return blind;
 }
 
 const char *catalog_index_called(const struct catalog_table *table,

@@ -164,7 +164,9 @@ static bool is_same_suffix(const struct catalog_table *from, const struct catalo
     bool same = a->rows || a->key_part_count == b->key_part_count;
     for (uint32_t i = a->part_count; same && !a->rows && i < a->key_part_count; i++) {
         same = from->columns[a->key_columns[i]].id == to->columns[b->key_columns[i]].id &&
-               a->key_parts[i].descending == b->key_parts[i].descending;
+               a->key_parts[i].descending == b->key_parts[i].descending &&
+               row_cast_keeps_keys(a->key_parts[i].type, b->key_parts[i].type) &&
+               a->key_parts[i].scale == b->key_parts[i].scale;
     }
     return same;
 }
@@ -211,8 +213,8 @@ bool catalog_type_is_made(const struct catalog_table *from, const struct catalog
     return to->layout_count > from->layout_count && form != NULL && form->is_made;
 }
 
-/* The same type, or one to which its rows can be cast, and the primary key is what it was. What
- * indexes see of it is asked of each of them. */
+/* The same type, or one to which its rows can be cast, and the primary key is what it was, or its
+ * rows are others (is_swap). What indexes see of it is asked of each of them. */
 static bool is_type_step(const struct catalog_table *from, const struct catalog_column *old,
                          const struct catalog_table *to, const struct catalog_column *new)
 {
@@ -225,9 +227,9 @@ static bool is_type_step(const struct catalog_table *from, const struct catalog_
     }
     enum instar_type after = catalog_type_of_keys(old, new, made);
     enum instar_type before = catalog_type_of_keys(new, old, made);
-    return !catalog_key_minds(from, (uint32_t)(old - from->columns), after) &&
-           !catalog_key_minds(to, (uint32_t)(new - to->columns), before) &&
-           new->type_coming == INSTAR_NULL &&
+    bool keeps = !catalog_key_minds(from, (uint32_t)(old - from->columns), after) &&
+                 !catalog_key_minds(to, (uint32_t)(new - to->columns), before);
+    return (keeps || from->tree != to->tree) && new->type_coming == INSTAR_NULL &&
            (made || (old->made_by == NULL && catalog_type_step_allowed(old, new)));
 }
 
@@ -362,6 +364,31 @@ static bool is_key(const struct catalog_table *from, const struct catalog_key_pa
     return a_count == b_count && is_same_key(from, a, to, b, a_count);
 }
 
+/* Have the rows of an index the keys that the table has in the version in which it is theirs? */
+static bool sees_key(const struct catalog_table *with, const struct catalog_index *rows,
+                     const struct catalog_table *of, bool made)
+{
+    bool same = rows->part_count == of->key_count;
+    for (uint32_t i = 0; same && i < rows->part_count; i++) {
+        struct row_key_part a = {.scale = 0};
+        catalog_part_of_column(with, rows, rows->parts[i].column, &a);
+        same = row_cast_keeps_keys(a.type, of->key_parts[i].type) &&
+               a.scale == of->key_parts[i].scale && (!made || rows->sight != CATALOG_SIGHT_NOW);
+    }
+    return same;
+}
+
+/* Does an expression make values of that key in the second version? */
+static bool is_key_made(const struct catalog_table *from, const struct catalog_table *to,
+                        const struct catalog_table *of)
+{
+    bool made = false;
+    for (uint32_t i = 0; i < of->key_count; i++) {
+        made = made || catalog_type_is_made(from, to, of->columns[of->key[i].column].id);
+    }
+    return made;
+}
+
 /* Do no two rows have the same key in an index of whole rows, and none a null? Row ids are given
  * once; of all else a unique index of these columns, which is enforced, must be the witness. That
  * the drain and the validation have been is its change's to know. */
@@ -371,7 +398,7 @@ static bool is_proven(const struct catalog_table *table, const struct catalog_in
         rows->part_count == 1 && table->columns[rows->parts[0].column].id == table->row_id;
     for (uint32_t i = 0; !proven && i < table->index_count; i++) {
         const struct catalog_index *x = &table->indexes[i];
-        proven = catalog_must_probe(x) && x->predicate == NULL &&
+        proven = catalog_must_probe(x) && x->predicate == NULL && x->sight == rows->sight &&
                  is_key(table, x->parts, x->part_count, table, rows->parts, rows->part_count);
     }
     for (uint32_t i = 0; proven && i < rows->part_count; i++) {
@@ -394,7 +421,8 @@ static bool is_swap(const struct catalog_table *from, const struct catalog_table
            catalog_table_index_by_id(to, next->id) == NULL && last->id >= from->next_index_id &&
            is_key(from, next->parts, next->part_count, to, to->key, to->key_count) &&
            is_key(from, from->key, from->key_count, to, last->parts, last->part_count) &&
-           is_proven(from, next);
+           sees_key(from, next, to, is_key_made(from, to, to)) &&
+           sees_key(to, last, from, is_key_made(from, to, from)) && is_proven(from, next);
 }
 
 static bool is_same_primary(const struct catalog_table *from, const struct catalog_table *to)

@@ -219,7 +219,7 @@ static bool derive_index(const struct catalog_table *table, struct catalog_index
     }
     index->key_part_count = own + rest;
     return derive_parts(table, index, index->parts, own, index->key_parts, index->key_columns) &&
-           derive_parts(table, NULL, key, rest, index->key_parts + own, index->key_columns + own);
+           derive_parts(table, other, key, rest, index->key_parts + own, index->key_columns + own);
 }
 
 /* A layout's columns from those of the layout before. Both are in the order of ids. */
@@ -264,7 +264,8 @@ int catalog_table_finish(struct catalog_table *table, struct base_err *err)
                             table->name);
     }
     table->row_id_at = (uint32_t)row_id_at;
-    if (table->key_count == 0 || table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
+    /* A copy may be without a key between two statements; no version is (validate.c). */
+    if (table->key_count > INSTAR_INDEX_COLUMNS_MAX ||
         !derive_parts(table, NULL, table->key, table->key_count, table->key_parts, NULL)) {
         return base_err_set(err, INSTAR_EINVALID, "table \"%s\": primary key of columns it has not",
                             table->name);

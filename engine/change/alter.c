@@ -115,7 +115,8 @@ static int alter_table(struct submission *s, struct base_err *err)
         return rc;
     }
     rc = submit_open_table(s, s->name, &from, err);
-    bool rekeys = rc == 0 && rekey_is_needed(from, s->steps, s->step_count);
+    bool rekeys = rc == 0 && rekey_is_needed(from, s->steps, s->step_count) &&
+                  rekey_is_alone(from, s->steps, s->step_count);
     bool several = rc == 0 && !rekeys && compound_is_needed(from, s->steps, s->step_count);
     if (rekeys) {
         rc = rekey_submit(s, from, err);

@@ -65,6 +65,35 @@ static void give_memory(struct changes *c, uint64_t taken)
 
 /* ---- begin -------------------------------------------------------------------------------- */
 
+/* One that is enforced was built before. */
+static bool is_built_now(const struct catalog_index *index, uint64_t change)
+{
+    return index->change == change && !index->enforcing;
+}
+
+bool build_is_needed(const struct catalog_table *table, uint64_t change)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        any = any || is_built_now(&table->indexes[i], change);
+    }
+    return any;
+}
+
+int build_tree_ops(struct store_txn *t, const struct catalog_table *table, uint64_t change,
+                   enum store_tree_op op, struct base_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        if (is_built_now(&table->indexes[i], change)) {
+            rc = store_txn_tree_op(t, op, table->indexes[i].tree, err);
+        }
+    }
+    return rc;
+}
+
 /* The indexes of the table that this change is making, each with its room. */
 static int find_indexes(struct build *b, struct base_err *err)
 {
@@ -76,8 +105,7 @@ static int find_indexes(struct build *b, struct base_err *err)
     }
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct catalog_index *index = &table->indexes[i];
-        /* One that is enforced was built before. */
-        if (index->change != b->job->rec.id || index->enforcing) {
+        if (!is_built_now(index, b->job->rec.id)) {
             continue;
         }
         struct built *x = &b->all[b->count++];
@@ -116,6 +144,8 @@ static int read_table(struct build *b, struct base_err *err)
     }
     if (rc == 0) {
         b->rows_total = stat.entries;
+        job_set_row_bytes(j, &stat);
+        limit_set(&b->limit, job_rate(j));
     }
     return rc;
 }
@@ -457,7 +487,7 @@ int build_run(struct job *j, struct base_err *err)
     b.budget_bytes = (size_t)memory;
     b.spilled_ns = os_now_ns();
     pool_init(&b.pool, b.budget_bytes);
-    limit_init(&b.limit, atomic_load(&j->rows_per_second_max));
+    limit_init(&b.limit, job_rate(j));
     os_plain_init(&b.lock);
     os_cond_init(&b.cond);
     int rc = begin(&b, err);

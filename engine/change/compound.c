@@ -90,6 +90,15 @@ static void tell(struct draft *d, const char *text)
     base_buf_add(&d->words, text, strlen(text));
 }
 
+void draft_tell_steps(struct draft *d, const char *table, const instar_alteration *steps,
+                      size_t count)
+{
+    char text[RECORD_STATEMENT_MAX];
+
+    alter_describe(table, steps, count, text, sizeof(text));
+    tell(d, text);
+}
+
 const struct compound_statement *draft_dropped(const struct draft *d, const char *name)
 {
     for (size_t i = 0; i < d->count; i++) {
@@ -250,7 +259,6 @@ int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, siz
     const instar_alteration *steps = all->list + from;
     size_t count = to - from;
     struct compound_statement *part = &d->request[d->count];
-    char text[RECORD_STATEMENT_MAX];
     char name[INSTAR_NAME_BYTES_MAX + 1];
     bool any = false;
     int rc = 0;
@@ -269,8 +277,7 @@ int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, siz
     part->alter.steps = (instar_alteration *)steps;
     part->alter.step_count = count;
     d->count++;
-    alter_describe(name, steps, count, text, sizeof(text));
-    tell(d, text);
+    draft_tell_steps(d, name, steps, count);
     return compound_remake(d, err);
 }
 
@@ -370,7 +377,7 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
             }
             base_err_clear(err);
             rc = rc == INSTAR_ENOTFOUND ? catalog_name_put(t, part->def.name, &name, err) : rc;
-        } else if (compound_going(part) != 0) {
+        } else if (compound_going(part) != 0 && part->kind != COMPOUND_REKEY) {
             name.index = catalog_table_index_by_tree(d->from, compound_going(part))->id;
             rc = catalog_name_put(t, part->name, &name, err);
         }
@@ -389,8 +396,8 @@ int draft_check_names(const struct draft *d, struct base_err *err)
             (index == NULL || strcmp(index->name, part->name) != 0)) {
             return base_err_set(
                 err, INSTAR_EINVALID,
-                "index \"%s\" is renamed behind a new type of a column of it: rename "
-                "it first, or in a change of its own",
+                "index \"%s\" is renamed in the change that gives a column of it another type, or "
+                "its table another primary key: two changes",
                 part->name);
         }
         if (part->kind == COMPOUND_REMAKE_INDEX) {
@@ -421,6 +428,9 @@ int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
     }
     if (rc == 0) {
         const struct compound_request request = {.statements = d->request, .count = d->count};
+        const struct compound_statement *key = compound_rekey(&request);
+        d->s->rec.rekeys = d->s->rec.rekeys || (key != NULL && key->witness != 0);
+        d->s->rec.numbers = d->s->rec.numbers || (key != NULL && key->witness == 0);
         rc = compound_rehearse(d->s->c->store, d->from, &request, &d->s->rec, &d->bytes, err);
     }
     base_arena_free(&arena);
@@ -453,7 +463,7 @@ int draft_record(struct draft *d, struct base_err *err)
  * another one before it. */
 static size_t count_parts(const struct submission *s)
 {
-    size_t count = s->statement_count + COMPOUND_INDEXES_MAX; /* those that are made anew */
+    size_t count = s->statement_count + COMPOUND_INDEXES_MAX + 1; /* made anew: indexes, rows */
 
     for (size_t i = 0; i < s->statement_count; i++) {
         const instar_statement *st = &s->statements[i];
@@ -462,6 +472,8 @@ static size_t count_parts(const struct submission *s)
         for (size_t k = 0; alters && k < st->step_count; k++) {
             bool special = st->steps[k].kind == INSTAR_ALTER_ADD_UNIQUE ||
                            st->steps[k].kind == INSTAR_ALTER_DROP_CONSTRAINT ||
+                           st->steps[k].kind == INSTAR_ALTER_ADD_PRIMARY_KEY ||
+                           st->steps[k].kind == INSTAR_ALTER_DROP_PRIMARY_KEY ||
                            st->steps[k].kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
             count += special ? 2 : 0;
         }
@@ -499,6 +511,7 @@ static int submit_alone(struct submission *s, struct base_err *err)
     for (; rc == 0 && d.at < s->statement_count; d.at++) {
         rc = draft_take_statement(&d, &s->statements[d.at], err);
     }
+    rc = rc == 0 ? draft_complete(&d, err) : rc;
     if (rc == 0 && d.count > COMPOUND_STATEMENTS_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT, "%zu parts of one change, at most %d", d.count,
                           COMPOUND_STATEMENTS_MAX);

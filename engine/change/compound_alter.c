@@ -117,8 +117,6 @@ static bool drops_unique(const struct catalog_table *table, const instar_alterat
            catalog_table_unique(table, step->name) != NULL;
 }
 
-/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
- * foreign keys lack. */
 int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *err)
 {
     size_t begin = 0;
@@ -130,18 +128,21 @@ int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *e
         bool may_drop = step != NULL && step->kind == INSTAR_ALTER_DROP_CONSTRAINT &&
                         catalog_has_unique(d->target);
         bool refers = step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+        bool key = step != NULL && draft_is_key_step(d, step);
         struct catalog_fkey fkey;
-        if (begin < i && (step == NULL || adds || may_drop || refers)) {
+        if (begin < i && (step == NULL || adds || may_drop || refers || key)) {
             rc = draft_alter_steps(d, all, begin, i, err);
             begin = i;
         }
         if (rc == 0 && refers && lacks_index(d->target, step, &fkey)) {
             rc = draft_step_fault(all, i, add_index_for(d, &fkey, err), err);
         }
-        if (rc != 0 || !(adds || (may_drop && drops_unique(d->target, step)))) {
+        if (rc != 0 || !(adds || key || (may_drop && drops_unique(d->target, step)))) {
             continue;
         }
-        rc = adds ? add_unique(d, step->unique, err) : draft_take_away(d, step->name, err);
+        rc = adds  ? add_unique(d, step->unique, err)
+             : key ? draft_key_step(d, step, err)
+                   : draft_take_away(d, step->name, err);
         rc = draft_step_fault(all, i, rc, err);
         begin = i + 1;
     }
@@ -174,7 +175,7 @@ bool compound_is_needed(const struct catalog_table *table, const instar_alterati
     bool renames = false;
     struct catalog_fkey fkey;
 
-    if (compound_remakes(table, steps, count, NULL) != 0) {
+    if (compound_rekeys(table, steps, count) || compound_remakes(table, steps, count, NULL) != 0) {
         return true;
     }
     for (size_t i = 0; i < count; i++) {

@@ -9,7 +9,8 @@
 #include "change/alter_impl.h"
 
 #define COMPOUND_STATEMENTS_MAX 256
-#define COMPOUND_INDEXES_MAX 16 /* that one change builds: each has a share of its memory */
+/* Trees of which one change builds at once so many: each has a share of its memory. */
+#define COMPOUND_INDEXES_MAX 16
 
 /* ---- compound.c --------------------------------------------------------------------------- */
 
@@ -18,11 +19,14 @@
 bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count);
 
-/* How many indexes mind that these steps give columns other types, and must be made anew; those
- * that are unique are added to *unique_out, unless that is NULL. What is wrong with the steps is
- * said by whoever takes them. (compound_remake.c) */
+/* How many indexes mind that these steps give columns other types, or the table another primary
+ * key, and must be made anew; those that are unique are added to *unique_out, unless that is NULL.
+ * What is wrong with the steps is said by whoever takes them. (compound_remake.c) */
 size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count, size_t *unique_out);
+/* Do they give the table another primary key, or one whose columns have other keys? */
+bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count);
 
 /* ---- compound_record.c -------------------------------------------------------------------- */
 
@@ -30,13 +34,18 @@ enum compound_kind {
     COMPOUND_CREATE_INDEX = 1,
     COMPOUND_DROP_INDEX = 2,
     COMPOUND_ALTER_TABLE = 3,
-    COMPOUND_REMAKE_INDEX = 4 /* one that stands, for the type of a column is another one */
+    COMPOUND_REMAKE_INDEX = 4, /* one that stands, for the type of a column is another one, or the
+                                * primary key */
+    COMPOUND_DROP_KEY = 5,     /* from here on the statements know no primary key */
+    COMPOUND_REKEY = 6         /* rows by a primary key; one for a change at most */
 };
 struct compound_statement {
     enum compound_kind kind;
-    uint64_t tree;        /* of the index that is made or dropped; of one that is made anew, */
-    uint64_t old_tree;    /* and of that in whose place it comes */
-    instar_index_def def; /* of one that is made; the table counts for nothing */
+    uint64_t tree;     /* of the index that is made or dropped; of one that is made anew, */
+    uint64_t old_tree; /* and of that in whose place it comes; of rows the same */
+    uint64_t witness;  /* rekey: of the unique index on the new key; 0: to row ids, without one */
+    instar_index_def def; /* of one that is made; the table counts for nothing. rekey: columns of
+                           * the key, none: row ids */
     const char *name;     /* of one that is dropped, or made anew */
     struct alter_request alter; /* steps only */
 };
@@ -56,10 +65,40 @@ void compound_free(struct compound_request *request);
 /* The tree of an index that comes by this statement, and of one that goes; 0: none. */
 uint64_t compound_coming(const struct compound_statement *s);
 uint64_t compound_going(const struct compound_statement *s);
+uint64_t compound_witness(const struct compound_statement *s);
 typedef uint64_t (*compound_which)(const struct compound_statement *s);
 /* The index that the change of this record makes under that name; NULL: none. */
 const struct compound_statement *compound_created(const struct compound_request *request,
                                                   const char *name);
+
+/* ---- compound_rekey.c: the same with another primary key ---------------------------------- */
+
+/* The statement that gives it; NULL: the key stays. The others but the last three are about a
+ * request that has one. */
+const struct compound_statement *compound_rekey(const struct compound_request *request);
+/* Let the table, not finished, have the key of that statement. */
+int compound_set_key(struct catalog_table *target, const struct compound_statement *s,
+                     struct base_err *err);
+/* With the witness in its first stage, or the column of row ids, which all writers fill from now
+ * on. */
+int compound_key_add(const struct catalog_table *now, const struct compound_request *request,
+                     uint64_t change, struct catalog_table **next_out, struct base_err *err);
+int compound_key_raise(const struct catalog_table *now, const struct compound_request *request,
+                       struct catalog_table **next_out, struct base_err *err);
+/* With UNIQUE and NOT NULL of the new key enforced. */
+int compound_key_enforce(const struct catalog_table *now, const struct compound_request *request,
+                         struct catalog_table **next_out, struct base_err *err);
+/* Into a version: indexes of the table as it was are numbered behind the witness and the rows. */
+void compound_reserve_ids(struct catalog_table *base, const struct compound_request *request);
+/* Into one: the rows by the new key, before all that ends with it. *id_out: 0, there are none. */
+int compound_add_rows(struct catalog_table *next, const struct catalog_table *target,
+                      const struct compound_request *request, uint64_t change, uint32_t *id_out,
+                      struct base_err *err);
+/* Into that of the flip, behind what goes: the rows by the old key, with which that ends. */
+int compound_swap(const struct catalog_table *now, struct catalog_table *next,
+                  const struct compound_request *request, uint64_t change, struct base_err *err);
+/* Row ids that are no key any more, or not yet, leave the columns. False: there are none. */
+bool compound_drop_row_ids(struct catalog_table *next);
 
 /* ---- compound_target.c: versions of the table --------------------------------------------- */
 
@@ -111,7 +150,11 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 /* For the tree of each such index of the request. */
 int compound_trees(struct store_txn *t, const struct compound_request *request,
                    compound_which tree_of, enum store_tree_op op, struct base_err *err);
-/* For the tree of each index that is made, or, to drop them on the way there, that is dropped. */
+/* For those that must go when the change has ended in whatever way. */
+int compound_purge(struct store_txn *t, const struct compound_request *request, bool back,
+                   struct base_err *err);
+/* For the tree of each index that is made at this moment, or, to drop them on the way there, that
+ * is dropped. */
 int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
                       struct base_err *err);
 /* The indexes of that table that the request makes have ids now: their names lead to them. */
@@ -127,6 +170,7 @@ int compound_names_let_go(struct store_txn *t, const struct compound_request *re
                           struct base_err *err);
 /* Remove what files the builds have. */
 void compound_forget(struct job *j);
+void compound_forget_trees(struct store *store, const struct compound_request *request);
 /* All names are as before the reservation. */
 int compound_names_back(struct store_txn *t, const struct change_record *r, struct base_err *err);
 /* The same of one table's request, by that change. */

@@ -3,19 +3,20 @@
  * The request of a compound change as bytes in its record. As that of an alteration it is what was
  * asked for, not what came of it; only trees are given to indexes when it is submitted.
  *
- *   u8 format (2) | v count, statements | blob: what is renamed, as alter_record.c has it
+ *   u8 format (3) | v count, statements | blob: what is renamed, as alter_record.c has it
  *   statement:     u8 kind | what follows
  *   create index:  u64 tree | name | u8 flags (1 unique, 2 there is more) | v count, columns: name
  * | u8 as record.h has it | if there is more: blob as index_record.c has it drop index:    u64 tree
  * | name alter table:   blob: the steps, as alter_record.c has them remake index:  u64 tree | u64
- * old tree | name
+ * old tree | name drop key:     nothing rekey:        u64 tree | u64 old tree | u64 witness | v
+ * count, columns: as of an index
  */
 #include "change/compound_impl.h"
 
 #include <string.h>
 
-#define FORMAT 2
-#define STATEMENT_BYTES_MIN 2
+#define FORMAT 3
+#define STATEMENT_BYTES_MIN 1
 #define FLAG_UNIQUE 1u
 #define FLAG_MORE 2u
 
@@ -26,20 +27,25 @@ static bool put_name(struct base_buf *out, const char *name)
     return base_buf_add_blob(out, name, strlen(name));
 }
 
-static bool put_index(struct base_buf *out, const instar_index_def *def)
+static bool put_columns(struct base_buf *out, const instar_index_def *def)
 {
-    struct base_buf more = {0};
-    bool ok = record_index_more_put(&more, def);
-    uint8_t flags = (uint8_t)((def->unique ? FLAG_UNIQUE : 0) | (more.size != 0 ? FLAG_MORE : 0));
-
-    ok = ok && put_name(out, def->name) && base_buf_add_u8(out, flags) &&
-         base_buf_add_varint(out, def->column_count);
+    bool ok = base_buf_add_varint(out, def->column_count);
 
     for (size_t i = 0; ok && i < def->column_count; i++) {
         const instar_key_column *c = &def->columns[i];
         ok = put_name(out, c->name != NULL ? c->name : "") &&
              base_buf_add_u8(out, record_order_byte(c->descending, c->nulls));
     }
+    return ok;
+}
+
+static bool put_index(struct base_buf *out, const instar_index_def *def)
+{
+    struct base_buf more = {0};
+    bool ok = record_index_more_put(&more, def);
+    uint8_t flags = (uint8_t)((def->unique ? FLAG_UNIQUE : 0) | (more.size != 0 ? FLAG_MORE : 0));
+
+    ok = ok && put_name(out, def->name) && base_buf_add_u8(out, flags) && put_columns(out, def);
     ok = ok && (more.size == 0 || base_buf_add_blob(out, more.data, more.size));
     base_buf_free(&more);
     return ok;
@@ -69,6 +75,11 @@ static bool put_statement(struct base_buf *out, const struct compound_statement 
     case COMPOUND_REMAKE_INDEX:
         return ok && base_buf_add_u64(out, s->tree) && base_buf_add_u64(out, s->old_tree) &&
                put_name(out, s->name);
+    case COMPOUND_DROP_KEY:
+        return ok;
+    case COMPOUND_REKEY:
+        return ok && base_buf_add_u64(out, s->tree) && base_buf_add_u64(out, s->old_tree) &&
+               base_buf_add_u64(out, s->witness) && put_columns(out, &s->def);
     case COMPOUND_ALTER_TABLE:
         break;
     }
@@ -143,28 +154,35 @@ static void get_more(struct input *in, instar_key_column *columns, instar_index_
     in->r.bad = in->r.bad || rc != 0;
 }
 
-static void get_index(struct input *in, instar_index_def *def)
+/* more: those without a name get one, or an expression, of what follows. */
+static instar_key_column *get_columns(struct input *in, bool more, instar_index_def *def)
 {
-    def->name = get_name(in);
-    uint8_t flags = base_read_u8(&in->r);
     uint64_t count = base_read_varint(&in->r);
-    def->unique = (flags & FLAG_UNIQUE) != 0;
-    if (in->r.bad || count == 0 || count > INSTAR_INDEX_COLUMNS_MAX ||
-        (flags & ~(FLAG_UNIQUE | FLAG_MORE)) != 0) {
-        in->r.bad = true;
-        return;
-    }
-    instar_key_column *columns = get_room(in, (size_t)count, sizeof(*columns));
+
+    in->r.bad = in->r.bad || count > INSTAR_INDEX_COLUMNS_MAX;
+    instar_key_column *columns = in->r.bad ? NULL : get_room(in, (size_t)count, sizeof(*columns));
     for (size_t i = 0; !in->r.bad && i < count; i++) {
         columns[i].name = get_part_name(in);
-        /* What names it, if not this, is in what follows. */
-        in->r.bad = in->r.bad || (columns[i].name[0] == 0 && (flags & FLAG_MORE) == 0);
+        in->r.bad = in->r.bad || (columns[i].name[0] == 0 && !more);
         in->r.bad = !record_order_from_byte(base_read_u8(&in->r), &columns[i].descending,
                                             &columns[i].nulls) ||
                     in->r.bad;
     }
     def->columns = columns;
-    def->column_count = (size_t)count;
+    def->column_count = in->r.bad ? 0 : (size_t)count;
+    return columns;
+}
+
+static void get_index(struct input *in, instar_index_def *def)
+{
+    def->name = get_name(in);
+    uint8_t flags = base_read_u8(&in->r);
+    instar_key_column *columns = get_columns(in, (flags & FLAG_MORE) != 0, def);
+    def->unique = (flags & FLAG_UNIQUE) != 0;
+    if (in->r.bad || def->column_count == 0 || (flags & ~(FLAG_UNIQUE | FLAG_MORE)) != 0) {
+        in->r.bad = true;
+        return;
+    }
     if ((flags & FLAG_MORE) != 0) {
         get_more(in, columns, def);
     }
@@ -195,6 +213,15 @@ static void get_statement(struct input *in, struct compound_statement *s)
         s->tree = base_read_u64(&in->r);
         s->old_tree = base_read_u64(&in->r);
         s->name = get_name(in);
+        return;
+    case COMPOUND_DROP_KEY:
+        return;
+    case COMPOUND_REKEY:
+        s->tree = base_read_u64(&in->r);
+        s->old_tree = base_read_u64(&in->r);
+        s->witness = base_read_u64(&in->r);
+        get_columns(in, false, &s->def);
+        in->r.bad = in->r.bad || (s->witness == 0) != (s->def.column_count == 0);
         return;
     case COMPOUND_ALTER_TABLE:
         get_alter(in, &s->alter);
@@ -241,14 +268,17 @@ void compound_free(struct compound_request *request)
 
 uint64_t compound_coming(const struct compound_statement *s)
 {
-    return s->kind == COMPOUND_CREATE_INDEX || s->kind == COMPOUND_REMAKE_INDEX ? s->tree : 0;
+    return s->kind == COMPOUND_CREATE_INDEX || s->kind == COMPOUND_REMAKE_INDEX ||
+                   s->kind == COMPOUND_REKEY
+               ? s->tree
+               : 0;
 }
 
 uint64_t compound_going(const struct compound_statement *s)
 {
-    return s->kind == COMPOUND_DROP_INDEX     ? s->tree
-           : s->kind == COMPOUND_REMAKE_INDEX ? s->old_tree
-                                              : 0;
+    return s->kind == COMPOUND_DROP_INDEX                                  ? s->tree
+           : s->kind == COMPOUND_REMAKE_INDEX || s->kind == COMPOUND_REKEY ? s->old_tree
+                                                                           : 0;
 }
 
 const struct compound_statement *compound_created(const struct compound_request *request,

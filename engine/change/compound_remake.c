@@ -1,35 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes on a column whose type changes: the statement that changes it has a part for each of
- * them, which makes it anew under its name.
+ * Indexes on a column whose type changes, and all indexes of a table that gets another primary key:
+ * the request has a part for each of them, which makes it anew under its name.
  */
 #include "change/draft_impl.h"
+#include "change/rekey_impl.h"
 
 #include <string.h>
+
+/* The table as the steps leave it, for looking alone. NULL: they are about no type and no primary
+ * key, or one of them is wrong. */
+static struct catalog_table *try_steps(const struct catalog_table *table,
+                                       const instar_alteration *steps, size_t count)
+{
+    bool needed = rekey_is_needed(table, steps, count);
+    struct catalog_table *copy = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        needed = needed || steps[i].kind == INSTAR_ALTER_SET_TYPE;
+    }
+    int rc = needed ? catalog_table_copy(table, &copy, NULL) : INSTAR_ENOTFOUND;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bool changed;
+        if (rekey_drops_key(copy, &steps[i])) {
+            copy->key_count = 0;
+            copy->rekeyed = true;
+        } else if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
+            copy->rekeyed = true;
+        } else {
+            rc = catalog_alter(copy, &steps[i], &changed, NULL);
+        }
+    }
+    if (rc != 0) {
+        catalog_table_free(copy);
+        return NULL;
+    }
+    return copy;
+}
 
 size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count, size_t *unique_out)
 {
-    struct catalog_table *copy = NULL;
-    bool types = false;
+    struct catalog_table *copy = try_steps(table, steps, count);
     size_t remade = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        types = types || steps[i].kind == INSTAR_ALTER_SET_TYPE;
-    }
-    int rc = types && table->index_count != 0 ? catalog_table_copy(table, &copy, NULL) : 1;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        bool changed;
-        rc = catalog_alter(copy, &steps[i], &changed, NULL);
-    }
-    for (uint32_t i = 0; rc == 0 && i < copy->index_count; i++) {
-        remade += copy->indexes[i].remade;
+    for (uint32_t i = 0; copy != NULL && i < copy->index_count; i++) {
+        bool anew = copy->rekeyed || copy->indexes[i].remade;
+        remade += anew;
         if (unique_out != NULL) {
-            *unique_out += copy->indexes[i].remade && copy->indexes[i].unique;
+            *unique_out += anew && copy->indexes[i].unique;
         }
     }
     catalog_table_free(copy);
     return remade;
+}
+
+bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count)
+{
+    struct catalog_table *copy = try_steps(table, steps, count);
+    bool rekeys = copy != NULL && copy->rekeyed;
+
+    catalog_table_free(copy);
+    return rekeys || rekey_is_needed(table, steps, count);
 }
 
 /* The steps before have given a column of it another type. One that this change makes itself comes
@@ -47,7 +80,7 @@ static int remake_one(struct draft *d, struct catalog_index *index, struct base_
     if (strcmp(old->name, index->name) != 0) {
         return base_err_set(err, INSTAR_EINVALID,
                             "index \"%s\" is renamed in the change that gives a column of it "
-                            "another type: two changes",
+                            "another type, or its table another primary key: two changes",
                             old->name);
     }
     if (d->created == COMPOUND_INDEXES_MAX) {

@@ -45,6 +45,12 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
     switch (work) {
     case WORK_FORESEE:
         return compound_foresee(w->now, request, &w->next, err);
+    case WORK_KEY_ADD:
+        return compound_key_add(w->now, request, w->j->rec.id, &w->next, err);
+    case WORK_KEY_RAISE:
+        return compound_key_raise(w->now, request, &w->next, err);
+    case WORK_KEY_ENFORCE:
+        return compound_key_enforce(w->now, request, &w->next, err);
     case WORK_ADD_ALL:
         return compound_add(w->now, request, w->j->rec.id, &w->next, err);
     case WORK_RAISE_ALL:
@@ -91,7 +97,7 @@ int compound_names_complete(struct store_txn *t, const struct compound_request *
 /* The indexes are in the descriptor now: they have trees, and their names lead to them. */
 static int beside_add(struct work *w, struct base_err *err)
 {
-    int rc = compound_tree_ops(&w->j->rec, w->t, STORE_TREE_CREATE, err);
+    int rc = compound_trees(w->t, &w->request, compound_coming, STORE_TREE_CREATE, err);
 
     return rc == 0 ? compound_names_complete(w->t, &w->request, w->next, w->j->rec.id, err) : rc;
 }
@@ -153,6 +159,8 @@ static int beside(struct work *w, enum change_work work, struct base_err *err)
     int rc = 0;
 
     switch (work) {
+    case WORK_KEY_ADD:
+        return compound_trees(w->t, &w->request, compound_witness, STORE_TREE_CREATE, err);
     case WORK_ADD_ALL:
         return beside_add(w, err);
     case WORK_FLIP:
@@ -234,18 +242,52 @@ int compound_trees(struct store_txn *t, const struct compound_request *request,
     return rc;
 }
 
-int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
-                      struct base_err *err)
+int compound_purge(struct store_txn *t, const struct compound_request *request, bool back,
+                   struct base_err *err)
 {
-    bool down = op == STORE_TREE_DROP && r->state == INSTAR_CHANGE_RUNNING;
+    int rc =
+        compound_trees(t, request, back ? compound_coming : compound_going, STORE_TREE_DROP, err);
+
+    return rc == 0 ? compound_trees(t, request, compound_witness, STORE_TREE_DROP, err) : rc;
+}
+
+static int purge(const struct change_record *r, struct store_txn *t, struct base_err *err)
+{
     struct compound_request request;
     int rc = compound_decode(base_buf_slice(&r->descriptor), &request, err);
 
     if (rc == 0) {
-        rc = compound_trees(t, &request, down ? compound_going : compound_coming, op, err);
+        rc = compound_purge(t, &request, r->state == INSTAR_CHANGE_REVERTING, err);
     }
     compound_free(&request);
     return rc;
+}
+
+int compound_tree_ops(const struct change_record *r, struct store_txn *t, enum store_tree_op op,
+                      struct base_err *err)
+{
+    struct catalog_table *table = NULL;
+
+    if (op == STORE_TREE_DROP) {
+        return purge(r, t, err);
+    }
+    int rc = catalog_get_table(t, r->table, &table, err);
+    rc = rc == 0 ? build_tree_ops(t, table, r->id, op, err) : rc;
+    catalog_table_free(table);
+    return rc;
+}
+
+void compound_forget_trees(struct store *store, const struct compound_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        const struct compound_statement *s = &request->statements[i];
+        const uint64_t trees[] = {compound_coming(s), compound_witness(s)};
+        for (size_t k = 0; k < BASE_ARRAY_LEN(trees); k++) {
+            if (trees[k] != 0) {
+                build_forget(store, trees[k]);
+            }
+        }
+    }
 }
 
 void compound_forget(struct job *j)
@@ -253,12 +295,7 @@ void compound_forget(struct job *j)
     struct compound_request request;
 
     if (compound_decode(base_buf_slice(&j->rec.descriptor), &request, NULL) == 0) {
-        for (size_t i = 0; i < request.count; i++) {
-            uint64_t tree = compound_coming(&request.statements[i]);
-            if (tree != 0) {
-                build_forget(j->store, tree);
-            }
-        }
+        compound_forget_trees(j->store, &request);
     }
     compound_free(&request);
 }

@@ -30,6 +30,16 @@
 /* ---- the table as it was, and as it is wanted --------------------------------------------- */
 
 /* Ids of what is taken away are free again. */
+static void take_away(struct catalog_table *base, uint64_t tree)
+{
+    const struct catalog_index *index = tree != 0 ? catalog_table_index_by_tree(base, tree) : NULL;
+
+    if (index != NULL) {
+        base->next_index_id = index->id < base->next_index_id ? index->id : base->next_index_id;
+        catalog_index_remove(base, index->name);
+    }
+}
+
 static int base_of(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **base_out, struct base_err *err)
 {
@@ -41,15 +51,10 @@ static int base_of(const struct catalog_table *now, const struct compound_reques
         return rc;
     }
     for (size_t i = 0; i < request->count; i++) {
-        const struct compound_statement *s = &request->statements[i];
-        uint64_t tree = compound_coming(s);
-        const struct catalog_index *index =
-            tree != 0 ? catalog_table_index_by_tree(base, tree) : NULL;
-        if (index != NULL) {
-            base->next_index_id = index->id < base->next_index_id ? index->id : base->next_index_id;
-            catalog_index_remove(base, index->name);
-        }
+        take_away(base, compound_coming(&request->statements[i]));
+        take_away(base, compound_witness(&request->statements[i]));
     }
+    compound_reserve_ids(base, request);
     uint32_t visible = catalog_visible_columns(base);
     for (uint32_t i = visible; i < base->column_count; i++) {
         uint32_t id = base->columns[i].id;
@@ -124,6 +129,27 @@ static int alter(struct catalog_table *target, const struct compound_statement *
     return rc;
 }
 
+static int do_statement(struct catalog_table *target, const struct compound_statement *s,
+                        bool *changed_out, struct base_err *err)
+{
+    *changed_out = true;
+    switch (s->kind) {
+    case COMPOUND_CREATE_INDEX:
+        return create_index(target, s, err);
+    case COMPOUND_DROP_INDEX:
+        return drop_index(target, s, err);
+    case COMPOUND_REMAKE_INDEX:
+        return remake_index(target, s, err);
+    case COMPOUND_DROP_KEY:
+        target->key_count = 0;
+        return 0;
+    case COMPOUND_REKEY:
+        return compound_set_key(target, s, err);
+    default:
+        return alter(target, s, changed_out, err);
+    }
+}
+
 int compound_target(const struct catalog_table *now, const struct compound_request *request,
                     bool *changed_out, struct catalog_table **target_out, struct base_err *err)
 {
@@ -135,12 +161,8 @@ int compound_target(const struct catalog_table *now, const struct compound_reque
         return rc;
     }
     for (size_t i = 0; rc == 0 && i < request->count; i++) {
-        const struct compound_statement *s = &request->statements[i];
-        bool changed = true;
-        rc = s->kind == COMPOUND_CREATE_INDEX   ? create_index(target, s, err)
-             : s->kind == COMPOUND_DROP_INDEX   ? drop_index(target, s, err)
-             : s->kind == COMPOUND_REMAKE_INDEX ? remake_index(target, s, err)
-                                                : alter(target, s, &changed, err);
+        bool changed;
+        rc = do_statement(target, &request->statements[i], &changed, err);
         if (changed_out != NULL) {
             changed_out[i] = changed;
         }
@@ -197,8 +219,10 @@ static int spare_name(struct catalog_table *next, const char *name,
     return rc;
 }
 
+/* rows: with whose key its entries end; 0: with the table's. */
 static int add_one(struct catalog_table *next, const struct catalog_table *target,
-                   const struct compound_statement *s, uint64_t change, struct base_err *err)
+                   const struct compound_statement *s, uint64_t change, uint32_t rows,
+                   struct base_err *err)
 {
     const struct catalog_index *wanted = catalog_table_index_by_tree(target, s->tree);
     const struct catalog_index *old = replaced(next, s);
@@ -221,6 +245,7 @@ static int add_one(struct catalog_table *next, const struct catalog_table *targe
         index->enforcing = false;
         index->change = change;
         index->replaces = replaces;
+        index->keyed_by = rows;
         index->alias[0] = 0;
     }
     return rc;
@@ -251,6 +276,17 @@ int compound_foresee(const struct catalog_table *now, const struct compound_requ
     return ready(rc, false, next, next_out, err);
 }
 
+/* A new primary key refuses null before its rows are built. */
+static void carry_enforced(const struct catalog_table *now, struct catalog_table *next)
+{
+    for (uint32_t i = 0; i < now->column_count; i++) {
+        int at = catalog_table_column_by_id(next, now->columns[i].id);
+        if (at >= 0) {
+            next->columns[at].enforcing = now->columns[i].enforcing;
+        }
+    }
+}
+
 int compound_add(const struct catalog_table *now, const struct compound_request *request,
                  uint64_t change, struct catalog_table **next_out, struct base_err *err)
 {
@@ -271,14 +307,18 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
         rc = catalog_alter_finish(now, next, err); /* the layout; it lets go of types that come */
     }
     if (rc == 0) {
+        carry_enforced(now, next);
         rc = catalog_types_carry(now, next, err);
     }
     if (rc == 0) {
         rc = catalog_types_announce(next, target, err);
     }
+    uint32_t rows = 0;
+    rc = rc == 0 ? compound_add_rows(next, target, request, change, &rows, err) : rc;
     for (size_t i = 0; rc == 0 && i < request->count; i++) {
-        if (compound_coming(&request->statements[i]) != 0) {
-            rc = add_one(next, target, &request->statements[i], change, err);
+        const struct compound_statement *s = &request->statements[i];
+        if (compound_coming(s) != 0 && s->kind != COMPOUND_REKEY) {
+            rc = add_one(next, target, s, change, rows, err);
         }
     }
     catalog_table_free(target);
@@ -376,6 +416,7 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
         }
         catalog_index_set_sight(now, next, index, CATALOG_SIGHT_PAST);
         remember = remember || index->sight == CATALOG_SIGHT_PAST;
+        index->sight = catalog_index_is_blind(next, index) ? CATALOG_SIGHT_PAST : index->sight;
         index->stage = INSTAR_STAGE_WRITE_ONLY;
         index->enforcing = index->unique;
         index->change = change;
@@ -398,6 +439,7 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
         set_stages(next, request, compound_coming, INSTAR_STAGE_PUBLIC, true, &any);
         rc = keep_dropped(now, next, request, r->id, err);
     }
+    rc = rc == 0 ? compound_swap(now, next, request, r->id, err) : rc;
     r->keeps = false;
     if (rc == 0 && r->undo_window_s != 0) {
         rc = catalog_keep_dropped(now, next, r->id, &r->keeps, err);
@@ -411,7 +453,16 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
 int compound_lower(const struct catalog_table *now, const struct compound_request *request,
                    struct catalog_table **next_out, struct base_err *err)
 {
-    return at_stage(now, request, compound_going, INSTAR_STAGE_DELETE_ONLY, next_out, err);
+    struct catalog_table *next = NULL;
+    bool any = false;
+    int rc = catalog_table_copy(now, &next, err);
+
+    *next_out = NULL;
+    if (rc == 0) {
+        set_stages(next, request, compound_going, INSTAR_STAGE_DELETE_ONLY, false, &any);
+        set_stages(next, request, compound_witness, INSTAR_STAGE_DELETE_ONLY, false, &any);
+    }
+    return ready(rc, true, next, next_out, err);
 }
 
 static void remove_indexes(struct catalog_table *next, const struct compound_request *request,
@@ -438,8 +489,10 @@ static int retire(const struct catalog_table *now, const struct compound_request
     *next_out = NULL;
     if (rc == 0) {
         remove_indexes(next, request, compound_going);
+        remove_indexes(next, request, compound_witness);
         catalog_types_forget(next);
         catalog_remove_hidden(next);
+        compound_drop_row_ids(next);
         leaves = catalog_alter_leaves(next);
         rc = leaves ? catalog_alter_retire(next, err) : 0;
     }
@@ -480,6 +533,7 @@ int compound_withdraw(const struct catalog_table *now, const struct compound_req
     *next_out = NULL;
     if (rc == 0) {
         set_stages(next, request, compound_coming, INSTAR_STAGE_DELETE_ONLY, false, &any);
+        set_stages(next, request, compound_witness, INSTAR_STAGE_DELETE_ONLY, false, &any);
         catalog_alter_relax(next); /* counts the version */
         /* While there are entries made for types that come, these come. */
         rc = request_builds(request) ? catalog_types_carry(now, next, err) : 0;
@@ -496,7 +550,9 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
     *next_out = NULL;
     if (rc == 0) {
         remove_indexes(next, request, compound_coming);
+        remove_indexes(next, request, compound_witness);
         catalog_remove_hidden(next);
+        compound_drop_row_ids(next);
         catalog_alter_relax(next); /* counts the version */
     }
     return ready(rc, false, next, next_out, err);
@@ -504,40 +560,78 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
 
 /* ---- before it begins ---------------------------------------------------------------------- */
 
+/* The versions until now, the last one of which stands. */
+struct rehearsal {
+    const struct catalog_table *at;
+    struct catalog_table *made[8];
+    size_t count;
+};
+
+/* NULL: it has no version there. Whether it has one. */
+static bool take(struct rehearsal *h, struct catalog_table *next)
+{
+    if (next != NULL) {
+        base_assert(h->count < BASE_ARRAY_LEN(h->made));
+        h->made[h->count++] = next;
+        h->at = next;
+    }
+    return next != NULL;
+}
+
+static int rehearse_key(struct rehearsal *h, const struct compound_request *request,
+                        uint64_t change, struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    int rc = compound_key_add(h->at, request, change, &next, err);
+
+    take(h, next);
+    next = NULL;
+    rc = rc == 0 ? compound_key_enforce(h->at, request, &next, err) : rc;
+    take(h, next);
+    return rc;
+}
+
+/* Rows by the old key may not stay for good because something fails behind the flip. */
+static int rehearse_end(struct rehearsal *h, const struct compound_request *request,
+                        struct base_err *err)
+{
+    struct catalog_table *next = NULL;
+    int rc = compound_lower(h->at, request, &next, err);
+
+    take(h, next);
+    next = NULL;
+    rc = rc == 0 ? compound_remove(h->at, request, &next, err) : rc;
+    take(h, next);
+    return rc;
+}
+
 int compound_rehearse(struct store *store, const struct catalog_table *from,
                       const struct compound_request *request, struct change_record *r,
                       size_t *bytes_out, struct base_err *err)
 {
-    struct catalog_table *foreseen = NULL;
-    struct catalog_table *added = NULL;
-    struct catalog_table *enforced = NULL;
-    struct catalog_table *flipped = NULL;
-    const struct catalog_table *at = from;
-    int rc = r->builds ? compound_foresee(at, request, &foreseen, err) : 0;
+    struct rehearsal h = {.at = from};
+    struct catalog_table *next = NULL;
+    bool rekeys = compound_rekey(request) != NULL;
+    int rc = r->builds ? compound_foresee(h.at, request, &next, err) : 0;
 
-    r->foresees = foreseen != NULL;
-    at = foreseen != NULL ? foreseen : at;
-    if (rc == 0 && r->builds) {
-        rc = compound_add(at, request, r->id, &added, err);
-        at = added;
-    }
+    r->foresees = take(&h, next);
+    rc = rc == 0 && rekeys ? rehearse_key(&h, request, r->id, err) : rc;
+    next = NULL;
+    rc = rc == 0 && r->builds ? compound_add(h.at, request, r->id, &next, err) : rc;
+    take(&h, next);
+    next = NULL;
+    rc = rc == 0 ? compound_enforce(h.at, request, &next, err) : rc;
+    r->validates = take(&h, next);
+    next = NULL;
+    rc = rc == 0 ? compound_flip(h.at, request, r, &next, err) : rc;
+    take(&h, next);
     if (rc == 0) {
-        rc = compound_enforce(at, request, &enforced, err);
-        r->validates = enforced != NULL;
-        at = enforced != NULL ? enforced : at;
+        rc = alter_check_size(store, next, r->descriptor.size, bytes_out, err);
+        r->retires = catalog_alter_leaves(next);
     }
-    if (rc == 0) {
-        rc = compound_flip(at, request, r, &flipped, err);
+    rc = rc == 0 && rekeys ? rehearse_end(&h, request, err) : rc;
+    for (size_t i = 0; i < h.count; i++) {
+        catalog_table_free(h.made[i]);
     }
-    if (rc == 0) {
-        rc = alter_check_size(store, flipped, r->descriptor.size, bytes_out, err);
-    }
-    if (rc == 0) {
-        r->retires = catalog_alter_leaves(flipped);
-    }
-    catalog_table_free(foreseen);
-    catalog_table_free(added);
-    catalog_table_free(enforced);
-    catalog_table_free(flipped);
     return rc;
 }

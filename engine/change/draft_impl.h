@@ -52,12 +52,29 @@ int draft_take_away(struct draft *d, const char *name, struct base_err *err);
 int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, size_t to,
                       struct base_err *err);
 
+/* Steps of an ALTER TABLE of the table of that name, in words. */
+void draft_tell_steps(struct draft *d, const char *table, const instar_alteration *steps,
+                      size_t count);
+
+/* ---- compound_key.c ----------------------------------------------------------------------- */
+
+bool draft_is_key_step(const struct draft *d, const instar_alteration *step);
+int draft_key_step(struct draft *d, const instar_alteration *step, struct base_err *err);
+/* All statements are taken: what another primary key asks for besides. EEXISTS, EINVALID, ESTATE,
+ * ELIMIT. */
+int draft_complete(struct draft *d, struct base_err *err);
+/* Does the table get another one? */
+bool draft_changes_key(const struct draft *d);
+/* EINVALID: a foreign key that the same change makes would refer to it. */
+int draft_refuse_fkey(const struct draft *d, const struct catalog_fkey *fkey,
+                      const struct catalog_table *child, struct base_err *err);
+
 /* ---- compound_alter.c --------------------------------------------------------------------- */
 
 /* Which of a statement's steps it was goes before what is wrong with it. */
 int draft_step_fault(const struct steps *all, size_t at, int rc, struct base_err *err);
-/* Those about UNIQUE are parts of their own, with what stands between them; so are indexes that
- * foreign keys lack. */
+/* Those about UNIQUE and the primary key are parts of their own, with what stands between them; so
+ * are indexes that foreign keys lack. */
 int draft_alter_all(struct draft *d, const struct steps *all, struct base_err *err);
 
 /* ---- compound_remake.c -------------------------------------------------------------------- */

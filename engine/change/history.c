@@ -38,28 +38,33 @@ static int learn(void *arg, const struct change_record *r)
     return ++l->seen == LOOK_AT || l->count == LEARN_FROM ? INSTAR_END : 0;
 }
 
-int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
-                    struct base_err *err)
+/* Rows and bytes of a table, or of none. */
+static int size_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
+                   struct base_err *err)
 {
-    struct lesson l = {.like = cost};
     struct store_tree_stat stat = {.entries = 0};
     struct catalog_table *found = NULL;
-    int rc = record_list(t, true, learn, &l, err);
+    int rc = table != 0 ? catalog_get_table(t, table, &found, err) : 0;
 
-    rc = rc == INSTAR_END ? 0 : rc;
-    if (rc == 0 && table != 0) {
-        rc = catalog_get_table(t, table, &found, err);
-        /* One that is being made or dropped has no descriptor. */
-        if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
-            base_err_clear(err);
-            rc = 0;
-        } else if (rc == 0) {
-            rc = store_tree_stat(s, found->tree, &stat, err);
-        }
+    /* One that is being made or dropped has no descriptor. */
+    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+        base_err_clear(err);
+        rc = 0;
+    } else if (rc == 0 && found != NULL) {
+        rc = store_tree_stat(s, found->tree, &stat, err);
     }
     catalog_table_free(found);
     cost->rows = stat.entries;
     cost->bytes = stat.bytes;
+    return rc;
+}
+
+/* How long one of its kind takes for so many rows. */
+static int time_of(struct store_txn *t, struct history_cost *cost, struct base_err *err)
+{
+    struct lesson l = {.like = cost};
+    int rc = record_list(t, true, learn, &l, err);
+
     cost->learnt_from = l.count;
     cost->ms = UINT64_MAX;
     if (l.count != 0) {
@@ -71,7 +76,15 @@ int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct
         }
         cost->ms = (uint64_t)(us / 1000) + 1;
     }
-    return rc;
+    return rc == INSTAR_END ? 0 : rc;
+}
+
+int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
+                    struct base_err *err)
+{
+    int rc = size_of(s, t, table, cost, err);
+
+    return rc == 0 ? time_of(t, cost, err) : rc;
 }
 
 /* ---- forgetting --------------------------------------------------------------------------- */
@@ -186,7 +199,7 @@ static bool adds_unique(const instar_statement *s)
 static bool changes_key(const struct catalog_table *table, const instar_statement *s)
 {
     return table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE &&
-           rekey_is_needed(table, s->steps, s->step_count);
+           compound_rekeys(table, s->steps, s->step_count);
 }
 
 /* For foreign keys: tables as the view has them. */
@@ -294,32 +307,31 @@ static int find_table(const struct catalog_view *view, const instar_statement *s
     }
 }
 
-/* Indexes that are made anew with the type of a column; how many there are. */
-static size_t add_remade(const struct catalog_view *view, const instar_statement *s,
-                         instar_estimate *out)
-{
-    const struct catalog_table *table = NULL;
-    size_t unique = 0;
-    (void)find_table(view, s, &table, NULL);
-    size_t count = table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE
-                       ? compound_remakes(table, s->steps, s->step_count, &unique)
-                       : 0;
-
-    out->remade += (uint32_t)count;
-    out->remade_unique += (uint32_t)unique;
-    return count;
-}
-
-/* What they take, each as if it were of one number. */
-static void add_remade_bytes(const struct catalog_table *table, const struct history_cost *cost,
-                             instar_estimate *out)
+/* Indexes that are made anew. What they take, each as if it were of one number. */
+static void add_anew(const struct catalog_table *table, const struct history_cost *cost,
+                     size_t count, size_t unique, instar_estimate *out)
 {
     uint64_t entry = ENTRY_OVERHEAD + key_bytes(table, cost, -1);
 
     for (uint32_t i = 0; i < table->key_count; i++) {
         entry += key_bytes(table, cost, (int)table->key[i].column);
     }
-    out->final_bytes += out->remade * cost->rows * entry;
+    out->remade += (uint32_t)count;
+    out->remade_unique += (uint32_t)unique;
+    out->final_bytes += count * cost->rows * entry;
+}
+
+/* Those that are so with the type of a column; how many there are. */
+static size_t add_remade(const struct catalog_table *table, const instar_statement *s,
+                         const struct history_cost *cost, instar_estimate *out)
+{
+    size_t unique = 0;
+    size_t count = s->kind == INSTAR_STATEMENT_ALTER_TABLE
+                       ? compound_remakes(table, s->steps, s->step_count, &unique)
+                       : 0;
+
+    add_anew(table, cost, count, unique, out);
+    return count;
 }
 
 static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
@@ -366,8 +378,11 @@ static enum change_kind kind_of(const struct catalog_table *table,
 
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : changes_key(table, statements)       ? CHANGE_REKEY
-                                                  : kinds[statements->kind];
+           : !changes_key(table, statements)      ? kinds[statements->kind]
+           : rekey_is_needed(table, statements->steps, statements->step_count) &&
+                   rekey_is_alone(table, statements->steps, statements->step_count)
+               ? CHANGE_REKEY
+               : CHANGE_COMPOUND;
 }
 
 struct wish {
@@ -376,47 +391,121 @@ struct wish {
     uint64_t memory; /* for sorting */
 };
 
+/* One of the statements. */
+struct concern {
+    const instar_statement *statement;
+    const struct catalog_table *table; /* that it is about; NULL: one that is to be made */
+    struct history_cost size;          /* of that */
+    bool reads;
+    bool rekeyed; /* its table gets another primary key */
+};
+
+/* Does it read rows, and what does it make? *comes: indexes come that it does not name. */
+static int look_at(const struct catalog_view *view, struct concern *c, uint64_t memory,
+                   instar_estimate *out, bool *comes, struct base_err *err)
+{
+    int rc = reads_rows(view, c->table, c->statement, &c->reads, err);
+
+    if (rc != 0 || c->table == NULL) {
+        return rc;
+    }
+    size_t count = add_needed(c->table, c->statement, &c->size, memory, out);
+    count += c->rekeyed ? 0 : add_remade(c->table, c->statement, &c->size, out);
+    if (c->statement->kind == INSTAR_STATEMENT_CREATE_INDEX) {
+        add_index(c->table, c->statement->index, &c->size, memory, out);
+    }
+    c->reads = c->reads || count > 0;
+    *comes = *comes || count > 0;
+    return 0;
+}
+
+/* Each with its own table. Of one table alone an earlier one may have given it another name. */
+static int find_tables(const struct catalog_view *view, const struct wish *w, struct concern *list,
+                       struct base_err *err)
+{
+    int rc = find_table(view, &w->statements[0], &list[0].table, err);
+    bool several = is_several(w->statements, w->count);
+
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        list[i].statement = &w->statements[i];
+        if (i > 0 && find_table(view, &w->statements[i], &list[i].table, NULL) != 0 && !several) {
+            list[i].table = list[0].table;
+        }
+    }
+    return rc;
+}
+
+/* Tables that get another primary key: all indexes that the statements leave are made anew. One
+ * that stands alone is a change of a kind of its own, and says so itself. */
+static void add_rekeyed(struct concern *list, size_t count, bool alone, instar_estimate *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct catalog_table *table = list[i].table;
+        size_t anew = 0, unique = 0;
+        if (list[i].rekeyed || table == NULL || !changes_key(table, list[i].statement)) {
+            continue;
+        }
+        for (size_t k = 0; k < count; k++) {
+            list[k].rekeyed = list[k].rekeyed || list[k].table == table;
+        }
+        for (uint32_t n = 0; !alone && n < table->index_count; n++) {
+            bool dropped = false;
+            for (size_t k = 0; k < count; k++) {
+                dropped = dropped || (list[k].statement->kind == INSTAR_STATEMENT_DROP_INDEX &&
+                                      strcmp(list[k].statement->name, table->indexes[n].name) == 0);
+            }
+            anew += !dropped;
+            unique += !dropped && table->indexes[n].unique;
+        }
+        add_anew(table, &list[i].size, anew, unique, out);
+    }
+}
+
+/* Rows that are read, of each table once. */
+static void sum_up(const struct concern *list, size_t count, struct history_cost *cost)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool counted = !list[i].reads || list[i].table == NULL;
+        for (size_t k = 0; k < i; k++) {
+            counted = counted || (list[k].reads && list[k].table == list[i].table);
+        }
+        cost->scans = cost->scans || list[i].reads;
+        cost->rows += counted ? 0 : list[i].size.rows;
+        cost->bytes += counted ? 0 : list[i].size.bytes;
+    }
+}
+
 static int estimate(struct store *s, struct store_txn *t, const struct catalog_view *view,
                     const struct wish *w, instar_estimate *out, struct base_err *err)
 {
-    const struct catalog_table *table;
-    int rc = find_table(view, &w->statements[0], &table, err);
-    struct history_cost cost = {.kind = kind_of(table, w->statements, w->count)};
+    struct concern *list = base_alloc_zero(w->count, sizeof(*list));
+    struct history_cost cost = {.rows = 0};
+    bool comes = false;
+    int rc = list != NULL ? find_tables(view, w, list, err)
+                          : base_err_set(err, INSTAR_ENOMEM, "estimating a change: out of memory");
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
-        bool reads;
-        rc = reads_rows(view, table, &w->statements[i], &reads, err);
-        cost.scans = cost.scans || reads;
-        if (rc == 0 && table != NULL &&
-            add_needed(table, &w->statements[i], &cost, w->memory, out) > 0) {
-            cost.scans = true;
-            cost.kind = CHANGE_COMPOUND;
-        }
-        if (rc == 0 && add_remade(view, &w->statements[i], out) > 0) {
-            cost.scans = true;
-            cost.kind = CHANGE_COMPOUND;
-        }
+        const struct catalog_table *table = list[i].table;
+        rc = size_of(s, t, table != NULL ? table->id : 0, &list[i].size, err);
     }
     if (rc == 0) {
-        rc = history_cost_of(s, t, table != NULL ? table->id : 0, &cost, err);
+        cost.kind = kind_of(list[0].table, w->statements, w->count);
+        add_rekeyed(list, w->count, cost.kind == CHANGE_REKEY, out);
     }
-    if (rc != 0) {
-        return rc;
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        rc = look_at(view, &list[i], w->memory, out, &comes, err);
     }
-    out->rows = cost.scans ? cost.rows : 0;
-    out->bytes = cost.scans ? cost.bytes : 0;
-    out->duration_ms = cost.ms;
-    out->learnt_from = cost.learnt_from;
-    for (size_t i = 0; table != NULL && i < w->count; i++) {
-        if (w->statements[i].kind == INSTAR_STATEMENT_CREATE_INDEX) {
-            add_index(table, w->statements[i].index, &cost, w->memory, out);
-        }
-        (void)add_needed(table, &w->statements[i], &cost, w->memory, out);
+    if (rc == 0) {
+        cost.kind = comes && cost.kind != CHANGE_SEVERAL ? CHANGE_COMPOUND : cost.kind;
+        sum_up(list, w->count, &cost);
+        out->rows = cost.rows;
+        out->bytes = cost.bytes;
+        rc = time_of(t, &cost, err);
+        out->duration_ms = cost.ms;
+        out->learnt_from = cost.learnt_from;
     }
-    if (out->remade != 0) {
-        add_remade_bytes(table, &cost, out);
-    }
-    return 0;
+    base_free(list);
+    return rc;
 }
 
 /* Table by table, in the order of the statements. */

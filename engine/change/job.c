@@ -40,6 +40,7 @@ static void take_steering(struct job *j, const struct change_record *r)
     atomic_store_explicit(&j->steered, flags, memory_order_relaxed);
     atomic_store_explicit(&j->workers, r->workers, memory_order_relaxed);
     atomic_store_explicit(&j->rows_per_second_max, r->rows_per_second_max, memory_order_relaxed);
+    atomic_store_explicit(&j->bytes_per_second_max, r->bytes_per_second_max, memory_order_relaxed);
     atomic_store_explicit(&j->latency_target_ms, r->latency_target_ms, memory_order_relaxed);
 }
 
@@ -92,6 +93,8 @@ static int begin(struct job *j, unsigned flags, struct store_txn **t_out, struct
     }
     record_free(&j->rec);
     j->rec = found;
+    j->rec.retries = j->retries; /* written with whatever comes next */
+    memcpy(j->rec.trouble, j->trouble, sizeof(j->rec.trouble));
     j->event_seen = seen;
     take_steering(j, &j->rec);
     *t_out = t;
@@ -236,6 +239,28 @@ int job_wait_applied(struct job *j, struct base_err *err)
     return rc;
 }
 
+/* ---- the rate on request ------------------------------------------------------------------ */
+
+uint64_t job_rate(const struct job *j)
+{
+    uint64_t rows = atomic_load_explicit(&j->rows_per_second_max, memory_order_relaxed);
+    uint64_t bytes = atomic_load_explicit(&j->bytes_per_second_max, memory_order_relaxed);
+    uint64_t row_bytes = atomic_load_explicit(&j->row_bytes, memory_order_relaxed);
+
+    if (bytes == 0 || row_bytes == 0) {
+        return rows;
+    }
+    uint64_t by_bytes = bytes < row_bytes ? 1 : bytes / row_bytes;
+    return rows == 0 || by_bytes < rows ? by_bytes : rows;
+}
+
+void job_set_row_bytes(struct job *j, const struct store_tree_stat *stat)
+{
+    uint64_t bytes = stat->entries == 0 ? 0 : stat->bytes / stat->entries;
+
+    atomic_store_explicit(&j->row_bytes, bytes, memory_order_relaxed);
+}
+
 /* ---- standing back ------------------------------------------------------------------------ */
 
 /* How long commits take, where that is more than the target; else 0. */
@@ -274,7 +299,7 @@ void job_show_throttle(struct job *j, bool stood_back)
 {
     char *text = j->live.throttle;
     size_t size = sizeof(j->live.throttle);
-    uint64_t rate = atomic_load(&j->rows_per_second_max);
+    uint64_t rate = job_rate(j);
     uint64_t latency = too_slow_ns(j);
 
     text[0] = '\0';
@@ -282,7 +307,10 @@ void job_show_throttle(struct job *j, bool stood_back)
         snprintf(text, size, "commits take %.1f ms, the target is %u ms",
                  (double)latency / NS_PER_MS, (unsigned)atomic_load(&j->latency_target_ms));
     } else if (rate != 0) {
-        snprintf(text, size, "limited to %llu rows/s on request", (unsigned long long)rate);
+        bool rows = rate == atomic_load(&j->rows_per_second_max);
+        snprintf(text, size, "limited to %llu %s/s on request",
+                 (unsigned long long)(rows ? rate : atomic_load(&j->bytes_per_second_max)),
+                 rows ? "rows" : "bytes");
     } else if (stood_back) {
         snprintf(text, size, "standing back for commits");
     }
@@ -302,7 +330,8 @@ void job_show_stage(struct job *j, const char *stage)
     if (strcmp(l->stage, stage) == 0) {
         return;
     }
-    *l = (struct live){.eta_ms = UINT64_MAX};
+    *l = (struct live){.eta_ms = UINT64_MAX, .retries = j->retries};
+    snprintf(l->trouble, sizeof(l->trouble), "%.*s", (int)sizeof(l->trouble) - 1, j->trouble);
     snprintf(l->stage, sizeof(l->stage), "%s", stage);
     j->rate_at_ns = 0;
     show(j);
@@ -360,6 +389,21 @@ static int look(struct job *j, struct base_err *err)
     return rc;
 }
 
+/* Counts what is tried again, and keeps why. */
+static void note_retry(struct job *j, const struct base_err *err)
+{
+    struct base_buf words = {0};
+
+    j->retries++;
+    j->live.retries = j->retries;
+    if (base_buf_add(&words, err->text, strlen(err->text))) {
+        record_cut(&words, j->trouble, sizeof(j->trouble));
+        record_cut(&words, j->live.trouble, sizeof(j->live.trouble));
+    }
+    base_buf_free(&words);
+    show(j);
+}
+
 /* What to do after a step that failed. 0: try again, after a while. */
 static int after_failure(struct job *j, int code, uint64_t *backoff_ns, struct base_err *err)
 {
@@ -379,6 +423,7 @@ static int after_failure(struct job *j, int code, uint64_t *backoff_ns, struct b
             *err = turn;
         }
     }
+    note_retry(j, err);
     if (code != INSTAR_ECONFLICT) {
         char text[256];
         snprintf(text, sizeof(text), "%.200s (tried again)", err->text);

@@ -24,6 +24,8 @@ struct live {
     char stage[24];
     char waiting_for[256];
     char throttle[64];
+    uint64_t retries;
+    char trouble[96]; /* for which it was tried again last */
 };
 #define LIVE_NONE SIZE_MAX
 /* A slot of the shared area for this change: the one that its last runner left, or a free one.
@@ -80,9 +82,13 @@ struct job {
     _Atomic uint32_t steered; /* CHANGE_STEERED; while it is being undone, HURRY at most */
     _Atomic uint32_t workers;
     _Atomic uint64_t rows_per_second_max;
+    _Atomic uint64_t bytes_per_second_max;
+    _Atomic uint64_t row_bytes; /* of a row of job_table() on average, 0: not known */
     _Atomic uint32_t latency_target_ms;
     struct base_buf failure; /* samples of what this step has found; goes into the record */
     uint64_t rows;           /* that the build has read */
+    uint64_t retries;        /* of its steps, also by runners before */
+    char trouble[RECORD_TROUBLE_MAX]; /* the error of the last of them */
     size_t slot;
     struct live live;
     uint64_t rate_at_ns; /* when the rate was last measured, and the rows then */
@@ -133,6 +139,10 @@ struct job_breath {
 uint64_t job_breathe(struct job *j, struct job_breath *b);
 /* For the target alone, between pieces of work that are paced in another way. */
 uint64_t job_keep_target(struct job *j, struct job_breath *b);
+/* Rows per second that it may read, by both of its limits; 0: as fast as it can. */
+uint64_t job_rate(const struct job *j);
+/* What a limit in bytes is reckoned with: that many rows were found to take so many bytes. */
+void job_set_row_bytes(struct job *j, const struct store_tree_stat *stat);
 /* Show why it is slow: the rate, the target, or stood_back: it stood back for commits. */
 void job_show_throttle(struct job *j, bool stood_back);
 /* Wait until all that this job has logged is in the trees. */
@@ -198,6 +208,11 @@ int vacuum_prune(struct job *j, struct base_err *err);
 
 /* Scan, load and fold all indexes that the change makes; ends before the fold-end record. */
 int build_run(struct job *j, struct base_err *err);
+/* Has the table an index that this change is building at the moment? */
+bool build_is_needed(const struct catalog_table *table, uint64_t change);
+/* For the tree of each of them. */
+int build_tree_ops(struct store_txn *t, const struct catalog_table *table, uint64_t change,
+                   enum store_tree_op op, struct base_err *err);
 /* Remove what files the build of a tree has, when it is undone. */
 void build_forget(struct store *store, uint64_t tree);
 /* INSTAR_EUNIQUE with words when there are duplicates in an index that the change makes; their

@@ -24,6 +24,8 @@ static void fill_live(struct store *s, const struct change_record *r, instar_cha
     info->rows_per_second = live.rows_per_second;
     info->eta_ms = live.eta_ms;
     info->delta_backlog = live.delta_backlog;
+    info->retries = live.retries;
+    snprintf(info->last_error, sizeof(info->last_error), "%s", live.trouble);
     memcpy(info->waiting_for, live.waiting_for, sizeof(live.waiting_for));
     memcpy(info->throttle, live.throttle, sizeof(live.throttle));
     /* Within the build there are finer stages than the record has. */
@@ -33,8 +35,31 @@ static void fill_live(struct store *s, const struct change_record *r, instar_cha
     }
 }
 
-static void fill(struct store *s, const struct change_record *r, instar_change_info *info)
+/* Processes that work with a version before what the change has made. A change that is about
+ * several tables has published all of them together. */
+static uint32_t behind(struct changes *c, struct store_txn *t, const struct change_record *r)
 {
+    if (r->state != INSTAR_CHANGE_DONE) {
+        return 0;
+    }
+    uint32_t count = lease_nodes_below(c->env->leases, r->table, r->version);
+    for (uint32_t i = 0; r->kind == CHANGE_SEVERAL && i < r->other_count; i++) {
+        struct catalog_table *table = NULL;
+        if (catalog_get_table(t, r->others[i].table, &table, NULL) == 0) {
+            uint32_t more = lease_nodes_below(c->env->leases, table->id, table->version);
+            count = more > count ? more : count;
+        }
+        catalog_table_free(table);
+    }
+    return count;
+}
+
+/* t: in which the record was read. */
+static void fill(struct changes *c, struct store_txn *t, const struct change_record *r,
+                 instar_change_info *info)
+{
+    struct store *s = c->store;
+
     memset(info, 0, sizeof(*info));
     info->id = r->id;
     info->state = r->state;
@@ -61,11 +86,19 @@ static void fill(struct store *s, const struct change_record *r, instar_change_i
     _Static_assert(sizeof(info->reason) == sizeof(r->reason), "copied whole");
     memcpy(info->statement, r->statement, sizeof(info->statement));
     memcpy(info->reason, r->reason, sizeof(info->reason));
+    info->retries = r->retries;
+    info->asked_node = r->asker.node;
+    info->asked_pid = r->asker.pid;
+    info->asked_uid = r->asker.uid;
+    info->behind = behind(c, t, r);
+    snprintf(info->asked_by, sizeof(info->asked_by), "%s", r->asker.program);
+    snprintf(info->last_error, sizeof(info->last_error), "%s", r->trouble);
     fill_live(s, r, info);
 }
 
+/* info_out may be NULL. */
 static int read_record(struct changes *c, uint64_t id, struct change_record *r,
-                       struct base_err *err)
+                       instar_change_info *info_out, struct base_err *err)
 {
     struct store_txn *t;
     int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
@@ -73,6 +106,9 @@ static int read_record(struct changes *c, uint64_t id, struct change_record *r,
     *r = (struct change_record){0};
     if (rc == 0) {
         rc = record_get(t, id, STORE_READ_UNTRACKED, r, err);
+        if (rc == 0 && info_out != NULL) {
+            fill(c, t, r, info_out);
+        }
         store_txn_abort(t);
     }
     return rc;
@@ -81,11 +117,8 @@ static int read_record(struct changes *c, uint64_t id, struct change_record *r,
 int change_get(struct changes *c, uint64_t id, instar_change_info *info_out, struct base_err *err)
 {
     struct change_record r;
-    int rc = read_record(c, id, &r, err);
+    int rc = read_record(c, id, &r, info_out, err);
 
-    if (rc == 0) {
-        fill(c->store, &r, info_out);
-    }
     record_free(&r);
     return rc;
 }
@@ -97,7 +130,7 @@ int change_get_failure(struct changes *c, uint64_t id,
     struct change_record r;
     struct base_arena arena = {0};
     instar_change_failure failure;
-    int rc = read_record(c, id, &r, err);
+    int rc = read_record(c, id, &r, NULL, err);
 
     if (rc == 0 &&
         (r.state == INSTAR_CHANGE_DONE || r.error == 0 || r.error == INSTAR_ECANCELLED)) {
@@ -111,7 +144,8 @@ int change_get_failure(struct changes *c, uint64_t id,
 }
 
 struct listing {
-    struct store *store;
+    struct changes *c;
+    struct store_txn *t;
     int (*fn)(void *arg, const instar_change_info *info);
     void *arg;
 };
@@ -121,20 +155,19 @@ static int list_one(void *arg, const struct change_record *r)
     const struct listing *l = arg;
     instar_change_info info;
 
-    fill(l->store, r, &info);
+    fill(l->c, l->t, r, &info);
     return l->fn(l->arg, &info);
 }
 
 int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info *info), void *arg,
                 struct base_err *err)
 {
-    struct listing l = {c->store, fn, arg};
-    struct store_txn *t;
-    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    struct listing l = {.c = c, .fn = fn, .arg = arg};
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &l.t, err);
 
     if (rc == 0) {
-        rc = record_list(t, false, list_one, &l, err);
-        store_txn_abort(t);
+        rc = record_list(l.t, false, list_one, &l, err);
+        store_txn_abort(l.t);
     }
     return rc;
 }
@@ -162,13 +195,12 @@ static int look_at(struct changes *c, uint64_t id, const char *enough, instar_ch
                    struct base_err *err)
 {
     struct change_record r;
-    int rc = read_record(c, id, &r, err);
+    int rc = read_record(c, id, &r, info_out, err);
 
     if (rc == INSTAR_ESLOTS) {
         rc = INSTAR_EBUSY; /* no snapshot to be had just now */
     }
     if (rc == 0) {
-        fill(c->store, &r, info_out);
         rc = verdict(info_out, err);
     }
     if (rc == INSTAR_EBUSY && info_out->state == INSTAR_CHANGE_RUNNING && enough != NULL) {

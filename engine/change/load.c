@@ -380,7 +380,7 @@ static int load_index(struct built *x, struct base_err *err)
         }
         rc = rc == 0 ? commit_batch(&l, err) : rc;
     } else if (rc == INSTAR_ECORRUPT && x->ck->run_count > 0) {
-        base_err_prefix(err, "building index %s", x->index->name);
+        base_err_prefix(err, "building index %s", catalog_index_called(x->build->table, x->index));
     }
     if (l.bulk != NULL) {
         store_bulk_abort(l.bulk);

@@ -339,7 +339,8 @@ static unsigned variant_of(const struct change_record *r)
         return (r->kind == CHANGE_SEVERAL && r->waits ? PLAN_HIDES : 0) |
                (r->validates ? PLAN_VALIDATES : 0) | (r->retires ? PLAN_RETIRES : 0) |
                (r->builds ? PLAN_BUILDS : 0) | (r->drops ? PLAN_DROPS : 0) |
-               (r->foresees ? PLAN_FORESEES : 0);
+               (r->foresees ? PLAN_FORESEES : 0) | (r->rekeys ? PLAN_WITNESS : 0) |
+               (r->numbers ? PLAN_NUMBERS : 0) | (r->rekeys || r->numbers ? PLAN_REKEYS : 0);
     }
     if (r->kind == CHANGE_REKEY) {
         return r->builds ? PLAN_BUILDS : 0;

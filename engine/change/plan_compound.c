@@ -4,18 +4,21 @@
  * that it needs. What goes up goes up together; one version flips all; then, past the point of no
  * return, goes down what is dropped.
  *
- *     as it stands -> [types foreseen -> drain -> validate] -> delete-only -> write-only
- *         -> (cut) build -> [enforcing -> drain -> validate] -> all as it is wanted, what is
- *         dropped write-only -> delete-only -> absent, retired -> purge
+ *     as it stands -> [types foreseen -> drain -> validate]
+ *         -> [another primary key: delete-only -> write-only -> (cut) build, or row ids ->
+ * numbering
+ *             -> enforcing -> drain -> validate]
+ *         -> delete-only -> write-only -> (cut) build -> [enforcing -> drain -> validate] -> all as
+ * it is wanted, what is dropped write-only -> delete-only -> absent, retired -> purge
  */
-#include "change/record.h"
+#include "change/plan_impl.h"
 
 #define BACK_WITHDRAW 0
 #define BACK_TAKE_OUT 1
 #define BACK_UNCHANGED 4
 
 const struct plan plan_compound = {
-    19,
+    21 + PLAN_KEY_STEPS_COUNT,
     {{.shown = "unaltered",
       .work = WORK_FORESEE,
       .revert = BACK_UNCHANGED,
@@ -27,22 +30,35 @@ const struct plan plan_compound = {
       .revert = BACK_WITHDRAW,
       .point = "change.cast",
       .needs = PLAN_FORESEES},
+     PLAN_KEY_STEPS(BACK_UNCHANGED, BACK_WITHDRAW),
+     {.shown = "key validated",
+      .work = WORK_ADD_ALL,
+      .revert = BACK_WITHDRAW,
+      .point = "change.delete_only",
+      .needs = PLAN_REKEYS},
      {.shown = "absent",
       .work = WORK_ADD_ALL,
       .revert = BACK_WITHDRAW,
       .point = "change.delete_only",
-      .needs = PLAN_BUILDS | PLAN_FORESEES},
+      .needs = PLAN_BUILDS | PLAN_FORESEES,
+      .unless = PLAN_REKEYS},
      {.shown = "absent",
       .work = WORK_ADD_ALL,
       .revert = BACK_UNCHANGED,
       .point = "change.delete_only",
       .needs = PLAN_BUILDS,
-      .unless = PLAN_FORESEES},
+      .unless = PLAN_FORESEES | PLAN_REKEYS},
      {.shown = "delete-only",
       .work = WORK_RAISE_ALL,
       .revert = BACK_TAKE_OUT,
       .point = "change.write_only",
-      .needs = PLAN_BUILDS},
+      .needs = PLAN_BUILDS,
+      .unless = PLAN_REKEYS},
+     {.shown = "delete-only",
+      .work = WORK_RAISE_ALL,
+      .revert = BACK_WITHDRAW,
+      .point = "change.write_only",
+      .needs = PLAN_REKEYS},
      {.shown = "write-only",
       .work = WORK_CUT,
       .revert = BACK_WITHDRAW,

@@ -4,33 +4,37 @@
  * together. Each step publishes the next versions of all in one commit. A new table to which a
  * table refers that is there, or the other way round, is known to their writers first, hidden.
  *
- *     as they stand -> [types foreseen -> drain -> validate] -> [hidden] -> delete-only
+ *     as they stand -> [types foreseen -> drain -> validate] -> [primary keys, as in
+ *         plan_compound.c] -> [hidden] -> delete-only
  *         -> write-only -> (cut) build
  *         -> [enforcing -> drain -> validate] -> all as it is wanted: new tables are there, dropped
  *         ones gone -> delete-only -> absent, retired -> purge
  */
-#include "change/record.h"
+#include "change/plan_impl.h"
 
 #define BACK_WITHDRAW 0
 #define BACK_TAKE_OUT 1
 #define BACK_TAKE_OUT_HIDDEN 2
 #define BACK_UNCHANGED 6
 
-#define STEP(name, what, back, at) .shown = (name), .work = (what), .revert = (back), .point = (at)
-
 const struct plan plan_several = {
-    22,
+    24 + PLAN_KEY_STEPS_COUNT,
     {{STEP("unaltered", WORK_FORESEE, BACK_UNCHANGED, "change.foreseen"), .needs = PLAN_FORESEES},
      {STEP("foreseen", WORK_DRAIN, BACK_WITHDRAW, NULL), .needs = PLAN_FORESEES},
      {STEP("cast", WORK_VALIDATE_ALL, BACK_WITHDRAW, "change.cast"), .needs = PLAN_FORESEES},
+     PLAN_KEY_STEPS(BACK_UNCHANGED, BACK_WITHDRAW),
+     {STEP("key validated", WORK_ADD_ALL, BACK_WITHDRAW, "change.delete_only"),
+      .needs = PLAN_REKEYS},
      {STEP("absent", WORK_ADD_ALL, BACK_WITHDRAW, "change.delete_only"),
-      .needs = PLAN_BUILDS | PLAN_FORESEES},
+      .needs = PLAN_BUILDS | PLAN_FORESEES, .unless = PLAN_REKEYS},
      {STEP("absent", WORK_ADD_ALL, BACK_UNCHANGED, "change.delete_only"), .needs = PLAN_BUILDS,
-      .unless = PLAN_FORESEES},
+      .unless = PLAN_FORESEES | PLAN_REKEYS},
      {STEP("absent", WORK_ADD_ALL, BACK_UNCHANGED, "change.hidden"), .needs = PLAN_HIDES,
       .unless = PLAN_BUILDS},
-     {STEP("delete-only", WORK_RAISE_ALL, BACK_TAKE_OUT, "change.write_only"),
-      .needs = PLAN_BUILDS},
+     {STEP("delete-only", WORK_RAISE_ALL, BACK_TAKE_OUT, "change.write_only"), .needs = PLAN_BUILDS,
+      .unless = PLAN_REKEYS},
+     {STEP("delete-only", WORK_RAISE_ALL, BACK_WITHDRAW, "change.write_only"),
+      .needs = PLAN_REKEYS},
      {STEP("write-only", WORK_CUT, BACK_WITHDRAW, "change.cut"), .needs = PLAN_BUILDS},
      {STEP("build", WORK_BUILD, BACK_WITHDRAW, "change.fold_end"), .applied = true,
       .needs = PLAN_BUILDS},

@@ -48,6 +48,7 @@ static void copy_out(const struct slot *slot, struct live *live_out)
     live_out->stage[sizeof(live_out->stage) - 1] = 0;
     live_out->waiting_for[sizeof(live_out->waiting_for) - 1] = 0;
     live_out->throttle[sizeof(live_out->throttle) - 1] = 0;
+    live_out->trouble[sizeof(live_out->trouble) - 1] = 0;
 }
 
 static struct slot *find(struct store *s, uint64_t change, size_t *at_out)

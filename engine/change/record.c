@@ -2,12 +2,13 @@
 /*
  * The bytes of a change record, little-endian:
  *
- *     u8 format (4) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
+ *     u8 format (5) | u8 kind | u8 state | u8 flags: cancel 1, unique 2, validates 4, retires 8,
  *     builds 16, drops 32, keeps 64, waits 128 | fixed numbers | parts: u8 as below, name |
  *     descriptor | names | statement | reason | u64 undo window, s | u64 until when, us |
  *     u64 taken by | u64 takes | u32 latency target, ms | v count, other tables: v id, name
- *     | samples of a failure | u8 more flags: foresees 1 | u64 XXH3 of all before it, seeded with
- * the id
+ *     | samples of a failure | u8 more flags: foresees 1, rekeys 2, numbers 4 | u64 bytes per
+ * second | who asked: u32 node, u32 pid, u32 uid, program | u64 retries | trouble | u64 XXH3 of all
+ * before it, seeded with the id
  *
  * The trees below the log carry no checksum of their own, and a record read under a wrong key must
  * not be believed: hence the hash, and the id in it. A record with a good hash may still hold
@@ -17,8 +18,9 @@
 
 #include <string.h>
 
-#define FORMAT 4               /* has changes of several tables, and more flags */
-#define FORMAT_NO_MORE_FLAGS 3 /* has neither */
+#define FORMAT 5               /* says who asked; primary keys change beside other things */
+#define FORMAT_NO_ASKER 4      /* neither */
+#define FORMAT_NO_MORE_FLAGS 3 /* nor has changes of several tables, and more flags */
 #define FORMAT_NO_OTHERS 2     /* nor anything kept */
 #define FLAG_CANCEL 1u
 #define FLAG_UNIQUE 2u
@@ -29,6 +31,8 @@
 #define FLAG_KEEPS 64u
 #define FLAG_WAITS 128u /* the last bit of the byte */
 #define MORE_FORESEES 1u
+#define MORE_REKEYS 2u
+#define MORE_NUMBERS 4u
 #define HASH_SIZE 8
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -154,6 +158,12 @@ static bool add_others(struct base_buf *out, const struct change_record *r)
     return ok;
 }
 
+static bool add_asker(struct base_buf *out, const struct change_asker *a)
+{
+    return base_buf_add_u32(out, a->node) && base_buf_add_u32(out, a->pid) &&
+           base_buf_add_u32(out, a->uid) && add_text(out, a->program);
+}
+
 int record_encode(const struct change_record *r, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->size;
@@ -161,6 +171,9 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
                      (r->validates ? FLAG_VALIDATES : 0) | (r->retires ? FLAG_RETIRES : 0) |
                      (r->builds ? FLAG_BUILDS : 0) | (r->drops ? FLAG_DROPS : 0) |
                      (r->keeps ? FLAG_KEEPS : 0) | (r->waits ? FLAG_WAITS : 0);
+
+    unsigned more = (r->foresees ? MORE_FORESEES : 0) | (r->rekeys ? MORE_REKEYS : 0) |
+                    (r->numbers ? MORE_NUMBERS : 0);
 
     base_assert(r->part_count <= INSTAR_INDEX_COLUMNS_MAX);
     bool ok =
@@ -173,7 +186,9 @@ int record_encode(const struct change_record *r, struct base_buf *out, struct ba
         base_buf_add_u64(out, (uint64_t)r->undo_until_us) && base_buf_add_u64(out, r->taken_by) &&
         base_buf_add_u64(out, r->takes) && base_buf_add_u32(out, r->latency_target_ms) &&
         add_others(out, r) && base_buf_add_blob(out, r->failure.data, r->failure.size) &&
-        base_buf_add_u8(out, r->foresees ? MORE_FORESEES : 0) &&
+        base_buf_add_u8(out, (uint8_t)more) && base_buf_add_u64(out, r->bytes_per_second_max) &&
+        add_asker(out, &r->asker) && base_buf_add_u64(out, r->retries) &&
+        add_text(out, r->trouble) &&
         base_buf_add_u64(out, base_hash64(out->data + start, out->size - start, r->id));
     if (!ok) {
         return base_err_set(err, INSTAR_ENOMEM, "writing the record of change %llu: out of memory",
@@ -199,6 +214,30 @@ static bool read_text(struct base_reader *r, char *text, size_t size)
     }
     text[s.size] = 0;
     return true;
+}
+
+static void read_flags(struct base_reader *r, struct change_record *out)
+{
+    uint8_t flags = base_read_u8(r);
+
+    out->cancel = (flags & FLAG_CANCEL) != 0;
+    out->unique = (flags & FLAG_UNIQUE) != 0;
+    out->validates = (flags & FLAG_VALIDATES) != 0;
+    out->retires = (flags & FLAG_RETIRES) != 0;
+    out->builds = (flags & FLAG_BUILDS) != 0;
+    out->drops = (flags & FLAG_DROPS) != 0;
+    out->keeps = (flags & FLAG_KEEPS) != 0;
+    out->waits = (flags & FLAG_WAITS) != 0;
+}
+
+static void read_more_flags(struct base_reader *r, struct change_record *out)
+{
+    uint8_t more = base_read_u8(r);
+
+    out->foresees = (more & MORE_FORESEES) != 0;
+    out->rekeys = (more & MORE_REKEYS) != 0;
+    out->numbers = (more & MORE_NUMBERS) != 0;
+    r->bad = r->bad || (more & ~(MORE_FORESEES | MORE_REKEYS | MORE_NUMBERS)) != 0;
 }
 
 static void read_numbers(struct base_reader *r, struct change_record *out)
@@ -258,6 +297,14 @@ static void read_others(struct base_reader *r, struct change_record *out)
     }
 }
 
+static void read_asker(struct base_reader *r, struct change_asker *out)
+{
+    out->node = base_read_u32(r);
+    out->pid = base_read_u32(r);
+    out->uid = base_read_u32(r);
+    (void)read_text(r, out->program, sizeof(out->program));
+}
+
 /* Do the numbers make sense together? */
 static bool sensible(const struct change_record *r)
 {
@@ -288,6 +335,13 @@ static bool sensible(const struct change_record *r)
                      r->kind == CHANGE_COMPOUND || r->kind == CHANGE_UNDO ||
                      r->kind == CHANGE_REKEY || r->kind == CHANGE_SEVERAL;
     return !described || r->descriptor.size != 0;
+}
+
+/* Its step counts within a plan that was another one then. */
+static bool is_of_another_plan(const struct change_record *r, uint8_t format)
+{
+    return format <= FORMAT_NO_ASKER &&
+           (r->kind == CHANGE_COMPOUND || r->kind == CHANGE_SEVERAL || r->kind == CHANGE_REKEY);
 }
 
 static int corrupt(uint64_t id, const char *what, struct base_err *err)
@@ -322,15 +376,7 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     }
     record_out->kind = (enum change_kind)base_read_u8(&r);
     record_out->state = (enum instar_change_state)base_read_u8(&r);
-    uint8_t flags = base_read_u8(&r);
-    record_out->cancel = (flags & FLAG_CANCEL) != 0;
-    record_out->unique = (flags & FLAG_UNIQUE) != 0;
-    record_out->validates = (flags & FLAG_VALIDATES) != 0;
-    record_out->retires = (flags & FLAG_RETIRES) != 0;
-    record_out->builds = (flags & FLAG_BUILDS) != 0;
-    record_out->drops = (flags & FLAG_DROPS) != 0;
-    record_out->keeps = (flags & FLAG_KEEPS) != 0;
-    record_out->waits = (flags & FLAG_WAITS) != 0;
+    read_flags(&r, record_out);
     read_numbers(&r, record_out);
     read_parts(&r, record_out);
     struct base_slice descriptor = base_read_blob(&r);
@@ -353,11 +399,22 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
             return no_memory(id, err);
         }
     }
-    uint8_t more = format > FORMAT_NO_MORE_FLAGS ? base_read_u8(&r) : 0;
-    record_out->foresees = (more & MORE_FORESEES) != 0;
-    r.bad = r.bad || (more & ~MORE_FORESEES) != 0;
+    if (format > FORMAT_NO_MORE_FLAGS) {
+        read_more_flags(&r, record_out);
+    }
+    if (format > FORMAT_NO_ASKER) {
+        record_out->bytes_per_second_max = base_read_u64(&r);
+        read_asker(&r, &record_out->asker);
+        record_out->retries = base_read_u64(&r);
+        read_text(&r, record_out->trouble, sizeof(record_out->trouble));
+    }
     if (r.bad || base_reader_left(&r) != 0) {
         return corrupt(id, "malformed", err);
+    }
+    if (!record_ended(record_out) && is_of_another_plan(record_out, format)) {
+        return base_err_set(err, INSTAR_EVERSION,
+                            "change %llu was begun by an older version, which has to end it",
+                            (unsigned long long)id);
     }
     if (!sensible(record_out)) {
         return corrupt(id, "holds impossible values", err);

@@ -22,6 +22,8 @@
 
 #define RECORD_STATEMENT_MAX 512 /* as in instar_change_info, with the final zero */
 #define RECORD_REASON_MAX 2048
+#define RECORD_TROUBLE_MAX 256
+#define RECORD_PROGRAM_MAX 32
 #define RECORD_OTHERS_MAX 16 /* tables that a change is about, beside its own */
 
 enum change_kind {
@@ -53,6 +55,14 @@ struct change_part {
     enum instar_nulls nulls;
 };
 
+/* Who submitted it. */
+struct change_asker {
+    uint32_t node;
+    uint32_t pid;
+    uint32_t uid;
+    char program[RECORD_PROGRAM_MAX];
+};
+
 /* A table to which a foreign key leads. */
 struct change_other {
     uint64_t table;                       /* id */
@@ -70,6 +80,8 @@ struct change_record {
     uint32_t index;   /* id, once a descriptor has it */
     uint32_t version; /* of the table, as this change published it last */
     struct change_owner owner;
+    struct change_asker asker;
+    uint64_t retries;      /* steps that were tried again */
     bool cancel;           /* asked to stop */
     uint64_t cancelled_by; /* the change that asked, or 0: a person */
     int error;             /* why it is being undone */
@@ -83,6 +95,7 @@ struct change_record {
     uint32_t fence_after_ms;
     uint32_t workers;
     uint64_t rows_per_second_max;
+    uint64_t bytes_per_second_max;
     uint64_t sort_memory_bytes;
     uint32_t latency_target_ms; /* of commits beside its work; 0: none */
     uint64_t undo_window_s;     /* of a drop: how long what it drops is kept; 0: not at all */
@@ -98,6 +111,8 @@ struct change_record {
     bool drops;     /* compound: it drops indexes */
     bool keeps;     /* what it drops is kept for the undo window */
     bool foresees; /* compound: what types may lose is looked for before indexes are made of them */
+    bool rekeys;   /* compound: a new primary key, for which there is a witness */
+    bool numbers;  /* compound: row ids in the place of one */
     bool waits;    /* create table, several: writers of the tables to which a new one refers come
                     * first */
     uint32_t other_count;
@@ -114,6 +129,7 @@ struct change_record {
     char object[INSTAR_NAME_BYTES_MAX + 1];
     char statement[RECORD_STATEMENT_MAX];
     char reason[RECORD_REASON_MAX];
+    char trouble[RECORD_TROUBLE_MAX]; /* the error for which a step was tried again last, or "" */
 };
 
 /* ---- record.c ----------------------------------------------------------------------------- */
@@ -246,7 +262,8 @@ enum change_work {
     WORK_REMOVE_ALL,   /* publish the table without it, without old names and hidden columns */
     WORK_WITHDRAW,     /* the way back: publish what was new delete-only, and not enforced */
     WORK_TAKE_OUT,     /* publish the table without it */
-    WORK_KEY_ADD,      /* rekey: publish a unique index on the new key in its first stage */
+    WORK_KEY_ADD,      /* rekey, compound: publish a unique index on the new key in its first stage;
+                        * compound: or the column of row ids */
     WORK_IDS_ADD,      /* publish the column of row ids */
     WORK_FILL,         /* give a row id to each row that has none */
     WORK_ROWS_ADD,     /* publish the rows by the new key, and all indexes once more, likewise */
@@ -266,7 +283,7 @@ enum change_work {
 };
 
 #define PLAN_NO_RETURN UINT32_MAX
-#define PLAN_STEPS_MAX 24
+#define PLAN_STEPS_MAX 40
 
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
@@ -295,6 +312,9 @@ const struct plan *plan_of(const struct change_record *r);
 #define PLAN_DROPS 8u
 #define PLAN_HIDES 16u
 #define PLAN_FORESEES 32u
+#define PLAN_WITNESS 64u
+#define PLAN_NUMBERS 128u
+#define PLAN_REKEYS 256u /* one of these two */
 #define PLAN_KEEPS 1u
 #define PLAN_TABLE 2u
 const struct plan *plan_for(enum change_kind kind, unsigned variant,

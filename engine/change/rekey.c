@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Submitting a change of the primary key: ADD PRIMARY KEY to a table without one, DROP PRIMARY KEY,
- * or both in one statement. All versions of the way there are made once, so that what cannot be is
- * refused before anything begins, and nothing can fail behind the swap.
+ * Submitting a change of the primary key alone: ADD PRIMARY KEY to a table without one, DROP
+ * PRIMARY KEY, or both in one statement. All versions of the way there are made once, so that what
+ * cannot be is refused before anything begins, and nothing can fail behind the swap. Beside other
+ * steps or statements it is a part of a compound change (compound_key.c).
  */
 #include "change/kin_impl.h"
 #include "change/rekey_impl.h"
@@ -26,7 +27,7 @@ static bool names_key(const struct catalog_table *table, const instar_alteration
            catalog_table_unique(table, name) == NULL && catalog_table_check(table, name) == NULL;
 }
 
-static bool drops_key(const struct catalog_table *table, const instar_alteration *step)
+bool rekey_drops_key(const struct catalog_table *table, const instar_alteration *step)
 {
     return step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY ||
            (names_key(table, step) && !catalog_keyed_by_row_id(table));
@@ -36,14 +37,20 @@ bool rekey_is_needed(const struct catalog_table *table, const instar_alteration 
                      size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY || drops_key(table, &steps[i])) {
+        if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY || rekey_drops_key(table, &steps[i])) {
             return true;
         }
     }
     return false;
 }
 
-static int take_key(const instar_alteration *step, struct rekey_request *out, struct base_err *err)
+bool rekey_is_alone(const struct catalog_table *table, const instar_alteration *steps, size_t count)
+{
+    return count == 1 || (count == 2 && names_key(table, &steps[0]) &&
+                          steps[1].kind == INSTAR_ALTER_ADD_PRIMARY_KEY);
+}
+
+int rekey_check_columns(const instar_alteration *step, struct base_err *err)
 {
     if (step->key_count == 0 || step->key == NULL) {
         return base_err_set(err, INSTAR_EINVALID, "add primary key: no columns");
@@ -52,9 +59,26 @@ static int take_key(const instar_alteration *step, struct rekey_request *out, st
         return base_err_set(err, INSTAR_ELIMIT, "primary key of %zu columns, at most %d",
                             step->key_count, INSTAR_INDEX_COLUMNS_MAX);
     }
-    out->key_count = step->key_count;
-    memcpy(out->key, step->key, step->key_count * sizeof(*step->key));
     return 0;
+}
+
+int rekey_refuse_two(const struct catalog_table *table, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_EEXISTS,
+                        "table \"%s\" has a primary key already: DROP CONSTRAINT and ADD PRIMARY "
+                        "KEY in one statement change it",
+                        table->name);
+}
+
+int rekey_refuse_same(const struct catalog_table *table, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_EEXISTS,
+                        "table \"%s\": these columns are its primary key already", table->name);
+}
+
+int rekey_refuse_none(const struct catalog_table *table, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no primary key", table->name);
 }
 
 /* DROP, ADD, or DROP and then ADD. */
@@ -67,23 +91,18 @@ static int take_steps(const struct submission *s, const struct catalog_table *fr
     const instar_alteration *adds = s->step_count > first ? &s->steps[first] : NULL;
 
     *out = (struct rekey_request){.key_count = 0};
-    if (s->step_count > 1u + first ||
-        (adds != NULL && adds->kind != INSTAR_ALTER_ADD_PRIMARY_KEY)) {
-        return base_err_set(err, INSTAR_EINVALID,
-                            "table \"%s\": its primary key is dropped, added, or dropped and added "
-                            "by a statement of its own: nothing else beside it",
-                            from->name);
-    }
     if (first && !has_key && !optional) {
-        return base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" has no primary key", from->name);
+        return rekey_refuse_none(from, err);
     }
     if (!first && has_key) {
-        return base_err_set(err, INSTAR_EEXISTS,
-                            "table \"%s\" has a primary key already: DROP CONSTRAINT and ADD "
-                            "PRIMARY KEY in one statement change it",
-                            from->name);
+        return rekey_refuse_two(from, err);
     }
-    return adds != NULL ? take_key(adds, out, err) : 0;
+    int rc = adds != NULL ? rekey_check_columns(adds, err) : 0;
+    if (rc == 0 && adds != NULL) {
+        out->key_count = adds->key_count;
+        memcpy(out->key, adds->key, adds->key_count * sizeof(*adds->key));
+    }
+    return rc;
 }
 
 /* Is there anything to do, and are the columns there? */
@@ -102,10 +121,7 @@ static int check_key(struct catalog_table *from, const struct rekey_request *req
         same = parts[i].column == from->key[i].column &&
                parts[i].descending == from->key[i].descending;
     }
-    return !same ? 0
-                 : base_err_set(err, INSTAR_EEXISTS,
-                                "table \"%s\": these columns are its primary key already",
-                                from->name);
+    return same ? rekey_refuse_same(from, err) : 0;
 }
 
 /* ---- is it possible ----------------------------------------------------------------------- */
@@ -114,19 +130,23 @@ typedef int (*version_fn)(const struct rekey_edit *e, struct catalog_table **nex
                           struct base_err *err);
 
 /* Every index is made anew, with another id, so no foreign key may know one by it. */
-static int refuse_referred(const struct catalog_table *from, const struct kin *kin,
-                           struct base_err *err)
+int rekey_check_referrers(const struct catalog_table *from, const struct catalog_table *to,
+                          const struct kin *kin, struct base_err *err)
 {
     char words[2 * INSTAR_NAME_BYTES_MAX + 64] = "a foreign key";
 
-    if (from->referrer_count == 0) {
-        return 0;
+    for (uint32_t i = 0; i < from->referrer_count; i++) {
+        const struct catalog_referrer *r = &from->referrers[i];
+        if (r->child == to->id && catalog_table_fkey_by_id(to, r->fkey) == NULL) {
+            continue; /* it goes too */
+        }
+        kin->face.describe(kin->face.arg, r, words, sizeof(words));
+        return base_err_set(err, INSTAR_ESTATE,
+                            "table \"%s\": %s refers to it; drop that first, and add it again when "
+                            "the primary key has changed",
+                            from->name, words);
     }
-    kin->face.describe(kin->face.arg, &from->referrers[0], words, sizeof(words));
-    return base_err_set(err, INSTAR_ESTATE,
-                        "table \"%s\": %s refers to it; drop that first, and add it again when the "
-                        "primary key has changed",
-                        from->name, words);
+    return 0;
 }
 
 /* Make every version once. Its own foreign keys must still have an index at the end. */
@@ -148,7 +168,7 @@ static int rehearse(struct submission *s, const struct catalog_table *from,
     int rc = catalog_table_copy(from, &first, err);
 
     kin_begin(&kin, s);
-    rc = rc == 0 ? refuse_referred(from, &kin, err) : rc;
+    rc = rc == 0 ? rekey_check_referrers(from, from, &kin, err) : rc;
     rc = rc == 0 ? catalog_table_copy(from, &at, err) : rc;
     for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(versions); i++) {
         const struct rekey_edit e = {.now = at, .request = request, .change = s->rec.id};
@@ -183,9 +203,7 @@ static int find_other(void *arg, const struct record_marker *marker)
     return 0;
 }
 
-/* The names of the indexes are held from now on, so there must be no other change that makes or
- * drops one. */
-static int check_alone(struct submission *s, const struct catalog_table *from, struct base_err *err)
+int rekey_check_others(struct submission *s, const struct catalog_table *from, struct base_err *err)
 {
     struct record_marker other = {.table = from->id};
     int rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, find_other, &other, err);
@@ -196,6 +214,13 @@ static int check_alone(struct submission *s, const struct catalog_table *from, s
                             "before that has ended",
                             (unsigned long long)other.id, from->name);
     }
+    return rc;
+}
+
+static int check_alone(struct submission *s, const struct catalog_table *from, struct base_err *err)
+{
+    int rc = rekey_check_others(s, from, err);
+
     if (rc == 0 && from->index_count >= REKEY_TREES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "table \"%s\" has %u indexes, which must be built anew: at most %d",

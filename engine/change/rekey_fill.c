@@ -43,13 +43,17 @@ static int open_all(struct fill *f, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, f->j->rec.table, &f->table, err);
+    rc = catalog_get_table(t, job_table(f->j), &f->table, err);
     store_txn_abort(t);
+    if (rc == 0 && (f->table->row_id == 0 || catalog_keyed_by_row_id(f->table))) {
+        return INSTAR_END; /* of several tables: not this one */
+    }
     if (rc == 0) {
         rc = store_tree_stat(store, f->table->tree, &stat, err);
     }
     if (rc == 0) {
         f->total = stat.entries;
+        job_set_row_bytes(f->j, &stat);
         rc = txn_rows_open(f->table, (size_t)store_options(store)->row_bytes_max, &f->rows, err);
     }
     for (uint32_t i = 0; rc == 0 && i < f->table->key_count; i++) {
@@ -170,9 +174,9 @@ static int give_way(struct fill *f, uint32_t rows, struct base_err *err)
     struct job *j = f->j;
     int rc = job_poll(j, err);
 
-    limit_set(&f->limit, atomic_load(&j->rows_per_second_max));
+    limit_set(&f->limit, job_rate(j));
     uint64_t until = os_now_ns() + limit_take(&f->limit, os_now_ns(), rows);
-    while (rc == 0 && os_now_ns() < until && atomic_load(&j->rows_per_second_max) != 0) {
+    while (rc == 0 && os_now_ns() < until && job_rate(j) != 0) {
         uint64_t left = until - os_now_ns();
         os_sleep_ns(left < LOOK_NS ? left : LOOK_NS);
         rc = job_poll(j, err);
@@ -207,7 +211,7 @@ static int write_some(struct fill *f, struct base_err *err)
 int rekey_fill(struct job *j, struct base_err *err)
 {
     struct fill f = {.j = j};
-    limit_init(&f.limit, atomic_load(&j->rows_per_second_max));
+    limit_init(&f.limit, job_rate(j));
     int rc = open_all(&f, err);
 
     while (rc == 0) {

@@ -64,6 +64,27 @@ int rekey_remove(const struct rekey_edit *e, struct catalog_table **next_out, st
 /* Is an ALTER TABLE of these steps about the primary key? */
 bool rekey_is_needed(const struct catalog_table *table, const instar_alteration *steps,
                      size_t count);
+/* If so, about nothing else? */
+bool rekey_is_alone(const struct catalog_table *table, const instar_alteration *steps,
+                    size_t count);
+/* Does the step take the primary key away that the table has, by whatever words? */
+bool rekey_drops_key(const struct catalog_table *table, const instar_alteration *step);
+/* Of an ADD PRIMARY KEY, as far as it needs no table; EINVALID, ELIMIT. */
+int rekey_check_columns(const instar_alteration *step, struct base_err *err);
+/* EEXISTS: it has one; it is that one. EUNKNOWN: it has none. */
+int rekey_refuse_two(const struct catalog_table *table, struct base_err *err);
+int rekey_refuse_same(const struct catalog_table *table, struct base_err *err);
+int rekey_refuse_none(const struct catalog_table *table, struct base_err *err);
+/* Every index is made anew, with another id, so no foreign key may know one by it; but for those of
+ * its own that `to` has no more. ESTATE names one. */
+struct kin;
+int rekey_check_referrers(const struct catalog_table *from, const struct catalog_table *to,
+                          const struct kin *kin, struct base_err *err);
+/* The names of the indexes are held from now on, so there must be no other change that makes or
+ * drops one: ESTATE. */
+struct submission;
+int rekey_check_others(struct submission *s, const struct catalog_table *from,
+                       struct base_err *err);
 
 /* ---- rekey_step.c ------------------------------------------------------------------------- */
 
@@ -79,7 +100,8 @@ int rekey_names_back(struct store_txn *t, const struct change_record *r, struct 
 
 /* ---- rekey_fill.c ------------------------------------------------------------------------- */
 
-/* Give a row id to every row that has none, in transactions of some rows each. */
+/* Give a row id to every row that has none, in transactions of some rows each, where that is to
+ * become the key. */
 int rekey_fill(struct job *j, struct base_err *err);
 
 #endif

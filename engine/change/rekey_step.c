@@ -199,12 +199,7 @@ int rekey_tree_ops(const struct change_record *r, struct store_txn *t, enum stor
         return drop_trees(r, t, err);
     }
     int rc = catalog_get_table(t, r->table, &table, err);
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        const struct catalog_index *index = &table->indexes[i];
-        if (index->change == r->id && !index->enforcing) { /* the witness is built before */
-            rc = store_txn_tree_op(t, op, index->tree, err);
-        }
-    }
+    rc = rc == 0 ? build_tree_ops(t, table, r->id, op, err) : rc;
     catalog_table_free(table);
     return rc;
 }

@@ -159,6 +159,8 @@ static int start(struct changes *c, uint64_t id, bool *claimed_out, struct base_
     store_event_bump(c->store, STORE_EVENT_CHANGE);
     j->owner = j->rec.owner;
     j->lsn = j->token;
+    j->retries = j->rec.retries;
+    memcpy(j->trouble, j->rec.trouble, sizeof(j->trouble));
     rc = os_thread_start(&j->thread, "instar-change", job_main, j);
     if (rc != 0) {
         /* The record names us, but there is no job: the next round claims it again. */

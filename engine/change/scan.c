@@ -299,7 +299,7 @@ static int poll(void *arg, struct base_err *err)
     build_show_throttle(b);
     job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
     int rc = job_poll(b->job, err);
-    limit_set(&b->limit, atomic_load(&b->job->rows_per_second_max));
+    limit_set(&b->limit, job_rate(b->job));
     job_show_paused(b->job);
     uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
     if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->rows_saved && !paused(b)) {

@@ -499,6 +499,36 @@ static int record(struct several_draft *sd, struct base_err *err)
 
 /* ---- all of them -------------------------------------------------------------------------- */
 
+/* Of `x`: no foreign key that comes with the change refers to a table whose key changes in it. */
+static int check_references_of(const struct several_draft *sd, const struct subject *x,
+                               struct base_err *err)
+{
+    bool alters = x->kind == SEVERAL_ALTER;
+    const struct catalog_table *table = alters ? x->draft.target : x->table;
+
+    for (uint32_t i = 0; i < table->fkey_count; i++) {
+        const struct subject *parent = find_id(sd, table->fkeys[i].parent);
+        if (parent != NULL && parent->kind == SEVERAL_ALTER && draft_changes_key(&parent->draft) &&
+            !has_fkey(alters ? x->draft.from : NULL, &table->fkeys[i])) {
+            return draft_refuse_fkey(&parent->draft, &table->fkeys[i], table, err);
+        }
+    }
+    return 0;
+}
+
+static int check_new_references(const struct several_draft *sd, struct base_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sd->count; i++) {
+        const struct subject *x = sd->list[i];
+        if (x->kind == SEVERAL_ALTER || x->kind == SEVERAL_CREATE) {
+            rc = check_references_of(sd, x, err);
+        }
+    }
+    return rc;
+}
+
 /* Those that are left as they are, by IF [NOT] EXISTS, are none. */
 static void leave_out(struct several_draft *sd)
 {
@@ -518,8 +548,15 @@ static void leave_out(struct several_draft *sd)
 static int finish(struct several_draft *sd, struct base_err *err)
 {
     size_t parts = 0;
+    int rc = 0;
 
     leave_out(sd);
+    for (size_t i = 0; rc == 0 && i < sd->count; i++) {
+        rc = sd->list[i]->kind == SEVERAL_ALTER ? draft_complete(&sd->list[i]->draft, err) : 0;
+    }
+    if (rc != 0) {
+        return rc;
+    }
     for (size_t i = 0; i < sd->count; i++) {
         parts += sd->list[i]->kind == SEVERAL_ALTER ? sd->list[i]->draft.count : 1;
     }
@@ -530,11 +567,15 @@ static int finish(struct several_draft *sd, struct base_err *err)
     if (sd->count == 0) {
         return 0;
     }
+    rc = check_new_references(sd, err);
+    if (rc != 0) {
+        return rc;
+    }
     if (sd->count == 1 && sd->list[0]->kind == SEVERAL_ALTER) {
-        int rc = draft_check_names(&sd->list[0]->draft, err);
+        rc = draft_check_names(&sd->list[0]->draft, err);
         return rc == 0 ? draft_record(&sd->list[0]->draft, err) : rc;
     }
-    int rc = find_parents(sd, err);
+    rc = find_parents(sd, err);
     rc = rc == 0 ? check_drops(sd, err) : rc;
     return rc == 0 ? record(sd, err) : rc;
 }

@@ -3,16 +3,25 @@
  * trees of its builds, names that go back. */
 #include "change/several_impl.h"
 
-/* Of a member that is altered. *builds_out: it makes indexes. Free with compound_free. */
-static int open_request(const struct several_member *m, struct compound_request *out,
-                        bool *builds_out, struct base_err *err)
+/* Is there something in the table to be built, or does nobody ask? */
+static int is_asked(struct job *j, uint64_t table_id, bool builds, bool *asked_out,
+                    struct base_err *err)
 {
-    int rc = compound_decode(base_buf_slice(&m->bytes), out, err);
+    struct catalog_table *table = NULL;
+    struct store_txn *t;
 
-    *builds_out = false;
-    for (size_t i = 0; rc == 0 && i < out->count; i++) {
-        *builds_out = *builds_out || compound_coming(&out->statements[i]) != 0;
+    *asked_out = true;
+    if (!builds) {
+        return 0;
     }
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = catalog_get_table(t, table_id, &table, err);
+    store_txn_abort(t);
+    *asked_out = rc == 0 && build_is_needed(table, j->rec.id);
+    catalog_table_free(table);
     return rc;
 }
 
@@ -23,18 +32,16 @@ int several_each(struct job *j, int (*fn)(struct job *j, struct base_err *err), 
     int rc = several_decode(base_buf_slice(&j->rec.descriptor), &all, err);
 
     for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct compound_request request;
-        bool any;
+        bool asked;
         if (all.list[i].kind != SEVERAL_ALTER) {
             continue;
         }
-        rc = open_request(&all.list[i], &request, &any, err);
-        if (rc == 0 && (any || !builds)) {
+        rc = is_asked(j, all.list[i].table, builds, &asked, err);
+        if (rc == 0 && asked) {
             j->at_table = all.list[i].table;
             rc = fn(j, err);
             j->at_table = 0;
         }
-        compound_free(&request);
     }
     several_free(&all);
     return rc;
@@ -47,12 +54,11 @@ int several_tree_ops(const struct change_record *r, struct store_txn *t, enum st
     int rc = several_decode(base_buf_slice(&r->descriptor), &all, err);
 
     for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        struct compound_request request;
-        bool any;
+        struct catalog_table *table = NULL;
         if (all.list[i].kind == SEVERAL_ALTER) {
-            rc = open_request(&all.list[i], &request, &any, err);
-            rc = rc == 0 ? compound_trees(t, &request, compound_coming, op, err) : rc;
-            compound_free(&request);
+            rc = catalog_get_table(t, all.list[i].table, &table, err);
+            rc = rc == 0 ? build_tree_ops(t, table, r->id, op, err) : rc;
+            catalog_table_free(table);
         }
     }
     several_free(&all);
@@ -66,16 +72,12 @@ void several_forget(struct job *j)
 
     for (size_t i = 0; rc == 0 && i < all.count; i++) {
         struct compound_request request;
-        bool any;
         if (all.list[i].kind != SEVERAL_ALTER) {
             continue;
         }
-        rc = open_request(&all.list[i], &request, &any, NULL);
-        for (size_t k = 0; rc == 0 && k < request.count; k++) {
-            uint64_t tree = compound_coming(&request.statements[k]);
-            if (tree != 0) {
-                build_forget(j->store, tree);
-            }
+        rc = compound_decode(base_buf_slice(&all.list[i].bytes), &request, NULL);
+        if (rc == 0) {
+            compound_forget_trees(j->store, &request);
         }
         compound_free(&request);
     }
@@ -86,8 +88,7 @@ static int altered_back(struct store_txn *t, const struct change_record *r,
                         const struct several_member *m, struct base_err *err)
 {
     struct compound_request request;
-    bool any;
-    int rc = open_request(m, &request, &any, err);
+    int rc = compound_decode(base_buf_slice(&m->bytes), &request, err);
 
     rc = rc == 0 ? compound_request_back(t, &request, m->table, r->id, err) : rc;
     compound_free(&request);

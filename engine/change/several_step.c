@@ -7,6 +7,7 @@
  * a table that refers to it gets its name.
  *
  *                 altered          new                     dropped    parent
+ *     key add …   as in compound   -                       -          -
  *     add         as in compound   hidden, if it must be   -          who refers to it
  *     … validate  as in compound   -                       -          who refers to it
  *     flip        as it is wanted  there                   gone       who refers to it
@@ -24,6 +25,7 @@ struct table_work {
     struct several_member *m;
     struct compound_request request; /* of one that is altered */
     bool builds, drops;              /* indexes, by the request */
+    bool rekeys;                     /* it gives another primary key */
     struct catalog_table *now;       /* as it stands; NULL: it is not there */
     struct catalog_table *next;      /* the version to be published, or NULL */
     struct catalog_table *made;      /* one that is not there yet, as it will be: foreign keys may
@@ -89,6 +91,7 @@ static int open_request(struct table_work *tw, struct base_err *err)
         tw->builds = tw->builds || compound_coming(&tw->request.statements[i]) != 0;
         tw->drops = tw->drops || compound_going(&tw->request.statements[i]) != 0;
     }
+    tw->rekeys = rc == 0 && compound_rekey(&tw->request) != NULL;
     return rc;
 }
 
@@ -173,6 +176,12 @@ static int alter_next(struct work *w, struct table_work *tw, enum change_work wo
     switch (work) {
     case WORK_FORESEE:
         return tw->builds ? compound_foresee(tw->now, request, &tw->next, err) : 0;
+    case WORK_KEY_ADD:
+        return tw->rekeys ? compound_key_add(tw->now, request, r.id, &tw->next, err) : 0;
+    case WORK_KEY_RAISE:
+        return tw->rekeys ? compound_key_raise(tw->now, request, &tw->next, err) : 0;
+    case WORK_KEY_ENFORCE:
+        return tw->rekeys ? compound_key_enforce(tw->now, request, &tw->next, err) : 0;
     case WORK_ADD_ALL:
         return tw->builds ? compound_add(tw->now, request, r.id, &tw->next, err) : 0;
     case WORK_RAISE_ALL:
@@ -379,6 +388,8 @@ static int beside_altered(struct work *w, struct table_work *tw, enum change_wor
     int rc = 0;
 
     switch (work) {
+    case WORK_KEY_ADD:
+        return compound_trees(w->t, request, compound_witness, STORE_TREE_CREATE, err);
     case WORK_ADD_ALL:
         rc = compound_trees(w->t, request, compound_coming, STORE_TREE_CREATE, err);
         return rc == 0 && tw->next != NULL
@@ -549,8 +560,7 @@ static int purge_member(struct work *w, struct table_work *tw, struct base_err *
     int rc = 0;
 
     if (tw->m->kind == SEVERAL_ALTER) {
-        return compound_trees(w->t, &tw->request, back ? compound_coming : compound_going,
-                              STORE_TREE_DROP, err);
+        return compound_purge(w->t, &tw->request, back, err);
     }
     if (tw->m->gone != 0) {
         rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &table, err);
@@ -567,8 +577,8 @@ int several_prove(struct job *j, enum change_work work, struct base_err *err)
 
     for (size_t i = 0; rc == 0 && i < w.count; i++) {
         if (work == WORK_CUT) {
-            rc = compound_trees(w.t, &w.list[i].request, compound_coming, STORE_TREE_BEGIN_BUILD,
-                                err);
+            const struct catalog_table *now = w.list[i].now;
+            rc = now != NULL ? build_tree_ops(w.t, now, j->rec.id, STORE_TREE_BEGIN_BUILD, err) : 0;
         } else if (work == WORK_PURGE) {
             rc = purge_member(&w, &w.list[i], err);
         }

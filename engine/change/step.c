@@ -416,7 +416,8 @@ static int go_on(struct job *j, enum change_work work, struct base_err *err)
 
 static int fill(struct job *j, struct base_err *err)
 {
-    int rc = rekey_fill(j, err);
+    int rc = j->rec.kind == CHANGE_SEVERAL ? several_each(j, rekey_fill, false, err)
+                                           : rekey_fill(j, err);
 
     if (rc == 0) {
         rc = go_on(j, WORK_FILL, err);
@@ -570,6 +571,9 @@ static int run_vacuum(struct job *j, enum change_work work, struct base_err *err
 /* Of what only one kind of change has. */
 static int special(struct job *j, enum change_work work, struct base_err *err)
 {
+    if (work == WORK_FILL) {
+        return fill(j, err);
+    }
     switch (j->rec.kind) {
     case CHANGE_COMPOUND:
         return compound_publish(j, work, err);
@@ -582,7 +586,7 @@ static int special(struct job *j, enum change_work work, struct base_err *err)
         return run_vacuum(j, work, err);
     default:
         base_assert(j->rec.kind == CHANGE_REKEY);
-        return work == WORK_FILL ? fill(j, err) : rekey_publish(j, work, err);
+        return rekey_publish(j, work, err);
     }
 }
 

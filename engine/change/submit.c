@@ -98,10 +98,15 @@ int submit_fill(struct submission *s, enum change_kind kind, const char *object,
 
     r->kind = kind;
     r->submitted_us = os_realtime_us();
+    r->asker = (struct change_asker){.node = store_node_self(s->c->store),
+                                     .pid = (uint32_t)os_pid(),
+                                     .uid = (uint32_t)os_user()};
+    os_program(r->asker.program, sizeof(r->asker.program));
     r->flags = o->flags;
     r->fence_after_ms = o->fence_after_ms;
     r->workers = o->workers;
     r->rows_per_second_max = o->rows_per_second_max;
+    r->bytes_per_second_max = o->bytes_per_second_max;
     r->latency_target_ms = o->latency_target_ms;
     r->sort_memory_bytes = o->sort_memory_bytes;
     snprintf(r->object, sizeof(r->object), "%s", object);
@@ -627,6 +632,8 @@ static int steer(struct submission *s, struct base_err *err)
     r->fence_after_ms = how->fence_after_ms != UINT32_MAX ? how->fence_after_ms : r->fence_after_ms;
     r->rows_per_second_max =
         how->rows_per_second_max != UINT64_MAX ? how->rows_per_second_max : r->rows_per_second_max;
+    r->bytes_per_second_max = how->bytes_per_second_max != UINT64_MAX ? how->bytes_per_second_max
+                                                                      : r->bytes_per_second_max;
     r->latency_target_ms =
         how->latency_target_ms != UINT32_MAX ? how->latency_target_ms : r->latency_target_ms;
     s->ready = true;

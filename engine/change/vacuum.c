@@ -200,7 +200,7 @@ static int take_turn(struct pass *p, uint32_t rows, struct base_err *err)
     uint64_t rate = atomic_load(&p->limit.rate);
     int rc = 0;
 
-    while (rc == 0 && now < until && rate == atomic_load(&j->rows_per_second_max)) {
+    while (rc == 0 && now < until && rate == job_rate(j)) {
         uint64_t left = until - now;
         rc = job_wait(j, STORE_EVENT_CHANGE, j->event_seen, left < LOOK_NS ? left : LOOK_NS, err);
         rc = rc == 0 ? job_stand_still(j, err) : rc;
@@ -217,7 +217,7 @@ static int run_pass(struct pass *p, struct base_err *err)
 
     while (rc == 0 && !end) {
         rc = job_stand_still(j, err);
-        limit_set(&p->limit, atomic_load(&j->rows_per_second_max));
+        limit_set(&p->limit, job_rate(j));
         uint32_t most = atomic_load(&p->limit.rate) != 0 ? limit_batch(&p->limit) : LOOK_ROWS;
         rc = rc == 0 ? take_turn(p, most, err) : rc;
         rc = rc == 0 ? run_batch(p, most, &end, err) : rc;
@@ -261,6 +261,7 @@ static int open_pass(struct pass *p, struct base_err *err)
     }
     if (rc == 0) {
         p->total = stat.entries;
+        job_set_row_bytes(j, &stat);
         rc = txn_rows_open(p->table, (size_t)store_options(j->store)->row_bytes_max, &p->rows, err);
     }
     return rc;
@@ -275,7 +276,7 @@ int vacuum_rewrite(struct job *j, struct base_err *err)
     }
     p->j = j;
     p->write_rows = WRITE_ROWS;
-    limit_init(&p->limit, atomic_load(&j->rows_per_second_max));
+    limit_init(&p->limit, job_rate(j));
     int rc = open_pass(p, err);
     if (rc == 0) {
         rc = run_pass(p, err);

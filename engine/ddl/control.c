@@ -155,15 +155,16 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
         steering->latency_target_ms = (uint32_t)number;
     } else if (ddl_is(&name, "rows_per_second") && steering->rows_per_second_max == UINT64_MAX) {
         rc = ddl_read_number(sql, lexer, UINT64_MAX - 1, &steering->rows_per_second_max);
+    } else if (ddl_is(&name, "bytes_per_second") && steering->bytes_per_second_max == UINT64_MAX) {
+        rc = ddl_read_number(sql, lexer, UINT64_MAX - 1, &steering->bytes_per_second_max);
     } else if (flag != 0 && ((steering->set_flags | steering->clear_flags) & flag) == 0) {
         rc = read_switch(sql, lexer, flag, steering);
     } else {
-        rc =
-            ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
-                     "not supported, or given twice: the option %.*s (there are "
-                     "backfill_workers, rows_per_second, latency_target_ms, fence_after_ms, hurry, "
-                     "keep_waiting, give_up)",
-                     (int)name.size, name.at);
+        rc = ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
+                      "not supported, or given twice: the option %.*s (there are "
+                      "backfill_workers, rows_per_second, bytes_per_second, latency_target_ms, "
+                      "fence_after_ms, hurry, keep_waiting, give_up)",
+                      (int)name.size, name.at);
     }
     return rc;
 }

@@ -291,6 +291,20 @@ void ddl_alteration_free(struct ddl_alteration *alteration);
 /* WITH (name = value, …), the children "options" of a node. */
 /* INSTAR_CHANGE_… of an option that is on or off; 0: there is none of that name. */
 uint32_t ddl_change_flag(const char *name, size_t size);
+/* One with a number: where it goes, and the most that it may be. */
+struct ddl_number {
+    const char *name;
+    size_t field, size;
+    uint64_t max;
+};
+const struct ddl_number *ddl_change_number(const char *name, size_t size); /* NULL: there is none */
+unsigned ddl_number_rank(const struct ddl_number *number);                 /* from 0 on, below 16 */
+void ddl_set_number(instar_change_options *options, const struct ddl_number *number,
+                    uint64_t value);
+/* What there is for every change, in words. */
+#define DDL_CHANGE_OPTIONS                                                     \
+    "backfill_workers, rows_per_second, bytes_per_second, sort_memory_bytes, " \
+    "latency_target_ms, fence_after_ms, pause, hold, hurry, keep_waiting, give_up"
 int ddl_change_options(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
                        instar_change_options *options);
 

@@ -5,6 +5,7 @@
  */
 #include "ddl/explain_impl.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,25 +23,25 @@ static bool is_checked(const instar_table_info *info, const char *column)
     return false;
 }
 
-static bool narrows(const instar_table_info *info, const instar_sql_statement *s)
+static void look_for_types(struct found *found, const instar_table_info *info,
+                           const instar_sql_statement *s)
 {
-    bool any = false;
-
     for (size_t i = 0; s->verb == INSTAR_SQL_COMPOUND && i < s->part_count; i++) {
-        any = any || narrows(info, s->parts[i]);
+        look_for_types(found, info, s->parts[i]);
     }
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
 
         for (size_t k = 0; step->kind == INSTAR_ALTER_SET_TYPE && k < info->column_count; k++) {
             const instar_column_info *column = &info->columns[k];
-            any = any ||
-                  (strcmp(column->name, step->name) == 0 &&
-                   (!ddl_type_widens(column, step->column) || step->expression != NULL ||
-                    (ddl_type_is_other(column, step->column) && is_checked(info, column->name))));
+            if (strcmp(column->name, step->name) == 0) {
+                found->loses = found->loses || step->expression != NULL ||
+                               !ddl_type_widens(column, step->column);
+                found->rechecks = found->rechecks || (ddl_type_is_other(column, step->column) &&
+                                                      is_checked(info, column->name));
+            }
         }
     }
-    return any;
 }
 
 /* How many steps of it drop that constraint. */
@@ -58,11 +59,38 @@ static size_t count_drops(const instar_sql_statement *s, const char *name)
     return count;
 }
 
-/* Does it drop the primary key, by whatever words, or add one? */
-static void look_for_key(struct found *found, const instar_table_info *info)
+static bool is_integer(enum instar_type type)
 {
-    const instar_sql_statement *s = found->statement;
+    return type >= INSTAR_INT2 && type <= INSTAR_INT8;
+}
+
+/* Does it give a column of the primary key a type with other keys? */
+static bool remakes_key(const instar_table_info *info, const instar_alteration *step)
+{
+    bool any = false;
+
+    for (size_t i = 0; step->kind == INSTAR_ALTER_SET_TYPE && i < info->key_count; i++) {
+        for (size_t k = 0; k < info->column_count; k++) {
+            const instar_column_info *column = &info->columns[k];
+            bool other = step->expression != NULL ||
+                         (ddl_type_is_other(column, step->column) &&
+                          !(is_integer(column->type) && is_integer(step->column->type)));
+            any = any || (strcmp(info->key[i].name, step->name) == 0 &&
+                          strcmp(column->name, step->name) == 0 && other);
+        }
+    }
+    return any;
+}
+
+/* Does it drop the primary key, by whatever words, or add one? */
+static void look_for_key(struct found *found, const instar_table_info *info,
+                         const instar_sql_statement *s)
+{
     size_t size = strlen(info->name);
+
+    for (size_t i = 0; s->verb == INSTAR_SQL_COMPOUND && i < s->part_count; i++) {
+        look_for_key(found, info, s->parts[i]);
+    }
 
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
         const instar_alteration *step = &s->steps[i];
@@ -70,6 +98,7 @@ static void look_for_key(struct found *found, const instar_table_info *info)
                      strncmp(step->name, info->name, size) == 0 &&
                      strcmp(step->name + size, "_pkey") == 0;
 
+        found->remakes_key = found->remakes_key || remakes_key(info, step);
         found->adds_key = found->adds_key || step->kind == INSTAR_ALTER_ADD_PRIMARY_KEY;
         found->drops_key = found->drops_key || named || step->kind == INSTAR_ALTER_DROP_PRIMARY_KEY;
     }
@@ -127,7 +156,7 @@ int ddl_look(void *arg, const instar_table_info *info)
         }
     }
     if (here && found->uniques_dropped == 0) {
-        look_for_key(found, info);
+        look_for_key(found, info, found->statement);
     }
     found->indexes_needed += here ? count_needed(info, found->statement) : 0;
     found->has_from = found->has_from || from;
@@ -135,7 +164,7 @@ int ddl_look(void *arg, const instar_table_info *info)
     if (from || here) {
         found->rows = info->rows;
         found->indexes = info->index_count;
-        found->narrows = found->narrows || narrows(info, found->statement);
+        look_for_types(found, info, found->statement);
     }
     return 0;
 }
@@ -205,13 +234,40 @@ static bool leaves_something(uint32_t kind)
            kind == INSTAR_ALTER_RENAME_COLUMN || kind == INSTAR_ALTER_RENAME_INDEX;
 }
 
-/* Must the rows that are there obey what it asks for? */
-static bool binds_rows(const instar_alteration *step)
+/* Does the expression have that name in it, as a word? */
+static bool mentions(const char *expression, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = expression; (at = strstr(at, name)) != NULL; at++) {
+        bool begins = at == expression || (at[-1] != '_' && !isalnum((unsigned char)at[-1]));
+        if (begins && at[size] != '_' && !isalnum((unsigned char)at[size])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One about a column that comes with it is tested on the default alone. */
+static bool is_of_new_column(const instar_sql_statement *s, const instar_check_def *check)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < s->step_count; i++) {
+        any = any || (s->steps[i].kind == INSTAR_ALTER_ADD_COLUMN &&
+                      mentions(check->expression, s->steps[i].column->name));
+    }
+    return any;
+}
+
+/* Must the rows that are there obey what this step asks for? */
+static bool binds_rows(const instar_sql_statement *s, const instar_alteration *step)
 {
     return (step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY && !step->fkey->not_valid) ||
            step->kind == INSTAR_ALTER_SET_NOT_NULL ||
            step->kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
-           (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid);
+           (step->kind == INSTAR_ALTER_ADD_CHECK && !step->check->not_valid &&
+            !is_of_new_column(s, step->check));
 }
 
 static bool adds_unique(const instar_sql_statement *s)
@@ -243,10 +299,10 @@ static void tell_fkeys(struct telling *t, const instar_sql_statement *s)
 
 static void tell_alter(struct telling *t, const struct found *found, const instar_sql_statement *s)
 {
-    bool validates = found->narrows, leaves = false;
+    bool validates = found->loses || found->rechecks, leaves = false;
 
     for (size_t i = 0; i < s->step_count; i++) {
-        validates = validates || binds_rows(&s->steps[i]);
+        validates = validates || binds_rows(s, &s->steps[i]);
         leaves = leaves || leaves_something(s->steps[i].kind);
     }
     ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
@@ -269,6 +325,13 @@ static void tell_alter(struct telling *t, const struct found *found, const insta
                  " ms; then old names and dropped columns are gone",
                  validates ? 4 : 2, s->options->fence_after_ms);
     }
+}
+
+/* Is it about nothing else? */
+static bool is_key_alone(const struct found *found, const instar_sql_statement *s)
+{
+    return s->step_count == 1 || (s->step_count == 2 && found->drops_key && found->adds_key &&
+                                  s->steps[1].kind == INSTAR_ALTER_ADD_PRIMARY_KEY);
 }
 
 static void tell_key(struct telling *t, const struct found *found, const instar_sql_statement *s)
@@ -315,34 +378,112 @@ void ddl_add_need(struct needs *n, const instar_sql_statement *s)
     n->drops += s->verb == INSTAR_SQL_DROP_INDEX;
     n->leaves = n->leaves || s->verb == INSTAR_SQL_RENAME_INDEX;
     for (size_t i = 0; s->verb == INSTAR_SQL_ALTER_TABLE && i < s->step_count; i++) {
-        n->rows = n->rows || binds_rows(&s->steps[i]);
+        n->rows = n->rows || binds_rows(s, &s->steps[i]);
         n->leaves = n->leaves || leaves_something(s->steps[i].kind);
         n->builds += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
         n->unique += s->steps[i].kind == INSTAR_ALTER_ADD_UNIQUE;
     }
 }
 
+void ddl_settle_types(struct needs *n)
+{
+    if (n->builds == 0) {
+        n->rows = n->rows || n->loses;
+        n->loses = false;
+    }
+}
+
+/* The first step that waits has the words for it. */
+static void tell_wait(struct telling *t, const char *stage, uint32_t wait_ms, const char *then,
+                      int *step)
+{
+    if (++*step == 1) {
+        ddl_tell(t,
+                 "1. %s: publish, wait for transactions on the version before, at most %" PRIu32
+                 " ms%s",
+                 stage, wait_ms, then);
+    } else {
+        ddl_tell(t, "%d. %s: publish and wait as before%s", *step, stage, then);
+    }
+}
+
+void ddl_tell_foreseen(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
+{
+    if (n->loses) {
+        tell_wait(t, "foreseen", wait_ms, "; from here on writers refuse what cannot be cast",
+                  step);
+        ddl_tell(t,
+                 "%d. cast: one scan of the table; what is found fails the whole change, which "
+                 "names it",
+                 ++*step);
+    }
+}
+
 void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step)
 {
     if (n->builds > 0) {
-        ddl_tell(t,
-                 "%d. delete-only: publish, wait for transactions on the version before, at most "
-                 "%" PRIu32 " ms",
-                 ++*step, wait_ms);
-        ddl_tell(t, "%d. write-only: the same; from here on every writer keeps the new indexes",
-                 ++*step);
-        ddl_tell(t, "%d. build: one scan of the table for %zu index%s", ++*step, n->builds,
-                 n->builds == 1 ? "" : "es");
+        tell_wait(t, "delete-only", wait_ms, "", step);
+        tell_wait(t, "write-only", wait_ms, "; from here on every writer keeps the new indexes",
+                  step);
+        ddl_tell(t, "%d. build: one scan of the table for %s%zu index%s", ++*step,
+                 n->by_key ? "rows by the new key and " : "", n->builds - n->by_key,
+                 n->builds - n->by_key == 1 ? "" : "es");
     }
     if (n->unique > 0 || n->rows) {
-        ddl_tell(t, "%d. enforcing: publish and wait as before; from here on writers refuse %s",
-                 ++*step,
-                 n->unique == 0 ? "what breaks it"
-                 : n->rows      ? "duplicates and what breaks it"
-                                : "duplicates");
+        tell_wait(t, "enforcing", wait_ms,
+                  n->unique == 0 ? "; from here on writers refuse what breaks it"
+                  : n->rows      ? "; from here on writers refuse duplicates and what breaks it"
+                                 : "; from here on writers refuse duplicates",
+                  step);
         ddl_tell(t, "%d. validate:%s%s; what is found fails the whole change, which names it",
                  ++*step, n->unique > 0 ? " one scan of each unique index" : "",
                  n->rows ? (n->unique > 0 ? ", one of the table" : " one scan of the table") : "");
+    }
+}
+
+void ddl_tell_new_key(struct telling *t, bool numbers, uint32_t wait_ms, int *step)
+{
+    if (numbers) {
+        ddl_tell(t,
+                 "%d. row ids: publish the hidden column, wait for transactions on the version "
+                 "before, at most %" PRIu32 " ms; from here on writers give ids",
+                 ++*step, wait_ms);
+        ddl_tell(t, "%d. numbering: every row that nobody writes is updated once, to have an id",
+                 ++*step);
+    } else {
+        ddl_tell(t,
+                 "%d. key delete-only, key write-only: publish a unique index on the new key, wait "
+                 "each time for transactions on the version before, at most %" PRIu32 " ms",
+                 ++*step, wait_ms);
+        ddl_tell(t, "%d. key build: one scan of the table for it", ++*step);
+    }
+    ddl_tell(t, "%d. key enforcing: from here on writers refuse %snulls in the new key", ++*step,
+             numbers ? "" : "duplicates and ");
+    ddl_tell(t,
+             "%d. key validate: one scan %sof the table; what is found fails the whole change, "
+             "which names it",
+             ++*step, numbers ? "" : "of it, and one ");
+}
+
+/* What it is about, in front of the steps. */
+static void tell_compound_size(struct telling *t, const struct found *found,
+                               const instar_sql_statement *s, bool by_key)
+{
+    const char *rewritten = by_key ? "all are written once more" : "none is rewritten";
+
+    if (s->part_count > 0) {
+        ddl_tell(t, "%zu statements, about %" PRIu64 " rows; %s", s->part_count, found->rows,
+                 rewritten);
+    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
+        ddl_tell(t, "about %" PRIu64 " rows; %s", found->rows, rewritten);
+    }
+    tell_fkeys(t, s);
+    if (by_key) {
+        ddl_tell(t, "another primary key: rows and %zu index%s made anew beside the old",
+                 found->remade, found->remade == 1 ? "" : "es");
+    } else if (found->remade > 0) {
+        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
+                 found->remade, found->remade == 1 ? "" : "es");
     }
 }
 
@@ -350,36 +491,26 @@ static void tell_compound(struct telling *t, const struct found *found,
                           const instar_sql_statement *s)
 {
     uint32_t wait_ms = s->options->fence_after_ms;
-    struct needs n = {.rows = found->narrows,
-                      .drops = found->uniques_dropped + found->remade,
-                      .builds = found->indexes_needed + found->remade,
-                      .unique = found->remade_unique};
+    bool by_key = found->adds_key || found->drops_key || found->remakes_key;
+    struct needs n = {.rows = found->rechecks,
+                      .loses = found->loses,
+                      .drops = found->uniques_dropped + found->remade + by_key,
+                      .builds = found->indexes_needed + found->remade + by_key,
+                      .unique = found->remade_unique,
+                      .by_key = by_key};
     int step = 0;
 
     for (size_t i = 0; i < s->part_count; i++) {
         ddl_add_need(&n, s->parts[i]);
     }
-    if (s->part_count > 0) {
-        ddl_tell(t, "%zu statements, about %" PRIu64 " rows; none is rewritten", s->part_count,
-                 found->rows);
-    } else { /* an ALTER TABLE, for its UNIQUE or what a foreign key needs */
+    if (s->part_count == 0) {
         ddl_add_need(&n, s);
-        ddl_tell(t, "about %" PRIu64 " rows; none is rewritten", found->rows);
     }
-    tell_fkeys(t, s);
-    if (found->remade > 0) {
-        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
-                 found->remade, found->remade == 1 ? "" : "es");
-    }
-    if (found->remade > 0 && found->narrows) {
-        ddl_tell(
-            t,
-            "%d. foreseen: publish, wait as below; from here on writers refuse what cannot be cast",
-            ++step);
-        ddl_tell(t,
-                 "%d. cast: one scan of the table; what is found fails the whole change, which "
-                 "names it",
-                 ++step);
+    tell_compound_size(t, found, s, by_key);
+    ddl_settle_types(&n);
+    ddl_tell_foreseen(t, &n, wait_ms, &step);
+    if (by_key) {
+        ddl_tell_new_key(t, found->drops_key && !found->adds_key, wait_ms, &step);
     }
     ddl_tell_going_up(t, &n, wait_ms, &step);
     ddl_tell(t, "%d. public: publish all of it at once; no way back from here on", ++step);
@@ -450,12 +581,12 @@ static void tell_all(struct telling *t, instar *db, const struct found *found,
         tell_create_index(t, found, s);
         break;
     case INSTAR_SQL_ALTER_TABLE:
-        if (found->drops_key || found->adds_key) {
+        if ((found->drops_key || found->adds_key) && is_key_alone(found, s)) {
             tell_key(t, found, s);
         } else if (ddl_only_comments(s)) {
             ddl_tell_comment(t);
         } else if (found->uniques_dropped + found->indexes_needed + found->remade > 0 ||
-                   adds_unique(s)) {
+                   found->drops_key || found->adds_key || found->remakes_key || adds_unique(s)) {
             tell_compound(t, found, s);
         } else {
             tell_alter(t, found, s);

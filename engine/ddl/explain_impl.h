@@ -10,15 +10,17 @@ struct found {
     const char *name; /* what the statement makes or drops */
     const char *from; /* the table that an index is made for, or NULL */
     bool has_table, has_index, has_from, unique;
-    bool narrows; /* a type that a value may have no room in, or that a check is about */
+    bool loses;    /* a type that a value may have no room in */
+    bool rechecks; /* a type that a check is about */
     uint64_t rows;
     size_t indexes;
     const instar_sql_statement *statement;
-    size_t uniques_dropped; /* by DROP CONSTRAINT in it */
-    bool drops_key, adds_key;
+    size_t uniques_dropped;       /* by DROP CONSTRAINT in it */
+    bool drops_key, adds_key;     /* the primary key */
+    bool remakes_key;             /* a column of it gets a type with other keys */
     uint64_t window_s;            /* for which what it drops is kept */
     size_t indexes_needed;        /* by its foreign keys, and made with them */
-    size_t remade, remade_unique; /* for a column of them gets another type */
+    size_t remade, remade_unique; /* a column of them gets another type, or their table a key */
 };
 
 /* Lines go to the caller until it stops them. */
@@ -36,9 +38,17 @@ void ddl_tell(struct telling *t, const char *format, ...) __attribute__((format(
 struct needs {
     size_t builds, unique, drops;
     bool rows, leaves;
+    bool loses;  /* types */
+    bool by_key; /* rows by another primary key are built with the indexes */
 };
 
 void ddl_add_need(struct needs *n, const instar_sql_statement *s);
+/* Types that may lose values are looked at on their own, before anything is built of them; else
+ * with the rest of what is validated. */
+void ddl_settle_types(struct needs *n);
+void ddl_tell_foreseen(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step);
+/* Those with another primary key, until its rows can be built. */
+void ddl_tell_new_key(struct telling *t, bool numbers, uint32_t wait_ms, int *step);
 /* The steps before all is public. */
 void ddl_tell_going_up(struct telling *t, const struct needs *n, uint32_t wait_ms, int *step);
 /* For instar_table_list(): what the store has of the statement's table, into a struct found. */

@@ -3,6 +3,7 @@
 #include "ddl/explain_impl.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The table that a part names; NULL: it goes by an index. */
@@ -63,17 +64,18 @@ static bool hides(const instar_sql_statement *s, const instar_sql_statement *par
 }
 
 struct parts {
-    size_t made, dropped;
+    size_t made, dropped, remade;
     bool hides;
     uint64_t rows; /* of the tables that are altered, at most */
     struct needs needs;
 };
 
+/* What one part needs of the table that it is about. */
 static int look_at(instar *db, const instar_sql_statement *s, const instar_sql_statement *part,
-                   struct parts *p)
+                   struct parts *p, struct needs *own)
 {
     struct found found = {.name = part->name, .statement = part};
-    int rc = INSTAR_OK;
+    instar_estimate cost = {.rows = 0};
 
     p->made += part->verb == INSTAR_SQL_CREATE_TABLE;
     p->dropped += part->verb == INSTAR_SQL_DROP_TABLE;
@@ -82,14 +84,68 @@ static int look_at(instar *db, const instar_sql_statement *s, const instar_sql_s
         return INSTAR_OK; /* it has no rows */
     }
     found.from = part->index != NULL ? part->index->table : NULL;
-    rc = instar_table_list(db, NULL, ddl_look, &found);
-    ddl_add_need(&p->needs, part);
-    if (part->verb == INSTAR_SQL_ALTER_TABLE) {
-        p->needs.rows = p->needs.rows || found.narrows;
-        p->needs.drops += found.uniques_dropped;
-        p->needs.builds += found.indexes_needed;
+    int rc = instar_table_list(db, NULL, ddl_look, &found);
+    ddl_add_need(own, part);
+    if (rc == INSTAR_OK && part->verb == INSTAR_SQL_ALTER_TABLE) {
+        rc = ddl_explain_cost(db, part, &cost);
+        rc = rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc; /* by then it has that name */
+        own->rows = own->rows || found.rechecks;
+        own->loses = found.loses;
+        own->drops += found.uniques_dropped + cost.remade;
+        own->builds += found.indexes_needed + cost.remade;
+        own->unique += cost.remade_unique;
+        p->remade += cost.remade;
     }
     p->rows = part->verb != INSTAR_SQL_DROP_TABLE && found.rows > p->rows ? found.rows : p->rows;
+    return rc;
+}
+
+/* What the parts need that are about the table of the first of them; they are taken. */
+static void gather(const instar_sql_statement *s, size_t first, struct needs *own, bool *taken,
+                   struct needs *all)
+{
+    const char *table = table_of(s->parts[first]);
+    struct needs n = {.builds = 0};
+
+    for (size_t i = first; i < s->part_count; i++) {
+        const char *other = table_of(s->parts[i]);
+        bool same = i == first || (table != NULL && other != NULL && strcmp(table, other) == 0);
+        if (same && !taken[i]) {
+            taken[i] = true;
+            n.builds += own[i].builds;
+            n.unique += own[i].unique;
+            n.drops += own[i].drops;
+            n.rows = n.rows || own[i].rows;
+            n.leaves = n.leaves || own[i].leaves;
+            n.loses = n.loses || own[i].loses;
+        }
+    }
+    ddl_settle_types(&n);
+    all->builds += n.builds;
+    all->unique += n.unique;
+    all->drops += n.drops;
+    all->rows = all->rows || n.rows;
+    all->leaves = all->leaves || n.leaves;
+    all->loses = all->loses || n.loses;
+}
+
+/* Table by table: what is validated before an index is built depends on whether there is one. */
+static int look_at_all(instar *db, const instar_sql_statement *s, struct parts *p)
+{
+    struct needs *own = calloc(s->part_count, sizeof(*own));
+    bool *taken = calloc(s->part_count, sizeof(*taken));
+    int rc = own != NULL && taken != NULL ? INSTAR_OK : INSTAR_ENOMEM;
+
+    for (size_t i = 0; rc == INSTAR_OK && i < s->part_count; i++) {
+        rc = look_at(db, s, s->parts[i], p, &own[i]);
+    }
+    for (size_t i = 0; rc == INSTAR_OK && i < s->part_count; i++) {
+        if (!taken[i]) {
+            gather(s, i, own, taken, &p->needs);
+        }
+    }
+    free(own);
+    free(taken);
     return rc;
 }
 
@@ -99,20 +155,24 @@ void ddl_tell_several(struct telling *t, instar *db, const instar_sql_statement 
     struct parts p = {.made = 0};
     int step = 0;
 
-    for (size_t i = 0; i < s->part_count; i++) {
-        if (look_at(db, s, s->parts[i], &p) != INSTAR_OK) {
-            ddl_tell(t, "note: %s", instar_error_text());
-        }
+    if (look_at_all(db, s, &p) != INSTAR_OK) {
+        ddl_tell(t, "note: %s", instar_error_text());
     }
     ddl_tell(t,
              "%zu statements about several tables: %zu made, %zu dropped; at most about %" PRIu64
              " rows in one that is altered, none is rewritten",
              s->part_count, p.made, p.dropped, p.rows);
+    if (p.remade > 0) {
+        ddl_tell(t, "%zu index%s of a column that changes its type, made anew beside the old",
+                 p.remade, p.remade == 1 ? "" : "es");
+    }
+    ddl_tell_foreseen(t, &p.needs, wait_ms, &step);
     if (p.hides) {
         ddl_tell(t,
                  "%d. absent: publish new tables, without names yet, to the writers of those that "
-                 "they refer to",
-                 ++step);
+                 "they refer to; wait for transactions on the version before, at most %" PRIu32
+                 " ms",
+                 ++step, wait_ms);
     }
     ddl_tell_going_up(t, &p.needs, wait_ms, &step);
     ddl_tell(t,
@@ -120,7 +180,7 @@ void ddl_tell_several(struct telling *t, instar *db, const instar_sql_statement 
              "transactions on the versions before the last, at most %" PRIu32
              " ms; no way back from here on",
              ++step, wait_ms);
-    if (p.needs.drops > 0) {
+    if (p.needs.drops + p.dropped > 0) {
         ddl_tell(t, "%d. delete-only, absent: publish what is dropped, wait each time as before",
                  ++step);
     } else if (p.needs.leaves) {

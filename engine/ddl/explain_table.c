@@ -75,7 +75,9 @@ void ddl_tell_vacuum(struct telling *t, const struct found *found,
         t,
         "2. rewrite: read all rows and write those of older layouts anew, in small transactions "
         "that stand back for commits%s",
-        options->rows_per_second_max != 0 ? ", at the rate that is asked for" : "");
+        options->rows_per_second_max != 0 || options->bytes_per_second_max != 0
+            ? ", at the rate that is asked for"
+            : "");
     ddl_tell(t, "3. rewritten: publish the table without its older layouts");
     ddl_tell(
         t, "CANCEL CHANGE leaves the rows that were rewritten; nothing to do when all rows are of "

@@ -41,7 +41,8 @@ static bool take_options(instar_change_options *to, const instar_change_options 
     instar_change_options_init(&none);
     to->flags |= from->flags & ~(uint32_t)(INSTAR_CHANGE_IF_EXISTS | INSTAR_CHANGE_IF_NOT_EXISTS);
     return TAKE(fence_after_ms) && TAKE(workers) && TAKE(rows_per_second_max) &&
-           TAKE(sort_memory_bytes) && TAKE(undo_window_s) && TAKE(latency_target_ms);
+           TAKE(bytes_per_second_max) && TAKE(sort_memory_bytes) && TAKE(undo_window_s) &&
+           TAKE(latency_target_ms);
 }
 
 static int gather_options(instar_sql *sql, const struct ddl_piece *piece,

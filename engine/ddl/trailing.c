@@ -13,29 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Options with a number: where it goes, and the most that it may be. */
-static const struct number_option {
-    const char *name;
-    size_t field, size;
-    uint64_t max;
-} numbers[] = {
-    {"undo_window_s", offsetof(instar_change_options, undo_window_s), 8, INT64_MAX},
-    {"rows_per_second", offsetof(instar_change_options, rows_per_second_max), 8, UINT64_MAX - 1},
-    {"sort_memory_bytes", offsetof(instar_change_options, sort_memory_bytes), 8, UINT64_MAX - 1},
-    {"backfill_workers", offsetof(instar_change_options, workers), 4, UINT32_MAX - 1},
-    {"fence_after_ms", offsetof(instar_change_options, fence_after_ms), 4, UINT32_MAX - 1},
-    {"latency_target_ms", offsetof(instar_change_options, latency_target_ms), 4, UINT32_MAX - 1},
-};
-#define NUMBER_COUNT (sizeof(numbers) / sizeof(numbers[0]))
-
-static const struct number_option *find_number(const struct ddl_token *token)
+static const struct ddl_number *find_number(const struct ddl_token *token)
 {
-    for (size_t i = 0; i < NUMBER_COUNT; i++) {
-        if (ddl_is(token, numbers[i].name)) {
-            return &numbers[i];
-        }
-    }
-    return NULL;
+    return ddl_change_number(token->at, token->size);
 }
 
 static bool is_option(const struct ddl_token *token)
@@ -104,18 +84,14 @@ static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
 static int read_value(instar_sql *sql, struct ddl_lexer *lexer, const struct ddl_token *name,
                       instar_change_options *options)
 {
-    const struct number_option *option = find_number(name);
+    const struct ddl_number *option = find_number(name);
     uint64_t number = 0;
 
     if (option == NULL) {
         return read_switch(sql, lexer, ddl_change_flag(name->at, name->size), options);
     }
     int rc = ddl_read_number(sql, lexer, option->max, &number);
-    uint32_t narrow = (uint32_t)number;
-
-    memcpy((char *)options + option->field,
-           option->size == sizeof(number) ? (const void *)&number : (const void *)&narrow,
-           option->size);
+    ddl_set_number(options, option, number);
     return rc;
 }
 
@@ -133,15 +109,13 @@ static int read_option(instar_sql *sql, struct ddl_lexer *lexer, uint32_t *seen,
     if (!is_option(&name)) {
         return ddl_fail(
             sql, INSTAR_EINVALID, offset,
-            "not supported: the option %.*s (there are undo_window_s, backfill_workers, "
-            "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, pause, hold, "
-            "hurry, keep_waiting, give_up)",
+            "not supported: the option %.*s (there are undo_window_s, " DDL_CHANGE_OPTIONS ")",
             ddl_cut(name.at, name.size, 80), name.at);
     }
-    const struct number_option *number = find_number(&name);
+    const struct ddl_number *number = find_number(&name);
     /* Flags are below 256, so numbers have the bits above. */
-    uint32_t bit =
-        number != NULL ? UINT32_C(256) << (number - numbers) : ddl_change_flag(name.at, name.size);
+    uint32_t bit = number != NULL ? UINT32_C(256) << ddl_number_rank(number)
+                                  : ddl_change_flag(name.at, name.size);
     if ((*seen & bit) != 0) {
         return ddl_fail(sql, INSTAR_EINVALID, offset, "the option %.*s is given twice",
                         (int)name.size, name.at);

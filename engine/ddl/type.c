@@ -354,25 +354,6 @@ static int option_number(instar_sql *sql, size_t offset, const char *name, struc
                     (unsigned long long)max);
 }
 
-uint32_t ddl_change_flag(const char *name, size_t size)
-{
-    static const struct {
-        const char *name;
-        uint32_t flag;
-    } flags[] = {
-        {"pause", INSTAR_CHANGE_PAUSE},     {"hold", INSTAR_CHANGE_HOLD},
-        {"hurry", INSTAR_CHANGE_HURRY},     {"keep_waiting", INSTAR_CHANGE_KEEP_WAITING},
-        {"give_up", INSTAR_CHANGE_GIVE_UP},
-    };
-
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        if (strlen(flags[i].name) == size && strncasecmp(flags[i].name, name, size) == 0) {
-            return flags[i].flag;
-        }
-    }
-    return 0;
-}
-
 /* The grammar takes reserved words and strings as such, and any other word for a type. */
 static const char *option_word(struct ddl_node *arg)
 {
@@ -407,26 +388,19 @@ static int set_option(instar_sql *sql, const struct ddl_piece *piece, struct ddl
     int rc;
 
     (void)ddl_take_name(node, "defaction", "DEFELEM_UNSPEC");
-    if (name != NULL && strcmp(name, "backfill_workers") == 0) {
-        rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
-        options->workers = (uint32_t)number;
-    } else if (name != NULL && strcmp(name, "rows_per_second") == 0) {
-        rc = option_number(sql, offset, name, arg, UINT64_MAX, &options->rows_per_second_max);
-    } else if (name != NULL && strcmp(name, "sort_memory_bytes") == 0) {
-        rc = option_number(sql, offset, name, arg, UINT64_MAX, &options->sort_memory_bytes);
-    } else if (name != NULL && strcmp(name, "fence_after_ms") == 0) {
-        rc = option_number(sql, offset, name, arg, UINT32_MAX, &number);
-        options->fence_after_ms = (uint32_t)number;
-    } else if (name != NULL && strcmp(name, "latency_target_ms") == 0) {
-        rc = option_number(sql, offset, name, arg, UINT32_MAX - 1, &number);
-        options->latency_target_ms = (uint32_t)number;
+    const struct ddl_number *known = name != NULL ? ddl_change_number(name, strlen(name)) : NULL;
+    /* Nothing that is made here can be undone. */
+    bool about_drops = known != NULL && strcmp(known->name, "undo_window_s") == 0;
+    if (known != NULL && !about_drops) {
+        rc = option_number(sql, offset, name, arg, known->max, &number);
+        if (rc == INSTAR_OK) {
+            ddl_set_number(options, known, number);
+        }
     } else if (name != NULL && ddl_change_flag(name, strlen(name)) != 0) {
         rc = set_flag(sql, offset, name, arg, options);
     } else {
         return ddl_fail(sql, INSTAR_EINVALID, offset,
-                        "not supported: the option %s (there are backfill_workers, "
-                        "rows_per_second, sort_memory_bytes, latency_target_ms, fence_after_ms, "
-                        "pause, hold, hurry, keep_waiting, give_up)",
+                        "not supported: the option %s (there are " DDL_CHANGE_OPTIONS ")",
                         name != NULL ? name : "?");
     }
     return rc;

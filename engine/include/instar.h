@@ -562,8 +562,10 @@ typedef struct instar_change_options {
                               * lease: its commit fails and can be retried [30000; 0 at once]. The
                               * flags may choose otherwise */
     uint32_t workers;        /* of a build, 0: the store's option [0] */
-    uint64_t rows_per_second_max; /* of a build, 0: no limit [0] */
-    uint64_t sort_memory_bytes;   /* of a build, 0: the store's option [0] */
+    uint64_t rows_per_second_max;  /* of a build, 0: no limit [0] */
+    uint64_t sort_memory_bytes;    /* of a build, 0: the store's option [0] */
+    uint64_t bytes_per_second_max; /* the same in bytes of rows, reckoned with the table's mean row;
+                                    * the lower limit counts; 0: no limit [0] */
     uint64_t undo_window_s; /* drop table, drop column: seconds for which what is dropped is kept
                              * [UINT64_MAX: the option of whoever submits; 0 … 3153600000] */
     uint32_t latency_target_ms; /* of durable commits: while they take longer, reading rows for a
@@ -667,7 +669,8 @@ typedef struct instar_alteration {
  * texts, and validated. Indexes that are about it are built anew beside those that stand, of the
  * values as they will be, at most 16; both change places in the version of the new type, and values
  * that are one then fail a unique one. Integers have one key: indexes of nothing else than that
- * stay as they are. A column of the primary key only goes from one integer type to another, one
+ * stay as they are. For a column of the primary key that gets another type the rows are made anew
+ * with all indexes, as for another primary key, and keys that become one fail the change. A column
  * that a check is about takes no `expression`. A projection from before goes on: values that are
  * read have the new type, and an integer of the type that the column had then is taken by the
  * writes, if it fits. Keys and bounds may be integers of any type.
@@ -681,23 +684,26 @@ typedef struct instar_alteration {
  * before anything becomes public, and validated; duplicates fail the change as those of a unique
  * index. Dropping one drops the index by its stages. instar_drop_index() of it is refused (ESTATE).
  *
- * PRIMARY KEY: ADD to a table without one, DROP, or DROP and then ADD, by themselves in a change.
- * DROP CONSTRAINT of the name table_pkey is DROP PRIMARY KEY, where no other constraint has that
- * name. First a unique index on the new key and NOT NULL are built, enforced and validated: from
- * `enforcing` on writes that break them fail, also where the change fails itself in the end. Then
- * the rows are written once more by the new key, and each index anew, while all go on. One version
- * swaps; what was there before goes when nobody uses it. Columns of a key that is dropped remain
- * NOT NULL. A projection from before goes on for inserts and for scans without bounds of the key;
- * to get, update, upsert or delete by the old key is refused from the swap on (EUNKNOWN), as it
- * would mean another row: prepare it anew. Until the end other changes that name one of its indexes
- * are refused (ESTATE); this one is, while another is at work on the table, when foreign keys refer
- * to the table, and when it has more than 15 indexes (ELIMIT).
+ * PRIMARY KEY: ADD to a table without one, DROP, or DROP and then ADD; with other steps it is a
+ * change as of several statements. DROP CONSTRAINT of the name table_pkey is DROP PRIMARY KEY,
+ * where no other constraint has that name. First a unique index on the new key and NOT NULL are
+ * built, enforced and validated: from `enforcing` on writes that break them fail, also where the
+ * change fails itself in the end. Then the rows are written once more by the new key, and each
+ * index anew, while all go on. One version swaps; what was there before goes when nobody uses it.
+ * Columns of a key that is dropped remain NOT NULL. A projection from before goes on for inserts
+ * and for scans without bounds of the key; to get, update, upsert or delete by the old key is
+ * refused from the swap on (EUNKNOWN), as it would mean another row: prepare it anew. Until the end
+ * other changes that name one of its indexes are refused (ESTATE); this one is, while another is at
+ * work on the table, when foreign keys refer to the table, and when it has more than 15 indexes
+ * (ELIMIT). Beside it no index of the table is renamed, no foreign key made that refers to the
+ * table, and no column of the key added (EINVALID).
  *
  * Foreign keys: as checks, in two tables: the change is one of both, waits for transactions that
  * use either, and for other changes of either. From its first stage on writers of both obey. Rows
  * that refer to nothing fail it: info.reason names up to 10. While a key is referred to it is not
- * dropped, nor its table, and its columns keep their types (ESTATE names the constraint); so do the
- * columns that refer to it. Everything may be renamed.
+ * dropped, nor its table, and its columns get no types with other keys (ESTATE names the
+ * constraint), nor do the columns that refer to it: integers may become of another size. Everything
+ * may be renamed.
  *
  * Comments: UTF-8, at most INSTAR_COMMENT_BYTES_MAX; for people, nothing depends on them. One goes
  * with what it is about, stays through renames, undo and another primary key, and is told by
@@ -767,9 +773,9 @@ typedef struct instar_statement {
  * Values, texts and definitions are copied. options.flags: only those that steer; IF [NOT] EXISTS
  * stands with its statement. A statement that has nothing to do by it is left out; when none is
  * left, the id is 0. Errors at once: as of the functions for each statement, with the number of the
- * statement in the text; EINVALID (what is made and dropped or renamed in the same change; another
- * primary key or a vacuum beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are
- * there, or 16 new indexes of a table), ESTATE (another change is at work on a name, or on a column
+ * statement in the text; EINVALID (what is made and dropped or renamed in the same change; a vacuum
+ * beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are there, or 16 new indexes
+ * of a table), ESTATE (another change is at work on a name, or on a column
  * that comes or goes with its index; a new index takes the name of one that is dropped in the same
  * change). */
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
@@ -892,6 +898,14 @@ typedef struct instar_change_info {
     int64_t undo_until_us; /* until then instar_change_undo() can bring back what it dropped, since
                             * 1970; 0: it cannot, or not any more */
     uint64_t taken_by;     /* the change that brought that back or purged it, or 0 */
+    uint64_t retries; /* steps that were tried again: after a conflict, or a trouble that passes */
+    uint32_t asked_node; /* who submitted it: the process then, */
+    uint32_t asked_pid;
+    uint32_t asked_uid;   /* its user, */
+    uint32_t behind;      /* done: processes that still use a version of its table before it; 0: all
+                           * have come with it. Else 0 */
+    char asked_by[32];    /* and its program */
+    char last_error[256]; /* for which a step was tried again last, or "" */
 } instar_change_info;
 
 /* Wait for a change's verdict, at most timeout_ms (UINT32_MAX: for ever). Any number of threads and
@@ -953,13 +967,14 @@ INSTAR_API int instar_change_cancel_because(instar *db, uint64_t change, const c
  * what is to be changed. */
 typedef struct instar_change_steering {
     uint32_t struct_size;
-    uint32_t set_flags;           /* of INSTAR_CHANGE_PAUSE and those below it: to be set [0] */
-    uint32_t clear_flags;         /* the same: to be cleared [0] */
-    uint32_t workers;             /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
-    uint32_t fence_after_ms;      /* [UINT32_MAX: as it is] */
-    uint64_t rows_per_second_max; /* [UINT64_MAX: as it is; 0: no limit] */
-    uint32_t latency_target_ms;   /* [UINT32_MAX: as it is; 0: none] */
-    uint32_t reserved;            /* 0 */
+    uint32_t set_flags;            /* of INSTAR_CHANGE_PAUSE and those below it: to be set [0] */
+    uint32_t clear_flags;          /* the same: to be cleared [0] */
+    uint32_t workers;              /* [UINT32_MAX: as it is]; from the build's next checkpoint on */
+    uint32_t fence_after_ms;       /* [UINT32_MAX: as it is] */
+    uint64_t rows_per_second_max;  /* [UINT64_MAX: as it is; 0: no limit] */
+    uint64_t bytes_per_second_max; /* the same */
+    uint32_t latency_target_ms;    /* [UINT32_MAX: as it is; 0: none] */
+    uint32_t reserved;             /* 0 */
 } instar_change_steering;
 INSTAR_API void instar_change_steering_init(instar_change_steering *steering);
 /* Steer a change, from any process, whoever runs it. Returns when that is durable; its runner obeys
@@ -1209,6 +1224,26 @@ INSTAR_API int instar_check_after_io_error(const char *path);
  * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open),
  * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
 INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
+
+/* What a cut of the log has taken away. */
+typedef struct instar_log_cut {
+    uint64_t from_lsn;       /* the log ends here now */
+    uint64_t to_lsn;         /* it is known to have gone on up to here; 0: it was whole, not cut */
+    uint64_t commits;        /* among what was lost, those of which a trace could still be read */
+    uint64_t schema_changes; /* versions of a table that these had published */
+    int64_t last_written_us; /* when the files of the lost part were written last, 0: not known */
+    char reason[512];        /* what instar_open says of the log as it was */
+} instar_log_cut;
+/* Have the log end at its last whole record, in a store that nobody has open and that instar_open
+ * refuses because the middle of its log is damaged. Whatever was committed behind that is lost,
+ * acknowledged or not, readable or not; positions of the log will be given out again. To be called
+ * only where a restored backup would be worse. The segments that change are copied first, to the
+ * directory log.before-cut in the store. A log that instar_open takes is left alone. Errors:
+ * ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open), EEXISTS (an earlier copy is there),
+ * ESTOPPED (as instar_open), ECORRUPT (data.mdb is damaged, too, or holds something that was logged
+ * behind the place, or an index is being built: a cut would leave a mixture; nothing has changed),
+ * ENOSPACE (for the copy). */
+INSTAR_API int instar_cut_log(const char *path, instar_log_cut *cut_out);
 
 #ifdef __cplusplus
 }

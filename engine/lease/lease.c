@@ -100,11 +100,45 @@ void lease_close(struct leases *l)
 int lease_acquire(struct leases *l, uint64_t table, uint32_t version, uint64_t schema_lsn,
                   uint64_t begun_ns, struct lease_use *use_out, struct base_err *err)
 {
+    if (LEASE_ALWAYS_TRUE) {
+        *use_out = (struct lease_use){0};
+        return INSTAR_OK;
+    }
     if (lease_hint_share(l, table, version, begun_ns, use_out)) {
         return INSTAR_OK;
     }
     *use_out = (struct lease_use){0};
     return lease_grant(l, table, version, schema_lsn, begun_ns, use_out, err);
+}
+
+/* A grant that transactions use, on a version of the table below. */
+static bool is_below(const struct leases *l, const struct lease_slot *s, uint64_t table,
+                     uint32_t below)
+{
+    uint64_t word = lease_word_load(s);
+
+    return lease_word_live(word) && lease_word_uses(word) != 0 &&
+           atomic_load_explicit(&s->table, memory_order_relaxed) == table &&
+           atomic_load_explicit(&s->version, memory_order_relaxed) < below &&
+           store_node_alive(l->store, atomic_load_explicit(&s->node, memory_order_relaxed),
+                            atomic_load_explicit(&s->nonce, memory_order_relaxed));
+}
+
+uint32_t lease_nodes_below(struct leases *l, uint64_t table, uint32_t below)
+{
+    uint32_t high = lease_high(l);
+    uint32_t count = 0;
+
+    for (uint32_t at = 1; at <= high; at++) {
+        uint32_t node = atomic_load_explicit(&l->slots[at].node, memory_order_relaxed);
+        bool counted = !is_below(l, &l->slots[at], table, below);
+        for (uint32_t i = 1; i < at && !counted; i++) {
+            counted = atomic_load_explicit(&l->slots[i].node, memory_order_relaxed) == node &&
+                      is_below(l, &l->slots[i], table, below);
+        }
+        count += !counted;
+    }
+    return count;
 }
 
 void lease_node_stat(struct leases *l, uint32_t node, uint64_t nonce,

@@ -88,6 +88,10 @@ int lease_publish(struct leases *l, struct store_txn *t, const struct lease_publ
 bool lease_drained(struct leases *l, uint64_t table, uint32_t below,
                    struct lease_blockers *blockers_out);
 
+/* How many nodes have transactions at work on a version below. Only for people: it changes nothing,
+ * and may be old when it returns. */
+uint32_t lease_nodes_below(struct leases *l, uint64_t table, uint32_t below);
+
 /* For `instar nodes`. */
 struct lease_node_stat {
     uint32_t leases;

@@ -33,6 +33,12 @@
 
 #include "lease/lease.h"
 
+/* The benchmark builds this layer once more with 1, to see what leases cost a commit: any table can
+ * be leased at once, and every fence holds. Such a build publishes nothing. */
+#ifndef LEASE_ALWAYS_TRUE
+#define LEASE_ALWAYS_TRUE 0
+#endif
+
 #define LEASE_USES_MAX ((UINT64_C(1) << 19) - 1)
 #define LEASE_USES LEASE_USES_MAX
 #define LEASE_REVOKED (UINT64_C(1) << 19)

@@ -23,7 +23,8 @@ struct files {
     struct store_files *sum;
     struct trees_mark mark;
     bool has_mark;
-    int stopped; /* what fn returned */
+    bool building; /* a tree is */
+    int stopped;   /* what fn returned */
 };
 
 static int found(struct files *f, const char *file, const char *text)
@@ -49,9 +50,13 @@ static int keep_mark(void *arg, struct base_slice key, struct base_slice value)
         f->has_mark = trees_mark_decode(value, &f->mark, &err) == 0;
         return f->has_mark ? 0 : found(f, "data.mdb", err.text);
     }
-    if (trees_state_id(key, &tree) && trees_state_decode(value, tree, &st, &err) != 0) {
+    if (!trees_state_id(key, &tree)) {
+        return 0;
+    }
+    if (trees_state_decode(value, tree, &st, &err) != 0) {
         return found(f, "data.mdb", err.text);
     }
+    f->building = f->building || st.stage == TREES_BUILDING;
     return 0;
 }
 
@@ -75,7 +80,9 @@ static int check_trees(struct files *f, struct base_err *err)
 
 static int check_log(struct files *f, struct base_err *err)
 {
+    static const struct control_past none = {0};
     struct store *s = &f->shell;
+    uint64_t stop;
     struct trees_position position = {f->mark.lo, f->mark.hi, f->mark.chain};
     if (!f->has_mark) {
         return 0; /* where it would begin is not known */
@@ -85,10 +92,33 @@ static int check_log(struct files *f, struct base_err *err)
     }
     int rc = file_open_dir(s->dirfd, LOG_DIR, false, &s->log_fd, err);
     if (rc == 0) {
-        rc = recovery_look(s, &position, err);
+        rc = recovery_look(s, &position, &none, &stop, err);
         segment_close_all(s);
         os_close(s->log_fd);
     }
+    return rc;
+}
+
+static int refuse(void *arg, const char *file, const char *text)
+{
+    (void)file;
+    return base_err_set(arg, INSTAR_ECORRUPT, "%s", text);
+}
+
+int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out, struct base_err *err)
+{
+    struct base_err first = {0};
+    struct store_files sum = {0};
+    struct files f = {.shell.dirfd = dirfd, .fn = refuse, .arg = &first, .sum = &sum};
+    int rc = check_trees(&f, err);
+    if (sum.findings > 0) {
+        return base_err_set(err, INSTAR_ECORRUPT, "%s", first.text);
+    }
+    if (rc == INSTAR_ENOTFOUND) {
+        return base_err_set(err, INSTAR_ECORRUPT, "data.mdb is missing");
+    }
+    *mark_out = f.mark;
+    *building_out = f.building;
     return rc;
 }
 

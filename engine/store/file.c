@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define COPY_CHUNK ((size_t)1 << 20)
+
 int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_err *err)
 {
     struct stat st;
@@ -108,6 +110,23 @@ int file_remove(int dirfd, const char *name, struct base_err *err)
         return base_err_errno(err, -rc, "%s: cannot be removed", name);
     }
     return 0;
+}
+
+int file_copy(int from, int to, const char *name, struct base_err *err)
+{
+    uint8_t *chunk = base_alloc(COPY_CHUNK);
+    size_t got = COPY_CHUNK;
+    int rc = 0;
+    if (chunk == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "%s: no memory for a copy", name);
+    }
+    for (off_t at = 0; rc == 0 && got == COPY_CHUNK; at += (off_t)COPY_CHUNK) {
+        rc = os_pread(from, chunk, COPY_CHUNK, at, &got);
+        rc = rc == 0 && got > 0 ? os_pwrite(to, chunk, got, at) : rc;
+    }
+    rc = rc == 0 ? os_fdatasync(to) : rc;
+    base_free(chunk);
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "%s: cannot be written", name);
 }
 
 void file_free_names(char **names, size_t count)

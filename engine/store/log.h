@@ -16,6 +16,8 @@ int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_e
 int file_open_dir(int dirfd, const char *name, bool create, int *fd_out, struct base_err *err);
 /* Remove, also when it is not there. */
 int file_remove(int dirfd, const char *name, struct base_err *err);
+/* All of it, synced. `name` is that of the copy. */
+int file_copy(int from, int to, const char *name, struct base_err *err);
 void file_free_names(char **names, size_t count);
 
 /* ---- the format file (format.c) ------------------------------------------------------------ */
@@ -176,9 +178,14 @@ void scan_init(struct scan *c, struct store *s, uint64_t from, uint64_t chain, b
 int scan_next(struct scan *c, uint64_t limit, struct record *out, struct base_err *err);
 /* Write the copy of the record that was read last to its place. */
 int scan_write_back(struct scan *c, const struct record *r, struct base_err *err);
-/* The highest durable position that any readable header in [from, end of its segment) names; looks
- * at every place where one could stand. */
-int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err);
+/* What readable headers say, whether their records are whole or not. */
+struct scan_traces {
+    uint64_t durable; /* the highest durable position that one names */
+    uint64_t end;     /* where the last of them ends */
+    uint64_t commits, publications;
+};
+/* Add those in [from, end of its segment); looks at every place where one could stand. */
+int scan_evidence(struct scan *c, uint64_t from, struct scan_traces *traces, struct base_err *err);
 void scan_done(struct scan *c);
 
 /* ---- flush (flush.c) ----------------------------------------------------------------------- */
@@ -266,6 +273,12 @@ void node_close(struct store *s);
  * where there is no lock to be had. */
 int files_keep_out(int dirfd, const char *path, int *lock_out, struct base_err *err);
 
+/* Read the position from data.mdb, every page of which must hold, and whether a tree is being
+ * built. Nobody has the store open. */
+struct trees_mark; /* trees.h */
+int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out,
+                   struct base_err *err);
+
 int spill_remove_all(struct store *s, struct base_err *err);
 
 /* ---- open, create (open.c, create.c) --------------------------------------------------------- */
@@ -315,13 +328,19 @@ int rebuild_end(struct rebuild *b, bool build, struct base_err *err);
 /* Alone in the store, trees open: find the end of the log, repair it, build control and memtables.
  */
 int recovery_run(struct store *s, const struct control_past *past, struct base_err *err);
-/* Steps 1 and 2 alone, which change nothing: would the log be taken as it is? No lock and no
- * control is needed when nobody has the store. */
-int recovery_look(struct store *s, const struct trees_position *position, struct base_err *err);
+/* Steps 1 and 2 alone, which change nothing: would the log be taken as it is, and where does it
+ * end? No lock and no control is needed when nobody has the store. */
+int recovery_look(struct store *s, const struct trees_position *position,
+                  const struct control_past *past, uint64_t *stop_out, struct base_err *err);
+/* Starts of the segments that are there, ascending. Free with base_free. */
+int recovery_segments(struct store *s, uint64_t **starts_out, size_t *count_out,
+                      struct base_err *err);
 /* The marker that a flush has failed: made by store_poison, looked at by openers. */
 void stopped_mark(struct store *s, const char *why);
 /* Remove it, and every control of this boot that says the same. */
 int stopped_forget(struct store *s, struct base_err *err);
 int stopped_check(struct store *s, struct base_err *err);
+/* The same by what an earlier control says. */
+int stopped_past(const struct control_past *past, struct base_err *err);
 
 #endif

@@ -173,11 +173,8 @@ static int open_alone(struct store *s, struct base_err *err)
     if (rc == 0) {
         rc = runtime_past(s, &past, err);
     }
-    if (rc == 0 && past.poisoned) {
-        rc = base_err_set(err, INSTAR_ESTOPPED,
-                          "the store has stopped after an I/O failure (%s); check it after an I/O "
-                          "error or reboot, and open it again",
-                          past.poison_text);
+    if (rc == 0) {
+        rc = stopped_past(&past, err);
     }
     if (rc == 0) {
         rc = trees_open(s, true, err);

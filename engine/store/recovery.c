@@ -42,7 +42,7 @@ static int corrupt(struct recovery *r, const char *why, uint64_t position, struc
     }
     return base_err_set(err, INSTAR_ECORRUPT,
                         "the log ends at %llu (%.200s), but %s %llu: not a torn tail; restore from "
-                        "a copy",
+                        "a copy, or cut the log there, and lose what follows",
                         (unsigned long long)r->stop, words, why, (unsigned long long)position);
 }
 
@@ -68,9 +68,8 @@ static int find_stop(struct recovery *r, struct base_err *err)
 
 /* ---- 2: judge ----------------------------------------------------------------------------- */
 
-/* Starts of the segments that are there, ascending. */
-static int list_segments(struct store *s, uint64_t **starts_out, size_t *count_out,
-                         struct base_err *err)
+int recovery_segments(struct store *s, uint64_t **starts_out, size_t *count_out,
+                      struct base_err *err)
 {
     char **names;
     size_t count;
@@ -101,17 +100,18 @@ static int check_evidence(struct recovery *r, const uint64_t *starts, size_t cou
     int rc = 0;
     scan_init(&c, r->s, r->stop, 0, false);
     for (size_t i = 0; i < count && rc == 0; i++) {
-        uint64_t durable = 0;
+        struct scan_traces traces = {0};
         if (starts[i] < at_stop) {
             continue;
         }
         base_err_clear(&own);
-        rc = scan_evidence(&c, starts[i] == at_stop ? r->stop : starts[i], &durable, &own);
+        rc = scan_evidence(&c, starts[i] == at_stop ? r->stop : starts[i], &traces, &own);
         if (rc == INSTAR_ECORRUPT && starts[i] > at_stop) {
             rc = 0; /* a later segment that was cut short goes anyway */
         }
-        if (rc == 0 && durable > r->stop) {
-            rc = corrupt(r, "a later record says that the log was durable up to", durable, err);
+        if (rc == 0 && traces.durable > r->stop) {
+            rc = corrupt(r, "a later record says that the log was durable up to", traces.durable,
+                         err);
         } else if (rc != 0) {
             base_err_set(err, rc, "%s", own.text);
         }
@@ -289,7 +289,7 @@ static int recover(struct recovery *r, const struct control_past *past, struct b
     uint64_t builder = 0;
     int rc = find_stop(r, err);
     if (rc == 0) {
-        rc = list_segments(s, &starts, &count, err);
+        rc = recovery_segments(s, &starts, &count, err);
         if (rc == 0) {
             rc = judge(r, past, starts, count, err);
         }
@@ -325,16 +325,17 @@ static int recover(struct recovery *r, const struct control_past *past, struct b
     return rc;
 }
 
-int recovery_look(struct store *s, const struct trees_position *position, struct base_err *err)
+int recovery_look(struct store *s, const struct trees_position *position,
+                  const struct control_past *past, uint64_t *stop_out, struct base_err *err)
 {
-    static const struct control_past none = {0};
     struct recovery r = {.s = s, .trees = *position};
     uint64_t *starts = NULL;
     size_t count = 0;
     int rc = find_stop(&r, err);
-    rc = rc == 0 ? list_segments(s, &starts, &count, err) : rc;
-    rc = rc == 0 ? judge(&r, &none, starts, count, err) : rc;
+    rc = rc == 0 ? recovery_segments(s, &starts, &count, err) : rc;
+    rc = rc == 0 ? judge(&r, past, starts, count, err) : rc;
     base_free(starts);
+    *stop_out = r.stop;
     return rc;
 }
 

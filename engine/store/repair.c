@@ -16,7 +16,6 @@
 
 #define TREES "data.mdb"
 #define TREES_BEFORE "data.mdb.before-repair"
-#define CHUNK ((size_t)1 << 20)
 #define META_TXN 144
 
 struct metas {
@@ -40,23 +39,6 @@ static int read_metas(int fd, struct metas *m, struct base_err *err)
     return rc == 0 ? 0 : base_err_errno(err, -rc, TREES ": cannot be read");
 }
 
-static int copy_bytes(int from, int to, struct base_err *err)
-{
-    uint8_t *chunk = base_alloc(CHUNK);
-    size_t got = CHUNK;
-    int rc = 0;
-    if (chunk == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "no memory to copy " TREES);
-    }
-    for (off_t at = 0; rc == 0 && got == CHUNK; at += (off_t)CHUNK) {
-        rc = os_pread(from, chunk, CHUNK, at, &got);
-        rc = rc == 0 && got > 0 ? os_pwrite(to, chunk, got, at) : rc;
-    }
-    rc = rc == 0 ? os_fdatasync(to) : rc;
-    base_free(chunk);
-    return rc == 0 ? 0 : base_err_errno(err, -rc, TREES_BEFORE ": cannot be written");
-}
-
 static int keep_copy(int dirfd, int fd, struct base_err *err)
 {
     struct stat st;
@@ -69,7 +51,7 @@ static int keep_copy(int dirfd, int fd, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = copy_bytes(fd, copy, err);
+    rc = file_copy(fd, copy, TREES_BEFORE, err);
     os_close(copy);
     if (rc == 0) {
         rc = os_fsync_dir(dirfd);

@@ -153,8 +153,17 @@ int scan_write_back(struct scan *c, const struct record *r, struct base_err *err
                                     (unsigned long long)r->start);
 }
 
+static void note_header(const struct record *r, struct scan_traces *traces)
+{
+    traces->durable =
+        r->durable_when_written > traces->durable ? r->durable_when_written : traces->durable;
+    traces->end = r->end > traces->end ? r->end : traces->end;
+    traces->commits += r->kind != RECORD_PAD && r->kind != RECORD_VOID;
+    traces->publications += r->publication && r->kind != RECORD_VOID;
+}
+
 /* All headers that can be read in the buffer from `at` on; returns the place to go on from. */
-static uint64_t look_through_buffer(const struct scan *c, uint64_t at, uint64_t *durable)
+static uint64_t look_through_buffer(const struct scan *c, uint64_t at, struct scan_traces *traces)
 {
     struct record r;
     struct record_sums sums;
@@ -163,17 +172,15 @@ static uint64_t look_through_buffer(const struct scan *c, uint64_t at, uint64_t 
     for (; at + RECORD_HEADER <= until; at += RECORD_ALIGN, bytes += RECORD_ALIGN) {
         /* The position first: nearly always it says no. */
         struct record_place place = record_place(c->s, at);
-        if (base_get_u64(bytes + 8) == at && record_header_read(bytes, &place, &r, &sums) &&
-            r.durable_when_written > *durable) {
-            *durable = r.durable_when_written;
+        if (base_get_u64(bytes + 8) == at && record_header_read(bytes, &place, &r, &sums)) {
+            note_header(&r, traces);
         }
     }
     return at;
 }
 
-int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct base_err *err)
+int scan_evidence(struct scan *c, uint64_t from, struct scan_traces *traces, struct base_err *err)
 {
-    *durable_out = 0;
     int rc = stand_on(c, from, err);
     uint64_t start = segment_base(from, c->s->segment_bytes);
     off_t end = (off_t)c->s->segment_bytes;
@@ -197,7 +204,7 @@ int scan_evidence(struct scan *c, uint64_t from, uint64_t *durable_out, struct b
         c->buffer_size = 0;
         while (rc == 0 && at + RECORD_HEADER <= c->fetch_end) {
             rc = fetch(c, at, RECORD_HEADER, &bytes, err);
-            at = rc == 0 ? look_through_buffer(c, at, durable_out) : at;
+            at = rc == 0 ? look_through_buffer(c, at, traces) : at;
         }
         at = c->fetch_end;
     }

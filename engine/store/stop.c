@@ -73,6 +73,17 @@ int stopped_check(struct store *s, struct base_err *err)
                         size > 16 ? (const char *)bytes + 16 : "unknown");
 }
 
+int stopped_past(const struct control_past *past, struct base_err *err)
+{
+    if (!past->poisoned) {
+        return 0;
+    }
+    return base_err_set(err, INSTAR_ESTOPPED,
+                        "the store has stopped after an I/O failure (%s); check it after an I/O "
+                        "error or reboot, and open it again",
+                        past->poison_text);
+}
+
 int stopped_forget(struct store *s, struct base_err *err)
 {
     runtime_forget(s);

@@ -279,6 +279,23 @@ static int own_parts(const struct txn_codec *c, const struct catalog_index *inde
                            : rc;
 }
 
+/* Those of the key in which its entries end. */
+static int key_behind(const struct txn_codec *c, const struct catalog_index *index,
+                      const instar_value *image, struct base_arena *scratch,
+                      instar_value *values_out, struct base_err *err)
+{
+    const struct catalog_index *keyer = catalog_index_keyer(c->table, index);
+    const struct look at = {index->key_columns + index->part_count,
+                            index->key_part_count - index->part_count, scratch};
+    if (keyer != NULL) {
+        return look(c, keyer, image, &at, values_out, err);
+    }
+    for (uint32_t i = 0; i < at.count; i++) {
+        values_out[i] = image[txn_place(c, at.columns[i])];
+    }
+    return INSTAR_OK;
+}
+
 int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index,
                     const instar_value *image, struct txn_entry_to *to, struct base_err *err)
 {
@@ -287,11 +304,11 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
     size_t begin = out->size;
     uint32_t own = index->part_count;
     int rc = own_parts(c, index, image, to->scratch, values, err);
+    if (rc == INSTAR_OK && !index->rows) {
+        rc = key_behind(c, index, image, to->scratch, values + own, err);
+    }
     if (rc != INSTAR_OK) {
         return rc; /* the words name the index */
-    }
-    for (uint32_t i = own; i < index->key_part_count; i++) {
-        values[i] = image[txn_place(c, index->key_columns[i])];
     }
     rc = row_key_encode(index->key_parts, values, own, out, err);
     to->prefix_size = out->size - begin;
@@ -300,12 +317,14 @@ int txn_codec_entry(const struct txn_codec *c, const struct catalog_index *index
                             err);
     }
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, c->table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(c->table, index),
+                        c->table->name);
     } else if (out->size - begin > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: an entry of %zu bytes, columns and primary key "
                           "together; the limit is %d",
-                          index->name, c->table->name, out->size - begin, INSTAR_KEY_BYTES_MAX);
+                          catalog_index_called(c->table, index), c->table->name, out->size - begin,
+                          INSTAR_KEY_BYTES_MAX);
     }
     return rc;
 }
@@ -334,11 +353,13 @@ int txn_include_encode(const struct catalog_table *table, const struct catalog_i
     size_t begin = out->size;
     int rc = row_key_encode(index->include_parts, values, index->include_count, out, err);
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(table, index),
+                        table->name);
     } else if (out->size - begin > INSTAR_INCLUDE_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: included columns of %zu bytes; the limit is %d",
-                          index->name, table->name, out->size - begin, INSTAR_INCLUDE_BYTES_MAX);
+                          catalog_index_called(table, index), table->name, out->size - begin,
+                          INSTAR_INCLUDE_BYTES_MAX);
     }
     return rc;
 }

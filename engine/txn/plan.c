@@ -142,7 +142,7 @@ static int plan_both(struct txn *t, const struct txn_table *table,
 {
     bool deletes = move->from != NULL && catalog_may_delete(index);
     bool writes = move->to != NULL && catalog_may_write(index);
-    bool must = writes && index->sight != CATALOG_SIGHT_PAST; /* that one binds nobody any more */
+    bool must = writes && !catalog_index_is_past(table->codec.table, index);
     int rc = INSTAR_OK;
     *two = (struct two_entries){.had = false};
     if (deletes) {
@@ -189,11 +189,10 @@ static int plan_rows(struct txn *t, const struct txn_table *table,
         rc = plan_rows_key(t, table, index, move->from, &before, &had, err);
         rc = is_rows_fault(rc) ? INSTAR_OK : rc;
     }
-    if (rc == INSTAR_OK) {
-        base_err_clear(err);
-    }
     if (rc == INSTAR_OK && writes) {
+        base_err_clear(err);
         rc = plan_rows_key(t, table, index, move->to, &after, &has, err);
+        rc = is_rows_fault(rc) && index->sight == CATALOG_SIGHT_PAST ? INSTAR_OK : rc;
     }
     bool same = had && has && base_slice_eq(key_of(t, &before), key_of(t, &after));
     if (rc == INSTAR_OK && had && !same) {

@@ -104,16 +104,6 @@ static void plan_covering(const struct txn_projection *p, const struct catalog_t
     }
 }
 
-static bool is_same_key(const struct txn_projection *p, const struct catalog_table *table)
-{
-    bool same = p->key_count == table->key_count;
-    for (uint32_t i = 0; same && i < p->key_count; i++) {
-        same = p->key_columns[i] == table->columns[table->key[i].column].id &&
-               p->key_descends[i] == table->key[i].descending;
-    }
-    return same || p->key_table != table->id;
-}
-
 int txn_same_key(const struct txn_bound *b, struct base_err *err)
 {
     if (b->resolution->same_key) {
@@ -153,7 +143,7 @@ static int fill(const struct txn_projection *p, const struct txn_codec *codec,
     for (uint32_t i = 0; i < table->key_count; i++) {
         r->names_key = r->names_key && r->values[table->key[i].column] != TXN_NO_COLUMN;
     }
-    r->same_key = is_same_key(p, table);
+    r->same_key = p->key_tree == table->tree || p->key_table != table->id;
     if (p->index[0] != '\0') {
         const struct catalog_index *index = catalog_table_find_index(table, p->index);
         if (index == NULL) {
@@ -298,11 +288,7 @@ static int prepare_in(struct txn_projection *p, const struct catalog_view *view,
     }
     p->key_table = table->id;
     what_out->table = table->id;
-    p->key_count = table->key_count;
-    for (uint32_t i = 0; i < table->key_count; i++) {
-        p->key_columns[i] = table->columns[table->key[i].column].id;
-        p->key_descends[i] = table->key[i].descending;
-    }
+    p->key_tree = table->tree;
     rc = add_names(p, table, columns, count, what_out, err);
     if (rc != INSTAR_OK || p->index[0] == '\0') {
         return rc;

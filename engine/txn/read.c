@@ -16,6 +16,9 @@
  * changes the entry. Only a zero of float8 is looked up, since its sign is not in the key code.
  *
  * A partial index has entries of the rows for which its predicate is true, and so has a scan.
+ *
+ * While the primary key is becoming one of other types every row that is read is also looked for by
+ * that one, to be in conflict with whoever writes it by then (catalog/sight.c).
  */
 #include "txn/txn_impl.h"
 
@@ -48,6 +51,29 @@ static bool keep_bytes(const struct txn *t, struct base_arena *arena, instar_val
     return txn_read_only(t) || !has_bytes || row_value_copy(arena, value, value);
 }
 
+/* What is found there is not asked: the tree may not be complete. */
+static int meet_coming(const struct reader *reader, const struct catalog_index *rows,
+                       struct base_slice key, struct base_slice record, struct base_err *err)
+{
+    const struct txn_codec *codec = &reader->bound->table->codec;
+    struct base_buf bytes = {0};
+    struct txn_entry_to to = {.bytes = &bytes, .scratch = reader->arena};
+    struct base_slice ignored;
+    instar_value *image =
+        base_arena_alloc(reader->arena, sizeof(*image) * (codec->layout->column_count + (size_t)1));
+    if (image == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", codec->table->name);
+    }
+    int rc = txn_codec_decode(codec, key, record, reader->arena, image, NULL, err);
+    if (rc == INSTAR_OK && txn_codec_entry(codec, rows, image, &to, NULL) == INSTAR_OK) {
+        rc = store_txn_get(reader->t->store, rows->tree, base_buf_slice(&bytes), STORE_READ_NORMAL,
+                           &ignored, err);
+        rc = rc == INSTAR_ENOTFOUND ? INSTAR_OK : rc;
+    }
+    base_buf_free(&bytes);
+    return rc;
+}
+
 static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
                     instar_value *values_out, struct base_err *err)
 {
@@ -63,7 +89,12 @@ static int hand_out(const struct reader *reader, struct base_slice key, struct b
             return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", p->table);
         }
     }
-    int rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
+    const struct catalog_index *coming =
+        txn_read_only(reader->t) ? NULL : catalog_coming_rows(codec->table);
+    int rc = coming != NULL ? meet_coming(reader, coming, key, record, err) : INSTAR_OK;
+    if (rc == INSTAR_OK) {
+        rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
+    }
     if (r->straight && txn_read_only(reader->t)) {
         return rc; /* as most scans are */
     }

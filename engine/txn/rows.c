@@ -23,6 +23,7 @@ struct txn_rows {
     uint32_t *picks; /* what it needs -> which of these */
     size_t pick_count;
     bool straight; /* what it needs is in that order already */
+    bool plain;    /* it sees the columns as they are */
     instar_value *decoded, *ordered;
 };
 
@@ -157,6 +158,9 @@ static void plan_for(struct txn_rows *r, const struct catalog_index *index)
             r->position_count++;
         }
     }
+    const struct catalog_index *keyer = catalog_index_keyer(r->codec.table, index);
+    r->plain =
+        index->sight == CATALOG_SIGHT_NOW && (keyer == NULL || keyer->sight == CATALOG_SIGHT_NOW);
     r->straight = r->position_count == r->pick_count;
     for (size_t i = 0; i < r->pick_count; i++) {
         uint32_t at = 0;
@@ -179,7 +183,8 @@ static int check_size(const struct catalog_table *table, const struct catalog_in
     return base_err_set(err, INSTAR_ELIMIT,
                         "index %s of table %s: the entry of row %s has %zu bytes, columns and "
                         "primary key together; the limit is %d",
-                        index->name, table->name, text, size, INSTAR_KEY_BYTES_MAX);
+                        catalog_index_called(table, index), table->name, text, size,
+                        INSTAR_KEY_BYTES_MAX);
 }
 
 /* Which row it is goes before what is wrong with its entry. */
@@ -254,10 +259,15 @@ static int see_all(struct txn_rows *r, struct base_slice key, instar_value *valu
                    struct base_err *err)
 {
     int rc = INSTAR_OK;
+    const struct catalog_index *index = r->index;
+    const struct catalog_index *keyer = catalog_index_keyer(r->codec.table, index);
+    size_t end = r->pick_count - index->include_count;
+    size_t behind = keyer != NULL ? end - (index->key_part_count - index->part_count) : end;
     for (size_t i = 0; i < r->pick_count && rc == INSTAR_OK; i++) {
+        const struct catalog_index *by = i >= behind && i < end ? keyer : index;
         instar_value seen;
-        rc = catalog_index_see(r->codec.table, r->index, needed(r->index, i), &values[i], &r->row,
-                               &seen, err);
+        rc = catalog_index_see(r->codec.table, by, needed(index, i), &values[i], &r->row, &seen,
+                               err);
         values[i] = rc == INSTAR_OK ? seen : values[i];
     }
     return rc == INSTAR_OK ? rc : row_fault(r, key, rc, err);
@@ -283,7 +293,7 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
         }
         values = r->ordered;
     }
-    if (index->sight != CATALOG_SIGHT_NOW) {
+    if (!r->plain) {
         rc = see_all(r, key, values, err);
         if (rc != INSTAR_OK) {
             return rc;
@@ -314,11 +324,13 @@ int txn_entry_key(const struct catalog_table *table, const struct catalog_index 
     }
     rc = row_key_encode(index->key_parts, parts, index->key_part_count, key_out, err);
     if (rc != INSTAR_OK) {
-        base_err_prefix(err, "index %s of table %s", index->name, table->name);
+        base_err_prefix(err, "index %s of table %s", catalog_index_called(table, index),
+                        table->name);
     } else if (key_out->size - begin > INSTAR_KEY_BYTES_MAX) {
         rc = base_err_set(err, INSTAR_ELIMIT,
                           "index %s of table %s: an entry of %zu bytes; the limit is %d",
-                          index->name, table->name, key_out->size - begin, INSTAR_KEY_BYTES_MAX);
+                          catalog_index_called(table, index), table->name, key_out->size - begin,
+                          INSTAR_KEY_BYTES_MAX);
     }
     return rc;
 }

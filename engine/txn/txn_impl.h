@@ -139,11 +139,10 @@ struct txn_projection {
     size_t count;
     char **columns;
     enum instar_type *types;
-    uint64_t key_table; /* id of the table, and ids and directions of its key, when it was prepared:
-                         * what keys and bounds are of. Another table of its name goes by its own */
-    uint32_t key_count;
-    uint32_t key_columns[INSTAR_INDEX_COLUMNS_MAX];
-    bool key_descends[INSTAR_INDEX_COLUMNS_MAX];
+    /* Id of the table, and the tree of its rows, when it was prepared: what keys and bounds are of.
+     * Another key has another tree. Another table of its name goes by its own. */
+    uint64_t key_table;
+    uint64_t key_tree;
     char table[INSTAR_NAME_BYTES_MAX + 1];
     char index[INSTAR_NAME_BYTES_MAX + 1]; /* "": the primary key */
 };

@@ -95,10 +95,13 @@ sys.exit(child.wait())
 END
 expect 0 'on a terminal' timeout 60 python3 "$scratch/terminal.py" "$INSTAR" changes "$db"
 same 'on a terminal' "$(printf '%s' "$out" | head -1 | xargs)" \
-    'id state stage rows_done rows_total eta_s waiting_for statement reason undo_until'
+    "id state stage rows_done rows_total eta_s waiting_for statement reason undo_until \
+asked_by behind"
 expect 0 'in a pipe' "$INSTAR" changes "$db"
-same 'in a pipe' "$(printf '%s' "$out" | head -1 | tr "$tab" '\n' | wc -l)" 25
+same 'in a pipe' "$(printf '%s' "$out" | head -1 | tr "$tab" '\n' | wc -l)" 31
 expect 0 'as JSON' "$INSTAR" changes "$db" --json
 columns=$(printf '%s' "$out" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)[0]))')
-same 'as JSON' "$columns" 25
+same 'as JSON' "$columns" 31
+has 'who asked' "$out" '"asked_by": "instar"'
+has 'all have come along' "$out" '"behind": 0'
 finish

@@ -47,6 +47,53 @@ dd if=/dev/zero of="$db/data.mdb" bs=4096 seek=0 count=2 conv=notrunc status=non
 expect 1 'both meta pages' "$INSTAR" repair "$db"
 has 'both meta pages' "$err" 'neither meta page'
 
+# A log that is damaged in its middle is refused; it is cut only where that was asked for, the
+# segments are kept, and what is lost is said.
+again
+"$INSTAR" sql "$db" 'CREATE TABLE late (id int8 PRIMARY KEY)' >/dev/null
+(echo id; seq 1 100000) >"$scratch/late.csv"
+"$INSTAR" import "$db" late "$scratch/late.csv" --batch 1 >/dev/null 2>&1 &
+writer=$!
+until "$INSTAR" get "$db" late 40 >/dev/null 2>&1; do :; done
+kill -KILL $writer
+wait $writer 2>/dev/null
+expect 0 'a log, damaged' python3 - "$db/log" <<'PY'
+import os, struct, sys
+# The commits of one row each are the last records: damage one of them, with twenty behind it.
+places = []
+for name in sorted(n for n in os.listdir(sys.argv[1]) if n.endswith(".seg")):
+    path, start = os.path.join(sys.argv[1], name), int(name[:16], 16)
+    data = open(path, "rb").read()
+    places += [(path, at) for at in range(0, len(data) - 64, 8)
+               if data[at] and struct.unpack_from("<Q", data, at + 8)[0] == start + at]
+path, at = places[-21]
+with open(path, "r+b") as file:
+    file.seek(at + 66)
+    byte = file.read(1)[0]
+    file.seek(at + 66)
+    file.write(bytes([byte ^ 1]))
+PY
+cp -r "$db/log" "$scratch/log"
+for command in tables repair 'check --fast'; do
+    expect 1 "a log, $command" "$INSTAR" ${command%% *} "$db" $(expr "$command" : '[a-z]* \(.*\)')
+    has "a log, $command" "$out$err" 'not a torn tail'
+done
+diff -r "$scratch/log" "$db/log" >/dev/null || fail 'the log was changed without being asked'
+expect 0 'a log, cut' "$INSTAR" repair "$db" --cut-log --no-header
+has 'a log, cut' "$out" '^damaged.log.*not a torn tail'
+has 'a log, cut' "$out" '^lost.log.all commits from [0-9]+ to at least [0-9]+'
+has 'a log, cut' "$out" ', the last at about 2[0-9]+-'
+has 'a log, cut' "$out" '; 21 of them left a trace, with 0 changes'
+has 'a log, cut' "$out" '^kept.log.before-cut'
+for file in "$db"/log.before-cut/*; do
+    cmp -s "$file" "$scratch/log/${file##*/}" || fail "the copy differs: $file"
+done
+expect 0 'a log, checked' "$INSTAR" check "$db"
+expect 0 'a log, its rows' "$INSTAR" get "$db" late 10
+cmp -s "$scratch/t.csv" <("$INSTAR" export "$db" t) || fail 'a log, cut: rows of before are lost'
+expect 0 'a log, whole' "$INSTAR" repair "$db" --cut-log --no-header
+has 'a log, whole' "$out" 'nothing was cut'
+
 # damage WORDS PROBLEM: change a byte in the data, where check calls it by that name.
 damage() {
     INSTAR=$INSTAR python3 - "$db/data.mdb" "$1" "$2" <<'PY'

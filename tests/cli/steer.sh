@@ -24,6 +24,9 @@ same hold "$out" "{\"change\": $id, \"pause\": true, \"hold\": true, \"hurry\": 
 \"blockers\": \"fence\"}"
 expect 0 retune "$INSTAR" retune "$db" "$id" --rate 0 --workers 2 --hurry
 has retune "$out" 'in a hurry'
+expect 0 'bytes' "$INSTAR" retune "$db" "$id" --bytes-rate 1000000
+expect 2 'nothing' "$INSTAR" retune "$db" "$id"
+has 'nothing' "$err" '--bytes-rate'
 expect 0 'retune by SQL' "$INSTAR" sql "$db" "retune change $id with (keep_waiting = on)" --json
 has 'retune by SQL' "$out" '"blockers": "keep-waiting"'
 expect 0 'another policy' "$INSTAR" retune "$db" "$id" --give-up

@@ -27,6 +27,19 @@ static instar_projection *prepare(instar *db, const struct world_table *t, bool 
     return p;
 }
 
+/* What is in column a, which may be of another type by then. */
+static int64_t key_of(const instar_value *value)
+{
+    char text[32] = "";
+
+    if (value->type != INSTAR_TEXT) {
+        return value->i;
+    }
+    memcpy(text, value->bytes.data,
+           value->bytes.size < sizeof(text) ? value->bytes.size : sizeof(text) - 1);
+    return strtoll(text, NULL, 10);
+}
+
 /* The row ids of all rows that it sees. */
 static int64_t *take_ids(instar *db, struct scene_actor *x, const struct world_table *t)
 {
@@ -38,8 +51,9 @@ static int64_t *take_ids(instar *db, struct scene_actor *x, const struct world_t
     expect(ids != NULL);
     ok(instar_scan(x->txn, p, NULL, &cursor));
     while (instar_cursor_next(cursor, values) == INSTAR_OK) {
-        expect(values[0].i >= 0 && values[0].i < KEYS_MAX);
-        ids[values[0].i] = values[instar_projection_count(p) - 1].i;
+        int64_t a = key_of(&values[0]);
+        expect(a >= 0 && a < KEYS_MAX);
+        ids[a] = values[instar_projection_count(p) - 1].i;
     }
     instar_cursor_close(cursor);
     instar_projection_free(p);

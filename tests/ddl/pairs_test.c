@@ -68,7 +68,9 @@ static bool make_pair(struct pair *p, const struct operation *a, const struct op
     p->operation = (struct operation){.name = p->name,
                                       .setup = p->setup[0] != '\0' ? p->setup : NULL,
                                       .sql = p->sql,
-                                      .error = a->error != 0 ? a->error : b->error};
+                                      .error = a->error != 0 ? a->error : b->error,
+                                      .rewrites = a->rewrites || b->rewrites,
+                                      .keyless = a->keyless || b->keyless};
     return true;
 }
 

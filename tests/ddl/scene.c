@@ -29,15 +29,15 @@ static instar_sql *read_sql(const char *text, instar_sql_error *error)
     return sql;
 }
 
-/* Rows of these keys. */
+/* Rows of these keys, by the schema that is seen. */
 static void fill(struct scene *s, int table, int64_t from, int64_t to)
 {
     struct scene_actor x;
 
-    scene_actor_begin(s, &x, WORLD_BEFORE);
+    scene_actor_begin(s, &x, s->side);
     for (int64_t a = from; a <= to; a++) {
         ok(scene_write_row(s, &x, table, &(struct scene_write){SCENE_INSERT, a, 0, 0}));
-        world_insert(s->world, WORLD_BEFORE, table, a, 0, false);
+        world_insert(s->world, s->side, table, a, 0, false);
     }
     ok(instar_commit(x.txn));
     scene_actor_close(&x);
@@ -418,8 +418,20 @@ static void write_table(struct scene *s, int table)
     }
 }
 
+/* A table that the change has made has rows at once, as those of the setup. Others may refer to
+ * them. */
+static void fill_new(struct scene *s)
+{
+    for (int id = 1; id <= (int)now(s)->table_count; id++) {
+        if (world_table(now(s), id) != NULL && world_find(s->world, id, 1) == NULL) {
+            fill(s, id, 1, WORLD_FIRST_ROWS);
+        }
+    }
+}
+
 void scene_write(struct scene *s)
 {
+    fill_new(s);
     for (int id = 1; id <= (int)now(s)->table_count; id++) {
         if (world_table(now(s), id) != NULL) {
             write_table(s, id);

@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <instar_sql.h>
+
 #define READY 1
 #define CLOSED 2
 #define LOOK_MS 3
@@ -28,6 +30,8 @@ struct steps_shared {
     _Atomic uint64_t kill_at;
     char names[NAMES_MAX][STEPS_NAME]; /* of the points, in order */
     _Atomic size_t count;
+    char text[STEPS_TEXT]; /* for the guest, written before it is told; "": to wait for */
+    uint64_t change;       /* this one, 0: to end; and what it has submitted */
 };
 
 static struct steps *mine; /* in the runner */
@@ -128,6 +132,37 @@ static void run_the_rest(struct test_child *self, void *arg)
     }
 }
 
+static void submit(instar *db, struct steps_shared *shared)
+{
+    instar_sql_error error;
+    instar_sql *sql = NULL;
+    int rc = instar_sql_read(shared->text, strlen(shared->text), NULL, &sql, &error);
+
+    rc = rc == INSTAR_OK ? instar_sql_submit(db, sql, 0, &shared->change, &error) : rc;
+    if (rc != INSTAR_OK) {
+        test_fail(__FILE__, __LINE__, "%s: %s", shared->text, error.text);
+    }
+    instar_sql_free(sql);
+}
+
+static void be_guest(struct test_child *self, void *arg)
+{
+    struct steps_shared *shared = ((struct steps *)arg)->shared;
+
+    test_until_told(self);
+    if (shared->text[0] == '\0' && shared->change == 0) {
+        return;
+    }
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    if (shared->text[0] != '\0') {
+        submit(db, shared);
+    }
+    test_send(self, READY);
+    (void)instar_change_wait(db, shared->change, TEST_AWAIT_S * 1000, NULL);
+    test_until_told(self);
+    ok(instar_close(db));
+}
+
 /* ---- the test ------------------------------------------------------------------------------ */
 
 void steps_begin(struct steps *s)
@@ -139,6 +174,7 @@ void steps_begin(struct steps *s)
     expect(pipe2(s->reached, O_CLOEXEC) == 0 && pipe2(s->released, O_CLOEXEC) == 0);
     dbs_path(); /* the directory is this process's */
     test_fork(&s->second, run_the_rest, NULL);
+    test_fork(&s->guest, be_guest, s);
     test_fork(&s->first, run_changes, s);
     test_await(&s->first, READY);
 }
@@ -270,6 +306,20 @@ void steps_kill(struct steps *s)
     s->standing = false;
 }
 
+uint64_t steps_guest(struct steps *s, const char *text, uint64_t change)
+{
+    (void)snprintf(s->shared->text, sizeof(s->shared->text), "%s", text != NULL ? text : "");
+    s->shared->change = change;
+    test_send(&s->guest, READY);
+    test_await(&s->guest, READY);
+    return s->shared->change;
+}
+
+void steps_kill_guest(struct steps *s)
+{
+    test_kill(&s->guest, SIGKILL);
+}
+
 void steps_kill_at_call(struct steps *s, uint64_t nth)
 {
     s->killing = true;
@@ -292,6 +342,10 @@ void steps_end(struct steps *s)
     }
     test_send(&s->second, 0);
     test_wait_ok(&s->second);
+    if (s->guest.pid != 0) {
+        test_send(&s->guest, 0);
+        test_wait_ok(&s->guest);
+    }
     for (int i = 0; i < 2; i++) {
         close(s->reached[i]);
         close(s->released[i]);

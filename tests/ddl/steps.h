@@ -2,7 +2,8 @@
 /*
  * steps: a process that runs changes, and stops at each point of theirs until it is told to go on.
  * So a test goes through a change point by point, whatever points that change has; and a second
- * one, which goes on when the first was killed.
+ * one, which goes on when the first was killed. A guest submits a change, or waits for it, and is
+ * there to be killed.
  */
 #ifndef INSTAR_TEST_STEPS_H
 #define INSTAR_TEST_STEPS_H
@@ -10,6 +11,7 @@
 #include "support/dbs.h"
 
 #define STEPS_NAME 40
+#define STEPS_TEXT 1024
 
 enum steps_event {
     STEPS_AT_POINT, /* it stands there */
@@ -22,6 +24,7 @@ struct steps {
     struct steps_shared *shared;
     struct test_child first;
     struct test_child second;
+    struct test_child guest;
     int reached[2];
     int released[2];
     bool standing;
@@ -49,7 +52,11 @@ void steps_kill(struct steps *s);
 void steps_kill_at_call(struct steps *s, uint64_t nth);
 /* The second one comes to help. The first one ends with the verdict of the change. */
 void steps_help(struct steps *s);
-/* Both close their stores and end. */
+/* The guest submits that statement, and waits for its change, which is returned; NULL: it waits for
+ * this change. It has no part in running it. */
+uint64_t steps_guest(struct steps *s, const char *text, uint64_t change);
+void steps_kill_guest(struct steps *s);
+/* All close their stores and end. */
 void steps_end(struct steps *s);
 
 #endif

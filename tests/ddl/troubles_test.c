@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each operation, and something that goes wrong at each of its points: no memory for what comes
- * next, a cancel, a pause, a pause that ends in a cancel, the death of the process that runs it;
- * and that death at each of its calls that touch a file. The change is complete, or all is as it
+ * next, a cancel, a pause, a pause that ends in a cancel, the death of the process that runs it, of
+ * one that submitted it and of one that waits for it; and the first of these deaths at each of its
+ * calls that touch a file. The change is complete, or all is as it
  * was and the statement can be run again; on its way back it is led point by point, and rows are
  * written there.
  */
@@ -12,12 +13,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHARE 24
+#define SHARE 40
 #define CALLS 160 /* that a runner makes, about */
 
-enum trouble { REFUSE, CANCEL, PAUSE, PAUSE_AND_CANCEL, KILL, TROUBLES };
-static const char *const names[TROUBLES] = {"no memory", "cancel", "pause", "pause and cancel",
-                                            "kill"};
+enum trouble {
+    REFUSE,
+    CANCEL,
+    PAUSE,
+    PAUSE_AND_CANCEL,
+    KILL,
+    KILL_SUBMITTER,
+    KILL_WAITER,
+    TROUBLES
+};
+static const char *const names[TROUBLES] = {
+    "no memory", "cancel", "pause", "pause and cancel", "kill", "kill submitter", "kill waiter"};
 
 static int steer(struct scene *s, uint32_t set, uint32_t clear)
 {
@@ -104,6 +114,9 @@ static void after_refusal(struct scene *s, bool late, int rc, const instar_chang
         test_fail(__FILE__, __LINE__, "%s, %s: no memory, and it went on", s->operation->name,
                   s->steps.point);
     }
+    if (steps_refused(&s->steps)) {
+        expect(info->retries > 0 && strstr(info->last_error, "memory") != NULL);
+    }
     verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, info);
 }
 
@@ -153,6 +166,12 @@ static void make(struct scene *s, enum trouble trouble)
         rc = scene_finish(s, false, &info);
         verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
         break;
+    case KILL_SUBMITTER:
+    case KILL_WAITER:
+        steps_kill_guest(&s->steps);
+        rc = scene_finish(s, true, &info);
+        verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+        break;
     default:
         pause(s, trouble == PAUSE_AND_CANCEL);
         break;
@@ -172,8 +191,18 @@ static void run(const struct operation *o, size_t nth, enum trouble trouble)
     struct scene s;
 
     scene_make(&s, o);
-    scene_submit(&s);
+    if (trouble == KILL_SUBMITTER) {
+        s.change = steps_guest(&s.steps, s.sql, 0);
+    } else {
+        scene_submit(&s);
+    }
+    if (trouble == KILL_WAITER) {
+        (void)steps_guest(&s.steps, NULL, s.change);
+    }
     for (size_t i = 0; i < nth && event == STEPS_AT_POINT; i++) {
+        if (o->rewrites && i > 0) {
+            scene_work(&s, event); /* some points are there because of somebody who wrote */
+        }
         event = scene_next(&s);
     }
     expect(event == STEPS_AT_POINT);
@@ -182,7 +211,7 @@ static void run(const struct operation *o, size_t nth, enum trouble trouble)
     end(&s);
 }
 
-/* E1, E2, E5, K4. */
+/* E1, E2, E5, K4. Who dies holds nobody up, and who runs the change ends it. */
 Test(ddl_troubles, at_each_point, .timeout = 3600)
 {
     for (size_t i = 0; i < operations_count; i++) {

@@ -414,7 +414,10 @@ static void apply(struct world_schema *s, const instar_sql_statement *statement,
         create_table(s, statement->table);
         break;
     case INSTAR_SQL_DROP_TABLE:
-        expect(t != NULL);
+        if (t == NULL) {
+            s->impossible = true;
+            break;
+        }
         t->dropped = s->statements;
         t->id = keeps ? t->id : -t->id; /* no undo finds it */
         break;

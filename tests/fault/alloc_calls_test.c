@@ -362,6 +362,12 @@ static int call_repair(struct world *w)
     return instar_repair(w->other, take_words, NULL);
 }
 
+static int call_cut_log(struct world *w)
+{
+    instar_log_cut cut;
+    return instar_cut_log(w->other, &cut);
+}
+
 static int call_after_io_error(struct world *w)
 {
     return instar_check_after_io_error(w->other);
@@ -412,6 +418,7 @@ static const struct call {
              {"check", call_check, NULL},
              {"check files", call_check_files, NULL},
              {"repair", call_repair, NULL},
+             {"cut the log", call_cut_log, NULL},
              {"check after I/O error", call_after_io_error, NULL},
              {"backup", call_backup, remove_made},
              {"look at a backup", call_look, NULL},

@@ -170,6 +170,14 @@ static int call_repair(void)
     return instar_repair(store, NULL, NULL);
 }
 
+static int call_cut_log(void)
+{
+    instar_log_cut cut;
+    int rc = instar_cut_log(store, &cut);
+    expect(rc != INSTAR_OK || cut.to_lsn == 0);
+    return rc;
+}
+
 static int call_after_io_error(void)
 {
     return instar_check_after_io_error(store);
@@ -196,6 +204,7 @@ static const struct call {
 } calls[] = {{"open", call_open, false},
              {"check", call_check, false},
              {"repair", call_repair, false},
+             {"cut the log", call_cut_log, false},
              {"check after an I/O error", call_after_io_error, false},
              {"look at a backup", call_look, true},
              {"restore", call_restore, true}};

@@ -9,6 +9,7 @@
 #include "support/trial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -227,11 +228,36 @@ Test(surroundings, clocks, .timeout = 1800)
 
 /* ---- mounts ------------------------------------------------------------------------------- */
 
-/* Mounts of this process alone. */
-static void own_mounts(void)
+static bool is_mount(const char *path)
+{
+    struct statx st;
+
+    return statx(AT_FDCWD, path, 0, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* From now on, what this process mounts at the place is its own. In a chroot "/" is no mount of
+ * which one could say so; then the place becomes one. */
+static void own_mounts(const char *place)
 {
     expect(unshare(CLONE_NEWNS) == 0);
-    expect(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0) {
+        return;
+    }
+    expect(errno == EINVAL);
+    expect(is_mount(place) || mount(place, place, NULL, MS_BIND | MS_REC, NULL) == 0);
+    expect(mount("none", place, NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+}
+
+/* In a process with mounts of its own at the place. What it had to mount for all goes again. */
+static void alone_at(const char *place, void (*fn)(struct test_child *self, void *arg), void *arg)
+{
+    bool before = is_mount(place);
+
+    alone(fn, arg);
+    if (!before && is_mount(place)) {
+        expect(umount2(place, MNT_DETACH) == 0);
+    }
 }
 
 static void never(struct course *c, const char *leg, int code, const char *words)
@@ -254,7 +280,7 @@ static void run_course(const char *dir)
 static void with_full_shm(struct test_child *self, void *arg)
 {
     (void)self;
-    own_mounts();
+    own_mounts("/dev/shm");
     expect(mount("none", "/dev/shm", "tmpfs", 0, "size=64k") == 0);
     test_write_file("/dev/shm/ballast", "x", 1);
     run_course(arg);
@@ -263,7 +289,7 @@ static void with_full_shm(struct test_child *self, void *arg)
 static void without_shm(struct test_child *self, void *arg)
 {
     (void)self;
-    own_mounts();
+    own_mounts("/dev");
     expect(mount("none", "/dev", "tmpfs", 0, "size=64k") == 0);
     expect(access("/dev/shm", F_OK) != 0);
     run_course(arg);
@@ -272,7 +298,7 @@ static void without_shm(struct test_child *self, void *arg)
 static void with_read_only_shm(struct test_child *self, void *arg)
 {
     (void)self;
-    own_mounts();
+    own_mounts("/dev/shm");
     expect(mount("none", "/dev/shm", "tmpfs", MS_RDONLY, "size=64m") == 0);
     run_course(arg);
 }
@@ -282,11 +308,11 @@ Test(surroundings, shared_memory)
 {
     if (geteuid() == 0) {
         char *dir = strdup(test_dir());
-        alone(with_full_shm, dir);
+        alone_at("/dev/shm", with_full_shm, dir);
         course_remove(&(struct course){.dir = dir});
-        alone(without_shm, dir);
+        alone_at("/dev", without_shm, dir);
         course_remove(&(struct course){.dir = dir});
-        alone(with_read_only_shm, dir);
+        alone_at("/dev/shm", with_read_only_shm, dir);
         free(dir);
     }
     say();
@@ -307,8 +333,9 @@ static void on_read_only_disk(struct test_child *self, void *arg)
     instar *db = NULL;
     instar_check_summary sum;
     instar_backup_info info;
+    instar_log_cut cut;
     (void)self;
-    own_mounts();
+    own_mounts(dir);
     (void)snprintf(path, sizeof(path), "%s/db", dir);
     (void)snprintf(other, sizeof(other), "%s/backup", dir);
     expect(mount("none", dir, "tmpfs", 0, "size=64m") == 0);
@@ -321,6 +348,7 @@ static void on_read_only_disk(struct test_child *self, void *arg)
     expect_words("Read-only file system");
     fails(instar_check_files(path, NULL, NULL, &sum), INSTAR_EACCESS);
     fails(instar_repair(path, NULL, NULL), INSTAR_EACCESS);
+    fails(instar_cut_log(path, &cut), INSTAR_EACCESS);
     fails(instar_create(test_path("%s", "none/none"), NULL), INSTAR_EINVALID);
     ok(instar_backup_look(other, &info));
     (void)snprintf(path, sizeof(path), "%s/restored", dir);
@@ -337,7 +365,7 @@ Test(surroundings, read_only_disk)
 {
     if (geteuid() == 0) {
         char *dir = strdup(test_dir());
-        alone(on_read_only_disk, dir);
+        alone_at(dir, on_read_only_disk, dir);
         free(dir);
     }
     say();

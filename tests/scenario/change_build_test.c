@@ -6,6 +6,7 @@
 #include "support/scenes.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,6 +84,83 @@ Test(change_build, writes_at_each_point)
         ok(instar_close(db));
         scene_runner_end(&runner);
         test_hold_end(&hold);
+    }
+}
+
+struct rewrite {
+    instar_projection *p;
+    int64_t a, b;
+};
+
+/* A row of some kilobytes, so that the log moves on. */
+static int rewrite_row(instar_txn *txn, void *arg)
+{
+    static char text[8000];
+    const struct rewrite *w = arg;
+    const instar_value key = {.type = INSTAR_INT8, .i = w->a};
+    const instar_value row[3] = {{.type = INSTAR_INT8, .i = w->a},
+                                 {.type = INSTAR_INT8, .i = w->b},
+                                 {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+
+    memset(text, 'x', sizeof(text));
+    return instar_update(txn, w->p, &key, row);
+}
+
+static void rewrite_all(instar *db, int64_t rows, int64_t round)
+{
+    const char *columns[] = {"a", "b", "c"};
+    struct rewrite w = {.a = 1};
+
+    ok(instar_projection_prepare(db, "t", columns, 3, NULL, &w.p));
+    for (; w.a <= rows; w.a++) {
+        w.b = w.a + 1000 * round;
+        ok(instar_run(db, INSTAR_TXN_ASYNC, rewrite_row, &w));
+    }
+    instar_projection_free(w.p);
+}
+
+/* B3: the one who builds stands still with its snapshot, which all others leave behind: every row
+ * is rewritten over and over, the log of then is applied and gone. When it goes on, what it has
+ * read is old in every row; the index is exact. And when it is killed instead, the next one, with a
+ * snapshot of its own, makes the same index. */
+Test(change_build, snapshot_that_all_others_leave_behind)
+{
+    for (int killed = 0; killed <= 1; killed++) {
+        struct test_child runner, next;
+        struct test_hold hold;
+        instar_stats stats = {.struct_size = sizeof(stats)};
+        test_remove(dbs_path());
+        test_hold_set(&hold, "build.snapshot", 1);
+        scene_runner(&runner);
+        instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        dbs_make_table(db, "t");
+        scene_fill(db, "t", 1, 101, scene_plus_10);
+        uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, NULL);
+        test_hold_await(&hold);
+        ok(instar_stat(db, &stats));
+        uint64_t then = stats.log_durable;
+        for (int64_t round = 1; stats.log_applied < then + ((uint64_t)8 << 20); round++) {
+            rewrite_all(db, 100, round);
+            ok(instar_stat(db, &stats));
+        }
+        ok(dbs_delete(db, "t", 50));
+        if (killed != 0) {
+            test_kill(&runner, SIGKILL);
+            test_hold_end(&hold);
+            ok(instar_close(db));
+            scene_runner(&next);
+            db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        } else {
+            test_hold_release(&hold);
+        }
+        scene_await(db, change, INSTAR_OK, NULL);
+        expect(strstr(dbs_dump(db, "t", "t_b"), ":11 ") == NULL);
+        dbs_check_clean(db);
+        ok(instar_close(db));
+        scene_runner_end(killed != 0 ? &next : &runner);
+        if (killed == 0) {
+            test_hold_end(&hold);
+        }
     }
 }
 
@@ -336,29 +414,36 @@ Test(change_build, key_over_the_limit)
     ok(instar_close(db));
 }
 
-/* K11, small: many times more entries than the sort memory holds go through runs in files; nothing
- * of them is left. */
-Test(change_build, more_than_the_memory)
+/* K11: many times more entries than the sort memory holds go through runs in files, which are
+ * merged; nothing of them is left. INSTAR_BUILD_ROWS is how many rows; the memory is as much of 64
+ * MiB as they are of 10^7. */
+Test(change_build, more_than_the_memory, .timeout = 3600)
 {
+    uint64_t rows = test_env_u64("INSTAR_BUILD_ROWS", 160000);
+    uint64_t memory = ((uint64_t)64 << 20) * rows / 10000000;
     instar_change_info info;
     instar_change_options options = scene_options(30000);
     instar *db = dbs_open(0);
 
-    options.sort_memory_bytes = 1 << 20;
+    options.sort_memory_bytes = memory > 1 << 20 ? memory : 1 << 20;
     options.workers = 2;
     dbs_make_table(db, "t");
-    scene_fill(db, "t", 0, 150000, scene_scattered);
+    scene_fill(db, "t", 0, (int64_t)rows, scene_scattered);
     test_points_count(true);
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b,a desc", true, &options);
-    scene_await(db, change, INSTAR_OK, &info);
+    int rc = instar_change_wait(db, change, 1800000, &info);
+    cr_assert_eq(rc, INSTAR_OK, "%s", info.reason);
     expect(test_point_hits("build.spilled") >= 3);
+    fprintf(stderr, "%" PRIu64 " rows, %" PRIu64 " bytes to sort them in, spilled %d times\n", rows,
+            options.sort_memory_bytes, (int)test_point_hits("build.spilled"));
     test_points_count(false);
-    expect_u64(info.rows_done, 150000);
+    expect_u64(info.rows_done, rows);
     dbs_check_clean(db);
     ok(instar_close(db));
 }
 
-/* A full disk while runs are written: the change fails with the reason, and the store goes on. */
+/* K12: a full disk while runs are written: the change fails with the reason, and the store goes on.
+ */
 Test(change_build, disk_full_in_mid_build)
 {
     instar_change_info info;

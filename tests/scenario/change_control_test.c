@@ -3,6 +3,8 @@
  * Steering changes, and what several requests for one name mean. The process that runs the changes
  * is held where it matters; this one submits, cancels and looks.
  */
+#include "api/api_impl.h"
+#include "change/record.h"
 #include "support/scenes.h"
 
 #include <inttypes.h>
@@ -242,6 +244,65 @@ Test(change_control, cancel_while_waiting)
     ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
     instar_projection_free(p);
     scene_end(&s);
+}
+
+/* The record of a change, below the public interface. With `drop`, nobody owns it any more. */
+static uint64_t claim_of(instar *db, uint64_t change, bool drop)
+{
+    struct change_record r;
+    struct store_txn *t;
+    int rc;
+
+    do {
+        must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+        must(record_get(t, change, STORE_READ_PROBE, &r, &test_err));
+        uint64_t claim = r.owner.claim;
+        if (drop) {
+            r.owner = (struct change_owner){.claim = claim};
+            must(record_put(t, &r, &test_err));
+        }
+        record_free(&r);
+        base_err_clear(&test_err);
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+        if (rc == INSTAR_OK) {
+            return claim;
+        }
+        expect(rc == INSTAR_ECONFLICT);
+    } while (true);
+}
+
+/* L6: a runner loses its claim while it waits for a transaction. It does nothing more by it, least
+ * of all undo anything: the change is claimed anew, by it or by another one, and goes on where it
+ * was. */
+Test(change_control, claim_lost_while_waiting)
+{
+    struct scene s;
+    struct test_child other;
+    uint64_t change;
+    instar_change_info info;
+    instar_txn *txn;
+    instar_projection *p;
+    const char *columns[] = {"a", "b"};
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = 500}, {.type = INSTAR_INT8, .i = 1}};
+
+    scene_runner(&other);
+    scene_begin(&s, "none", 1);
+    ok(instar_projection_prepare(s.db, "t", columns, 2, NULL, &p));
+    ok(instar_begin(s.db, 0, &txn));
+    ok(instar_insert(txn, p, row));
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    scene_await_waiting(s.db, change, "delete-only", &info);
+    uint64_t claim = claim_of(s.db, change, true);
+    do { /* returns at each thing that happens to the change */
+        instar_change_wait(s.db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (claim_of(s.db, change, false) == claim);
+    ok(instar_commit(txn));
+    scene_await(s.db, change, INSTAR_OK, &info);
+    expect(strstr(dbs_dump(s.db, "t", "t_b"), "500:1 ") != NULL);
+    instar_projection_free(p);
+    scene_end(&s);
+    scene_runner_end(&other);
 }
 
 /* A cancel at every stage of a build leaves the table without the index, and the statement can be

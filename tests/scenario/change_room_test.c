@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes in a store that is nearly full: what makes room goes through, and what finds none turns
- * back instead of trying for ever. The store's map is a few MiB; rows are put until it refuses.
+ * K12: changes in a store that is nearly full: what makes room goes through, and what finds none
+ * turns back instead of trying for ever. The store's map is a few MiB; rows are put until it
+ * refuses.
  */
 #include "support/scenes.h"
 

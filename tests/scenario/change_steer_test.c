@@ -3,11 +3,13 @@
  * Steering a change while it runs in another process: pause and resume, hold and release, retune.
  * What was asked is in the record, so it outlives whoever runs the change.
  */
+#include "support/alters.h"
 #include "support/scenes.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROWS 3000
 
@@ -118,6 +120,49 @@ Test(change_steer, pause_before_the_first_step)
 Test(change_steer, pause_while_rows_are_read)
 {
     pause_at("build.batch_scanned", 1, false);
+}
+
+/* K10: several workers read, and are paused again and again; each time they stand still. No row is
+ * left out, and none is read twice. */
+Test(change_steer, pause_many_times_while_several_read)
+{
+    struct test_child runner;
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    uint64_t seen = 0, rows = 45000;
+    unsigned pauses = 0;
+
+    instar *db = begin(&runner);
+    scene_fill(db, "t", ROWS, (int64_t)rows + 1, scene_scattered);
+    o.workers = 3;
+    o.rows_per_second_max = 60000;
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, &o);
+    for (;;) {
+        instar_change_wait(db, change, 5, &info);
+        if (info.state != INSTAR_CHANGE_RUNNING ||
+            (strcmp(info.stage, "build") != 0 && info.rows_done >= rows)) {
+            break;
+        }
+        if (info.rows_done == seen || strcmp(info.stage, "build") != 0) {
+            continue;
+        }
+        seen = info.rows_done;
+        steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+        do {
+            instar_change_wait(db, change, 5, &info);
+            expect(info.state == INSTAR_CHANGE_RUNNING);
+        } while (strstr(info.waiting_for, "resume") == NULL);
+        /* Behind the build other rows are counted. */
+        expect(info.rows_done >= seen || strcmp(info.stage, "build") != 0);
+        seen = info.rows_done;
+        steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+        pauses++;
+    }
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(pauses >= 3);
+    expect_u64(info.rows_done, rows);
+    expect(public_now(db, "t_b"));
+    end(db, &runner);
 }
 
 Test(change_steer, pause_when_all_are_read)
@@ -262,6 +307,59 @@ Test(change_steer, retune)
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     expect_u64(info.flags, INSTAR_CHANGE_HURRY);
+    end(db, &runner);
+}
+
+/* A limit in bytes is one in rows of the mean size; the lower one counts. */
+Test(change_steer, retune_bytes)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_steering s;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, 0, 1000000);
+
+    instar_change_steering_init(&s);
+    s.bytes_per_second_max = 1; /* less than a row: one a second */
+    ok(instar_change_steer(db, change, &s));
+    do {
+        instar_change_wait(db, change, 5, &info);
+    } while (strstr(info.throttle, "1 bytes/s") == NULL);
+    expect(info.state == INSTAR_CHANGE_RUNNING);
+    instar_change_steering_init(&s);
+    s.bytes_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, ROWS - 1);
+    end(db, &runner);
+}
+
+/* ---- who asked, and who has not come along ------------------------------------------------ */
+
+Test(change_steer, who_asked_and_who_is_behind)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_options o = scene_options(30000);
+    instar *db = begin(&runner);
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    char program[sizeof(info.asked_by)];
+    instar_txn *old;
+    uint64_t change;
+
+    ok(instar_begin(db, 0, &old));
+    ok(alters_update_in(old, p, 4, "4,44"));
+    ok(alters_submit(db, "t", "add late int8", &o, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.asked_pid, (uint64_t)getpid());
+    expect_u64(info.asked_uid, (uint64_t)geteuid());
+    os_program(program, sizeof(program));
+    expect(strcmp(info.asked_by, program) == 0);
+    expect_u64(info.behind, 1);
+    ok(instar_commit(old));
+    ok(instar_change_get(db, change, &info));
+    expect_u64(info.behind, 0);
+    instar_projection_free(p);
     end(db, &runner);
 }
 

@@ -4,9 +4,12 @@
  * is cancelled, its runner is killed. Each ends with the checker, and scan by table = scan by
  * index.
  */
+#include "ddl/steps.h"
 #include "support/compounds.h"
+#include "support/sqls.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define READY 1
@@ -198,6 +201,106 @@ Test(compound_stages, held_and_released)
     dbs_check_clean(db);
     ok(instar_close(db));
     scene_runner_end(&runner);
+}
+
+/* ---- a column that goes together with its indexes ------------------------------------------ */
+
+/* A writer who begins at a point of the change, and one who began at the point before. */
+struct leaving {
+    instar *db;
+    int64_t a;       /* the next key */
+    instar_txn *old; /* has inserted a row with the column's default; NULL: there is none */
+};
+
+static int insert_next(struct leaving *l, const char *columns, const char *rest)
+{
+    char row[64];
+
+    (void)snprintf(row, sizeof(row), "%d%s", (int)l->a++, rest);
+    return alters_insert(l->db, "t", columns, row);
+}
+
+/* By this version the column is there. */
+static void write_before(struct leaving *l, int refused)
+{
+    instar_projection *p = alters_projection(l->db, "t", "a,b");
+
+    ok(insert_next(l, "a,b,f", ",7,70"));
+    if (refused == INSTAR_EUNIQUE) {
+        ok(insert_next(l, "a,b", ",7")); /* once it may be there */
+    }
+    fails(insert_next(l, "a,b", ",7"), refused);
+    if (refused == INSTAR_EUNIQUE) {
+        ok(dbs_delete(l->db, "t", l->a - 2));
+    }
+    ok(instar_begin(l->db, INSTAR_TXN_SNAPSHOT, &l->old));
+    if (refused == INSTAR_EUNIQUE) {
+        ok(alters_insert_in(l->old, p, "90,7"));
+    }
+    instar_projection_free(p);
+}
+
+/* By this one it is not. Whoever wrote the default by the version before is told to begin anew, as
+ * everybody is whom others forestall, not that it is there already. */
+static void write_after(struct leaving *l, int refused)
+{
+    ok(insert_next(l, "a,b", ",7"));
+    ok(insert_next(l, "a,b", ",7"));
+    ok(alters_update(l->db, "t", "b", 1, "7"));
+    ok(alters_update(l->db, "t", "b", 2, "7"));
+    if (l->old != NULL) {
+        fails(instar_commit(l->old), refused == INSTAR_EUNIQUE ? INSTAR_ECONFLICT : INSTAR_OK);
+        l->old = NULL;
+    }
+}
+
+static void leave(const char *index, int refused)
+{
+    struct leaving l = {.a = 100};
+    struct steps steps;
+    uint64_t change;
+    size_t before = 0, after = 0;
+
+    test_remove(dbs_path());
+    l.db = dbs_open(0);
+    dbs_make_table(l.db, "t");
+    ok(alters_run(l.db, "t", "add f int8 default 0"));
+    ok(alters_insert(l.db, "t", "a,b,f", "1,1,1"));
+    ok(alters_insert(l.db, "t", "a,b,f", "2,1,2"));
+    ok(sqls_run(l.db, index));
+    ok(instar_close(l.db));
+    steps_begin(&steps);
+    l.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    ok(compounds_submit(l.db, "DROP INDEX t_i; ALTER TABLE t DROP COLUMN f", NULL, &change));
+    while (steps_next(&steps, l.db, change) != STEPS_ENDED) {
+        bool there = strstr(alters_schema(l.db, "t"), "f int8") != NULL;
+        before += there;
+        after += !there;
+        if (there) {
+            write_before(&l, refused);
+        } else {
+            write_after(&l, refused);
+        }
+    }
+    expect_u64(before, 1);
+    expect_u64(after, 4);
+    write_after(&l, refused);
+    scene_await(l.db, change, INSTAR_OK, NULL);
+    dbs_check_clean(l.db);
+    ok(instar_close(l.db));
+    steps_end(&steps);
+}
+
+/* From the version on that hides a column, every row that comes has its missing value. Whether that
+ * is there twice, or an expression can be made of it, is nobody's concern any more: an index that
+ * goes with the column refuses no row. */
+Test(compound_stages, dropped_column_binds_nobody)
+{
+    leave("CREATE UNIQUE INDEX t_i ON t (f)", INSTAR_EUNIQUE);
+    leave("CREATE UNIQUE INDEX t_i ON t (b, f)", INSTAR_EUNIQUE);
+    leave("CREATE UNIQUE INDEX t_i ON t (b) WHERE f = 0", INSTAR_EUNIQUE);
+    leave("CREATE INDEX t_i ON t ((100 / f))", INSTAR_ERANGE);
+    leave("CREATE INDEX t_i ON t (b) WHERE 100 / f > 1", INSTAR_ERANGE);
 }
 
 /* ---- runners that are killed -------------------------------------------------------------- */

@@ -163,6 +163,31 @@ Test(compound, dropped_column_with_its_index)
     ok(instar_close(db));
 }
 
+/* U6: a column goes and another one is to be unique, which it is not: what goes is there still, as
+ * the change fails as a whole. Whichever of the two stands first. */
+Test(compound, duplicates_keep_what_was_to_go)
+{
+    static const char *const both[] = {
+        "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD UNIQUE (e)",
+        "ALTER TABLE t ADD UNIQUE (e); ALTER TABLE t DROP COLUMN b",
+        "CREATE UNIQUE INDEX t_e ON t (e); ALTER TABLE t DROP COLUMN b"};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(both); i++) {
+        test_remove(dbs_path());
+        instar *db = dbs_open(0);
+        dbs_make_table(db, "t");
+        ok(alters_run(db, "t", "add e int8"));
+        ok(alters_insert(db, "t", "a,b,e", "1,1,1"));
+        ok(alters_insert(db, "t", "a,b,e", "2,2,1"));
+        fails(compounds_run(db, both[i]), INSTAR_EFAILED);
+        cr_assert_str_eq(alters_rows(db, "t", "b"), "1;2");
+        cr_assert_str_eq(compounds_indexes(db, "t"), "");
+        ok(alters_insert(db, "t", "a,b,e", "3,3,1"));
+        dbs_check_clean(db);
+        ok(instar_close(db));
+    }
+}
+
 /* What cannot be one change is refused by name. */
 Test(compound, impossible_ones_are_refused)
 {

@@ -214,9 +214,9 @@ Test(foreign_key, what_it_needs_is_kept)
         const char *words;
     } cases[] = {
         {"drop table p", "table \"p\": foreign key \"c_p_fkey\" of table \"c\" refers to it"},
-        {"alter table p alter column id type int4",
-         "table \"p\": foreign key \"c_p_fkey\" of table \"c\" refers to its primary key"},
-        {"alter table c alter column p type int4", "foreign key \"c_p_fkey\" is about it"},
+        {"alter table p alter column id type text",
+         "table \"p\": foreign key \"c_p_fkey\" of table \"c\" refers to it"},
+        {"alter table c alter column p type text", "foreign key \"c_p_fkey\" is about it"},
         {"alter table c drop column p", "foreign key \"c_p_fkey\" is about it"},
         {"drop index c_p_idx", "foreign key \"c_p_fkey\" needs an index"},
         {"begin; drop index c_p_idx; create index other on c (id); commit",
@@ -400,6 +400,61 @@ Test(foreign_key, with_the_column)
                     "alter table c add column u int8 references p; create index c_t on c (t);"
                     "alter table c add unique (t, u); commit"));
     expect(shows(db, "c", "FOREIGN KEY (u) REFERENCES p (id);"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* A column on either side becomes of another type where its keys stay as they are, and the
+ * constraint binds on: programs of both types meet in it. */
+Test(foreign_key, types_with_the_same_keys)
+{
+    instar *db = open_pc(0, true);
+
+    ok(moves_run(db, "insert c 1,5"));
+    ok(sqls_run(db, "alter table c alter column p type int4"));
+    cr_assert(shows(db, "c", "p int4"), "%s", sqls_schema(db, "c"));
+    fails(moves_run(db, "insert c 2,6"), INSTAR_EREFERENCE);
+    fails(moves_run(db, "delete p 5"), INSTAR_EREFERENCE);
+    ok(sqls_run(db, "alter table p alter column id type int2"));
+    cr_assert(shows(db, "p", "id int2"), "%s", sqls_schema(db, "p"));
+    fails(moves_run(db, "insert c 2,40000"), INSTAR_EREFERENCE);
+    fails(moves_run(db, "delete p 5"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "insert c 2,4"));
+    ok(moves_run(db, "update p 5 5,50"));
+    ok(sqls_run(db, "alter table p alter column id type int8; "
+                    "begin; alter table c alter column p type int8, add column q int8 default 3 "
+                    "references p; create index c_q on c (q, id); commit"));
+    fails(moves_run(db, "insert c 3,40000,1"), INSTAR_EREFERENCE);
+    fails(moves_run(db, "delete p 3"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "delete p 2"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
+/* Where the keys would be others it is refused, and the constraint is named. */
+Test(foreign_key, types_with_other_keys)
+{
+    static const struct {
+        const char *sql, *words;
+    } refused[] = {
+        {"alter table c alter column p type text", "foreign key \"c_p_fkey\" is about it"},
+        {"alter table c alter column p type numeric(8,0)", "foreign key \"c_p_fkey\" is about it"},
+        {"alter table c alter column p type int8 using p + 1", "what USING makes of them"},
+        {"alter table d alter column v type numeric(9,2)", "foreign key \"d_v_fkey\" is about it"},
+    };
+    instar *db = open_pc(0, true);
+
+    ok(sqls_run(db, "create table n (id numeric(8,1) primary key, u numeric(8,1) unique);"
+                    "create table d (id int8 primary key, v numeric(8,1) references n (u))"));
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        fails(sqls_run(db, refused[i].sql), INSTAR_ESTATE);
+        cr_assert(strstr(instar_error_text(), refused[i].words) != NULL, "%s: %s", refused[i].sql,
+                  instar_error_text());
+    }
+    fails(sqls_run(db, "alter table n alter column u type numeric(9,2)"), INSTAR_ESTATE);
+    cr_assert(strstr(instar_error_text(), "d_v_fkey") != NULL, "%s", instar_error_text());
+    ok(sqls_run(db, "alter table d alter column v type numeric(12,1)"));
+    ok(sqls_run(db, "alter table n alter column u type numeric(10,1)"));
     moves_check_clean(db);
     ok(instar_close(db));
 }

@@ -88,7 +88,7 @@ static struct lease_node_stat stat_of_a(void)
 
 /* ---- sharing and waiting ------------------------------------------------------------------ */
 
-/* Two uses in one process share one lease; the version that a lease is asked for must be the
+/* L1: two uses in one process share one lease; the version that a lease is asked for must be the
  * latest, or leased already. */
 Test(leases, uses_of_one_version_share_a_lease)
 {
@@ -109,7 +109,8 @@ Test(leases, uses_of_one_version_share_a_lease)
     lease_release(env->leases, &two);
 }
 
-/* With v1 in use v2 is published and both are leased; the last use of v1 drops its lease at once.
+/* L1: with v1 in use v2 is published and both are leased; the last use of v1 drops its lease at
+ * once.
  */
 Test(leases, the_last_use_of_the_older_version_drops_it)
 {
@@ -141,8 +142,8 @@ Test(leases, who_holds_a_version_is_named)
     nodes_close(&a);
 }
 
-/* A and B use v2. v3 is published at once; v4 waits for both of them, and is refused, naming them,
- * as long as one is left. */
+/* L1: A and B use v2. v3 is published at once; v4 waits for both of them, and is refused, naming
+ * them, as long as one is left. */
 Test(leases, a_third_version_waits_for_all_uses_of_the_first)
 {
     struct lease_blockers blockers;
@@ -268,7 +269,7 @@ Test(leases, read_only_transactions_hold_nobody_up)
 
 /* ---- races of publishers ------------------------------------------------------------------ */
 
-/* Two publishers prepare the same next version. One wins; the other gets a conflict, sees the
+/* L2: two publishers prepare the same next version. One wins; the other gets a conflict, sees the
  * winner's version and goes again: two versions, both edits. */
 Test(leases, of_two_publishers_one_loses_and_no_edit_is_lost)
 {
@@ -293,7 +294,7 @@ Test(leases, of_two_publishers_one_loses_and_no_edit_is_lost)
 
 /* ---- sleepers and clocks ------------------------------------------------------------------ */
 
-/* A lease expires under a transaction: insert, update and delete then fail at commit with the
+/* L3: a lease expires under a transaction: insert, update and delete then fail at commit with the
  * retryable error, nothing is written, and running it again works. */
 Test(leases, an_expired_lease_refuses_the_commit)
 {
@@ -368,6 +369,7 @@ static void check_wrong_clock(int64_t before_ns, uint64_t jump_ns)
     nodes_close(&a);
 }
 
+/* L5: the clock of one of two is wrong, or jumps. */
 Test(leases, a_clock_an_hour_ahead)
 {
     check_wrong_clock(HOUR_NS, 0);
@@ -395,8 +397,8 @@ static void setup_short(void)
 
 TestSuite(short_leases, .init = setup_short, .fini = teardown);
 
-/* A is stopped in the middle of a transaction. P waits no longer than A's lease, publishes, and A,
- * when it goes on, cannot commit with the version that is gone. */
+/* L5: A is stopped in the middle of a transaction. P waits no longer than A's lease, publishes, and
+ * A, when it goes on, cannot commit with the version that is gone. */
 Test(short_leases, a_stopped_process_wakes_up_and_cannot_commit)
 {
     bool blocked;

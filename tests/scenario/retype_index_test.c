@@ -119,6 +119,45 @@ static void each_point(const struct kind *k, void (*fn)(const struct kind *, con
     }
 }
 
+/* An index that is made anew has another name meanwhile, which nobody knows: a write that it cannot
+ * take is told the name of the one whose place it takes, and so is a change that fails for it. */
+Test(retype_index, refusals_have_the_name_that_is_known)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    uint64_t change;
+    char row[400];
+
+    instar *db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(sqls_run(db, "CREATE INDEX t_q ON t ((100 / b)); CREATE INDEX t_w ON t (b) WHERE 1 / b < 9; "
+                    "CREATE INDEX t_c ON t (c)"));
+    ok(alters_insert(db, "t", NULL, "1,5,x"));
+    ok(instar_close(db));
+    test_hold_set(&hold, "change.write_only", 1);
+    scene_runner(&runner);
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    ok(compounds_submit(
+        db, "ALTER TABLE t ALTER b TYPE int8 USING b - 1, ALTER c TYPE text USING c || c", NULL,
+        &change));
+    test_hold_await(&hold);
+    fails(alters_insert(db, "t", NULL, "2,1,y"), INSTAR_ERANGE);
+    expect(says("index t_q of table t:") || says("index t_w of table t:"));
+    (void)snprintf(row, sizeof(row), "2,7,%0300d", 1); /* twice that is no key */
+    fails(alters_insert(db, "t", NULL, row), INSTAR_ELIMIT);
+    expect(says("index t_c of table t:"));
+    test_hold_release(&hold);
+    scene_await(db, change, INSTAR_OK, NULL);
+    ok(alters_insert(db, "t", NULL, "3,1,y"));
+    ok(sqls_run(db, "DROP INDEX t_w"));
+    fails(sqls_run(db, "ALTER TABLE t ALTER b TYPE int8 USING b - 1"), INSTAR_EFAILED);
+    expect(sqls_say("of index t_q of table t:"));
+    check(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+    test_hold_end(&hold);
+}
+
 /* ---- writers and readers ------------------------------------------------------------------ */
 
 static void write_at(const struct kind *k, const struct point *at)

@@ -200,7 +200,9 @@ Test(catalog_fkey, keys_are_kept)
     expect(strstr(test_err.text, "key 2 of table 8 refers to its key \"p_b\"") != NULL);
     catalog_table_free(to);
     must(catalog_table_copy(parent, &to, &test_err));
-    to->columns[0].type = INSTAR_INT4;
+    to->columns[0].type = INSTAR_INT4; /* of the same keys */
+    must(catalog_keys_kept(parent, to, &test_err));
+    to->columns[0].type = INSTAR_TEXT;
     must_fail(catalog_keys_kept(parent, to, &test_err), INSTAR_ESTATE);
     expect(strstr(test_err.text, "key 1 of table 8 refers to its primary key") != NULL);
     catalog_table_free(to);

@@ -126,7 +126,7 @@ static const struct refused {
     {"create table t (" KEY ") using heap", "USING", "using"},
     {"create table t (" KEY ") on commit drop", "ON COMMIT", "on commit"},
     {"create table t (" KEY ") with (fillfactor = 70)", "fillfactor", "fillfactor"},
-    {"create table t (" KEY ") with (bytes_per_second = 5)", "bytes_per_second", "bytes"},
+    {"create table t (" KEY ") with (pages_per_second = 5)", "pages_per_second", "pages"},
     {"create table t (" KEY ") with (toast.fence_after_ms = 5)", "an option's prefix", "toast"},
     {"create table t (like u)", "LIKE", "like"},
     {"create table t (" KEY ", primary key (id))", "one primary key", "primary key (id)"},

@@ -299,6 +299,9 @@ Test(store_apply, a_fold_killed_between_steps_needs_its_log)
     test_boot_set(2);
     must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ECORRUPT);
     expect(strstr(test_err.text, "the trees hold what was logged up to") != NULL);
+    instar_log_cut cut; /* nor may it be cut there: half of a commit is in the trees */
+    must_fail(store_cut_log(stores_path(), &o, &cut, &test_err), INSTAR_ECORRUPT);
+    expect(strstr(test_err.text, "the trees hold") != NULL);
     test_boot_set(0);
 }
 

@@ -258,6 +258,102 @@ Test(store_bulk, a_killed_runner_leaves_whole_batches)
     base_buf_free(&progress);
 }
 
+/* ---- a fold step that fails --------------------------------------------------------------- */
+
+#define STEPS 6
+
+static uint64_t delta_entries(void)
+{
+    struct store_tree_stat st;
+    must(store_tree_stat(s, T, &st, &test_err));
+    return st.delta_entries;
+}
+
+/* One operation, and the step that folds it. */
+static int fold_one(int i, uint64_t token)
+{
+    char key[2] = {(char)('1' + i), '\0'};
+    uint64_t left;
+    stores_write(s, T, key, "new");
+    stores_fold(s);
+    expect_u64(delta_entries(), 1);
+    return store_build_fold(s, T, token, false, &left, &test_err);
+}
+
+static void fold_and_die(struct test_child *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    s = stores_open(NULL);
+    test_kill_at_point("fold.batch_written", 3);
+    for (int i = 0; i < STEPS; i++) {
+        must(fold_one(i, 10));
+        expect_u64(delta_entries(), 0);
+    }
+}
+
+/* T9: the third step dies with its batch written and not committed. What it was about is in the
+ * delta, whole; what the two before it were about is not, and what happens to that now is not
+ * undone by a step that is done again. */
+Test(store_bulk, the_third_fold_step_dies)
+{
+    struct test_child child;
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    stores_close(s);
+    test_fork(&child, fold_and_die, NULL);
+    expect(test_wait(&child) == -9);
+    s = stores_open(NULL);
+    expect_u64(delta_entries(), 1);
+    must(store_build_claim(s, T, 11, &test_err));
+    stores_write(s, T, "1", NULL);
+    stores_fold(s);
+    expect_u64(delta_entries(), 2);
+    fold_delta(11);
+    expect_u64(delta_entries(), 0);
+    for (int i = 3; i < STEPS; i++) {
+        must(fold_one(i, 11));
+    }
+    end_build(11);
+    expect_dump("2=new 3=new 4=new 5=new 6=new ");
+}
+
+static uint64_t requests_left;
+
+static bool allows(size_t size)
+{
+    (void)size;
+    return requests_left == 0 || --requests_left != 0;
+}
+
+/* T9: there is no memory for the third step, at each of its requests: it says so, and has done
+ * nothing; asked again, it does all of it. */
+Test(store_bulk, the_third_fold_step_has_no_memory)
+{
+    uint64_t left, refused = 0;
+    int rc = INSTAR_ENOMEM;
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    must(fold_one(0, 10));
+    must(fold_one(1, 10));
+    stores_write(s, T, "1", NULL);
+    stores_write(s, T, "3", "new");
+    stores_fold(s);
+    for (uint64_t nth = 1; rc == INSTAR_ENOMEM; nth++) {
+        expect_u64(delta_entries(), 2);
+        requests_left = nth;
+        base_alloc_hook = allows;
+        rc = store_build_fold(s, T, 10, false, &left, &test_err);
+        base_alloc_hook = NULL;
+        refused += rc == INSTAR_ENOMEM;
+    }
+    must(rc);
+    expect(refused > 0);
+    expect_u64(delta_entries(), 0);
+    end_build(10);
+    expect_dump("2=new 3=new ");
+}
+
 /* A drop in mid-build takes tree and delta, and later operations on it are skipped. */
 Test(store_bulk, drop_ends_a_build)
 {

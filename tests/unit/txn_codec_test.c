@@ -173,7 +173,7 @@ Test(txn_codec, a_row_over_the_limit_is_refused)
 
 /* ---- the same through transactions --------------------------------------------------------- */
 
-/* A writer of a version that does not know column c updates b: c is still there; and what it
+/* M4: a writer of a version that does not know column c updates b: c is still there; and what it
  * inserts has c's missing value. */
 Test(txn_codec_store, a_writer_that_does_not_know_a_column_keeps_it)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stage table, by brute force: for each pair of stages that two versions may have side by side,
- * every sequence of up to four statements over two rows and two values, split in every way over the
- * two versions; then long random ones with overlapping transactions. After each the index must be
- * what the later of the two stages relies on. Pairs that skip a stage must be caught: if they were
- * not, these tests would prove nothing.
+ * every sequence of up to four statements (M1 and M2 are made of such) over two rows and two
+ * values, split in every way over the two versions; then long random ones with overlapping
+ * transactions. After each the index must be what the later of the two stages relies on. Pairs that
+ * skip a stage must be caught: if they were not, these tests would prove nothing.
  */
 #include "support/txns.h"
 

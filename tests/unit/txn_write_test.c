@@ -220,8 +220,8 @@ static uint64_t position_after_update(struct txn_projection *p, const char *row)
     return store_tail(env->store) - before;
 }
 
-/* An update that does not touch an index's columns writes nothing to it: its record is smaller than
- * that of one which does, by more than the difference of the values. */
+/* T7: an update that does not touch an index's columns writes nothing to it: its record is smaller
+ * than that of one which does, by more than the difference of the values. */
 Test(txn_write, update_of_another_column_leaves_the_entry_alone)
 {
     struct txn_projection *c = txns_columns(env, "t", "c", NULL);

@@ -57,6 +57,9 @@ bool cli_switch(const struct cli *cli, const char *name);
 int cli_number(const struct cli *cli, const char *name, uint64_t max, uint64_t *value_out);
 int cli_number_u32(const struct cli *cli, const char *name, uint32_t *value_out);
 
+/* Run the program of that name; returns only when there is none. argv[0] is "torture". */
+int cli_torture(char **argv);
+
 /* Print the failure of a library call to standard error; returns CLI_FAILED. */
 int cli_fail(const struct cli *cli, int code, const char *doing);
 /* The same of a value that a column of this name refuses. */

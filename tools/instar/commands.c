@@ -39,6 +39,7 @@ static const struct cli_option undo_options[] = {
 
 static const struct cli_option vacuum_options[] = {
     {"rate", "ROWS", "read at most so many rows per second"},
+    {"bytes-rate", "BYTES", "read at most so many bytes of rows per second"},
     {"latency-target", "MS", "stand back more while durable commits take longer than that"},
     {"hurry", NULL, "do not stand back for commits: done sooner, writers suffer"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease [30000]"},
@@ -51,6 +52,7 @@ static const struct cli_option create_index_options[] = {
     {"include", "A,B", "columns that the index carries along: scans that name no others are fast"},
     {"if-not-exists", NULL, "join a change that creates the same index, or succeed at once"},
     {"rate", "ROWS", "build at most so many rows per second"},
+    {"bytes-rate", "BYTES", "read at most so many bytes of rows per second"},
     {"latency-target", "MS", "stand back more while durable commits take longer than that"},
     {"workers", "N", "threads of the build [one per core]"},
     {"sort-memory", "N", "memory for sorting [256M]"},
@@ -107,6 +109,7 @@ static const struct cli_option changes_options[] = {
 
 static const struct cli_option retune_options[] = {
     {"rate", "ROWS", "build at most so many rows per second; 0: no limit"},
+    {"bytes-rate", "BYTES", "the same in bytes of rows; 0: no limit"},
     {"latency-target", "MS", "stand back more while durable commits take longer; 0: no target"},
     {"workers", "N", "threads of the build, from its next checkpoint on; 0: one per core"},
     {"fence-after", "MS", "a transaction that holds the change up longer loses its lease"},
@@ -125,6 +128,12 @@ static const struct cli_option wait_options[] = {
 static const struct cli_option cancel_options[] = {
     {"no-wait", NULL, "do not wait until it is undone"},
     {"reason", "WORDS", "why; kept with the change"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option repair_options[] = {
+    {"cut-log", NULL,
+     "where the middle of the log is damaged: let it end at its last\n"
+     "                             whole record, and lose all commits behind that"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option check_options[] = {
@@ -257,8 +266,9 @@ const struct cli_command cli_commands[] = {
      restore_options, 1, 1, command_restore, false, true},
     {"repair", "", "mend what can be mended without guessing",
      "A meta page of data.mdb from the other one (the file is copied first), an index from its\n"
-     "table. What else is damaged is told. Nobody may have the store open.",
-     no_options, 0, 0, command_repair, false, true},
+     "table. What else is damaged is told. Nobody may have the store open. --cut-log copies what\n"
+     "it takes away to log.before-cut, and prints which commits are lost.",
+     repair_options, 0, 0, command_repair, false, true},
     {"dump", "DIRECTORY", "save what can be read of a damaged store",
      "Makes DIRECTORY with schema.sql and a CSV file for each table. Rows that cannot be read are\n"
      "left out and named. Exit code 0 only when nothing was.",

@@ -60,6 +60,8 @@ static void print_commands(FILE *file)
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
         fprintf(file, "  %-13s %s\n", c->name, c->what);
     }
+    fprintf(file, "\nwithout a store:\n"
+                  "  torture       cut the power at each write that a program of yours makes\n");
     fprintf(file, "\n`instar COMMAND --help` tells more. With --json every command prints JSON;\n"
                   "in a pipe rows are tab-separated. The exit code is 0 only on success.\n");
 }
@@ -295,6 +297,9 @@ int main(int argc, char **argv)
 
     if (!hold_standard_streams()) {
         return CLI_FAILED;
+    }
+    if (argc > 1 && strcmp(argv[1], "torture") == 0) {
+        return cli_torture(argv + 1);
     }
     rc = run_general(argc, argv);
     if (rc >= 0) {

@@ -6,6 +6,9 @@
  *   an index                  from its table: the old one is renamed, a new one made, then the old
  *                             one dropped; only when all pages are whole, since dropping frees them
  *
+ *   the log                   only with --cut-log: it ends at its last whole record; what that
+ * costs is told
+ *
  * Whatever else the check finds is told; then it is a matter of a backup, or of `dump`.
  */
 #include "cli.h"
@@ -181,6 +184,41 @@ static int on_file(void *arg, const instar_finding *finding)
     return 0;
 }
 
+static void tell_time(int64_t us, char text[64])
+{
+    instar_value value = {.type = INSTAR_TIMESTAMPTZ, .i = us};
+
+    (void)snprintf(text, 64, "an unknown time");
+    if (us != 0) {
+        (void)instar_value_format(&value, text, 64);
+    }
+}
+
+static int cut_log(struct repair *r)
+{
+    instar_log_cut cut;
+    char text[1024], written[64];
+    int rc = instar_cut_log(r->cli->store, &cut);
+
+    if (rc != INSTAR_OK) {
+        return cli_fail(r->cli, rc, "cutting the log");
+    }
+    if (cut.to_lsn == 0) {
+        tell(r, "kept", "log", "the log is whole: nothing was cut");
+        return CLI_OK;
+    }
+    r->done++;
+    tell(r, "damaged", "log", cut.reason);
+    tell_time(cut.last_written_us, written);
+    (void)snprintf(text, sizeof(text),
+                   "all commits from %" PRIu64 " to at least %" PRIu64 ", the last at about %s; "
+                   "%" PRIu64 " of them left a trace, with %" PRIu64 " changes of the schema",
+                   cut.from_lsn, cut.to_lsn, written, cut.commits, cut.schema_changes);
+    tell(r, "lost", "log", text);
+    tell(r, "kept", "log.before-cut", "the segments as they were");
+    return CLI_OK;
+}
+
 static int repair(struct repair *r)
 {
     struct cli *cli = r->cli;
@@ -189,6 +227,9 @@ static int repair(struct repair *r)
 
     if (rc != INSTAR_OK) {
         return cli_fail(cli, rc, "repair");
+    }
+    if (cli_switch(cli, "cut-log") && cut_log(r) != CLI_OK) {
+        return CLI_FAILED;
     }
     rc = instar_check_files(cli->store, on_file, r, NULL);
     if (rc != INSTAR_OK) {

@@ -470,6 +470,8 @@ int cli_change_options(const struct cli *cli, instar_change_options *options)
 {
     int rc = cli_number(cli, "rate", UINT64_MAX, &options->rows_per_second_max);
 
+    rc = rc == CLI_OK ? cli_number(cli, "bytes-rate", UINT64_MAX, &options->bytes_per_second_max)
+                      : rc;
     rc = rc == CLI_OK ? cli_number_u32(cli, "workers", &options->workers) : rc;
     rc =
         rc == CLI_OK ? cli_number(cli, "sort-memory", UINT64_MAX, &options->sort_memory_bytes) : rc;

@@ -100,6 +100,9 @@ int command_retune(struct cli *cli)
     uint64_t workers = UINT32_MAX, fence_after = UINT32_MAX, target = UINT32_MAX;
 
     rc = cli_number(cli, "rate", UINT64_MAX - 1, &steering.rows_per_second_max);
+    rc = rc == CLI_OK
+             ? cli_number(cli, "bytes-rate", UINT64_MAX - 1, &steering.bytes_per_second_max)
+             : rc;
     rc = rc == CLI_OK ? cli_number(cli, "workers", UINT32_MAX - 1, &workers) : rc;
     rc = rc == CLI_OK ? cli_number(cli, "fence-after", UINT32_MAX - 1, &fence_after) : rc;
     rc = rc == CLI_OK ? cli_number(cli, "latency-target", UINT32_MAX - 1, &target) : rc;
@@ -110,12 +113,12 @@ int command_retune(struct cli *cli)
     steering.fence_after_ms = (uint32_t)fence_after;
     steering.latency_target_ms = (uint32_t)target;
     if (steering.set_flags == 0 && steering.clear_flags == 0 &&
-        steering.rows_per_second_max == UINT64_MAX && steering.workers == UINT32_MAX &&
-        steering.fence_after_ms == UINT32_MAX && steering.latency_target_ms == UINT32_MAX) {
+        steering.rows_per_second_max == UINT64_MAX && steering.bytes_per_second_max == UINT64_MAX &&
+        steering.workers == UINT32_MAX && steering.fence_after_ms == UINT32_MAX &&
+        steering.latency_target_ms == UINT32_MAX) {
         return cli_usage(
-            cli,
-            "nothing to retune: give --rate, --workers, --latency-target, --fence-after, --hurry, "
-            "--no-hurry, --keep-waiting, --give-up or --fence");
+            cli, "nothing to retune: give --rate, --bytes-rate, --workers, --latency-target, "
+                 "--fence-after, --hurry, --no-hurry, --keep-waiting, --give-up or --fence");
     }
     return steer(cli, &steering);
 }

@@ -258,7 +258,8 @@ static int print_change(void *arg, const instar_change_info *info)
     char step[OUT_NUMBER_SIZE], steps[OUT_NUMBER_SIZE];
     char submitted[64], finished[64];
     char estimated[OUT_NUMBER_SIZE], took[OUT_NUMBER_SIZE];
-    char undo_until[64], taken_by[OUT_NUMBER_SIZE];
+    char undo_until[64], taken_by[OUT_NUMBER_SIZE], retries[OUT_NUMBER_SIZE];
+    char asked_pid[OUT_NUMBER_SIZE], asked_uid[OUT_NUMBER_SIZE], behind[OUT_NUMBER_SIZE];
 
     if ((list->running_only && !running) || (list->only != 0 && list->only != info->id)) {
         return 0;
@@ -266,34 +267,41 @@ static int print_change(void *arg, const instar_change_info *info)
     time_text(info->submitted_us, submitted, sizeof(submitted));
     time_text(info->finished_us, finished, sizeof(finished));
     time_text(info->undo_until_us, undo_until, sizeof(undo_until));
-    out_row(list->out,
-            (struct out_cell[]){
-                out_u64(info->id, id),
-                out_text(state_name(info->state)),
-                out_text(info->kind),
-                out_text(info->table),
-                out_text(info->object),
-                out_text(info->stage),
-                out_u64(info->step, step),
-                out_u64(info->steps, steps),
-                out_u64(info->rows_done, done),
-                out_u64(info->rows_total, total),
-                out_u64(info->rows_per_second, rate),
-                info->eta_ms == UINT64_MAX ? out_text(NULL) : out_u64(info->eta_ms / 1000, eta),
-                out_u64(info->delta_backlog, backlog),
-                out_u64(info->owner_pid, owner),
-                out_u64(info->duplicate_count, duplicates),
-                out_text(submitted),
-                finished[0] != '\0' ? out_text(finished) : out_text(NULL),
-                info->estimated_ms == UINT64_MAX ? out_text(NULL)
-                                                 : out_u64(info->estimated_ms, estimated),
-                info->finished_us == 0 ? out_text(NULL) : out_u64(took_ms(info), took),
-                out_text(info->waiting_for),
-                out_text(info->throttle),
-                out_text(info->statement),
-                out_text(info->reason),
-                undo_until[0] != '\0' ? out_text(undo_until) : out_text(NULL),
-                info->taken_by == 0 ? out_text(NULL) : out_u64(info->taken_by, taken_by)});
+    out_row(
+        list->out,
+        (struct out_cell[]){
+            out_u64(info->id, id),
+            out_text(state_name(info->state)),
+            out_text(info->kind),
+            out_text(info->table),
+            out_text(info->object),
+            out_text(info->stage),
+            out_u64(info->step, step),
+            out_u64(info->steps, steps),
+            out_u64(info->rows_done, done),
+            out_u64(info->rows_total, total),
+            out_u64(info->rows_per_second, rate),
+            info->eta_ms == UINT64_MAX ? out_text(NULL) : out_u64(info->eta_ms / 1000, eta),
+            out_u64(info->delta_backlog, backlog),
+            out_u64(info->owner_pid, owner),
+            out_u64(info->duplicate_count, duplicates),
+            out_text(submitted),
+            finished[0] != '\0' ? out_text(finished) : out_text(NULL),
+            info->estimated_ms == UINT64_MAX ? out_text(NULL)
+                                             : out_u64(info->estimated_ms, estimated),
+            info->finished_us == 0 ? out_text(NULL) : out_u64(took_ms(info), took),
+            out_text(info->waiting_for),
+            out_text(info->throttle),
+            out_text(info->statement),
+            out_text(info->reason),
+            undo_until[0] != '\0' ? out_text(undo_until) : out_text(NULL),
+            info->taken_by == 0 ? out_text(NULL) : out_u64(info->taken_by, taken_by),
+            out_u64(info->retries, retries),
+            out_text(info->last_error),
+            info->asked_pid == 0 ? out_text(NULL) : out_text(info->asked_by),
+            info->asked_pid == 0 ? out_text(NULL) : out_u64(info->asked_pid, asked_pid),
+            info->asked_pid == 0 ? out_text(NULL) : out_u64(info->asked_uid, asked_uid),
+            info->state == INSTAR_CHANGE_DONE ? out_u64(info->behind, behind) : out_text(NULL)});
     return 0;
 }
 
@@ -323,7 +331,13 @@ static int list_changes(struct cli *cli, struct change_list *list)
                                                 {"statement", OUT_TEXT},
                                                 {"reason", OUT_TEXT},
                                                 {"undo_until", OUT_TEXT},
-                                                {"taken_by", OUT_NUMBER_DETAIL}};
+                                                {"taken_by", OUT_NUMBER_DETAIL},
+                                                {"retries", OUT_NUMBER_DETAIL},
+                                                {"last_error", OUT_TEXT_DETAIL},
+                                                {"asked_by", OUT_TEXT},
+                                                {"asked_pid", OUT_NUMBER_DETAIL},
+                                                {"asked_uid", OUT_NUMBER_DETAIL},
+                                                {"behind", OUT_NUMBER}};
     int rc;
 
     list->out = out_begin(cli, columns, sizeof(columns) / sizeof(columns[0]));

@@ -11,6 +11,7 @@
  *     delete  table  key  values …            first
  *     dump    table                           all rows in the order of the primary key
  *     scan    table  index  columns           these columns, in the order of the index
+ *     comments table                          what COMMENT ON has said of it and all it has
  *     check                                   the checker
  *
  * Output, a line each: "ok", rows (values between commas, rows between tabs), or "!" and the name
@@ -209,6 +210,41 @@ static void run_scan(const char *table, const char *index, char *names)
     instar_projection_free(p);
 }
 
+static void put_comment(const char *kind, const char *name, const char *comment)
+{
+    if (comment != NULL) {
+        printf("%s%s=%s\t", kind, name, comment);
+    }
+}
+
+static int put_comments(void *arg, const instar_table_info *info)
+{
+    (void)arg;
+    put_comment("t", "", info->comment);
+    for (size_t i = 0; i < info->column_count; i++) {
+        put_comment("c ", info->columns[i].name, info->columns[i].comment);
+    }
+    for (size_t i = 0; i < info->index_count; i++) {
+        const instar_index_info *index = &info->indexes[i];
+        put_comment(index->constraint ? "k " : "i ", index->name, index->comment);
+    }
+    for (size_t i = 0; i < info->check_count; i++) {
+        put_comment("k ", info->checks[i].name, info->checks[i].comment);
+    }
+    for (size_t i = 0; i < info->fkey_count; i++) {
+        put_comment("k ", info->fkeys[i].name, info->fkeys[i].comment);
+    }
+    return 0;
+}
+
+static void run_comments(const char *table)
+{
+    if (instar_table_list(db, table, put_comments, NULL) != INSTAR_OK) {
+        die("comments");
+    }
+    putchar('\n');
+}
+
 static int print_finding(void *arg, const instar_finding *finding)
 {
     (void)arg;
@@ -237,6 +273,8 @@ static void obey(void)
         run_scan(fields[1], NULL, NULL);
     } else if (strcmp(verb, "scan") == 0 && field_count == 4) {
         run_scan(fields[1], fields[2], fields[3]);
+    } else if (strcmp(verb, "comments") == 0 && field_count == 2) {
+        run_comments(fields[1]);
     } else if (strcmp(verb, "check") == 0) {
         run_check();
     } else {
