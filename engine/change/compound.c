@@ -6,6 +6,7 @@
  * before anything begins; and all names are reserved.
  */
 #include "change/draft_impl.h"
+#include "change/rekey_impl.h"
 #include "change/several_impl.h"
 
 #include <stdio.h>
@@ -415,11 +416,13 @@ int draft_check_names(const struct draft *d, struct base_err *err)
 
 int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
 {
+    const struct compound_request asked = {.statements = d->request, .count = d->count};
     struct base_arena arena = {0};
-    struct alter_name *names;
-    size_t name_count;
-    int rc = alter_names_find(d->from, d->target, &arena, &names, &name_count, err);
+    struct alter_name *names = NULL;
+    size_t name_count = 0;
+    int rc = compound_rekey(&asked) != NULL ? rekey_check_others(d->s, d->from, err) : 0;
 
+    rc = rc == 0 ? alter_names_find(d->from, d->target, &arena, &names, &name_count, err) : rc;
     if (rc == 0) {
         rc = reserve(d, names, name_count, err);
     }

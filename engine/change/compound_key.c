@@ -202,8 +202,7 @@ int draft_complete(struct draft *d, struct base_err *err)
     if (is_same_key(d->from, d->target)) {
         return rekey_refuse_same(d->target, err);
     }
-    rc = rekey_check_others(d->s, d->from, err);
-    rc = rc == 0 ? rekey_check_referrers(d->from, d->target, &d->kin, err) : rc;
+    rc = rekey_check_referrers(d->from, d->target, &d->kin, err);
     rc = rc == 0 ? check_own_fkeys(d, err) : rc;
     for (uint32_t i = 0; i < d->target->index_count; i++) {
         d->target->indexes[i].remade = true;

@@ -152,3 +152,25 @@ Test(rekey_compound, refused_at_once)
     moves_check_clean(db);
     ok(instar_close(db));
 }
+
+/* What waits for another change of the table is refused at once: that one might change what the new
+ * key, or one of the indexes beside it, is made of. */
+Test(rekey_compound, behind_another_change)
+{
+    instar_change_options o = scene_options(30000);
+    instar *db = open_t();
+    uint64_t change;
+
+    o.flags = INSTAR_CHANGE_PAUSE;
+    ok(alters_submit(db, "t", "add f int8", &o, &change));
+    cr_assert_eq(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a), "
+                              "ADD COLUMN e int8"),
+                 INSTAR_ESTATE);
+    cr_assert(sqls_say("is at work on table \"t\""), "%s", sqls_words());
+    ok(instar_change_cancel(db, change));
+    fails(instar_change_wait(db, change, 60000, NULL), INSTAR_ECANCELLED);
+    ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a), "
+                    "ADD COLUMN e int8"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
