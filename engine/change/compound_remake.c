@@ -27,7 +27,7 @@ static struct catalog_table *try_steps(const struct catalog_table *table,
             copy->rekeyed = true;
         } else if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
             copy->rekeyed = true;
-        } else {
+        } else if (steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY) { /* that would need its parent */
             rc = catalog_alter(copy, &steps[i], &changed, NULL);
         }
     }

@@ -227,3 +227,23 @@ Test(rekey_retype, who_reads_by_either_key_meets_the_other)
     skew(true);
     skew(false);
 }
+
+/* A foreign key that comes in the same change, over an index that is there, hides nothing of what
+ * the types need: neither the key nor another index that is made anew. */
+Test(rekey_retype, beside_a_foreign_key)
+{
+    instar *db = open_t("int8", "insert t 9,1,x ; insert t 10,1,y");
+
+    ok(sqls_run(db, "CREATE TABLE p (a int8 PRIMARY KEY); CREATE TABLE u (a int8 PRIMARY KEY, "
+                    "b int8, d int8); CREATE INDEX u_b ON u (b); CREATE INDEX u_d ON u (d)"));
+    ok(moves_run(db, "insert p 1 ; insert u 1,1,9 ; insert u 2,1,10"));
+    ok(sqls_run(db, "BEGIN; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (b) REFERENCES p; "
+                    "ALTER TABLE t ALTER COLUMN a TYPE text; COMMIT"));
+    cr_assert_str_eq(alters_rows(db, "t", NULL), "10,1,y;9,1,x");
+    ok(sqls_run(db, "ALTER TABLE u ADD CONSTRAINT s FOREIGN KEY (b) REFERENCES p, "
+                    "ALTER COLUMN d TYPE text"));
+    cr_assert_str_eq(sqls_scan(db, "u", "d", "u_d", NULL), "10;9");
+    fails(moves_run(db, "insert u 3,7,x"), INSTAR_EREFERENCE);
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
