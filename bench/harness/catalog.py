@@ -77,7 +77,7 @@ def _under_load(kind, processes, systems, work="update", extra=(), full=False):
                DISK if kind == "sync" else PROCESS,
                (("processes", processes), ("sync", int(kind == "sync")), ("work", work),
                 *((word, 1) for word in extra)),
-               when=LAST if work == "add" else ONCE, longer=2 if not full else 3, full=full)
+               when=LAST if work == "add" else ONCE, longer=5, full=full)
 
 
 def _change(name, change, nodes=0, figure=("change_ms", "ms", "lower"), when=EACH_TIME):

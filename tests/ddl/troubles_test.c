@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHARE 40
+#define SHARE 24
 #define CALLS 160 /* that a runner makes, about */
 
 enum trouble {
