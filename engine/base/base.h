@@ -60,7 +60,7 @@ void *base_realloc(void *p, size_t size);
 void base_free(void *p);
 char *base_strdup(const char *s);
 
-/* Test hook: called before each allocation when set; returning false makes it fail. */
+/* Test hook: asked before each allocation, also by an arena that has room; false: it fails. */
 extern bool (*base_alloc_hook)(size_t size);
 
 /* ---- bytes -------------------------------------------------------------------------------- */
