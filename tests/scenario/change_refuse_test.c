@@ -173,7 +173,26 @@ Test(change_refuse, halves)
     static const instar_alteration no_column = {.kind = INSTAR_ALTER_ADD_COLUMN};
     static const instar_alteration no_name = {.kind = INSTAR_ALTER_DROP_COLUMN};
     static const instar_alteration no_kind = {.kind = 99};
+    static const char long_name[] =
+        "a_name_of_more_bytes_than_names_have_________________________"
+        "________________________________________________________________"
+        "________________________________________________________________";
+    static const instar_index_def misnamed = {
+        .name = long_name, .table = "t", .columns = &b, .column_count = 1};
+    static const instar_index_def nameless = {.table = "t", .columns = &b, .column_count = 1};
+    static const instar_index_def homeless = {.name = "x", .columns = &b, .column_count = 1};
+    static const instar_index_def mistaken = {
+        .name = "x", .table = long_name, .columns = &b, .column_count = 1};
     static const struct half cases[] = {
+        {"a long name", {INDEX(misnamed)}, 1, INSTAR_EINVALID, "index name"},
+        {"a long name beside one",
+         {INDEX(whole), INDEX(misnamed)},
+         2,
+         INSTAR_EINVALID,
+         "index name"},
+        {"no name of an index", {INDEX(nameless)}, 1, INSTAR_EINVALID, "the index has no name"},
+        {"no table of an index", {INDEX(homeless)}, 1, INSTAR_EINVALID, "the table has no name"},
+        {"a long name of its table", {INDEX(mistaken)}, 1, INSTAR_EINVALID, "table name"},
         {"no statement", {{0}}, 0, INSTAR_EINVALID, "0"},
         {"no kind", {{.kind = 99}}, 1, INSTAR_EINVALID, "99"},
         {"no kind beside one", {INDEX(whole), {.kind = 99, .name = "t"}}, 2, INSTAR_EINVALID, "99"},
@@ -298,7 +317,20 @@ Test(change_refuse, more_than_fits)
          "primary key of 17 columns, at most 16"},
     };
     expect_halves(db, cases, BASE_ARRAY_LEN(cases));
-
+    /* As many as may be are looked at: the second of these is there already. */
+    static const struct half fitting[] = {{"steps",
+                                           {{.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t"}},
+                                           1,
+                                           INSTAR_EEXISTS,
+                                           "step 2: table \"t\" has a column \"x\" already"}};
+    struct half alone = fitting[0];
+    alone.list[0].steps = adds;
+    alone.list[0].step_count = BASE_ARRAY_LEN(adds) - 1;
+    expect_halves(db, &alone, 1);
+    struct half beside = alone;
+    beside.list[1] = (instar_statement)INDEX(index);
+    beside.count = 2;
+    expect_halves(db, &beside, 1);
     expect_limit(db, "CREATE INDEX i%d ON t (b); ", 17, "more than 16 new indexes in one change");
     expect_limit(db, "DROP INDEX IF EXISTS i%d; ", 257, "at most 256");
     expect_limit(db, "CREATE TABLE n%d (a int8); ", 65, "more than 64 tables in one change");
