@@ -3,7 +3,7 @@
  * Index builds while others write. The process that runs the change is held where it matters; this
  * one writes meanwhile. Each ends with the checker, and scan by table = scan by index.
  */
-#include "support/scenes.h"
+#include "support/sqls.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -409,6 +409,24 @@ Test(change_build, key_over_the_limit)
     fails(dbs_index(db, "t_c", "t", "c", false, &info), INSTAR_EFAILED);
     expect(info.error == INSTAR_ELIMIT);
     expect(strstr(info.reason, "t_c") != NULL && strstr(info.reason, "(a=77)") != NULL);
+    dbs_check_clean(db);
+    instar_projection_free(p);
+    ok(instar_close(db));
+}
+
+/* The same for a row whose primary key would be, in the tree that takes over. */
+Test(change_build, new_key_over_the_limit)
+{
+    const char *columns[] = {"a", "c"};
+    instar_projection *p;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_run(db, 0, insert_text, p));
+    fails(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (c)"),
+          INSTAR_EFAILED);
+    expect(sqls_say("bytes") && sqls_say("(a=77)"));
     dbs_check_clean(db);
     instar_projection_free(p);
     ok(instar_close(db));

@@ -160,94 +160,89 @@ static void expect_halves(instar *db, const struct half *cases, size_t count)
         .kind = INSTAR_STATEMENT_DROP_TABLE, .name = "u" \
     }
 
+static const instar_key_column b = {.name = "b"};
+static const instar_index_def whole = {.name = "x", .table = "t", .columns = &b, .column_count = 1};
+static const instar_alteration no_unique = {.kind = INSTAR_ALTER_ADD_UNIQUE};
+static const instar_alteration no_check = {.kind = INSTAR_ALTER_ADD_CHECK};
+static const instar_alteration no_fkey = {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY};
+static const instar_alteration no_key = {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY};
+static const instar_alteration no_column = {.kind = INSTAR_ALTER_ADD_COLUMN};
+static const instar_alteration no_name = {.kind = INSTAR_ALTER_DROP_COLUMN};
+static const instar_alteration no_kind = {.kind = 99};
+static const char long_name[] = "a_name_of_more_bytes_than_names_have_________________________"
+                                "________________________________________________________________"
+                                "________________________________________________________________";
+static const instar_index_def misnamed = {
+    .name = long_name, .table = "t", .columns = &b, .column_count = 1};
+static const instar_index_def nameless = {.table = "t", .columns = &b, .column_count = 1};
+static const instar_index_def homeless = {.name = "x", .columns = &b, .column_count = 1};
+static const instar_index_def mistaken = {
+    .name = "x", .table = long_name, .columns = &b, .column_count = 1};
+static const struct half halves[] = {
+    {"a long name", {INDEX(misnamed)}, 1, INSTAR_EINVALID, "index name"},
+    {"a long name beside one", {INDEX(whole), INDEX(misnamed)}, 2, INSTAR_EINVALID, "index name"},
+    {"no name of an index", {INDEX(nameless)}, 1, INSTAR_EINVALID, "the index has no name"},
+    {"no table of an index", {INDEX(homeless)}, 1, INSTAR_EINVALID, "the table has no name"},
+    {"a long name of its table", {INDEX(mistaken)}, 1, INSTAR_EINVALID, "table name"},
+    {"no statement", {{0}}, 0, INSTAR_EINVALID, "0"},
+    {"no kind", {{.kind = 99}}, 1, INSTAR_EINVALID, "99"},
+    {"no kind beside one", {INDEX(whole), {.kind = 99, .name = "t"}}, 2, INSTAR_EINVALID, "99"},
+    {"no index", {{.kind = INSTAR_STATEMENT_CREATE_INDEX}}, 1, INSTAR_EMISUSE, "definition"},
+    {"no index beside one",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_CREATE_INDEX}},
+     2,
+     INSTAR_EMISUSE,
+     "definition"},
+    {"no table", {{.kind = INSTAR_STATEMENT_CREATE_TABLE}}, 1, INSTAR_EMISUSE, "definition"},
+    {"no table beside one",
+     {DROP_U, {.kind = INSTAR_STATEMENT_CREATE_TABLE}},
+     2,
+     INSTAR_EMISUSE,
+     "definition"},
+    {"no steps",
+     {{.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t"}},
+     1,
+     INSTAR_EINVALID,
+     "0 steps"},
+    {"no steps beside an index",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t"}},
+     2,
+     INSTAR_EINVALID,
+     "0 steps"},
+    {"a vacuum beside an index",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_VACUUM, .name = "t"}},
+     2,
+     INSTAR_EINVALID,
+     "vacuum"},
+    {"no unique", {ALTER(no_unique)}, 1, INSTAR_EINVALID, "add unique: no definition"},
+    {"no unique beside an index",
+     {ALTER(no_unique), INDEX(whole)},
+     2,
+     INSTAR_EINVALID,
+     "add unique: no definition"},
+    {"no check", {ALTER(no_check)}, 1, INSTAR_EINVALID, "check"},
+    {"no foreign key", {ALTER(no_fkey)}, 1, INSTAR_EINVALID, "foreign key"},
+    {"no foreign key beside an index",
+     {ALTER(no_fkey), INDEX(whole)},
+     2,
+     INSTAR_EINVALID,
+     "foreign key"},
+    {"no primary key",
+     {{.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "v", .steps = &no_key, .step_count = 1}},
+     1,
+     INSTAR_EINVALID,
+     "add primary key: no columns"},
+    {"no column", {ALTER(no_column)}, 1, INSTAR_EINVALID, "column"},
+    {"no name", {ALTER(no_name)}, 1, INSTAR_EINVALID, "name"},
+    {"no kind of step", {ALTER(no_kind)}, 1, INSTAR_EINVALID, "99"},
+};
+
 /* A statement of which a part is missing is refused before anything is looked up. */
 Test(change_refuse, halves)
 {
-    static const instar_key_column b = {.name = "b"};
-    static const instar_index_def whole = {
-        .name = "x", .table = "t", .columns = &b, .column_count = 1};
-    static const instar_alteration no_unique = {.kind = INSTAR_ALTER_ADD_UNIQUE};
-    static const instar_alteration no_check = {.kind = INSTAR_ALTER_ADD_CHECK};
-    static const instar_alteration no_fkey = {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY};
-    static const instar_alteration no_key = {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY};
-    static const instar_alteration no_column = {.kind = INSTAR_ALTER_ADD_COLUMN};
-    static const instar_alteration no_name = {.kind = INSTAR_ALTER_DROP_COLUMN};
-    static const instar_alteration no_kind = {.kind = 99};
-    static const char long_name[] =
-        "a_name_of_more_bytes_than_names_have_________________________"
-        "________________________________________________________________"
-        "________________________________________________________________";
-    static const instar_index_def misnamed = {
-        .name = long_name, .table = "t", .columns = &b, .column_count = 1};
-    static const instar_index_def nameless = {.table = "t", .columns = &b, .column_count = 1};
-    static const instar_index_def homeless = {.name = "x", .columns = &b, .column_count = 1};
-    static const instar_index_def mistaken = {
-        .name = "x", .table = long_name, .columns = &b, .column_count = 1};
-    static const struct half cases[] = {
-        {"a long name", {INDEX(misnamed)}, 1, INSTAR_EINVALID, "index name"},
-        {"a long name beside one",
-         {INDEX(whole), INDEX(misnamed)},
-         2,
-         INSTAR_EINVALID,
-         "index name"},
-        {"no name of an index", {INDEX(nameless)}, 1, INSTAR_EINVALID, "the index has no name"},
-        {"no table of an index", {INDEX(homeless)}, 1, INSTAR_EINVALID, "the table has no name"},
-        {"a long name of its table", {INDEX(mistaken)}, 1, INSTAR_EINVALID, "table name"},
-        {"no statement", {{0}}, 0, INSTAR_EINVALID, "0"},
-        {"no kind", {{.kind = 99}}, 1, INSTAR_EINVALID, "99"},
-        {"no kind beside one", {INDEX(whole), {.kind = 99, .name = "t"}}, 2, INSTAR_EINVALID, "99"},
-        {"no index", {{.kind = INSTAR_STATEMENT_CREATE_INDEX}}, 1, INSTAR_EMISUSE, "definition"},
-        {"no index beside one",
-         {INDEX(whole), {.kind = INSTAR_STATEMENT_CREATE_INDEX}},
-         2,
-         INSTAR_EMISUSE,
-         "definition"},
-        {"no table", {{.kind = INSTAR_STATEMENT_CREATE_TABLE}}, 1, INSTAR_EMISUSE, "definition"},
-        {"no table beside one",
-         {DROP_U, {.kind = INSTAR_STATEMENT_CREATE_TABLE}},
-         2,
-         INSTAR_EMISUSE,
-         "definition"},
-        {"no steps",
-         {{.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t"}},
-         1,
-         INSTAR_EINVALID,
-         "0 steps"},
-        {"no steps beside an index",
-         {INDEX(whole), {.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t"}},
-         2,
-         INSTAR_EINVALID,
-         "0 steps"},
-        {"a vacuum beside an index",
-         {INDEX(whole), {.kind = INSTAR_STATEMENT_VACUUM, .name = "t"}},
-         2,
-         INSTAR_EINVALID,
-         "vacuum"},
-        {"no unique", {ALTER(no_unique)}, 1, INSTAR_EINVALID, "add unique: no definition"},
-        {"no unique beside an index",
-         {ALTER(no_unique), INDEX(whole)},
-         2,
-         INSTAR_EINVALID,
-         "add unique: no definition"},
-        {"no check", {ALTER(no_check)}, 1, INSTAR_EINVALID, "check"},
-        {"no foreign key", {ALTER(no_fkey)}, 1, INSTAR_EINVALID, "foreign key"},
-        {"no foreign key beside an index",
-         {ALTER(no_fkey), INDEX(whole)},
-         2,
-         INSTAR_EINVALID,
-         "foreign key"},
-        {"no primary key",
-         {{.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "v", .steps = &no_key, .step_count = 1}},
-         1,
-         INSTAR_EINVALID,
-         "add primary key: no columns"},
-        {"no column", {ALTER(no_column)}, 1, INSTAR_EINVALID, "column"},
-        {"no name", {ALTER(no_name)}, 1, INSTAR_EINVALID, "name"},
-        {"no kind of step", {ALTER(no_kind)}, 1, INSTAR_EINVALID, "99"},
-    };
     instar *db = open_with_tables();
 
-    expect_halves(db, cases, BASE_ARRAY_LEN(cases));
+    expect_halves(db, halves, BASE_ARRAY_LEN(halves));
     ok(instar_close(db));
 }
 

@@ -41,6 +41,23 @@ Test(lease, closing_gives_all_back)
     cr_assert_neq(store_event_seen(store, STORE_EVENT_LEASE), seen);
 }
 
+/* Of others' grants none: also not of one that has the same place, or had it before. */
+Test(lease, closing_leaves_others_alone)
+{
+    struct leases *l;
+    must(lease_open(store, &l, &test_err));
+    struct lease_use ours = take(l, 7, 1000);
+    struct lease_use another = take(l, 8, 1000);
+    struct lease_use earlier = take(l, 9, 1000);
+    struct lease_slot *slots = l->slots;
+    atomic_fetch_add(&slots[another.slot].node, 1);
+    atomic_fetch_add(&slots[earlier.slot].nonce, 1);
+    lease_close(l);
+    cr_assert_not(lease_word_live(lease_word_load(&slots[ours.slot])));
+    cr_assert(lease_word_live(lease_word_load(&slots[another.slot])));
+    cr_assert(lease_word_live(lease_word_load(&slots[earlier.slot])));
+}
+
 /* Figures count this node's live grants, uses, and the oldest transaction. */
 Test(lease, figures_of_a_node)
 {
