@@ -18,6 +18,7 @@
 #include "store/log.h"
 #include "store/trees.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -310,7 +311,8 @@ int store_cut_log(const char *path, const instar_options *options, instar_log_cu
     }
     rc = os_lock_exclusive(c.s->lock_fd);
     if (rc != 0) {
-        rc = base_err_set(err, INSTAR_EBUSY, "a process has the store open");
+        rc = rc == -EAGAIN ? base_err_set(err, INSTAR_EBUSY, "a process has the store open")
+                           : base_err_errno(err, rc, "keeping others out of the store");
     } else {
         rc = cut_alone(&c, err);
     }
