@@ -154,9 +154,11 @@ class Fuzzed(Heard):
         name = target.stem.removesuffix("_fuzz")
         corpus = build / "fuzz/corpus" / name
         corpus.mkdir(parents=True, exist_ok=True)
+        dictionary = root / "fuzz/dict" / f"{name}.dict"
         super().__init__(f"fuzz/{name}", [
             target, f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=1",
             "-malloc_limit_mb=64", "-print_final_stats=1", f"-artifact_prefix={build}/fuzz/",
+            *([f"-dict={dictionary}"] if dictionary.exists() else []),
             corpus, root / "fuzz/corpus" / name], seconds + 300)
 
 
