@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t start, const char *ending)
 {
     snprintf(out, SEGMENT_NAME_SIZE, "%016llx.%s", (unsigned long long)start, ending);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE /* nftw */
 #include "support/golden.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <instar_sql.h>
