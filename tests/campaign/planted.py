@@ -7,10 +7,11 @@ Each tests/planted/NN-name.patch takes one rule out. Its head says which, and wh
     Found by: unit/store_flush_test
     Found by: campaign-power-cut powercut/commits_and_segments
 
-A finder is a test program, or a campaign (its first program, with a seed's worth); a name behind it
-is a filter, so that no time goes into what is known to have no part in it. Finders are asked in
-this order, and each may take ten minutes. A patch that does not apply or compile, or that nobody
-finds, makes the run fail: then it is the campaign that must be mended.
+A finder is a test program, a shell test of the tool (cli/NAME), or a campaign (its first program,
+with a seed's worth); a name behind it is a filter, so that no time goes into what is known to have
+no part in it. Finders are asked in this order, and each may take ten minutes. A patch that does
+not apply or compile, or that nobody finds, makes the run fail: then it is the campaign that must be
+mended.
 
 A run goes on where an earlier one stopped: a bug that was found is passed over as long as nothing
 that is compiled or run has changed since. --only plants it again.
@@ -49,6 +50,8 @@ class Finder:
         if self.name.startswith("campaign-"):
             program = campaigns.ALL[self.name.removeprefix("campaign-")].programs[0]
             self.path, self.env = program.path, dict(program.env)
+        elif self.name.startswith("cli/"):
+            self.path = "release/instar"
         else:
             self.path = f"release/tests/{self.name}"
             if self.name.startswith("unit/"):
@@ -57,9 +60,15 @@ class Finder:
     @property
     def folder(self):
         """Of its sources."""
+        if self.name.startswith("cli/"):
+            return "tests/cli"
         return "/".join(self.path.split("/")[1:-1])
 
-    def run(self, build, seed, scratch):
+    def run(self, build, root, seed, scratch):
+        if self.name.startswith("cli/"):
+            env = {"INSTAR": str(build / self.path), "INSTAR_BUILD": str(build)}
+            return item.Command(self.name, ["bash", root / f"tests/{self.name}.sh"], self.seconds,
+                                env=env).run(scratch)
         one = item.Criterion(self.line.replace(" ", "-").replace("/", "-"), build / self.path,
                              self.seconds)
         one.env = {"INSTAR_SEED": str(seed), **self.env}
@@ -164,7 +173,7 @@ def hunt(copy, bug, args, scratch):
         if made.returncode != 0:
             return rows, f"does not compile: {made.stderr.strip()[-2000:]}"
         folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
-        result = finder.run(copy.build, args.seed or 1, folder)
+        result = finder.run(copy.build, copy.root, args.seed or 1, folder)
         test = failure_words(result) if result.failures else ""
         rows.append(figures.Found(bug.name, finder.line, test, round(result.seconds)))
         if test and not args.all_finders:
