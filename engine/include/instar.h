@@ -1176,7 +1176,9 @@ enum instar_problem {
     INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
     INSTAR_PROBLEM_VERSION = 8, /* a tag newer than its table */
-    INSTAR_PROBLEM_FILE = 9     /* a file of the store, or a page of data.mdb */
+    INSTAR_PROBLEM_FILE = 9,    /* a file of the store, or a page of data.mdb */
+    INSTAR_PROBLEM_DIGEST = 10  /* what a table's or an index's tree holds is not what was written
+                                   last, as after a page of an earlier time */
 };
 
 typedef struct instar_finding {

@@ -351,6 +351,9 @@ void trees_cursor_close(struct trees_cursor *c)
         r->idle_count++;
         return;
     }
+    if (c->write != NULL) {
+        trees_write_cursor_end(c);
+    }
     if (c->cursor != NULL) {
         mdb_cursor_close(c->cursor);
     }
