@@ -47,7 +47,9 @@ KILL = Campaign(
     "kill", "kills",
     {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
     (Program("release/tests/crash/kill_test", (("INSTAR_KILLS", "200"),), r"commits, (\d+) kills",
-             1800),))
+             1800),
+     Program("release/tests/crash/roles_test", (("INSTAR_KILLS", "100"),),
+             r"commits, (\d+) kills", 1800)))
 # A seed is 80,000 transactions, and takes some ten seconds.
 HISTORY = Campaign(
     "history", "transactions",

@@ -278,6 +278,76 @@ Test(store_apply, a_fold_killed_between_steps_is_done_again)
     stores_close(s);
 }
 
+/* Folds of two segments, of which it dies after the first step; its last commit writes a key that
+ * no earlier one has. */
+static void fold_much_and_die(struct test_child *self, void *arg)
+{
+    (void)arg;
+    instar_options o = big_options();
+    o.segments_pending = 4;
+    struct store *s = stores_open(&o);
+    test_send(self, 1);
+    test_await(self, 1);
+    write_big(s, 'b');
+    write_big(s, 'b');
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    stores_put(t, T, "a", "c");
+    stores_put(t, T, "big000", "c");
+    test_send(self, stores_commit(t));
+    test_kill_at_point("apply.committed", 1);
+    stores_fold(s);
+}
+
+struct behind {
+    struct store *s;
+    struct test_child child;
+    struct test_hold hold;
+    bool done;
+};
+
+/* A reader has chosen its position. Then another process folds a step of much and dies, and this
+ * one, which folds one segment at a time, a step of the first. */
+static void fold_less(void *arg, const char *name)
+{
+    struct behind *b = arg;
+    if (strcmp(name, "txn.lsn_chosen") != 0 || b->done) {
+        return;
+    }
+    b->done = true;
+    test_send(&b->child, 1);
+    uint64_t lsn = test_receive(&b->child);
+    expect(test_wait(&b->child) == -SIGKILL);
+    applier_urge(b->s, lsn);
+    test_hold_await(&b->hold);
+}
+
+/* Whoever folds less than the one before him leaves what the trees may hold as it was: a commit of
+ * which a part is in them is seen as a whole. */
+Test(store_apply, a_smaller_fold_behind_a_larger_one)
+{
+    struct behind b = {0};
+    struct test_listener listener = {.point = fold_less, .arg = &b};
+    instar_options o = big_options();
+    o.segments_pending = 2;
+    stores_close(stores_make(&o));
+    test_fork(&b.child, fold_much_and_die, NULL);
+    test_await(&b.child, 1); /* it has the applier's role */
+    b.s = stores_open(&o);
+    stores_tree_op(b.s, STORE_TREE_CREATE, T);
+    test_hold_set(&b.hold, "apply.committed", 1);
+    test_listener_set(&listener);
+    struct store_txn *t = stores_begin(b.s, STORE_TXN_READONLY);
+    test_listener_set(NULL);
+    expect(b.done);
+    stores_expect(t, T, "a", "c");
+    stores_expect(t, T, "big000", "c");
+    store_txn_abort(t);
+    test_hold_release(&b.hold);
+    stores_fold(b.s);
+    test_hold_end(&b.hold);
+    stores_close(b.s);
+}
+
 /* A log that ends before what the trees hold is corruption, also after a restart of the machine. */
 Test(store_apply, a_fold_killed_between_steps_needs_its_log)
 {
@@ -604,4 +674,34 @@ Test(store_apply, a_tree_operation_in_a_batch)
     expect(strstr(test_err.text, "tree operation") != NULL);
     base_buf_free(&body);
     (void)store_close(s, NULL);
+}
+
+/* What is written when the map is nearly full is refused; deletes are not. */
+Test(store_apply, deletes_when_the_map_is_nearly_full)
+{
+    static char value[8000];
+    instar_options o = stores_options();
+    int written = 0;
+    int rc = 0;
+    o.segment_bytes = (uint64_t)64 << 10;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    o.map_bytes = (uint64_t)16 << 20;
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    memset(value, 'v', sizeof(value) - 1);
+    while (rc == 0) {
+        char key[16];
+        struct store_txn *t = stores_begin(s, 0);
+        (void)snprintf(key, sizeof(key), "%d", written);
+        stores_put(t, T, key, value);
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+        written += rc == 0;
+        expect(written < 4000);
+    }
+    expect(rc == INSTAR_EMAPFULL);
+    struct store_txn *t = stores_begin(s, 0);
+    stores_delete(t, T, "0");
+    stores_commit(t);
+    stores_read(s, T, "0", NULL);
+    stores_close(s);
 }
