@@ -8,11 +8,10 @@ struct listener {
     void *arg;
 };
 
-static int report_file(void *arg, const char *file, const char *text)
+static int report_file(void *arg, enum instar_problem problem, const char *file, const char *text)
 {
     const struct listener *c = arg;
-    instar_finding finding = {
-        .problem = INSTAR_PROBLEM_FILE, .table = "", .key = file, .text = text};
+    instar_finding finding = {.problem = problem, .table = "", .key = file, .text = text};
 
     return c->fn != NULL ? c->fn(c->arg, &finding) : INSTAR_OK;
 }

@@ -47,7 +47,8 @@ void *base_arena_alloc(struct base_arena *a, size_t size)
     }
     rounded &= ~(size_t)(ALIGNMENT - 1);
     struct base_arena_chunk *chunk = a->chunks;
-    if (base_alloc_hook != NULL && !base_alloc_hook(size)) {
+    bool (*hook)(size_t size) = base_alloc_hook;
+    if (hook != NULL && !hook(size)) {
         return NULL; /* a test may refuse also what fits into a chunk */
     }
     if (chunk == NULL || chunk->size - chunk->used < rounded) {

@@ -61,7 +61,7 @@ void base_free(void *p);
 char *base_strdup(const char *s);
 
 /* Test hook: asked before each allocation, also by an arena that has room; false: it fails. */
-extern bool (*base_alloc_hook)(size_t size);
+extern bool (*_Atomic base_alloc_hook)(size_t size);
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 

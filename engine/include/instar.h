@@ -1176,7 +1176,9 @@ enum instar_problem {
     INSTAR_PROBLEM_TREE = 6,       /* a tree nobody owns, or one that is missing */
     INSTAR_PROBLEM_LOG = 7,
     INSTAR_PROBLEM_VERSION = 8, /* a tag newer than its table */
-    INSTAR_PROBLEM_FILE = 9     /* a file of the store, or a page of data.mdb */
+    INSTAR_PROBLEM_FILE = 9,    /* a file of the store, or a page of data.mdb */
+    INSTAR_PROBLEM_DIGEST = 10  /* what a table's or an index's tree holds is not what was written
+                                   last, as after a page of an earlier time */
 };
 
 typedef struct instar_finding {
@@ -1221,8 +1223,9 @@ INSTAR_API int instar_check_after_io_error(const char *path);
  * data.mdb that does not hold, from the other one. The file is copied first, in its directory,
  * under the name data.mdb.before-repair. fn (may be NULL) is called with a line that says what was
  * done; not at all when there was nothing to do. An index is mended by making it anew, memtables
- * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open),
- * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
+ * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EVERSION (another format:
+ * nothing is changed), EBUSY (a process has it open), EEXISTS (an earlier copy is there), ECORRUPT
+ * (both meta pages are lost). */
 INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
 
 /* What a cut of the log has taken away. */

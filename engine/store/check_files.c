@@ -18,7 +18,7 @@
 struct files {
     struct store shell; /* what is needed of a store to read its log */
     const char *path;
-    int (*fn)(void *arg, const char *file, const char *text);
+    int (*fn)(void *arg, enum instar_problem problem, const char *file, const char *text);
     void *arg;
     struct store_files *sum;
     struct trees_mark mark;
@@ -27,17 +27,29 @@ struct files {
     int stopped;   /* what fn returned */
 };
 
-static int found(struct files *f, const char *file, const char *text)
+static int found_problem(struct files *f, enum instar_problem problem, const char *file,
+                         const char *text)
 {
     f->sum->findings++;
-    f->stopped = f->fn != NULL ? f->fn(f->arg, file, text) : 0;
+    f->stopped = f->fn != NULL ? f->fn(f->arg, problem, file, text) : 0;
     return f->stopped;
+}
+
+static int found(struct files *f, const char *file, const char *text)
+{
+    return found_problem(f, INSTAR_PROBLEM_FILE, file, text);
 }
 
 static int found_page(void *arg, uint64_t page, const char *text)
 {
     (void)page;
     return found(arg, "data.mdb", text);
+}
+
+static int found_digest(void *arg, const char *tree, const char *text)
+{
+    (void)tree;
+    return found_problem(arg, INSTAR_PROBLEM_DIGEST, "data.mdb", text);
 }
 
 static int keep_mark(void *arg, struct base_slice key, struct base_slice value)
@@ -62,7 +74,7 @@ static int keep_mark(void *arg, struct base_slice key, struct base_slice value)
 
 static int check_trees(struct files *f, struct base_err *err)
 {
-    struct pages p = {.fn = found_page, .entry = keep_mark, .arg = f};
+    struct pages p = {.fn = found_page, .unlike = found_digest, .entry = keep_mark, .arg = f};
     int rc = file_open(f->shell.dirfd, "data.mdb", O_RDONLY, &p.fd, err);
     if (rc != 0) {
         return rc;
@@ -99,10 +111,11 @@ static int check_log(struct files *f, struct base_err *err)
     return rc;
 }
 
-static int refuse(void *arg, const char *file, const char *text)
+/* A tree with another digest can still be written to. */
+static int refuse(void *arg, enum instar_problem problem, const char *file, const char *text)
 {
     (void)file;
-    return base_err_set(arg, INSTAR_ECORRUPT, "%s", text);
+    return problem == INSTAR_PROBLEM_DIGEST ? 0 : base_err_set(arg, INSTAR_ECORRUPT, "%s", text);
 }
 
 int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out, struct base_err *err)
@@ -111,7 +124,7 @@ int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out, s
     struct store_files sum = {0};
     struct files f = {.shell.dirfd = dirfd, .fn = refuse, .arg = &first, .sum = &sum};
     int rc = check_trees(&f, err);
-    if (sum.findings > 0) {
+    if (first.code != 0) {
         return base_err_set(err, INSTAR_ECORRUPT, "%s", first.text);
     }
     if (rc == INSTAR_ENOTFOUND) {
@@ -165,8 +178,9 @@ static int check_all(struct files *f, struct base_err *err)
 }
 
 int store_check_files(const char *path, const instar_options *options,
-                      int (*fn)(void *arg, const char *file, const char *text), void *arg,
-                      struct store_files *sum_out, struct base_err *err)
+                      int (*fn)(void *arg, enum instar_problem problem, const char *file,
+                                const char *text),
+                      void *arg, struct store_files *sum_out, struct base_err *err)
 {
     struct base_err own = {0};
     struct files f = {.path = path, .fn = fn, .arg = arg, .sum = sum_out};

@@ -113,9 +113,11 @@ static int decode(const uint8_t *bytes, size_t size, struct format *f, struct ba
     }
     uint32_t version = base_get_u32(bytes + 16);
     if (version != FORMAT_VERSION) {
-        return base_err_set(
-            err, INSTAR_EVERSION, FORMAT_NAME ": version %u at offset 16, expected %u: %s", version,
-            FORMAT_VERSION, version > FORMAT_VERSION ? "a newer release wrote it" : "unknown");
+        return base_err_set(err, INSTAR_EVERSION,
+                            FORMAT_NAME ": version %u at offset 16, expected %u: %s", version,
+                            FORMAT_VERSION,
+                            version > FORMAT_VERSION ? "a newer release wrote it"
+                                                     : "this release does not read it");
     }
     if (size != FORMAT_SIZE) {
         return base_err_set(err, INSTAR_ECORRUPT, FORMAT_NAME ": has %zu bytes, expected %u", size,

@@ -23,7 +23,7 @@ void file_free_names(char **names, size_t count);
 /* ---- the format file (format.c) ------------------------------------------------------------ */
 
 #define FORMAT_NAME "format"
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 
 /* What is fixed when a store is made. */
 struct format {

@@ -7,12 +7,11 @@
  *                inside it, fill it without a gap, and ascend strictly
  *   a tree       its branches lead to keys between their own, all leaves are equally deep, and it
  *                has as many pages of each kind and as many entries as its record counts
+ *   a digest     its entries add up to what was kept beside it (trees_digest.c)
  *   the file     no page is reached twice, and none that is in use is also free
  *
  * So an inner page that leads elsewhere, which a search would follow without noticing, is seen
- * here. What is not seen: a whole leaf that was exchanged for an older one of the same tree with
- * the same number of keys in the same range; and the bytes of values, which have checksums of their
- * own.
+ * here; so is a page of an earlier time.
  *
  *   page    0 number (8) | 8 pad (2) | 10 flags (2) | 12 lower, upper (2 + 2), or pages of an
  *           overflow (4) | 16 offset of each node (2) …
@@ -24,9 +23,11 @@
  *           144 transaction (8)
  */
 #include "store/pages.h"
+#include "store/trees.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PAGE_HEADER 16u
@@ -53,6 +54,8 @@ struct tree {
     struct tree_record found;
     bool integers; /* the free list: keys are numbers */
     bool names;    /* the main tree: values may be records of trees */
+    bool digested; /* a named tree */
+    uint64_t sum;
 };
 
 /* Keys that a page may have: [lower, upper), data NULL: no end. */
@@ -62,18 +65,26 @@ struct span {
 
 /* ---- findings ----------------------------------------------------------------------------- */
 
+#define TEXT_MAX 400
+
+static void place_text(const struct pages *p, uint64_t page, const char *tree, const char *what,
+                       char text[TEXT_MAX])
+{
+    (void)snprintf(text, TEXT_MAX, "data.mdb: page %llu (byte %llu), %s: %s",
+                   (unsigned long long)page, (unsigned long long)(page * p->meta.page_bytes), tree,
+                   what);
+}
+
 static int wrong(struct pages *p, uint64_t page, const char *tree, const char *format, ...)
     BASE_PRINTF(4, 5);
 static int wrong(struct pages *p, uint64_t page, const char *tree, const char *format, ...)
 {
-    char what[256], text[400];
+    char what[256], text[TEXT_MAX];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    (void)snprintf(text, sizeof(text), "data.mdb: page %llu (byte %llu), %s: %s",
-                   (unsigned long long)page, (unsigned long long)(page * p->meta.page_bytes), tree,
-                   what);
+    place_text(p, page, tree, what, text);
     p->findings++;
     return p->fn != NULL ? p->fn(p->arg, page, text) : 0;
 }
@@ -218,8 +229,74 @@ static int check_nodes(struct tree *t, uint64_t page, const uint8_t *bytes, cons
 }
 
 static int walk(struct tree *t, uint64_t page, unsigned depth, const struct span *span);
-static int walk_tree(struct pages *p, const char *name, const uint8_t *record, bool integers,
-                     bool names);
+static int walk_tree(struct tree *t, const uint8_t *record);
+
+/* ---- digests ------------------------------------------------------------------------------ */
+
+/* An entry of the main tree: a digest is kept until its tree comes, which is named behind all of
+ * them. The position says what all of them add up to. */
+static int note_digest(struct tree *t, uint64_t page, struct base_slice key,
+                       struct base_slice value)
+{
+    struct pages *p = t->p;
+    struct pages_digest d = {0};
+    struct base_slice name;
+    struct trees_mark mark;
+    if (base_slice_eq(key, base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME))) &&
+        trees_mark_decode(value, &mark, NULL) == 0) {
+        p->seals -= mark.digests;
+        return 0;
+    }
+    if (!trees_digest_named(key, &name)) {
+        return 0;
+    }
+    if (name.size >= sizeof(d.name) || !trees_digest_read(name, value, &d.sum)) {
+        return wrong(p, page, t->name, "an unreadable digest");
+    }
+    memcpy(d.name, name.data, name.size);
+    p->seals += trees_digest_seal(value);
+    return base_buf_add(&p->digests, &d, sizeof(d))
+               ? 0
+               : base_err_set(p->err, INSTAR_ENOMEM, "no memory to check data.mdb");
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(((struct pages_digest *)0)->name));
+}
+
+/* What a named tree adds up to, beside its digest. */
+static int compare_digest(struct tree *t, uint64_t root)
+{
+    const struct base_buf *kept = &t->p->digests;
+    struct pages_digest wanted = {0};
+    (void)snprintf(wanted.name, sizeof(wanted.name), "%s", t->name + strlen("tree "));
+    const struct pages_digest *d = kept->size == 0
+                                       ? NULL
+                                       : bsearch(&wanted, kept->data, kept->size / sizeof(wanted),
+                                                 sizeof(wanted), compare_names);
+    if (d == NULL) {
+        return wrong(t->p, root, t->name, "has no digest");
+    }
+    if (d->sum == t->sum) {
+        return 0;
+    }
+    char text[TEXT_MAX];
+    const char *what = "its entries do not add up to its digest: some are not those that were "
+                       "written last";
+    if (t->p->unlike == NULL) {
+        return wrong(t->p, root, t->name, "%s", what);
+    }
+    place_text(t->p, root, t->name, what, text);
+    return t->p->unlike(t->p->arg, wanted.name, text);
+}
+
+static int compare_seals(struct tree *t)
+{
+    return t->p->seals == 0 ? 0
+                            : wrong(t->p, t->says.root, t->name,
+                                    "its digests do not add up to what the position says");
+}
 
 /* ---- values ------------------------------------------------------------------------------- */
 
@@ -267,52 +344,65 @@ static int note_free(struct tree *t, uint64_t page, struct base_slice list)
     return rc;
 }
 
-static int note_big_free(struct tree *t, uint64_t page, const struct node *node)
+/* The value of an entry, of a free list or of a named tree. */
+static int take_value(struct tree *t, uint64_t page, const struct node *node,
+                      struct base_slice value)
+{
+    if (t->digested) {
+        t->sum += trees_entry_hash(node->key, value);
+        return 0;
+    }
+    return t->integers ? note_free(t, page, value) : 0;
+}
+
+static int take_big_value(struct tree *t, uint64_t page, const struct node *node)
 {
     struct pages *p = t->p;
     uint64_t at = node->child * p->meta.page_bytes + PAGE_HEADER;
     size_t got = 0;
-    uint8_t *list = base_alloc((size_t)node->size); /* check_overflow has seen that it is there */
-    if (list == NULL) {
-        return base_err_set(p->err, INSTAR_ENOMEM, "no memory for the free list");
+    uint8_t *value = base_alloc((size_t)node->size); /* check_overflow has seen that it is there */
+    if (value == NULL) {
+        return base_err_set(p->err, INSTAR_ENOMEM, "no memory for a value of data.mdb");
     }
-    int rc = os_pread(p->fd, list, (size_t)node->size, (off_t)at, &got);
-    rc = rc == 0 && got == node->size ? note_free(t, page, base_slice(list, got))
+    int rc = os_pread(p->fd, value, (size_t)node->size, (off_t)at, &got);
+    rc = rc == 0 && got == node->size ? take_value(t, page, node, base_slice(value, got))
                                       : wrong(p, node->child, t->name, "cannot be read");
-    base_free(list);
+    base_free(value);
     return rc;
+}
+
+static int check_named_tree(struct tree *t, uint64_t page, const struct node *node)
+{
+    struct tree named = {.p = t->p, .digested = true};
+    (void)snprintf(named.name, sizeof(named.name), "tree %.*s",
+                   (int)(node->key.size < 24 ? node->key.size : 24), (const char *)node->key.data);
+    if (!t->names || node->size != RECORD) {
+        return wrong(t->p, page, t->name, "a tree's record where none belongs");
+    }
+    return t->p->shallow ? 0 : walk_tree(&named, node->data);
 }
 
 static int check_value(struct tree *t, uint64_t page, const struct node *node, uint8_t *scratch)
 {
     struct pages *p = t->p;
     uint64_t before = p->findings;
+    struct base_slice value = base_slice(node->data, (size_t)node->size);
+    bool big = (node->flags & NODE_BIG) != 0;
     int rc = 0;
-    if ((node->flags & NODE_BIG) != 0) {
+    if (big) {
         rc = check_overflow(t, node, scratch);
     }
     if (rc != 0 || p->findings != before) {
         return rc;
     }
-    if (t->integers) {
-        return (node->flags & NODE_BIG) != 0
-                   ? note_big_free(t, page, node)
-                   : note_free(t, page, base_slice(node->data, (size_t)node->size));
+    if (!t->integers && (node->flags & NODE_TREE) != 0) {
+        return check_named_tree(t, page, node);
     }
-    if ((node->flags & NODE_TREE) != 0) {
-        char name[40];
-        (void)snprintf(name, sizeof(name), "tree %.*s",
-                       (int)(node->key.size < 24 ? node->key.size : 24),
-                       (const char *)node->key.data);
-        if (!t->names || node->size != RECORD) {
-            return wrong(p, page, t->name, "a tree's record where none belongs");
-        }
-        return p->shallow ? 0 : walk_tree(p, name, node->data, false, false);
+    if (t->names && !big) {
+        rc = note_digest(t, page, node->key, value);
+        return rc == 0 && p->entry != NULL ? p->entry(p->arg, node->key, value) : rc;
     }
-    if (t->names && p->entry != NULL && (node->flags & NODE_BIG) == 0) {
-        return p->entry(p->arg, node->key, base_slice(node->data, (size_t)node->size));
-    }
-    return 0;
+    return big ? take_big_value(t, page, node) : take_value(t, page, node, value);
 }
 
 /* ---- trees -------------------------------------------------------------------------------- */
@@ -388,23 +478,31 @@ static int compare_counts(struct tree *t, uint64_t root)
                  (unsigned long long)b->leaves, (unsigned long long)b->overflows);
 }
 
-static int walk_tree(struct pages *p, const char *name, const uint8_t *record, bool integers,
-                     bool names)
+static int walk_tree(struct tree *t, const uint8_t *record)
 {
     static const struct span all = {{NULL, 0}, {NULL, 0}};
-    struct tree t = {.p = p, .integers = integers, .names = names};
-    (void)snprintf(t.name, sizeof(t.name), "%s", name);
-    read_record(record, &t.says);
+    struct pages *p = t->p;
+    read_record(record, &t->says);
     p->trees++;
-    bool empty = t.says.root == NO_PAGE;
-    if (t.says.depth > DEPTH_MAX || (t.says.depth == 0) != empty ||
-        (t.says.flags & ~(integers ? INTEGER_KEY : 0u)) != 0) {
-        return wrong(p, empty ? 0 : t.says.root, name, "its record has depth %u and flags %#x",
-                     t.says.depth, t.says.flags);
+    bool empty = t->says.root == NO_PAGE;
+    if (t->says.depth > DEPTH_MAX || (t->says.depth == 0) != empty ||
+        (t->says.flags & ~(t->integers ? INTEGER_KEY : 0u)) != 0) {
+        return wrong(p, empty ? 0 : t->says.root, t->name, "its record has depth %u and flags %#x",
+                     t->says.depth, t->says.flags);
     }
     uint64_t before = p->findings;
-    int rc = empty ? 0 : walk(&t, t.says.root, 1, &all);
-    return rc == 0 && p->findings == before ? compare_counts(&t, t.says.root) : rc;
+    int rc = empty ? 0 : walk(t, t->says.root, 1, &all);
+    rc = rc == 0 && p->findings == before ? compare_counts(t, t->says.root) : rc;
+    return rc == 0 && p->findings == before && t->digested ? compare_digest(t, t->says.root) : rc;
+}
+
+static int walk_all(struct pages *p)
+{
+    struct tree freed = {.p = p, .name = "the free list", .integers = true};
+    struct tree main_tree = {.p = p, .name = "the main tree", .names = true};
+    int rc = p->shallow ? 0 : walk_tree(&freed, p->meta.bytes + 40);
+    rc = rc == 0 ? walk_tree(&main_tree, p->meta.bytes + 88) : rc;
+    return rc == 0 && p->findings == 0 ? compare_seals(&main_tree) : rc;
 }
 
 int pages_walk(struct pages *p, struct base_err *err)
@@ -414,8 +512,8 @@ int pages_walk(struct pages *p, struct base_err *err)
     if (p->seen == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory to check data.mdb");
     }
-    int rc = p->shallow ? 0 : walk_tree(p, "the free list", p->meta.bytes + 40, true, false);
-    rc = rc == 0 ? walk_tree(p, "the main tree", p->meta.bytes + 88, false, true) : rc;
+    int rc = walk_all(p);
+    base_buf_free(&p->digests);
     base_free(p->seen);
     p->seen = NULL;
     return rc;

@@ -25,12 +25,22 @@ struct pages {
     bool shallow;           /* metas and the main tree alone: what an open depends on */
     /* Each thing that is wrong: the page it was met on, and what. Not 0 stops, and is returned. */
     int (*fn)(void *arg, uint64_t page, const char *text);
+    /* A tree, by its name, whose entries do not add up to its digest: nothing that LMDB would
+     * stumble over. NULL: goes to fn. */
+    int (*unlike)(void *arg, const char *name, const char *text);
     /* Each plain entry of the main tree, or NULL. Not 0 stops, and is returned. */
     int (*entry)(void *arg, struct base_slice key, struct base_slice value);
     void *arg;
     uint64_t findings, seen_pages, entries, trees;
-    uint8_t *seen; /* a bit for each page of the file */
+    struct base_buf digests; /* struct pages_digest, as the main tree has them, in order */
+    uint64_t seals;          /* of them, added up */
+    uint8_t *seen;           /* a bit for each page of the file */
     struct base_err *err;
+};
+
+struct pages_digest {
+    char name[24]; /* of the tree, padded with zeros */
+    uint64_t sum;
 };
 
 /* Does this meta page hold? Else what does not. */

@@ -268,17 +268,26 @@ int store_restore(const char *backup, const char *path, const instar_options *op
                   const instar_restore_options *how, struct base_err *err);
 /* What a backup holds, from its manifest alone. */
 int store_backup_look(const char *path, instar_backup_info *info_out, struct base_err *err);
-/* Look at every page of data.mdb, of one snapshot: fn gets each thing found wrong. */
-int store_check_pages(struct store *s, int (*fn)(void *arg, uint64_t page, const char *text),
-                      void *arg, uint64_t *pages_out, struct base_err *err);
+/* Look at every page of data.mdb, of one snapshot. What is found wrong goes to one of these, until
+ * it returns another value than 0. */
+struct store_page_findings {
+    /* A page that does not fit: LMDB would follow it anywhere. */
+    int (*page)(void *arg, uint64_t page, const char *text);
+    /* A tree whose pages fit, and whose entries do not add up to its digest. */
+    int (*tree)(void *arg, uint64_t tree, const char *text);
+    void *arg;
+};
+int store_check_pages(struct store *s, const struct store_page_findings *to, uint64_t *pages_out,
+                      struct base_err *err);
 /* Look at the files of a store that nobody has open, and change nothing: fn gets what was found
  * wrong. EBUSY: it is open somewhere. */
 struct store_files {
     uint64_t findings, pages, entries;
 };
 int store_check_files(const char *path, const instar_options *options,
-                      int (*fn)(void *arg, const char *file, const char *text), void *arg,
-                      struct store_files *sum_out, struct base_err *err);
+                      int (*fn)(void *arg, enum instar_problem problem, const char *file,
+                                const char *text),
+                      void *arg, struct store_files *sum_out, struct base_err *err);
 /* Mend what can be mended without guessing, in a store that nobody has open: a meta page of
  * data.mdb from the other one. `text` says what was done, "" when nothing was to be done. */
 int store_repair(const char *path, const instar_options *options, char *text, size_t size,

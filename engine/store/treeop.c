@@ -129,6 +129,7 @@ static int execute_all(const struct fold *f, struct trees_write *w, bool *purge_
     int rc;
     while ((rc = record_body_next(&body, &op, err)) == 0) {
         if (op.op >= RECORD_TREE) {
+            fold_target_close(&target);
             rc = execute(w, &op, f->to, purge_out, err);
         } else {
             rc = fold_target_set(&target, w, op.tree, err);

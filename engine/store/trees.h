@@ -5,6 +5,7 @@
  *
  * LMDB's main tree holds, beside the named trees (`t` and `d`, then 16 hex digits of the id):
  *   !position      struct trees_mark, rewritten by every write transaction
+ *   !g<name>       the digest of a named tree (trees_digest.c)
  *   !s<16 hex>     struct trees_state of a tree, written in the transaction that makes the change
  *   !p<16 hex>     the build's checkpoint, the runner's own bytes
  *
@@ -43,6 +44,7 @@ struct trees_mark {
     uint64_t epoch;    /* counts creations of named trees */
     uint64_t removals; /* counts removals of names */
     uint64_t serial;   /* counts write transactions */
+    uint64_t digests;  /* the sum of all digests' seals */
     uint8_t log_id[16];
 };
 
@@ -62,6 +64,7 @@ struct trees_state {
 
 void trees_mark_encode(const struct trees_mark *m, struct base_buf *out);
 int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct base_err *err);
+#define TREES_POSITION_NAME "!position"
 #define TREES_META_MAX 24
 void trees_state_name(char name[TREES_META_MAX], uint64_t tree);
 void trees_progress_name(char name[TREES_META_MAX], uint64_t tree);
@@ -72,6 +75,19 @@ int trees_state_decode(struct base_slice bytes, uint64_t tree, struct trees_stat
                        struct base_err *err);
 /* The id in the name of a state entry; false for any other key. */
 bool trees_state_id(struct base_slice name, uint64_t *tree_out);
+
+/* ---- digests (trees_digest.c) -------------------------------------------------------------- */
+
+#define TREES_DIGEST_PREFIX "!g"
+#define TREES_DIGEST_BYTES 16
+/* What an entry adds to its tree's digest. */
+uint64_t trees_entry_hash(struct base_slice key, struct base_slice value);
+/* The tree's name in the key of a digest; false for any other key. */
+bool trees_digest_named(struct base_slice key, struct base_slice *name_out);
+/* The digest in an entry of that name; false: it does not hold. */
+bool trees_digest_read(struct base_slice name, struct base_slice value, uint64_t *sum_out);
+/* What this entry adds to trees_mark.digests. */
+uint64_t trees_digest_seal(struct base_slice value);
 
 /* ---- handles (handles.c) ------------------------------------------------------------------- */
 
@@ -176,7 +192,7 @@ int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_
 int trees_cursor_delete(struct trees_cursor *c, struct base_slice key, struct base_err *err);
 /* Delete where the cursor stands; TREES_NEXT then gives the key after it. */
 int trees_cursor_delete_here(struct trees_cursor *c, struct base_err *err);
-/* Remove all entries; the name stays. */
+/* Remove all entries; the name stays. No cursor of this transaction is open. */
 int trees_write_clear(struct trees_write *w, uint64_t tree, struct base_err *err);
 int trees_write_stat(struct trees_write *w, uint64_t tree, struct trees_stat *stat_out,
                      struct base_err *err);

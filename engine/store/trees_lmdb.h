@@ -16,7 +16,7 @@
 #include <lmdb.h>
 
 #define TREES_NAME_MAX 20
-#define TREES_POSITION_NAME "!position"
+#define TREES_DIGEST_NAME 24
 #define TREES_CREATED_MAX 64 /* named trees made, or removed, by one LMDB transaction */
 
 struct trees_cursor {
@@ -25,6 +25,14 @@ struct trees_cursor {
     struct trees_read *read; /* or */
     struct trees_write *write;
     const uint8_t *page; /* the last one written to */
+    uint64_t tree;       /* of a write: whose digest grows */
+    uint64_t sum;        /* by so much, when the cursor is closed */
+    struct {
+        const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
+        unsigned at, count;    /* its place among the leaf's entries */
+        bool ahead;            /* LMDB's cursor is left behind on this leaf */
+        struct base_slice key; /* where it stands then */
+    } leaf;
     struct trees_cursor *next;
 };
 
@@ -47,6 +55,8 @@ struct trees_write {
     struct trees_mark mark;
     uint64_t bytes;
     bool creates;
+    unsigned cursors;       /* that are open */
+    struct base_err failed; /* a digest could not be kept: this cannot be committed */
     size_t created_count;
     struct {
         uint64_t tree;
@@ -92,6 +102,13 @@ static inline bool trees_in_place(const struct trees_read *r, const void *at)
 int trees_out_of_place(const struct trees_read *r, const void *at, struct base_err *err);
 /* The store's code for one of LMDB's. */
 int trees_failed(struct base_err *err, int rc, const char *what);
+
+/* Keep a tree's digest: it grows by a sum, is that of no entries, goes with the name. */
+int trees_digest_add(struct trees_write *w, uint64_t tree, uint64_t sum, struct base_err *err);
+int trees_digest_clear(struct trees_write *w, uint64_t tree, struct base_err *err);
+int trees_digest_remove(struct trees_write *w, uint64_t tree, struct base_err *err);
+/* A cursor of a write transaction ends, and adds what it has done. */
+void trees_write_cursor_end(struct trees_cursor *c);
 
 int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m); /* LMDB's code */
 int trees_mark_get(MDB_txn *txn, MDB_dbi main, struct trees_mark *out, struct base_err *err);

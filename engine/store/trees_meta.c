@@ -3,7 +3,7 @@
  * The store's own entries in LMDB's main tree, byte by byte (little-endian):
  *
  *   !position   0 lo | 8 hi | 16 chain | 24 older lo | 32 epoch | 40 removals | 48 serial
- *               | 56 log id (16) | 72 XXH3 of all before it                     = 80 bytes
+ *               | 56 digests | 64 log id (16) | 80 XXH3 of all before it        = 88 bytes
  *   !s<id>      0 stage (1) | 1 has a delta (1) | 2 zero (2) | 4 XXH3-32 of the rest, seeded with
  *               the id | 8 cut | 16 token | 24 changed
  *
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MARK_BYTES 80
+#define MARK_BYTES 88
 
 void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
 {
@@ -25,7 +25,8 @@ void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
     bool ok = base_buf_add_u64(out, m->lo) && base_buf_add_u64(out, m->hi) &&
               base_buf_add_u64(out, m->chain) && base_buf_add_u64(out, m->older_lo) &&
               base_buf_add_u64(out, m->epoch) && base_buf_add_u64(out, m->removals) &&
-              base_buf_add_u64(out, m->serial) && base_buf_add(out, m->log_id, 16) &&
+              base_buf_add_u64(out, m->serial) && base_buf_add_u64(out, m->digests) &&
+              base_buf_add(out, m->log_id, 16) &&
               base_buf_add_u64(out, base_hash64(out->data, out->size, 0));
     if (!ok) {
         base_buf_clear(out); /* the caller sees a size of 0 */
@@ -53,6 +54,7 @@ int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct ba
     m.epoch = base_read_u64(&r);
     m.removals = base_read_u64(&r);
     m.serial = base_read_u64(&r);
+    m.digests = base_read_u64(&r);
     struct base_slice id = base_read_bytes(&r, sizeof m.log_id);
     if (r.bad || m.lo > m.hi || m.older_lo > m.lo) {
         return base_err_set(

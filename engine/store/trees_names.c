@@ -157,20 +157,21 @@ static int note_emptied(void *arg, uint64_t tree, const struct trees_state *st)
     return 0;
 }
 
-static int drop_name(struct trees *t, MDB_txn *txn, uint64_t tree)
+static int drop_name(struct trees_write *w, uint64_t tree, struct base_err *err)
 {
     char name[TREES_NAME_MAX];
     MDB_dbi handle;
     trees_name(name, tree);
-    int rc = mdb_dbi_open(txn, name, 0, &handle);
+    int rc = mdb_dbi_open(w->txn, name, 0, &handle);
     if (rc == MDB_NOTFOUND) {
         return 0;
     }
     if (rc == 0) {
-        rc = mdb_drop(txn, handle, 1); /* closes the handle at once */
-        handles_remove(&t->handles, tree);
+        rc = mdb_drop(w->txn, handle, 1); /* closes the handle at once */
+        handles_remove(&w->trees->handles, tree);
     }
-    return rc;
+    return rc == 0 ? trees_digest_remove(w, tree, err)
+                   : trees_failed(err, rc, "removal of an emptied tree");
 }
 
 static int remove_names(struct trees *t, struct removal *r, struct base_err *err)
@@ -183,13 +184,12 @@ static int remove_names(struct trees *t, struct removal *r, struct base_err *err
     rc = trees_each_state(w.txn, t->main, note_emptied, r, err);
     for (size_t i = 0; rc == 0 && i < r->count; i++) {
         char name[TREES_META_MAX];
-        int drop = drop_name(t, w.txn, trees_data(r->trees[i]));
-        if (drop == 0 && r->delta[i]) {
-            drop = drop_name(t, w.txn, trees_delta(r->trees[i]));
+        rc = drop_name(&w, trees_data(r->trees[i]), err);
+        if (rc == 0 && r->delta[i]) {
+            rc = drop_name(&w, trees_delta(r->trees[i]), err);
         }
         trees_state_name(name, r->trees[i]);
-        rc = drop == 0 ? trees_write_meta_set(&w, name, base_slice(NULL, 0), err)
-                       : trees_failed(err, drop, "removal of an emptied tree");
+        rc = rc == 0 ? trees_write_meta_set(&w, name, base_slice(NULL, 0), err) : rc;
     }
     if (rc != 0 || r->count == 0) {
         mdb_txn_abort(w.txn);

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define META_TRIES 100
 
@@ -59,10 +60,24 @@ static int begin(struct store *s, struct pages *p, struct trees_read **read_out,
                         "data.mdb: the meta page of a snapshot is not what LMDB has mapped");
 }
 
-int store_check_pages(struct store *s, int (*fn)(void *arg, uint64_t page, const char *text),
-                      void *arg, uint64_t *pages_out, struct base_err *err)
+static int pass_page(void *arg, uint64_t page, const char *text)
 {
-    struct pages p = {.fn = fn, .arg = arg};
+    const struct store_page_findings *to = arg;
+    return to->page(to->arg, page, text);
+}
+
+/* A tree's name is a letter and its id. */
+static int pass_tree(void *arg, const char *name, const char *text)
+{
+    const struct store_page_findings *to = arg;
+    return to->tree(to->arg, strtoull(name + 1, NULL, 16), text);
+}
+
+int store_check_pages(struct store *s, const struct store_page_findings *to, uint64_t *pages_out,
+                      struct base_err *err)
+{
+    struct store_page_findings both = *to;
+    struct pages p = {.fn = pass_page, .unlike = pass_tree, .arg = &both};
     struct trees_read *read;
     struct stat st;
     *pages_out = 0;

@@ -130,7 +130,7 @@ int trees_write_create(struct trees_write *w, uint64_t tree, struct base_err *er
     w->created[w->created_count].tree = tree;
     w->created[w->created_count++].handle = handle;
     w->mark.epoch++;
-    return 0;
+    return trees_digest_clear(w, tree, err);
 }
 
 /* The handle of a tree whose name is there (TREES-2). */
@@ -177,8 +177,19 @@ int trees_write_cursor(struct trees_write *w, uint64_t tree, struct trees_cursor
     }
     c->write = w;
     c->handle = handle;
+    c->tree = tree;
+    w->cursors++;
     *cursor_out = c;
     return 0;
+}
+
+void trees_write_cursor_end(struct trees_cursor *c)
+{
+    struct trees_write *w = c->write;
+    w->cursors--;
+    if (c->sum != 0 && w->failed.code == 0) {
+        (void)trees_digest_add(w, c->tree, c->sum, &w->failed);
+    }
 }
 
 /* Count the page at an address when it is another than the last: keys come in order, so this is
@@ -204,9 +215,16 @@ int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_
     if (key.size == 0 || key.size > STORE_KEY_MAX) {
         return base_err_set(err, INSTAR_EINVALID, "a key of %zu bytes", key.size);
     }
-    int rc = mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : 0));
-    if (rc == MDB_KEYEXIST) {
+    int rc =
+        mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : MDB_NOOVERWRITE));
+    if (rc == MDB_KEYEXIST && append) {
         return base_err_set(err, INSTAR_EINVALID, "the keys to append do not ascend");
+    }
+    if (rc == MDB_KEYEXIST) { /* v is what was there; the cursor stands on it */
+        c->sum -= trees_entry_hash(key, trees_slice(&v));
+        k = trees_val(key);
+        v = (MDB_val){.mv_size = head.size + value.size};
+        rc = mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE);
     }
     if (rc != 0) {
         return trees_failed(err, rc, "put");
@@ -217,13 +235,19 @@ int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_
     if (value.size != 0) {
         memcpy((uint8_t *)v.mv_data + head.size, value.data, value.size);
     }
+    c->sum += trees_entry_hash(key, trees_slice(&v));
     count_page(c, v.mv_data, v.mv_size);
     return 0;
 }
 
 int trees_cursor_delete_here(struct trees_cursor *c, struct base_err *err)
 {
-    int rc = mdb_cursor_del(c->cursor, 0);
+    MDB_val k, v;
+    int rc = mdb_cursor_get(c->cursor, &k, &v, MDB_GET_CURRENT);
+    if (rc == 0) {
+        c->sum -= trees_entry_hash(trees_slice(&k), trees_slice(&v));
+        rc = mdb_cursor_del(c->cursor, 0);
+    }
     return rc == 0 ? 0 : trees_failed(err, rc, "delete");
 }
 
@@ -245,12 +269,13 @@ int trees_cursor_delete(struct trees_cursor *c, struct base_slice key, struct ba
 int trees_write_clear(struct trees_write *w, uint64_t tree, struct base_err *err)
 {
     MDB_dbi handle;
+    base_assert(w->cursors == 0);
     int rc = handle_of(w, tree, &handle, err);
-    if (rc == 0) {
-        rc = mdb_drop(w->txn, handle, 0);
-        rc = rc == 0 ? 0 : trees_failed(err, rc, "clear");
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    rc = mdb_drop(w->txn, handle, 0);
+    return rc == 0 ? trees_digest_clear(w, tree, err) : trees_failed(err, rc, "clear");
 }
 
 int trees_write_stat(struct trees_write *w, uint64_t tree, struct trees_stat *stat_out,
@@ -323,6 +348,11 @@ int trees_commit_failed(struct trees_write *w, int rc, struct base_err *err)
 int trees_write_commit(struct trees_write *w, struct base_err *err)
 {
     struct handles *h = &w->trees->handles;
+    if (w->failed.code != 0) {
+        int failed = base_err_set(err, w->failed.code, "%s", w->failed.text);
+        trees_write_abort(w);
+        return failed;
+    }
     int rc = trees_mark_put(w->txn, w->trees->main, &w->mark);
     if (rc != 0) {
         trees_write_abort(w);

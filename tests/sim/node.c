@@ -4,10 +4,10 @@
  * under them. At each point of the engine the two-version rule is looked at.
  */
 #include "sim/sim.h"
+#include "support/grants.h"
 #include "support/sqls.h"
 
 #include "api/api_impl.h"
-#include "lease/lease_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,6 @@
 #define SEGMENT_BYTES (UINT64_C(64) << 10)
 #define MAP_BYTES (UINT64_C(64) << 20)
 #define LOCK_TIMEOUT_MS 60000 /* a holder may stand still for several leases */
-#define TABLES_MAX 8
 #define BUILDS 6
 #define TRIES_MAX 8 /* statements that are refused, one after the other */
 
@@ -26,44 +25,59 @@ static struct sim_job *job;
 
 /* ---- the two-version rule ------------------------------------------------------------------ */
 
-struct span {
-    uint64_t table;
-    uint32_t low, high;
-};
-
-static void note_version(struct span *spans, uint64_t table, uint32_t version)
+/* LEASE-7: who holds the mutex and sees that a grant is over will never see it go on. And once it
+ * is wanted its last use ends it: it is never idle again. */
+static void follow_grant(const struct lease_slot *s, struct sim_grants *seen, bool locked)
 {
-    for (size_t i = 0; i < TABLES_MAX; i++) {
-        struct span *s = &spans[i];
-        if (s->table == 0) {
-            *s = (struct span){table, version, version};
-        }
-        if (s->table == table) {
-            s->low = version < s->low ? version : s->low;
-            s->high = version > s->high ? version : s->high;
-            if (s->high - s->low > 1) {
-                sim_fail("LEASE-2: valid grants on versions %" PRIu32 " and %" PRIu32
-                         " of table %" PRIu64,
-                         s->low, s->high, table);
-            }
-            return;
-        }
+    uint64_t word = lease_word_load(s);
+    /* Numbers begin anew with each first opener, nonces do not come again. */
+    uint64_t grant = (word >> LEASE_NUMBER_SHIFT) + atomic_load(&s->nonce);
+    bool over = atomic_load(&s->expiry_ns) <= sim->now_ns;
+    bool wanted = (word & LEASE_WANTED) != 0;
+
+    if (!over && seen->expired == grant) {
+        sim_fail("LEASE-7: grant %" PRIu64 " of table %" PRIu64 " was renewed when it was over",
+                 word >> LEASE_NUMBER_SHIFT, (uint64_t)atomic_load(&s->table));
+    }
+    if (wanted && lease_word_uses(word) == 0 && seen->wanted == grant) {
+        sim_fail("grant %" PRIu64 " of table %" PRIu64 " is wanted, and outlives its last use",
+                 word >> LEASE_NUMBER_SHIFT, (uint64_t)atomic_load(&s->table));
+    }
+    if (over && locked) {
+        seen->expired = grant;
+    }
+    if (wanted && lease_word_uses(word) > 0) {
+        seen->wanted = grant;
     }
 }
 
-/* LEASE-2, by what stands in shared memory: no grant that counts is two versions behind another. */
-static void look_at_leases(void)
+/* Those that count, each since the last look. */
+static void follow_grants(bool locked)
 {
     const struct leases *l = db->env.leases;
-    struct span spans[TABLES_MAX] = {0};
     uint32_t high = lease_high(l);
 
     for (uint32_t at = 1; at <= high; at++) {
         const struct lease_slot *s = &l->slots[at];
         if (lease_word_live(lease_word_load(s)) &&
             store_node_alive(l->store, atomic_load(&s->node), atomic_load(&s->nonce))) {
-            note_version(spans, atomic_load(&s->table), atomic_load(&s->version));
+            expect(at < SIM_GRANTS);
+            follow_grant(s, &job->grants[at], locked);
         }
+    }
+}
+
+/* At a point nobody else runs. */
+static void look_at_leases(bool locked)
+{
+    struct grants_apart apart = grants_look(db->env.leases);
+
+    if (apart.table != 0) {
+        sim_fail("LEASE-2: valid grants on versions %" PRIu32 " and %" PRIu32 " of table %" PRIu64,
+                 apart.low, apart.high, apart.table);
+    }
+    if (job != NULL) {
+        follow_grants(locked);
     }
 }
 
@@ -83,7 +97,7 @@ static void at_point(void *arg, const char *name)
     }
     history_at_point(name);
     if (db != NULL) {
-        look_at_leases();
+        look_at_leases(strcmp(name, "commit.mark_set") == 0);
     }
     sim_step(name, 0);
 }
@@ -250,6 +264,7 @@ static int change_once(struct test_random *r)
 static void change_schema(uint32_t node, struct test_random *r)
 {
     sqls_patience(job->change_limit_ms);
+    sqls_fence(job->fence_ms);
     atomic_store(&job->changing[node], true);
     while (take_one(&job->changes_left)) {
         for (int tries = 0; tries < TRIES_MAX && change_once(r) != INSTAR_OK; tries++) {

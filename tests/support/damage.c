@@ -115,7 +115,6 @@ static bool damage_bytes(struct test_random *r, struct damage *d, const struct d
     bool changed = true;
     unit = kind == ZEROS ? SECTOR : kind == CUT && test_random_chance(r, 50) ? 1 : unit;
     at = kind > BYTE ? at / unit * unit : at;
-    d->stale = kind == STALE;
     d->from = at;
     d->to = kind == CUT ? whole : kind > BYTE ? at + unit : at + 1;
     if (kind == BIT) {

@@ -9,8 +9,7 @@
 struct damage {
     char what[200];
     char path[700];
-    bool stale; /* of an earlier time */
-    bool log;   /* then these are positions in it */
+    bool log; /* then these are positions in it */
     uint64_t from, to;
 };
 

@@ -153,7 +153,7 @@ Test(lease, opening_without_a_thread_fails_cleanly)
     lease_close(NULL);
 }
 
-static uint64_t allocations_left;
+static _Atomic uint64_t allocations_left;
 static bool fail_allocation(size_t size)
 {
     (void)size;

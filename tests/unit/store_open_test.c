@@ -256,7 +256,8 @@ Test(store_open, format_files)
         int code;
         const char *words;
     } cases[] = {{0, 'X', 128, INSTAR_EFOREIGN, "expected \"INSTAR STORE\""},
-                 {16, 2, 128, INSTAR_EVERSION, "version 2 at offset 16, expected 1: a newer"},
+                 {16, 3, 128, INSTAR_EVERSION, "version 3 at offset 16, expected 2: a newer"},
+                 {16, 1, 128, INSTAR_EVERSION, "version 1 at offset 16, expected 2: this release"},
                  {60, 0xff, 128, INSTAR_ECORRUPT, "checksum"},
                  {0, 'I', 127, INSTAR_ECORRUPT, "has 127 bytes, expected 128"},
                  {0, 'I', 20, INSTAR_EFOREIGN, "fewer than 24 bytes"},

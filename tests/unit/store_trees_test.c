@@ -34,7 +34,7 @@ Test(store_trees, entries_read_back)
         buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     base_put_u64(buf.data, 10); /* lo > hi */
-    base_put_u64(buf.data + 72, base_hash64(buf.data, 72, 0));
+    base_put_u64(buf.data + buf.size - 8, base_hash64(buf.data, buf.size - 8, 0));
     must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
     base_buf_free(&buf);
 

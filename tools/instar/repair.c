@@ -4,7 +4,8 @@
  *
  *   a meta page of data.mdb   from the other one, after a copy of the file was made
  *   an index                  from its table: the old one is renamed, a new one made, then the old
- *                             one dropped; only when all pages are whole, since dropping frees them
+ *                             one dropped; only when all pages are whole, since dropping frees
+ * them, and no row of the table is damaged, since then the index may know better
  *
  *   the log                   only with --cut-log: it ends at its last whole record; what that
  * costs is told
@@ -22,6 +23,7 @@ struct repair {
     struct cli *cli;
     struct out *out;
     struct cli_names indexes; /* that are damaged */
+    struct cli_names tables;  /* whose rows are */
     uint64_t others;          /* findings that an index made anew does not mend */
     uint64_t done;
 };
@@ -42,32 +44,43 @@ static int on_meta(void *arg, const char *text)
 
 /* ---- what is damaged ---------------------------------------------------------------------- */
 
+static int add_once(struct cli_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (strcmp(names->list[i], name) == 0) {
+            return 0;
+        }
+    }
+    return cli_names_add(names, name, strlen(name)) ? 0 : INSTAR_ENOMEM;
+}
+
 static int on_finding(void *arg, const instar_finding *finding)
 {
     struct repair *r = arg;
     bool of_index =
-        finding->index != NULL && (finding->problem == INSTAR_PROBLEM_ENTRY_MISSING ||
-                                   finding->problem == INSTAR_PROBLEM_ENTRY_DANGLING ||
-                                   finding->problem == INSTAR_PROBLEM_ENTRY_UNREADABLE ||
-                                   finding->problem == INSTAR_PROBLEM_VERSION);
+        finding->index != NULL &&
+        (finding->problem == INSTAR_PROBLEM_ENTRY_MISSING ||
+         finding->problem == INSTAR_PROBLEM_ENTRY_DANGLING ||
+         finding->problem == INSTAR_PROBLEM_ENTRY_UNREADABLE ||
+         finding->problem == INSTAR_PROBLEM_VERSION || finding->problem == INSTAR_PROBLEM_DIGEST);
 
     if (!of_index) {
         r->others++;
         tell(r, "found", finding->table, finding->text);
-        return 0;
+        return finding->problem == INSTAR_PROBLEM_ROW_UNREADABLE ||
+                       finding->problem == INSTAR_PROBLEM_DIGEST
+                   ? add_once(&r->tables, finding->table)
+                   : 0;
     }
-    for (size_t i = 0; i < r->indexes.count; i++) {
-        if (strcmp(r->indexes.list[i], finding->index) == 0) {
-            return 0;
-        }
-    }
-    return cli_names_add(&r->indexes, finding->index, strlen(finding->index)) ? 0 : INSTAR_ENOMEM;
+    return add_once(&r->indexes, finding->index);
 }
 
 /* ---- an index ----------------------------------------------------------------------------- */
 
 struct wanted {
     const char *index;
+    const struct cli_names *damaged; /* tables */
+    bool of_damaged;
     char *sql; /* of its table with this index alone */
     size_t size;
 };
@@ -79,6 +92,9 @@ static int take_index(void *arg, const instar_table_info *info)
 
     for (size_t i = 0; i < info->index_count; i++) {
         if (strcmp(info->indexes[i].name, w->index) == 0) {
+            for (size_t k = 0; k < w->damaged->count; k++) {
+                w->of_damaged |= strcmp(w->damaged->list[k], info->name) == 0;
+            }
             alone.indexes = &info->indexes[i];
             alone.index_count = 1;
             w->size = instar_sql_format_table(&alone, NULL, 0);
@@ -119,7 +135,7 @@ static int create_anew(instar *db, const struct wanted *w)
 
 static int make_anew(struct repair *r, const char *index)
 {
-    struct wanted w = {.index = index};
+    struct wanted w = {.index = index, .damaged = &r->tables};
     instar *db = r->cli->db;
     char aside[INSTAR_NAME_BYTES_MAX + 1];
     uint64_t change = 0;
@@ -127,6 +143,12 @@ static int make_anew(struct repair *r, const char *index)
 
     (void)snprintf(aside, sizeof(aside), "%.50s_damaged", index);
     rc = rc == 1 ? INSTAR_OK : rc == INSTAR_OK ? INSTAR_EUNKNOWN : rc;
+    if (rc == INSTAR_OK && w.of_damaged) {
+        free(w.sql);
+        tell(r, "found", index,
+             "the index is damaged, and so are rows of its table: left as it is");
+        return CLI_FAILED;
+    }
     if (rc == INSTAR_OK) {
         rc = instar_rename_index(db, index, aside, NULL, &change);
         rc = await(db, rc, change);
@@ -179,6 +201,9 @@ static int on_file(void *arg, const instar_finding *finding)
 {
     struct repair *r = arg;
 
+    if (finding->problem == INSTAR_PROBLEM_DIGEST) {
+        return 0; /* whose tree it is will be known when the store is open */
+    }
     r->others++;
     tell(r, "found", finding->key, finding->text);
     return 0;
@@ -232,7 +257,7 @@ static int repair(struct repair *r)
         return CLI_FAILED;
     }
     rc = instar_check_files(cli->store, on_file, r, NULL);
-    if (rc != INSTAR_OK) {
+    if (rc != INSTAR_OK && (rc != INSTAR_ECORRUPT || r->others > 0)) {
         return r->others > 0 ? CLI_FAILED : cli_fail(cli, rc, "check");
     }
     instar_options_init(&options);
@@ -257,6 +282,7 @@ int command_repair(struct cli *cli)
     rc = repair(&r);
     rc_out = out_end(r.out);
     cli_names_free(&r.indexes);
+    cli_names_free(&r.tables);
     if (r.others > 0) {
         return cli_error(
             cli, "restore it from a backup, or save what can be read with `instar dump`",
