@@ -47,8 +47,7 @@ void *base_arena_alloc(struct base_arena *a, size_t size)
     }
     rounded &= ~(size_t)(ALIGNMENT - 1);
     struct base_arena_chunk *chunk = a->chunks;
-    bool (*hook)(size_t size) = base_alloc_hook;
-    if (hook != NULL && !hook(size)) {
+    if (base_alloc_refused(size)) {
         return NULL; /* a test may refuse also what fits into a chunk */
     }
     if (chunk == NULL || chunk->size - chunk->used < rounded) {

@@ -18,10 +18,10 @@ bool base_buf_reserve(struct base_buf *b, size_t more)
         return true;
     }
     size_t capacity;
-    if (!base_mul_ok(b->capacity, 2, &capacity) || capacity < need || base_alloc_hook != NULL) {
+    if (!base_mul_ok(b->capacity, 2, &capacity) || capacity < need || base_alloc_watched()) {
         capacity = need;
     }
-    if (capacity < CAPACITY_MIN && base_alloc_hook == NULL) {
+    if (capacity < CAPACITY_MIN && !base_alloc_watched()) {
         capacity = CAPACITY_MIN;
     }
     uint8_t *data = base_realloc(b->data, capacity);
