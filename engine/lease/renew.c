@@ -31,6 +31,7 @@ static int renew_locked(void *arg)
         bool recent = used_ns + l->lease_ns > now_ns;
         if (lease_word_uses(word) > 0 || (recent && !wanted)) {
             atomic_store_explicit(&s->expiry_ns, now_ns + l->lease_ns, memory_order_relaxed);
+            os_point("lease.renewed");
         }
     }
     return INSTAR_OK;

@@ -14,7 +14,7 @@ from runner import item
 @dataclasses.dataclass(frozen=True)
 class Size:
     seeds: int
-    seconds: int = 0  # of each fuzz target
+    seconds: int = 0  # of each fuzz target, of a soak
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,9 @@ KILL = Campaign(
     "kill", "kills",
     {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
     (Program("release/tests/crash/kill_test", (("INSTAR_KILLS", "200"),), r"commits, (\d+) kills",
-             1800),))
+             1800),
+     Program("release/tests/crash/roles_test", (("INSTAR_KILLS", "100"),),
+             r"commits, (\d+) kills", 1800)))
 # A seed is 80,000 transactions, and takes some ten seconds.
 HISTORY = Campaign(
     "history", "transactions",
@@ -99,6 +101,11 @@ ALLOC = Campaign(
     (Program("asan/tests/fault/alloc_test", (("INSTAR_ALLOCS", "120"),),
              r"(\d+) of \d+ cases tried", 1800),
      Program("asan/tests/fault/alloc_calls_test", (), r"^(\d+) requests of", 900)))
+SOAK = Campaign(
+    "soak", "seconds",
+    {"pr": Size(1, 60), "nightly": Size(1, 3600), "release": Size(1, 86400)},
+    (Program("release/tests/crash/soak_test", (("INSTAR_SOAK_CHANGE_MS", "10000"),),
+             r"(\d+) seconds, with", 100000),))
 # Surroundings are few: each seed is all of them.
 HOSTILE = Campaign(
     "hostile", "surroundings",
@@ -128,16 +135,18 @@ DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
 ALL = {c.name: c for c in
-       (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, HOSTILE, CLOCK,
+       (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, SOAK, HOSTILE, CLOCK,
         SANITIZERS, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
     """A test program whose output is kept."""
 
-    def __init__(self, build, program, seed):
+    def __init__(self, build, program, seed, seconds):
         super().__init__(program.path, build / program.path, program.seconds)
         self.env = {"INSTAR_SEED": str(seed), **dict(program.env)}
+        if seconds:
+            self.env["INSTAR_SECONDS"] = str(seconds)
         self.output = ""
 
     def judge(self, status, output, folder):
@@ -236,8 +245,9 @@ def items_of(campaign, args, seed):
     if campaign is SANITIZERS:
         yield from watched(args, seed)
         return
+    seconds = args.seconds or campaign.sizes[args.size].seconds
     for program in campaign.programs:
-        yield Counted(args.build, program, seed), program.counts
+        yield Counted(args.build, program, seed, seconds), program.counts
     if campaign is HOSTILE:
         yield from shell_tests(args)
 

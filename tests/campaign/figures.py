@@ -85,7 +85,7 @@ class Book:
 
 
 def note_planted(root, found):
-    """The newest figure of each bug and finder; those of bugs that are there no more go."""
+    """The newest figure of each bug and finder; those that no patch names any more go."""
     path = root / "docs/planted.tsv"
     with open(path, "a", encoding="utf-8") as lock:  # two runs may end at once
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -97,10 +97,11 @@ def write_planted(root, path, found):
     for one in found:
         one.date, one.commit = time.strftime("%Y-%m-%d"), commit_of(root)
         kept[one.bug, one.finder] = one
-    there = {p.stem for p in (root / "tests/planted").glob("*.patch")}
+    there = {(p.stem, finder) for p in (root / "tests/planted").glob("*.patch")
+             for finder in re.findall(r"^Found by: (.*)$", p.read_text(), re.MULTILINE)}
     head = [line for line in (path.read_text().splitlines() if path.exists() else [])
             if line.startswith("#")]
-    rows = [kept[key].line() for key in sorted(kept) if key[0] in there]
+    rows = [kept[key].line() for key in sorted(kept) if key in there]
     path.write_text("\n".join(head + rows) + "\n")
 
 

@@ -7,14 +7,19 @@ Each tests/planted/NN-name.patch takes one rule out. Its head says which, and wh
     Found by: unit/store_flush_test
     Found by: campaign-power-cut powercut/commits_and_segments
 
-A finder is a test program, or a campaign (its first program, with a seed's worth); a name behind it
-is a filter, so that no time goes into what is known to have no part in it. Finders are asked in
-this order, and each may take ten minutes. A patch that does not apply or compile, or that nobody
-finds, makes the run fail: then it is the campaign that must be mended.
+A finder is a test program, a shell test of the tool (cli/NAME), or a campaign (its first program,
+with a seed's worth); a name behind it is a filter, so that no time goes into what is known to have
+no part in it. Finders are asked in this order, and each may take ten minutes. A patch that does
+not apply or compile, or that nobody finds, makes the run fail: then it is the campaign that must be
+mended.
+
+A run goes on where an earlier one stopped: a bug that was found is passed over as long as nothing
+that is compiled or run has changed since. --only plants it again.
 """
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -45,12 +50,25 @@ class Finder:
         if self.name.startswith("campaign-"):
             program = campaigns.ALL[self.name.removeprefix("campaign-")].programs[0]
             self.path, self.env = program.path, dict(program.env)
+        elif self.name.startswith("cli/"):
+            self.path = "release/instar"
         else:
             self.path = f"release/tests/{self.name}"
             if self.name.startswith("unit/"):
                 self.seconds = UNIT_SECONDS
 
-    def run(self, build, seed, scratch):
+    @property
+    def folder(self):
+        """Of its sources."""
+        if self.name.startswith("cli/"):
+            return "tests/cli"
+        return "/".join(self.path.split("/")[1:-1])
+
+    def run(self, build, root, seed, scratch):
+        if self.name.startswith("cli/"):
+            env = {"INSTAR": str(build / self.path), "INSTAR_BUILD": str(build)}
+            return item.Command(self.name, ["bash", root / f"tests/{self.name}.sh"], self.seconds,
+                                env=env).run(scratch)
         one = item.Criterion(self.line.replace(" ", "-").replace("/", "-"), build / self.path,
                              self.seconds)
         one.env = {"INSTAR_SEED": str(seed), **self.env}
@@ -62,24 +80,28 @@ class Finder:
 class Copy:
     """The tree in a folder of its own, and what was built of it: kept from run to run."""
 
-    def __init__(self, root, build):
+    def __init__(self, root, folder):
         self.root = root
-        self.tree, self.build = build / "planted/tree", build / "planted/build"
+        self.tree, self.build = folder / "tree", folder / "build"
 
     def put(self, path, data):
         to = self.tree / path
         if not to.exists() or to.read_bytes() != data:
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(data)
-            to.chmod((self.root / path).stat().st_mode & 0o777)
+            if (self.root / path).exists():
+                to.chmod((self.root / path).stat().st_mode & 0o777)
 
-    def bring_up_to_date(self):
+    def bring_up_to_date(self, changed=None):
+        """Make it the same as the tree, but for the files whose content is given."""
+        changed = changed or {}
         listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z", "--cached", "--others",
                                  "--exclude-standard"], check=True, capture_output=True).stdout
         wanted = {name for name in listed.decode().split("\0")
                   if name and (self.root / name).is_file()}
+        wanted |= changed.keys()
         for name in wanted:
-            self.put(name, (self.root / name).read_bytes())
+            self.put(name, changed.get(name) or (self.root / name).read_bytes())
         for folder, _, names in os.walk(self.tree):
             for name in names:
                 if os.path.relpath(os.path.join(folder, name), self.tree) not in wanted:
@@ -114,6 +136,31 @@ def choose(root, args):
     return bugs
 
 
+class Before:
+    """What an earlier run has found, where all that its verdict depends on is the same."""
+
+    def __init__(self, root):
+        self.root, self.same = root, {}
+        self.rows = [row for row in figures.load(root / "docs/planted.tsv", figures.Found)
+                     if row.test and not row.commit.endswith("+")]
+
+    def unchanged(self, commit, path):
+        if (commit, path) not in self.same:
+            self.same[commit, path] = subprocess.run(
+                ["git", "-C", self.root, "diff", "--quiet", commit, "--", path],
+                capture_output=True).returncode == 0
+        return self.same[commit, path]
+
+    def row_of(self, bug):
+        for row in self.rows:
+            if row.bug == bug.name and row.finder in bug.finders:
+                folder = Finder(row.finder).folder
+                if all(self.unchanged(row.commit, path) for path in
+                       ("engine", "tests/support", folder, bug.path.relative_to(self.root))):
+                    return row
+        return None
+
+
 def failure_words(result):
     failure = result.failures[0]
     return failure.test or failure.reason
@@ -130,7 +177,7 @@ def hunt(copy, bug, args, scratch):
         if made.returncode != 0:
             return rows, f"does not compile: {made.stderr.strip()[-2000:]}"
         folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
-        result = finder.run(copy.build, args.seed or 1, folder)
+        result = finder.run(copy.build, copy.root, args.seed or 1, folder)
         test = failure_words(result) if result.failures else ""
         rows.append(figures.Found(bug.name, finder.line, test, round(result.seconds)))
         if test and not args.all_finders:
@@ -151,25 +198,45 @@ def show(bug, rows, trouble, seconds):
     print(f"{bug.name}: {text} [{seconds:.0f} s in all]", flush=True)
 
 
+def last_line(wanted, seconds, failed):
+    text = f"{wanted} planted bugs: {len(seconds)} found, {len(failed)} not found"
+    if wanted > len(seconds) + len(failed):
+        text += f", {wanted - len(seconds) - len(failed)} not tried: run it again to go on"
+    if seconds:
+        text += f"; median {statistics.median(seconds):.0f} s, longest {max(seconds):.0f} s"
+    return text + "".join(f"\n  not found: {name}" for name in failed)
+
+
 def run(root, args):
-    copy = Copy(root, args.build)
+    copy = Copy(root, args.build / "planted")
     copy.bring_up_to_date()
     bugs = choose(root, args)
-    clean = copy.make({Finder(line).path for bug in bugs for line in bug.finders})
+    earlier = Before(root)
+    before = [] if args.only else [row for row in map(earlier.row_of, bugs) if row]
+    left = [bug for bug in bugs if bug.name not in {row.bug for row in before}]
+    if before:
+        print(f"{len(before)} of {len(bugs)} were found on sources that are the same", flush=True)
+    clean = copy.make({Finder(line).path for bug in left for line in bug.finders})
     if clean.returncode != 0:
         print(f"the tree without a bug does not compile:\n{clean.stderr}")
         return 1
-    failed = 0
+    started, failed = time.monotonic(), []
+    seconds = [row.seconds for row in before]
     with tempfile.TemporaryDirectory(prefix="instar-planted-") as scratch:
-        for bug in bugs:
+        for bug in left:
             began = time.monotonic()
+            if args.minutes and began - started > args.minutes * 60:
+                break
             try:
                 rows, trouble = hunt(copy, bug, args, scratch)
             finally:
                 copy.take_back(bug)
             show(bug, rows, trouble, time.monotonic() - began)
-            hits = [row for row in rows if row.test]
-            failed += not hits or bool(trouble)
+            hits = [row.seconds for row in rows if row.test]
+            if trouble or not hits:
+                failed.append(bug.name)
+            else:
+                seconds.append(min(hits))
             figures.note_planted(root, [] if trouble else rows)
-    print(f"{len(bugs)} planted bugs, {failed} not found")
-    return 1 if failed or not bugs else 0
+    print(last_line(len(bugs), seconds, failed))
+    return 0 if bugs and len(seconds) == len(bugs) else 1

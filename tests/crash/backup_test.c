@@ -7,6 +7,8 @@
  * one of those holds no prefix. INSTAR_BACKUPS sets how many; INSTAR_SEED which.
  */
 #include "support/dbs.h"
+#include "store/store_impl.h"
+#include "support/stores.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -495,6 +497,55 @@ Test(backup, an_index_is_completed_meanwhile)
     ok(instar_change_list(db, keep_last, &info));
     expect(info.state == INSTAR_CHANGE_DONE && strcmp(info.object, "t_again") == 0);
     ok(instar_close(db));
+}
+
+struct folding {
+    struct store *s;
+    bool done;
+};
+
+/* Three segments and more, and all of them folded: but for the backup they would go. */
+static int fold_meanwhile(void *arg, uint64_t done, uint64_t total)
+{
+    static char value[60000];
+    struct folding *f = arg;
+    (void)done;
+    (void)total;
+    memset(value, 'x', sizeof(value) - 1);
+    for (int i = 0; !f->done && i < 4; i++) {
+        for (int k = 0; k < 20; k++) {
+            stores_write(f->s, 1, "key", value);
+        }
+        stores_fold(f->s);
+    }
+    f->done = true;
+    return 0;
+}
+
+/* The log from where the trees stood when the backup began stays until it has been copied. */
+Test(backup, log_is_folded_meanwhile)
+{
+    char to[300];
+    instar_backup_info info;
+    struct folding f = {stores_make(NULL), false};
+    instar_backup_options o = {.struct_size = sizeof(o), .progress = fold_meanwhile, .arg = &f};
+    (void)snprintf(to, sizeof(to), "%s/backup", test_fast_dir());
+    stores_tree_op(f.s, STORE_TREE_CREATE, 1);
+    must(store_backup(f.s, to, &o, &info, &test_err));
+    expect(info.last_lsn - info.first_lsn > 3 * store_options(f.s)->segment_bytes);
+    /* What is made of it goes on with the same log, but is another store. */
+    char again[300];
+    instar_options stored = stores_options();
+    instar_restore_options all;
+    struct store *other;
+    instar_restore_options_init(&all);
+    (void)snprintf(again, sizeof(again), "%s/again", test_fast_dir());
+    must(store_restore(to, again, &stored, &all, &test_err));
+    must(store_open(again, &stored, &other, &test_err));
+    expect(memcmp(other->log_id, f.s->log_id, sizeof(f.s->log_id)) == 0);
+    expect(memcmp(other->instance_id, f.s->instance_id, sizeof(f.s->instance_id)) != 0);
+    stores_close(other);
+    stores_close(f.s);
 }
 
 static int give_up_after(void *arg, uint64_t done, uint64_t total)

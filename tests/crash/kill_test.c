@@ -358,6 +358,9 @@ Test(kill, promises_survive_kills)
         }
         test_remove(c.world->path);
     }
+    for (size_t i = 0; i < POINTS; i++) {
+        fprintf(stderr, "  %-26s %llu\n", point_name(i), (unsigned long long)c.hits[i]);
+    }
     fprintf(stderr,
             "%llu commits, %llu kills, %llu of them at %zu of %u points; slowest next commit after "
             "%llu ms\n",

@@ -253,6 +253,22 @@ Test(alter_columns, name_passed_on)
     ok(instar_close(db));
 }
 
+/* A default that changes fills no row from before: what those have was fixed when the column came,
+ * whatever layouts come later. */
+Test(alter_columns, default_that_changes)
+{
+    instar *db = open_t(0);
+
+    ok(alters_run(db, "t", "add e int8 default 5"));
+    ok(alters_run(db, "t", "set-default e 7"));
+    ok(alters_run(db, "t", "add f int8 default 1"));
+    ok(alters_insert(db, "t", "a,b", "9,9"));
+    ok(alters_run(db, "t", "add g int8 default 2"));
+    cr_assert_str_eq(alters_rows(db, "t", "e,f,g"), "5,1,2;5,1,2;5,1,2;7,1,2");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* Many alterations, each with rows of its own: every row reads right through its own layout, and
  * all of it after a rewrite too. */
 Test(alter_columns, many_layouts)

@@ -48,6 +48,59 @@ Test(alter_names, renamed)
     ok(instar_close(db));
 }
 
+/* Two columns change their names while an older transaction is open: who names one of them gets the
+ * column that bears the name now, not the one that did. */
+Test(alter_names, change_places_beside_an_older_version)
+{
+    struct test_child runner;
+    uint64_t change;
+    instar_change_info info;
+    instar_txn *txn;
+
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    ok(dbs_insert(db, "t", 1, 11));
+    instar_projection *old = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, old, "2,12"));
+    ok(alters_submit(db, "t", "rename-column b x , rename-column c b , rename-column x c", NULL,
+                     &change));
+    while (dbs_version(db, "t") == 1) {
+        instar_change_wait(db, change, 5, &info);
+    }
+    cr_assert_str_eq(alters_rows(db, "t", "b,c"), "null,11");
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_rows(db, "t", "b,c"), "null,11;null,12");
+    instar_projection_free(old);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}
+
+/* Names that a change is to give are its own from its submission on, though it stands still. */
+Test(alter_names, held_while_it_stands_still)
+{
+    instar *db = open_t();
+    instar_change_options o;
+    instar_alteration rename = {.kind = INSTAR_ALTER_RENAME_TABLE, .new_name = "x"};
+    instar_alteration index = {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "t_b", .new_name = "x_b"};
+    uint64_t change;
+
+    dbs_make_table(db, "u");
+    instar_change_options_init(&o);
+    o.flags |= INSTAR_CHANGE_PAUSE;
+    ok(instar_alter_table(db, "t", (instar_alteration[]){rename, index}, 2, &o, &change));
+    fails(alters_run(db, "u", "rename-to x"), INSTAR_ESTATE);
+    fails(alters_run(db, "u", "rename-to x_b"), INSTAR_ESTATE);
+    ok(instar_change_cancel(db, change));
+    fails(instar_change_wait(db, change, 60000, NULL), INSTAR_ECANCELLED);
+    ok(alters_run(db, "u", "rename-to x"));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* What is impossible is refused at once, and says why. */
 Test(alter_names, refused)
 {

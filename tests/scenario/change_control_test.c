@@ -186,6 +186,31 @@ Test(change_control, index_dropped_in_mid_build)
     scene_end(&s);
 }
 
+/* The name belongs to the drop from then on: the build that turns back does not let go of it. */
+Test(change_control, name_stays_with_the_drop_behind)
+{
+    struct scene s;
+    instar_change_options o = scene_options(30000);
+    instar_change_steering go_on;
+    uint64_t change;
+    uint64_t drop;
+
+    scene_begin(&s, "build.snapshot", 1);
+    ok(submit(s.db, "t_b", "b", false, 0, &change));
+    test_hold_await(&s.hold);
+    o.flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_drop_index(s.db, "t_b", &o, &drop));
+    test_hold_release(&s.hold);
+    scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
+    fails(submit(s.db, "t_b", "c", false, 0, &change), INSTAR_ESTATE);
+    instar_change_steering_init(&go_on);
+    go_on.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(s.db, drop, &go_on));
+    scene_await(s.db, drop, INSTAR_OK, NULL);
+    ok(dbs_index(s.db, "t_b", "t", "c", false, NULL));
+    scene_end(&s);
+}
+
 Test(change_control, table_dropped_in_mid_build)
 {
     struct scene s;

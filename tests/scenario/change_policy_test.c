@@ -288,3 +288,32 @@ Test(change_policy, history_is_kept_for_two_weeks)
     ok(instar_close(db));
     os_hooks_set(NULL);
 }
+
+/* A drop whose data may still come back is not forgotten, however long ago it was. */
+Test(change_policy, what_may_come_back_is_not_forgotten)
+{
+    static const struct os_hooks hooks = {.realtime_us = later};
+    instar_change_options o = scene_options(30000);
+    uint64_t drop, undo;
+
+    os_hooks_set(&hooks);
+    instar *db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(dbs_insert(db, "t", 1, 2));
+    o.undo_window_s = 100 * 86400;
+    ok(instar_drop_table(db, "t", &o, &drop));
+    scene_await(db, drop, INSTAR_OK, NULL);
+    ok(instar_close(db));
+    days = 20;
+    db = dbs_open(0);
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * UINT64_C(1000000000);
+    while (known(db) != 1) { /* that of the table goes */
+        expect(os_now_ns() < give_up);
+    }
+    ok(instar_change_undo(db, drop, NULL, NULL, &undo));
+    scene_await(db, undo, INSTAR_OK, NULL);
+    cr_assert_str_eq(dbs_dump(db, "t", NULL), "1:2 ");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    os_hooks_set(NULL);
+}

@@ -165,6 +165,37 @@ Test(change_steer, pause_many_times_while_several_read)
     end(db, &runner);
 }
 
+/* Nothing is read while it is paused, whatever rate it has. */
+Test(change_steer, pause_of_a_slow_build)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_steering s;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, 0, 1000);
+
+    do {
+        instar_change_wait(db, change, 5, &info);
+    } while (info.rows_done == 0);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    do {
+        instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, "resume") == NULL);
+    await_no_reader(db);
+    uint64_t rows = scene_look(db, change).rows_done;
+    expect(rows < ROWS - 1);
+    fails(instar_change_wait(db, change, 120, &info), INSTAR_EBUSY);
+    expect_u64(info.rows_done, rows);
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    s.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, ROWS - 1);
+    end(db, &runner);
+}
+
 Test(change_steer, pause_when_all_are_read)
 {
     pause_at("build.scanned", 1, false);
@@ -178,6 +209,33 @@ Test(change_steer, pause_while_entries_are_folded)
 Test(change_steer, pause_while_duplicates_are_looked_for)
 {
     pause_at("validate.snapshot", 1, true);
+}
+
+/* Paused between two values that it compares, it goes on with the whole of the group at hand, at a
+ * later snapshot: no value is taken for a second one of itself. */
+Test(change_steer, pause_between_two_values)
+{
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+
+    test_hold_set(&hold, "validate.snapshot", 1);
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, true, 0, 0);
+    test_hold_await(&hold);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    scene_await_waiting(db, change, "validate", &info); /* it knows, and has read nothing yet */
+    test_hold_release(&hold);
+    do {
+        instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (info.rows_done == 0);
+    expect(info.rows_done < ROWS);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(public_now(db, "t_b"));
+    end(db, &runner);
+    test_hold_end(&hold);
 }
 
 /* A validation of NOT NULL needs one snapshot for all: paused, it gives that up and begins anew. */
@@ -307,6 +365,44 @@ Test(change_steer, retune)
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     expect_u64(info.flags, INSTAR_CHANGE_HURRY);
+    end(db, &runner);
+}
+
+static void slow_sync(void *arg, const struct os_call *call)
+{
+    (void)arg;
+    if (call->op == OS_OP_SYNC) {
+        os_sleep_ns(5 * UINT64_C(1000000));
+    }
+}
+
+/* Where commits take longer than the target a build stands back, and says why. */
+Test(change_steer, stands_back_for_commits)
+{
+    struct test_child runner;
+    struct test_listener slow = {.before = slow_sync};
+    instar_change_info info;
+    instar_change_steering s;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, 0, 10); /* it is still there meanwhile */
+    int64_t row = ROWS;
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * UINT64_C(1000000000);
+
+    instar_change_steering_init(&s);
+    s.latency_target_ms = 1;
+    ok(instar_change_steer(db, change, &s));
+    test_listener_set(&slow);
+    do {
+        expect(os_now_ns() < give_up);
+        ok(dbs_insert(db, "t", ++row, 0));
+        instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.throttle, "the target is 1 ms") == NULL);
+    test_listener_set(NULL);
+    s.latency_target_ms = 0;
+    s.rows_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, &info);
     end(db, &runner);
 }
 

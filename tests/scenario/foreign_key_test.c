@@ -224,10 +224,14 @@ Test(foreign_key, what_it_needs_is_kept)
         {"alter table p drop constraint p_v_key",
          "foreign key \"d_v_fkey\" of table \"d\" refers to its key \"p_v_key\""},
         {"alter table p drop column v", "constraint \"p_v_key\" uses it"},
+        {"drop index q_k", "foreign key \"e_k_fkey\" of table \"e\" refers to its key"},
     };
     instar *db = open_pc(0, true);
 
     ok(sqls_run(db, "create table d (id int8 primary key, v int8 unique references p (v))"));
+    ok(sqls_run(db,
+                "create table q (id int8 primary key, k int8); create unique index q_k on q (k);"
+                "create table e (id int8 primary key, k int8 references q (k))"));
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         fails(sqls_run(db, cases[i].sql), INSTAR_ESTATE);
         cr_assert(sqls_say(cases[i].words), "%s: %s", cases[i].sql, sqls_words());

@@ -25,14 +25,59 @@ static struct sim_job *job;
 
 /* ---- the two-version rule ------------------------------------------------------------------ */
 
+/* LEASE-7: who holds the mutex and sees that a grant is over will never see it go on. And once it
+ * is wanted its last use ends it: it is never idle again. */
+static void follow_grant(const struct lease_slot *s, struct sim_grants *seen, bool locked)
+{
+    uint64_t word = lease_word_load(s);
+    /* Numbers begin anew with each first opener, nonces do not come again. */
+    uint64_t grant = (word >> LEASE_NUMBER_SHIFT) + atomic_load(&s->nonce);
+    bool over = atomic_load(&s->expiry_ns) <= sim->now_ns;
+    bool wanted = (word & LEASE_WANTED) != 0;
+
+    if (!over && seen->expired == grant) {
+        sim_fail("LEASE-7: grant %" PRIu64 " of table %" PRIu64 " was renewed when it was over",
+                 word >> LEASE_NUMBER_SHIFT, (uint64_t)atomic_load(&s->table));
+    }
+    if (wanted && lease_word_uses(word) == 0 && seen->wanted == grant) {
+        sim_fail("grant %" PRIu64 " of table %" PRIu64 " is wanted, and outlives its last use",
+                 word >> LEASE_NUMBER_SHIFT, (uint64_t)atomic_load(&s->table));
+    }
+    if (over && locked) {
+        seen->expired = grant;
+    }
+    if (wanted && lease_word_uses(word) > 0) {
+        seen->wanted = grant;
+    }
+}
+
+/* Those that count, each since the last look. */
+static void follow_grants(bool locked)
+{
+    const struct leases *l = db->env.leases;
+    uint32_t high = lease_high(l);
+
+    for (uint32_t at = 1; at <= high; at++) {
+        const struct lease_slot *s = &l->slots[at];
+        if (lease_word_live(lease_word_load(s)) &&
+            store_node_alive(l->store, atomic_load(&s->node), atomic_load(&s->nonce))) {
+            expect(at < SIM_GRANTS);
+            follow_grant(s, &job->grants[at], locked);
+        }
+    }
+}
+
 /* At a point nobody else runs. */
-static void look_at_leases(void)
+static void look_at_leases(bool locked)
 {
     struct grants_apart apart = grants_look(db->env.leases);
 
     if (apart.table != 0) {
         sim_fail("LEASE-2: valid grants on versions %" PRIu32 " and %" PRIu32 " of table %" PRIu64,
                  apart.low, apart.high, apart.table);
+    }
+    if (job != NULL) {
+        follow_grants(locked);
     }
 }
 
@@ -52,7 +97,7 @@ static void at_point(void *arg, const char *name)
     }
     history_at_point(name);
     if (db != NULL) {
-        look_at_leases();
+        look_at_leases(strcmp(name, "commit.mark_set") == 0);
     }
     sim_step(name, 0);
 }
@@ -219,6 +264,7 @@ static int change_once(struct test_random *r)
 static void change_schema(uint32_t node, struct test_random *r)
 {
     sqls_patience(job->change_limit_ms);
+    sqls_fence(job->fence_ms);
     atomic_store(&job->changing[node], true);
     while (take_one(&job->changes_left)) {
         for (int tries = 0; tries < TRIES_MAX && change_once(r) != INSTAR_OK; tries++) {

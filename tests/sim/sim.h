@@ -147,6 +147,14 @@ void sim_try(uint64_t seed, void (*fn)(void *arg), void *arg, struct sim_result 
 
 /* ---- what nodes do (node.c) ---------------------------------------------------------------- */
 
+#define SIM_GRANTS 64
+
+/* What was seen of the grants of a slot; 0: nothing. */
+struct sim_grants {
+    uint64_t expired; /* this one's time was over, and the mutex was held by whoever saw that */
+    uint64_t wanted;  /* this one was in use, and wanted */
+};
+
 struct sim_job {
     struct history *history;
     _Atomic uint64_t changes;      /* that came to a verdict */
@@ -155,8 +163,10 @@ struct sim_job {
     bool builds_only; /* changes are indexes that come and go */
     uint32_t lease_ms;
     uint32_t change_limit_ms; /* a change takes no longer */
+    uint32_t fence_ms; /* and waits so long for those who hold it up; UINT32_MAX: as it would */
     uint32_t build_workers;
     uint64_t pause_ns; /* the longest, between two transactions of a client */
+    struct sim_grants grants[SIM_GRANTS];
 };
 /* The life of a process: clients, and a thread that changes the schema. */
 void sim_node_main(struct sim_job *job, uint32_t node);

@@ -363,6 +363,8 @@ static void choose_world(struct world *w)
     sim->stall_ns = below(w, w->longest_ms) * SIM_NS_PER_MS;
     w->job->build_workers = 1 + (uint32_t)below(w, 2);
     w->job->pause_ns = UINT64_C(1000) << below(w, 18);
+    w->history->think_ns = below(w, 2) == 0 ? UINT64_C(1000) << below(w, 18) : 0;
+    w->job->fence_ms = below(w, 2) == 0 ? (1u << below(w, 10)) - 1 : UINT32_MAX;
     w->job->builds_only = below(w, 2) == 0;
     w->job->changes_left = 1 + (uint32_t)below(w, 6);
     w->history->limit = 4 + (uint32_t)below(w, 30);

@@ -66,8 +66,9 @@ struct history_txn {
 struct history {
     _Atomic uint32_t count[HISTORY_WORKERS];
     _Atomic uint64_t commits;
-    uint32_t limit; /* of transactions of one worker */
-    bool snapshot;  /* writers run under snapshot isolation */
+    uint32_t limit;    /* of transactions of one worker */
+    bool snapshot;     /* writers run under snapshot isolation */
+    uint64_t think_ns; /* the longest, of a transaction before its commit; 0: it does not */
     struct history_txn txns[HISTORY_WORKERS][HISTORY_TXNS_MAX];
 };
 

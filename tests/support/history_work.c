@@ -231,6 +231,9 @@ static int body(instar_txn *txn, void *arg)
     w->now->op_count = 0;
     int rc = reads ? read_only(w, txn) : kinds[w->kind](w, txn);
     rc = rc == 0 && !reads ? stamp(w, txn) : rc;
+    if (w->history->think_ns != 0) {
+        os_sleep_ns(test_random_below(&w->random, w->history->think_ns));
+    }
     /* Not before: the first use of a table may move it, when the schema has just changed. */
     w->now->snapshot = txn_lsn(txn->shell.inner);
     if (rc == 0) {

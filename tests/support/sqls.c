@@ -11,10 +11,16 @@
 
 static char words[2048];
 static uint32_t wait_ms = 120000;
+static uint32_t fence_ms = UINT32_MAX;
 
 void sqls_patience(uint32_t ms)
 {
     wait_ms = ms;
+}
+
+void sqls_fence(uint32_t ms)
+{
+    fence_ms = ms;
 }
 
 const char *sqls_words(void)
@@ -37,6 +43,16 @@ static int run_one(instar *db, const instar_sql *sql, size_t at)
     if (rc != INSTAR_OK) {
         (void)snprintf(words, sizeof(words), "%s", error.text);
         return rc;
+    }
+    if (change != 0 && fence_ms != UINT32_MAX) { /* 0: there was nothing to do */
+        instar_change_steering steering;
+        instar_change_steering_init(&steering);
+        steering.fence_after_ms = fence_ms;
+        rc = instar_change_steer(db, change, &steering);
+        if (rc != INSTAR_OK && rc != INSTAR_ESTATE) { /* it may have ended by now */
+            test_fail(__FILE__, __LINE__, "steering change %llu: %s: %s",
+                      (unsigned long long)change, instar_error_name(rc), instar_error_text());
+        }
     }
     rc = instar_change_wait(db, change, wait_ms, &info);
     if (rc != INSTAR_OK) {

@@ -10,6 +10,8 @@
 int sqls_run(instar *db, const char *text);
 /* How long each change is waited for, in milliseconds; two minutes unless told otherwise. */
 void sqls_patience(uint32_t ms);
+/* After how long each change, from now on, fences whoever holds it up; UINT32_MAX: as it would. */
+void sqls_fence(uint32_t ms);
 const char *sqls_words(void);
 bool sqls_say(const char *words);
 /* What EXPLAIN of one statement says, a line after the other. Valid until the next call. */

@@ -3,6 +3,7 @@
 #include "store/apply_impl.h"
 #include "support/stores.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -40,6 +41,25 @@ Test(store_apply, folding_changes_nothing_that_is_read)
     struct store_tree_stat st;
     must(store_tree_stat(s, T, &st, &test_err));
     expect_u64(st.entries, 37);
+    stores_close(s);
+}
+
+/* A fold that failed is told to who waits for it, until one has succeeded. */
+Test(store_apply, a_failure_is_over_when_a_fold_succeeds)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_fold(s);
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
+    uint64_t lsn = stores_write(s, T, "a", "1");
+    uint64_t until_ns = os_now_ns() + UINT64_C(60000000000);
+    must_fail(store_wait_applied(s, lsn, until_ns, &test_err), INSTAR_ENOSPACE);
+    cr_assert(strstr(test_err.text, "cannot be folded") != NULL, "%s", test_err.text);
+    test_fault_set(NULL);
+    stores_await_folding(s, lsn);
+    lsn = stores_write(s, T, "b", "2");
+    must(store_wait_applied(s, lsn, until_ns, &test_err));
     stores_close(s);
 }
 
@@ -276,6 +296,76 @@ Test(store_apply, a_fold_killed_between_steps_is_done_again)
     stores_fold(s);
     expect_big(s, 'b');
     stores_close(s);
+}
+
+/* Folds of two segments, of which it dies after the first step; its last commit writes a key that
+ * no earlier one has. */
+static void fold_much_and_die(struct test_child *self, void *arg)
+{
+    (void)arg;
+    instar_options o = big_options();
+    o.segments_pending = 4;
+    struct store *s = stores_open(&o);
+    test_send(self, 1);
+    test_await(self, 1);
+    write_big(s, 'b');
+    write_big(s, 'b');
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    stores_put(t, T, "a", "c");
+    stores_put(t, T, "big000", "c");
+    test_send(self, stores_commit(t));
+    test_kill_at_point("apply.committed", 1);
+    stores_fold(s);
+}
+
+struct behind {
+    struct store *s;
+    struct test_child child;
+    struct test_hold hold;
+    bool done;
+};
+
+/* A reader has chosen its position. Then another process folds a step of much and dies, and this
+ * one, which folds one segment at a time, a step of the first. */
+static void fold_less(void *arg, const char *name)
+{
+    struct behind *b = arg;
+    if (strcmp(name, "txn.lsn_chosen") != 0 || b->done) {
+        return;
+    }
+    b->done = true;
+    test_send(&b->child, 1);
+    uint64_t lsn = test_receive(&b->child);
+    expect(test_wait(&b->child) == -SIGKILL);
+    applier_urge(b->s, lsn);
+    test_hold_await(&b->hold);
+}
+
+/* Whoever folds less than the one before him leaves what the trees may hold as it was: a commit of
+ * which a part is in them is seen as a whole. */
+Test(store_apply, a_smaller_fold_behind_a_larger_one)
+{
+    struct behind b = {0};
+    struct test_listener listener = {.point = fold_less, .arg = &b};
+    instar_options o = big_options();
+    o.segments_pending = 2;
+    stores_close(stores_make(&o));
+    test_fork(&b.child, fold_much_and_die, NULL);
+    test_await(&b.child, 1); /* it has the applier's role */
+    b.s = stores_open(&o);
+    stores_tree_op(b.s, STORE_TREE_CREATE, T);
+    test_hold_set(&b.hold, "apply.committed", 1);
+    test_listener_set(&listener);
+    struct store_txn *t = stores_begin(b.s, STORE_TXN_READONLY);
+    test_listener_set(NULL);
+    expect(b.done);
+    stores_expect(t, T, "a", "c");
+    stores_expect(t, T, "big000", "c");
+    store_txn_abort(t);
+    test_hold_release(&b.hold);
+    stores_fold(b.s);
+    test_hold_end(&b.hold);
+    stores_close(b.s);
 }
 
 /* A log that ends before what the trees hold is corruption, also after a restart of the machine. */
@@ -554,54 +644,32 @@ Test(store_apply, the_gate_takes_turns)
     stores_close(turns.s);
 }
 
-/* Who waits for the gate in vain is told for whom. */
-static void hold_gate(struct test_child *self, void *arg)
+/* What is written when the map is nearly full is refused; deletes are not. */
+Test(store_apply, deletes_when_the_map_is_nearly_full)
 {
-    (void)arg;
-    struct store *s = stores_open(NULL);
-    must(gate_enter(s, "hold it", STORE_FOREVER, &test_err));
-    test_send(self, 1);
-    test_receive(self);
-}
-
-Test(store_apply, the_gate_names_its_holder)
-{
-    struct test_child child;
+    static char value[8000];
     instar_options o = stores_options();
-    char pid[32];
-    must(store_create(stores_path(), &o, &test_err));
-    test_fork(&child, hold_gate, NULL);
-    test_await(&child, 1);
-    struct store *s = stores_open(NULL);
-    must_fail(gate_enter(s, "test", os_now_ns() + 50000000, &test_err), INSTAR_EBUSY);
-    snprintf(pid, sizeof pid, "%d", (int)child.pid);
-    expect(strstr(test_err.text, pid) != NULL);
-    expect(strstr(test_err.text, "hold it") != NULL);
-    test_kill(&child, SIGKILL);
-    must(gate_enter(s, "test", os_now_ns() + (uint64_t)5 * 1000000000, &test_err));
-    gate_leave(s);
+    int written = 0;
+    int rc = 0;
+    o.segment_bytes = (uint64_t)64 << 10;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    o.map_bytes = (uint64_t)16 << 20;
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    memset(value, 'v', sizeof(value) - 1);
+    while (rc == 0) {
+        char key[16];
+        struct store_txn *t = stores_begin(s, 0);
+        (void)snprintf(key, sizeof(key), "%d", written);
+        stores_put(t, T, key, value);
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+        written += rc == 0;
+        expect(written < 4000);
+    }
+    expect(rc == INSTAR_EMAPFULL);
+    struct store_txn *t = stores_begin(s, 0);
+    stores_delete(t, T, "0");
+    stores_commit(t);
+    stores_read(s, T, "0", NULL);
     stores_close(s);
-}
-
-/* A record with a good checksum and a tree operation that its kind does not allow is corruption,
- * and the store stops; it is not folded. */
-Test(store_apply, a_tree_operation_in_a_batch)
-{
-    struct store *s = stores_make(NULL);
-    struct store_commit how = {0};
-    struct base_buf body = {0};
-    struct record_op op = {.op = RECORD_TREE + STORE_TREE_CREATE, .tree = 99};
-    uint64_t lsn;
-    expect(record_body_add(&body, &op));
-    struct commit_request req = {.kind = RECORD_BATCH,
-                                 .how = &how,
-                                 .sync = true,
-                                 .snapshot = store_tail(s),
-                                 .body = base_buf_slice(&body)};
-    must(commit_run(s, &req, &lsn, &test_err));
-    int rc = store_wait_applied(s, lsn, os_now_ns() + UINT64_C(60) * 1000000000, &test_err);
-    expect(rc == INSTAR_ESTOPPED || rc == INSTAR_ECORRUPT);
-    expect(strstr(test_err.text, "tree operation") != NULL);
-    base_buf_free(&body);
-    (void)store_close(s, NULL);
 }

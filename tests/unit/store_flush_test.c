@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Flushes: what they promise, what a failed one does to everybody, and what follows a dead flusher.
  */
+#define _GNU_SOURCE
 #include "store/control.h"
 #include "store/log.h"
 #include "support/stores.h"
@@ -49,6 +50,45 @@ Test(store_flush, sync_commits_are_durable)
     stores_put(t, TREE, "b", "sync");
     uint64_t lsn = stores_commit(t);
     expect(store_durable(s) >= lsn);
+    stores_close(s);
+}
+
+static void write_async(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_await(self, GO);
+    struct store *s = stores_open(NULL);
+    stores_write(s, TREE, "late", "value");
+    test_send(self, GO);
+    test_await(self, GO);
+    stores_close(s);
+}
+
+/* A sync transaction sees what is durable, and of another process's async commits no more; an async
+ * one sees them at once. Whoever holds the flush lock decides when that is. */
+Test(store_flush, sync_transactions_read_what_is_durable)
+{
+    struct test_child writer;
+    stores_path();
+    test_fork(&writer, write_async, NULL);
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    int rc;
+    while ((rc = control_lock_take(s, &s->ctl->flush, "hold flushes up", NS_PER_MS)) != 0) {
+        expect(rc == -ETIMEDOUT);
+    }
+    test_send(&writer, GO);
+    test_await(&writer, GO);
+    struct store_txn *sync = stores_begin(s, STORE_TXN_SYNC | STORE_TXN_READONLY);
+    struct store_txn *async = stores_begin(s, STORE_TXN_READONLY);
+    stores_expect(sync, TREE, "late", NULL);
+    stores_expect(async, TREE, "late", "value");
+    store_txn_abort(sync);
+    store_txn_abort(async);
+    control_lock_leave(&s->ctl->flush);
+    test_send(&writer, GO);
+    test_wait_ok(&writer);
     stores_close(s);
 }
 
@@ -151,14 +191,33 @@ static void leave_stopped(void)
     must_fail(store_open(disk_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
 }
 
+struct directly {
+    bool trees, log;
+};
+
+/* Files that are read past the page cache. */
+static void note_direct(void *arg, const struct os_call *call)
+{
+    struct directly *seen = arg;
+    if (call->op == OS_OP_OPEN && (call->flags & O_DIRECT) != 0) {
+        seen->trees = seen->trees || strcmp(call->name, "data.mdb") == 0;
+        seen->log = seen->log || strstr(call->name, ".seg") != NULL;
+    }
+}
+
 /* When all that was promised is found on the disk itself, the store opens again without a reboot.
  */
 Test(store_flush, check_after_an_error)
 {
     instar_options o = stores_options();
+    struct directly seen = {0};
+    struct test_listener listener = {.before = note_direct, .arg = &seen};
     struct store *s;
     leave_stopped();
+    test_listener_set(&listener);
     must(store_check_after_io_error(disk_path(), &o, &test_err));
+    test_listener_set(NULL);
+    expect(seen.trees && seen.log);
     must(store_open(disk_path(), &o, &s, &test_err));
     stores_read(s, TREE, "promised", "value");
     must(put_sync(s, "again"));

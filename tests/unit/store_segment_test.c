@@ -132,6 +132,33 @@ Test(store_segment, retention)
     stores_close(s);
 }
 
+/* Many small operations fill a memtable long before its segment: the log goes on in the next one,
+ * and nothing is lost. */
+Test(store_segment, memtable_is_full_first)
+{
+    struct store *s = make_small();
+    uint64_t bytes = 0;
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    for (int i = 0; i < 3000;) {
+        struct store_txn *t = stores_begin(s, 0);
+        for (int k = 0; k < 20; k++, i++) {
+            char key[16];
+            (void)snprintf(key, sizeof(key), "%d", i);
+            stores_put(t, TREE, key, "");
+            bytes += strlen(key);
+        }
+        stores_commit(t);
+    }
+    expect(bytes < s->segment_bytes);
+    expect(segment_base(store_tail(s), s->segment_bytes) >= 2 * s->segment_bytes);
+    for (int i = 0; i < 3000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "%d", i);
+        stores_read(s, TREE, key, "");
+    }
+    stores_close(s);
+}
+
 /* A memtable that was deleted from outside while it is needed is an error that says so. */
 Test(store_segment, deleted_memtable)
 {

@@ -107,17 +107,23 @@ Test(store_snapshot, a_younger_tree_is_empty)
 
 /* Held between its LSN and its LMDB transaction, while all is folded and retired, a begin still
  * gives a whole snapshot; held before its memtables are pinned, it starts again. */
+struct reading {
+    const char *before, *after; /* what a and b may have, both the same */
+    bool done;
+};
+
 static void *begin_and_read(void *arg)
 {
+    struct reading *r = arg;
     struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
-    stores_expect(t, T, "first", "1");
+    stores_expect(t, T, "first", r->before);
     const char *a = stores_get(t, T, "a");
     char was[16];
     snprintf(was, sizeof was, "%s", a != NULL ? a : "");
-    expect(strcmp(was, "1") == 0 || strcmp(was, "2") == 0);
+    expect(strcmp(was, r->before) == 0 || strcmp(was, r->after) == 0);
     stores_expect(t, T, "b", was);
     store_txn_abort(t);
-    *(bool *)arg = true;
+    r->done = true;
     return NULL;
 }
 
@@ -127,25 +133,28 @@ Test(store_snapshot, begin_races_with_the_applier)
     for (size_t i = 0; i < 2; i++) {
         struct test_hold hold;
         struct os_thread thread;
-        bool done = false;
-        stores_write(s, T, "first", "1");
+        struct reading r =
+            i == 0 ? (struct reading){"1", "2", false} : (struct reading){"3", "4", false};
+        stores_write(s, T, "first", r.before);
         struct store_txn *t = stores_begin(s, 0);
-        stores_put(t, T, "a", "1");
-        stores_put(t, T, "b", "1");
+        stores_put(t, T, "a", r.before);
+        stores_put(t, T, "b", r.before);
         stores_commit(t);
         test_hold_set(&hold, points[i], 1);
-        expect(os_thread_start(&thread, "reader", begin_and_read, &done) == 0);
+        expect(os_thread_start(&thread, "reader", begin_and_read, &r) == 0);
         test_hold_await(&hold);
         t = stores_begin(s, 0);
-        stores_put(t, T, "a", "2");
-        stores_put(t, T, "b", "2");
+        stores_put(t, T, "a", r.after);
+        stores_put(t, T, "b", r.after);
         stores_commit(t);
         churn(12);
         stores_fold(s);
+        stores_write(s, T, "more", "1");
+        stores_fold(s); /* what the first one has folded is retired by now */
         test_hold_release(&hold);
         os_thread_join(&thread);
         test_hold_end(&hold);
-        expect(done);
+        expect(r.done);
     }
 }
 

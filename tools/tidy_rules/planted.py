@@ -17,8 +17,9 @@ def heads(tree, path, text):
     if not finders:
         yield Finding(path, 1, "no line \"Found by: …\"", "name the test program or the campaign")
     for name in finders:
-        if not name.startswith("campaign-") and f"tests/{name}.c" not in tree.paths:
-            yield Finding(path, 1, f"tests/{name}.c is not there", "name a test program that is")
+        source = f"tests/{name}" + (".sh" if name.startswith("cli/") else ".c")
+        if not name.startswith("campaign-") and source not in tree.paths:
+            yield Finding(path, 1, f"{source} is not there", "name a test program that is")
 
 
 def planted_patches(tree):
