@@ -411,8 +411,13 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
             break;
         }
         if (s->kind == COMPOUND_REMAKE_INDEX) { /* they change names */
-            snprintf(index->name, sizeof(index->name), "%s",
-                     catalog_table_index_by_tree(now, s->tree)->name);
+            const struct catalog_index *made = catalog_table_index_by_tree(now, s->tree);
+            if (made == NULL) { /* a record that says what cannot be */
+                return base_err_set(err, INSTAR_ECORRUPT,
+                                    "what is made in the place of index \"%s\" is not there",
+                                    index->name);
+            }
+            snprintf(index->name, sizeof(index->name), "%s", made->name);
         }
         catalog_index_set_sight(now, next, index, CATALOG_SIGHT_PAST);
         remember = remember || index->sight == CATALOG_SIGHT_PAST;

@@ -330,9 +330,11 @@ int control_lock_take(struct store *s, struct control_lock *l, const char *what,
     }
     atomic_store_explicit(&l->holder_node, s->node, memory_order_relaxed);
     atomic_store_explicit(&l->since_ns, os_now_ns(), memory_order_relaxed);
-    size_t length = strnlen(what, sizeof(l->what) - 1);
-    memcpy(l->what, what, length);
-    l->what[length] = '\0';
+    uint64_t words[BASE_ARRAY_LEN(l->what)] = {0};
+    memcpy(words, what, strnlen(what, sizeof(words) - 1));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(words); i++) {
+        atomic_store_explicit(&l->what[i], words[i], memory_order_relaxed);
+    }
     atomic_store_explicit(&l->holder_pid, (uint32_t)s->pid, memory_order_release);
     return rc;
 }
@@ -345,11 +347,14 @@ void control_lock_leave(struct control_lock *l)
 
 int control_lock_busy(const struct control_lock *l, const char *name, struct base_err *err)
 {
-    char what[sizeof(l->what)];
+    uint64_t words[BASE_ARRAY_LEN(l->what)];
     uint32_t pid = atomic_load_explicit(&l->holder_pid, memory_order_acquire);
     uint64_t since = atomic_load_explicit(&l->since_ns, memory_order_relaxed);
-    memcpy(what, l->what, sizeof(what));
-    what[sizeof(what) - 1] = '\0';
+    for (size_t i = 0; i < BASE_ARRAY_LEN(words); i++) {
+        words[i] = atomic_load_explicit(&l->what[i], memory_order_relaxed);
+    }
+    char *what = (char *)words;
+    what[sizeof(words) - 1] = '\0';
     uint64_t now = os_now_ns();
     return base_err_set(err, INSTAR_EBUSY,
                         "%s: held by process %u (%s) for %llu ms; if it is stopped, continue or "

@@ -44,7 +44,7 @@ struct control_lock {
     _Atomic uint32_t holder_pid; /* 0: nobody */
     _Atomic uint32_t holder_node;
     _Atomic uint64_t since_ns;
-    char what[48]; /* what the holder is doing; always ends in zero */
+    _Atomic uint64_t what[6]; /* what the holder is doing, a text; always ends in zero */
 };
 
 /* A node: one open of the store by one process. Free when nonce is 0. Taken, and given back after

@@ -123,7 +123,6 @@ CLOCK = Campaign(
     {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
     (Program("release/tests/scenario/clock_test", (("INSTAR_CLOCK_RUNS", "20"),), r"^(\d+) runs$",
              900),))
-# What was built: those of the build folder.
 SANITIZERS = Campaign(
     "sanitizers", "tests", {"pr": Size(1), "nightly": Size(5), "release": Size(20)})
 FUZZ = Campaign(
@@ -173,10 +172,9 @@ class Watched(item.Criterion):
         return passed, failures
 
 
-def watched(build, seed):
-    for variant in ("tsan", "memcheck"):
-        for binary in sorted((build / variant / "tests").glob("*/*_test")):
-            yield Watched(build, binary, seed), r"^(\d+) tests passed$"
+def watched(args, seed):
+    for binary in args.program:
+        yield Watched(args.build, binary.resolve(), seed), r"^(\d+) tests passed$"
 
 
 class Heard(item.Command):
@@ -245,7 +243,7 @@ def items_of(campaign, args, seed):
                    r"stat::number_of_executed_units: (\d+)")
         return
     if campaign is SANITIZERS:
-        yield from watched(args.build, seed)
+        yield from watched(args, seed)
         return
     seconds = args.seconds or campaign.sizes[args.size].seconds
     for program in campaign.programs:

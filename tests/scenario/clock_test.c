@@ -30,6 +30,7 @@
 #define WRITERS 2
 #define KEYS 40 /* of each writer */
 #define READY 1
+#define EVENTS_HELD 400                         /* while a transaction is held open, at most */
 #define TWINS 1000000                           /* keys of two rows with one value */
 #define PATIENCE_NS (UINT64_C(60) * 1000000000) /* real time, for one change */
 #define TICK_NS 10000000
@@ -159,15 +160,17 @@ static void hold_open(struct test_child *self, void *arg)
     struct shared *shared = p->run->shared;
     const char *columns[] = {"a", "b"};
     struct write w = {.key = TWINS + 10, .before = 0};
+    struct test_random r = test_random(p->run->seed * 100 + 40);
     instar *db = open_here(p, INSTAR_OPEN_NO_RUNNER);
     ok(instar_projection_prepare(db, "t", columns, 2, NULL, &w.t));
     test_send(self, READY);
     while (!atomic_load(&shared->stop)) {
         instar_txn *txn = NULL;
         int rc = instar_begin(db, 0, &txn);
-        for (int i = 0; rc == 0 && i < 3 && !atomic_load(&shared->stop); i++) {
+        uint64_t events = test_random_below(&r, EVENTS_HELD);
+        for (uint64_t i = 0; rc == 0 && i < events && !atomic_load(&shared->stop); i++) {
             uint32_t seen = atomic_load(&shared->events);
-            w.after = w.before + 1 + i;
+            w.after++;
             rc = write_row(txn, &w);
             (void)os_futex_wait(&shared->events, seen, TICK_NS);
         }
@@ -198,6 +201,13 @@ static const struct {
                {"ALTER TABLE t ADD CONSTRAINT k CHECK (a >= 0)", 0},
                {"DROP INDEX i", 0},
                {"ALTER TABLE t DROP CONSTRAINT k", 0}};
+
+static int print_finding(void *arg, const instar_finding *finding)
+{
+    (void)arg;
+    fprintf(stderr, "finding: %s\n", finding->text);
+    return 0;
+}
 
 /* A limit of time that has passed at once is passed again; real time has one. */
 static int wait_for(instar *db, uint64_t change, uint32_t timeout_ms, struct shared *shared)
@@ -238,6 +248,10 @@ static void change_schema(struct test_child *self, void *arg)
         if (rc != changes[i].verdict) {
             test_fail(__FILE__, __LINE__, "%s: %s: %s", changes[i].sql, instar_error_name(rc),
                       instar_error_text());
+        }
+        rc = instar_check(db, print_finding, NULL, NULL);
+        if (rc != 0 && !is_delay(rc)) {
+            test_fail(__FILE__, __LINE__, "after %s: %s", changes[i].sql, instar_error_text());
         }
         atomic_fetch_add(&shared->verdicts, 1);
         tell(shared);

@@ -468,3 +468,26 @@ Test(store_commit, the_turn)
     expect_u64(atomic_load(&s->ctl->turn_ticket), 0);
     stores_close(s);
 }
+
+/* A record with a good checksum and a tree operation that its kind does not allow is corruption,
+ * and the store stops; it is not folded. */
+Test(store_commit, a_tree_operation_in_a_batch)
+{
+    struct store *s = stores_make(NULL);
+    struct store_commit how = {0};
+    struct base_buf body = {0};
+    struct record_op op = {.op = RECORD_TREE + STORE_TREE_CREATE, .tree = 99};
+    uint64_t lsn;
+    expect(record_body_add(&body, &op));
+    struct commit_request req = {.kind = RECORD_BATCH,
+                                 .how = &how,
+                                 .sync = true,
+                                 .snapshot = store_tail(s),
+                                 .body = base_buf_slice(&body)};
+    must(commit_run(s, &req, &lsn, &test_err));
+    int rc = store_wait_applied(s, lsn, os_now_ns() + UINT64_C(60) * 1000000000, &test_err);
+    expect(rc == INSTAR_ESTOPPED || rc == INSTAR_ECORRUPT);
+    expect(strstr(test_err.text, "tree operation") != NULL);
+    base_buf_free(&body);
+    (void)store_close(s, NULL);
+}

@@ -183,3 +183,32 @@ Test(store_control, busy_text)
     control_lock_leave(&s->ctl->prepare);
     stores_close(s);
 }
+
+/* Who waits for the gate in vain is told for whom. */
+static void hold_gate(struct test_child *self, void *arg)
+{
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    must(gate_enter(s, "hold it", STORE_FOREVER, &test_err));
+    test_send(self, 1);
+    test_receive(self);
+}
+
+Test(store_control, the_gate_names_its_holder)
+{
+    struct test_child child;
+    instar_options o = stores_options();
+    char pid[32];
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, hold_gate, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    must_fail(gate_enter(s, "test", os_now_ns() + 50000000, &test_err), INSTAR_EBUSY);
+    snprintf(pid, sizeof pid, "%d", (int)child.pid);
+    expect(strstr(test_err.text, pid) != NULL);
+    expect(strstr(test_err.text, "hold it") != NULL);
+    test_kill(&child, SIGKILL);
+    must(gate_enter(s, "test", os_now_ns() + (uint64_t)5 * 1000000000, &test_err));
+    gate_leave(s);
+    stores_close(s);
+}
