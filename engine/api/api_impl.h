@@ -61,11 +61,26 @@ struct api_shell *api_shell_child(struct api_shell *shell);
 /* Is there a live child of which is_one says so? It is asked under the shells' lock. */
 bool api_shell_any(struct api_shell *shell, bool (*is_one)(const struct api_shell *child));
 
-/* Is this a live handle of this kind and process? 0, EMISUSE or EFORKED, with words. */
+/* Is this a live handle of this kind and process? */
+static inline bool api_is_live(const struct api_shell *shell, enum api_magic magic)
+{
+    return shell != NULL &&
+           atomic_load_explicit(&shell->magic, memory_order_relaxed) == (uint32_t)magic &&
+           shell->pid == os_pid();
+}
+/* Take it for this thread alone; false: another one has it. */
+static inline bool api_take(struct api_shell *shell)
+{
+    return !atomic_exchange_explicit(&shell->busy, true, memory_order_acquire);
+}
+static inline void api_leave(void *handle)
+{
+    atomic_store_explicit(&((struct api_shell *)handle)->busy, false, memory_order_release);
+}
+/* The same, and else EMISUSE or EFORKED, with words. */
 int api_enter(const void *handle, enum api_magic magic, const char *what);
 /* The same for handles that one thread may use at a time; leave with api_leave. */
 int api_enter_alone(void *handle, enum api_magic magic, const char *what);
-void api_leave(void *handle);
 
 /* EMISUSE when a pointer that must be given is NULL. */
 int api_need(const void *pointer, const char *what);

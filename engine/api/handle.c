@@ -146,18 +146,11 @@ int api_enter_alone(void *handle, enum api_magic magic, const char *what)
     if (rc != INSTAR_OK) {
         return rc;
     }
-    if (atomic_exchange_explicit(&shell->busy, true, memory_order_acquire)) {
+    if (!api_take(shell)) {
         return base_err_set(api_err(), INSTAR_EMISUSE,
                             "the %s is in use by another thread at this moment", what);
     }
     return INSTAR_OK;
-}
-
-void api_leave(void *handle)
-{
-    struct api_shell *shell = handle;
-
-    atomic_store_explicit(&shell->busy, false, memory_order_release);
 }
 
 int api_need(const void *pointer, const char *what)

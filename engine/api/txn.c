@@ -371,10 +371,27 @@ leave:
     return rc;
 }
 
+static int next_row(instar_cursor *cursor, instar_value *values_out)
+{
+    int rc = txn_cursor_next(cursor_inner(cursor), values_out, api_err());
+
+    return rc != INSTAR_END ? rc : base_err_set(api_err(), rc, "the scan has no more rows");
+}
+
 int instar_cursor_next(instar_cursor *cursor, instar_value *values_out)
 {
     struct api_shell *txn;
-    int rc = api_need(values_out, "values_out");
+    int rc;
+
+    /* The same questions as below, for the millions of times that there is nothing to say. */
+    if (values_out != NULL && api_is_live(&cursor->shell, API_MAGIC_CURSOR) &&
+        api_is_live(cursor->shell.owner, API_MAGIC_TXN) && api_take(cursor->shell.owner)) {
+        txn = cursor->shell.owner;
+        rc = next_row(cursor, values_out);
+        api_leave(txn);
+        return rc;
+    }
+    rc = api_need(values_out, "values_out");
 
     if (rc == INSTAR_OK) {
         rc = api_enter(cursor, API_MAGIC_CURSOR, "cursor");
@@ -385,10 +402,7 @@ int instar_cursor_next(instar_cursor *cursor, instar_value *values_out)
     txn = cursor->shell.owner;
     rc = api_enter_alone(txn, API_MAGIC_TXN, "transaction");
     if (rc == INSTAR_OK) {
-        rc = txn_cursor_next(cursor_inner(cursor), values_out, api_err());
-        if (rc == INSTAR_END) {
-            base_err_set(api_err(), rc, "the scan has no more rows");
-        }
+        rc = next_row(cursor, values_out);
         api_leave(txn);
     }
     return rc;

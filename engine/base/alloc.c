@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool (*base_alloc_hook)(size_t size);
+bool (*_Atomic base_alloc_hook)(size_t size);
 
 static bool refused(size_t size)
 {
-    return base_alloc_hook != NULL && !base_alloc_hook(size);
+    bool (*hook)(size_t size) = base_alloc_hook;
+    return hook != NULL && !hook(size);
 }
 
 /* An empty request gives a pointer too, so that NULL always means: no memory. */

@@ -61,7 +61,7 @@ void base_free(void *p);
 char *base_strdup(const char *s);
 
 /* Test hook: called before each allocation when set; returning false makes it fail. */
-extern bool (*base_alloc_hook)(size_t size);
+extern bool (*_Atomic base_alloc_hook)(size_t size);
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 

@@ -71,7 +71,7 @@ struct os_hooks {
     void *arg;
 };
 void os_hooks_set(const struct os_hooks *hooks); /* NULL removes them */
-extern const struct os_hooks *os_hooks_now;
+extern const struct os_hooks *_Atomic os_hooks_now;
 
 /* A place where a test may kill, stop or hold this thread. Names are `layer.what`, for example
  * "commit.record_written". Costs one load when no hook is set. */
@@ -117,6 +117,8 @@ int os_fs_free_bytes(int fd, uint64_t *free_out);
 
 /* Maps. writable maps are MAP_SHARED. prefault touches every page now. */
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out);
+/* Have its pages at hand, as if each had been read. Others may write to them meanwhile. */
+void os_map_touch(const void *addr, size_t size);
 int os_unmap(void *addr, size_t size);
 /* Give back the pages, but never the addresses: nothing else of this process is mapped there. */
 void os_map_retire(void *addr, size_t size);

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-const struct os_hooks *os_hooks_now;
+const struct os_hooks *_Atomic os_hooks_now;
 
 void os_hooks_set(const struct os_hooks *hooks)
 {

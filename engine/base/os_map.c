@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files seen as memory. */
+#define _GNU_SOURCE /* MADV_POPULATE_READ */
 #include "base/os_impl.h"
 
 #include <sys/mman.h>
+
+#define PAGE 4096
 
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out)
 {
@@ -20,6 +23,18 @@ int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out)
         *addr_out = addr;
     }
     return rc;
+}
+
+void os_map_touch(const void *addr, size_t size)
+{
+    const uint8_t *at = addr;
+    if (madvise((void *)addr, size, MADV_POPULATE_READ) == 0 || errno != EINVAL) {
+        return;
+    }
+    /* Before Linux 5.14: what is read is not looked at. */
+    for (size_t i = 0; i + sizeof(uint64_t) <= size; i += PAGE) {
+        (void)atomic_load_explicit((const _Atomic uint64_t *)(at + i), memory_order_relaxed);
+    }
 }
 
 int os_unmap(void *addr, size_t size)

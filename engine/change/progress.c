@@ -42,7 +42,7 @@ static void copy_out(const struct slot *slot, struct live *live_out)
     uint64_t words[SLOT_WORDS];
 
     for (size_t i = 0; i < SLOT_WORDS; i++) {
-        words[i] = atomic_load_explicit(&slot->words[i], memory_order_relaxed);
+        words[i] = atomic_load_explicit(&slot->words[i], memory_order_acquire);
     }
     memcpy(live_out, words, sizeof(*live_out));
     live_out->stage[sizeof(live_out->stage) - 1] = 0;
@@ -103,9 +103,9 @@ void live_write(struct store *s, size_t at, uint64_t change, const struct live *
     memcpy(words, live, sizeof(words));
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) | 1;
     atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
+    /* Release and acquire of each word: who sees a new one sees the odd sequence before it. */
     for (size_t i = 0; i < SLOT_WORDS; i++) {
-        atomic_store_explicit(&slot->words[i], words[i], memory_order_relaxed);
+        atomic_store_explicit(&slot->words[i], words[i], memory_order_release);
     }
     atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_release);
 }
@@ -131,7 +131,6 @@ bool live_read(struct store *s, uint64_t change, struct live *live_out)
             continue;
         }
         copy_out(slot, live_out);
-        atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&slot->sequence, memory_order_relaxed) == before) {
             return atomic_load_explicit(&slot->change, memory_order_relaxed) == change;
         }

@@ -1223,8 +1223,9 @@ INSTAR_API int instar_check_after_io_error(const char *path);
  * data.mdb that does not hold, from the other one. The file is copied first, in its directory,
  * under the name data.mdb.before-repair. fn (may be NULL) is called with a line that says what was
  * done; not at all when there was nothing to do. An index is mended by making it anew, memtables
- * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EBUSY (a process has it open),
- * EEXISTS (an earlier copy is there), ECORRUPT (both meta pages are lost). */
+ * are made anew at each open. Errors: ENOSTORE, EACCESS, EFOREIGN, EVERSION (another format:
+ * nothing is changed), EBUSY (a process has it open), EEXISTS (an earlier copy is there), ECORRUPT
+ * (both meta pages are lost). */
 INSTAR_API int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg);
 
 /* What a cut of the log has taken away. */

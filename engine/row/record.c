@@ -24,6 +24,7 @@
 #define FLAG_COMPRESSED 0x01
 #define HEADER_MAX 10
 #define COMPRESS_ABOVE 1024
+#define NO_VALUE "no value of its type"
 /* Far above the largest row_bytes_max, and far below what could overflow. */
 #define BODY_MAX ((size_t)1 << 30)
 
@@ -131,6 +132,18 @@ int row_encode(const struct row_layout *layout, uint32_t version, struct base_sl
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
+/* The front that nearly all rows have, without a look at each byte of it: plain, and one of the
+ * first versions. */
+static inline bool open_plain(struct base_slice record, struct row_header *header)
+{
+    const uint8_t *at = record.data;
+    if (record.size < 6 || at[0] != FORMAT || at[1] >= 0x80) {
+        return false;
+    }
+    *header = (struct row_header){.version = at[1], .checksum = base_get_u32(at + 2), .size = 6};
+    return true;
+}
+
 /* Header, and a reader that stands at the body. */
 static int open_record(struct base_slice record, struct row_header *header, struct base_reader *r,
                        struct base_err *err)
@@ -158,7 +171,7 @@ static int open_record(struct base_slice record, struct row_header *header, stru
 int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err)
 {
     struct base_reader r;
-    return open_record(record, header_out, &r, err);
+    return open_plain(record, header_out) ? 0 : open_record(record, header_out, &r, err);
 }
 
 static int check_sum(const struct row_header *h, struct base_slice key, const struct base_reader *r,
@@ -217,38 +230,79 @@ struct wanted {
     instar_value *values;
 };
 
-static int read_body(const struct row_layout *layout, struct base_reader *r,
+/* The types of most columns without a call; whatever is unusual goes the long way. */
+static inline bool get_value(struct base_reader *r, unsigned type, instar_value *v)
+{
+    size_t left = (size_t)(r->end - r->at);
+    if (type == INSTAR_INT8 && left >= 8) {
+        *v = (instar_value){.type = INSTAR_INT8};
+        memcpy(&v->i, r->at, 8);
+        r->at += 8;
+        return true;
+    }
+    if ((type == INSTAR_TEXT || type == INSTAR_BYTEA) && left > 0 && *r->at < 0x80 &&
+        left > *r->at) {
+        *v = (instar_value){.type = (uint8_t)type, .bytes = {r->at + 1, *r->at}};
+        r->at += 1 + v->bytes.size;
+        return true;
+    }
+    return row_payload_get(r, type, v);
+}
+
+/* A row of few columns, none of them null, all wanted: as most are. */
+static int read_whole(const struct row_layout *layout, struct base_reader *r, instar_value *values,
+                      struct base_err *err)
+{
+    const struct row_column *column = layout->columns;
+    const struct row_column *end = column + layout->column_count;
+    for (instar_value *v = values; column < end; column++, v++) {
+        if (!get_value(r, column->type, v)) {
+            return bad_body(layout, (uint32_t)(column - layout->columns), NO_VALUE, err);
+        }
+    }
+    return 0;
+}
+
+static int read_some(const struct row_layout *layout, const uint8_t *nulls, struct base_reader *r,
                      const struct wanted *want, struct base_err *err)
 {
-    uint32_t columns = layout->column_count;
-    struct base_slice bitmap = base_read_bytes(r, bitmap_size(layout));
-    if (r->bad) {
-        return bad_body(layout, 0, "no whole null bitmap", err);
-    }
-    const uint8_t *nulls = bitmap.data;
-    if (columns % 8 != 0 && nulls[columns / 8] >> (columns % 8) != 0) {
-        return bad_body(layout, columns - 1, "null bit of a column behind it", err);
-    }
     size_t done = 0;
-    for (uint32_t i = 0; i < columns && done < want->count; i++) {
+    for (uint32_t i = 0; i < layout->column_count && done < want->count; i++) {
         instar_value ignored;
         bool take = want->positions == NULL || want->positions[done] == i;
         instar_value *v = take ? &want->values[done++] : &ignored;
         if (is_null(nulls, i)) {
             *v = (instar_value){0};
-        } else if (!row_payload_get(r, layout->columns[i].type, v)) {
-            return bad_body(layout, i, "no value of its type", err);
+        } else if (!get_value(r, layout->columns[i].type, v)) {
+            return bad_body(layout, i, NO_VALUE, err);
         }
     }
     base_assert(done == want->count);
-    if (want->positions == NULL && base_reader_left(r) != 0) {
-        return bad_body(layout, columns - 1, "bytes left behind it", err);
-    }
     return 0;
 }
 
-static int decode(const struct row_layout *layout, const struct row_found *row,
-                  const struct wanted *want, struct base_err *err)
+static int read_body(const struct row_layout *layout, struct base_reader *r,
+                     const struct wanted *want, struct base_err *err)
+{
+    uint32_t columns = layout->column_count;
+    const uint8_t *nulls = base_read_take(r, bitmap_size(layout));
+    if (nulls == NULL) {
+        return bad_body(layout, 0, "no whole null bitmap", err);
+    }
+    if (columns % 8 != 0 && nulls[columns / 8] >> (columns % 8) != 0) {
+        return bad_body(layout, columns - 1, "null bit of a column behind it", err);
+    }
+    int rc = columns <= 8 && nulls[0] == 0 && want->count == columns
+                 ? read_whole(layout, r, want->values, err)
+                 : read_some(layout, nulls, r, want, err);
+    if (rc == 0 && want->positions == NULL && base_reader_left(r) != 0) {
+        return bad_body(layout, columns - 1, "bytes left behind it", err);
+    }
+    return rc;
+}
+
+static inline int decode(const struct row_layout *layout, const struct row_found *row,
+                         const struct wanted *want, struct base_err *err)
 {
     struct row_header header;
     struct base_reader r;

@@ -224,8 +224,11 @@ static int check_surroundings(const struct store *s, const struct store_control 
     if (ctl->pointer_bits != sizeof(void *) * 8) {
         return foreign(err, "word size", sizeof(void *) * 8, ctl->pointer_bits);
     }
-    if (ctl->layout != CONTROL_LAYOUT || ctl->signature != control_signature() ||
-        ctl->size != size || ctl->size != control_bytes(s)) {
+    if (ctl->layout != CONTROL_LAYOUT) {
+        return foreign(err, "layout of shared memory", CONTROL_LAYOUT, ctl->layout);
+    }
+    if (ctl->signature != control_signature() || ctl->size != size ||
+        ctl->size != control_bytes(s)) {
         return foreign(err, "build of the library", control_signature(), ctl->signature);
     }
     if (ctl->libc_signature != libc_signature()) {

@@ -314,28 +314,28 @@ static int next_of_base(struct store_cursor *c, struct base_slice *key_out,
     struct source *src = base_source(c);
     int rc = trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, &src->key,
                                &src->value, err);
-    if (rc == INSTAR_END || (rc == 0 && !in_range(c, src->key))) {
-        c->ended = true;
-        return INSTAR_END;
-    }
-    if (rc == 0) {
+    if (rc == 0 && in_range(c, src->key)) {
         c->last = src->key;
         *key_out = src->key;
         *value_out = src->value;
+        return 0;
     }
-    return rc;
+    *key_out = base_slice(NULL, 0);
+    *value_out = base_slice(NULL, 0);
+    c->ended = rc == 0 || rc == INSTAR_END;
+    return c->ended ? INSTAR_END : rc;
 }
 
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
                       struct base_slice *value_out, struct base_err *err)
 {
+    if (!c->ended && base_alone(c)) {
+        return next_of_base(c, key_out, value_out, err);
+    }
     *key_out = base_slice(NULL, 0);
     *value_out = base_slice(NULL, 0);
     if (c->ended) {
         return INSTAR_END;
-    }
-    if (base_alone(c)) {
-        return next_of_base(c, key_out, value_out, err);
     }
     for (;;) {
         int rc = c->placed ? advance(c, err) : place(c, err);

@@ -62,6 +62,11 @@ static int add_record(struct fold *f, const struct record *rec, struct base_err 
     struct record_op op;
     int rc;
     while ((rc = record_body_next(&body, &op, err)) == 0) {
+        if (op.op >= RECORD_TREE) {
+            return base_err_set(err, INSTAR_ECORRUPT,
+                                "log position %llu: a tree operation in a record of another kind",
+                                (unsigned long long)rec->start);
+        }
         if (!add_op(f, &op)) {
             return base_err_set(err, INSTAR_ENOMEM, "no memory to apply the log");
         }

@@ -21,7 +21,7 @@
 
 #define MANIFEST_NAME "manifest"
 #define MANIFEST_FRESH "manifest.new"
-#define MANIFEST_VERSION 1u
+#define MANIFEST_VERSION FORMAT_VERSION /* of the trees and the log that are in it */
 #define MANIFEST_LEAST 152u
 #define MANIFEST_MOST ((off_t)1 << 30)
 

@@ -116,6 +116,16 @@ static int repair(int dirfd, char *text, size_t size, struct base_err *err)
     return rc;
 }
 
+/* What another release wrote is not ours to mend; a format file that is damaged is no reason not to
+ * mend the trees. */
+static int refuse_other_format(int dirfd, const char *path, struct base_err *err)
+{
+    struct format format;
+    struct base_err own = {0};
+    int rc = format_read(dirfd, path, FORMAT_NAME, &format, &own);
+    return rc == INSTAR_EVERSION ? base_err_set(err, rc, "%s", own.text) : 0;
+}
+
 int store_repair(const char *path, const instar_options *options, char *text, size_t size,
                  struct base_err *err)
 {
@@ -123,6 +133,11 @@ int store_repair(const char *path, const instar_options *options, char *text, si
     text[0] = '\0';
     int rc = open_directory(path, options, &dirfd, err);
     if (rc != 0) {
+        return rc;
+    }
+    rc = refuse_other_format(dirfd, path, err);
+    if (rc != 0) {
+        os_close(dirfd);
         return rc;
     }
     rc = files_keep_out(dirfd, path, &lock, err);

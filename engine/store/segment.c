@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE ((size_t)4096)
-
 void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t start, const char *ending)
 {
     snprintf(out, SEGMENT_NAME_SIZE, "%016llx.%s", (unsigned long long)start, ending);
@@ -282,21 +280,13 @@ int segment_pin(struct store *s, uint64_t start, bool with_mem, struct segment *
     return rc;
 }
 
-/* Outside segments_lock: it takes some milliseconds, and others want to pin meanwhile. */
-static void touch_pages(const void *mem, size_t size)
-{
-    const uint8_t *at = mem;
-    for (size_t i = 0; i + sizeof(uint64_t) <= size; i += PAGE) {
-        (void)atomic_load_explicit((const _Atomic uint64_t *)(at + i), memory_order_relaxed);
-    }
-}
-
 int segment_pin_ahead(struct store *s, uint64_t start)
 {
     struct segment *seg;
     int rc = segment_pin(s, start, true, &seg, NULL);
     if (rc == 0) {
-        touch_pages(seg->mem, seg->mem_size);
+        /* Outside segments_lock: it takes some milliseconds, and others want to pin meanwhile. */
+        os_map_touch(seg->mem, seg->mem_size);
         segment_unpin_one(s, seg);
     }
     return rc;

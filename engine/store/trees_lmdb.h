@@ -27,6 +27,12 @@ struct trees_cursor {
     const uint8_t *page; /* the last one written to */
     uint64_t tree;       /* of a write: whose digest grows */
     uint64_t sum;        /* by so much, when the cursor is closed */
+    struct {
+        const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
+        unsigned at, count;    /* its place among the leaf's entries */
+        bool ahead;            /* LMDB's cursor is left behind on this leaf */
+        struct base_slice key; /* where it stands then */
+    } leaf;
     struct trees_cursor *next;
 };
 

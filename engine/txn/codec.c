@@ -188,7 +188,11 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
     if (rc != INSTAR_OK) {
         return txn_row_error(c->table, key, header.version, rc, err);
     }
-    rc = find_layout(c, key, header.version, &layout, err);
+    if (header.version == c->table->version) {
+        layout = c->layout; /* nearly always */
+    } else {
+        rc = find_layout(c, key, header.version, &layout, err);
+    }
     if (rc != INSTAR_OK) {
         return rc;
     }
@@ -197,7 +201,7 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
     } else {
         rc = decode_some_foreign(c, layout, &row, positions, count, values_out, err);
     }
-    return txn_row_error(c->table, key, header.version, rc, err);
+    return rc == INSTAR_OK ? rc : txn_row_error(c->table, key, header.version, rc, err);
 }
 
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,

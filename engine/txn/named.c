@@ -106,10 +106,11 @@ uint32_t txn_named_note(struct txn_named *n, const struct txn_naming *what)
     } else if (atomic_load_explicit(&e->table, memory_order_relaxed) != 0) {
         atomic_fetch_add_explicit(&e->uses, 1, memory_order_relaxed);
     } else {
-        atomic_store_explicit(&e->columns, what->columns, memory_order_relaxed);
-        atomic_store_explicit(&e->index, what->index, memory_order_relaxed);
-        atomic_store_explicit(&e->since_ns, os_now_ns(), memory_order_relaxed);
-        atomic_store_explicit(&e->uses, 1, memory_order_relaxed);
+        /* Release: who sees one of these sees, too, that the table was 0 before. */
+        atomic_store_explicit(&e->columns, what->columns, memory_order_release);
+        atomic_store_explicit(&e->index, what->index, memory_order_release);
+        atomic_store_explicit(&e->since_ns, os_now_ns(), memory_order_release);
+        atomic_store_explicit(&e->uses, 1, memory_order_release);
         atomic_store_explicit(&e->table, what->table, memory_order_release);
     }
     os_plain_unlock(&n->lock);
@@ -134,11 +135,10 @@ static bool read_entry(const struct entry *e, struct txn_naming *what_out, uint6
                        uint32_t *uses_out)
 {
     what_out->table = atomic_load_explicit(&e->table, memory_order_acquire);
-    what_out->columns = atomic_load_explicit(&e->columns, memory_order_relaxed);
-    what_out->index = atomic_load_explicit(&e->index, memory_order_relaxed);
-    *since_ns_out = atomic_load_explicit(&e->since_ns, memory_order_relaxed);
-    *uses_out = atomic_load_explicit(&e->uses, memory_order_relaxed);
-    atomic_thread_fence(memory_order_acquire);
+    what_out->columns = atomic_load_explicit(&e->columns, memory_order_acquire);
+    what_out->index = atomic_load_explicit(&e->index, memory_order_acquire);
+    *since_ns_out = atomic_load_explicit(&e->since_ns, memory_order_acquire);
+    *uses_out = atomic_load_explicit(&e->uses, memory_order_acquire);
     return what_out->table != 0 && *uses_out != 0 &&
            atomic_load_explicit(&e->table, memory_order_relaxed) == what_out->table;
 }

@@ -74,8 +74,8 @@ static int meet_coming(const struct reader *reader, const struct catalog_index *
     return rc;
 }
 
-static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
-                    instar_value *values_out, struct base_err *err)
+static int hand_out_picked(const struct reader *reader, struct base_slice key,
+                           struct base_slice record, instar_value *values_out, struct base_err *err)
 {
     const struct txn_projection *p = reader->bound->projection;
     const struct txn_resolution *r = reader->bound->resolution;
@@ -95,9 +95,6 @@ static int hand_out(const struct reader *reader, struct base_slice key, struct b
     if (rc == INSTAR_OK) {
         rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
     }
-    if (r->straight && txn_read_only(reader->t)) {
-        return rc; /* as most scans are */
-    }
     for (size_t i = 0; i < p->count && rc == INSTAR_OK; i++) {
         if (!r->straight) {
             values_out[i] = decoded[r->picks[i]];
@@ -107,6 +104,18 @@ static int hand_out(const struct reader *reader, struct base_slice key, struct b
         }
     }
     return rc;
+}
+
+static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
+                    instar_value *values_out, struct base_err *err)
+{
+    const struct txn_bound *b = reader->bound;
+    if (b->resolution->straight && txn_read_only(reader->t)) { /* as most scans are */
+        return txn_codec_decode_some(&b->table->codec, key, record, reader->arena,
+                                     b->resolution->positions, b->projection->count, values_out,
+                                     err);
+    }
+    return hand_out_picked(reader, key, record, values_out, err);
 }
 
 static void clear_values(const struct txn_projection *p, instar_value *values_out)
@@ -458,7 +467,9 @@ int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_
     } else if (c->store != NULL) {
         rc = store_cursor_next(c->store, &key, &record, err);
     }
-    base_arena_reset(&c->arena);
+    if (c->arena.used_bytes > 0) {
+        base_arena_reset(&c->arena);
+    }
     if (rc == INSTAR_OK) {
         rc = c->index != NULL ? next_of_index(c, key, record, values_out, err)
                               : hand_out(&c->reader, key, record, values_out, err);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the first inputs of the targets key, row, expr and descriptor; the rest of their corpora
- * is what fuzzing found. From the root, after make:
- *
- *   cc -std=gnu17 -Iengine -Iengine/include fuzz/corpus/make.c build/release/libinstar.a \
- *      -llmdb -lzstd -lpthread -o build/corpus && build/corpus fuzz/corpus
+ * Writes the first inputs of the fuzz targets; the rest of their corpora, and those of record,
+ * pages and sql, is what fuzzing found. `make fuzz-corpus` runs it. Here: key, row, expr and
+ * descriptor.
  */
+#include "make.h"
+
 #include "catalog/catalog.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@
 
 static const char *root;
 
-static void must(int rc)
+void must(int rc)
 {
     if (rc != 0) {
         fprintf(stderr, "%s\n", base_error_name(rc));
@@ -23,7 +23,7 @@ static void must(int rc)
     }
 }
 
-static void write_file(const char *target, const char *name, const struct base_buf *b)
+void write_input(const char *target, const char *name, struct base_buf *b)
 {
     char path[1024];
     snprintf(path, sizeof(path), "%s/%s/%s", root, target, name);
@@ -32,6 +32,14 @@ static void write_file(const char *target, const char *name, const struct base_b
         perror(path);
         exit(1);
     }
+    base_buf_free(b);
+}
+
+void write_text(const char *target, const char *name, const char *text)
+{
+    struct base_buf b = {0};
+    must(base_buf_add(&b, text, strlen(text)) ? 0 : INSTAR_ENOMEM);
+    write_input(target, name, &b);
 }
 
 static instar_value bytes(enum instar_type type, const char *data, size_t size)
@@ -113,8 +121,7 @@ static void make_keys(void)
                 must(row_key_encode(pair, second, 2, &b, NULL));
                 snprintf(name, sizeof(name), "%s%s%s-%zu", row_type_name(part.type),
                          descending ? "-desc" : "", swapped ? "-swapped" : "", i / 2);
-                write_file("key", name, &b);
-                base_buf_free(&b);
+                write_input("key", name, &b);
             }
         }
     }
@@ -130,8 +137,7 @@ static void make_row(const char *name, const struct row_layout *layout, const in
         base_buf_add_u8(&b, (uint8_t)(layout->columns[i].type - 1));
     }
     must(row_encode(layout, version, base_slice("key", 3), values, &b, NULL));
-    write_file("row", name, &b);
-    base_buf_free(&b);
+    write_input("row", name, &b);
 }
 
 /* One row of each type, rows of all types, and large ones that are compressed. */
@@ -175,8 +181,7 @@ static void write_table(const struct catalog_table *table, const char *what, siz
     char name[32];
     must(catalog_table_encode(table, &b, NULL));
     snprintf(name, sizeof(name), "%s-%zu", what, number);
-    write_file("descriptor", name, &b);
-    base_buf_free(&b);
+    write_input("descriptor", name, &b);
 }
 
 /* The same table with aliases, a hidden column, and two layouts. */
@@ -241,14 +246,13 @@ static void make_expressions(void)
         base_buf_add_u8(&b, 't');
         base_buf_add(&b, texts[i], size);
         snprintf(name, sizeof(name), "text-%zu", i);
-        write_file("expr", name, &b);
+        write_input("expr", name, &b);
         must(row_expr_compile(base_slice(texts[i], size), &scope, &arena, &expr, NULL, NULL));
         base_buf_clear(&b);
         base_buf_add_u8(&b, 'b');
         row_expr_encode(expr, &b);
         snprintf(name, sizeof(name), "bytes-%zu", i);
-        write_file("expr", name, &b);
-        base_buf_free(&b);
+        write_input("expr", name, &b);
         base_arena_free(&arena);
     }
 }
@@ -385,5 +389,8 @@ int main(int argc, char **argv)
     make_expressions();
     make_descriptors();
     make_rekeyed();
+    make_changes();
+    make_files();
+    make_texts();
     return 0;
 }

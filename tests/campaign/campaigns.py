@@ -14,7 +14,7 @@ from runner import item
 @dataclasses.dataclass(frozen=True)
 class Size:
     seeds: int
-    seconds: int = 0  # of each fuzz target
+    seconds: int = 0  # of each fuzz target, of a soak
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,11 @@ ALLOC = Campaign(
     (Program("asan/tests/fault/alloc_test", (("INSTAR_ALLOCS", "120"),),
              r"(\d+) of \d+ cases tried", 1800),
      Program("asan/tests/fault/alloc_calls_test", (), r"^(\d+) requests of", 900)))
+SOAK = Campaign(
+    "soak", "seconds",
+    {"pr": Size(1, 60), "nightly": Size(1, 3600), "release": Size(1, 86400)},
+    (Program("release/tests/crash/soak_test", (("INSTAR_SOAK_CHANGE_MS", "10000"),),
+             r"(\d+) seconds, with", 100000),))
 # Surroundings are few: each seed is all of them.
 HOSTILE = Campaign(
     "hostile", "surroundings",
@@ -112,6 +117,15 @@ HOSTILE = Campaign(
                     "store_open", "store_control", "api_open", "api_handle"))))
 # Shell tests of the tool that belong to it; each is one.
 HOSTILE_SCRIPTS = ("places", "hardening")
+# A seed is twenty runs, half a second each.
+CLOCK = Campaign(
+    "clock", "runs",
+    {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
+    (Program("release/tests/scenario/clock_test", (("INSTAR_CLOCK_RUNS", "20"),), r"^(\d+) runs$",
+             900),))
+# What was built: those of the build folder.
+SANITIZERS = Campaign(
+    "sanitizers", "tests", {"pr": Size(1), "nightly": Size(5), "release": Size(20)})
 FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 1200), "release": Size(1, 14400)})
@@ -122,21 +136,47 @@ DIFFERENTIAL = Campaign(
     "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
 
 ALL = {c.name: c for c in
-       (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, HOSTILE, FUZZ,
-        DIFFERENTIAL)}
+       (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, SOAK, HOSTILE, CLOCK,
+        SANITIZERS, FUZZ, DIFFERENTIAL)}
 
 
 class Counted(item.Criterion):
     """A test program whose output is kept."""
 
-    def __init__(self, build, program, seed):
+    def __init__(self, build, program, seed, seconds):
         super().__init__(program.path, build / program.path, program.seconds)
         self.env = {"INSTAR_SEED": str(seed), **dict(program.env)}
+        if seconds:
+            self.env["INSTAR_SECONDS"] = str(seconds)
         self.output = ""
 
     def judge(self, status, output, folder):
         self.output = output
         return super().judge(status, output, folder)
+
+
+class Watched(item.Criterion):
+    """A test program in a build that finds races, or under Valgrind; its tests are counted."""
+
+    output = ""
+
+    def __init__(self, build, binary, seed):
+        super().__init__(str(binary.relative_to(build)).replace("/tests", "", 1), binary, 900)
+        self.env = {"INSTAR_SEED": str(seed), "TSAN_OPTIONS": "die_after_fork=0:exitcode=66"}
+        if binary.is_relative_to(build / "memcheck"):
+            self.words = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
+                          "--errors-for-leak-kinds=definite,indirect", binary]
+
+    def judge(self, status, output, folder):
+        passed, failures = super().judge(status, output, folder)
+        self.output = f"{output}\n{passed} tests passed\n"
+        return passed, failures
+
+
+def watched(build, seed):
+    for variant in ("tsan", "memcheck"):
+        for binary in sorted((build / variant / "tests").glob("*/*_test")):
+            yield Watched(build, binary, seed), r"^(\d+) tests passed$"
 
 
 class Heard(item.Command):
@@ -156,9 +196,11 @@ class Fuzzed(Heard):
         name = target.stem.removesuffix("_fuzz")
         corpus = build / "fuzz/corpus" / name
         corpus.mkdir(parents=True, exist_ok=True)
+        dictionary = root / "fuzz/dict" / f"{name}.dict"
         super().__init__(f"fuzz/{name}", [
             target, f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=1",
             "-malloc_limit_mb=64", "-print_final_stats=1", f"-artifact_prefix={build}/fuzz/",
+            *([f"-dict={dictionary}"] if dictionary.exists() else []),
             corpus, root / "fuzz/corpus" / name], seconds + 300)
 
 
@@ -202,8 +244,12 @@ def items_of(campaign, args, seed):
             yield (Fuzzed(ROOT, args.build, target, seed, seconds),
                    r"stat::number_of_executed_units: (\d+)")
         return
+    if campaign is SANITIZERS:
+        yield from watched(args.build, seed)
+        return
+    seconds = args.seconds or campaign.sizes[args.size].seconds
     for program in campaign.programs:
-        yield Counted(args.build, program, seed), program.counts
+        yield Counted(args.build, program, seed, seconds), program.counts
     if campaign is HOSTILE:
         yield from shell_tests(args)
 

@@ -193,22 +193,29 @@ instar_projection *alters_projection(instar *db, const char *table, const char *
     return p;
 }
 
-/* "1,x,null" as values of the projection's types; the bytes lie in `list`. */
-static size_t parse_row(instar_projection *p, const char *row, char *list, size_t size,
+/* A row as text, and the bytes of its values. */
+#define ROW_BYTES_MAX 16384
+struct row_text {
+    char text[ROW_BYTES_MAX];
+    char bytes[ROW_BYTES_MAX];
+};
+
+/* "1,x,null" as values of the projection's types. */
+static size_t parse_row(instar_projection *p, const char *row, struct row_text *list,
                         instar_value values[COLUMNS_MAX])
 {
-    char *rest = list;
+    char *rest = list->text;
     size_t count = 0;
 
-    snprintf(list, size, "%s", row);
+    expect(snprintf(list->text, sizeof(list->text), "%s", row) < ROW_BYTES_MAX);
     while (rest != NULL) {
         char *item = strsep(&rest, ",");
         expect(count < COLUMNS_MAX);
         instar_value *v = &values[count];
         *v = (instar_value){.type = INSTAR_NULL};
         if (strcmp(item, "null") != 0) {
-            ok(instar_value_parse(instar_projection_type(p, count), item, strlen(item), NULL, 0,
-                                  v));
+            ok(instar_value_parse(instar_projection_type(p, count), item, strlen(item),
+                                  list->bytes + (item - list->text), strlen(item) + 1, v));
         }
         count++;
     }
@@ -219,9 +226,9 @@ static size_t parse_row(instar_projection *p, const char *row, char *list, size_
 int alters_insert_in(instar_txn *txn, instar_projection *p, const char *row)
 {
     instar_value values[COLUMNS_MAX];
-    char list[512];
+    struct row_text list;
 
-    parse_row(p, row, list, sizeof(list), values);
+    parse_row(p, row, &list, values);
     return instar_insert(txn, p, values);
 }
 
@@ -229,9 +236,9 @@ int alters_update_in(instar_txn *txn, instar_projection *p, int64_t key, const c
 {
     instar_value values[COLUMNS_MAX];
     instar_value k = {.type = INSTAR_INT8, .i = key};
-    char list[512];
+    struct row_text list;
 
-    parse_row(p, row, list, sizeof(list), values);
+    parse_row(p, row, &list, values);
     return instar_update(txn, p, &k, values);
 }
 

@@ -23,25 +23,25 @@ struct point_count {
 };
 
 static struct {
-    bool fault_on;
+    _Atomic bool fault_on;
     struct test_fault fault;
     _Atomic uint64_t fault_seen;
     _Atomic uint64_t fault_fired;
 
-    const char *kill_point;
+    _Atomic(const char *) kill_point;
     _Atomic uint64_t kill_point_left;
-    bool kill_op_on;
+    _Atomic bool kill_op_on;
     _Atomic uint64_t kill_op_left;
 
-    struct test_hold *hold;
+    struct test_hold *_Atomic hold;
 
     _Atomic bool counting;
     struct point_count points[POINTS_MAX];
 
-    _Atomic uint64_t *clock_ns; /* shared with forks */
-    uint64_t boot;
+    _Atomic uint64_t *_Atomic clock_ns; /* shared with forks */
+    _Atomic uint64_t boot;
 
-    bool listening;
+    _Atomic bool listening;
     struct test_listener listener;
 } hooked;
 
@@ -166,7 +166,8 @@ static void point(void *arg, const char *name)
     if (hooked.listening && hooked.listener.point != NULL) {
         hooked.listener.point(hooked.listener.arg, name);
     }
-    if (hooked.kill_point != NULL && strcmp(hooked.kill_point, name) == 0 &&
+    const char *kill_point = hooked.kill_point;
+    if (kill_point != NULL && strcmp(kill_point, name) == 0 &&
         count_down(&hooked.kill_point_left)) {
         test_keep_counts();
         kill(getpid(), SIGKILL);
@@ -191,16 +192,20 @@ static int boot_id(void *arg, uint8_t id[16])
     return 0;
 }
 
-static struct os_hooks hooks;
+/* By whether time and boot are bent. Never changed, for threads may be looking. */
+static const struct os_hooks hooks[2][2] = {
+    {{.before = before, .after = after, .point = point},
+     {.before = before, .after = after, .point = point, .boot_id = boot_id}},
+    {{.before = before, .after = after, .point = point, .boottime_ns = boottime},
+     {.before = before,
+      .after = after,
+      .point = point,
+      .boottime_ns = boottime,
+      .boot_id = boot_id}}};
 
 static void attach(void)
 {
-    hooks = (struct os_hooks){.before = before,
-                              .after = after,
-                              .point = point,
-                              .boottime_ns = hooked.clock_ns != NULL ? boottime : NULL,
-                              .boot_id = hooked.boot != 0 ? boot_id : NULL};
-    os_hooks_set(&hooks);
+    os_hooks_set(&hooks[hooked.clock_ns != NULL][hooked.boot != 0]);
 }
 
 void test_fault_set(const struct test_fault *fault)

@@ -69,8 +69,8 @@ uint64_t test_env_u64(const char *name, uint64_t otherwise)
 
 uint64_t test_seed(void)
 {
-    static uint64_t seed;
-    static bool known;
+    static _Atomic uint64_t seed;
+    static _Atomic bool known;
     if (!known) {
         seed = test_env_u64("INSTAR_SEED", 1);
         known = true;

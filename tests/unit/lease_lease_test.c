@@ -79,7 +79,7 @@ Test(lease, another_layout_is_refused)
     cr_assert(l == NULL);
 }
 
-static uint64_t allocations_left;
+static _Atomic uint64_t allocations_left;
 static bool fail_allocation(size_t size)
 {
     (void)size;

@@ -318,7 +318,7 @@ Test(store_bulk, the_third_fold_step_dies)
     expect_dump("2=new 3=new 4=new 5=new 6=new ");
 }
 
-static uint64_t requests_left;
+static _Atomic uint64_t requests_left;
 
 static bool allows(size_t size)
 {
