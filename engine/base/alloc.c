@@ -5,24 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(INSTAR_TEST)
 bool (*_Atomic base_alloc_hook)(size_t size);
-
-static bool refused(size_t size)
-{
-    bool (*hook)(size_t size) = base_alloc_hook;
-    return hook != NULL && !hook(size);
-}
+#endif
 
 /* An empty request gives a pointer too, so that NULL always means: no memory. */
 void *base_alloc(size_t size)
 {
-    return refused(size) ? NULL : malloc(size != 0 ? size : 1);
+    return base_alloc_refused(size) ? NULL : malloc(size != 0 ? size : 1);
 }
 
 void *base_alloc_zero(size_t count, size_t size)
 {
     size_t total;
-    if (!base_mul_ok(count, size, &total) || refused(total)) {
+    if (!base_mul_ok(count, size, &total) || base_alloc_refused(total)) {
         return NULL;
     }
     return calloc(1, total != 0 ? total : 1);
@@ -30,7 +26,7 @@ void *base_alloc_zero(size_t count, size_t size)
 
 void *base_realloc(void *p, size_t size)
 {
-    return refused(size) ? NULL : realloc(p, size != 0 ? size : 1);
+    return base_alloc_refused(size) ? NULL : realloc(p, size != 0 ? size : 1);
 }
 
 void base_free(void *p)

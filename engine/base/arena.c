@@ -47,6 +47,9 @@ void *base_arena_alloc(struct base_arena *a, size_t size)
     }
     rounded &= ~(size_t)(ALIGNMENT - 1);
     struct base_arena_chunk *chunk = a->chunks;
+    if (base_alloc_refused(size)) {
+        return NULL; /* a test may refuse also what fits into a chunk */
+    }
     if (chunk == NULL || chunk->size - chunk->used < rounded) {
         chunk = grow(a, rounded);
         if (chunk == NULL) {

@@ -60,8 +60,30 @@ void *base_realloc(void *p, size_t size);
 void base_free(void *p);
 char *base_strdup(const char *s);
 
-/* Test hook: called before each allocation when set; returning false makes it fail. */
+/* Test hook: asked before each allocation, also by an arena that has room; false: it fails. The
+ * library as it is installed has none. */
+#if defined(INSTAR_TEST)
 extern bool (*_Atomic base_alloc_hook)(size_t size);
+static inline bool base_alloc_watched(void)
+{
+    return base_alloc_hook != NULL;
+}
+static inline bool base_alloc_refused(size_t size)
+{
+    bool (*hook)(size_t size) = base_alloc_hook;
+    return hook != NULL && !hook(size);
+}
+#else
+static inline bool base_alloc_watched(void)
+{
+    return false;
+}
+static inline bool base_alloc_refused(size_t size)
+{
+    (void)size;
+    return false;
+}
+#endif
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
 
 #define CAPACITY_MIN 64
 
-/* Doubling, so that appends cost a constant amount each; exact where doubling would overflow. */
+/* Doubling, so that appends cost a constant amount each; exact where doubling would overflow, and
+ * for a test that refuses memory: then each append may be the one that gets none. */
 bool base_buf_reserve(struct base_buf *b, size_t more)
 {
     size_t need;
@@ -17,10 +18,10 @@ bool base_buf_reserve(struct base_buf *b, size_t more)
         return true;
     }
     size_t capacity;
-    if (!base_mul_ok(b->capacity, 2, &capacity) || capacity < need) {
+    if (!base_mul_ok(b->capacity, 2, &capacity) || capacity < need || base_alloc_watched()) {
         capacity = need;
     }
-    if (capacity < CAPACITY_MIN) {
+    if (capacity < CAPACITY_MIN && !base_alloc_watched()) {
         capacity = CAPACITY_MIN;
     }
     uint8_t *data = base_realloc(b->data, capacity);

@@ -51,7 +51,7 @@ int catalog_expr_compile(struct catalog_table *table, const char *what, const ch
                          enum instar_type wanted, const struct row_expr **expr_out,
                          struct base_err *err);
 bool catalog_expr_uses(const struct row_expr *expr, uint32_t column_id);
-/* The same condition? Without memory for that question they count as different. */
+/* The same condition? Needs no memory: what is the same must not look different for want of it. */
 bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b);
 /* As SQL, with the present names of columns. False: no memory. */
 bool catalog_expr_print(const struct catalog_table *table, const struct row_expr *expr,

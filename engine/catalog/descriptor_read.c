@@ -485,7 +485,7 @@ int catalog_table_decode(struct base_slice bytes, struct catalog_table **table_o
         rc = base_err_set(err, INSTAR_ECORRUPT, "table descriptor: %s", problem);
     } else {
         rc = catalog_table_finish(t, err);
-        base_assert(rc == 0); /* CAT-3 is what it checks */
+        base_assert(rc == 0 || rc == INSTAR_ENOMEM); /* CAT-3 is what else it checks */
     }
     if (rc != 0) {
         catalog_table_free(t);

@@ -55,16 +55,7 @@ bool catalog_expr_uses(const struct row_expr *expr, uint32_t column_id)
 
 bool catalog_expr_same(const struct row_expr *a, const struct row_expr *b)
 {
-    struct base_buf x = {0};
-    struct base_buf y = {0};
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    bool same = row_expr_encode(a, &x) && row_expr_encode(b, &y) &&
-                base_slice_eq(base_buf_slice(&x), base_buf_slice(&y));
-    base_buf_free(&x);
-    base_buf_free(&y);
-    return same;
+    return a == b || (a != NULL && b != NULL && row_expr_same(a, b));
 }
 
 static const char *column_name(void *arg, uint32_t id)

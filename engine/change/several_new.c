@@ -44,10 +44,8 @@ int several_create_table(struct several_draft *sd, const instar_statement *state
     struct subject *x = NULL;
     char text[RECORD_STATEMENT_MAX];
     bool create = false;
-    int rc = statement->table != NULL
-                 ? catalog_table_from_def(statement->table, &table, err)
-                 : base_err_set(err, INSTAR_EINVALID, "create table: no definition");
-
+    base_assert(statement->table != NULL);
+    int rc = catalog_table_from_def(statement->table, &table, err);
     if (rc == 0) {
         table->kin = &sd->kin.face;
         rc = catalog_next_id(sd->s->t, CATALOG_COUNTER_TABLE, &table->id, err);

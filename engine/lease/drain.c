@@ -21,10 +21,12 @@ static bool may_end(const struct leases *l, const struct lease_slot *s, uint64_t
            !store_node_alive(l->store, node, nonce);
 }
 
+/* It is not expired: that has been asked, and nobody else moves an expiry (LEASE-7). */
 static void note_blocker(const struct lease_slot *s, uint64_t now_ns, struct lease_blockers *b)
 {
     uint64_t expiry_ns = atomic_load_explicit(&s->expiry_ns, memory_order_relaxed);
     uint64_t oldest_ns = lease_slot_oldest(s);
+    base_assert(expiry_ns > now_ns);
     b->total++;
     if (b->count == LEASE_BLOCKERS_MAX) {
         return;
@@ -34,7 +36,7 @@ static void note_blocker(const struct lease_slot *s, uint64_t now_ns, struct lea
         .pid = atomic_load_explicit(&s->pid, memory_order_relaxed),
         .version = atomic_load_explicit(&s->version, memory_order_relaxed),
         .transaction_ns = oldest_ns != 0 && now_ns > oldest_ns ? now_ns - oldest_ns : 0,
-        .expires_ns = expiry_ns > now_ns ? expiry_ns - now_ns : 0,
+        .expires_ns = expiry_ns - now_ns,
     };
 }
 

@@ -369,6 +369,27 @@ enum instar_type row_expr_type(const struct row_expr *expr)
     return (enum instar_type)expr->root->type;
 }
 
+static bool is_same_node(const struct row_expr *in_a, const struct expr_node *a,
+                         const struct row_expr *in_b, const struct expr_node *b)
+{
+    bool same = a->op == b->op && a->type == b->type && a->arg_count == b->arg_count;
+    if (same && a->op == EXPR_CONST) {
+        return row_value_same(&a->value, &b->value);
+    }
+    if (same && a->op == EXPR_COLUMN) {
+        return in_a->columns[a->slot].id == in_b->columns[b->slot].id;
+    }
+    for (size_t i = 0; same && i < a->arg_count; i++) {
+        same = is_same_node(in_a, a->args[i], in_b, b->args[i]);
+    }
+    return same;
+}
+
+bool row_expr_same(const struct row_expr *a, const struct row_expr *b)
+{
+    return is_same_node(a, a->root, b, b->root);
+}
+
 bool row_expr_is_column(const struct row_expr *expr)
 {
     return expr->root->op == EXPR_COLUMN;

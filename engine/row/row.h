@@ -41,6 +41,8 @@ bool row_value_copy(struct base_arena *arena, const instar_value *from, instar_v
 /* For descriptors: one value with its type, self-describing. What get returns points into the
  * reader's bytes and has passed row_value_check; anything else is ECORRUPT. */
 bool row_value_put(struct base_buf *out, const instar_value *value);
+/* The same bytes: 1.5 is not 1.50, and 0 not -0. */
+bool row_value_same(const instar_value *a, const instar_value *b);
 int row_value_get(struct base_reader *r, instar_value *value_out, struct base_err *err);
 
 /* ---- casts --------------------------------------------------------------------------------- */
@@ -195,6 +197,8 @@ int row_expr_compile(struct base_slice text, const struct row_expr_scope *scope,
                      struct base_arena *arena, struct row_expr **expr_out, size_t *at_out,
                      struct base_err *err);
 enum instar_type row_expr_type(const struct row_expr *expr);
+/* The same operations on the same columns? For their bytes are alike then. */
+bool row_expr_same(const struct row_expr *a, const struct row_expr *b);
 /* Is it a column and nothing else? */
 bool row_expr_is_column(const struct row_expr *expr);
 /* Its columns, each once: inputs of an evaluation stand in this order. */

@@ -266,6 +266,21 @@ bool row_value_put(struct base_buf *out, const instar_value *value)
     return true;
 }
 
+bool row_value_same(const instar_value *a, const instar_value *b)
+{
+    uint8_t x[2 + sizeof(row_i128)];
+    uint8_t y[sizeof(x)];
+    if (a->type != b->type) {
+        return false;
+    }
+    if (row_type_is_bytes(a->type)) {
+        return base_slice_eq(base_slice(a->bytes.data, a->bytes.size),
+                             base_slice(b->bytes.data, b->bytes.size));
+    }
+    return base_slice_eq(base_slice(x, (size_t)(row_payload_put(x, a) - x)),
+                         base_slice(y, (size_t)(row_payload_put(y, b) - y)));
+}
+
 int row_value_get(struct base_reader *r, instar_value *value_out, struct base_err *err)
 {
     instar_value v = {0};

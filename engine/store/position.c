@@ -66,6 +66,8 @@ void control_set_applied(struct store *s, uint64_t lo)
 {
     base_assert(lo <= control_load(&s->ctl->durable));
     if (lo > control_load(&s->ctl->lo)) {
+        atomic_store(&s->ctl->apply_error,
+                     0); /* whoever sees lo is not told of an earlier failure */
         control_store(&s->ctl->lo, lo);
     }
     control_wake(&s->ctl->applied);

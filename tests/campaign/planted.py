@@ -80,24 +80,28 @@ class Finder:
 class Copy:
     """The tree in a folder of its own, and what was built of it: kept from run to run."""
 
-    def __init__(self, root, build):
+    def __init__(self, root, folder):
         self.root = root
-        self.tree, self.build = build / "planted/tree", build / "planted/build"
+        self.tree, self.build = folder / "tree", folder / "build"
 
     def put(self, path, data):
         to = self.tree / path
         if not to.exists() or to.read_bytes() != data:
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(data)
-            to.chmod((self.root / path).stat().st_mode & 0o777)
+            if (self.root / path).exists():
+                to.chmod((self.root / path).stat().st_mode & 0o777)
 
-    def bring_up_to_date(self):
+    def bring_up_to_date(self, changed=None):
+        """Make it the same as the tree, but for the files whose content is given."""
+        changed = changed or {}
         listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z", "--cached", "--others",
                                  "--exclude-standard"], check=True, capture_output=True).stdout
         wanted = {name for name in listed.decode().split("\0")
                   if name and (self.root / name).is_file()}
+        wanted |= changed.keys()
         for name in wanted:
-            self.put(name, (self.root / name).read_bytes())
+            self.put(name, changed.get(name) or (self.root / name).read_bytes())
         for folder, _, names in os.walk(self.tree):
             for name in names:
                 if os.path.relpath(os.path.join(folder, name), self.tree) not in wanted:
@@ -204,7 +208,7 @@ def last_line(wanted, seconds, failed):
 
 
 def run(root, args):
-    copy = Copy(root, args.build)
+    copy = Copy(root, args.build / "planted")
     copy.bring_up_to_date()
     bugs = choose(root, args)
     earlier = Before(root)

@@ -47,10 +47,11 @@ expect 1 'not finished' "$INSTAR" restore "$bk" "$scratch/none"
 has 'not finished' "$err" 'not finished'
 [ ! -e "$scratch/none" ] || fail 'a failed restore has left something'
 
-# Ctrl-C leaves nothing.
+# Ctrl-C leaves nothing, or, where it came too late, the whole.
 if ! timeout --preserve-status -s INT 0.02 "$INSTAR" backup "$db" "$scratch/given-up" \
     >/dev/null 2>&1; then
-    [ ! -e "$scratch/given-up" ] || fail 'a backup that was given up has left something'
+    [ ! -e "$scratch/given-up" ] || "$INSTAR" restore "$scratch/given-up" "$scratch/whole" ||
+        fail 'a backup that was given up has left something'
 fi
 
 # The modes of check. A page that leads elsewhere is named, and never followed.

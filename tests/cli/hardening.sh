@@ -170,7 +170,7 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
     return real(fds, count, timeout, mask);
 }
 END
-"${CC:-gcc}" -shared -fPIC -o "$scratch/stop.so" "$scratch/stop.c" -ldl || fail 'no stop.so'
+${CC:-gcc} -shared -fPIC -o "$scratch/stop.so" "$scratch/stop.c" -ldl || fail 'no stop.so'
 for at in 1 2; do
     exec 4<>"$scratch/fifo"
     [ "$at" = 1 ] || printf 'id,a\n503,x\n' >&4

@@ -3,7 +3,7 @@
  * Index builds while others write. The process that runs the change is held where it matters; this
  * one writes meanwhile. Each ends with the checker, and scan by table = scan by index.
  */
-#include "support/scenes.h"
+#include "support/sqls.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -414,6 +414,24 @@ Test(change_build, key_over_the_limit)
     ok(instar_close(db));
 }
 
+/* The same for a row whose primary key would be, in the tree that takes over. */
+Test(change_build, new_key_over_the_limit)
+{
+    const char *columns[] = {"a", "c"};
+    instar_projection *p;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_run(db, 0, insert_text, p));
+    fails(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (c)"),
+          INSTAR_EFAILED);
+    expect(sqls_say("bytes") && sqls_say("(a=77)"));
+    dbs_check_clean(db);
+    instar_projection_free(p);
+    ok(instar_close(db));
+}
+
 /* K11: many times more entries than the sort memory holds go through runs in files, which are
  * merged; nothing of them is left. INSTAR_BUILD_ROWS is how many rows; the memory is as much of 64
  * MiB as they are of 10^7. */
@@ -438,6 +456,114 @@ Test(change_build, more_than_the_memory, .timeout = 3600)
             options.sort_memory_bytes, (int)test_point_hits("build.spilled"));
     test_points_count(false);
     expect_u64(info.rows_done, rows);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+#define WIDE_ROWS 24000
+#define WIDE_BYTES 1000
+#define AT_ONCE 100 /* in one transaction */
+
+static int insert_wide(instar_txn *txn, void *arg)
+{
+    static char text[WIDE_BYTES];
+    const int64_t *from = ((void **)arg)[1];
+
+    memset(text, 'x', sizeof(text));
+    for (int64_t a = *from; a < *from + AT_ONCE; a++) {
+        const instar_value row[3] = {{.type = INSTAR_INT8, .i = a},
+                                     {.type = INSTAR_INT8, .i = scene_scattered(a)},
+                                     {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+        int rc = instar_insert(txn, ((void **)arg)[0], row);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    return INSTAR_OK;
+}
+
+/* Rows so wide that an index that includes all of them takes many runs of a MiB. */
+static instar *open_with_wide_rows(void)
+{
+    const char *columns[] = {"a", "b", "c"};
+    instar_projection *p;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", columns, 3, NULL, &p));
+    for (int64_t from = 0; from < WIDE_ROWS; from += AT_ONCE) {
+        void *arg[2] = {p, &from};
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_wide, arg));
+    }
+    instar_projection_free(p);
+    return db;
+}
+
+static uint64_t submit_wide(instar *db)
+{
+    static const char *const include[] = {"c"};
+    instar_change_options options = scene_options(30000);
+    const instar_key_column part = {.name = "b"};
+    const instar_index_def def = {.name = "t_b",
+                                  .table = "t",
+                                  .columns = &part,
+                                  .column_count = 1,
+                                  .include = include,
+                                  .include_count = 1};
+    uint64_t change;
+
+    options.sort_memory_bytes = 1 << 20;
+    ok(instar_create_index(db, &def, &options, &change));
+    return change;
+}
+
+/* More runs than are merged at once become longer ones first. */
+Test(change_build, runs_of_runs)
+{
+    instar_change_info info;
+    instar *db = open_with_wide_rows();
+
+    test_points_count(true);
+    uint64_t change = submit_wide(db);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(test_point_hits("build.spilled") > 16);
+    test_points_count(false);
+    expect_u64(info.rows_done, WIDE_ROWS);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
+static void remove_runs(void *arg, const char *point)
+{
+    char path[512];
+
+    if (strcmp(point, "build.scanned") == 0) {
+        (void)snprintf(path, sizeof(path), "%s/spill", dbs_path());
+        *(bool *)arg = true;
+        test_remove(path);
+    }
+}
+
+/* Somebody has removed the runs between their writing and their reading: the change fails, names
+ * the index, and can be made once more. */
+Test(change_build, runs_that_are_gone)
+{
+    bool removed = false;
+    const struct test_listener listener = {.point = remove_runs, .arg = &removed};
+    instar_change_info info;
+    instar *db = open_with_wide_rows();
+
+    test_listener_set(&listener);
+    scene_await(db, submit_wide(db), INSTAR_EFAILED, &info);
+    test_listener_set(NULL);
+    expect(removed);
+    cr_assert_eq(info.error, INSTAR_ECORRUPT, "%s", info.reason);
+    cr_assert(strstr(info.reason, "a sorted run of the index build is gone") != NULL, "%s",
+              info.reason);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    scene_await(db, submit_wide(db), INSTAR_OK, NULL);
     dbs_check_clean(db);
     ok(instar_close(db));
 }

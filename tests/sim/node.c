@@ -23,7 +23,7 @@
 static instar *db;
 static struct sim_job *job;
 
-/* ---- leases -------------------------------------------------------------------------------- */
+/* ---- the two-version rule ------------------------------------------------------------------ */
 
 /* LEASE-7: who holds the mutex and sees that a grant is over will never see it go on. And once it
  * is wanted its last use ends it: it is never idle again. */
@@ -51,23 +51,33 @@ static void follow_grant(const struct lease_slot *s, struct sim_grants *seen, bo
     }
 }
 
-/* At a point nobody else runs. locked: this thread has the mutex. */
-static void look_at_leases(bool locked)
+/* Those that count, each since the last look. */
+static void follow_grants(bool locked)
 {
     const struct leases *l = db->env.leases;
-    struct grants_apart apart = grants_look(l);
     uint32_t high = lease_high(l);
+
+    for (uint32_t at = 1; at <= high; at++) {
+        const struct lease_slot *s = &l->slots[at];
+        if (lease_word_live(lease_word_load(s)) &&
+            store_node_alive(l->store, atomic_load(&s->node), atomic_load(&s->nonce))) {
+            expect(at < SIM_GRANTS);
+            follow_grant(s, &job->grants[at], locked);
+        }
+    }
+}
+
+/* At a point nobody else runs. */
+static void look_at_leases(bool locked)
+{
+    struct grants_apart apart = grants_look(db->env.leases);
 
     if (apart.table != 0) {
         sim_fail("LEASE-2: valid grants on versions %" PRIu32 " and %" PRIu32 " of table %" PRIu64,
                  apart.low, apart.high, apart.table);
     }
-    for (uint32_t at = 1; job != NULL && at <= high; at++) {
-        const struct lease_slot *s = &l->slots[at];
-        expect(at < SIM_GRANTS);
-        if (lease_word_live(lease_word_load(s))) {
-            follow_grant(s, &job->grants[at], locked);
-        }
+    if (job != NULL) {
+        follow_grants(locked);
     }
 }
 

@@ -83,6 +83,7 @@ void sim_fail(const char *fmt, ...)
         (void)vsnprintf(sim->words, sizeof(sim->words), fmt, args);
         va_end(args);
     }
+    self = NOBODY; /* keeping them takes a lock, which is no step of the world */
     test_keep_counts();
     _exit(TEST_FAILED);
 }
@@ -342,6 +343,7 @@ void sim_node_leave(void)
     sim->ended = sim->threads[self].node;
     sim->call = SIM_CALL_END;
     fflush(NULL);
+    self = NOBODY;
     test_keep_counts();
     give_turn(SIM_DIRECTOR);
     _exit(0);

@@ -344,6 +344,22 @@ void test_boot_set(uint64_t boot)
     attach();
 }
 
+#define STACK_BYTES_MAX ((size_t)1 << 46) /* nobody has that much */
+
+void test_threads_refuse(bool refuse)
+{
+    static size_t usual;
+    pthread_attr_t attr;
+
+    if (pthread_getattr_default_np(&attr) != 0 ||
+        (usual == 0 && pthread_attr_getstacksize(&attr, &usual) != 0) ||
+        pthread_attr_setstacksize(&attr, refuse ? STACK_BYTES_MAX : usual) != 0 ||
+        pthread_setattr_default_np(&attr) != 0) {
+        test_fail(__FILE__, __LINE__, "the size of stacks cannot be set");
+    }
+    pthread_attr_destroy(&attr);
+}
+
 void test_listener_set(const struct test_listener *listener)
 {
     hooked.listening = false;

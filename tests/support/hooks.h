@@ -65,6 +65,11 @@ void test_clock_stop(void);
 /* Pretend the machine was started again; 0: its real boot id. */
 void test_boot_set(uint64_t boot);
 
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* No thread can be started by this process, for want of room for its stack. */
+void test_threads_refuse(bool refuse);
+
 /* ---- listeners ---------------------------------------------------------------------------- */
 
 /* Sees every operation, after the faults: one that was refused is not seen by after. */

@@ -233,6 +233,49 @@ Test(change_record, round_trip)
     record_free(&copy);
 }
 
+/* What becomes of it as bytes. */
+static int decoded(const struct change_record *r)
+{
+    struct change_record back = {0};
+    struct base_buf bytes = {0};
+    must(record_encode(r, &bytes, &test_err));
+    int rc = record_decode(r->id, base_buf_slice(&bytes), &back, &test_err);
+    record_free(&back);
+    base_buf_free(&bytes);
+    return rc;
+}
+
+/* A record whose kind needs a description is refused without one; others have none. */
+Test(change_record, what_needs_a_description)
+{
+    static const struct {
+        enum change_kind kind;
+        bool needed;
+    } kinds[] = {{CHANGE_CREATE_TABLE, true}, {CHANGE_ALTER_TABLE, true}, {CHANGE_COMPOUND, true},
+                 {CHANGE_REKEY, true},        {CHANGE_SEVERAL, true},     {CHANGE_UNDO, true},
+                 {CHANGE_DROP_TABLE, false},  {CHANGE_DROP_INDEX, false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(kinds); i++) {
+        struct change_record r = {.id = 9,
+                                  .kind = kinds[i].kind,
+                                  .state = INSTAR_CHANGE_RUNNING,
+                                  .table = 3,
+                                  .takes = kinds[i].kind == CHANGE_UNDO ? 7 : 0,
+                                  .table_name = "t",
+                                  .object = "t"};
+        struct base_buf described = {0};
+        expect(base_buf_add(&described, "bytes", 5));
+        r.descriptor = described;
+        while (decoded(&r) != INSTAR_OK) {
+            cr_assert_lt(++r.step, 64, "kind %d", kinds[i].kind); /* not each plan has the first */
+        }
+        r.descriptor = (struct base_buf){0};
+        cr_assert_eq(decoded(&r), kinds[i].needed ? INSTAR_ECORRUPT : INSTAR_OK, "kind %d",
+                     kinds[i].kind);
+        base_buf_free(&described);
+    }
+}
+
 /* A drop that can be undone, and the one that undoes it; a record that says what cannot be is
  * refused. */
 Test(change_record, undo)

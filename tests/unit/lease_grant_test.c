@@ -52,6 +52,45 @@ Test(lease_grant, only_the_latest_version_is_granted)
     cr_assert_eq(lease_high(leases), 0);
 }
 
+static void publish(struct test_child *self, void *arg)
+{
+    struct store *s = stores_open(&options);
+    struct store_txn *t = stores_begin(s, 0);
+    struct store_commit how = {.publication = true};
+    (void)self;
+    (void)arg;
+    stores_put(t, 1, "a", "1");
+    must(store_txn_commit(t, &how, NULL, &test_err));
+    stores_close(s);
+}
+
+/* A version that the disk may still forget is leased to nobody (LEASE-3). */
+Test(lease_grant_alone, only_a_durable_version_is_granted)
+{
+    struct test_hold hold;
+    struct test_child child;
+    struct lease_use use;
+    options = stores_options();
+    store = stores_make(&options);
+    stores_tree_op(store, STORE_TREE_CREATE, 1);
+    stores_close(store);
+    test_hold_set(&hold, "flush.loaded", 1);
+    test_fork(&child, publish, NULL);
+    test_hooks_clear(); /* the child's own are left */
+    test_hold_await(&hold);
+    store = stores_open(&options);
+    must(lease_open(store, &leases, &test_err));
+    cr_assert_lt(store_durable(store), store_schema_lsn(store));
+    must_fail(lease_acquire(leases, 7, 1, store_schema_lsn(store), 1, &use, &test_err),
+              INSTAR_ESCHEMA_CHANGED);
+    test_hold_release(&hold);
+    test_wait_ok(&child);
+    test_hold_end(&hold);
+    use = take(7, 1);
+    lease_release(leases, &use);
+    teardown();
+}
+
 /* A grant that the node has may be shared whatever the latest version is. */
 Test(lease_grant, a_grant_that_is_there_is_shared_anyway)
 {

@@ -383,12 +383,41 @@ static void check_row(const char *text, const char *wanted)
     base_err_clear(&test_err);
     rc = compile((const char *)print.data, &arena, &again, NULL);
     cr_assert_eq(rc, 0, "%s, printed as %s: %s", text, (const char *)print.data, test_err.text);
-    expect(row_expr_encode(again, &other));
+    expect(row_expr_encode(again, &other) && row_expr_same(expr, again));
     cr_assert(base_slice_eq(base_buf_slice(&bytes), base_buf_slice(&other)),
               "%s, printed as %s, is another one", text, (const char *)print.data);
     base_buf_free(&bytes);
     base_buf_free(&other);
     base_buf_free(&print);
+    base_arena_free(&arena);
+}
+
+/* Two expressions are the same where their bytes are, and only there. */
+Test(row_expr, same_as_their_bytes)
+{
+    struct base_arena arena = {0};
+    struct row_expr *exprs[BASE_ARRAY_LEN(table)];
+    struct base_buf bytes[BASE_ARRAY_LEN(table)];
+    size_t count = 0, same = 0;
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(table); i++) {
+        if (compile(table[i].text, &arena, &exprs[count], NULL) == 0) {
+            bytes[count] = (struct base_buf){0};
+            expect(row_expr_encode(exprs[count], &bytes[count]));
+            count++;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            bool wanted = base_slice_eq(base_buf_slice(&bytes[i]), base_buf_slice(&bytes[k]));
+            cr_assert_eq(row_expr_same(exprs[i], exprs[k]), wanted, "%zu, %zu", i, k);
+            same += wanted;
+        }
+    }
+    cr_assert(same >= count && same < count * 2);
+    for (size_t i = 0; i < count; i++) {
+        base_buf_free(&bytes[i]);
+    }
     base_arena_free(&arena);
 }
 

@@ -3,6 +3,7 @@
 #include "store/apply_impl.h"
 #include "support/stores.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -40,6 +41,25 @@ Test(store_apply, folding_changes_nothing_that_is_read)
     struct store_tree_stat st;
     must(store_tree_stat(s, T, &st, &test_err));
     expect_u64(st.entries, 37);
+    stores_close(s);
+}
+
+/* A fold that failed is told to who waits for it, until one has succeeded. */
+Test(store_apply, a_failure_is_over_when_a_fold_succeeds)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_fold(s);
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
+    uint64_t lsn = stores_write(s, T, "a", "1");
+    uint64_t until_ns = os_now_ns() + UINT64_C(60000000000);
+    must_fail(store_wait_applied(s, lsn, until_ns, &test_err), INSTAR_ENOSPACE);
+    cr_assert(strstr(test_err.text, "cannot be folded") != NULL, "%s", test_err.text);
+    test_fault_set(NULL);
+    stores_await_folding(s, lsn);
+    lsn = stores_write(s, T, "b", "2");
+    must(store_wait_applied(s, lsn, until_ns, &test_err));
     stores_close(s);
 }
 
