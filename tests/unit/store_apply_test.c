@@ -601,32 +601,54 @@ Test(store_apply, the_gate_takes_turns)
     stores_close(turns.s);
 }
 
-/* What is written when the map is nearly full is refused; deletes are not. */
-Test(store_apply, deletes_when_the_map_is_nearly_full)
+/* Who waits for the gate in vain is told for whom. */
+static void hold_gate(struct test_child *self, void *arg)
 {
-    static char value[8000];
+    (void)arg;
+    struct store *s = stores_open(NULL);
+    must(gate_enter(s, "hold it", STORE_FOREVER, &test_err));
+    test_send(self, 1);
+    test_receive(self);
+}
+
+Test(store_apply, the_gate_names_its_holder)
+{
+    struct test_child child;
     instar_options o = stores_options();
-    int written = 0;
-    int rc = 0;
-    o.segment_bytes = (uint64_t)64 << 10;
-    o.txn_bytes_max = o.segment_bytes / 4;
-    o.map_bytes = (uint64_t)16 << 20;
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
-    memset(value, 'v', sizeof(value) - 1);
-    while (rc == 0) {
-        char key[16];
-        struct store_txn *t = stores_begin(s, 0);
-        (void)snprintf(key, sizeof(key), "%d", written);
-        stores_put(t, T, key, value);
-        rc = store_txn_commit(t, NULL, NULL, &test_err);
-        written += rc == 0;
-        expect(written < 4000);
-    }
-    expect(rc == INSTAR_EMAPFULL);
-    struct store_txn *t = stores_begin(s, 0);
-    stores_delete(t, T, "0");
-    stores_commit(t);
-    stores_read(s, T, "0", NULL);
+    char pid[32];
+    must(store_create(stores_path(), &o, &test_err));
+    test_fork(&child, hold_gate, NULL);
+    test_await(&child, 1);
+    struct store *s = stores_open(NULL);
+    must_fail(gate_enter(s, "test", os_now_ns() + 50000000, &test_err), INSTAR_EBUSY);
+    snprintf(pid, sizeof pid, "%d", (int)child.pid);
+    expect(strstr(test_err.text, pid) != NULL);
+    expect(strstr(test_err.text, "hold it") != NULL);
+    test_kill(&child, SIGKILL);
+    must(gate_enter(s, "test", os_now_ns() + (uint64_t)5 * 1000000000, &test_err));
+    gate_leave(s);
     stores_close(s);
+}
+
+/* A record with a good checksum and a tree operation that its kind does not allow is corruption,
+ * and the store stops; it is not folded. */
+Test(store_apply, a_tree_operation_in_a_batch)
+{
+    struct store *s = stores_make(NULL);
+    struct store_commit how = {0};
+    struct base_buf body = {0};
+    struct record_op op = {.op = RECORD_TREE + STORE_TREE_CREATE, .tree = 99};
+    uint64_t lsn;
+    expect(record_body_add(&body, &op));
+    struct commit_request req = {.kind = RECORD_BATCH,
+                                 .how = &how,
+                                 .sync = true,
+                                 .snapshot = store_tail(s),
+                                 .body = base_buf_slice(&body)};
+    must(commit_run(s, &req, &lsn, &test_err));
+    int rc = store_wait_applied(s, lsn, os_now_ns() + UINT64_C(60) * 1000000000, &test_err);
+    expect(rc == INSTAR_ESTOPPED || rc == INSTAR_ECORRUPT);
+    expect(strstr(test_err.text, "tree operation") != NULL);
+    base_buf_free(&body);
+    (void)store_close(s, NULL);
 }
