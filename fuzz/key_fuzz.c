@@ -65,7 +65,7 @@ static bool take_tuple(const struct row_key_part *parts, size_t count, struct ba
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct row_key_part parts[PARTS_MAX];
+    struct row_key_part parts[PARTS_MAX] = {0};
     instar_value a[PARTS_MAX];
     instar_value b[PARTS_MAX];
     struct base_arena arena = {0};

@@ -153,7 +153,7 @@ Test(row_key, bytes_order_as_values_do)
     struct base_buf ka = {0};
     struct base_buf kb = {0};
     for (int round = 0; round < 60000; round++) {
-        struct row_key_part parts[PARTS_MAX];
+        struct row_key_part parts[PARTS_MAX] = {0};
         instar_value a[PARTS_MAX];
         instar_value b[PARTS_MAX];
         size_t count = random_parts(&r, parts);
@@ -183,7 +183,7 @@ Test(row_key, tuples_round_trip)
     struct base_buf key = {0};
     struct base_buf again = {0};
     for (int round = 0; round < 20000; round++) {
-        struct row_key_part parts[PARTS_MAX];
+        struct row_key_part parts[PARTS_MAX] = {0};
         instar_value a[PARTS_MAX];
         instar_value back[PARTS_MAX];
         size_t used;
@@ -223,7 +223,7 @@ Test(row_key, only_what_encode_makes_is_decoded)
     struct base_buf again = {0};
     unsigned accepted = 0;
     for (int round = 0; round < 20000; round++) {
-        struct row_key_part parts[PARTS_MAX];
+        struct row_key_part parts[PARTS_MAX] = {0};
         instar_value a[PARTS_MAX];
         instar_value back[PARTS_MAX];
         size_t used;
@@ -348,7 +348,7 @@ Test(row_key, successor_bounds_exactly_the_prefix)
     struct base_buf key = {0};
     struct base_buf end = {0};
     for (int round = 0; round < 20000; round++) {
-        struct row_key_part parts[PARTS_MAX];
+        struct row_key_part parts[PARTS_MAX] = {0};
         instar_value a[PARTS_MAX];
         size_t count = random_parts(&r, parts);
         size_t same = test_random_below(&r, count + 1);
