@@ -229,7 +229,7 @@ static void is_flat(const struct figure *f, uint64_t percent, uint64_t more)
             (unsigned long long)most, (unsigned long long)last_median,
             (unsigned long long)last_most);
     if (last_median > median + median * percent / 100 + more) {
-        test_fail(__FILE__, __LINE__, "%s of %s has grown from %llu to %llu", f->name, f->of,
+        test_fail(__FILE__, __LINE__, "%s %s has grown from %llu to %llu", f->name, f->of,
                   (unsigned long long)median, (unsigned long long)last_median);
     }
 }
@@ -238,6 +238,9 @@ static void judge(uint64_t seconds)
 {
     uint64_t hours = seconds / 3600 + 1;
     uint64_t segment = dbs_options().segment_bytes;
+    /* The trees' file never shrinks: it is as large as the most that came together until then, and
+     * in a short run the most comes late. */
+    uint64_t percent = seconds < 600 ? 100 : 10;
 
     for (size_t i = 0; i <= WORKERS; i++) {
         const char *of = i < WORKERS ? names[i] : "the changes' process";
@@ -249,9 +252,11 @@ static void judge(uint64_t seconds)
         is_flat(&(struct figure){"descriptors", of, offsetof(struct sample, descriptors) + 8 * i},
                 0, 2);
     }
-    is_flat(&(struct figure){"log bytes", "", offsetof(struct sample, log_bytes)}, 10, segment);
-    is_flat(&(struct figure){"tree bytes", "", offsetof(struct sample, tree_bytes)}, 10, segment);
-    is_flat(&(struct figure){"shared bytes", "", offsetof(struct sample, shared_bytes)}, 10,
+    is_flat(&(struct figure){"log bytes", "", offsetof(struct sample, log_bytes)}, percent,
+            segment);
+    is_flat(&(struct figure){"tree bytes", "", offsetof(struct sample, tree_bytes)}, percent,
+            segment);
+    is_flat(&(struct figure){"shared bytes", "", offsetof(struct sample, shared_bytes)}, percent,
             segment);
 }
 
