@@ -110,6 +110,17 @@ static bool take_page(struct pages *p, uint64_t page)
     return fresh;
 }
 
+/* With the system's words, if it has any; else the file has ended. */
+static int unreadable(struct tree *t, uint64_t page, int rc)
+{
+    struct base_err own = {0};
+    if (rc == 0) {
+        return wrong(t->p, page, t->name, "cannot be read: the file ends before");
+    }
+    (void)base_err_errno(&own, rc, "cannot be read");
+    return wrong(t->p, page, t->name, "%s", own.text);
+}
+
 /* Read a page that is reached once, and is where and what it should be. *usable_out: else it was
  * reported. */
 static int read_page(struct tree *t, uint64_t page, unsigned kinds, uint8_t *bytes,
@@ -129,7 +140,7 @@ static int read_page(struct tree *t, uint64_t page, unsigned kinds, uint8_t *byt
         return base_err_errno(p->err, -rc, "data.mdb: page %llu", (unsigned long long)page);
     }
     if (rc != 0 || got != size) {
-        return wrong(p, page, t->name, "cannot be read");
+        return unreadable(t, page, rc);
     }
     if (base_get_u64(bytes) != page) {
         return wrong(p, page, t->name, "says that it is page %llu",
@@ -366,7 +377,7 @@ static int take_big_value(struct tree *t, uint64_t page, const struct node *node
     }
     int rc = os_pread(p->fd, value, (size_t)node->size, (off_t)at, &got);
     rc = rc == 0 && got == node->size ? take_value(t, page, node, base_slice(value, got))
-                                      : wrong(p, node->child, t->name, "cannot be read");
+                                      : unreadable(t, node->child, rc);
     base_free(value);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include "support/dbs.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,13 +195,20 @@ static char *dump(instar *db, const char *table, const char *index)
     return text;
 }
 
+/* Each thread's last dump goes with the thread. */
+static pthread_key_t last_dump;
+__attribute__((constructor)) static void make_key(void)
+{
+    expect(pthread_key_create(&last_dump, free) == 0);
+}
+
 const char *dbs_dump(instar *db, const char *table, const char *index)
 {
-    static _Thread_local char *last;
+    char *text = dump(db, table, index);
 
-    free(last);
-    last = dump(db, table, index);
-    return last;
+    free(pthread_getspecific(last_dump));
+    expect(pthread_setspecific(last_dump, text) == 0);
+    return text;
 }
 
 static int print_finding(void *arg, const instar_finding *finding)
