@@ -263,7 +263,7 @@ static void judge(uint64_t seconds)
      * large as the most that came together until then. */
     bool is_short = seconds < 600;
     uint64_t memory_percent = is_short ? 100 : seconds / 3600 + 1;
-    uint64_t percent = is_short ? 100 : 10;
+    uint64_t percent = is_short ? 300 : 10;
 
     for (size_t i = 0; i <= WORKERS; i++) {
         const char *of = i < WORKERS ? names[i] : "the changes' process";
