@@ -54,43 +54,42 @@ bool trees_digest_named(struct base_slice key, struct base_slice *name_out)
     return true;
 }
 
-/* The entry of a tree as it is; ENOTFOUND. */
-static int find(struct trees_write *w, struct base_slice key, struct base_slice name,
-                struct base_slice *value_out, uint64_t *sum_out, struct base_err *err)
+/* A tree's digest in a write transaction. */
+struct digest {
+    char text[TREES_DIGEST_NAME];
+    struct base_slice key, name; /* in text */
+    uint64_t sum;
+};
+
+/* As it is, to be replaced or removed: the position does without it from here on. ENOTFOUND: there
+ * is none yet, its sum is 0. */
+static int take(struct trees_write *w, uint64_t tree, struct digest *d, struct base_err *err)
 {
-    MDB_val k = trees_val(key);
+    char name[TREES_NAME_MAX];
+    trees_name(name, tree);
+    int size = snprintf(d->text, sizeof(d->text), TREES_DIGEST_PREFIX "%s", name);
+    d->key = base_slice(d->text, (size_t)size);
+    d->sum = 0;
+    base_assert(trees_digest_named(d->key, &d->name));
+    MDB_val k = trees_val(d->key);
     MDB_val v;
-    *sum_out = 0;
-    *value_out = base_slice(NULL, 0);
     int rc = mdb_get(w->txn, w->trees->main, &k, &v);
     if (rc != 0) {
         return trees_failed(err, rc, "digest");
     }
-    *value_out = trees_slice(&v);
-    return trees_digest_read(name, *value_out, sum_out)
-               ? 0
-               : base_err_set(err, INSTAR_ECORRUPT, "data.mdb: the digest of %.*s is unreadable",
-                              (int)name.size, (const char *)name.data);
+    if (!trees_digest_read(d->name, trees_slice(&v), &d->sum)) {
+        return base_err_set(err, INSTAR_ECORRUPT, "data.mdb: the digest of %s is unreadable", name);
+    }
+    w->mark.digests -= trees_digest_seal(trees_slice(&v));
+    return 0;
 }
 
-static struct base_slice key_of(char key[TREES_DIGEST_NAME], uint64_t tree,
-                                struct base_slice *name_out)
-{
-    char name[TREES_NAME_MAX];
-    trees_name(name, tree);
-    int size = snprintf(key, TREES_DIGEST_NAME, TREES_DIGEST_PREFIX "%s", name);
-    struct base_slice whole = base_slice(key, (size_t)size);
-    base_assert(trees_digest_named(whole, name_out));
-    return whole;
-}
-
-static int put(struct trees_write *w, struct base_slice key, struct base_slice name, uint64_t sum,
-               struct base_err *err)
+static int put(struct trees_write *w, const struct digest *d, uint64_t sum, struct base_err *err)
 {
     uint8_t bytes[TREES_DIGEST_BYTES];
     base_put_u64(bytes, sum);
-    base_put_u64(bytes + 8, seal(bytes, name.data, name.size));
-    MDB_val k = trees_val(key);
+    base_put_u64(bytes + 8, seal(bytes, d->name.data, d->name.size));
+    MDB_val k = trees_val(d->key);
     MDB_val v = trees_val(base_slice(bytes, sizeof(bytes)));
     int rc = mdb_put(w->txn, w->trees->main, &k, &v, 0);
     if (rc != 0) {
@@ -103,42 +102,24 @@ static int put(struct trees_write *w, struct base_slice key, struct base_slice n
 
 int trees_digest_add(struct trees_write *w, uint64_t tree, uint64_t sum, struct base_err *err)
 {
-    char text[TREES_DIGEST_NAME];
-    struct base_slice name, value;
-    uint64_t before;
-    struct base_slice key = key_of(text, tree, &name);
-    int rc = find(w, key, name, &value, &before, err);
-    if (rc == 0) {
-        w->mark.digests -= trees_digest_seal(value);
-        rc = put(w, key, name, before + sum, err);
-    }
-    return rc;
+    struct digest d;
+    int rc = take(w, tree, &d, err);
+    return rc == 0 ? put(w, &d, d.sum + sum, err) : rc;
 }
 
 int trees_digest_clear(struct trees_write *w, uint64_t tree, struct base_err *err)
 {
-    char text[TREES_DIGEST_NAME];
-    struct base_slice name, value;
-    uint64_t before;
-    struct base_slice key = key_of(text, tree, &name);
-    int rc = find(w, key, name, &value, &before, err);
-    if (rc != 0 && rc != INSTAR_ENOTFOUND) {
-        return rc;
-    }
-    w->mark.digests -= trees_digest_seal(value);
-    return put(w, key, name, 0, err);
+    struct digest d;
+    int rc = take(w, tree, &d, err);
+    return rc == 0 || rc == INSTAR_ENOTFOUND ? put(w, &d, 0, err) : rc;
 }
 
 int trees_digest_remove(struct trees_write *w, uint64_t tree, struct base_err *err)
 {
-    char text[TREES_DIGEST_NAME];
-    struct base_slice name, value;
-    uint64_t before;
-    struct base_slice key = key_of(text, tree, &name);
-    int rc = find(w, key, name, &value, &before, err);
+    struct digest d;
+    int rc = take(w, tree, &d, err);
     if (rc == 0) {
-        w->mark.digests -= trees_digest_seal(value);
-        MDB_val k = trees_val(key);
+        MDB_val k = trees_val(d.key);
         rc = mdb_del(w->txn, w->trees->main, &k, NULL);
         return rc == 0 ? 0 : trees_failed(err, rc, "digest");
     }
