@@ -68,6 +68,19 @@ static void run_cut(const uint8_t *data, size_t size)
     }
 }
 
+/* A number that is as large as can be. */
+static void run_filled(uint8_t *data, size_t size, size_t at, size_t width)
+{
+    uint8_t before[8];
+
+    if (size - at >= width) {
+        memcpy(before, data + at, width);
+        memset(data + at, 0xff, width);
+        (void)LLVMFuzzerTestOneInput(data, size);
+        memcpy(data + at, before, width);
+    }
+}
+
 static void run_neighbours(uint8_t *data, size_t size)
 {
     static const uint8_t others[] = {0, 1, 2, 0x7f, 0x80, 0xff};
@@ -81,6 +94,8 @@ static void run_neighbours(uint8_t *data, size_t size)
             (void)LLVMFuzzerTestOneInput(data, size);
         }
         data[at] = before;
+        run_filled(data, size, at, 4);
+        run_filled(data, size, at, 8);
         run_cut(data, at);
     }
 }

@@ -51,8 +51,7 @@ static int use_index(struct draft *d, const instar_statement *statement, bool *f
     struct catalog_table *table = NULL;
     struct catalog_name name;
 
-    *found_out = d->target != NULL && statement->name != NULL &&
-                 catalog_table_index(d->target, statement->name) != NULL;
+    *found_out = d->target != NULL && catalog_table_index(d->target, statement->name) != NULL;
     if (*found_out) {
         return 0;
     }
@@ -285,14 +284,13 @@ static int alter_table(struct draft *d, const instar_statement *statement, struc
     bool exists = (statement->flags & INSTAR_CHANGE_IF_EXISTS) != 0;
     int rc = 0;
 
-    if (statement->step_count == 0 || statement->steps == NULL ||
-        statement->step_count > ALTER_STEPS_MAX) {
+    if (statement->step_count == 0 || statement->step_count > ALTER_STEPS_MAX) {
         return base_err_set(
             err, statement->step_count > ALTER_STEPS_MAX ? INSTAR_ELIMIT : INSTAR_EINVALID,
             "alter table: %zu steps, at least 1 and at most %d", statement->step_count,
             ALTER_STEPS_MAX);
     }
-    if (exists && d->from == NULL && statement->name != NULL) {
+    if (exists && d->from == NULL) {
         rc = catalog_name_get(d->s->t, statement->name, &name, err);
         if (rc == INSTAR_ENOTFOUND) {
             base_err_clear(err);
@@ -384,8 +382,9 @@ int draft_check_names(const struct draft *d, struct base_err *err)
         const struct compound_statement *part = &d->request[i];
         const struct catalog_index *index =
             compound_coming(part) != 0 ? catalog_table_index_by_tree(d->target, part->tree) : NULL;
-        if (part->kind == COMPOUND_REMAKE_INDEX &&
-            (index == NULL || strcmp(index->name, part->name) != 0)) {
+        /* Where a later statement drops it, its part is that drop. */
+        base_assert(part->kind != COMPOUND_REMAKE_INDEX || index != NULL);
+        if (part->kind == COMPOUND_REMAKE_INDEX && strcmp(index->name, part->name) != 0) {
             return base_err_set(
                 err, INSTAR_EINVALID,
                 "index \"%s\" is renamed in the change that gives a column of it another type, or "

@@ -162,7 +162,7 @@ int several_statement_new(struct several_draft *sd, struct subject *x,
                                               .comment = statement->comment},
                          err);
     }
-    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE || statement->steps == NULL) {
+    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE) {
         return base_err_set(err, INSTAR_EINVALID,
                             "table \"%s\" is created in the same change: nothing of it is dropped "
                             "or renamed there",
