@@ -82,6 +82,20 @@ bool refusals_is_new(uint64_t kind, unsigned own)
     return true;
 }
 
+void refusals_arm(const struct refusals *r, int64_t few)
+{
+    void *first[1];
+
+    (void)backtrace(first, 1); /* it loads a library */
+    now = r;
+    atomic_store(&left, few);
+}
+
+uint64_t refusals_count(void)
+{
+    return atomic_load(&refused);
+}
+
 /* In this process alone. */
 static void make(struct scene *s, const struct operation *o)
 {
@@ -96,7 +110,7 @@ static void make(struct scene *s, const struct operation *o)
 static int try(struct scene *s, instar_change_info *info)
 {
     *info = (instar_change_info){.id = 0};
-    atomic_store(&left, A_FEW);
+    refusals_arm(now, A_FEW);
     spared = false;
     int rc = scene_try(s, s->sql);
     if (rc == INSTAR_OK && s->change != 0) {
@@ -136,9 +150,6 @@ static bool run(const struct operation *o)
 
 void refusals_run(const struct refusals *r)
 {
-    void *first[1];
-
-    (void)backtrace(first, 1); /* it loads a library */
     now = r;
     for (size_t i = 0; i < operations_count; i++) {
         if (cases_take(operations[i].name, r->share)) {

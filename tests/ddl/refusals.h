@@ -22,6 +22,10 @@ struct refusals {
 /* To be asked by what refuses. `kind` tells apart what one path asks for; own: the calls at its end
  * that belong to who refuses. */
 bool refusals_is_new(uint64_t kind, unsigned own);
+/* From now on so many are refused, or none; how many were, in all. For tests that submit by
+ * themselves: their own thread is spared. */
+void refusals_arm(const struct refusals *r, int64_t few);
+uint64_t refusals_count(void);
 /* All operations of this share. */
 void refusals_run(const struct refusals *r);
 
