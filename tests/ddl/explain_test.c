@@ -116,8 +116,8 @@ static void try(instar *db, const char *text)
         base_alloc_hook = refuse_new;
         ask_in_a_thread(&a);
         base_alloc_hook = NULL;
-        cr_assert(a.code == code || (a.code == INSTAR_ENOMEM && a.words[0] != '\0'),
-                  "%s: %s, %s", text, instar_error_name(a.code), a.words);
+        cr_assert(a.code == code || (a.code == INSTAR_ENOMEM && a.words[0] != '\0'), "%s: %s, %s",
+                  text, instar_error_name(a.code), a.words);
         cr_assert(a.code != code || refusals_count() != before || strcmp(a.told, wanted) == 0,
                   "%s: %s", text, a.told);
     } while (refusals_count() != before);

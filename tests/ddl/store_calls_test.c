@@ -6,14 +6,24 @@
  * one program. A call that was refused has done nothing; a commit that was refused has ended its
  * transaction.
  */
+#define _GNU_SOURCE
+#include "ddl/cases.h"
 #include "ddl/refusals.h"
 #include "store/store.h"
-#include "support/dbs.h"
+#include "support/moves.h"
+#include "support/sqls.h"
+
+#include <instar_sql.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SHARE 24
+#define SHARE_OF_ASKED 4
 #else
 #define SHARE 6
+#define SHARE_OF_ASKED 1
 #endif
 #define OWN 2 /* calls: refused, and the function */
 
@@ -123,4 +133,217 @@ static bool may_end(int code)
 Test(ddl_store_calls, refused_at_each_place, .timeout = 3600)
 {
     refusals_run(&(struct refusals){.share = SHARE, .runners = true, .may_end = may_end});
+}
+
+/* ---- statements that find little to do ------------------------------------------------------ */
+
+#define OWN_OF_MEMORY 2 /* calls: the hook, and the allocator */
+#define A_FEW 3
+#define SCHEMA 8192
+#define PARENT \
+    "CREATE TABLE p (a int8 PRIMARY KEY); ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"
+#define KEPT "WITH (undo_window_s = 3600)"
+
+/* %llu is the number of the change before. */
+static const struct {
+    const char *setup, *sql;
+} asked[] = {
+    {NULL, "CREATE INDEX IF NOT EXISTS t_b ON t (b)"},
+    {NULL, "CREATE INDEX IF NOT EXISTS t_b ON t (c)"},
+    {NULL, "CREATE INDEX t_b ON t (b)"},
+    {NULL, "CREATE TABLE IF NOT EXISTS v (a int8, b int8)"},
+    {NULL, "CREATE TABLE IF NOT EXISTS v (a int8, b int4)"},
+    {NULL, "CREATE TABLE t_b (a int8)"},
+    {NULL, "CREATE TABLE n (a int8 PRIMARY KEY, b int8 UNIQUE, c int8 UNIQUE REFERENCES v (a))"},
+    {NULL, "ALTER TABLE t ADD COLUMN IF NOT EXISTS b int8, DROP COLUMN IF EXISTS x"},
+    {NULL, "ALTER TABLE IF EXISTS nothing ADD x int8"},
+    {NULL, "ALTER TABLE v DROP CONSTRAINT IF EXISTS v_pkey"},
+    {NULL, "ALTER TABLE t DROP CONSTRAINT IF EXISTS nothing, ADD UNIQUE (c)"},
+    {NULL, "ALTER TABLE t ADD y int8, ADD UNIQUE (y), ADD FOREIGN KEY (y) REFERENCES t"},
+    {NULL, "ALTER TABLE t ADD FOREIGN KEY (d) REFERENCES v (a)"},
+    {NULL, "DROP INDEX IF EXISTS nothing"},
+    {NULL, "DROP TABLE t_b"},
+    {NULL, "DROP INDEX nothing"},
+    {NULL, "BEGIN; ALTER TABLE IF EXISTS nothing ADD x int8; CREATE INDEX IF NOT EXISTS t_b ON t "
+           "(b); DROP TABLE IF EXISTS nothing; CREATE TABLE IF NOT EXISTS v (a int8, b int8); "
+           "ALTER TABLE t ADD COLUMN IF NOT EXISTS y int8; DROP INDEX IF EXISTS nothing; COMMIT"},
+    {NULL, "BEGIN; CREATE TABLE n (a int8 PRIMARY KEY, b int8 REFERENCES t); CREATE INDEX n_b2 ON "
+           "n (b); ALTER TABLE n ADD UNIQUE (b), ADD CHECK (b > 0); COMMENT ON INDEX n_b2 IS 'x'; "
+           "ALTER TABLE t ADD g int8 REFERENCES n; COMMIT"},
+    {PARENT, "DROP TABLE p"},
+    {PARENT, "DROP TABLE t"},
+    {PARENT, "BEGIN; DROP TABLE t; DROP TABLE p; COMMIT"},
+    {PARENT, "BEGIN; DROP TABLE p; ALTER TABLE t DROP CONSTRAINT r; COMMIT"},
+    {PARENT "; CREATE INDEX t_d2 ON t (d)", "DROP INDEX t_d2"},
+    {PARENT, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)"},
+    {PARENT, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (b) REFERENCES p"},
+    {PARENT, "ALTER TABLE t DROP COLUMN d"},
+    {PARENT "; DROP TABLE t " KEPT, "UNDO CHANGE %llu"},
+    {"DROP TABLE t " KEPT "; CREATE TABLE t (a int8)", "UNDO CHANGE %llu RENAME TO u"},
+    {"BEGIN; CREATE INDEX t_c ON t (c); DROP INDEX t_b; ALTER TABLE t DROP COLUMN e " KEPT
+     "; COMMIT",
+     "UNDO CHANGE %llu"},
+    {"ALTER TABLE t DROP COLUMN e " KEPT "; ALTER TABLE t ADD e int8", "UNDO CHANGE %llu"},
+    {"ALTER TABLE t DROP COLUMN e " KEPT "; DROP TABLE t " KEPT, "UNDO CHANGE %llu"},
+    {NULL, "UNDO CHANGE %llu"},
+    {NULL, "CANCEL CHANGE %llu"},
+    {NULL, "PAUSE CHANGE %llu"},
+    {NULL, "ALTER TABLE v DROP CONSTRAINT v_pkey, ADD UNIQUE (a)"},
+    {NULL, "ALTER TABLE v DROP CONSTRAINT IF EXISTS v_pkey, ADD UNIQUE (a)"},
+    {"ALTER TABLE v ADD CONSTRAINT v_pkey UNIQUE (a)", "ALTER TABLE v DROP CONSTRAINT v_pkey"},
+    {"ALTER TABLE v ADD CONSTRAINT v_pkey CHECK (a > 0)", "ALTER TABLE v DROP CONSTRAINT v_pkey"},
+    {"ALTER TABLE t ADD CONSTRAINT self FOREIGN KEY (d) REFERENCES t",
+     "ALTER TABLE t DROP CONSTRAINT self, DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)"},
+    {"ALTER TABLE t ADD CONSTRAINT self FOREIGN KEY (d) REFERENCES t",
+     "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)"},
+    {NULL, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b), ADD FOREIGN KEY (d) "
+           "REFERENCES t"},
+    {NULL, "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b); ALTER TABLE v ADD g "
+           "int8; COMMIT"},
+    {PARENT, "BEGIN; ALTER TABLE p ADD g int8; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY "
+             "KEY (b), DROP COLUMN e; COMMIT"},
+    {NULL, "ALTER TABLE t ALTER b TYPE int2, ALTER d TYPE int4"},
+    {NULL, "ALTER TABLE t ALTER b TYPE int2, ADD CHECK (a > 1), ALTER e SET NOT NULL"},
+    {"CREATE UNIQUE INDEX t_u ON t (b, c)",
+     "ALTER TABLE t ALTER c TYPE varchar(20), ADD UNIQUE (a)"},
+    {NULL, "VACUUM nothing"},
+    {"ALTER TABLE t DROP COLUMN e", "VACUUM t"},
+};
+
+struct asking {
+    instar *db;
+    const char *text;
+    int code;
+    char words[1024];
+    uint64_t change;
+};
+
+/* In a thread that may be refused something. */
+static void *ask(void *arg)
+{
+    struct asking *a = arg;
+    instar_sql_error error = {0};
+    instar_sql *sql = NULL;
+
+    (void)pthread_setname_np(pthread_self(), "instar-asking");
+    a->change = 0;
+    a->code = instar_sql_read(a->text, strlen(a->text), NULL, &sql, &error);
+    if (a->code == INSTAR_OK) {
+        a->code = instar_sql_submit(a->db, sql, 0, &a->change, &error);
+    }
+    instar_sql_free(sql);
+    (void)snprintf(a->words, sizeof(a->words), "%s", error.text);
+    return NULL;
+}
+
+/* The verdict: the submission's, or that of the change. */
+static int ask_and_wait(struct asking *a)
+{
+    instar_change_info info;
+    pthread_t thread;
+
+    expect(pthread_create(&thread, NULL, ask, a) == 0);
+    expect(pthread_join(thread, NULL) == 0);
+    if (a->code == INSTAR_OK && a->change != 0) {
+        a->code = instar_change_wait(a->db, a->change, TEST_AWAIT_S * 1000, &info);
+        (void)snprintf(a->words, sizeof(a->words), "%.1000s", info.reason);
+        a->code = a->code == INSTAR_EFAILED ? info.error : a->code;
+    }
+    return a->code;
+}
+
+static int print_table(void *arg, const instar_table_info *info)
+{
+    char *text = arg;
+    size_t used = strlen(text);
+
+    used += instar_sql_format_table(info, text + used, SCHEMA - used);
+    expect(used < SCHEMA);
+    expect(used + instar_sql_format_fkeys(info, text + used, SCHEMA - used) < SCHEMA);
+    return 0;
+}
+
+static void read_schema(instar *db, char schema[SCHEMA])
+{
+    schema[0] = '\0';
+    ok(instar_table_list(db, NULL, print_table, schema));
+}
+
+/* A new store; the last change of the setup. */
+static instar *prepare(const char *setup, uint64_t *change_out)
+{
+    struct asking a = {.text = setup};
+    instar_sql *sql = NULL;
+
+    test_remove(dbs_path());
+    a.db = dbs_open(0);
+    ok(sqls_run(a.db, OPERATIONS_TABLE));
+    ok(sqls_run(a.db, "CREATE TABLE v (a int8, b int8)"));
+    ok(alters_insert(a.db, "t", "a,b,c,d", "1,11,x1,null"));
+    ok(alters_insert(a.db, "t", "a,b,c,d", "2,100000,x2,null"));
+    *change_out = 1;
+    if (setup != NULL) {
+        ok(instar_sql_read(setup, strlen(setup), NULL, &sql, NULL));
+        for (size_t i = 0; i < instar_sql_count(sql); i++) {
+            ok(instar_sql_submit(a.db, sql, i, change_out, NULL));
+            ok(instar_change_wait(a.db, *change_out, TEST_AWAIT_S * 1000, NULL));
+        }
+        instar_sql_free(sql);
+    }
+    return a.db;
+}
+
+static bool refuse_memory(size_t size)
+{
+    (void)size;
+    return !refusals_is_new(0, OWN_OF_MEMORY);
+}
+
+static bool may_end_or_memory(int code)
+{
+    return code == INSTAR_ENOMEM || may_end(code);
+}
+
+/* As often as it takes. A change that was cancelled by its own refusal is none: it is asked for
+ * again. */
+static bool try_asked(size_t i)
+{
+    static const struct refusals refusals = {.may_end = may_end_or_memory};
+    static char wanted[SCHEMA], got[SCHEMA], text[1024];
+    struct asking a = {.text = text};
+    uint64_t change, before = refusals_count();
+
+    a.db = prepare(asked[i].setup, &change);
+    (void)snprintf(text, sizeof(text), asked[i].sql, (unsigned long long)change);
+    int code = ask_and_wait(&a);
+    read_schema(a.db, wanted);
+    ok(instar_close(a.db));
+    a.db = prepare(asked[i].setup, &change);
+    base_alloc_hook = refuse_memory;
+    do {
+        refusals_arm(&refusals, A_FEW);
+        (void)ask_and_wait(&a);
+        refusals_arm(&refusals, 0);
+        cr_assert(a.code == INSTAR_OK || a.words[0] != '\0', "%s: %s without words", text,
+                  instar_error_name(a.code));
+    } while (a.code != code && may_end_or_memory(a.code));
+    base_alloc_hook = NULL;
+    cr_assert_eq(a.code, code, "%s: %s in place of %s: %s", text, instar_error_name(a.code),
+                 instar_error_name(code), a.words);
+    read_schema(a.db, got);
+    cr_assert_str_eq(got, wanted, "%s: the schema is\n%snot\n%s", text, got, wanted);
+    moves_check_clean(a.db);
+    ok(instar_close(a.db));
+    return refusals_count() != before;
+}
+
+/* Memory, too. */
+Test(ddl_store_calls, statements_that_find_little_to_do, .timeout = 600)
+{
+    for (size_t i = 0; i < BASE_ARRAY_LEN(asked); i++) {
+        while (cases_take(asked[i].sql, SHARE_OF_ASKED) && try_asked(i)) {
+        }
+    }
+    fprintf(stderr, "%d places\n", (int)refusals_count());
+    cases_end();
 }

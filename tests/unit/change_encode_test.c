@@ -195,8 +195,8 @@ Test(change_encode, strangers_in_the_tree_of_records)
         enum list which;
         uint8_t first; /* of the key, whose other bytes but the last are the same or 0 */
         size_t key_size, value_size;
-    } strangers[] = {{MARKERS, 0, 15, 16},  {MARKERS, 0, 16, 8},      {MARKERS, 0, 16, 17},
-                     {MARKERS, 0, 16, 400}, {RECORDS, 1, 9, 16},      {KEPT, 0xff, 15, 16},
+    } strangers[] = {{MARKERS, 0, 15, 16},  {MARKERS, 0, 16, 8}, {MARKERS, 0, 16, 17},
+                     {MARKERS, 0, 16, 400}, {RECORDS, 1, 9, 16}, {KEPT, 0xff, 15, 16},
                      {KEPT, 0xff, 16, 15},  {RECORDS, 1, 8, 16}};
     static const uint8_t value[400];
     struct store *s = stores_make(NULL);
