@@ -140,8 +140,9 @@ Test(ddl_store_calls, refused_at_each_place, .timeout = 3600)
 #define OWN_OF_MEMORY 2 /* calls: the hook, and the allocator */
 #define A_FEW 3
 #define SCHEMA 8192
-#define PARENT \
-    "CREATE TABLE p (a int8 PRIMARY KEY); ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"
+#define PARENT                              \
+    "CREATE TABLE p (a int8 PRIMARY KEY); " \
+    "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"
 #define KEPT "WITH (undo_window_s = 3600)"
 
 /* %llu is the number of the change before. */
