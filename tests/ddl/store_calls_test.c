@@ -22,7 +22,7 @@
 #define SHARE 24
 #define SHARE_OF_ASKED 4
 #else
-#define SHARE 6
+#define SHARE 1
 #define SHARE_OF_ASKED 1
 #endif
 #define OWN 2 /* calls: refused, and the function */
