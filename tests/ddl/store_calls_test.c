@@ -230,13 +230,14 @@ static const struct {
     {NULL, "BEGIN; ALTER TABLE t ADD x int8; ALTER TABLE IF EXISTS t ADD y int8; COMMIT", NULL},
     {"CREATE INDEX t_b_key ON t (c)", "ALTER TABLE t ADD UNIQUE (b)", NULL},
     {NULL, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (a DESC)", NULL},
-    {"CREATE TABLE n_d_fkey (a int8); CREATE TABLE n_b_key (a int8); CREATE TABLE n_d_idx (a int8)",
+    {"CREATE TABLE n_d_fkey (a int8); CREATE TABLE n_b_key (a int8); CREATE TABLE n_d_idx (a "
+     "int8)",
      "CREATE TABLE n (a int8 PRIMARY KEY, b int8 UNIQUE, d int8 REFERENCES t)", NULL},
     {"CREATE TABLE n_b_key (a int8)", "CREATE TABLE n (b int8, CONSTRAINT n_b_key UNIQUE (b))",
      NULL},
     {"CREATE TABLE n_b_key (a int8)",
-     "CREATE TABLE n (b int8 UNIQUE, c int8, CONSTRAINT n_b_key1 CHECK (c > 0), CONSTRAINT n_b_key2 "
-     "UNIQUE (c))",
+     "CREATE TABLE n (b int8 UNIQUE, c int8, CONSTRAINT n_b_key1 CHECK (c > 0), CONSTRAINT "
+     "n_b_key2 UNIQUE (c))",
      NULL},
     {NULL, "VACUUM nothing", NULL},
     {NULL, "CREATE INDEX i ON t (b)", CREATES_I},
