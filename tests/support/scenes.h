@@ -9,6 +9,9 @@
 
 #include "support/dbs.h"
 
+/* What a thread is called that runs a change. */
+#define SCENE_CHANGE_THREAD "instar-change"
+
 /* A process with a runner. Started before this one opens the store. */
 void scene_runner(struct test_child *c);
 /* Closes its store and ends. */
