@@ -2,7 +2,6 @@
 /* A dropped table is kept for its undo window: it comes back as it was, or is purged. */
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -318,27 +317,23 @@ struct victim {
     uint64_t change;
 };
 
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *arg)
 {
     const struct victim *v = arg;
     instar_change_options o = scene_options(30000);
     uint64_t change;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     o.undo_window_s = v->work == PURGE ? 1 : 3600;
     if (v->work == UNDO) {
         ok(instar_change_undo(db, v->change, NULL, NULL, &change));
     } else {
         ok(instar_drop_table(db, "t", &o, &change));
     }
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
     if (v->work == PURGE) {
+        instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
         await_purge(db, change);
     }
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
+    return change;
 }
 
 static int last_of_kind(void *arg, const instar_change_info *info)
@@ -363,10 +358,7 @@ static instar_change_info find(instar *db, const char *kind)
 
 static void kill_at(const struct victim *v)
 {
-    struct test_child child;
-
-    test_fork(&child, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&child), -SIGKILL, "%s", v->point);
+    scene_kill(&(struct scene_death){v->point, v->nth, NULL, submit, v});
 }
 
 /* Whoever drops, undoes or purges is killed: the next process goes on, and nothing is half done. */
