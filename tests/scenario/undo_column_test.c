@@ -52,19 +52,6 @@ static int undo(instar *db, uint64_t change)
     return undo_as(db, change, NULL, 0, NULL);
 }
 
-static void await_purge(instar *db, uint64_t change)
-{
-    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000 * NS_PER_MS;
-    instar_change_info info = scene_look(db, change);
-
-    while (info.taken_by == 0) {
-        expect(os_now_ns() < give_up);
-        os_sleep_ns(NS_PER_MS);
-        info = scene_look(db, change);
-    }
-    scene_await(db, info.taken_by, INSTAR_OK, NULL);
-}
-
 static int delete_row_4(instar_txn *txn, void *arg)
 {
     return instar_delete(txn, arg, &(instar_value){.type = INSTAR_INT8, .i = 4});
@@ -263,7 +250,7 @@ Test(undo_column, window_over)
     instar *db = open_t(0);
     uint64_t change = alter(db, "drop b", 1);
 
-    await_purge(db, change);
+    scene_await_purge(db, change);
     fails(undo(db, change), INSTAR_ESTATE);
     expect(says("purged"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,x1;2,x2;3,x3");
@@ -281,7 +268,7 @@ Test(undo_column, window_over)
     }
     ok(instar_change_undo(db, table, NULL, NULL, &id));
     scene_await(db, id, INSTAR_OK, NULL);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1;2;3;4");
     clean(db);
     /* Gone with its table. */

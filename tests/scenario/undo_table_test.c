@@ -45,21 +45,6 @@ static int undo(instar *db, uint64_t change, const char *name)
     return rc != 0 ? rc : instar_change_wait(db, id, TEST_AWAIT_S * 1000, NULL);
 }
 
-/* The purge of a drop has ended. */
-static void await_purge(instar *db, uint64_t change)
-{
-    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000 * NS_PER_MS;
-    instar_change_info info = scene_look(db, change);
-
-    while (info.taken_by == 0) {
-        expect(os_now_ns() < give_up);
-        os_sleep_ns(NS_PER_MS);
-        info = scene_look(db, change);
-    }
-    scene_await(db, info.taken_by, INSTAR_OK, &info);
-    cr_assert_str_eq(info.kind, "purge");
-}
-
 static uint64_t trees(instar *db)
 {
     instar_stats stats = {.struct_size = sizeof(stats)};
@@ -179,7 +164,7 @@ Test(undo_table, window_over)
     clean(db); /* waits for the applier */
     uint64_t before = trees(db);
     uint64_t change = drop(db, "t", 1);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("purged"));
     clean(db);
@@ -208,7 +193,7 @@ Test(undo_table, window_over_while_closed)
     expect(says("was over at"));
     ok(instar_close(db));
     db = dbs_open(0);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     ok(undo(db, kept, NULL));
     cr_assert_str_eq(dbs_dump(db, "u", NULL), "1:2 ");
     clean(db);
@@ -331,7 +316,7 @@ static uint64_t submit(instar *db, const void *arg)
     }
     if (v->work == PURGE) {
         instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-        await_purge(db, change);
+        scene_await_purge(db, change);
     }
     return change;
 }
@@ -391,7 +376,7 @@ Test(undo_table, runner_is_killed)
             if (v->work == DROP) {
                 ok(undo(db, change, NULL));
             } else {
-                await_purge(db, change);
+                scene_await_purge(db, change);
                 ok(instar_close(db));
                 db = open_t(0, 5);
             }

@@ -150,6 +150,20 @@ void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_
     }
 }
 
+void scene_await_purge(instar *db, uint64_t change)
+{
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+    instar_change_info info = scene_look(db, change);
+
+    while (info.taken_by == 0) {
+        expect(os_now_ns() < give_up);
+        os_sleep_ns(1000000);
+        info = scene_look(db, change);
+    }
+    scene_await(db, info.taken_by, INSTAR_OK, &info);
+    expect(strcmp(info.kind, "purge") == 0);
+}
+
 static int note_id(void *arg, const instar_change_info *info)
 {
     *(uint64_t *)arg = info->id;

@@ -38,6 +38,8 @@ int scene_drop_table(instar *db, const char *table);
 void scene_await(instar *db, uint64_t change, int code, instar_change_info *info);
 /* Look until somebody is waited for, at this stage; then *info is what was seen. */
 void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_change_info *info);
+/* What this change dropped and kept has been purged. */
+void scene_await_purge(instar *db, uint64_t change);
 instar_change_info scene_look(instar *db, uint64_t change);
 /* That which was submitted last. */
 uint64_t scene_last_change(instar *db);
