@@ -6,9 +6,10 @@ layers. A seed is ten of them: all are put in an order by their hash, and seed n
 that no two seeds have the same. They are built together, in one copy of the tree (mutate.py).
 
 A program that never asks for a mutant cannot notice it. Which it asks for is seen in a run without
-any, which must pass, and whose time is the measure for hangs. Programs are tried from the nearest
-on - the tests of the file, of the layer, other units, then all -, first those that have killed the
-most so far and then the short ones, until one fails; what is left when the time of a mutant is over
+any, whose time is the measure for hangs; a program that fails then is not used. Programs are tried
+from the nearest on - the tests of the file, of the layer, other units, then all -, first those whose
+name is like the file's, then those that have killed the most so far, then the short ones, until one
+fails twice running (once may be the busy machine); what is left when the time of a mutant is over
 counts as survived.
 
 Mutants that change nothing that could be seen stand in equivalent.tsv, each with its reason, and
@@ -21,6 +22,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import pathlib
+import re
 import resource
 import tempfile
 import threading
@@ -37,6 +39,7 @@ SEEDS = {"pr": 1, "nightly": 10, "release": 50}
 SECONDS = {"pr": 120, "nightly": 300, "release": 600}  # of one mutant, clean runs aside
 WANTED = {"mutants": 0.9, "stages": 1.0}
 CLEAN_SECONDS = 900
+UNKNOWN_SECONDS = 5  # of a program that was not run yet
 SLOWER, SPARE_SECONDS = 4, 20  # a mutant's run may take so many times the clean one's, and these
 MEMORY_BYTES = FILE_BYTES = 8 << 30
 
@@ -118,8 +121,8 @@ class Clean:
                                    self.scratch)
             if result.failures:
                 self.failed.append(program)
-                print(f"{program} fails without a mutant: {planted.failure_words(result)}",
-                      flush=True)
+                print(f"{program} fails without a mutant, and is not used:\n"
+                      f"{result.failures[-1]}", flush=True)
             self.seconds[program] = result.seconds
             self.asked[program] = b"" if result.failures else note.read_bytes()
 
@@ -144,20 +147,38 @@ class Verdict:
     words: str
 
 
+def alike(one, program):
+    """How many words of the file's name are in the program's."""
+    return len(set(pathlib.Path(one.file).stem.split("_")) & set(re.split("[_/]", program)))
+
+
+def in_turn(clean, one):
+    """The programs, each chosen by what is known when the one before is done."""
+    for ring in rings(clean.copy.programs, one):
+        while ring:
+            ring.sort(key=lambda p: (-alike(one, p), -clean.kills[p],
+                                     clean.seconds.get(p, UNKNOWN_SECONDS)))
+            yield ring.pop(0)
+
+
 def hunt(clean, n, one, limit, scratch):
     """Run what may notice the mutant until something does."""
     spent, tried = 0, 0
-    for ring in rings(clean.copy.programs, one):
-        asking = [program for program in ring if clean.asks(program, n)]
-        for program in sorted(asking, key=lambda p: (-clean.kills[p], clean.seconds[p])):
-            if spent >= limit:
-                return Verdict("survived", f"{tried} programs, then its time was over")
-            seconds = SLOWER * clean.seconds[program] + SPARE_SECONDS
+    for program in in_turn(clean, one):
+        if spent >= limit:
+            return Verdict("survived", f"{tried} programs, then its time was over")
+        if not clean.asks(program, n):
+            continue
+        tried += 1
+        seconds = SLOWER * clean.seconds[program] + SPARE_SECONDS
+        for _ in range(2):
             result = clean.copy.run(program, round(seconds), {"INSTAR_MUTANT": str(n)}, scratch)
-            spent, tried = spent + result.seconds, tried + 1
-            if result.failures:
-                clean.kills[program] += 1
-                return Verdict("killed", f"by {program} ({planted.failure_words(result)})")
+            spent += result.seconds
+            if not result.failures:
+                break
+        else:
+            clean.kills[program] += 1
+            return Verdict("killed", f"by {program} ({planted.failure_words(result)})")
     return Verdict("survived", f"{tried} programs" if tried else "no program reaches it")
 
 
@@ -229,7 +250,7 @@ def run(root, args):
         verdicts = verdicts[:done * A_SEED]
     states = collections.Counter(verdict.state for verdict in verdicts if verdict)
     killed, survived = states["killed"], states["survived"]
-    if done and not args.only and not broken:
+    if done and not args.only:
         book.add(figures.Row(args.name, args.size, first, first + done - 1, killed + survived,
                              "mutants", survived, round(time.monotonic() - began)))
     share = killed / max(killed + survived, 1)
