@@ -14,7 +14,8 @@
  * What it does not: wait for readers. LMDB's own versions protect them.
  *
  * A full disk or map stops folding, not reading; the reason is put where waiting commits see it,
- * and it is tried again. After an I/O failure the store is poisoned and the applier stands still.
+ * and it is tried again. After an I/O failure, or at a record that is damaged, the store is
+ * poisoned and the applier stands still.
  */
 #include "store/apply_impl.h"
 
@@ -135,7 +136,7 @@ static void note_failure(struct applier *a, int rc, const struct base_err *err, 
 {
     a->waits_ns = now + RETRY_NS;
     if (rc == INSTAR_ECORRUPT) {
-        store_poison(a->s, err->text);
+        store_poison_damaged(a->s, err->text);
     }
     if (rc != INSTAR_EBUSY && rc != INSTAR_ESTOPPED && a->error != rc) {
         a->error = rc;

@@ -156,7 +156,7 @@ static int validate(struct commit *c, uint64_t to, struct base_err *err)
         struct record_sums sums;
         struct record_place place = record_place(c->s, c->validated);
         if (!record_header_read(seg->bytes + (c->validated - seg->start), &place, &r, &sums)) {
-            store_poison(c->s, "a published record's header does not verify");
+            store_poison_damaged(c->s, "a published record's header does not verify");
             return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
                                 (unsigned long long)c->validated);
         }

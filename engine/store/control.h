@@ -31,6 +31,9 @@
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
+/* Why nobody writes any more: an I/O failure, or bytes that are not what was written. */
+enum control_stop { CONTROL_FAILED = 1, CONTROL_DAMAGED };
+
 enum control_state {
     CONTROL_BUILDING = 0, /* not to be joined */
     CONTROL_READY = 1     /* recovery is done, all words hold */
@@ -115,7 +118,7 @@ struct store_control {
     /* -- state -- */
     _Atomic uint32_t state;      /* builder: BUILDING -> READY once */
     _Atomic uint32_t superseded; /* a later opener that holds the store alone: 0 -> 1 once */
-    _Atomic uint32_t poisoned;   /* anyone, after an I/O failure: 0 -> 1 once, text first */
+    _Atomic uint32_t poisoned;   /* anyone: 0 -> enum control_stop, or from damaged to failed */
     _Atomic uint32_t poisoning;  /* who may write the text: 0 -> 1 once */
     char poison_text[240];
 

@@ -197,7 +197,7 @@ static int settle(struct store_cursor *c, struct source *src, int rc, struct bas
         return 0;
     }
     if (src != base_source(c)) {
-        store_poison(c->t->s, "a memtable's link leads nowhere");
+        store_poison_damaged(c->t->s, "a memtable's link leads nowhere");
         base_err_set(err, rc, "a memtable's link leads nowhere");
     }
     return rc;
