@@ -1101,6 +1101,9 @@ typedef struct instar_stats {
     uint32_t readers; /* snapshots that are open now, in all processes */
     char format[16];
     char runtime_path[256];
+    /* Bytes of log per second that commits may write now, all together, because they come faster
+     * than the log is folded into the trees; 0: as many as they like. */
+    uint64_t commit_limit;
 } instar_stats;
 /* Errors: EINVALID (struct_size). Set struct_size before the call. */
 INSTAR_API int instar_stat(instar *db, instar_stats *stats_out);

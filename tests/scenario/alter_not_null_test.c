@@ -101,6 +101,23 @@ Test(alter_not_null, enforced_while_it_is_validated)
     scene_held_end(&s);
 }
 
+/* Two changes ask for it, and the first has done it when the second comes to its turn: what that
+ * has besides is done. */
+Test(alter_not_null, done_by_the_change_before)
+{
+    uint64_t behind;
+    struct scene_held s;
+
+    scene_begin(&s, "validate.snapshot", 3);
+    ok(alters_submit(s.db, "t", "set-not-null b , set-default b 5", NULL, &behind));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_await(s.db, behind, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"),
+                     "a int8 not null; b int8 not null default 5; c text");
+    scene_held_end(&s);
+}
+
 /* A row keeps the null that it had, and is given a key that was read already: it is found all the
  * same, because all rows are read at one snapshot. */
 Test(alter_not_null, null_that_moves_is_found)

@@ -5,6 +5,7 @@
  */
 #include "api/api_impl.h"
 #include "change/record.h"
+#include "support/alters.h"
 #include "support/scenes.h"
 
 #include <inttypes.h>
@@ -493,4 +494,30 @@ Test(change_control, nobody_runs_changes)
     dbs_check_clean(db);
     ok(instar_close(db));
     test_hold_end(&hold);
+}
+
+/* There is room in shared memory to show what 128 changes do; one that has ended gives its own
+ * back.
+ */
+Test(change_control, shown_after_many_changes)
+{
+    instar *db = dbs_open(0);
+    instar_change_info info;
+    instar_txn *txn;
+    uint64_t change;
+
+    dbs_make_table(db, "t");
+    for (int i = 0; i < 80; i++) {
+        dbs_make_table(db, "v");
+        ok(scene_drop_table(db, "v"));
+    }
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, "1,2"));
+    ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
+    scene_await_waiting(db, change, "enforcing", &info);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_OK, &info);
+    instar_projection_free(p);
+    ok(instar_close(db));
 }
