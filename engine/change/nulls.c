@@ -67,8 +67,9 @@ static int test_check(struct worker *w, const struct catalog_check *check, struc
 {
     const struct scan *s = w->s;
     instar_value *inputs;
-    struct base_err why = {0};
+    struct base_err why; /* a kilobyte is not cleared for each row */
 
+    base_err_clear(&why);
     base_arena_reset(&w->scratch);
     inputs = base_arena_alloc(&w->scratch, (check->input_count + 1u) * sizeof(*inputs));
     if (inputs == NULL) {
@@ -149,37 +150,42 @@ static int test_fkey(struct worker *w, const struct catalog_fkey *fkey, struct b
     return rc;
 }
 
-/* A value of a column about which something is to hold. */
-static int test_value(struct worker *w, uint32_t at, const instar_value *value,
-                      struct base_slice key, struct base_err *err)
+static int test_cast(struct worker *w, const struct catalog_column *column,
+                     const instar_value *value, struct base_slice key, struct base_err *err)
 {
-    const struct catalog_column *column = &w->s->table->columns[at];
-    struct finding_told told = {.name = column->name, .row = key};
     struct base_err why = {0};
 
-    if (value->type == INSTAR_NULL) {
-        if (column->enforcing) {
-            told.kind = INSTAR_FAILURE_NOT_NULL;
-            findings_add(&w->s->findings, &told);
-        }
-        if (column->made_by == NULL) {
-            return 0;
-        }
-    }
-    if (column->type_coming == INSTAR_NULL) {
-        return 0;
-    }
     base_arena_reset(&w->scratch);
     int rc = catalog_column_foresees(column, value, &w->scratch, &why);
     if (rc == INSTAR_ENOMEM) {
         return base_err_set(err, rc, "%s", why.text);
     }
     if (rc != 0) {
-        told.kind = INSTAR_FAILURE_TYPE;
-        told.why = why.text;
-        findings_add(&w->s->findings, &told);
+        findings_add(&w->s->findings, &(struct finding_told){.kind = INSTAR_FAILURE_TYPE,
+                                                             .name = column->name,
+                                                             .row = key,
+                                                             .why = why.text});
     }
     return 0;
+}
+
+/* A value of a column about which something is to hold. */
+static int test_value(struct worker *w, uint32_t at, const instar_value *value,
+                      struct base_slice key, struct base_err *err)
+{
+    const struct catalog_column *column = &w->s->table->columns[at];
+
+    if (value->type == INSTAR_NULL) {
+        if (column->enforcing) {
+            findings_add(&w->s->findings, &(struct finding_told){.kind = INSTAR_FAILURE_NOT_NULL,
+                                                                 .name = column->name,
+                                                                 .row = key});
+        }
+        if (column->made_by == NULL) {
+            return 0;
+        }
+    }
+    return column->type_coming == INSTAR_NULL ? 0 : test_cast(w, column, value, key, err);
 }
 
 static int read_row(struct worker *w, struct base_slice key, struct base_slice record,
