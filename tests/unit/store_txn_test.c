@@ -382,20 +382,14 @@ Test(store_sets, write_set_is_a_sorted_map)
 }
 
 /* When the write set's memory cannot grow, the set stays as it was. */
-static bool refuse(size_t size)
-{
-    (void)size;
-    return false;
-}
-
 Test(store_sets, write_set_without_memory_is_unchanged)
 {
     static char big[5000];
     struct writeset ws = {.bytes_max = 1 << 20, .count_max = 1 << 20};
     must(writeset_set(&ws, 1, stores_text("a"), stores_text("1"), &test_err));
-    base_alloc_hook = refuse;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
     int rc = writeset_set(&ws, 1, stores_text("b"), base_slice(big, sizeof big), NULL);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     expect(rc == INSTAR_ENOMEM);
     expect(writeset_find(&ws, 1, stores_text("b")) == NULL);
     expect_u64(ws.count, 1);
