@@ -132,7 +132,11 @@ Test(alter_not_null, done_by_the_change_before)
     uint64_t behind;
     struct scene_held s;
 
-    scene_begin(&s, "validate.snapshot", 3);
+    test_hold_set(&s.hold, "change.claimed", 2); /* the first made the table */
+    scene_runner(&s.runner);
+    s.db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    ok(alters_submit(s.db, "t", "set-not-null b", NULL, &s.change));
+    test_hold_await(&s.hold);
     ok(alters_submit(s.db, "t", "set-not-null b , set-default b 5", NULL, &behind));
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);
