@@ -162,7 +162,7 @@ int several_statement_new(struct several_draft *sd, struct subject *x,
                                               .comment = statement->comment},
                          err);
     }
-    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE || statement->steps == NULL) {
+    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE) {
         return base_err_set(err, INSTAR_EINVALID,
                             "table \"%s\" is created in the same change: nothing of it is dropped "
                             "or renamed there",
@@ -192,9 +192,12 @@ static int reserve_name(struct several_draft *sd, const char *name, struct catal
                                 : "there is a table or an index named \"%s\" already",
                             name);
     }
+    if (rc != INSTAR_ENOTFOUND) {
+        return rc;
+    }
     base_err_clear(err);
     value->change = sd->s->rec.id;
-    return rc == INSTAR_ENOTFOUND ? catalog_name_put(sd->s->t, name, value, err) : rc;
+    return catalog_name_put(sd->s->t, name, value, err);
 }
 
 int several_encode_made(struct several_draft *sd, struct subject *x, struct base_buf *out,
@@ -203,7 +206,6 @@ int several_encode_made(struct several_draft *sd, struct subject *x, struct base
     struct catalog_table *table = x->table;
     struct catalog_name name = {.kind = CATALOG_NAME_TABLE, .table = table->id};
     uint32_t all = table->index_count;
-    bool changed;
     int rc = reserve_name(sd, table->name, &name, err);
 
     if (rc == 0) {
@@ -220,9 +222,6 @@ int several_encode_made(struct several_draft *sd, struct subject *x, struct base
     }
     if (rc == 0) {
         rc = submit_give_trees(sd->s, table, err);
-    }
-    if (rc == 0) {
-        rc = catalog_referrers_follow(table, table->id, table, &changed, err);
     }
     if (rc == 0) {
         rc = catalog_table_finish(table, err);

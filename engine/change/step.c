@@ -248,8 +248,7 @@ static int beside_stage(struct job *j, struct store_txn *t, const struct plan_st
  * its id is only known now. */
 static bool find_dropped(struct job *j, const struct catalog_table *table)
 {
-    const struct catalog_index *index =
-        table == NULL ? NULL : catalog_table_index(table, j->rec.object);
+    const struct catalog_index *index = catalog_table_index(table, j->rec.object);
 
     if (index == NULL || index->tree != j->rec.tree) {
         return false;

@@ -27,12 +27,12 @@
 
 #define MIB ((uint64_t)1 << 20)
 #define NS_PER_S UINT64_C(1000000000)
-#define COST_MAX (10 * NS_PER_S)       /* of a MiB */
-#define SLACK_NS ((uint64_t)1000000)   /* nobody sleeps for less, and nobody saves up more */
-#define AHEAD_NS ((uint64_t)100000000) /* nobody waits longer, however much others write */
-#define MEMORY 4                       /* folds of so many segments count for what is expected */
-#define GENEROUS 1.25                  /* times the even share */
-#define LEFT_LEAST 3                   /* such a part of what a fold has taken is still to come */
+#define COST_MAX (10 * NS_PER_S)     /* of a MiB */
+#define SLACK_NS ((uint64_t)1000000) /* nobody sleeps for less, and nobody saves up more */
+#define AHEAD_NS (100 * SLACK_NS)    /* nobody waits longer, however large others' commits are */
+#define MEMORY 4                     /* folds of so many segments count for what is expected */
+#define GENEROUS 1.25                /* times the even share */
+#define LEFT_LEAST 3                 /* such a part of what a fold has taken is still to come */
 
 static double cost_of_folding(const struct store *s)
 {

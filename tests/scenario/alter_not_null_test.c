@@ -61,6 +61,30 @@ Test(alter_not_null, rows_that_hold_nulls_are_named)
     ok(instar_close(db));
 }
 
+/* Several workers share the rows: each null is counted once, and the first ten rows are named,
+ * whoever came by them. */
+Test(alter_not_null, workers_find_each_null_once)
+{
+    const int64_t rows = 160000;
+    const instar_change_options options = {.struct_size = sizeof(options), .workers = 4};
+    instar_change_info info;
+    instar *db = scene_open_t(0, rows);
+    uint64_t change;
+
+    ok(alters_submit(db, "t", "set-not-null c", &options, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect_u64(info.duplicate_count, rows);
+    cr_assert(strstr(info.reason, "in 160000 rows: row (a=1); row (a=2); row (a=3); row (a=4); row "
+                                  "(a=5); row (a=6); row (a=7); row (a=8); row (a=9); row (a=10); "
+                                  "…") != NULL,
+              "%s", info.reason);
+    ok(alters_submit(db, "t", "set-not-null b", &options, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, rows);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* Rows of an older layout are null in a column that came without a default. */
 Test(alter_not_null, rows_from_before_the_column)
 {
@@ -108,7 +132,11 @@ Test(alter_not_null, done_by_the_change_before)
     uint64_t behind;
     struct scene_held s;
 
-    scene_begin(&s, "validate.snapshot", 3);
+    test_hold_set(&s.hold, "change.claimed", 2); /* the first made the table */
+    scene_runner(&s.runner);
+    s.db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    ok(alters_submit(s.db, "t", "set-not-null b", NULL, &s.change));
+    test_hold_await(&s.hold);
     ok(alters_submit(s.db, "t", "set-not-null b , set-default b 5", NULL, &behind));
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);

@@ -276,6 +276,12 @@ Test(undo_column, window_over)
     change = alter(db, "drop d", 1);
     ok(scene_drop_table(db, "t"));
     fails(undo(db, change), INSTAR_ESTATE);
+    while (scene_look(db, change).undo_until_us != 0) { /* until the runner has seen it */
+        os_sleep_ns(20 * NS_PER_MS);
+    }
+    fails(undo(db, change), INSTAR_ESTATE);
+    expect(says("its table has gone since"));
+    expect_u64(scene_look(db, change).taken_by, 0);
     ok(instar_close(db));
 }
 

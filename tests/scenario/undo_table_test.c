@@ -113,6 +113,45 @@ Test(undo_table, name_taken)
     ok(instar_close(db));
 }
 
+/* Several are taken, one of them so long that it is cut, between two characters; and what would be
+ * their next name is one of the table's own. */
+Test(undo_table, names_taken)
+{
+    char text[2048], name[INSTAR_NAME_BYTES_MAX + 1];
+    instar *db = dbs_open(0);
+    instar_change_info info;
+    uint64_t id;
+
+    memset(name, 'x', sizeof(name));
+    (void)snprintf(name + INSTAR_NAME_BYTES_MAX - 3, 4, "ß");
+    (void)snprintf(text, sizeof(text),
+                   "CREATE TABLE p (a int8 PRIMARY KEY);"
+                   "CREATE TABLE k (a int8 PRIMARY KEY, b int8, c int8, CONSTRAINT i2_1 CHECK (a > "
+                   "0)); CREATE INDEX %s ON k (b); CREATE INDEX i2 ON k (c); CREATE INDEX i3 ON k "
+                   "(b, c); CREATE INDEX i3_2 ON k (c, b);"
+                   "ALTER TABLE k ADD CONSTRAINT r1 FOREIGN KEY (b) REFERENCES p, ADD CONSTRAINT "
+                   "r2 FOREIGN KEY (c) REFERENCES p",
+                   name);
+    ok(sqls_run(db, text));
+    uint64_t change = drop(db, "k", 3600);
+    (void)snprintf(text, sizeof(text),
+                   "CREATE TABLE o (x int8); CREATE INDEX %s ON o (x); CREATE INDEX i2 ON o (x); "
+                   "CREATE INDEX i3 ON o (x)",
+                   name);
+    ok(sqls_run(db, text));
+    ok(instar_change_undo(db, change, "i3_1", NULL, &id));
+    scene_await(db, id, INSTAR_OK, &info);
+    name[INSTAR_NAME_BYTES_MAX - 3] = '\0';
+    (void)snprintf(text, sizeof(text), "is taken, it is now %s_1", name);
+    expect(strstr(info.reason, text) != NULL);
+    expect(strstr(info.reason, "index i2 is taken, it is now i2_2; ") != NULL);
+    expect(strstr(info.reason, "index i3 is taken, it is now i3_3") != NULL);
+    expect(strstr(info.reason, "foreign key r1 is not brought back: add it again; foreign key r2 "
+                               "is not brought back") != NULL);
+    clean(db);
+    ok(instar_close(db));
+}
+
 /* Without a window all is purged at once, and nothing can be undone; so it is by default. */
 Test(undo_table, nothing_is_kept_unless_asked_for)
 {

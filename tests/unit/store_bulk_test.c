@@ -363,9 +363,13 @@ Test(store_bulk, no_room_before_the_end)
     must(store_build_settle(s, T, 10, &test_err));
     test_fault_set(&(struct test_fault){
         .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
-    uint64_t end = stores_tree_op(s, STORE_TREE_FOLD_END, T);
+    test_clock_start(os_now_ns()); /* so that this sync commit is a recent one: steps are small */
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    must(store_txn_tree_op(t, STORE_TREE_FOLD_END, T, &test_err));
+    uint64_t end = stores_commit(t);
     must_fail(store_wait_applied(s, end, STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
     test_hooks_clear();
+    test_clock_stop();
     int rc;
     do {
         rc = store_wait_applied(s, end, STORE_FOREVER, &test_err);
