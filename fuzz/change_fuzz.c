@@ -210,7 +210,7 @@ static void use_compound(struct base_slice bytes)
     struct catalog_table *target;
     expect_same(recode_compound, bytes);
     if (compound_decode(bytes, &request, NULL) == 0 &&
-        compound_target(table_u(), &request, NULL, &target, NULL) == 0 && target != NULL) {
+        compound_target(table_u(), &request, &target, NULL) == 0 && target != NULL) {
         catalog_table_free(target);
         walk_compound(&request);
     }

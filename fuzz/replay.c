@@ -2,9 +2,12 @@
 /*
  * The driver of a fuzz target without libFuzzer: runs LLVMFuzzerTestOneInput once for each file
  * named on the command line, or once for standard input when none is. `make check` replays the
- * corpus with it, and AFL++ drives it as `afl-fuzz … -- <target>_fuzz @@`.
+ * corpus with it, and AFL++ drives it as `afl-fuzz … -- <target>_fuzz @@`. With -neighbours as the
+ * first argument each byte of a file is also another one, in turn, and each file is cut behind each
+ * byte.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +57,50 @@ static uint8_t *read_all(FILE *file, const char *name, size_t *size)
     return exact;
 }
 
-static int replay(FILE *file, const char *name)
+static void run_cut(const uint8_t *data, size_t size)
+{
+    uint8_t *exact = malloc(size == 0 ? 1 : size);
+
+    if (exact != NULL) {
+        memcpy(exact, data, size);
+        (void)LLVMFuzzerTestOneInput(exact, size);
+        free(exact);
+    }
+}
+
+/* A number that is as large as can be. */
+static void run_filled(uint8_t *data, size_t size, size_t at, size_t width)
+{
+    uint8_t before[8];
+
+    if (size - at >= width) {
+        memcpy(before, data + at, width);
+        memset(data + at, 0xff, width);
+        (void)LLVMFuzzerTestOneInput(data, size);
+        memcpy(data + at, before, width);
+    }
+}
+
+static void run_neighbours(uint8_t *data, size_t size)
+{
+    static const uint8_t others[] = {0, 1, 2, 0x7f, 0x80, 0xff};
+
+    for (size_t at = 0; at < size; at++) {
+        uint8_t before = data[at];
+        for (size_t i = 0; i < sizeof(others); i++) {
+            data[at] = others[i];
+            (void)LLVMFuzzerTestOneInput(data, size);
+            data[at] = before ^ others[i];
+            (void)LLVMFuzzerTestOneInput(data, size);
+        }
+        data[at] = before;
+        run_filled(data, size, at, 4);
+        run_filled(data, size, at, 8);
+        run_cut(data, at);
+    }
+}
+
+static int replay(FILE *file, const char *name, bool neighbours)
 {
     size_t size = 0;
     uint8_t *data = read_all(file, name, &size);
@@ -63,25 +109,29 @@ static int replay(FILE *file, const char *name)
         return 1;
     }
     (void)LLVMFuzzerTestOneInput(data, size);
+    if (neighbours) {
+        run_neighbours(data, size);
+    }
     free(data);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
+    bool neighbours = argc > 1 && strcmp(argv[1], "-neighbours") == 0;
     int failed = 0;
 
     if (argc < 2) {
-        return replay(stdin, "standard input");
+        return replay(stdin, "standard input", false);
     }
-    for (int i = 1; i < argc; i++) {
+    for (int i = neighbours ? 2 : 1; i < argc; i++) {
         FILE *file = fopen(argv[i], "rb");
         if (file == NULL) {
             fprintf(stderr, "%s: %s\n", argv[i], strerror(errno));
             failed = 1;
             continue;
         }
-        failed |= replay(file, argv[i]);
+        failed |= replay(file, argv[i], neighbours);
         fclose(file);
     }
     return failed;

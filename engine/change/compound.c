@@ -14,7 +14,8 @@
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-/* The table that is named: the first one decides. A name is taken as the target has it. */
+/* The table that is named: the first one decides, and whoever shares statements out gives a draft
+ * those about its table alone, which they name as the target has it. */
 static int use_table(struct draft *d, const char *name, struct base_err *err)
 {
     int rc = catalog_name_check("table", name, err);
@@ -23,12 +24,8 @@ static int use_table(struct draft *d, const char *name, struct base_err *err)
         return rc;
     }
     if (d->from != NULL) {
-        return strcmp(d->target->name, name) == 0
-                   ? 0
-                   : base_err_set(err, INSTAR_EINVALID,
-                                  "it is about table \"%s\", those before it about \"%s\": one "
-                                  "change is about one table",
-                                  name, d->target->name);
+        base_assert(strcmp(d->target->name, name) == 0);
+        return 0;
     }
     rc = submit_open_table(d->s, name, &d->from, err);
     if (rc == 0 && catalog_hidden_columns(d->from) != 0) {
@@ -54,8 +51,7 @@ static int use_index(struct draft *d, const instar_statement *statement, bool *f
     struct catalog_table *table = NULL;
     struct catalog_name name;
 
-    *found_out = d->target != NULL && statement->name != NULL &&
-                 catalog_table_index(d->target, statement->name) != NULL;
+    *found_out = d->target != NULL && catalog_table_index(d->target, statement->name) != NULL;
     if (*found_out) {
         return 0;
     }
@@ -72,7 +68,7 @@ static int use_index(struct draft *d, const instar_statement *statement, bool *f
     if (rc == 0 && name.change != 0) {
         rc = alter_name_busy(s->t, statement->name, name.change, err);
     }
-    if (rc == 0) {
+    if (rc == 0 && d->from == NULL) {
         rc = use_table(d, table->name, err);
     }
     if (rc == 0 && catalog_table_index(d->target, statement->name) == NULL) {
@@ -288,14 +284,13 @@ static int alter_table(struct draft *d, const instar_statement *statement, struc
     bool exists = (statement->flags & INSTAR_CHANGE_IF_EXISTS) != 0;
     int rc = 0;
 
-    if (statement->step_count == 0 || statement->steps == NULL ||
-        statement->step_count > ALTER_STEPS_MAX) {
+    if (statement->step_count == 0 || statement->step_count > ALTER_STEPS_MAX) {
         return base_err_set(
             err, statement->step_count > ALTER_STEPS_MAX ? INSTAR_ELIMIT : INSTAR_EINVALID,
             "alter table: %zu steps, at least 1 and at most %d", statement->step_count,
             ALTER_STEPS_MAX);
     }
-    if (exists && d->from == NULL && statement->name != NULL) {
+    if (exists && d->from == NULL) {
         rc = catalog_name_get(d->s->t, statement->name, &name, err);
         if (rc == INSTAR_ENOTFOUND) {
             base_err_clear(err);
@@ -367,8 +362,11 @@ static int reserve(struct draft *d, const struct alter_name *names, size_t name_
                 return base_err_set(err, INSTAR_EEXISTS, "the change gives the name \"%s\" twice",
                                     part->def.name);
             }
+            if (rc != INSTAR_ENOTFOUND) {
+                return rc;
+            }
             base_err_clear(err);
-            rc = rc == INSTAR_ENOTFOUND ? catalog_name_put(t, part->def.name, &name, err) : rc;
+            rc = catalog_name_put(t, part->def.name, &name, err);
         } else if (compound_going(part) != 0 && part->kind != COMPOUND_REKEY) {
             name.index = catalog_table_index_by_tree(d->from, compound_going(part))->id;
             rc = catalog_name_put(t, part->name, &name, err);
@@ -384,8 +382,9 @@ int draft_check_names(const struct draft *d, struct base_err *err)
         const struct compound_statement *part = &d->request[i];
         const struct catalog_index *index =
             compound_coming(part) != 0 ? catalog_table_index_by_tree(d->target, part->tree) : NULL;
-        if (part->kind == COMPOUND_REMAKE_INDEX &&
-            (index == NULL || strcmp(index->name, part->name) != 0)) {
+        /* Where a later statement drops it, its part is that drop. */
+        base_assert(part->kind != COMPOUND_REMAKE_INDEX || index != NULL);
+        if (part->kind == COMPOUND_REMAKE_INDEX && strcmp(index->name, part->name) != 0) {
             return base_err_set(
                 err, INSTAR_EINVALID,
                 "index \"%s\" is renamed in the change that gives a column of it another type, or "

@@ -105,9 +105,9 @@ bool compound_drop_row_ids(struct catalog_table *next);
 /* Each makes a new table, a version later than `now`, ready to be published, from the one that
  * stands; NULL and 0: there is nothing to publish. */
 /* The table as it is wanted, not finished: all statements done to `now`, less what the change has
- * put there already. *changed_out: NULL, or room for whether each of them had anything to do. */
+ * put there already. */
 int compound_target(const struct catalog_table *now, const struct compound_request *request,
-                    bool *changed_out, struct catalog_table **target_out, struct base_err *err);
+                    struct catalog_table **target_out, struct base_err *err);
 /* With the types that may lose values on their way: before anything is made of them. */
 int compound_foresee(const struct catalog_table *now, const struct compound_request *request,
                      struct catalog_table **next_out, struct base_err *err);

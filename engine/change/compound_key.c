@@ -181,16 +181,14 @@ int draft_refuse_fkey(const struct draft *d, const struct catalog_fkey *fkey,
 
 bool draft_changes_key(const struct draft *d)
 {
-    return d->target != NULL && find_rekey(d) != NULL;
+    return find_rekey(d) != NULL;
 }
 
 int draft_complete(struct draft *d, struct base_err *err)
 {
     int rc = 0;
 
-    if (d->target == NULL) {
-        return 0;
-    }
+    base_assert(d->target != NULL); /* what has nothing to do is left out */
     if (d->target->key_count == 0) {
         rc = give_key(d, NULL, 0, err);
     } else if (d->target->rekeyed && find_rekey(d) == NULL) {

@@ -152,7 +152,7 @@ int compound_key_add(const struct catalog_table *now, const struct compound_requ
     const struct compound_statement *s = compound_rekey(request);
     struct catalog_table *target = NULL;
     struct catalog_table *next = NULL;
-    int rc = compound_target(now, request, NULL, &target, err);
+    int rc = compound_target(now, request, &target, err);
 
     rc = rc == 0 ? catalog_table_copy(now, &next, err) : rc;
     if (rc == 0) {
@@ -188,7 +188,7 @@ int compound_key_enforce(const struct catalog_table *now, const struct compound_
     uint64_t tree = compound_rekey(request)->witness;
     struct catalog_table *target = NULL;
     struct catalog_table *next = NULL;
-    int rc = compound_target(now, request, NULL, &target, err);
+    int rc = compound_target(now, request, &target, err);
 
     rc = rc == 0 ? catalog_table_copy(now, &next, err) : rc;
     for (uint32_t i = 0; rc == 0 && i < target->key_count; i++) {

@@ -113,15 +113,13 @@ static int remake_index(struct catalog_table *target, const struct compound_stat
 }
 
 static int alter(struct catalog_table *target, const struct compound_statement *s,
-                 bool *changed_out, struct base_err *err)
+                 struct base_err *err)
 {
     int rc = 0;
 
-    *changed_out = false;
     for (size_t i = 0; rc == 0 && i < s->alter.step_count; i++) {
         bool changed = false;
         rc = catalog_alter(target, &s->alter.steps[i], &changed, err);
-        *changed_out = *changed_out || changed;
         if (rc != 0 && s->alter.step_count > 1) {
             base_err_prefix(err, "step %zu", i + 1);
         }
@@ -130,9 +128,8 @@ static int alter(struct catalog_table *target, const struct compound_statement *
 }
 
 static int do_statement(struct catalog_table *target, const struct compound_statement *s,
-                        bool *changed_out, struct base_err *err)
+                        struct base_err *err)
 {
-    *changed_out = true;
     switch (s->kind) {
     case COMPOUND_CREATE_INDEX:
         return create_index(target, s, err);
@@ -146,12 +143,12 @@ static int do_statement(struct catalog_table *target, const struct compound_stat
     case COMPOUND_REKEY:
         return compound_set_key(target, s, err);
     default:
-        return alter(target, s, changed_out, err);
+        return alter(target, s, err);
     }
 }
 
 int compound_target(const struct catalog_table *now, const struct compound_request *request,
-                    bool *changed_out, struct catalog_table **target_out, struct base_err *err)
+                    struct catalog_table **target_out, struct base_err *err)
 {
     struct catalog_table *target;
     int rc = base_of(now, request, &target, err);
@@ -161,11 +158,7 @@ int compound_target(const struct catalog_table *now, const struct compound_reque
         return rc;
     }
     for (size_t i = 0; rc == 0 && i < request->count; i++) {
-        bool changed;
-        rc = do_statement(target, &request->statements[i], &changed, err);
-        if (changed_out != NULL) {
-            changed_out[i] = changed;
-        }
+        rc = do_statement(target, &request->statements[i], err);
     }
     if (rc == 0) {
         rc = catalog_keys_kept(now, target, err);
@@ -259,7 +252,7 @@ int compound_foresee(const struct catalog_table *now, const struct compound_requ
     struct catalog_table *target = NULL;
     struct catalog_table *next = NULL;
     bool any = false;
-    int rc = compound_target(now, request, NULL, &target, err);
+    int rc = compound_target(now, request, &target, err);
 
     *next_out = NULL;
     if (rc == 0) {
@@ -292,7 +285,7 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
 {
     struct catalog_table *target = NULL;
     struct catalog_table *next = NULL;
-    int rc = compound_target(now, request, NULL, &target, err);
+    int rc = compound_target(now, request, &target, err);
 
     *next_out = NULL;
     if (rc == 0) {
@@ -371,7 +364,7 @@ int compound_enforce(const struct catalog_table *now, const struct compound_requ
     struct catalog_table *next = NULL;
     bool any = false;
     bool columns = false;
-    int rc = compound_target(now, request, NULL, &target, err);
+    int rc = compound_target(now, request, &target, err);
 
     *next_out = NULL;
     if (rc == 0) {
@@ -437,7 +430,7 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
 {
     struct catalog_table *next = NULL;
     bool any = false;
-    int rc = compound_target(now, request, NULL, &next, err);
+    int rc = compound_target(now, request, &next, err);
 
     *next_out = NULL;
     if (rc == 0) {

@@ -61,6 +61,16 @@ static int watch(struct shared *sh, struct base_err *err)
     return rc;
 }
 
+unsigned crew_workers(const struct job *j, uint64_t useful)
+{
+    uint64_t wanted = atomic_load(&j->workers);
+
+    wanted = wanted != 0 ? wanted : store_options(j->store)->build_workers;
+    wanted = wanted != 0 ? wanted : os_cpu_count();
+    wanted = wanted < useful ? wanted : useful;
+    return wanted < GAPS_WORKERS_MAX ? (unsigned)wanted : GAPS_WORKERS_MAX;
+}
+
 int crew_run(const struct crew *crew, struct base_err *err)
 {
     struct shared sh = {.crew = crew};
@@ -71,7 +81,7 @@ int crew_run(const struct crew *crew, struct base_err *err)
     base_assert(crew->workers > 0 && crew->workers <= GAPS_WORKERS_MAX);
     os_plain_init(&sh.lock);
     os_cond_init(&sh.cond);
-    while (rc == 0 && started < crew->workers) {
+    while (started < crew->workers) {
         struct member *m = &members[started];
         *m = (struct member){.sh = &sh, .number = started};
         os_plain_lock(&sh.lock);
@@ -96,9 +106,7 @@ int crew_run(const struct crew *crew, struct base_err *err)
     }
     if (rc == 0 && sh.rc != 0) {
         rc = sh.rc;
-        if (err != NULL) {
-            *err = sh.err;
-        }
+        *err = sh.err;
     }
     os_cond_destroy(&sh.cond);
     os_plain_destroy(&sh.lock);

@@ -157,7 +157,7 @@ void kin_close(struct kin *kin)
 static int claim(struct change_record *r, uint64_t table, const char *name, struct base_err *err)
 {
     for (uint32_t i = 0; i < r->other_count; i++) {
-        if (r->others[i].table == table && (name[0] == 0 || r->others[i].name[0] != 0)) {
+        if (r->others[i].table == table) { /* those that the request names come first */
             return 0;
         }
     }

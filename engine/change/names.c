@@ -94,7 +94,9 @@ int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table
     return rc;
 }
 
-/* What join.c would say to a submission now, of a create that had to wait for its name. */
+/* What join.c would say to a submission now, of a create that had to wait for its name. Who took it
+ * meanwhile is waited for; but not a later change of the same table, which has its turn behind this
+ * one (CHANGE-4): an index of another one is another definition. */
 static int ask_again(struct job *j, struct store_txn *t, const struct catalog_table *table,
                      bool *exists_out, struct base_err *err)
 {
@@ -111,7 +113,10 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
         record_index_free(&wanted);
     }
     if (rc == 0 && (join == JOIN_BEHIND || join == JOIN_ATTACH)) {
-        rc = base_err_set(err, INSTAR_EBUSY, "change %llu is at work on \"%s\"",
+        bool behind = table == NULL && other > j->rec.id;
+        rc = base_err_set(err, behind ? INSTAR_ESTATE : INSTAR_EBUSY,
+                          behind ? "change %llu, which came later, has the name \"%s\""
+                                 : "change %llu is at work on \"%s\"",
                           (unsigned long long)other, j->rec.object);
     }
     *exists_out = rc == 0 && join == JOIN_EXISTS;

@@ -113,7 +113,8 @@ int run_write_sorted(struct run_writer *w, const struct sort_block *block, struc
     while (rc == 0 && at < block->size) {
         /* As many entries as fill the pending block. */
         size_t begin = at;
-        size_t room = w->block_bytes > w->pending.size ? w->block_bytes - w->pending.size : 1;
+        base_assert(w->pending.size < w->block_bytes); /* else it was written */
+        size_t room = w->block_bytes - w->pending.size;
         uint32_t entries = 0;
         while (at < block->size && at - begin < room) {
             at += STREAM_HEAD + (size_t)sort_u16(block->data + at) + SORT_VALUE_SIZE;

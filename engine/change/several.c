@@ -17,20 +17,17 @@
 
 static const char *name_of(const struct subject *x)
 {
-    return x->kind == SEVERAL_ALTER ? (x->draft.target != NULL ? x->draft.target->name : "")
-                                    : x->table->name;
+    return x->kind == SEVERAL_ALTER ? x->draft.target->name : x->table->name;
 }
 
 static uint64_t id_of(const struct subject *x)
 {
-    const struct catalog_table *table = x->kind == SEVERAL_ALTER ? x->draft.from : x->table;
-
-    return table != NULL ? table->id : 0;
+    return x->kind == SEVERAL_ALTER ? x->draft.from->id : x->table->id;
 }
 
 struct subject *several_find_name(const struct several_draft *sd, const char *name)
 {
-    for (size_t i = 0; name != NULL && i < sd->count; i++) {
+    for (size_t i = 0; i < sd->count; i++) {
         if (strcmp(name_of(sd->list[i]), name) == 0) {
             return sd->list[i];
         }
@@ -169,7 +166,7 @@ static int find_by_index(struct several_draft *sd, const char *index, struct sub
     struct catalog_name name;
 
     *out = NULL;
-    for (size_t i = 0; index != NULL && i < sd->count; i++) {
+    for (size_t i = 0; i < sd->count; i++) {
         const struct subject *x = sd->list[i];
         const struct catalog_table *table = x->kind == SEVERAL_ALTER ? x->draft.target : x->table;
         if (x->kind != SEVERAL_DROP && catalog_table_index(table, index) != NULL) {
@@ -177,7 +174,7 @@ static int find_by_index(struct several_draft *sd, const char *index, struct sub
             return 0;
         }
     }
-    if (index == NULL || catalog_name_get(sd->s->t, index, &name, NULL) != 0) {
+    if (catalog_name_get(sd->s->t, index, &name, NULL) != 0) {
         return 0; /* whoever looks closer says what is wrong */
     }
     *out = name.kind == CATALOG_NAME_INDEX ? find_id(sd, name.table) : NULL;
@@ -192,14 +189,15 @@ static int find_by_index(struct several_draft *sd, const char *index, struct sub
 static int find_subject(struct several_draft *sd, const instar_statement *statement,
                         struct subject **out, struct base_err *err)
 {
-    bool by_table = statement->kind == INSTAR_STATEMENT_ALTER_TABLE ||
-                    (statement->kind == INSTAR_STATEMENT_CREATE_INDEX && statement->index != NULL);
-    const char *name = statement->kind == INSTAR_STATEMENT_ALTER_TABLE ? statement->name
-                       : by_table                                      ? statement->index->table
-                                                                       : NULL;
+    bool creates = statement->kind == INSTAR_STATEMENT_CREATE_INDEX;
+    const char *name = creates ? statement->index->table : statement->name;
 
-    if (!by_table) {
-        return find_by_index(sd, statement->name, out, err);
+    if (!creates && statement->kind != INSTAR_STATEMENT_ALTER_TABLE) {
+        return find_by_index(sd, name, out, err);
+    }
+    int rc = catalog_name_check("table", name, err);
+    if (rc != 0) {
+        return rc;
     }
     *out = several_find_name(sd, name);
     return *out == NULL || (*out)->kind != SEVERAL_DROP

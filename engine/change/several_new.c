@@ -162,7 +162,7 @@ int several_statement_new(struct several_draft *sd, struct subject *x,
                                               .comment = statement->comment},
                          err);
     }
-    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE || statement->steps == NULL) {
+    if (statement->kind != INSTAR_STATEMENT_ALTER_TABLE) {
         return base_err_set(err, INSTAR_EINVALID,
                             "table \"%s\" is created in the same change: nothing of it is dropped "
                             "or renamed there",
@@ -192,9 +192,12 @@ static int reserve_name(struct several_draft *sd, const char *name, struct catal
                                 : "there is a table or an index named \"%s\" already",
                             name);
     }
+    if (rc != INSTAR_ENOTFOUND) {
+        return rc;
+    }
     base_err_clear(err);
     value->change = sd->s->rec.id;
-    return rc == INSTAR_ENOTFOUND ? catalog_name_put(sd->s->t, name, value, err) : rc;
+    return catalog_name_put(sd->s->t, name, value, err);
 }
 
 int several_encode_made(struct several_draft *sd, struct subject *x, struct base_buf *out,

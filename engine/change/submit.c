@@ -148,6 +148,9 @@ int submit_open_table(struct submission *s, const char *name, struct catalog_tab
         record_free(&r);
         return rc;
     }
+    if (rc != 0 && rc != INSTAR_ENOTFOUND) {
+        return rc;
+    }
     base_err_clear(err);
     rc = catalog_view_table(s->view, name, &table, err);
     return rc == 0 ? catalog_get_table(s->t, table->id, copy_out, err) : rc;

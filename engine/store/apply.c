@@ -19,6 +19,7 @@
  */
 #include "store/apply_impl.h"
 
+#include "store/admit.h"
 #include "store/control.h"
 
 #include <errno.h>
@@ -195,6 +196,9 @@ static bool step(struct applier *a)
             rc = rc == 0 ? care(a, now, TREES_TRIM_WAIT_NS, &err) : rc;
             rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
+    }
+    if (rc != 0 || limit <= lo) {
+        admit_all(a->s);
     }
     if (rc != 0) {
         note_failure(a, rc, &err, now);

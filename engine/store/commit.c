@@ -19,6 +19,7 @@
  * Why a conflict with something not yet durable drives the flush: a retry of a sync transaction
  * would read the same durable snapshot and lose again, for ever if its winner was killed.
  */
+#include "store/admit.h"
 #include "store/log.h"
 
 #include <string.h>
@@ -380,6 +381,9 @@ int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_
     }
     if (rc == 0) {
         turn_hold(s, req->turn, c.deadline_ns);
+        if (req->kind == RECORD_BATCH && req->turn == 0) {
+            admit_wait(s, record_room(req->body.size), c.deadline_ns);
+        }
         rc = append_valid(&c, &end, err);
     }
     segment_unpin(s, &c.pins);

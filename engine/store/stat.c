@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking at trees and at the store as a whole. */
+#include "store/admit.h"
 #include "store/log.h"
 #include "store/trees.h"
 
@@ -162,6 +163,7 @@ void store_stat(struct store *s, instar_stats *stats_out)
     st->flushes = atomic_load(&ctl->flushes);
     st->conflicts = atomic_load(&ctl->conflicts);
     st->shared_bytes = ctl->size + ((last - unfolded) / s->segment_bytes + 1) * ctl->mem_bytes;
+    st->commit_limit = admit_rate(s);
     st->nodes = (uint32_t)store_node_list(s, nodes, 1);
     snprintf(st->format, sizeof st->format, "%u", FORMAT_VERSION);
     snprintf(st->runtime_path, sizeof st->runtime_path, "%s", s->runtime_path);

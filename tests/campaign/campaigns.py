@@ -78,6 +78,10 @@ CHANGE = Campaign(
              3000),
      Program("release/tests/ddl/pairs_test", (("INSTAR_DDL_SHARE", "30"),), r"^(\d+) cases",
              3000),
+     Program("release/tests/ddl/queue_test", (("INSTAR_DDL_SHARE", "30"),), r"^(\d+) cases",
+             3000),
+     Program("release/tests/ddl/store_calls_test", (("INSTAR_DDL_SHARE", "30"),), r"^(\d+) cases",
+             3000),
      Program("release/tests/ddl/oracle_test", (("INSTAR_DDL_SHARE", "1"),), r"^(\d+) cases",
              3000)))
 CORRUPT = Campaign(

@@ -7,10 +7,10 @@ that no two seeds have the same. They are built together, in one copy of the tre
 
 A program that never asks for a mutant cannot notice it. Which it asks for is seen in a run without
 any, whose time is the measure for hangs; a program that fails then is not used. Programs are tried
-from the nearest on - the tests of the file, of the layer, other units, then all -, first those whose
-name is like the file's, then those that have killed the most so far, then the short ones, until one
-fails twice running (once may be the busy machine); what is left when the time of a mutant is over
-counts as survived.
+from the nearest on - the tests of the file, of the layer, other units, then all -, first those
+whose name is like the file's, then those that have killed the most so far, then the short ones,
+until one fails twice running (once may be the busy machine); what is left when the time of a mutant
+is over counts as survived.
 
 Mutants that change nothing that could be seen stand in equivalent.tsv, each with its reason, and
 count in neither number. The campaign passes when nine of ten of the others are killed.

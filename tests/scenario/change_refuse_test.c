@@ -214,6 +214,30 @@ static const struct half halves[] = {
      2,
      INSTAR_EINVALID,
      "vacuum"},
+    {"no name of a dropped table beside an index",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_DROP_TABLE}},
+     2,
+     INSTAR_EMISUSE,
+     "name is NULL"},
+    {"no name of a dropped index beside one",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_DROP_INDEX}},
+     2,
+     INSTAR_EMISUSE,
+     "name is NULL"},
+    {"no name of a table beside an index",
+     {INDEX(whole),
+      {.kind = INSTAR_STATEMENT_ALTER_TABLE,
+       .flags = INSTAR_CHANGE_IF_EXISTS,
+       .steps = &no_kind,
+       .step_count = 1}},
+     2,
+     INSTAR_EMISUSE,
+     "name is NULL"},
+    {"steps that are not there beside an index",
+     {INDEX(whole), {.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t", .step_count = 1}},
+     2,
+     INSTAR_EMISUSE,
+     "steps is NULL"},
     {"no unique", {ALTER(no_unique)}, 1, INSTAR_EINVALID, "add unique: no definition"},
     {"no unique beside an index",
      {ALTER(no_unique), INDEX(whole)},
@@ -248,27 +272,32 @@ Test(change_refuse, halves)
 
 /* ---- too many ------------------------------------------------------------------------------ */
 
-/* The statement again and again, each time with its number, between BEGIN and COMMIT. */
-static const char *repeat(const char *format, int count)
+/* Something again and again, each time with its number, between two others. */
+static const char *repeat(const char *first, const char *format, int count, const char *last)
 {
     static char text[65536];
-    int size = snprintf(text, sizeof(text), "BEGIN; ");
+    int size = snprintf(text, sizeof(text), "%s", first);
 
     for (int i = 0; i < count; i++) {
         size += snprintf(text + size, sizeof(text) - (size_t)size, format, i);
-        expect((size_t)size < sizeof(text) - 16);
+        expect((size_t)size < sizeof(text) - 64);
     }
-    (void)snprintf(text + size, sizeof(text) - (size_t)size, "COMMIT");
+    (void)snprintf(text + size, sizeof(text) - (size_t)size, "%s", last);
     return text;
+}
+
+static void expect_over(instar *db, const char *text, const char *words)
+{
+    char told[1024];
+    int rc = submit(db, text, told);
+
+    cr_expect(rc == INSTAR_ELIMIT && strstr(told, words) != NULL, "%.80s: %s: %s", text,
+              instar_error_name(rc), told);
 }
 
 static void expect_limit(instar *db, const char *format, int count, const char *words)
 {
-    char told[1024];
-    int rc = submit(db, repeat(format, count), told);
-
-    cr_expect(rc == INSTAR_ELIMIT && strstr(told, words) != NULL, "%s %d: %s: %s", format, count,
-              instar_error_name(rc), told);
+    expect_over(db, repeat("BEGIN; ", format, count, "COMMIT"), words);
 }
 
 Test(change_refuse, more_than_fits)
@@ -329,5 +358,90 @@ Test(change_refuse, more_than_fits)
     expect_limit(db, "CREATE INDEX i%d ON t (b); ", 17, "more than 16 new indexes in one change");
     expect_limit(db, "DROP INDEX IF EXISTS i%d; ", 257, "at most 256");
     expect_limit(db, "CREATE TABLE n%d (a int8); ", 65, "more than 64 tables in one change");
+    ok(instar_close(db));
+}
+
+/* A change has its turn in so many tables, is made of so many parts, and makes so many trees. */
+Test(change_refuse, more_parts_than_fit)
+{
+    instar *db = dbs_open(0);
+
+    ok(sqls_run(db,
+                "CREATE TABLE t (a int8 PRIMARY KEY, b int8); CREATE TABLE v (a int8, b int8)"));
+    for (int i = 0; i < 18; i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text),
+                       "CREATE TABLE p%d (a int8 PRIMARY KEY, b int8); CREATE INDEX v_%d ON v (b)",
+                       i, i);
+        ok(sqls_run(db, text));
+    }
+    expect_over(db,
+                repeat("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES p17",
+                       ", ADD FOREIGN KEY (a) REFERENCES p%d", 16, ""),
+                "foreign keys to more than 16 other tables");
+    expect_over(db,
+                repeat("CREATE TABLE n (a int8 PRIMARY KEY, FOREIGN KEY (a) REFERENCES p17",
+                       ", FOREIGN KEY (a) REFERENCES p%d", 16, ")"),
+                "foreign keys to more than 16 other tables");
+    ok(sqls_run(db, repeat("ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (a) REFERENCES p17",
+                           ", ADD CONSTRAINT r%d FOREIGN KEY (a) REFERENCES p%1$d", 15, "")));
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r15 FOREIGN KEY (a) REFERENCES p15"));
+    expect_over(db, repeat("ALTER TABLE t DROP CONSTRAINT r", ", DROP CONSTRAINT r%d", 16, ""),
+                "foreign keys to more than 16 other tables");
+    expect_limit(db, "ALTER TABLE p%d ADD f int8; ", 18, "more than 17 tables that are there");
+    expect_over(db,
+                repeat("BEGIN; ",
+                       "ALTER TABLE p%d ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE "
+                       "(b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b), ADD "
+                       "UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE "
+                       "(b), ADD UNIQUE (b), ADD UNIQUE (b), ADD UNIQUE (b); ",
+                       17, "COMMIT"),
+                "272 parts of one change, at most 256");
+    expect_over(db,
+                repeat("ALTER TABLE t ADD UNIQUE (b)",
+                       ", ADD CONSTRAINT k CHECK (b > %d), DROP CONSTRAINT k", 260, ""),
+                "parts of one change, at most 256");
+    expect_over(db,
+                repeat("BEGIN; ", "CREATE INDEX i%d ON t (b); ", 16,
+                       "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b); COMMIT"),
+                "rows by another primary key and 16 indexes");
+    expect_over(db, "ALTER TABLE v ALTER b TYPE text",
+                "more than 16 indexes to be made, or made anew");
+    expect_over(db, "ALTER TABLE v ADD PRIMARY KEY (a)", "18 indexes");
+    ok(instar_close(db));
+}
+
+/* Statements about one table, of which one takes away what another one is about. */
+Test(change_refuse, statements_that_do_not_fit)
+{
+    static const struct refusal cases[] = {
+        {"BEGIN; ALTER TABLE t ALTER b TYPE text; ALTER INDEX t_b RENAME TO x; COMMIT",
+         INSTAR_EINVALID, "is renamed in the change that gives a column of it another type"},
+        {"BEGIN; ALTER INDEX t_b RENAME TO x; ALTER TABLE t ALTER b TYPE text; COMMIT",
+         INSTAR_EINVALID, "is renamed in the change that gives a column of it another type"},
+        {"BEGIN; ALTER TABLE IF EXISTS nothing ADD x int8; ALTER TABLE t ADD b int8; COMMIT",
+         INSTAR_EEXISTS, "table \"t\" has a column \"b\" already"},
+        {"BEGIN; DROP TABLE u; ALTER TABLE u ADD x int8; COMMIT", INSTAR_EUNKNOWN,
+         "table \"u\" is dropped in the same change"},
+        {"BEGIN; DROP TABLE t; DROP INDEX t_b; COMMIT", INSTAR_EUNKNOWN,
+         "goes with its table, which is dropped"},
+        {"BEGIN; ALTER TABLE u RENAME TO w; DROP TABLE u; COMMIT", INSTAR_EINVALID,
+         "is dropped in the change that renames it"},
+        {"BEGIN; ALTER TABLE u RENAME TO w; ALTER TABLE u ADD x int8; COMMIT", INSTAR_EUNKNOWN,
+         "has another name by then"},
+        {"BEGIN; ALTER TABLE u RENAME TO w; ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES u; COMMIT",
+         INSTAR_EUNKNOWN, "is renamed to \"w\" in the same change"},
+        {"BEGIN; CREATE TABLE n (a int8); CREATE INDEX x ON n (a); CREATE INDEX x ON t (b); COMMIT",
+         INSTAR_EEXISTS, "the change gives the name \"x\" twice"},
+        {"BEGIN; CREATE INDEX x ON t (b); CREATE TABLE x (a int8); COMMIT", INSTAR_EEXISTS,
+         "\"x\""},
+        {"BEGIN; CREATE TABLE n (a int8); CREATE INDEX t_b ON n (a); COMMIT", INSTAR_EEXISTS,
+         "\"t_b\" already"},
+        {"BEGIN; CREATE TABLE n (a int8); ALTER TABLE n ADD x int8, ADD UNIQUE (a); COMMIT",
+         INSTAR_EINVALID, "step 1: table \"n\" is created in the same change"},
+    };
+    instar *db = open_with_tables();
+
+    expect_refusals(db, cases, BASE_ARRAY_LEN(cases));
     ok(instar_close(db));
 }

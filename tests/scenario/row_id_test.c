@@ -4,6 +4,7 @@
  * whatever process; nobody sees them who does not ask.
  */
 #include "support/compounds.h"
+#include "support/scenes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -219,5 +220,32 @@ Test(row_id, given_once_among_processes)
     ok(instar_check(db, NULL, NULL, &sum));
     expect_u64(sum.rows, (uint64_t)PROCESSES * EACH);
     expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
+
+/* Ids are given to rows that have none at the rate that was asked for, which may become another
+ * one; and as fast as can be where that was asked for. */
+Test(row_id, rows_get_theirs_at_a_rate)
+{
+    instar *db = scene_open_t(0, 600);
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY};
+    instar_change_options o = scene_options(30000);
+    instar_change_steering s;
+    instar_change_info info;
+    uint64_t change;
+
+    o.rows_per_second_max = 50;
+    o.sort_memory_bytes = UINT64_C(1) << 40; /* as much as the store gives */
+    ok(instar_alter_table(db, "t", &step, 1, &o, &change));
+    do {
+        (void)instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (info.rows_done == 0);
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    s.set_flags = INSTAR_CHANGE_HURRY;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, NULL);
+    dbs_check_clean(db);
     ok(instar_close(db));
 }

@@ -213,14 +213,6 @@ Test(change_record, an_index_to_be_made)
     record_free(&r);
 }
 
-static uint64_t requests_left;
-
-static bool refuse_one(size_t size)
-{
-    (void)size;
-    return requests_left == 0 || --requests_left != 0;
-}
-
 /* Each request that reading it makes may be refused. */
 Test(change_record, an_index_to_be_made_without_memory)
 {
@@ -239,10 +231,9 @@ Test(change_record, an_index_to_be_made_without_memory)
 
     must(record_index_set(&r, &def, &test_err));
     while (rc == INSTAR_ENOMEM) {
-        requests_left = ++refused;
-        base_alloc_hook = refuse_one;
+        test_shortage_set(&(struct test_shortage){.nth = ++refused});
         rc = record_index_get(&r, &made, &test_err);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         record_index_free(&made);
     }
     must(rc);

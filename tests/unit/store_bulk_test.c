@@ -319,14 +319,6 @@ Test(store_bulk, the_third_fold_step_dies)
     expect_dump("2=new 3=new 4=new 5=new 6=new ");
 }
 
-static _Atomic uint64_t requests_left;
-
-static bool allows(size_t size)
-{
-    (void)size;
-    return requests_left == 0 || --requests_left != 0;
-}
-
 /* T9: there is no memory for the third step, at each of its requests: it says so, and has done
  * nothing; asked again, it does all of it. */
 Test(store_bulk, the_third_fold_step_has_no_memory)
@@ -342,10 +334,9 @@ Test(store_bulk, the_third_fold_step_has_no_memory)
     stores_fold(s);
     for (uint64_t nth = 1; rc == INSTAR_ENOMEM; nth++) {
         expect_u64(delta_entries(), 2);
-        requests_left = nth;
-        base_alloc_hook = allows;
+        test_shortage_set(&(struct test_shortage){.nth = nth});
         rc = store_build_fold(s, T, 10, false, &left, &test_err);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         refused += rc == INSTAR_ENOMEM;
     }
     must(rc);

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes that were asked for while others wait for their turn: names that come free or are taken
+ * meanwhile, steps that somebody else has taken, drops of what is only on its way. Nobody runs
+ * changes until all are submitted.
+ */
+#include "support/moves.h"
+#include "support/sqls.h"
+
+#include <instar_sql.h>
+#include <stdio.h>
+#include <string.h>
+
+/* t(a, b, c, d) with rows, an index on b and a unique constraint on c; p and q, to which d of the
+ * rows can refer. */
+static instar *begin(void)
+{
+    instar *db = dbs_open(0);
+
+    ok(sqls_run(db, "CREATE TABLE t (a int8 PRIMARY KEY, b int8, c int8, d int8);"
+                    "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (c);"
+                    "CREATE TABLE p (a int8 PRIMARY KEY); CREATE TABLE q (a int8 PRIMARY KEY)"));
+    ok(moves_run(db, "insert p 1 ; insert q 1 ; insert t 1,11,21,1 ; insert t 2,12,22,1"));
+    ok(instar_close(db));
+    return dbs_open(INSTAR_OPEN_NO_RUNNER);
+}
+
+/* The same with a runner. */
+static instar *reopen(instar *db)
+{
+    ok(instar_close(db));
+    return dbs_open(0);
+}
+
+static void end(instar *db)
+{
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
+static int try_submit(instar *db, const char *text, uint64_t *change, char words[1024])
+{
+    instar_sql_error error = {0};
+    instar_sql *sql = NULL;
+    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
+
+    *change = 0;
+    rc = rc == INSTAR_OK ? instar_sql_submit(db, sql, 0, change, &error) : rc;
+    instar_sql_free(sql);
+    (void)snprintf(words, 1024, "%s", error.text);
+    return rc;
+}
+
+static uint64_t submit(instar *db, const char *text)
+{
+    char words[1024];
+    uint64_t change;
+    int rc = try_submit(db, text, &change, words);
+
+    cr_assert_eq(rc, INSTAR_OK, "%s: %s: %s", text, instar_error_name(rc), words);
+    return change;
+}
+
+static void refused(instar *db, const char *text, int code, const char *wanted)
+{
+    char words[1024];
+    uint64_t change;
+    int rc = try_submit(db, text, &change, words);
+
+    cr_expect(rc == code && strstr(words, wanted) != NULL, "%s: %s: %s", text,
+              instar_error_name(rc), words);
+}
+
+static void failed(instar *db, uint64_t change, int code, const char *words)
+{
+    instar_change_info info;
+
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    cr_expect(info.error == code && strstr(info.reason, words) != NULL, "%s: %s",
+              instar_error_name(info.error), info.reason);
+}
+
+static void resume(instar *db, uint64_t change)
+{
+    instar_change_steering steering;
+
+    instar_change_steering_init(&steering);
+    steering.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, change, &steering));
+}
+
+static bool shows(instar *db, const char *table, const char *words)
+{
+    return strstr(sqls_schema(db, table), words) != NULL;
+}
+
+/* ---- a name that comes free, or does not ---------------------------------------------------- */
+
+/* A create that waits for one that was cancelled makes it anew. */
+Test(change_queue, create_behind_a_cancelled_one)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
+
+    ok(instar_change_cancel(db, first));
+    refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
+    uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
+    expect(second != first);
+    db = reopen(db);
+    scene_await(db, first, INSTAR_ECANCELLED, NULL);
+    scene_await(db, second, INSTAR_OK, NULL);
+    expect(shows(db, "t", "CREATE INDEX i ON t (c)"));
+    end(db);
+}
+
+/* The drop for which it waits is cancelled: then it is there, and that was asked for. */
+Test(change_queue, create_behind_a_drop_that_is_cancelled)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP INDEX t_b");
+    uint64_t same = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b)");
+    uint64_t other = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
+
+    ok(instar_change_cancel(db, drop));
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_ECANCELLED, NULL);
+    scene_await(db, same, INSTAR_OK, NULL);
+    failed(db, other, INSTAR_EDEFINITION, "column 1 is b, not c");
+    expect(shows(db, "t", "CREATE INDEX t_b ON t (b)"));
+    end(db);
+}
+
+/* One that waits for a name has not got it. Another one that comes later may; it has its turn
+ * behind the first, which cannot wait for it. */
+Test(change_queue, name_taken_by_a_later_one)
+{
+    instar *db = begin();
+    instar_change_info info;
+    uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
+
+    ok(instar_change_cancel(db, first));
+    uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (b) WITH (pause = on)");
+    db = reopen(db);
+    scene_await(db, first, INSTAR_ECANCELLED, NULL);
+    do {
+        (void)instar_change_wait(db, second, 5, &info);
+    } while (strstr(info.waiting_for, "pause") == NULL);
+    uint64_t third = submit(db, "CREATE INDEX i ON t (b)");
+    resume(db, second);
+    failed(db, second, INSTAR_ESTATE, "which came later");
+    scene_await(db, third, INSTAR_OK, NULL);
+    end(db);
+}
+
+/* It is cancelled before it has a name, or had to do anything. */
+Test(change_queue, cancelled_before_its_turn)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP INDEX t_b");
+    uint64_t behind = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
+    uint64_t table = submit(db, "DROP TABLE p");
+    uint64_t again = submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8 UNIQUE)");
+
+    ok(instar_change_cancel(db, behind));
+    ok(instar_change_cancel(db, again));
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, table, INSTAR_OK, NULL);
+    scene_await(db, behind, INSTAR_ECANCELLED, NULL);
+    scene_await(db, again, INSTAR_ECANCELLED, NULL);
+    ok(sqls_run(db, "CREATE INDEX t_b ON t (d); CREATE TABLE p (x int8 PRIMARY KEY)"));
+    end(db);
+}
+
+/* The names of the indexes that it brings are looked for when its turn has come. */
+Test(change_queue, table_behind_one_that_is_dropped)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP TABLE p");
+    uint64_t table =
+        submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8, UNIQUE (b))");
+
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, table, INSTAR_OK, NULL);
+    expect(shows(db, "p", "UNIQUE (b)"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    drop = submit(db, "DROP TABLE q");
+    table = submit(db, "CREATE TABLE IF NOT EXISTS q (a int4, CONSTRAINT x UNIQUE (a))");
+    uint64_t taken = submit(db, "CREATE INDEX x ON t (d)");
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, taken, INSTAR_OK, NULL);
+    instar_change_info info;
+    int rc = instar_change_wait(db, table, TEST_AWAIT_S * 1000, &info);
+    if (rc == INSTAR_EFAILED) { /* or the index was made later, and then its name was taken */
+        expect(info.error == INSTAR_EEXISTS && strstr(info.reason, "\"x\"") != NULL);
+    } else {
+        fails(rc, INSTAR_OK);
+    }
+    end(db);
+}
+
+/* ---- drops of what is on its way ------------------------------------------------------------ */
+
+Test(change_queue, drop_of_what_is_on_its_way)
+{
+    instar *db = begin();
+    uint64_t table = submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, p int8 REFERENCES p, q int8 "
+                                "REFERENCES q)");
+    uint64_t drop = submit(db, "DROP TABLE n");
+    uint64_t index = submit(db, "CREATE INDEX i ON t (d)");
+    uint64_t drop_index = submit(db, "DROP INDEX i");
+
+    db = reopen(db);
+    scene_await(db, table, INSTAR_ECANCELLED, NULL);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, index, INSTAR_ECANCELLED, NULL);
+    scene_await(db, drop_index, INSTAR_OK, NULL);
+    ok(sqls_run(db, "DROP TABLE p; DROP TABLE q"));
+    end(db);
+}
+
+/* Whoever wants it gone if it is there waits with the others. */
+Test(change_queue, drop_of_what_is_being_dropped)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP INDEX t_b");
+
+    expect_u64(submit(db, "DROP INDEX IF EXISTS t_b"), drop);
+    refused(db, "DROP INDEX t_b", INSTAR_ESTATE, "\"t_b\" is being dropped by change");
+    refused(db, "DROP TABLE t_b", INSTAR_EUNKNOWN, "an index, not a table");
+    refused(db, "DROP INDEX t", INSTAR_EUNKNOWN, "a table, not an index");
+    uint64_t table = submit(db, "DROP TABLE q");
+    expect_u64(submit(db, "DROP TABLE IF EXISTS q"), table);
+    ok(instar_change_cancel(db, drop));
+    refused(db, "DROP INDEX IF EXISTS t_b", INSTAR_ESTATE, "\"t_b\" is being");
+    /* A table may go whatever is done to it; drops of its parts go on. */
+    uint64_t more = submit(db, "ALTER TABLE t ADD e int8");
+    ok(instar_change_cancel(db, more));
+    uint64_t all = submit(db, "DROP TABLE t");
+    db = reopen(db);
+    scene_await(db, more, INSTAR_ECANCELLED, NULL);
+    scene_await(db, all, INSTAR_OK, NULL);
+    scene_await(db, table, INSTAR_OK, NULL);
+    end(db);
+}
+
+Test(change_queue, table_dropped_behind_a_drop_of_its_index)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP INDEX t_b");
+    uint64_t all = submit(db, "DROP TABLE t");
+
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, all, INSTAR_OK, NULL);
+    end(db);
+}
+
+/* ---- steps that somebody else has taken ----------------------------------------------------- */
+
+/* What IF [NOT] EXISTS leaves to do when its turn comes, may be nothing. */
+Test(change_queue, nothing_is_left_to_do)
+{
+    static const char *const changes[] = {
+        "ALTER TABLE t ADD f int8, ALTER b SET NOT NULL, DROP d",
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8, DROP COLUMN IF EXISTS d",
+        "ALTER TABLE t ALTER b SET NOT NULL",
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8, ALTER b SET NOT NULL",
+        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; CREATE INDEX i ON t (b, f); COMMIT",
+        "BEGIN; ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8; ALTER TABLE p ADD g int8; COMMIT",
+        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE p ALTER g SET DEFAULT 1; COMMIT"};
+    uint64_t ids[BASE_ARRAY_LEN(changes)];
+    instar *db = begin();
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
+        char words[1024];
+        int rc = try_submit(db, changes[i], &ids[i], words);
+        /* What needs a column that is only on its way is refused. */
+        cr_expect(rc == INSTAR_OK || rc == INSTAR_EUNKNOWN, "%s: %s", changes[i], words);
+    }
+    db = reopen(db);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
+        if (ids[i] != 0) {
+            scene_await(db, ids[i], INSTAR_OK, NULL);
+        }
+    }
+    expect(shows(db, "t", "b int8 NOT NULL") && shows(db, "t", "f int8") &&
+           !shows(db, "t", "d int8"));
+    end(db);
+}
+
+/* A foreign key of that name is another one by then: it leads to a table that the change does not
+ * have its turn in. */
+Test(change_queue, foreign_key_that_is_another_one)
+{
+    instar *db = begin();
+
+    ok(instar_close(db));
+    db = dbs_open(0);
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
+                                "REFERENCES q");
+    uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
+    uint64_t third = submit(db, "BEGIN; ALTER TABLE t DROP CONSTRAINT r; ALTER TABLE p ADD g int8; "
+                                "COMMIT");
+    uint64_t fourth = submit(db, "DROP TABLE t");
+    db = reopen(db);
+    scene_await(db, first, INSTAR_ECANCELLED, NULL);
+    scene_await(db, fourth, INSTAR_OK, NULL);
+    (void)instar_change_wait(db, second, TEST_AWAIT_S * 1000, NULL);
+    (void)instar_change_wait(db, third, TEST_AWAIT_S * 1000, NULL);
+    end(db);
+}
+
+Test(change_queue, foreign_key_that_leads_elsewhere)
+{
+    instar *db = begin();
+
+    ok(instar_close(db));
+    db = dbs_open(0);
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
+                                "REFERENCES q");
+    uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
+    expect(shows(db, "t", "REFERENCES q"));
+    ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES "
+                    "p, ADD FOREIGN KEY (d) REFERENCES q"));
+    end(db);
+}
+
+/* A table that is dropped beside others is referred to by then. */
+Test(change_queue, dropped_table_that_is_referred_to)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p");
+    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE q ADD g int8; COMMIT");
+    uint64_t third = submit(db, "DROP TABLE q WITH (undo_window_s = 3600)");
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "UNDO CHANGE %llu", (unsigned long long)third);
+    refused(db, text, INSTAR_ESTATE, "has not ended");
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
+    scene_await(db, third, INSTAR_OK, NULL);
+    expect(shows(db, "t", "REFERENCES p"));
+    end(db);
+}
+
+/* Two foreign keys that come in one change, to two tables. */
+Test(change_queue, foreign_keys_to_two_tables)
+{
+    instar *db = begin();
+
+    db = reopen(db);
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD CONSTRAINT s "
+                    "FOREIGN KEY (d) REFERENCES q"));
+    ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT r, DROP CONSTRAINT s"));
+    ok(sqls_run(db, "BEGIN; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD "
+                    "CONSTRAINT s FOREIGN KEY (d) REFERENCES q; CREATE TABLE n (a int8, "
+                    "CONSTRAINT n_u UNIQUE (a)); ALTER TABLE n ADD CONSTRAINT n_v UNIQUE (a); "
+                    "COMMENT ON TABLE n IS 'new'; COMMIT"));
+    end(db);
+}
+
+/* ---- names that move ------------------------------------------------------------------------ */
+
+/* Two names are swapped in one change; and where that fails, each is with its own. */
+Test(change_queue, swapped_names)
+{
+    instar *db = begin();
+
+    db = reopen(db);
+    ok(sqls_run(db, "CREATE INDEX t_d ON t (d)"));
+    fails(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
+                       "INDEX x RENAME TO t_d; ALTER TABLE t ADD CHECK (a > 1); COMMIT"),
+          INSTAR_EFAILED);
+    expect(shows(db, "t", "INDEX t_b ON t (b)") && shows(db, "t", "INDEX t_d ON t (d)"));
+    ok(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
+                    "INDEX x RENAME TO t_d; COMMIT"));
+    expect(shows(db, "t", "INDEX t_b ON t (d)") && shows(db, "t", "INDEX t_d ON t (b)"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    uint64_t rename = submit(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v");
+    refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_w", INSTAR_ESTATE, "t_u");
+    refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_b", INSTAR_EEXISTS, "t_b");
+    refused(db, "BEGIN; ALTER TABLE t RENAME TO w; DROP INDEX t_b; DROP INDEX t_b; COMMIT",
+            INSTAR_EUNKNOWN, "has gone by a statement before");
+    db = reopen(db);
+    scene_await(db, rename, INSTAR_OK, NULL);
+    end(db);
+}
