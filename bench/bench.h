@@ -23,6 +23,7 @@
 /* ---- measure.c ---------------------------------------------------------------------------- */
 
 uint64_t bench_now_ns(void);
+double bench_seconds_since(uint64_t ns);
 void bench_sleep_until(uint64_t ns);
 void bench_result(const char *metric, double value, const char *unit);
 void bench_setting(const char *name, const char *value);
@@ -36,12 +37,17 @@ bool bench_marking(void); /* does anybody look at marks? */
 int64_t bench_value(uint64_t key);
 /* What a client makes of a value that it has read. */
 int64_t bench_changed(int64_t v);
+/* Is v that of the row with this key? If not, it is said. */
+int bench_check_v(const char *system, uint64_t key, int64_t v);
 void bench_pad(uint64_t key, char pad[BENCH_PAD]);
 /* Of table u: a text in no order, all different, and one of 100 values. */
 #define BENCH_NAME 60
 void bench_name(uint64_t key, char name[BENCH_NAME]);
 int32_t bench_few(uint64_t key);
 #define BENCH_OTHER "(k int8 primary key, few int4 not null, name text not null, opt int8)"
+/* Calls fn for the rows 1 … rows, BENCH_BATCH at a time: those from … to - 1. Ends with the first
+ * that is not 0. */
+int bench_in_batches(uint64_t rows, int (*fn)(void *arg, uint64_t from, uint64_t to), void *arg);
 /* So that no compiler leaves out what made it. */
 void bench_use(int64_t value);
 /* Keys in no order: the next one of 1 … rows. */
@@ -60,49 +66,54 @@ int bench_last_file(const char *directory, const char *prefix, char *path_out, s
 
 /* ---- drivers ------------------------------------------------------------------------------ */
 
+/* Table t has the rows 1 … N, table w takes what commits insert. */
+enum bench_table { BENCH_T, BENCH_W };
+
+/* What an update makes of a row of t. */
+enum bench_edit {
+    BENCH_SET_V,   /* v, which indexes are on: the one that is given */
+    BENCH_SET_PAD, /* the pad, which no index is on: that of the next key */
+    BENCH_CHANGE_V /* v: bench_changed() of what was read in the same transaction */
+};
+
 /*
  * A system. A session belongs to one process, or to one thread where the store does. Functions
- * return 0, or print what failed and return 1; one that is NULL is something the system does not
- * have.
- *
- * Table t has the rows 1 … N, table w takes what commits insert. Loading commits BENCH_BATCH rows
- * at a time without waiting for the disk, and waits for all of them at its end.
+ * return 0, or print what failed and return 1. One that may be NULL is something that not every
+ * system has.
  */
 struct driver {
     const char *name;
     /* Its store can be open in one process alone: clients are threads, each with a session. */
     bool one_process;
+    /* get and read_range want a snapshot; in other systems each is a transaction by itself. */
+    bool reads_in_snapshot;
     int (*open)(const char *place, bool sync, void **session_out);
     void (*close)(void *session);
+    /* Makes t and w, and commits t's rows BENCH_BATCH at a time without waiting for the disk, but
+     * for all of them at its end. */
     int (*load)(void *session, uint64_t rows);
-    /* Each is a commit. */
-    int (*insert)(void *session, uint64_t key);            /* into w */
-    int (*add)(void *session, uint64_t key);               /* into t */
-    int (*update)(void *session, uint64_t key, int64_t v); /* t's v, which indexes are on */
-    int (*touch)(void *session, uint64_t key);             /* t's pad, which no index is on */
-    /* Reads t's v in the transaction that then updates it, to bench_changed() of what was read. */
-    int (*modify)(void *session, uint64_t key);
-    int (*insert_many)(void *session, uint64_t from, uint64_t to); /* into w, from … to - 1 */
-    /* Each is a transaction that reads t: one row; up to `count` rows in order, from key on. */
-    int (*read)(void *session, uint64_t key, int64_t *v_out);
-    int (*read_range)(void *session, uint64_t key, unsigned count);
+    /* Each is a commit: the rows from … to - 1; a row of t. */
+    int (*insert)(void *session, enum bench_table table, uint64_t from, uint64_t to);
+    int (*update)(void *session, uint64_t key, enum bench_edit edit, int64_t v);
     /* Between these two, reads see one snapshot. */
     int (*read_begin)(void *session);
     void (*read_end)(void *session);
-    int (*get)(void *session, uint64_t key, int64_t *v_out);
+    int (*get)(void *session, uint64_t key, int64_t *v_out); /* t's v */
+    /* Up to `count` rows of t in order, from key on. */
+    int (*read_range)(void *session, uint64_t key, unsigned count);
     /* How many rows, and the exclusive or of all v without their low bits. */
     int (*scan)(void *session, uint64_t *rows_out, int64_t *xor_out);
     /* On t's v; online: writers may go on. What counts is the driver's to say, in seconds. */
     int (*create_index)(void *session, bool unique, bool online, double *seconds_out);
     int (*drop_index)(void *session, double *seconds_out);
-    /* A schema change, done when it returns; and rows 1 … N into a new table of columns k, few,
-     * name, opt. */
+    /* Or NULL: a schema change, done when it returns; and rows 1 … N into a new table of columns k,
+     * few, name, opt. */
     int (*sql)(void *session, const char *statement);
     int (*load_other)(void *session, const char *table, uint64_t rows);
-    /* How the next index is built: beside commits without giving way to them; with so much memory
-     * for sorting, 0: the default. */
+    /* Or NULL: how the next index is built: beside commits without giving way to them; with so much
+     * memory for sorting, 0: the default. */
     void (*build_options)(void *session, bool hurry, uint64_t sort_bytes);
-    /* Which version of the table is the latest. */
+    /* Or NULL: which version of the table is the latest. */
     int (*version)(void *session, const char *table, uint32_t *version_out);
     /* What t and its indexes, and what the log take on the disk, once what is dropped is free. */
     int (*disk)(void *session, uint64_t *tables_out, uint64_t *log_out);

@@ -13,7 +13,7 @@
 static int drop_again(const struct driver *d, void *session, const char *metric)
 {
     double seconds = 0;
-    int rc = d->drop_index != NULL ? d->drop_index(session, &seconds) : bench_missing(d);
+    int rc = d->drop_index(session, &seconds);
 
     if (rc == 0) {
         bench_result(metric, seconds, "s");
@@ -47,8 +47,7 @@ int bench_create_index(const struct driver *d, const struct parameters *p)
     }
     set_options(d, session, p);
     bench_peak_start();
-    rc = d->create_index != NULL ? d->create_index(session, p->unique, p->online, &seconds)
-                                 : bench_missing(d);
+    rc = d->create_index(session, p->unique, p->online, &seconds);
     if (rc == 0) {
         bench_result("build_s", seconds, "s");
         bench_result("build_rows_per_s", (double)p->rows / seconds, "1/s");
@@ -161,10 +160,6 @@ int bench_create_index_under_load(const struct driver *d, const struct parameter
     void *session;
     int rc;
 
-    if (d->create_index == NULL || d->drop_index == NULL || d->add == NULL || d->update == NULL ||
-        d->touch == NULL) {
-        return bench_missing(d);
-    }
     if (p->at_rate && bench_half_rate(&f, p->ms) != 0) {
         return 1;
     }
@@ -202,12 +197,8 @@ int bench_disk_after_build(const struct driver *d, const struct parameters *p)
     uint64_t first = 0, dropped = 0, second = 0, log = 0;
     double seconds = 0;
     void *session;
-    int rc;
+    int rc = open_to_build(d, p, &session);
 
-    if (d->disk == NULL || d->create_index == NULL || d->drop_index == NULL) {
-        return bench_missing(d);
-    }
-    rc = open_to_build(d, p, &session);
     if (rc != 0) {
         return rc;
     }

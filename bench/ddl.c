@@ -59,6 +59,12 @@ static const struct change {
      "alter table t alter column pad set not null", NULL, OF_ROWS},
 };
 
+static int missing(const struct driver *d, const char *what)
+{
+    fprintf(stderr, "bench: %s has no %s\n", d->name, what);
+    return 1;
+}
+
 static const struct change *find(const char *name)
 {
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -81,7 +87,7 @@ static int load_other(const struct driver *d, const struct parameters *p)
     }
     rc = d->load_other(session, "u", p->rows);
     if (rc == 0) {
-        bench_result("rows_per_s", (double)p->rows * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+        bench_result("rows_per_s", (double)p->rows / bench_seconds_since(begin), "1/s");
     }
     d->close(session);
     return rc;
@@ -92,7 +98,7 @@ static int timed(const struct driver *d, void *session, const char *statement, d
     uint64_t begin = bench_now_ns();
     int rc = d->sql(session, statement);
 
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -172,8 +178,7 @@ static int find_for(const struct driver *d, const struct parameters *p,
                     const struct change **change_out)
 {
     if (d->sql == NULL || p->change == NULL) {
-        fprintf(stderr, "bench: %s: no change by SQL\n", d->name);
-        return 1;
+        return missing(d, "schema change by SQL");
     }
     *change_out = find(p->change);
     return *change_out == NULL;
@@ -232,7 +237,7 @@ int bench_roll_out(const struct driver *d, const struct parameters *p)
     int rc;
 
     if (d->sql == NULL || d->version == NULL) {
-        return bench_missing(d);
+        return missing(d, "versions of a table");
     }
     rc = idlers_start(d, p, &idlers);
     if (rc != 0) {

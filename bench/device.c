@@ -34,7 +34,7 @@ int bench_device(const char *directory, uint64_t ms)
         }
         appends++;
     }
-    bench_result("rate", (double)appends * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+    bench_result("rate", (double)appends / bench_seconds_since(begin), "1/s");
     (void)close(fd);
     return unlink(path) == 0 ? 0 : 1;
 }

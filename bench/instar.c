@@ -77,26 +77,63 @@ static void close_session(void *session)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+#define VALUES_MAX 4
+#define TEXT_MAX BENCH_PAD
+
+typedef void (*make_row)(uint64_t key, instar_value values[VALUES_MAX], char text[TEXT_MAX]);
+
+static void row_of_t(uint64_t key, instar_value values[VALUES_MAX], char text[TEXT_MAX])
+{
+    bench_pad(key, text);
+    values[0] = (instar_value){.type = INSTAR_INT8, .i = (int64_t)key};
+    values[1] = (instar_value){.type = INSTAR_INT8, .i = bench_value(key)};
+    values[2] = (instar_value){.type = INSTAR_TEXT, .bytes = {text, BENCH_PAD}};
+}
+
+static void row_of_u(uint64_t key, instar_value values[VALUES_MAX], char text[TEXT_MAX])
+{
+    bench_name(key, text);
+    values[0] = (instar_value){.type = INSTAR_INT8, .i = (int64_t)key};
+    values[1] = (instar_value){.type = INSTAR_INT4, .i = bench_few(key)};
+    values[2] = (instar_value){.type = INSTAR_TEXT, .bytes = {text, BENCH_NAME}};
+    values[3] = (instar_value){.type = INSTAR_INT8, .i = bench_value(key)};
+}
+
 struct part {
+    instar *db;
     instar_projection *projection;
+    make_row row;
     uint64_t from, to;
 };
 
 static int insert_rows(instar_txn *txn, void *arg)
 {
     const struct part *part = arg;
-    char pad[BENCH_PAD];
+    instar_value values[VALUES_MAX];
+    char text[TEXT_MAX];
     int rc = INSTAR_OK;
 
     for (uint64_t key = part->from; rc == INSTAR_OK && key < part->to; key++) {
-        instar_value values[] = {{.type = INSTAR_INT8, .i = (int64_t)key},
-                                 {.type = INSTAR_INT8, .i = bench_value(key)},
-                                 {.type = INSTAR_TEXT, .bytes = {pad, BENCH_PAD}}};
-
-        bench_pad(key, pad);
+        part->row(key, values, text);
         rc = instar_insert(txn, part->projection, values);
     }
     return rc;
+}
+
+static int load_batch(void *arg, uint64_t from, uint64_t to)
+{
+    struct part *part = arg;
+
+    part->from = from;
+    part->to = to;
+    return instar_run(part->db, INSTAR_TXN_ASYNC, insert_rows, part);
+}
+
+static int load_rows(struct part part, uint64_t rows)
+{
+    int rc = bench_in_batches(rows, load_batch, &part);
+
+    return rc ? rc : instar_flush(part.db);
 }
 
 static int make_table(instar *db, const char *name)
@@ -116,115 +153,60 @@ static int make_table(instar *db, const char *name)
 static int load(void *session, uint64_t rows)
 {
     struct session *s = session;
-    struct part part = {NULL, 1, 1};
     int rc = make_table(s->db, "t");
 
     rc = rc ? rc : make_table(s->db, "w");
     rc = rc ? rc : prepare(s);
-    part.projection = s->rows;
-    for (; rc == INSTAR_OK && part.from <= rows; part.from = part.to) {
-        part.to = part.from + BENCH_BATCH <= rows + 1 ? part.from + BENCH_BATCH : rows + 1;
-        rc = instar_run(s->db, INSTAR_TXN_ASYNC, insert_rows, &part);
-    }
-    rc = rc ? rc : instar_flush(s->db);
+    rc = rc ? rc : load_rows((struct part){s->db, s->rows, row_of_t, 0, 0}, rows);
     return rc ? failed("load", rc) : 0;
 }
 
-static int insert_one(const struct session *s, instar_projection *projection, uint64_t key)
-{
-    struct part part = {projection, key, key + 1};
-    int rc = instar_run(s->db, s->flags, insert_rows, &part);
-
-    return rc ? failed("insert", rc) : 0;
-}
-
-static int insert(void *session, uint64_t key)
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
     struct session *s = session;
     int rc = prepare(s);
-
-    return rc ? failed("insert", rc) : insert_one(s, s->commits, key);
-}
-
-static int add(void *session, uint64_t key)
-{
-    struct session *s = session;
-    int rc = prepare(s);
-
-    return rc ? failed("insert", rc) : insert_one(s, s->rows, key);
-}
-
-struct change {
-    instar_projection *projection;
-    instar_value key, values[2];
-};
-
-static int update_row(instar_txn *txn, void *arg)
-{
-    const struct change *change = arg;
-
-    return instar_update(txn, change->projection, &change->key, change->values);
-}
-
-static int update_one(const struct session *s, struct change *change, uint64_t key)
-{
-    int rc;
-
-    change->key = (instar_value){.type = INSTAR_INT8, .i = (int64_t)key};
-    change->values[0] = change->key;
-    rc = instar_run(s->db, s->flags, update_row, change);
-    return rc ? failed("update", rc) : 0;
-}
-
-static int update(void *session, uint64_t key, int64_t v)
-{
-    struct session *s = session;
-    int rc = prepare(s);
-    struct change change = {.projection = s->value, .values[1] = {.type = INSTAR_INT8, .i = v}};
-
-    return rc ? failed("update", rc) : update_one(s, &change, key);
-}
-
-static int touch(void *session, uint64_t key)
-{
-    struct session *s = session;
-    char pad[BENCH_PAD];
-    int rc = prepare(s);
-    struct change change = {.projection = s->pad,
-                            .values[1] = {.type = INSTAR_TEXT, .bytes = {pad, BENCH_PAD}}};
-
-    bench_pad(key + 1, pad);
-    return rc ? failed("update", rc) : update_one(s, &change, key);
-}
-
-static int modify_row(instar_txn *txn, void *arg)
-{
-    struct change *change = arg;
-    int rc = instar_get(txn, change->projection, &change->key, change->values);
-
-    change->values[1].i = bench_changed(change->values[1].i);
-    return rc ? rc : instar_update(txn, change->projection, &change->key, change->values);
-}
-
-static int modify(void *session, uint64_t key)
-{
-    struct session *s = session;
-    int rc = prepare(s);
-    struct change change = {.projection = s->value,
-                            .key = {.type = INSTAR_INT8, .i = (int64_t)key}};
-
-    rc = rc ? rc : instar_run(s->db, s->flags, modify_row, &change);
-    return rc ? failed("modify", rc) : 0;
-}
-
-static int insert_many(void *session, uint64_t from, uint64_t to)
-{
-    struct session *s = session;
-    int rc = prepare(s);
-    struct part part = {s->commits, from, to};
+    struct part part = {s->db, table == BENCH_T ? s->rows : s->commits, row_of_t, from, to};
 
     rc = rc ? rc : instar_run(s->db, s->flags, insert_rows, &part);
     return rc ? failed("insert", rc) : 0;
+}
+
+struct edit {
+    instar_projection *projection;
+    bool reads; /* v, before it is changed */
+    instar_value key, values[2];
+};
+
+static int edit_row(instar_txn *txn, void *arg)
+{
+    struct edit *edit = arg;
+    int rc = INSTAR_OK;
+
+    if (edit->reads) {
+        rc = instar_get(txn, edit->projection, &edit->key, edit->values);
+        edit->values[1].i = bench_changed(edit->values[1].i);
+    }
+    return rc ? rc : instar_update(txn, edit->projection, &edit->key, edit->values);
+}
+
+static int update(void *session, uint64_t key, enum bench_edit kind, int64_t v)
+{
+    struct session *s = session;
+    instar_value k = {.type = INSTAR_INT8, .i = (int64_t)key};
+    struct edit edit = {.reads = kind == BENCH_CHANGE_V, .key = k, .values[0] = k};
+    char pad[BENCH_PAD];
+    int rc = prepare(s);
+
+    if (kind == BENCH_SET_PAD) {
+        bench_pad(key + 1, pad);
+        edit.projection = s->pad;
+        edit.values[1] = (instar_value){.type = INSTAR_TEXT, .bytes = {pad, BENCH_PAD}};
+    } else {
+        edit.projection = s->value;
+        edit.values[1] = (instar_value){.type = INSTAR_INT8, .i = v};
+    }
+    rc = rc ? rc : instar_run(s->db, s->flags, edit_row, &edit);
+    return rc ? failed("update", rc) : 0;
 }
 
 /* ---- in SQL ------------------------------------------------------------------------------- */
@@ -271,28 +253,10 @@ static int sql(void *session, const char *statement)
     return rc;
 }
 
-static int insert_others(instar_txn *txn, void *arg)
-{
-    const struct part *part = arg;
-    char name[BENCH_NAME];
-    int rc = INSTAR_OK;
-
-    for (uint64_t key = part->from; rc == INSTAR_OK && key < part->to; key++) {
-        instar_value values[] = {{.type = INSTAR_INT8, .i = (int64_t)key},
-                                 {.type = INSTAR_INT4, .i = bench_few(key)},
-                                 {.type = INSTAR_TEXT, .bytes = {name, BENCH_NAME}},
-                                 {.type = INSTAR_INT8, .i = bench_value(key)}};
-
-        bench_name(key, name);
-        rc = instar_insert(txn, part->projection, values);
-    }
-    return rc;
-}
-
 static int load_other(void *session, const char *table, uint64_t rows)
 {
     struct session *s = session;
-    struct part part = {NULL, 1, 1};
+    instar_projection *projection = NULL;
     char statement[200];
     int rc;
 
@@ -301,13 +265,9 @@ static int load_other(void *session, const char *table, uint64_t rows)
     if (rc != 0) {
         return rc;
     }
-    rc = instar_projection_prepare(s->db, table, NULL, 0, NULL, &part.projection);
-    for (; rc == INSTAR_OK && part.from <= rows; part.from = part.to) {
-        part.to = part.from + BENCH_BATCH <= rows + 1 ? part.from + BENCH_BATCH : rows + 1;
-        rc = instar_run(s->db, INSTAR_TXN_ASYNC, insert_others, &part);
-    }
-    instar_projection_free(part.projection);
-    rc = rc ? rc : instar_flush(s->db);
+    rc = instar_projection_prepare(s->db, table, NULL, 0, NULL, &projection);
+    rc = rc ? rc : load_rows((struct part){s->db, projection, row_of_u, 0, 0}, rows);
+    instar_projection_free(projection);
     return rc ? failed("load", rc) : 0;
 }
 
@@ -343,26 +303,20 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     return 0;
 }
 
-static int read_one(void *session, uint64_t key, int64_t *v_out)
+/* Up to `count` rows of t in this range; NULL: of all. */
+static int walk(const struct session *s, const instar_range *range, uint64_t count,
+                uint64_t *rows_out, int64_t *xor_out)
 {
-    int rc = read_begin(session);
-
-    if (rc == 0) {
-        rc = get(session, key, v_out);
-        read_end(session);
-    }
-    return rc;
-}
-
-static int read_rows(struct session *s, uint64_t key, unsigned count)
-{
-    instar_value from = {.type = INSTAR_INT8, .i = (int64_t)key}, values[3];
-    instar_range range = {.lower = &from, .lower_count = 1};
     instar_cursor *cursor = NULL;
-    int rc = instar_scan(s->reading, s->rows, &range, &cursor);
+    instar_value values[3];
+    int rc = instar_scan(s->reading, s->rows, range, &cursor);
 
-    while (rc == INSTAR_OK && count-- > 0) {
-        rc = instar_cursor_next(cursor, values);
+    *rows_out = 0;
+    *xor_out = 0;
+    while (rc == INSTAR_OK && *rows_out < count &&
+           (rc = instar_cursor_next(cursor, values)) == INSTAR_OK) {
+        ++*rows_out;
+        *xor_out ^= values[1].i >> BENCH_LOW_BITS;
     }
     instar_cursor_close(cursor);
     return rc == INSTAR_OK || rc == INSTAR_END ? 0 : failed("scan", rc);
@@ -370,30 +324,19 @@ static int read_rows(struct session *s, uint64_t key, unsigned count)
 
 static int read_range(void *session, uint64_t key, unsigned count)
 {
-    int rc = read_begin(session);
+    instar_value from = {.type = INSTAR_INT8, .i = (int64_t)key};
+    instar_range range = {.lower = &from, .lower_count = 1};
+    uint64_t rows;
+    int64_t sum;
+    int rc = walk(session, &range, count, &rows, &sum);
 
-    if (rc == 0) {
-        rc = read_rows(session, key, count);
-        read_end(session);
-    }
+    bench_use(sum);
     return rc;
 }
 
 static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
 {
-    struct session *s = session;
-    instar_cursor *cursor = NULL;
-    instar_value values[3];
-    int rc = instar_scan(s->reading, s->rows, NULL, &cursor);
-
-    *rows_out = 0;
-    *xor_out = 0;
-    while (rc == INSTAR_OK && (rc = instar_cursor_next(cursor, values)) == INSTAR_OK) {
-        ++*rows_out;
-        *xor_out ^= values[1].i >> BENCH_LOW_BITS;
-    }
-    instar_cursor_close(cursor);
-    return rc == INSTAR_END ? 0 : failed("scan", rc);
+    return walk(session, NULL, UINT64_MAX, rows_out, xor_out);
 }
 
 /* ---- indexes ------------------------------------------------------------------------------ */
@@ -414,7 +357,7 @@ static int create_index(void *session, bool unique, bool online, double *seconds
     options.sort_memory_bytes = s->sort_bytes;
     rc = instar_create_index(s->db, &def, &options, &change);
     rc = rc ? rc : follow(s->db, change);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc ? failed("create index", rc) : 0;
 }
 
@@ -425,7 +368,7 @@ static int drop_index(void *session, double *seconds_out)
     int rc = instar_drop_index(s->db, INDEX, NULL, &change);
 
     rc = rc ? rc : instar_change_wait(s->db, change, UINT32_MAX, NULL);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc ? failed("drop index", rc) : 0;
 }
 
@@ -485,20 +428,16 @@ static int settings(void *session)
 }
 
 const struct driver instar_driver = {.name = "instar",
+                                     .reads_in_snapshot = true,
                                      .open = open_session,
                                      .close = close_session,
                                      .load = load,
                                      .insert = insert,
-                                     .add = add,
                                      .update = update,
-                                     .touch = touch,
-                                     .modify = modify,
-                                     .insert_many = insert_many,
-                                     .read = read_one,
-                                     .read_range = read_range,
                                      .read_begin = read_begin,
                                      .read_end = read_end,
                                      .get = get,
+                                     .read_range = read_range,
                                      .scan = scan,
                                      .create_index = create_index,
                                      .drop_index = drop_index,

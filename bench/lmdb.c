@@ -5,7 +5,7 @@
  * leave no database at all; Instar itself never uses it. It is here because it is the fastest that
  * LMDB can do.
  */
-#include "bench.h"
+#include "kv.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -16,8 +16,9 @@
 #include <sys/stat.h>
 
 #define SYNC_EVERY ((size_t)64 << 20)
-#define ROW_BYTES (12 + 8 + BENCH_PAD) /* what Instar keeps beside a row; v; the pad */
-#define V_AT 12
+#define HEAD_BYTES 12 /* what Instar keeps beside a row */
+#define ROW_BYTES (HEAD_BYTES + KV_ROW_BYTES)
+#define TABLE 1 /* each has a tree of its own */
 
 struct session {
     MDB_env *env;
@@ -35,27 +36,9 @@ static int check(int rc, const char *what)
     return rc != 0;
 }
 
-static void put_be64(unsigned char *at, uint64_t v)
-{
-    v = __builtin_bswap64(v);
-    memcpy(at, &v, sizeof(v));
-}
-
-static void fill(uint64_t key, int64_t v, unsigned char k[9], char row[ROW_BYTES])
-{
-    memset(row, 0, V_AT);
-    k[0] = 1;
-    put_be64(k + 1, key);
-    memcpy(row + V_AT, &v, sizeof(v));
-    bench_pad(key, row + V_AT + 8);
-}
-
 static int64_t v_of(const MDB_val *row)
 {
-    int64_t v;
-
-    memcpy(&v, (const char *)row->mv_data + V_AT, sizeof(v));
-    return v;
+    return kv_v((const char *)row->mv_data + HEAD_BYTES);
 }
 
 static int open_tables(struct session *s)
@@ -109,101 +92,61 @@ static void close_session(void *session)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static int load(void *session, uint64_t rows)
+static int end(MDB_txn *txn, int rc)
 {
-    struct session *s = session;
-    unsigned char key[9];
-    char row[ROW_BYTES];
-    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
-    int rc = 0;
-
-    for (uint64_t i = 1; rc == 0 && i <= rows;) {
-        MDB_txn *txn;
-
-        rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-        for (unsigned n = 0; rc == 0 && n < BENCH_BATCH && i <= rows; n++, i++) {
-            fill(i, bench_value(i), key, row);
-            rc = mdb_put(txn, s->rows, &k, &v, MDB_APPEND);
-        }
-        rc = rc ? rc : mdb_txn_commit(txn);
+    if (rc == 0) {
+        return mdb_txn_commit(txn);
     }
-    s->row_count = rows;
-    return check(rc ? rc : mdb_env_sync(s->env, 1), "load");
+    mdb_txn_abort(txn);
+    return rc;
 }
 
-static int put(struct session *s, MDB_dbi dbi, uint64_t key, int64_t value)
+static int put_rows(const struct session *s, MDB_dbi dbi, uint64_t from, uint64_t to,
+                    unsigned flags)
 {
-    unsigned char key_bytes[9];
-    char row[ROW_BYTES];
+    char key_bytes[KV_KEY_BYTES], row[ROW_BYTES] = {0};
     MDB_val k = {sizeof(key_bytes), key_bytes}, v = {sizeof(row), row};
     MDB_txn *txn;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
 
-    if (rc == 0) {
-        fill(key, value, key_bytes, row);
-        rc = mdb_put(txn, dbi, &k, &v, 0);
-        rc = rc ? rc : mdb_txn_commit(txn);
+    if (rc != 0) {
+        return check(rc, "begin");
     }
-    return check(rc, "put");
-}
-
-static int insert(void *session, uint64_t key)
-{
-    struct session *s = session;
-
-    return put(s, s->commits, key, bench_value(key));
-}
-
-static int add(void *session, uint64_t key)
-{
-    struct session *s = session;
-
-    return put(s, s->rows, key, bench_value(key));
-}
-
-static int insert_many(void *session, uint64_t from, uint64_t to)
-{
-    struct session *s = session;
-    unsigned char key[9];
-    char row[ROW_BYTES];
-    MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-
-    for (uint64_t i = from; rc == 0 && i < to; i++) {
-        fill(i, bench_value(i), key, row);
-        rc = mdb_put(txn, s->commits, &k, &v, 0);
+    for (uint64_t key = from; rc == 0 && key < to; key++) {
+        kv_key(TABLE, key, key_bytes);
+        kv_row(key, row + HEAD_BYTES);
+        rc = mdb_put(txn, dbi, &k, &v, flags);
     }
-    return check(rc ? rc : mdb_txn_commit(txn), "insert");
+    return check(end(txn, rc), "put");
 }
 
-/* Which part of a row an update replaces, by what it has now. */
-typedef void (*edit)(uint64_t key, int64_t v, char row[ROW_BYTES]);
-
-static void edit_v(uint64_t key, int64_t v, char row[ROW_BYTES])
+static int append_batch(void *session, uint64_t from, uint64_t to)
 {
-    (void)key;
-    memcpy(row + V_AT, &v, sizeof(v));
+    const struct session *s = session;
+
+    return put_rows(s, s->rows, from, to, MDB_APPEND);
 }
 
-static void edit_pad(uint64_t key, int64_t v, char row[ROW_BYTES])
+static int load(void *session, uint64_t rows)
 {
-    (void)v;
-    bench_pad(key + 1, row + V_AT + 8);
+    struct session *s = session;
+    int rc = bench_in_batches(rows, append_batch, s);
+
+    s->row_count = rows;
+    return rc ? rc : check(mdb_env_sync(s->env, 1), "load");
 }
 
-static void edit_low(uint64_t key, int64_t v, char row[ROW_BYTES])
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
-    (void)key;
-    memcpy(&v, row + V_AT, sizeof(v));
-    v = bench_changed(v);
-    memcpy(row + V_AT, &v, sizeof(v));
+    const struct session *s = session;
+
+    return put_rows(s, table == BENCH_T ? s->rows : s->commits, from, to, 0);
 }
 
-static int change(struct session *s, uint64_t key, int64_t value, edit edit)
+static int update(void *session, uint64_t key, enum bench_edit edit, int64_t value)
 {
-    unsigned char key_bytes[9] = {1};
-    char row[ROW_BYTES];
+    const struct session *s = session;
+    char key_bytes[KV_KEY_BYTES], row[ROW_BYTES];
     MDB_val k = {sizeof(key_bytes), key_bytes}, v;
     MDB_txn *txn;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
@@ -211,34 +154,15 @@ static int change(struct session *s, uint64_t key, int64_t value, edit edit)
     if (rc != 0) {
         return check(rc, "begin");
     }
-    put_be64(key_bytes + 1, key);
+    kv_key(TABLE, key, key_bytes);
     rc = mdb_get(txn, s->rows, &k, &v);
     if (rc == 0) {
         memcpy(row, v.mv_data, sizeof(row));
-        edit(key, value, row);
+        kv_edit(key, edit, value, row + HEAD_BYTES);
         v = (MDB_val){sizeof(row), row};
         rc = mdb_put(txn, s->rows, &k, &v, 0);
     }
-    if (rc != 0) {
-        mdb_txn_abort(txn);
-        return check(rc, "update");
-    }
-    return check(mdb_txn_commit(txn), "update");
-}
-
-static int update(void *session, uint64_t key, int64_t v)
-{
-    return change(session, key, v, edit_v);
-}
-
-static int touch(void *session, uint64_t key)
-{
-    return change(session, key, 0, edit_pad);
-}
-
-static int modify(void *session, uint64_t key)
-{
-    return change(session, key, 0, edit_low);
+    return check(end(txn, rc), "update");
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -259,12 +183,12 @@ static void read_end(void *session)
 
 static int get(void *session, uint64_t key, int64_t *v_out)
 {
-    struct session *s = session;
-    unsigned char key_bytes[9] = {1};
+    const struct session *s = session;
+    char key_bytes[KV_KEY_BYTES];
     MDB_val k = {sizeof(key_bytes), key_bytes}, v;
     int rc;
 
-    put_be64(key_bytes + 1, key);
+    kv_key(TABLE, key, key_bytes);
     rc = mdb_get(s->reading, s->rows, &k, &v);
     if (rc == 0) {
         *v_out = v_of(&v);
@@ -272,11 +196,13 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     return check(rc, "get");
 }
 
-static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
+/* Up to `count` rows of t from key on. */
+static int walk(const struct session *s, uint64_t key, uint64_t count, uint64_t *rows_out,
+                int64_t *xor_out)
 {
-    struct session *s = session;
+    char key_bytes[KV_KEY_BYTES];
+    MDB_val k = {sizeof(key_bytes), key_bytes}, v;
     MDB_cursor *cursor;
-    MDB_val k, v;
     int rc = mdb_cursor_open(s->reading, s->rows, &cursor);
 
     *rows_out = 0;
@@ -284,56 +210,30 @@ static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
     if (rc != 0) {
         return check(rc, "cursor");
     }
-    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-        ++*rows_out;
-        *xor_out ^= v_of(&v) >> BENCH_LOW_BITS;
-    }
-    mdb_cursor_close(cursor);
-    return check(rc == MDB_NOTFOUND ? 0 : rc, "scan");
-}
-
-static int read_one(void *session, uint64_t key, int64_t *v_out)
-{
-    int rc = read_begin(session);
-
-    if (rc == 0) {
-        rc = get(session, key, v_out);
-        read_end(session);
-    }
-    return rc;
-}
-
-static int read_rows(struct session *s, uint64_t key, unsigned count)
-{
-    unsigned char key_bytes[9] = {1};
-    MDB_val k = {sizeof(key_bytes), key_bytes}, v;
-    MDB_cursor *cursor;
-    int64_t sum = 0;
-    int rc = mdb_cursor_open(s->reading, s->rows, &cursor);
-
-    if (rc != 0) {
-        return check(rc, "cursor");
-    }
-    put_be64(key_bytes + 1, key);
+    kv_key(TABLE, key, key_bytes);
     rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-    for (unsigned i = 0; rc == 0 && i < count; i++) {
-        sum ^= v_of(&v);
+    while (rc == 0 && *rows_out < count) {
+        *xor_out ^= v_of(&v) >> BENCH_LOW_BITS;
+        ++*rows_out;
         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
-    bench_use(sum);
     return check(rc == MDB_NOTFOUND ? 0 : rc, "scan");
 }
 
 static int read_range(void *session, uint64_t key, unsigned count)
 {
-    int rc = read_begin(session);
+    uint64_t rows;
+    int64_t sum;
+    int rc = walk(session, key, count, &rows, &sum);
 
-    if (rc == 0) {
-        rc = read_rows(session, key, count);
-        read_end(session);
-    }
+    bench_use(sum);
     return rc;
+}
+
+static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
+{
+    return walk(session, 0, UINT64_MAX, rows_out, xor_out);
 }
 
 /* ---- indexes ------------------------------------------------------------------------------ */
@@ -348,7 +248,7 @@ static int compare_u64(const void *a, const void *b)
 /* Entries like Instar's: 9 bytes of value and 9 of key with their markers, 8 bytes of tag. */
 static int append_entries(struct session *s, const uint64_t *values)
 {
-    unsigned char key[18] = {0}, tag[8] = {0};
+    char key[18] = {0}, tag[8] = {0};
     MDB_val k = {sizeof(key), key}, v = {sizeof(tag), tag};
     size_t bytes = 0;
     MDB_txn *txn;
@@ -357,8 +257,8 @@ static int append_entries(struct session *s, const uint64_t *values)
 
     rc = rc ? rc : mdb_dbi_open(txn, "index", MDB_CREATE, &dbi);
     for (uint64_t i = 0; rc == 0 && i < s->row_count; i++) {
-        put_be64(key + 1, values[i]);
-        put_be64(key + 10, i);
+        kv_put_be64(key + 1, values[i]);
+        kv_put_be64(key + 10, i);
         rc = mdb_put(txn, dbi, &k, &v, MDB_APPEND);
         bytes += sizeof(key) + sizeof(tag);
         if (rc == 0 && bytes >= SYNC_EVERY) {
@@ -386,7 +286,7 @@ static int create_index(void *session, bool unique, bool online, double *seconds
     qsort(values, s->row_count, sizeof(*values), compare_u64);
     begin = bench_now_ns();
     rc = append_entries(s, values);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     free(values);
     return check(rc, "append");
 }
@@ -402,7 +302,7 @@ static int drop_index(void *session, double *seconds_out)
     rc = rc ? rc : mdb_dbi_open(txn, "index", 0, &dbi);
     rc = rc ? rc : mdb_drop(txn, dbi, 1);
     rc = rc ? rc : mdb_txn_commit(txn);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return check(rc, "drop");
 }
 
@@ -433,20 +333,16 @@ static int settings(void *session)
 }
 
 const struct driver lmdb_driver = {.name = "lmdb",
+                                   .reads_in_snapshot = true,
                                    .open = open_session,
                                    .close = close_session,
                                    .load = load,
                                    .insert = insert,
-                                   .add = add,
                                    .update = update,
-                                   .touch = touch,
-                                   .modify = modify,
-                                   .insert_many = insert_many,
-                                   .read = read_one,
-                                   .read_range = read_range,
                                    .read_begin = read_begin,
                                    .read_end = read_end,
                                    .get = get,
+                                   .read_range = read_range,
                                    .scan = scan,
                                    .create_index = create_index,
                                    .drop_index = drop_index,

@@ -23,6 +23,11 @@ uint64_t bench_now_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+double bench_seconds_since(uint64_t ns)
+{
+    return (double)(bench_now_ns() - ns) / 1e9;
+}
+
 void bench_sleep_until(uint64_t ns)
 {
     struct timespec at = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
@@ -74,6 +79,15 @@ int64_t bench_changed(int64_t v)
     return (int64_t)(((uint64_t)v & ~low) | (((uint64_t)v + 1) & low));
 }
 
+int bench_check_v(const char *system, uint64_t key, int64_t v)
+{
+    if (v >> BENCH_LOW_BITS == bench_value(key) >> BENCH_LOW_BITS) {
+        return 0;
+    }
+    fprintf(stderr, "bench: %s: row %llu is another one\n", system, (unsigned long long)key);
+    return 1;
+}
+
 void bench_pad(uint64_t key, char pad[BENCH_PAD])
 {
     for (int i = 0; i < BENCH_PAD; i++) {
@@ -96,6 +110,17 @@ void bench_name(uint64_t key, char name[BENCH_NAME])
 int32_t bench_few(uint64_t key)
 {
     return (int32_t)((uint64_t)bench_value(key) % 100);
+}
+
+int bench_in_batches(uint64_t rows, int (*fn)(void *arg, uint64_t from, uint64_t to), void *arg)
+{
+    int rc = 0;
+
+    for (uint64_t from = 1, to; rc == 0 && from <= rows; from = to) {
+        to = from + BENCH_BATCH <= rows + 1 ? from + BENCH_BATCH : rows + 1;
+        rc = fn(arg, from, to);
+    }
+    return rc;
 }
 
 void bench_use(int64_t value)

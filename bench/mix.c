@@ -9,6 +9,8 @@
 #define EXACT 1000 /* terms of zeta that are added one by one */
 #define SCAN_ROWS 100
 
+enum letter { MIX_A, MIX_B, MIX_C, MIX_D, MIX_E, MIX_F };
+
 /* The sum of 1 / i^THETA for i = 1 … n: the tail as an integral, each term in its middle. */
 static double zeta(uint64_t n)
 {
@@ -64,22 +66,34 @@ static uint64_t latest_key(struct mix *m)
     return rank < kept ? m->latest[(m->inserted - 1 - rank) % MIX_LATEST] : m->rows - rank;
 }
 
-static int read_row(struct mix *m, const struct driver *d, void *session, bool latest)
+static int read_row(const struct driver *d, void *session, uint64_t key)
 {
-    uint64_t key = latest ? latest_key(m) : popular_key(m);
     int64_t v = 0;
-    int rc = d->read(session, key, &v);
+    int rc = d->get(session, key, &v);
 
-    if (rc == 0 && v >> BENCH_LOW_BITS != bench_value(key) >> BENCH_LOW_BITS) {
-        fprintf(stderr, "bench: %s: row %llu is another one\n", d->name, (unsigned long long)key);
-        rc = 1;
+    return rc ? rc : bench_check_v(d->name, key, v);
+}
+
+/* A transaction of its own, in mix E of several rows. */
+static int read_rows(struct mix *m, const struct driver *d, void *session, unsigned which)
+{
+    uint64_t key = which == MIX_D ? latest_key(m) : popular_key(m);
+    int rc = d->reads_in_snapshot ? d->read_begin(session) : 0;
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = which == MIX_E ? d->read_range(session, key, 1 + (unsigned)(draw(m) * SCAN_ROWS))
+                        : read_row(d, session, key);
+    if (d->reads_in_snapshot) {
+        d->read_end(session);
     }
     return rc;
 }
 
 static int insert_row(struct mix *m, const struct driver *d, void *session, uint64_t new_key)
 {
-    int rc = d->add(session, new_key);
+    int rc = d->insert(session, BENCH_T, new_key, new_key + 1);
 
     m->latest[m->inserted++ % MIX_LATEST] = new_key;
     return rc;
@@ -88,25 +102,18 @@ static int insert_row(struct mix *m, const struct driver *d, void *session, uint
 int mix_step(struct mix *m, const struct driver *d, void *session, unsigned which, uint64_t new_key)
 {
     static const unsigned percent_read[] = {50, 95, 100, 95, 95, 50};
-    bool reads = draw(m) * 100 < percent_read[which];
-    uint64_t key;
 
-    if (reads && which != 4) {
-        return read_row(m, d, session, which == 3);
+    if (draw(m) * 100 < percent_read[which]) {
+        return read_rows(m, d, session, which);
     }
     switch (which) {
-    case 3:
+    case MIX_D:
+    case MIX_E:
         return insert_row(m, d, session, new_key);
-    case 4:
-        if (!reads) {
-            return insert_row(m, d, session, new_key);
-        }
-        key = popular_key(m);
-        return d->read_range(session, key, 1 + (unsigned)(draw(m) * SCAN_ROWS));
-    case 5:
-        return d->modify(session, popular_key(m));
+    case MIX_F:
+        return d->update(session, popular_key(m), BENCH_CHANGE_V, 0);
     default:
-        return d->touch(session, popular_key(m));
+        return d->update(session, popular_key(m), BENCH_SET_PAD, 0);
     }
 }
 

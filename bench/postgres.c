@@ -68,10 +68,10 @@ static void close_session(void *session)
 static int prepare(struct session *s)
 {
     static const char *const statements[][2] = {
-        {"insert", "insert into w values ($1::int8, $2::int8, $3)"},
-        {"add", "insert into t values ($1::int8, $2::int8, $3)"},
-        {"touch", "update t set pad = $2 where k = $1::int8"},
-        {"update", "update t set v = $2::int8 where k = $1::int8"},
+        {"insert w", "insert into w values ($1::int8, $2::int8, $3)"},
+        {"insert t", "insert into t values ($1::int8, $2::int8, $3)"},
+        {"set pad", "update t set pad = $2 where k = $1::int8"},
+        {"set v", "update t set v = $2::int8 where k = $1::int8"},
         {"get", "select v, pad from t where k = $1::int8"},
         {"get for update", "select v, pad from t where k = $1::int8 for update"},
         {"range", "select v, pad from t where k >= $1::int8 order by k limit $2::int8"}};
@@ -109,17 +109,23 @@ static int row_of_u(uint64_t key, char line[LINE_MAX_BYTES])
                     bench_few(key), BENCH_NAME, name, bench_value(key));
 }
 
-static int copy_rows(const struct session *s, const char *copy,
-                     int (*row)(uint64_t key, char line[LINE_MAX_BYTES]), uint64_t from,
-                     uint64_t to)
+struct copy {
+    const struct session *session;
+    const char *statement;
+    int (*row)(uint64_t key, char line[LINE_MAX_BYTES]);
+};
+
+static int copy_rows(void *arg, uint64_t from, uint64_t to)
 {
-    PGresult *result = PQexec(s->connection, copy);
+    const struct copy *copy = arg;
+    const struct session *s = copy->session;
+    PGresult *result = PQexec(s->connection, copy->statement);
     bool going = PQresultStatus(result) == PGRES_COPY_IN;
 
     PQclear(result);
     for (uint64_t key = from; going && key < to; key++) {
         char line[LINE_MAX_BYTES];
-        int size = row(key, line);
+        int size = copy->row(key, line);
 
         going = PQputCopyData(s->connection, line, size) == 1;
     }
@@ -139,13 +145,11 @@ static int copy_rows(const struct session *s, const char *copy,
 static int load(void *session, uint64_t rows)
 {
     struct session *s = session;
+    struct copy copy = {s, "copy t from stdin", row_of_t};
     int rc = run(s, "create table t (k int8 primary key, v int8 not null, pad text not null);"
                     "create table w (k int8 primary key, v int8 not null, pad text not null)");
 
-    for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
-        rc = copy_rows(s, "copy t from stdin", row_of_t, key,
-                       key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
-    }
+    rc = rc ? rc : bench_in_batches(rows, copy_rows, &copy);
     rc = rc ? rc : run(s, "vacuum analyze t");
     return rc ? rc : run(s, "checkpoint");
 }
@@ -158,17 +162,15 @@ static int sql(void *session, const char *statement)
 static int load_other(void *session, const char *table, uint64_t rows)
 {
     struct session *s = session;
-    char create[200], copy[80], vacuum[80];
+    char create[200], words[80], vacuum[80];
+    struct copy copy = {s, words, row_of_u};
     int rc;
 
     (void)snprintf(create, sizeof(create), "create table %s " BENCH_OTHER, table);
-    (void)snprintf(copy, sizeof(copy), "copy %s from stdin", table);
+    (void)snprintf(words, sizeof(words), "copy %s from stdin", table);
     (void)snprintf(vacuum, sizeof(vacuum), "vacuum analyze %s", table);
     rc = run(s, create);
-    for (uint64_t key = 1; rc == 0 && key <= rows; key += BENCH_BATCH) {
-        rc = copy_rows(s, copy, row_of_u, key,
-                       key + BENCH_BATCH <= rows + 1 ? key + BENCH_BATCH : rows + 1);
-    }
+    rc = rc ? rc : bench_in_batches(rows, copy_rows, &copy);
     rc = rc ? rc : run(s, vacuum);
     return rc ? rc : run(s, "checkpoint");
 }
@@ -190,8 +192,8 @@ static int execute(struct session *s, const char *name, int count, const char *c
 }
 
 /* The statement's first value is the key; `rest` are the others. */
-static int change(struct session *s, const char *name, uint64_t key, const char *const rest[2],
-                  int count)
+static int write_row(struct session *s, const char *name, uint64_t key, const char *const rest[2],
+                     int count)
 {
     char k_text[24];
     const char *values[] = {k_text, rest[0], rest[1]};
@@ -212,42 +214,85 @@ static void pad_text(uint64_t key, char text[BENCH_PAD + 1])
     text[BENCH_PAD] = '\0';
 }
 
-static int insert_into(struct session *s, const char *statement, uint64_t key)
+static int insert_row(struct session *s, enum bench_table table, uint64_t key)
 {
     char v_text[24], pad[BENCH_PAD + 1];
     const char *rest[2] = {v_text, pad};
 
     (void)snprintf(v_text, sizeof(v_text), "%" PRId64, bench_value(key));
     pad_text(key, pad);
-    return change(s, statement, key, rest, 2);
+    return write_row(s, table == BENCH_T ? "insert t" : "insert w", key, rest, 2);
 }
 
-static int insert(void *session, uint64_t key)
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
-    return insert_into(session, "insert", key);
+    bool several = to - from > 1; /* one is a transaction by itself */
+    int rc = several ? run(session, "begin") : 0;
+
+    for (uint64_t key = from; rc == 0 && key < to; key++) {
+        rc = insert_row(session, table, key);
+    }
+    return rc ? rc : several ? run(session, "commit") : 0;
 }
 
-static int add(void *session, uint64_t key)
-{
-    return insert_into(session, "add", key);
-}
-
-static int update(void *session, uint64_t key, int64_t v)
+static int set_v(struct session *s, uint64_t key, int64_t v)
 {
     char v_text[24];
     const char *rest[2] = {v_text, NULL};
 
     (void)snprintf(v_text, sizeof(v_text), "%" PRId64, v);
-    return change(session, "update", key, rest, 1);
+    return write_row(s, "set v", key, rest, 1);
 }
 
-static int touch(void *session, uint64_t key)
+static int set_pad(struct session *s, uint64_t key)
 {
     char pad[BENCH_PAD + 1];
     const char *rest[2] = {pad, NULL};
 
     pad_text(key + 1, pad);
-    return change(session, "touch", key, rest, 1);
+    return write_row(s, "set pad", key, rest, 1);
+}
+
+static int get_by(struct session *s, const char *statement, uint64_t key, int64_t *v_out)
+{
+    char k_text[24];
+    const char *values[] = {k_text};
+    PGresult *result;
+    int rc;
+
+    (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
+    rc = execute(s, statement, 1, values, &result);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = PQntuples(result) == 1 ? 0 : failed(s, statement);
+    if (rc == 0) {
+        *v_out = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    }
+    PQclear(result);
+    return rc;
+}
+
+static int change_v(struct session *s, uint64_t key)
+{
+    int64_t v = 0;
+    int rc = run(s, "begin");
+
+    rc = rc ? rc : get_by(s, "get for update", key, &v);
+    rc = rc ? rc : set_v(s, key, bench_changed(v));
+    return run(s, rc == 0 ? "commit" : "rollback") ? 1 : rc;
+}
+
+static int update(void *session, uint64_t key, enum bench_edit edit, int64_t v)
+{
+    switch (edit) {
+    case BENCH_SET_V:
+        return set_v(session, key, v);
+    case BENCH_SET_PAD:
+        return set_pad(session, key);
+    default:
+        return change_v(session, key);
+    }
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -262,39 +307,9 @@ static void read_end(void *session)
     (void)run(session, "rollback");
 }
 
-static int get_by(void *session, const char *statement, uint64_t key, int64_t *v_out)
-{
-    char k_text[24];
-    const char *values[] = {k_text};
-    PGresult *result;
-    int rc;
-
-    (void)snprintf(k_text, sizeof(k_text), "%" PRIu64, key);
-    rc = execute(session, statement, 1, values, &result);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = PQntuples(result) == 1 ? 0 : failed(session, statement);
-    if (rc == 0) {
-        *v_out = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    }
-    PQclear(result);
-    return rc;
-}
-
 static int get(void *session, uint64_t key, int64_t *v_out)
 {
     return get_by(session, "get", key, v_out);
-}
-
-static int modify(void *session, uint64_t key)
-{
-    int64_t v = 0;
-    int rc = run(session, "begin");
-
-    rc = rc ? rc : get_by(session, "get for update", key, &v);
-    rc = rc ? rc : update(session, key, bench_changed(v));
-    return run(session, rc == 0 ? "commit" : "rollback") ? 1 : rc;
 }
 
 static int read_range(void *session, uint64_t key, unsigned count)
@@ -339,7 +354,7 @@ static int create_index(void *session, bool unique, bool online, double *seconds
     (void)snprintf(sql, sizeof(sql), "create %s index %s by_v on t (v)", unique ? "unique" : "",
                    online ? "concurrently" : "");
     rc = run(session, sql);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -348,7 +363,7 @@ static int drop_index(void *session, double *seconds_out)
     uint64_t begin = bench_now_ns();
     int rc = run(session, "drop index by_v");
 
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -401,15 +416,11 @@ const struct driver postgres_driver = {.name = "postgres",
                                        .close = close_session,
                                        .load = load,
                                        .insert = insert,
-                                       .add = add,
                                        .update = update,
-                                       .touch = touch,
-                                       .modify = modify,
-                                       .read = get,
-                                       .read_range = read_range,
                                        .read_begin = read_begin,
                                        .read_end = read_end,
                                        .get = get,
+                                       .read_range = read_range,
                                        .scan = scan,
                                        .create_index = create_index,
                                        .drop_index = drop_index,

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RocksDB, by its C interface. Its store belongs to one process, so clients are threads of it. Rows
- * are keys of one byte for the table and eight for the key, values of v and the pad. A commit is a
- * put; what reads first is an optimistic transaction. Commits that do not wait are in the page
- * cache when they return.
+ * are those of kv.h. A commit is a batch of puts; what reads first is an optimistic transaction.
+ * Commits that do not wait are in the page cache when they return.
  *
  * It knows no indexes: one is a column family that is filled by puts past its log and flushed at
  * the end, which is what a program would do that has one built.
  */
-#include "bench.h"
+#include "kv.h"
 
 #include <rocksdb/c.h>
 
@@ -20,8 +19,6 @@
 
 #define CACHE_BYTES ((size_t)2 << 30) /* as PostgreSQL's shared_buffers */
 #define BLOOM_BITS 10
-#define KEY_BYTES 9
-#define ROW_BYTES (8 + BENCH_PAD)
 #define OPTIONS_PREFIX "OPTIONS-"
 
 /* The open store, shared by the sessions of this process. */
@@ -53,24 +50,6 @@ static int check(char *error, const char *what)
     fprintf(stderr, "bench: rocksdb: %s: %s\n", what, error);
     rocksdb_free(error);
     return 1;
-}
-
-static void put_be64(char *at, uint64_t v)
-{
-    v = __builtin_bswap64(v);
-    memcpy(at, &v, sizeof(v));
-}
-
-static void make_key(char table, uint64_t key, char k[KEY_BYTES])
-{
-    k[0] = table;
-    put_be64(k + 1, key);
-}
-
-static void make_row(uint64_t key, int64_t v, char row[ROW_BYTES])
-{
-    memcpy(row, &v, sizeof(v));
-    bench_pad(key, row + sizeof(v));
 }
 
 /* ---- open and close ----------------------------------------------------------------------- */
@@ -147,14 +126,15 @@ static void close_session(void *session)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static int put_rows(const struct session *s, char table, uint64_t from, uint64_t to)
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
+    const struct session *s = session;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
-    char k[KEY_BYTES], row[ROW_BYTES], *error = NULL;
+    char k[KV_KEY_BYTES], row[KV_ROW_BYTES], *error = NULL;
 
     for (uint64_t key = from; key < to; key++) {
-        make_key(table, key, k);
-        make_row(key, bench_value(key), row);
+        kv_key(table == BENCH_T ? 't' : 'w', key, k);
+        kv_row(key, row);
         rocksdb_writebatch_put(batch, k, sizeof(k), row, sizeof(row));
     }
     rocksdb_write(store.db, s->write, batch, &error);
@@ -162,13 +142,18 @@ static int put_rows(const struct session *s, char table, uint64_t from, uint64_t
     return check(error, "write");
 }
 
-static int flush_all(void)
+/* NULL: tables t and w. */
+static int flush(rocksdb_column_family_handle_t *family)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
     char *error = NULL;
 
     rocksdb_flushoptions_set_wait(options, 1);
-    rocksdb_flush(store.db, options, &error);
+    if (family != NULL) {
+        rocksdb_flush_cf(store.db, options, family, &error);
+    } else {
+        rocksdb_flush(store.db, options, &error);
+    }
     rocksdb_flushoptions_destroy(options);
     return check(error, "flush");
 }
@@ -185,84 +170,36 @@ static void settle(void)
     } while (pending + running > 0);
 }
 
+static int load_batch(void *session, uint64_t from, uint64_t to)
+{
+    return insert(session, BENCH_T, from, to);
+}
+
 static int load(void *session, uint64_t rows)
 {
-    const struct session *s = session;
-    int rc = 0;
+    int rc = bench_in_batches(rows, load_batch, session);
 
-    for (uint64_t from = 1, to; rc == 0 && from <= rows; from = to) {
-        to = from + BENCH_BATCH <= rows + 1 ? from + BENCH_BATCH : rows + 1;
-        rc = put_rows(s, 't', from, to);
-    }
-    rc = rc ? rc : flush_all();
+    rc = rc ? rc : flush(NULL);
     if (rc == 0) {
         settle();
     }
     return rc;
 }
 
-static int put(const struct session *s, char table, uint64_t key)
-{
-    char k[KEY_BYTES], row[ROW_BYTES], *error = NULL;
-
-    make_key(table, key, k);
-    make_row(key, bench_value(key), row);
-    rocksdb_put(store.db, s->write, k, sizeof(k), row, sizeof(row), &error);
-    return check(error, "put");
-}
-
-static int insert(void *session, uint64_t key)
-{
-    return put(session, 'w', key);
-}
-
-static int add(void *session, uint64_t key)
-{
-    return put(session, 't', key);
-}
-
-static int insert_many(void *session, uint64_t from, uint64_t to)
-{
-    return put_rows(session, 'w', from, to);
-}
-
-/* Which part of a row an update replaces. */
-typedef void (*edit)(uint64_t key, int64_t v, char row[ROW_BYTES]);
-
-static void edit_v(uint64_t key, int64_t v, char row[ROW_BYTES])
-{
-    (void)key;
-    memcpy(row, &v, sizeof(v));
-}
-
-static void edit_pad(uint64_t key, int64_t v, char row[ROW_BYTES])
-{
-    (void)v;
-    bench_pad(key + 1, row + 8);
-}
-
-static void edit_low(uint64_t key, int64_t v, char row[ROW_BYTES])
-{
-    (void)key;
-    memcpy(&v, row, sizeof(v));
-    v = bench_changed(v);
-    memcpy(row, &v, sizeof(v));
-}
-
 /* *conflict_out: somebody else was first, and it is to be done again. */
-static int try_change(const struct session *s, uint64_t key, int64_t v, edit edit,
+static int try_update(const struct session *s, uint64_t key, enum bench_edit edit, int64_t v,
                       bool *conflict_out)
 {
     rocksdb_transaction_t *txn =
         rocksdb_optimistictransaction_begin(store.transactions, s->write, s->optimistic, NULL);
-    char k[KEY_BYTES], row[ROW_BYTES], *error = NULL, *found;
+    char k[KV_KEY_BYTES], row[KV_ROW_BYTES], *error = NULL, *found;
     size_t size = 0;
 
-    make_key('t', key, k);
+    kv_key('t', key, k);
     found = rocksdb_transaction_get_for_update(txn, s->read, k, sizeof(k), &size, 1, &error);
     if (error == NULL && found != NULL && size == sizeof(row)) {
         memcpy(row, found, sizeof(row));
-        edit(key, v, row);
+        kv_edit(key, edit, v, row);
         rocksdb_transaction_put(txn, k, sizeof(k), row, sizeof(row), &error);
     }
     if (error == NULL && found != NULL) {
@@ -282,34 +219,19 @@ static int try_change(const struct session *s, uint64_t key, int64_t v, edit edi
     return check(error, "update");
 }
 
-static int change(const struct session *s, uint64_t key, int64_t v, edit edit)
+static int update(void *session, uint64_t key, enum bench_edit edit, int64_t v)
 {
     bool conflict;
     int rc;
 
     do {
         conflict = false;
-        rc = try_change(s, key, v, edit, &conflict);
+        rc = try_update(session, key, edit, v, &conflict);
         if (conflict) {
             (void)sched_yield();
         }
     } while (rc == 0 && conflict);
     return rc;
-}
-
-static int update(void *session, uint64_t key, int64_t v)
-{
-    return change(session, key, v, edit_v);
-}
-
-static int touch(void *session, uint64_t key)
-{
-    return change(session, key, 0, edit_pad);
-}
-
-static int modify(void *session, uint64_t key)
-{
-    return change(session, key, 0, edit_low);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -334,22 +256,22 @@ static void read_end(void *session)
 static int get(void *session, uint64_t key, int64_t *v_out)
 {
     const struct session *s = session;
-    char k[KEY_BYTES], *error = NULL;
+    char k[KV_KEY_BYTES], *error = NULL;
     rocksdb_pinnableslice_t *found;
     const char *row;
     size_t size = 0;
 
-    make_key('t', key, k);
+    kv_key('t', key, k);
     found = rocksdb_get_pinned(store.db, s->read, k, sizeof(k), &error);
     if (error != NULL) {
         return check(error, "get");
     }
     row = rocksdb_pinnableslice_value(found, &size);
-    if (row != NULL && size == ROW_BYTES) {
-        memcpy(v_out, row, sizeof(*v_out));
+    if (row != NULL && size == KV_ROW_BYTES) {
+        *v_out = kv_v(row);
     }
     rocksdb_pinnableslice_destroy(found);
-    if (size != ROW_BYTES) {
+    if (size != KV_ROW_BYTES) {
         fprintf(stderr, "bench: rocksdb: no row %llu\n", (unsigned long long)key);
         return 1;
     }
@@ -361,21 +283,19 @@ static int walk(const struct session *s, uint64_t key, uint64_t count, uint64_t 
                 int64_t *xor_out)
 {
     rocksdb_iterator_t *it = rocksdb_create_iterator(store.db, s->read);
-    char k[KEY_BYTES], *error = NULL;
+    char k[KV_KEY_BYTES], *error = NULL;
 
     *rows_out = 0;
     *xor_out = 0;
-    make_key('t', key, k);
+    kv_key('t', key, k);
     for (rocksdb_iter_seek(it, k, sizeof(k)); *rows_out < count && rocksdb_iter_valid(it);
          rocksdb_iter_next(it)) {
         size_t size;
-        int64_t v;
 
         if (rocksdb_iter_key(it, &size)[0] != 't') {
             break;
         }
-        memcpy(&v, rocksdb_iter_value(it, &size), sizeof(v));
-        *xor_out ^= v >> BENCH_LOW_BITS;
+        *xor_out ^= kv_v(rocksdb_iter_value(it, &size)) >> BENCH_LOW_BITS;
         ++*rows_out;
     }
     rocksdb_iter_get_error(it, &error);
@@ -412,11 +332,9 @@ static int put_entries(struct session *s)
     for (rocksdb_iter_seek(it, "t", 1); error == NULL; rocksdb_iter_next(it)) {
         size_t size;
         bool more = rocksdb_iter_valid(it) && rocksdb_iter_key(it, &size)[0] == 't';
-        int64_t v;
 
         if (more) {
-            memcpy(&v, rocksdb_iter_value(it, &size), sizeof(v));
-            put_be64(entry, (uint64_t)v);
+            kv_put_be64(entry, (uint64_t)kv_v(rocksdb_iter_value(it, &size)));
             memcpy(entry + 8, rocksdb_iter_key(it, &size) + 1, 8);
             rocksdb_writebatch_put_cf(batch, s->index, entry, sizeof(entry), "", 0);
             held++;
@@ -439,25 +357,19 @@ static int put_entries(struct session *s)
 static int create_index(void *session, bool unique, bool online, double *seconds_out)
 {
     struct session *s = session;
-    rocksdb_flushoptions_t *flush = rocksdb_flushoptions_create();
     uint64_t begin = bench_now_ns();
     char *error = NULL;
     int rc;
 
     if (unique || online) {
-        rocksdb_flushoptions_destroy(flush);
         fprintf(stderr, "bench: rocksdb: no such index\n");
         return 1;
     }
     s->index = rocksdb_create_column_family(store.db, store.options, "index", &error);
     rc = check(error, "column family");
     rc = rc ? rc : put_entries(s);
-    if (rc == 0) {
-        rocksdb_flush_cf(store.db, flush, s->index, &error);
-        rc = check(error, "flush");
-    }
-    rocksdb_flushoptions_destroy(flush);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    rc = rc ? rc : flush(s->index);
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -470,7 +382,7 @@ static int drop_index(void *session, double *seconds_out)
     rocksdb_drop_column_family(store.db, s->index, &error);
     rocksdb_column_family_handle_destroy(s->index);
     s->index = NULL;
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return check(error, "drop");
 }
 
@@ -480,7 +392,7 @@ static int disk(void *session, uint64_t *tables_out, uint64_t *log_out)
 {
     const struct session *s = session;
     uint64_t all;
-    int rc = flush_all();
+    int rc = flush(NULL);
 
     /* Tables and logs are numbered alike and differ in what their names end with. */
     all = bench_files_bytes(s->place, "0");
@@ -531,16 +443,11 @@ const struct driver rocksdb_driver = {.name = "rocksdb",
                                       .close = close_session,
                                       .load = load,
                                       .insert = insert,
-                                      .add = add,
                                       .update = update,
-                                      .touch = touch,
-                                      .modify = modify,
-                                      .insert_many = insert_many,
-                                      .read = get,
-                                      .read_range = read_range,
                                       .read_begin = read_begin,
                                       .read_end = read_end,
                                       .get = get,
+                                      .read_range = read_range,
                                       .scan = scan,
                                       .create_index = create_index,
                                       .drop_index = drop_index,

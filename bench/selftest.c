@@ -27,27 +27,33 @@ static void close_nothing(void *session)
     (void)session;
 }
 
-static int stall_once(void *session, uint64_t key)
+static int stall_once(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
     uint64_t *commits = session;
 
-    (void)key;
+    (void)table;
+    (void)from;
+    (void)to;
     if (++*commits == 100) {
         bench_sleep_until(bench_now_ns() + STALL_NS);
     }
     return 0;
 }
 
-static int fail_later(void *session, uint64_t key)
+static int fail_later(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
     uint64_t *commits = session;
 
-    (void)key;
+    (void)table;
+    (void)from;
+    (void)to;
     return ++*commits == 100;
 }
 
 /* How many commits took long; UINT64_MAX when the foreground has failed. */
-static uint64_t slow_ones(int (*insert)(void *session, uint64_t key), double rate, unsigned threads)
+static uint64_t slow_ones(int (*insert)(void *session, enum bench_table table, uint64_t from,
+                                        uint64_t to),
+                          double rate, unsigned threads)
 {
     static struct hist h;
     const struct driver driver = {.name = "none",

@@ -19,11 +19,9 @@
     "pragma journal_mode = wal; pragma cache_size = -2097152; pragma mmap_size = 68719476736;" \
     "pragma threads = 2; pragma temp_store = memory;"
 
-#define GET "select v, pad from t where k = ?"
-
 struct session {
     sqlite3 *db;
-    sqlite3_stmt *insert, *add, *update, *touch, *get, *range;
+    sqlite3_stmt *insert[2], *set_v, *set_pad, *get, *range; /* insert: by table */
     char place[512];
 };
 
@@ -67,10 +65,10 @@ static void close_session(void *session)
 {
     struct session *s = session;
 
-    (void)sqlite3_finalize(s->insert);
-    (void)sqlite3_finalize(s->add);
-    (void)sqlite3_finalize(s->update);
-    (void)sqlite3_finalize(s->touch);
+    (void)sqlite3_finalize(s->insert[BENCH_T]);
+    (void)sqlite3_finalize(s->insert[BENCH_W]);
+    (void)sqlite3_finalize(s->set_v);
+    (void)sqlite3_finalize(s->set_pad);
     (void)sqlite3_finalize(s->get);
     (void)sqlite3_finalize(s->range);
     (void)sqlite3_close(s->db);
@@ -79,18 +77,44 @@ static void close_session(void *session)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* A statement that finds nothing to return. */
+static int step(const struct session *s, sqlite3_stmt *statement)
+{
+    int rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : failed(s, sqlite3_sql(statement));
+
+    (void)sqlite3_reset(statement);
+    return rc;
+}
+
 static int insert_row(const struct session *s, sqlite3_stmt *statement, uint64_t key)
 {
     char pad[BENCH_PAD];
-    int rc;
 
     bench_pad(key, pad);
     (void)sqlite3_bind_int64(statement, 1, (int64_t)key);
     (void)sqlite3_bind_int64(statement, 2, bench_value(key));
     (void)sqlite3_bind_text(statement, 3, pad, BENCH_PAD, SQLITE_STATIC);
-    rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : failed(s, "insert");
-    (void)sqlite3_reset(statement);
-    return rc;
+    return step(s, statement);
+}
+
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
+{
+    static const char *const statements[] = {
+        [BENCH_T] = "insert into t values (?, ?, ?)", [BENCH_W] = "insert into w values (?, ?, ?)"};
+    struct session *s = session;
+    bool several = to - from > 1; /* one is a transaction by itself */
+    int rc = prepare(s, statements[table], &s->insert[table]);
+
+    rc = rc ? rc : several ? run(s, "begin") : 0;
+    for (uint64_t key = from; rc == 0 && key < to; key++) {
+        rc = insert_row(s, s->insert[table], key);
+    }
+    return rc ? rc : several ? run(s, "commit") : 0;
+}
+
+static int load_batch(void *session, uint64_t from, uint64_t to)
+{
+    return insert(session, BENCH_T, from, to);
 }
 
 static int load(void *session, uint64_t rows)
@@ -100,63 +124,32 @@ static int load(void *session, uint64_t rows)
         run(s, "create table t (k integer primary key, v integer not null, pad text not null);"
                "create table w (k integer primary key, v integer not null, pad text not null)");
 
-    rc = rc ? rc : prepare(s, "insert into t values (?, ?, ?)", &s->insert);
-    for (uint64_t key = 1; rc == 0 && key <= rows;) {
-        rc = run(s, "begin");
-        for (unsigned n = 0; rc == 0 && n < BENCH_BATCH && key <= rows; n++, key++) {
-            rc = insert_row(s, s->insert, key);
-        }
-        rc = rc ? rc : run(s, "commit");
-    }
-    (void)sqlite3_finalize(s->insert);
-    s->insert = NULL;
+    rc = rc ? rc : bench_in_batches(rows, load_batch, s);
     return rc ? rc : run(s, "pragma wal_checkpoint(truncate); analyze");
 }
 
-static int insert(void *session, uint64_t key)
+static int set_v(struct session *s, uint64_t key, int64_t v)
 {
-    struct session *s = session;
-    int rc = prepare(s, "insert into w values (?, ?, ?)", &s->insert);
-
-    return rc ? rc : insert_row(s, s->insert, key);
-}
-
-static int add(void *session, uint64_t key)
-{
-    struct session *s = session;
-    int rc = prepare(s, "insert into t values (?, ?, ?)", &s->add);
-
-    return rc ? rc : insert_row(s, s->add, key);
-}
-
-static int update(void *session, uint64_t key, int64_t v)
-{
-    struct session *s = session;
-    int rc = prepare(s, "update t set v = ? where k = ?", &s->update);
+    int rc = prepare(s, "update t set v = ? where k = ?", &s->set_v);
 
     if (rc == 0) {
-        (void)sqlite3_bind_int64(s->update, 1, v);
-        (void)sqlite3_bind_int64(s->update, 2, (int64_t)key);
-        rc = sqlite3_step(s->update) == SQLITE_DONE ? 0 : failed(s, "update");
-        (void)sqlite3_reset(s->update);
+        (void)sqlite3_bind_int64(s->set_v, 1, v);
+        (void)sqlite3_bind_int64(s->set_v, 2, (int64_t)key);
+        rc = step(s, s->set_v);
     }
     return rc;
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
-
-static int touch(void *session, uint64_t key)
+static int set_pad(struct session *s, uint64_t key)
 {
-    struct session *s = session;
     char pad[BENCH_PAD];
-    int rc = prepare(s, "update t set pad = ? where k = ?", &s->touch);
+    int rc = prepare(s, "update t set pad = ? where k = ?", &s->set_pad);
 
     if (rc == 0) {
         bench_pad(key + 1, pad);
-        (void)sqlite3_bind_text(s->touch, 1, pad, BENCH_PAD, SQLITE_STATIC);
-        (void)sqlite3_bind_int64(s->touch, 2, (int64_t)key);
-        rc = sqlite3_step(s->touch) == SQLITE_DONE ? 0 : failed(s, "update");
-        (void)sqlite3_reset(s->touch);
+        (void)sqlite3_bind_text(s->set_pad, 1, pad, BENCH_PAD, SQLITE_STATIC);
+        (void)sqlite3_bind_int64(s->set_pad, 2, (int64_t)key);
+        rc = step(s, s->set_pad);
     }
     return rc;
 }
@@ -164,9 +157,13 @@ static int touch(void *session, uint64_t key)
 static int get(void *session, uint64_t key, int64_t *v_out)
 {
     struct session *s = session;
-    int rc = 1;
+    int rc = prepare(s, "select v, pad from t where k = ?", &s->get);
 
+    if (rc != 0) {
+        return rc;
+    }
     (void)sqlite3_bind_int64(s->get, 1, (int64_t)key);
+    rc = 1;
     if (sqlite3_step(s->get) == SQLITE_ROW) {
         *v_out = sqlite3_column_int64(s->get, 0);
         rc = sqlite3_column_bytes(s->get, 1) == BENCH_PAD ? 0 : 1;
@@ -176,42 +173,41 @@ static int get(void *session, uint64_t key, int64_t *v_out)
 }
 
 /* It writes later on, so it begins as a writer: one that has read first could not wait its turn. */
-static int modify(void *session, uint64_t key)
+static int change_v(struct session *s, uint64_t key)
 {
-    struct session *s = session;
     int64_t v = 0;
-    int rc = prepare(s, GET, &s->get);
+    int rc = run(s, "begin immediate");
 
-    rc = rc ? rc : run(s, "begin immediate");
     if (rc == 0) {
-        rc = get(session, key, &v);
-        rc = rc ? rc : update(session, key, bench_changed(v));
+        rc = get(s, key, &v);
+        rc = rc ? rc : set_v(s, key, bench_changed(v));
         rc = run(s, rc == 0 ? "commit" : "rollback") ? 1 : rc;
     }
     return rc;
 }
 
+static int update(void *session, uint64_t key, enum bench_edit edit, int64_t v)
+{
+    switch (edit) {
+    case BENCH_SET_V:
+        return set_v(session, key, v);
+    case BENCH_SET_PAD:
+        return set_pad(session, key);
+    default:
+        return change_v(session, key);
+    }
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
 static int read_begin(void *session)
 {
-    struct session *s = session;
-    int rc = prepare(s, GET, &s->get);
-
-    return rc ? rc : run(s, "begin");
+    return run(session, "begin");
 }
 
 static void read_end(void *session)
 {
-    struct session *s = session;
-
-    (void)run(s, "rollback");
-}
-
-static int read_one(void *session, uint64_t key, int64_t *v_out)
-{
-    struct session *s = session;
-    int rc = prepare(s, GET, &s->get);
-
-    return rc ? rc : get(session, key, v_out);
+    (void)run(session, "rollback");
 }
 
 static int read_range(void *session, uint64_t key, unsigned count)
@@ -262,7 +258,7 @@ static int create_index(void *session, bool unique, bool online, double *seconds
         return failed(s, "no index beside writers");
     }
     rc = run(s, unique ? "create unique index by_v on t (v)" : "create index by_v on t (v)");
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -272,7 +268,7 @@ static int drop_index(void *session, double *seconds_out)
     uint64_t begin = bench_now_ns();
     int rc = run(s, "drop index by_v");
 
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     return rc;
 }
 
@@ -322,15 +318,11 @@ const struct driver sqlite_driver = {.name = "sqlite",
                                      .close = close_session,
                                      .load = load,
                                      .insert = insert,
-                                     .add = add,
                                      .update = update,
-                                     .touch = touch,
-                                     .modify = modify,
-                                     .read = read_one,
-                                     .read_range = read_range,
                                      .read_begin = read_begin,
                                      .read_end = read_end,
                                      .get = get,
+                                     .read_range = read_range,
                                      .scan = scan,
                                      .create_index = create_index,
                                      .drop_index = drop_index,

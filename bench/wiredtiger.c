@@ -124,48 +124,29 @@ static int put(WT_CURSOR *cursor, uint64_t key, int64_t v, uint64_t pad_of)
     return rc ? rc : cursor->reset(cursor);
 }
 
-static int insert_rows(const struct session *s, WT_CURSOR *cursor, uint64_t from, uint64_t to)
+static int insert(void *session, enum bench_table table, uint64_t from, uint64_t to)
 {
+    const struct session *s = session;
     int rc = s->session->begin_transaction(s->session, NULL);
 
     for (uint64_t key = from; rc == 0 && key < to; key++) {
-        rc = put(cursor, key, bench_value(key), key);
+        rc = put(table == BENCH_T ? s->t : s->w, key, bench_value(key), key);
     }
     rc = rc ? rc : s->session->commit_transaction(s->session, NULL);
     return check(rc, "insert");
 }
 
+static int load_batch(void *session, uint64_t from, uint64_t to)
+{
+    return insert(session, BENCH_T, from, to);
+}
+
 static int load(void *session, uint64_t rows)
 {
     const struct session *s = session;
-    int rc = 0;
+    int rc = bench_in_batches(rows, load_batch, session);
 
-    for (uint64_t from = 1, to; rc == 0 && from <= rows; from = to) {
-        to = from + BENCH_BATCH <= rows + 1 ? from + BENCH_BATCH : rows + 1;
-        rc = insert_rows(s, s->t, from, to);
-    }
     return rc ? rc : check(s->session->checkpoint(s->session, NULL), "checkpoint");
-}
-
-static int insert(void *session, uint64_t key)
-{
-    const struct session *s = session;
-
-    return insert_rows(s, s->w, key, key + 1);
-}
-
-static int add(void *session, uint64_t key)
-{
-    const struct session *s = session;
-
-    return insert_rows(s, s->t, key, key + 1);
-}
-
-static int insert_many(void *session, uint64_t from, uint64_t to)
-{
-    const struct session *s = session;
-
-    return insert_rows(s, s->w, from, to);
 }
 
 static int find(WT_CURSOR *cursor, uint64_t key, int64_t *v_out, const char **pad_out)
@@ -177,9 +158,7 @@ static int find(WT_CURSOR *cursor, uint64_t key, int64_t *v_out, const char **pa
     return rc ? rc : cursor->get_value(cursor, v_out, pad_out);
 }
 
-enum edit { EDIT_V, EDIT_PAD, EDIT_LOW };
-
-static int edit_row(const struct session *s, uint64_t key, int64_t v, enum edit edit)
+static int edit_row(const struct session *s, uint64_t key, enum bench_edit edit, int64_t v)
 {
     const char *old_pad = NULL;
     int64_t old = 0;
@@ -188,16 +167,17 @@ static int edit_row(const struct session *s, uint64_t key, int64_t v, enum edit 
     if (rc != 0) {
         return rc;
     }
-    if (edit == EDIT_PAD) {
+    if (edit == BENCH_SET_PAD) {
         return put(s->t, key, old, key + 1);
     }
-    s->t->set_value(s->t, edit == EDIT_V ? v : bench_changed(old), old_pad);
+    s->t->set_value(s->t, edit == BENCH_SET_V ? v : bench_changed(old), old_pad);
     return s->t->update(s->t);
 }
 
 /* Until nobody else was first. */
-static int change(const struct session *s, uint64_t key, int64_t v, enum edit edit)
+static int update(void *session, uint64_t key, enum bench_edit edit, int64_t v)
 {
+    const struct session *s = session;
     unsigned lost = 0;
     int rc;
 
@@ -206,7 +186,7 @@ static int change(const struct session *s, uint64_t key, int64_t v, enum edit ed
         if (rc != 0) {
             break;
         }
-        rc = edit_row(s, key, v, edit);
+        rc = edit_row(s, key, edit, v);
         if (rc == 0) {
             rc = s->session->commit_transaction(s->session, NULL);
         } else {
@@ -220,21 +200,6 @@ static int change(const struct session *s, uint64_t key, int64_t v, enum edit ed
         }
     } while (rc == WT_ROLLBACK);
     return check(rc, "update");
-}
-
-static int update(void *session, uint64_t key, int64_t v)
-{
-    return change(session, key, v, EDIT_V);
-}
-
-static int touch(void *session, uint64_t key)
-{
-    return change(session, key, 0, EDIT_PAD);
-}
-
-static int modify(void *session, uint64_t key)
-{
-    return change(session, key, 0, EDIT_LOW);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -262,52 +227,47 @@ static int get(void *session, uint64_t key, int64_t *v_out)
     return check(rc ? rc : s->t->reset(s->t), "get");
 }
 
-static int next_row(WT_CURSOR *cursor, int64_t *xor_out)
+/* Up to `count` rows of t from key on. */
+static int walk(const struct session *s, uint64_t key, uint64_t count, uint64_t *rows_out,
+                int64_t *xor_out)
 {
-    const char *pad;
-    int64_t v;
-    int rc = cursor->get_value(cursor, &v, &pad);
-
-    if (rc == 0) {
-        *xor_out ^= v >> BENCH_LOW_BITS;
-        rc = cursor->next(cursor);
-    }
-    return rc;
-}
-
-static int read_range(void *session, uint64_t key, unsigned count)
-{
-    const struct session *s = session;
-    int64_t sum = 0;
     int exact = 0, rc;
 
+    *rows_out = 0;
+    *xor_out = 0;
     s->t->set_key(s->t, (int64_t)key);
     rc = s->t->search_near(s->t, &exact);
     if (rc == 0 && exact < 0) {
         rc = s->t->next(s->t);
     }
-    for (unsigned i = 0; rc == 0 && i < count; i++) {
-        rc = next_row(s->t, &sum);
+    while (rc == 0 && *rows_out < count) {
+        const char *pad;
+        int64_t v;
+
+        rc = s->t->get_value(s->t, &v, &pad);
+        if (rc == 0) {
+            *xor_out ^= v >> BENCH_LOW_BITS;
+            ++*rows_out;
+            rc = s->t->next(s->t);
+        }
     }
     (void)s->t->reset(s->t);
+    return check(rc == WT_NOTFOUND ? 0 : rc, "scan");
+}
+
+static int read_range(void *session, uint64_t key, unsigned count)
+{
+    uint64_t rows;
+    int64_t sum;
+    int rc = walk(session, key, count, &rows, &sum);
+
     bench_use(sum);
-    return check(rc == WT_NOTFOUND ? 0 : rc, "range");
+    return rc;
 }
 
 static int scan(void *session, uint64_t *rows_out, int64_t *xor_out)
 {
-    const struct session *s = session;
-    int rc = s->t->reset(s->t);
-
-    *rows_out = 0;
-    *xor_out = 0;
-    rc = rc ? rc : s->t->next(s->t);
-    while (rc == 0) {
-        rc = next_row(s->t, xor_out);
-        ++*rows_out;
-    }
-    (void)s->t->reset(s->t);
-    return check(rc == WT_NOTFOUND ? 0 : rc, "scan");
+    return walk(session, 0, UINT64_MAX, rows_out, xor_out);
 }
 
 /* ---- indexes ------------------------------------------------------------------------------ */
@@ -320,7 +280,7 @@ static int alone(struct session *s, int (*fn)(WT_SESSION *session), double *seco
 
     s->t = NULL;
     rc = rc ? rc : fn(s->session);
-    *seconds_out = (double)(bench_now_ns() - begin) / 1e9;
+    *seconds_out = bench_seconds_since(begin);
     rc = rc ? rc : s->session->open_cursor(s->session, "table:t", NULL, NULL, &s->t);
     return check(rc, "index");
 }
@@ -390,6 +350,7 @@ static int settings(void *session)
                    {"syncs_at_commit", WT_STAT_CONN_LOG_SYNC}};
     const struct session *s = session;
     int64_t before[2] = {0}, after[2] = {0}, cache = 0;
+    uint64_t unused = bench_now_ns();
     int major, minor, patch, rc;
     char text[40];
 
@@ -400,7 +361,7 @@ static int settings(void *session)
     for (size_t i = 0; rc == 0 && i < 2; i++) {
         rc = statistic(s, counted[i].statistic, &before[i]);
     }
-    rc = rc ? rc : insert(session, bench_now_ns() & INT64_MAX);
+    rc = rc ? rc : insert(session, BENCH_W, unused, unused + 1);
     for (size_t i = 0; rc == 0 && i < 2; i++) {
         rc = statistic(s, counted[i].statistic, &after[i]);
         bench_setting(counted[i].name, after[i] > before[i] ? "1" : "0");
@@ -416,16 +377,11 @@ const struct driver wiredtiger_driver = {.name = "wiredtiger",
                                          .close = close_session,
                                          .load = load,
                                          .insert = insert,
-                                         .add = add,
                                          .update = update,
-                                         .touch = touch,
-                                         .modify = modify,
-                                         .insert_many = insert_many,
-                                         .read = get,
-                                         .read_range = read_range,
                                          .read_begin = read_begin,
                                          .read_end = read_end,
                                          .get = get,
+                                         .read_range = read_range,
                                          .scan = scan,
                                          .create_index = create_index,
                                          .drop_index = drop_index,

@@ -76,16 +76,16 @@ static int commit(const struct foreground *f, void *session, uint64_t key, struc
     row = bench_random_key(&mix->random, f->rows);
     switch (f->work) {
     case WORK_INSERT:
-        return d->insert(session, key);
+        return d->insert(session, BENCH_W, key, key + 1);
     case WORK_ADD:
-        return d->add(session, key);
+        return d->insert(session, BENCH_T, key, key + 1);
     case WORK_UPDATE:
-        return d->update(session, row,
+        return d->update(session, row, BENCH_SET_V,
                          bench_value(row) ^ (int64_t)(mix->random >> (64 - BENCH_LOW_BITS)));
     case WORK_MODIFY:
-        return d->modify(session, row);
+        return d->update(session, row, BENCH_CHANGE_V, 0);
     default:
-        return d->touch(session, row);
+        return d->update(session, row, BENCH_SET_PAD, 0);
     }
 }
 
@@ -142,7 +142,7 @@ static int work(const struct workers *w, unsigned number)
         atomic_fetch_add(&w->shared->failed, 1);
     }
     if (rc == 0 && w->f.work == WORK_ONCE) {
-        rc = w->f.driver->touch(session, 1 + number);
+        rc = w->f.driver->update(session, 1 + number, BENCH_SET_PAD, 0);
         if (rc != 0) {
             atomic_fetch_add(&w->shared->failed, 1);
         }

@@ -17,21 +17,20 @@
 #define SLICES_MAX 9000 /* fifteen minutes; the last one takes all that comes later */
 #define WORKERS_MAX 64
 
-/* What a client does again and again: the driver's function of that name; a mix of mix.c.
- * WORK_ONCE: one touch, and no more. */
+/* What a client does again and again. */
 enum work {
-    WORK_INSERT,
-    WORK_ADD,
-    WORK_UPDATE,
-    WORK_TOUCH,
-    WORK_MODIFY,
-    WORK_YCSB_A,
+    WORK_INSERT, /* into w */
+    WORK_ADD,    /* into t */
+    WORK_UPDATE, /* BENCH_SET_V */
+    WORK_TOUCH,  /* BENCH_SET_PAD */
+    WORK_MODIFY, /* BENCH_CHANGE_V */
+    WORK_YCSB_A, /* the mixes of mix.h */
     WORK_YCSB_B,
     WORK_YCSB_C,
     WORK_YCSB_D,
     WORK_YCSB_E,
     WORK_YCSB_F,
-    WORK_ONCE
+    WORK_ONCE /* BENCH_SET_PAD, once */
 };
 /* The work by name; 0, or 1 when there is none. */
 int work_named(const char *name, enum work *work_out);

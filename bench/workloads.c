@@ -6,12 +6,6 @@
 
 #define FRESH_READS 64 /* beside commits: so many reads of a snapshot, then a new one */
 
-int bench_missing(const struct driver *d)
-{
-    fprintf(stderr, "bench: %s has no such operation\n", d->name);
-    return 1;
-}
-
 /* ---- load, reads -------------------------------------------------------------------------- */
 
 static int load(const struct driver *d, const struct parameters *p)
@@ -25,7 +19,7 @@ static int load(const struct driver *d, const struct parameters *p)
     }
     rc = d->load(session, p->rows);
     if (rc == 0) {
-        bench_result("rows_per_s", (double)p->rows * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+        bench_result("rows_per_s", (double)p->rows / bench_seconds_since(begin), "1/s");
     }
     d->close(session);
     return rc;
@@ -56,18 +50,14 @@ static int point_reads(const struct driver *d, void *session, const struct param
         uint64_t key = bench_random_key(&random, p->rows);
 
         rc = d->get(session, key, &v);
-        if (rc == 0 && v >> BENCH_LOW_BITS != bench_value(key) >> BENCH_LOW_BITS) {
-            fprintf(stderr, "bench: %s: row %llu is another one\n", d->name,
-                    (unsigned long long)key);
-            rc = 1;
-        }
+        rc = rc ? rc : bench_check_v(d->name, key, v);
         reads++;
         if (rc == 0 && reads % FRESH_READS == 0) {
             rc = move_on(d, session, p);
         }
     }
     if (rc == 0) {
-        bench_result("reads_per_s", (double)reads * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+        bench_result("reads_per_s", (double)reads / bench_seconds_since(begin), "1/s");
     }
     return rc;
 }
@@ -106,7 +96,7 @@ static int scans(const struct driver *d, void *session, const struct parameters 
         }
         scanned += rows;
     } while (bench_now_ns() < begin + p->ms * 1000000u);
-    bench_result("rows_per_s", (double)scanned * 1e9 / (double)(bench_now_ns() - begin), "1/s");
+    bench_result("rows_per_s", (double)scanned / bench_seconds_since(begin), "1/s");
     return 0;
 }
 
@@ -212,27 +202,6 @@ static int scan_all(const struct driver *d, const struct parameters *p)
 
 /* ---- commits ------------------------------------------------------------------------------ */
 
-/* Does the system have what this work needs? */
-static bool can(const struct driver *d, enum work work)
-{
-    switch (work) {
-    case WORK_INSERT:
-        return d->insert != NULL;
-    case WORK_ADD:
-        return d->add != NULL;
-    case WORK_UPDATE:
-        return d->update != NULL;
-    case WORK_MODIFY:
-        return d->modify != NULL;
-    case WORK_TOUCH:
-    case WORK_ONCE:
-        return d->touch != NULL;
-    default:
-        return d->read != NULL && d->read_range != NULL && d->add != NULL && d->touch != NULL &&
-               d->modify != NULL;
-    }
-}
-
 static int commits(const struct driver *d, const struct parameters *p)
 {
     static struct hist h;
@@ -241,9 +210,6 @@ static int commits(const struct driver *d, const struct parameters *p)
     struct workers *w;
     int rc;
 
-    if (!can(d, p->work)) {
-        return bench_missing(d);
-    }
     w = workers_start(&f);
     if (w == NULL) {
         return 1;
@@ -268,7 +234,7 @@ static int row_cost(const struct driver *d, const struct parameters *p)
     enum { MANY = 100, FEW_TIMES = 200 };
     uint64_t key = bench_now_ns() & INT64_MAX, end, turns = 0, of_one = 0, of_many = 0;
     void *session;
-    int rc = d->insert_many != NULL ? d->open(p->place, p->sync, &session) : bench_missing(d);
+    int rc = d->open(p->place, p->sync, &session);
 
     if (rc != 0) {
         return rc;
@@ -278,12 +244,12 @@ static int row_cost(const struct driver *d, const struct parameters *p)
         uint64_t begin = bench_thread_ns();
 
         for (unsigned i = 0; rc == 0 && i < FEW_TIMES; i++, key++) {
-            rc = d->insert_many(session, key, key + 1);
+            rc = d->insert(session, BENCH_W, key, key + 1);
         }
         of_one += bench_thread_ns() - begin;
         begin = bench_thread_ns();
         for (unsigned i = 0; rc == 0 && i < FEW_TIMES / 10; i++, key += MANY) {
-            rc = d->insert_many(session, key, key + MANY);
+            rc = d->insert(session, BENCH_W, key, key + MANY);
         }
         of_many += bench_thread_ns() - begin;
     }
@@ -307,7 +273,7 @@ static int open_and_close(const struct driver *d, const struct parameters *p)
     int rc = d->open(p->place, true, &session);
 
     if (rc == 0) {
-        bench_result("open_ms", (double)(bench_now_ns() - begin) / 1e6, "ms");
+        bench_result("open_ms", bench_seconds_since(begin) * 1e3, "ms");
         d->close(session);
     }
     return rc;

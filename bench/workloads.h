@@ -31,7 +31,6 @@ extern const struct workload workloads[];
 
 #define WARM_UP_SLICES 5
 
-int bench_missing(const struct driver *d); /* says so; 1 */
 struct foreground bench_foreground(const struct driver *d, const struct parameters *p,
                                    enum work work);
 size_t bench_slices(uint64_t ms);

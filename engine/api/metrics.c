@@ -72,6 +72,9 @@ static void add_store(struct page *p, const instar_stats *s)
         {"trees", "gauge", "Tables and indexes in data.mdb.", s->tree_count},
         {"shared_memory_bytes", "gauge", "Shared memory for control and memtables.",
          s->shared_bytes},
+        {"commit_limit_bytes_per_second", "gauge",
+         "Bytes of log that commits may write, because they come faster than it is folded; 0: any.",
+         s->commit_limit},
         {"nodes", "gauge", "Processes that have the store open.", s->nodes},
         {"snapshots", "gauge", "Snapshots that are open in all processes.", s->readers},
     };

@@ -50,25 +50,6 @@ static int make_target(struct work *w, struct catalog_table **target_out, struct
     return alter_target(w->now, w->request.steps, w->request.step_count, target_out, err);
 }
 
-/* Publish w->next, or only go on when there is none. Ends the transaction. */
-static int go_on(struct work *w, struct base_err *err)
-{
-    struct job *j = w->j;
-
-    job_advance(j);
-    if (w->next == NULL) {
-        return job_commit(j, w->t, err);
-    }
-    j->rec.version = w->next->version;
-    return step_publish(j, w->t,
-                        &(struct lease_publication){.table = w->next->id,
-                                                    .descriptor = w->next,
-                                                    .drained_below = w->next->version - 1,
-                                                    .also = w->kin.also,
-                                                    .also_count = w->kin.also_count},
-                        w->seen, err);
-}
-
 /* rc is what the step came to before its commit. */
 static int finish(struct work *w, int rc, struct base_err *err)
 {
@@ -76,7 +57,7 @@ static int finish(struct work *w, int rc, struct base_err *err)
         rc = kin_follow(&w->kin, w->now, w->next, err);
     }
     if (rc == 0) {
-        rc = go_on(w, err);
+        rc = step_publish_next(w->j, w->t, w->next, &w->kin, w->seen, err);
     } else if (w->t != NULL) {
         store_txn_abort(w->t);
     }

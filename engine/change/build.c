@@ -252,15 +252,10 @@ static void take_up_scan(struct build *b)
 /* Not while there is something in the streams. */
 static void choose_workers(struct build *b)
 {
-    uint32_t wanted = atomic_load(&b->job->workers);
-
-    wanted = wanted != 0 ? wanted : store_options(b->store)->build_workers;
-    wanted = wanted != 0 ? wanted : os_cpu_count();
-    uint64_t useful = b->rows_total / ROWS_PER_WORKER + 1;
-    wanted = wanted < useful ? wanted : (uint32_t)useful;
+    unsigned wanted = crew_workers(b->job, b->rows_total / ROWS_PER_WORKER + 1);
     /* Each takes a chunk for each index before it has finished a row. */
     size_t room = b->pool.taken_max / 2 / b->count;
-    room = room < GAPS_WORKERS_MAX ? room : GAPS_WORKERS_MAX;
+
     b->workers = wanted < room ? wanted : (unsigned)room;
     base_assert(b->workers > 0);
 }

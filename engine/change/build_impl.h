@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * build: what an index build and a validation are made of. Only build.c, its parts and validate.c
- * include this.
+ * build: what an index build and a validation are made of. Only build.c, its parts, validate.c and
+ * nulls.c include this.
  */
 #ifndef INSTAR_CHANGE_BUILD_IMPL_H
 #define INSTAR_CHANGE_BUILD_IMPL_H
@@ -123,6 +123,9 @@ struct crew {
 };
 /* Returns when all have ended: the first result of work or poll that is not 0, or 0. */
 int crew_run(const struct crew *crew, struct base_err *err);
+/* As many as are wanted: by the change, else by the store, else one for each processor; but not
+ * more than are useful. */
+unsigned crew_workers(const struct job *j, uint64_t useful);
 
 /* ---- the build ---------------------------------------------------------------------------- */
 

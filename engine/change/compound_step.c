@@ -182,26 +182,6 @@ static int beside(struct work *w, enum change_work work, struct base_err *err)
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-/* Publish, or only go on when there is nothing to publish. Ends the transaction. */
-static int go_on(struct work *w, struct base_err *err)
-{
-    struct job *j = w->j;
-
-    job_advance(j);
-    if (w->next == NULL) {
-        j->rec.version = w->now->version; /* what a drain is to prove */
-        return job_commit(j, w->t, err);
-    }
-    j->rec.version = w->next->version;
-    return step_publish(j, w->t,
-                        &(struct lease_publication){.table = w->next->id,
-                                                    .descriptor = w->next,
-                                                    .drained_below = w->next->version - 1,
-                                                    .also = w->kin.also,
-                                                    .also_count = w->kin.also_count},
-                        w->seen, err);
-}
-
 int compound_publish(struct job *j, enum change_work work, struct base_err *err)
 {
     struct work w;
@@ -214,8 +194,11 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
         rc = beside(&w, work, err);
         rc = rc == 0 ? kin_follow(&w.kin, w.now, w.next, err) : rc;
     }
+    if (rc == 0 && w.next == NULL) {
+        j->rec.version = w.now->version; /* what a drain is to prove */
+    }
     if (rc == 0) {
-        rc = go_on(&w, err);
+        rc = step_publish_next(j, w.t, w.next, &w.kin, w.seen, err);
     } else if (w.t != NULL) {
         store_txn_abort(w.t);
     }

@@ -61,6 +61,16 @@ static int watch(struct shared *sh, struct base_err *err)
     return rc;
 }
 
+unsigned crew_workers(const struct job *j, uint64_t useful)
+{
+    uint64_t wanted = atomic_load(&j->workers);
+
+    wanted = wanted != 0 ? wanted : store_options(j->store)->build_workers;
+    wanted = wanted != 0 ? wanted : os_cpu_count();
+    wanted = wanted < useful ? wanted : useful;
+    return wanted < GAPS_WORKERS_MAX ? (unsigned)wanted : GAPS_WORKERS_MAX;
+}
+
 int crew_run(const struct crew *crew, struct base_err *err)
 {
     struct shared sh = {.crew = crew};

@@ -9,111 +9,85 @@
  * its other columns may) could get another key meanwhile, and pass from what is still to be read to
  * what has been. A row and the one that it refers to are read at that same snapshot: so what is
  * found missing was missing beside it.
+ *
+ * Several workers share the rows by intervals of keys. The first one has the snapshot; the others
+ * begin beside it, at the very same position. Where that is not possible any more, because the log
+ * was folded meanwhile, there are fewer.
  */
 #include "change/alter_impl.h"
+#include "change/findings_impl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define BATCH 1024
-#define SAMPLES_MAX 10
+#define ROWS_PER_WORKER 50000u
 
+/* What all workers share. */
 struct scan {
     struct job *job;
-    struct store_txn *txn;
+    struct store_txn *txn; /* the first worker's */
     struct catalog_table *table;
-    struct txn_rows *rows;
     uint32_t columns[INSTAR_COLUMNS_MAX]; /* positions of those about which something is to hold */
     size_t column_count;
     uint32_t needed[INSTAR_COLUMNS_MAX]; /* these, and those of checks, ascending */
     size_t needed_count;
-    uint32_t slots[INSTAR_COLUMNS_MAX]; /* of a position that is needed: its place in */
-    instar_value values[INSTAR_COLUMNS_MAX];
+    uint32_t slots[INSTAR_COLUMNS_MAX]; /* of a position that is needed: its place in values */
     const struct catalog_check *checks[CATALOG_CHECKS_MAX];
     size_t check_count;
     const struct catalog_fkey *fkeys[CATALOG_FKEYS_MAX];
     size_t fkey_count;
-    struct kin kin;            /* the tables to which they lead */
-    struct base_arena scratch; /* of one evaluation */
-    uint64_t read;
+    struct kin kin; /* the tables to which they lead */
+    struct gaps gaps;
+    struct findings findings;
+    struct os_plain_mutex lock; /* of job and what is shown */
+    _Atomic bool halt;
+    _Atomic uint64_t read;
+    _Atomic uint64_t stood_back_ns;
+    uint64_t stood_back_shown;
     uint64_t total;
-    uint64_t nulls;          /* those, */
-    uint64_t lost;           /* values that cannot be cast, */
-    uint64_t stray;          /* references to nothing, */
-    uint64_t broken;         /* and all that is found */
-    struct base_buf samples; /* in words */
+};
+
+struct worker {
+    struct scan *s;
+    unsigned number;
+    struct store_txn *txn;
+    struct txn_rows *rows;
+    struct gap *gap;
+    struct store_cursor *cursor;
+    instar_value values[INSTAR_COLUMNS_MAX];
+    struct base_arena scratch; /* of one evaluation */
     struct job_breath breath;
 };
 
-static void add(struct base_buf *out, const char *text)
-{
-    base_buf_add(out, text, strlen(text));
-}
+/* ---- one row ------------------------------------------------------------------------------ */
 
-/* The same for programs; values: what a foreign key has there, NULL: nothing. */
-static void note_sample(struct scan *s, enum instar_failure_kind kind, const char *name,
-                        const struct base_buf *values, struct base_slice key)
-{
-    struct base_buf row = {0};
-
-    txn_describe_key(s->table, key, &row);
-    failure_add(&s->job->failure, kind, name, values, &row);
-    base_buf_free(&row);
-}
-
-/* In the order of enum instar_failure_kind. */
-static const char *const kind_words[] = {"", "index", "column", "column", "check", "foreign key"};
-
-static void note(struct scan *s, enum instar_failure_kind kind, const char *name,
-                 const struct base_buf *values, struct base_slice key)
-{
-    if (s->broken++ >= SAMPLES_MAX) {
-        return;
-    }
-    note_sample(s, kind, name, values, key);
-    add(&s->samples, s->broken == 1 ? "" : "; ");
-    if (s->column_count + s->check_count + s->fkey_count > 1) {
-        add(&s->samples, kind_words[kind]);
-        add(&s->samples, " ");
-        add(&s->samples, name);
-        add(&s->samples, " of ");
-    }
-    add(&s->samples, "row ");
-    txn_describe_key(s->table, key, &s->samples);
-}
-
-/* What is wrong with it, behind the row that was noted last. */
-static void add_why(struct scan *s, const struct base_err *why)
-{
-    if (s->broken <= SAMPLES_MAX) {
-        add(&s->samples, " (");
-        add(&s->samples, why->text);
-        add(&s->samples, ")");
-    }
-}
-
-static int test_check(struct scan *s, const struct catalog_check *check, struct base_slice key,
+static int test_check(struct worker *w, const struct catalog_check *check, struct base_slice key,
                       struct base_err *err)
 {
+    const struct scan *s = w->s;
     instar_value *inputs;
-    struct base_err why = {0};
+    struct base_err why; /* a kilobyte is not cleared for each row */
 
-    base_arena_reset(&s->scratch);
-    inputs = base_arena_alloc(&s->scratch, (check->input_count + 1u) * sizeof(*inputs));
+    base_err_clear(&why);
+    base_arena_reset(&w->scratch);
+    inputs = base_arena_alloc(&w->scratch, (check->input_count + 1u) * sizeof(*inputs));
     if (inputs == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "validating: out of memory");
     }
     for (uint32_t i = 0; i < check->input_count; i++) {
-        inputs[i] = s->values[s->slots[check->inputs[i]]];
+        inputs[i] = w->values[s->slots[check->inputs[i]]];
     }
-    int rc = catalog_check_row(s->table, check, inputs, &s->scratch, &why);
+    int rc = catalog_check_row(s->table, check, inputs, &w->scratch, &why);
     if (rc == INSTAR_ENOMEM) {
         return base_err_set(err, rc, "%s", why.text);
     }
     if (rc != 0) {
-        note(s, INSTAR_FAILURE_CHECK, check->name, NULL, key);
-    }
-    if (rc != 0 && rc != INSTAR_ECHECK) {
-        add_why(s, &why);
+        findings_add(&w->s->findings,
+                     &(struct finding_told){.kind = INSTAR_FAILURE_CHECK,
+                                            .name = check->name,
+                                            .row = key,
+                                            .why = rc != INSTAR_ECHECK ? why.text : NULL});
     }
     return 0;
 }
@@ -126,26 +100,23 @@ static void add_values(struct base_buf *out, const struct catalog_fkey *fkey,
 
     for (uint32_t i = 0; i < fkey->column_count; i++) {
         size_t size = instar_value_format(&values[i], text, sizeof(text));
-        add(out, i == 0 ? "(" : ", ");
+        base_buf_add(out, i == 0 ? "(" : ", ", i == 0 ? 1 : 2);
         base_buf_add_printable(out, text, size < sizeof(text) ? size : sizeof(text) - 1);
-        add(out, size < sizeof(text) ? "" : "...");
-        add(out, i + 1 == fkey->column_count ? ")" : "");
+        base_buf_add(out, "...", size < sizeof(text) ? 0 : 3);
     }
+    base_buf_add(out, ")", 1);
 }
 
-/* They stand behind the row. */
-static void note_stray(struct scan *s, const struct catalog_fkey *fkey, const instar_value *values,
-                       struct base_slice key)
+static void note_stray(struct worker *w, const struct catalog_fkey *fkey,
+                       const instar_value *values, struct base_slice key)
 {
     struct base_buf words = {0};
 
     add_values(&words, fkey, values);
-    s->stray++;
-    note(s, INSTAR_FAILURE_FOREIGN_KEY, fkey->name, &words, key);
-    if (s->broken <= SAMPLES_MAX) {
-        add(&s->samples, " refers to ");
-        base_buf_add(&s->samples, words.data, words.size);
-    }
+    findings_add(&w->s->findings, &(struct finding_told){.kind = INSTAR_FAILURE_FOREIGN_KEY,
+                                                         .name = fkey->name,
+                                                         .row = key,
+                                                         .values = &words});
     base_buf_free(&words);
 }
 
@@ -160,109 +131,238 @@ static const struct catalog_table *parent_of(const struct scan *s, const struct 
     return s->table;
 }
 
-static int test_fkey(struct scan *s, const struct catalog_fkey *fkey, struct base_slice key,
+static int test_fkey(struct worker *w, const struct catalog_fkey *fkey, struct base_slice key,
                      struct base_err *err)
 {
     instar_value values[INSTAR_INDEX_COLUMNS_MAX];
     bool has;
 
     for (uint32_t i = 0; i < fkey->column_count; i++) {
-        values[i] = s->values[s->slots[fkey->columns[i]]];
+        values[i] = w->values[w->s->slots[fkey->columns[i]]];
         if (values[i].type == INSTAR_NULL) {
             return 0;
         }
     }
-    int rc = txn_parent_has(s->txn, parent_of(s, fkey), fkey, values, &has, err);
+    int rc = txn_parent_has(w->txn, parent_of(w->s, fkey), fkey, values, &has, err);
     if (rc == 0 && !has) {
-        note_stray(s, fkey, values, key);
+        note_stray(w, fkey, values, key);
     }
     return rc;
 }
 
-/* A value of a column about which something is to hold. */
-static int test_value(struct scan *s, uint32_t at, const instar_value *value, struct base_slice key,
-                      struct base_err *err)
+static int test_cast(struct worker *w, const struct catalog_column *column,
+                     const instar_value *value, struct base_slice key, struct base_err *err)
 {
-    const struct catalog_column *column = &s->table->columns[at];
     struct base_err why = {0};
+
+    base_arena_reset(&w->scratch);
+    int rc = catalog_column_foresees(column, value, &w->scratch, &why);
+    if (rc == INSTAR_ENOMEM) {
+        return base_err_set(err, rc, "%s", why.text);
+    }
+    if (rc != 0) {
+        findings_add(&w->s->findings, &(struct finding_told){.kind = INSTAR_FAILURE_TYPE,
+                                                             .name = column->name,
+                                                             .row = key,
+                                                             .why = why.text});
+    }
+    return 0;
+}
+
+/* A value of a column about which something is to hold. */
+static int test_value(struct worker *w, uint32_t at, const instar_value *value,
+                      struct base_slice key, struct base_err *err)
+{
+    const struct catalog_column *column = &w->s->table->columns[at];
 
     if (value->type == INSTAR_NULL) {
         if (column->enforcing) {
-            s->nulls++;
-            note(s, INSTAR_FAILURE_NOT_NULL, column->name, NULL, key);
+            findings_add(&w->s->findings, &(struct finding_told){.kind = INSTAR_FAILURE_NOT_NULL,
+                                                                 .name = column->name,
+                                                                 .row = key});
         }
         if (column->made_by == NULL) {
             return 0;
         }
     }
-    if (column->type_coming == INSTAR_NULL) {
-        return 0;
-    }
-    base_arena_reset(&s->scratch);
-    int rc = catalog_column_foresees(column, value, &s->scratch, &why);
-    if (rc == INSTAR_ENOMEM) {
-        return base_err_set(err, rc, "%s", why.text);
-    }
-    if (rc != 0) {
-        s->lost++;
-        note(s, INSTAR_FAILURE_TYPE, column->name, NULL, key);
-        add_why(s, &why);
-    }
-    return 0;
+    return column->type_coming == INSTAR_NULL ? 0 : test_cast(w, column, value, key, err);
 }
 
-static int read_row(struct scan *s, struct base_slice key, struct base_slice record,
+static int read_row(struct worker *w, struct base_slice key, struct base_slice record,
                     struct base_err *err)
 {
-    int rc = txn_rows_columns(s->rows, key, record, s->needed, s->needed_count, s->values, err);
+    const struct scan *s = w->s;
+    int rc = txn_rows_columns(w->rows, key, record, s->needed, s->needed_count, w->values, err);
 
     for (size_t i = 0; rc == 0 && i < s->column_count; i++) {
-        rc = test_value(s, s->columns[i], &s->values[s->slots[s->columns[i]]], key, err);
+        rc = test_value(w, s->columns[i], &w->values[s->slots[s->columns[i]]], key, err);
     }
     for (size_t i = 0; rc == 0 && i < s->check_count; i++) {
-        rc = test_check(s, s->checks[i], key, err);
+        rc = test_check(w, s->checks[i], key, err);
     }
     for (size_t i = 0; rc == 0 && i < s->fkey_count; i++) {
-        rc = test_fkey(s, s->fkeys[i], key, err);
+        rc = test_fkey(w, s->fkeys[i], key, err);
     }
     return rc;
 }
 
-/* Between two batches: may it go on, and what do people see? */
-static int pause(struct scan *s, struct base_err *err)
+/* ---- a worker ----------------------------------------------------------------------------- */
+
+static void halt(void *arg)
 {
-    job_show_throttle(s->job, job_breathe(s->job, &s->breath) != 0);
-    job_show_rows(s->job, s->read, s->total);
+    struct scan *s = arg;
+
+    atomic_store(&s->halt, true);
+    gaps_stop(&s->gaps);
+}
+
+static int show(void *arg, struct base_err *err)
+{
+    struct scan *s = arg;
+
+    (void)err;
+    os_plain_lock(&s->lock);
+    uint64_t stood = atomic_load_explicit(&s->stood_back_ns, memory_order_relaxed);
+    job_show_throttle(s->job, stood != s->stood_back_shown);
+    job_show_rows(s->job, atomic_load(&s->read), s->total);
+    s->stood_back_shown = stood;
+    os_plain_unlock(&s->lock);
+    return 0;
+}
+
+/* Between two batches: may it go on? */
+static int pause(struct worker *w, struct base_err *err)
+{
+    struct scan *s = w->s;
+    uint64_t slept = job_breathe(s->job, &w->breath);
+
+    atomic_fetch_add_explicit(&s->stood_back_ns, slept, memory_order_relaxed);
     os_point("nulls.batch");
+    os_plain_lock(&s->lock);
     int rc = job_poll(s->job, err);
+    os_plain_unlock(&s->lock);
     /* Who stands still holds no snapshot, and another one cannot be gone on with. */
     return rc == 0 && job_is_steered(s->job, INSTAR_CHANGE_PAUSE) ? JOB_AGAIN : rc;
 }
 
-static int read_rows(struct scan *s, struct base_err *err)
+static int open_cursor(struct worker *w, struct base_err *err)
 {
-    struct store_range all = {.reverse = false};
-    struct store_cursor *cursor;
-    struct base_slice key;
-    struct base_slice record;
-    int rc = store_cursor_open(s->txn, s->table->tree, &all, STORE_READ_UNTRACKED, &cursor, err);
+    struct gap *g = w->gap;
+    struct store_range range = {.lower = gap_key_slice(&g->lower)};
 
-    if (rc != 0) {
-        return rc;
+    if (!g->endless) {
+        range.upper = gap_key_slice(&g->upper);
     }
-    while ((rc = store_cursor_next(cursor, &key, &record, err)) == 0) {
-        rc = read_row(s, key, record, err);
-        s->read++;
-        if (rc == 0 && s->read % BATCH == 0) {
-            rc = pause(s, err);
+    return store_cursor_open(w->txn, w->s->table->tree, &range, STORE_READ_UNTRACKED, &w->cursor,
+                             err);
+}
+
+/* Some rows; the interval then begins behind them. INSTAR_END: it is read. */
+static int read_batch(struct worker *w, struct base_err *err)
+{
+    struct base_slice key = {0};
+    struct base_slice record;
+    uint64_t done = 0;
+    int rc = 0;
+
+    while (done < BATCH && (rc = store_cursor_next(w->cursor, &key, &record, err)) == 0) {
+        if (w->gap->after && base_slice_eq(key, gap_key_slice(&w->gap->lower))) {
+            continue;
         }
+        rc = read_row(w, key, record, err);
         if (rc != 0) {
             break;
         }
+        done++;
     }
-    store_cursor_close(cursor);
-    return rc == INSTAR_END ? 0 : rc;
+    atomic_fetch_add_explicit(&w->s->read, done, memory_order_relaxed);
+    if (rc == 0) {
+        gap_key_set(&w->gap->lower, key);
+        w->gap->after = true;
+    }
+    return rc;
 }
+
+/* Others have nothing to do: give them the upper half of what is left. */
+static bool share(struct worker *w)
+{
+    struct scan *s = w->s;
+    struct gap_key middle;
+    struct base_slice upper =
+        w->gap->endless ? gap_key_slice(&s->gaps.hint) : gap_key_slice(&w->gap->upper);
+
+    if (!gaps_wanted(&s->gaps) || !gap_middle(gap_key_slice(&w->gap->lower), upper, &middle)) {
+        return false;
+    }
+    gaps_split(&s->gaps, w->number, &middle);
+    return true;
+}
+
+/* One interval, as far as it stays this worker's. */
+static int read_gap(struct worker *w, struct base_err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && !atomic_load_explicit(&w->s->halt, memory_order_relaxed)) {
+        bool shared = false;
+        rc = open_cursor(w, err);
+        while (rc == 0 && !shared && !atomic_load_explicit(&w->s->halt, memory_order_relaxed)) {
+            rc = read_batch(w, err);
+            if (rc == 0) {
+                rc = pause(w, err);
+            }
+            if (rc == 0) {
+                shared = share(w);
+            }
+        }
+        store_cursor_close(w->cursor);
+        w->cursor = NULL;
+    }
+    return rc;
+}
+
+static int read_gaps(struct worker *w, struct base_err *err)
+{
+    struct gaps *gaps = &w->s->gaps;
+    int rc = 0;
+
+    while (rc == 0 && (w->gap = gaps_take(gaps, w->number)) != NULL) {
+        rc = read_gap(w, err);
+        gaps_release(gaps, w->number, rc == INSTAR_END);
+        rc = rc == INSTAR_END ? 0 : rc;
+    }
+    return rc;
+}
+
+static int work(void *arg, unsigned number, struct base_err *err)
+{
+    struct scan *s = arg;
+    struct store *store = s->job->store;
+    struct worker *w = base_alloc_zero(1, sizeof(*w));
+
+    if (w == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "validating: out of memory");
+    }
+    w->s = s;
+    w->number = number;
+    w->txn = s->txn;
+    int rc = number == 0 ? 0 : store_txn_begin_beside(s->txn, &w->txn, err);
+    if (rc == 0) {
+        rc = txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &w->rows, err);
+    }
+    if (rc == 0) {
+        rc = read_gaps(w, err);
+    }
+    txn_rows_close(w->rows);
+    if (number != 0 && w->txn != NULL) {
+        store_txn_abort(w->txn);
+    }
+    base_arena_free(&w->scratch);
+    base_free(w);
+    return rc == INSTAR_EBUSY && number != 0 ? 0 : rc; /* the first one does it all */
+}
+
+/* ---- begin -------------------------------------------------------------------------------- */
 
 /* What must be read of a row. */
 static void choose(struct scan *s)
@@ -302,6 +402,26 @@ static void choose(struct scan *s)
     }
 }
 
+/* The last key, for dividing the rows. */
+static int find_end(struct scan *s, struct base_err *err)
+{
+    struct store_range range = {.reverse = true};
+    struct store_cursor *cursor;
+    struct base_slice key;
+    struct base_slice record;
+    int rc = store_cursor_open(s->txn, s->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = store_cursor_next(cursor, &key, &record, err);
+    if (rc == 0) {
+        gap_key_set(&s->gaps.hint, key);
+    }
+    store_cursor_close(cursor);
+    return rc == INSTAR_END ? 0 : rc;
+}
+
 static int begin(struct scan *s, struct base_err *err)
 {
     struct store *store = s->job->store;
@@ -321,13 +441,18 @@ static int begin(struct scan *s, struct base_err *err)
     if (rc == 0) {
         rc = store_tree_stat(store, s->table->tree, &stat, err);
     }
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = find_end(s, err);
     }
-    s->total = stat.entries;
-    choose(s);
-    return txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &s->rows, err);
+    if (rc == 0) {
+        s->total = stat.entries;
+        choose(s);
+        gaps_add(&s->gaps, &(struct gap){.endless = true});
+    }
+    return rc;
 }
+
+/* ---- the verdict -------------------------------------------------------------------------- */
 
 /* The sentence in front of the samples. */
 static void add_head(const struct scan *s, struct base_buf *text)
@@ -335,15 +460,16 @@ static void add_head(const struct scan *s, struct base_buf *text)
     const struct catalog_column *column = &s->table->columns[s->columns[0]]; /* if there is one */
     char head[320];
     char type[CATALOG_TYPE_TEXT_MAX];
-    unsigned long long n = s->broken;
+    const struct findings *f = &s->findings;
+    unsigned long long n = f->broken;
     const char *plural = n == 1 ? "" : "s";
     bool alone = s->column_count == 1 && s->check_count + s->fkey_count == 0;
 
     snprintf(head, sizeof(head), "table %s: ", s->table->name);
-    add(text, head);
-    if (alone && s->nulls == n) {
+    base_buf_add(text, head, strlen(head));
+    if (alone && f->of_kind[INSTAR_FAILURE_NOT_NULL] == n) {
         snprintf(head, sizeof(head), "column %s is null in %llu row%s: ", column->name, n, plural);
-    } else if (alone && s->lost == n) {
+    } else if (alone && f->of_kind[INSTAR_FAILURE_TYPE] == n) {
         snprintf(head, sizeof(head), "column %s cannot become %s in %llu row%s: ", column->name,
                  catalog_type_text(column->type_coming, column->length_coming, type), n, plural);
     } else if (s->column_count + s->check_count == 0 && s->fkey_count == 1) {
@@ -353,39 +479,52 @@ static void add_head(const struct scan *s, struct base_buf *text)
     } else if (s->column_count + s->fkey_count == 0 && s->check_count == 1) {
         snprintf(head, sizeof(head), "check %s is violated by %llu row%s: ", s->checks[0]->name, n,
                  plural);
-    } else if (s->nulls == n) {
+    } else if (f->of_kind[INSTAR_FAILURE_NOT_NULL] == n) {
         snprintf(head, sizeof(head), "columns that are to be NOT NULL hold %llu null%s: ", n,
                  plural);
-    } else if (s->lost == n) {
+    } else if (f->of_kind[INSTAR_FAILURE_TYPE] == n) {
         snprintf(head, sizeof(head), "%llu value%s cannot become of the types that are to be: ", n,
                  plural);
     } else {
         snprintf(head, sizeof(head), "constraints that are to hold are broken %llu time%s: ", n,
                  plural);
     }
-    add(text, head);
+    base_buf_add(text, head, strlen(head));
 }
 
 static int verdict(struct scan *s, struct base_err *err)
 {
     struct change_record *r = &s->job->rec;
+    const struct findings *f = &s->findings;
     struct base_buf text = {0};
 
-    if (s->broken == 0) {
+    if (f->broken == 0) {
         return 0;
     }
     add_head(s, &text);
-    base_buf_add(&text, s->samples.data, s->samples.size);
-    add(&text, s->broken > SAMPLES_MAX ? "; …" : "");
+    findings_describe(f, s->table, s->column_count + s->check_count + s->fkey_count > 1, &text,
+                      &s->job->failure);
     record_cut(&text, r->reason, sizeof(r->reason));
-    r->duplicate_count = s->broken;
+    r->duplicate_count = f->broken;
     base_buf_free(&text);
     return base_err_set(err,
-                        s->nulls == s->broken   ? INSTAR_ENOT_NULL
-                        : s->lost == s->broken  ? INSTAR_ERANGE
-                        : s->stray == s->broken ? INSTAR_EREFERENCE
-                                                : INSTAR_ECHECK,
+                        f->of_kind[INSTAR_FAILURE_NOT_NULL] == f->broken      ? INSTAR_ENOT_NULL
+                        : f->of_kind[INSTAR_FAILURE_TYPE] == f->broken        ? INSTAR_ERANGE
+                        : f->of_kind[INSTAR_FAILURE_FOREIGN_KEY] == f->broken ? INSTAR_EREFERENCE
+                                                                              : INSTAR_ECHECK,
                         "%s", r->reason);
+}
+
+static int read_all(struct scan *s, struct base_err *err)
+{
+    struct crew crew = {.workers = crew_workers(s->job, s->total / ROWS_PER_WORKER + 1),
+                        .name = "instar-validate",
+                        .work = work,
+                        .halt = halt,
+                        .poll = show,
+                        .arg = s};
+
+    return crew_run(&crew, err);
 }
 
 int nulls_run(struct job *j, struct base_err *err)
@@ -396,23 +535,26 @@ int nulls_run(struct job *j, struct base_err *err)
         return base_err_set(err, INSTAR_ENOMEM, "validating: out of memory");
     }
     s->job = j;
+    gaps_init(&s->gaps);
+    findings_init(&s->findings);
+    os_plain_init(&s->lock);
     int rc = begin(s, err);
     if (rc == 0 && s->column_count + s->check_count + s->fkey_count != 0) {
-        rc = read_rows(s, err);
+        rc = read_all(s, err);
     }
     if (rc == 0) {
-        j->rows = s->read;
-        job_show_rows(j, s->read, s->total);
+        j->rows = atomic_load(&s->read);
+        job_show_rows(j, j->rows, s->total);
         rc = verdict(s, err);
     }
-    txn_rows_close(s->rows);
     kin_close(&s->kin);
+    findings_free(&s->findings);
     catalog_table_free(s->table);
     if (s->txn != NULL) {
         store_txn_abort(s->txn);
     }
-    base_buf_free(&s->samples);
-    base_arena_free(&s->scratch);
+    os_plain_destroy(&s->lock);
+    gaps_destroy(&s->gaps);
     base_free(s);
     return rc;
 }

@@ -138,24 +138,6 @@ static int beside(struct work *w, enum change_work work, struct base_err *err)
 
 /* ---- the step ----------------------------------------------------------------------------- */
 
-/* Publish, or only go on when there is nothing to publish. Ends the transaction. */
-static int go_on(struct work *w, struct base_err *err)
-{
-    struct job *j = w->j;
-
-    job_advance(j);
-    if (w->next == NULL) {
-        j->rec.version = w->now->version; /* what a drain is to prove */
-        return job_commit(j, w->t, err);
-    }
-    j->rec.version = w->next->version;
-    return step_publish(j, w->t,
-                        &(struct lease_publication){.table = w->next->id,
-                                                    .descriptor = w->next,
-                                                    .drained_below = w->next->version - 1},
-                        w->seen, err);
-}
-
 int rekey_publish(struct job *j, enum change_work work, struct base_err *err)
 {
     struct work w;
@@ -167,8 +149,11 @@ int rekey_publish(struct job *j, enum change_work work, struct base_err *err)
     if (rc == 0 && w.next != NULL) {
         rc = beside(&w, work, err);
     }
+    if (rc == 0 && w.next == NULL) {
+        j->rec.version = w.now->version; /* what a drain is to prove */
+    }
     if (rc == 0) {
-        rc = go_on(&w, err);
+        rc = step_publish_next(j, w.t, w.next, NULL, w.seen, err);
     } else if (w.t != NULL) {
         store_txn_abort(w.t);
     }

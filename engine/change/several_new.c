@@ -206,7 +206,6 @@ int several_encode_made(struct several_draft *sd, struct subject *x, struct base
     struct catalog_table *table = x->table;
     struct catalog_name name = {.kind = CATALOG_NAME_TABLE, .table = table->id};
     uint32_t all = table->index_count;
-    bool changed;
     int rc = reserve_name(sd, table->name, &name, err);
 
     if (rc == 0) {
@@ -223,9 +222,6 @@ int several_encode_made(struct several_draft *sd, struct subject *x, struct base
     }
     if (rc == 0) {
         rc = submit_give_trees(sd->s, table, err);
-    }
-    if (rc == 0) {
-        rc = catalog_referrers_follow(table, table->id, table, &changed, err);
     }
     if (rc == 0) {
         rc = catalog_table_finish(table, err);

@@ -146,6 +146,24 @@ int step_publish(struct job *j, struct store_txn *t, struct lease_publication *w
     return rc;
 }
 
+int step_publish_next(struct job *j, struct store_txn *t, const struct catalog_table *next,
+                      const struct kin *kin, uint32_t seen, struct base_err *err)
+{
+    job_advance(j);
+    if (next == NULL) {
+        return job_commit(j, t, err);
+    }
+    j->rec.version = next->version;
+    return step_publish(
+        j, t,
+        &(struct lease_publication){.table = next->id,
+                                    .descriptor = next,
+                                    .drained_below = next->version - 1,
+                                    .also = kin != NULL ? kin->also : NULL,
+                                    .also_count = kin != NULL ? kin->also_count : 0},
+        seen, err);
+}
+
 int step_finish_early(struct job *j, struct store_txn *t, struct base_err *err)
 {
     int rc = name_release(j, t, false, err);
@@ -276,13 +294,7 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
     if (rc != 0) {
         store_txn_abort(t);
     } else {
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1},
-                          seen, err);
+        rc = step_publish_next(j, t, table, NULL, seen, err);
     }
     catalog_table_free(table);
     return rc;

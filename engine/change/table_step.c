@@ -46,15 +46,7 @@ static int add_table(struct job *j, struct base_err *err)
         store_txn_abort(t);
     } else {
         table->change = j->rec.waits ? j->rec.id : 0;
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
+        rc = step_publish_next(j, t, table, &kin, seen, err);
     }
     kin_close(&kin);
     catalog_table_free(table);
@@ -88,15 +80,7 @@ static int show_table(struct job *j, struct base_err *err)
         kin_drain(&kin);
         table->change = 0;
         table->version++;
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
+        rc = step_publish_next(j, t, table, &kin, seen, err);
     }
     kin_close(&kin);
     catalog_table_free(table);

@@ -337,17 +337,8 @@ int vacuum_prune(struct job *j, struct base_err *err)
     }
     if (rc != 0) {
         store_txn_abort(t);
-    } else if (!any) {
-        job_advance(j);
-        rc = job_commit(j, t, err);
     } else {
-        j->rec.version = table->version;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .descriptor = table,
-                                                      .drained_below = table->version - 1},
-                          seen, err);
+        rc = step_publish_next(j, t, any ? table : NULL, NULL, seen, err);
     }
     catalog_table_free(table);
     return rc;

@@ -402,17 +402,6 @@ static int verdict(struct validation *v, struct base_err *err)
     return base_err_set(err, INSTAR_EUNIQUE, "%s", r->reason);
 }
 
-static unsigned worker_count(const struct validation *v)
-{
-    uint32_t wanted = v->job->rec.workers;
-    uint64_t useful = v->total / ENTRIES_PER_WORKER + 1;
-
-    wanted = wanted != 0 ? wanted : store_options(v->store)->build_workers;
-    wanted = wanted != 0 ? wanted : os_cpu_count();
-    wanted = wanted < useful ? wanted : (uint32_t)useful;
-    return wanted < GAPS_WORKERS_MAX ? wanted : GAPS_WORKERS_MAX;
-}
-
 static int validate_index(struct job *j, uint32_t index, struct base_err *err)
 {
     struct validation *v = base_alloc_zero(1, sizeof(*v));
@@ -432,7 +421,7 @@ static int validate_index(struct job *j, uint32_t index, struct base_err *err)
     v->gaps = gaps;
     int rc = begin(v, err);
     if (rc == 0) {
-        struct crew crew = {.workers = worker_count(v),
+        struct crew crew = {.workers = crew_workers(j, v->total / ENTRIES_PER_WORKER + 1),
                             .name = "instar-validate",
                             .work = work,
                             .halt = halt,

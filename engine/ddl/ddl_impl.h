@@ -157,6 +157,9 @@ bool ddl_take_flag(struct ddl_node *node, const char *field);
 bool ddl_take_name(struct ddl_node *node, const char *field, const char *value);
 size_t ddl_count(const struct ddl_node *node, const char *field);
 bool ddl_node_is(const struct ddl_node *node, const char *kind);
+/* The names in a field, a list. NULL: no memory. */
+const char *const *ddl_take_names(instar_sql *sql, struct ddl_node *node, const char *field,
+                                  size_t *count_out);
 
 #define DDL_WORDS_SIZE 320
 

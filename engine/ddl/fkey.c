@@ -7,21 +7,6 @@
 
 #include <string.h>
 
-/* The names in a field of the constraint. */
-static const char *const *take_names(instar_sql *sql, struct ddl_node *constraint,
-                                     const char *field, size_t *count_out)
-{
-    const char **names =
-        ddl_alloc(&sql->arena, (ddl_count(constraint, field) + 1) * sizeof(*names));
-
-    *count_out = 0;
-    for (struct ddl_node *n = ddl_take(constraint, field); names != NULL && n != NULL;
-         n = ddl_take_next(n)) {
-        names[(*count_out)++] = ddl_take_text(n, "sval");
-    }
-    return names;
-}
-
 static bool take_letter(struct ddl_node *constraint, const char *field, const char *letter)
 {
     const struct ddl_node *found = ddl_peek(constraint, field);
@@ -47,8 +32,8 @@ int ddl_fkey(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *co
     /* The grammar has one name for a statement's table and another one for this. */
     struct ddl_node *parent = ddl_take(constraint, "pktable");
 
-    fkey.columns = take_names(sql, constraint, "fk_attrs", &fkey.column_count);
-    fkey.parent_columns = take_names(sql, constraint, "pk_attrs", &fkey.parent_column_count);
+    fkey.columns = ddl_take_names(sql, constraint, "fk_attrs", &fkey.column_count);
+    fkey.parent_columns = ddl_take_names(sql, constraint, "pk_attrs", &fkey.parent_column_count);
     if (more == NULL || one == NULL || fkey.columns == NULL || fkey.parent_columns == NULL) {
         return ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
     }

@@ -78,21 +78,6 @@ static int map_column_constraint(instar_sql *sql, const struct ddl_piece *piece,
     return INSTAR_OK; /* any other type was not taken */
 }
 
-/* The names in a field of a constraint. */
-static const char *const *map_names(instar_sql *sql, struct ddl_node *constraint, const char *field,
-                                    size_t *count_out)
-{
-    const char **names =
-        ddl_alloc(&sql->arena, (ddl_count(constraint, field) + 1) * sizeof(*names));
-
-    *count_out = 0;
-    for (struct ddl_node *n = ddl_take(constraint, field); names != NULL && n != NULL;
-         n = ddl_take_next(n)) {
-        names[(*count_out)++] = ddl_take_text(n, "sval");
-    }
-    return names;
-}
-
 int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *constraint,
                const char *column, struct ddl_checks *checks)
 {
@@ -101,8 +86,8 @@ int ddl_unique(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *
     const char **one = ddl_alloc(&sql->arena, sizeof(*one));
     instar_unique_def unique = {.name = ddl_take_text(constraint, "conname")};
 
-    unique.columns = map_names(sql, constraint, "keys", &unique.column_count);
-    unique.include = map_names(sql, constraint, "including", &unique.include_count);
+    unique.columns = ddl_take_names(sql, constraint, "keys", &unique.column_count);
+    unique.include = ddl_take_names(sql, constraint, "including", &unique.include_count);
     if (more == NULL || one == NULL || unique.columns == NULL || unique.include == NULL) {
         return no_memory(sql, piece);
     }

@@ -46,6 +46,19 @@ const char *ddl_take_text(struct ddl_node *node, const char *field)
     return found != NULL ? found->text : NULL;
 }
 
+const char *const *ddl_take_names(instar_sql *sql, struct ddl_node *node, const char *field,
+                                  size_t *count_out)
+{
+    const char **names = ddl_alloc(&sql->arena, (ddl_count(node, field) + 1) * sizeof(*names));
+
+    *count_out = 0;
+    for (struct ddl_node *n = ddl_take(node, field); names != NULL && n != NULL;
+         n = ddl_take_next(n)) {
+        names[(*count_out)++] = ddl_take_text(n, "sval");
+    }
+    return names;
+}
+
 bool ddl_take_flag(struct ddl_node *node, const char *field)
 {
     return ddl_take(node, field) != NULL;

@@ -561,7 +561,7 @@ typedef struct instar_change_options {
     uint32_t fence_after_ms; /* a transaction that holds the change up longer than this loses its
                               * lease: its commit fails and can be retried [30000; 0 at once]. The
                               * flags may choose otherwise */
-    uint32_t workers;        /* of a build, 0: the store's option [0] */
+    uint32_t workers;        /* of a build or validation, 0: the store's option [0] */
     uint64_t rows_per_second_max;  /* of a build, 0: no limit [0] */
     uint64_t sort_memory_bytes;    /* of a build, 0: the store's option [0] */
     uint64_t bytes_per_second_max; /* the same in bytes of rows, reckoned with the table's mean row;
@@ -1101,6 +1101,9 @@ typedef struct instar_stats {
     uint32_t readers; /* snapshots that are open now, in all processes */
     char format[16];
     char runtime_path[256];
+    /* Bytes of log per second that commits may write now, all together, because they come faster
+     * than the log is folded into the trees; 0: as many as they like. */
+    uint64_t commit_limit;
 } instar_stats;
 /* Errors: EINVALID (struct_size). Set struct_size before the call. */
 INSTAR_API int instar_stat(instar *db, instar_stats *stats_out);

@@ -160,7 +160,7 @@ int append_record(struct store *s, struct segment *seg, const struct append *a, 
     rc = memtable_link(seg, from, memtable_used(seg));
     if (rc != 0) {
         make_void(s, seg, NULL);
-        store_poison(s, "a memtable's link leads nowhere");
+        store_poison_damaged(s, "a memtable's link leads nowhere");
         return base_err_set(err, rc, "a memtable's link leads nowhere");
     }
     os_point("commit.nodes_linked");

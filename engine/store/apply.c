@@ -14,10 +14,12 @@
  * What it does not: wait for readers. LMDB's own versions protect them.
  *
  * A full disk or map stops folding, not reading; the reason is put where waiting commits see it,
- * and it is tried again. After an I/O failure the store is poisoned and the applier stands still.
+ * and it is tried again. After an I/O failure, or at a record that is damaged, the store is
+ * poisoned and the applier stands still.
  */
 #include "store/apply_impl.h"
 
+#include "store/admit.h"
 #include "store/control.h"
 
 #include <errno.h>
@@ -134,7 +136,7 @@ static void note_failure(struct applier *a, int rc, const struct base_err *err, 
 {
     a->waits_ns = now + RETRY_NS;
     if (rc == INSTAR_ECORRUPT) {
-        store_poison(a->s, err->text);
+        store_poison_damaged(a->s, err->text);
     }
     if (rc != INSTAR_EBUSY && rc != INSTAR_ESTOPPED && a->error != rc) {
         a->error = rc;
@@ -194,6 +196,9 @@ static bool step(struct applier *a)
             rc = rc == 0 ? care(a, now, TREES_TRIM_WAIT_NS, &err) : rc;
             rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
+    }
+    if (rc != 0 || limit <= lo) {
+        admit_all(a->s);
     }
     if (rc != 0) {
         note_failure(a, rc, &err, now);

@@ -27,6 +27,7 @@ struct fold {
     uint64_t chain;         /* at to */
     bool has_tree_op;       /* the first record holds tree operations: it is alone */
     struct base_slice body; /* of that record */
+    uint64_t worked_ns;     /* what it has taken, without pauses */
 };
 
 /* So many segments are folded together, when so many are full: one where room is short, so that its

@@ -19,6 +19,7 @@
  * Why a conflict with something not yet durable drives the flush: a retry of a sync transaction
  * would read the same durable snapshot and lose again, for ever if its winner was killed.
  */
+#include "store/admit.h"
 #include "store/log.h"
 
 #include <string.h>
@@ -155,7 +156,7 @@ static int validate(struct commit *c, uint64_t to, struct base_err *err)
         struct record_sums sums;
         struct record_place place = record_place(c->s, c->validated);
         if (!record_header_read(seg->bytes + (c->validated - seg->start), &place, &r, &sums)) {
-            store_poison(c->s, "a published record's header does not verify");
+            store_poison_damaged(c->s, "a published record's header does not verify");
             return base_err_set(err, INSTAR_ECORRUPT, "log position %llu: no record header there",
                                 (unsigned long long)c->validated);
         }
@@ -380,6 +381,9 @@ int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_
     }
     if (rc == 0) {
         turn_hold(s, req->turn, c.deadline_ns);
+        if (req->kind == RECORD_BATCH && req->turn == 0) {
+            admit_wait(s, record_room(req->body.size), c.deadline_ns);
+        }
         rc = append_valid(&c, &end, err);
     }
     segment_unpin(s, &c.pins);

@@ -290,7 +290,7 @@ int control_peek(struct store *s, int dirfd, struct control_past *past, struct b
         past->found = true;
         past->durable = durable > past->durable ? durable : past->durable;
         past->lo = lo > past->lo ? lo : past->lo;
-        if (atomic_load_explicit(&ctl->poisoned, memory_order_acquire) != 0) {
+        if (atomic_load_explicit(&ctl->poisoned, memory_order_acquire) == CONTROL_FAILED) {
             past->poisoned = true;
             memcpy(past->poison_text, ctl->poison_text, sizeof(past->poison_text));
             past->poison_text[sizeof(past->poison_text) - 1] = '\0';
@@ -387,7 +387,7 @@ int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns
          * here leaves it to the next. */
         rc = append_settle(s, err);
         if (rc == INSTAR_ECORRUPT) {
-            store_poison(s, "the end of the log does not verify after a process died");
+            store_poison_damaged(s, "the end of the log does not verify after a process died");
         }
     }
     if (rc != 0) {

@@ -27,9 +27,12 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 4u
+#define CONTROL_LAYOUT 5u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
+
+/* Why nobody writes any more: an I/O failure, or bytes that are not what was written. */
+enum control_stop { CONTROL_FAILED = 1, CONTROL_DAMAGED };
 
 enum control_state {
     CONTROL_BUILDING = 0, /* not to be joined */
@@ -115,7 +118,7 @@ struct store_control {
     /* -- state -- */
     _Atomic uint32_t state;      /* builder: BUILDING -> READY once */
     _Atomic uint32_t superseded; /* a later opener that holds the store alone: 0 -> 1 once */
-    _Atomic uint32_t poisoned;   /* anyone, after an I/O failure: 0 -> 1 once, text first */
+    _Atomic uint32_t poisoned;   /* anyone: 0 -> enum control_stop, or from damaged to failed */
     _Atomic uint32_t poisoning;  /* who may write the text: 0 -> 1 once */
     char poison_text[240];
 
@@ -153,7 +156,6 @@ struct store_control {
      * nobody has it. Taken by compare-and-swap, given back by its holder -- */
     _Atomic uint64_t turn_ticket;
     _Atomic uint64_t turn_next;
-    uint64_t turn_reserved;
 
     /* -- pacing and requests: any process; advisory -- */
     _Atomic uint64_t urged_lsn;    /* somebody waits for lo to come so far; only upward */
@@ -161,10 +163,11 @@ struct store_control {
     _Atomic uint64_t flush_ns;     /* smoothed time of a flush */
     _Atomic int32_t apply_error;   /* applier: why it stands still, a status code; 0: it does not */
     _Atomic int32_t prepare_error; /* why the last preparation failed; 0: it did not */
-    _Atomic uint64_t gate_waiters; /* gate: how many wait for a turn */
-    _Atomic uint64_t gate_turn_ns; /* gate: when the present turn began */
     _Atomic uint64_t gate_ticket;  /* gate.c's own */
     _Atomic uint64_t gate_serving; /* gate.c's own */
+    _Atomic uint64_t fold_cost;    /* applier: ns that a MiB of log takes it, smoothed */
+    _Atomic uint64_t admit_cost;   /* applier: ns between MiBs that may be committed; 0: none */
+    _Atomic uint64_t admit_due_ns; /* committers: when the next byte may be; see admit.c */
 
     /* -- counters since the first open: any process, relaxed -- */
     _Atomic uint64_t commits;

@@ -11,6 +11,9 @@
  *
  * Own writes may come while the cursor is open: then that source looks again for the first key
  * behind the last one that was handed out.
+ *
+ * CURSOR-1  While LMDB's source leads, no other stands before `rival`, or, without one, none has
+ *           anything left. So what LMDB has before the rival is next, without another look at them.
  */
 #include "store/txn_impl.h"
 
@@ -34,7 +37,10 @@ struct store_cursor {
     bool ended;
     bool has_last;
     bool has_upper;
-    struct base_slice last; /* the last key that was dealt with */
+    bool leads; /* LMDB's source was handed out last, and no other with it */
+    bool has_rival;
+    struct base_slice rival; /* the next key of all others */
+    struct base_slice last;  /* the last key that was dealt with */
     struct base_buf lower, upper;
     struct trees_cursor *base;
     const struct writeset_entry *own;
@@ -105,7 +111,7 @@ int store_cursor_open(struct store_txn *t, uint64_t tree, const struct store_ran
     c->tree = tree;
     c->how = how;
     c->reverse = range->reverse;
-    c->placed = c->ended = c->has_last = false;
+    c->placed = c->ended = c->has_last = c->leads = false;
     int rc = prepare(c, range);
     if (rc != 0) {
         make_idle(c);
@@ -191,7 +197,7 @@ static int settle(struct store_cursor *c, struct source *src, int rc, struct bas
         return 0;
     }
     if (src != base_source(c)) {
-        store_poison(c->t->s, "a memtable's link leads nowhere");
+        store_poison_damaged(c->t->s, "a memtable's link leads nowhere");
         base_err_set(err, rc, "a memtable's link leads nowhere");
     }
     return rc;
@@ -301,47 +307,69 @@ static bool in_range(const struct store_cursor *c, struct base_slice key)
     return !c->has_upper || base_slice_cmp(key, base_buf_slice(&c->upper)) < 0;
 }
 
-/* Nothing but LMDB has a say, and it stands on the key that was handed out last. */
-static bool base_alone(const struct store_cursor *c)
+/* Does a key come before another one on this walk? */
+static bool before(const struct store_cursor *c, struct base_slice a, struct base_slice b)
 {
-    return c->placed && c->count == 2 && !c->sources[0].has && c->sources[1].used &&
-           c->own_version == c->t->writes.version;
+    int order = base_slice_cmp(a, b);
+    return c->reverse ? order > 0 : order < 0;
 }
 
-static int next_of_base(struct store_cursor *c, struct base_slice *key_out,
-                        struct base_slice *value_out, struct base_err *err)
+/* Whether LMDB's source leads, when src was chosen: and up to which key. */
+static void follow(struct store_cursor *c, const struct source *src)
+{
+    c->leads = src == base_source(c);
+    c->has_rival = false;
+    for (size_t i = 0; c->leads && i + 1 < c->count; i++) {
+        const struct source *other = &c->sources[i];
+        c->leads = !other->used;
+        if (other->has && (!c->has_rival || before(c, other->key, c->rival))) {
+            c->has_rival = true;
+            c->rival = other->key;
+        }
+    }
+}
+
+/* Move on. True: the key that LMDB's source stands on now is next. */
+static bool lead(struct store_cursor *c, int *rc_out, struct base_err *err)
 {
     struct source *src = base_source(c);
-    int rc = trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, &src->key,
-                               &src->value, err);
-    if (rc == 0 && in_range(c, src->key)) {
-        c->last = src->key;
-        *key_out = src->key;
-        *value_out = src->value;
-        return 0;
+    *rc_out = base_advance(c, err);
+    if (*rc_out != 0 || !src->has || (c->has_rival && !before(c, src->key, c->rival)) ||
+        !in_range(c, src->key)) {
+        c->leads = false;
+        return false;
     }
-    *key_out = base_slice(NULL, 0);
-    *value_out = base_slice(NULL, 0);
-    c->ended = rc == 0 || rc == INSTAR_END;
-    return c->ended ? INSTAR_END : rc;
+    src->used = true;
+    c->last = src->key;
+    return true;
 }
 
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
                       struct base_slice *value_out, struct base_err *err)
 {
-    if (!c->ended && base_alone(c)) {
-        return next_of_base(c, key_out, value_out, err);
+    bool moved = false;
+    int rc = 0;
+    if (c->leads && c->own_version == c->t->writes.version) {
+        if (lead(c, &rc, err)) {
+            *key_out = c->last;
+            *value_out = base_source(c)->value;
+            return 0;
+        }
+        moved = true;
     }
     *key_out = base_slice(NULL, 0);
     *value_out = base_slice(NULL, 0);
     if (c->ended) {
         return INSTAR_END;
     }
-    for (;;) {
-        int rc = c->placed ? advance(c, err) : place(c, err);
+    for (;; moved = false) {
+        if (!moved) {
+            rc = c->placed ? advance(c, err) : place(c, err);
+        }
         if (rc != 0) {
             return rc;
         }
+        c->leads = false;
         struct source *src = choose(c);
         if (src == NULL || !in_range(c, src->key)) {
             c->ended = true;
@@ -349,6 +377,7 @@ int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
         }
         c->last = src->key;
         c->has_last = true;
+        follow(c, src);
         bool own = src == own_source(c);
         if (own ? c->own->deleted : src->deleted) {
             continue;

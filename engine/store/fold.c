@@ -13,6 +13,7 @@
  */
 #include "store/apply_impl.h"
 
+#include "store/admit.h"
 #include "store/log.h"
 
 #include <stdlib.h>
@@ -131,6 +132,7 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
                  struct base_err *err)
 {
     uint64_t end = segment_base(mark->lo, s->segment_bytes) + fold_segments(s) * s->segment_bytes;
+    uint64_t began_ns = os_now_ns();
     struct log_reader reader;
     f->s = s;
     f->count = 0;
@@ -152,6 +154,7 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
     if (rc == 0 && f->count > 1) {
         qsort(f->ops, f->count, sizeof *f->ops, compare_ops);
     }
+    f->worked_ns = os_now_ns() - began_ns;
     if (rc != 0) {
         fold_done(f);
     }
@@ -330,7 +333,10 @@ int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, str
         if (mark->lo == f->to) {
             control_set_applied(f->s, mark->lo);
         }
+        f->worked_ns += os_now_ns() - pace.began_ns;
+        admit_folding(f->s, f->from, f->to, f->worked_ns);
         pace_pause(f->s, &pace);
     }
+    admit_folded(f->s, f->from, f->to, f->worked_ns);
     return 0;
 }

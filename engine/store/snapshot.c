@@ -82,7 +82,7 @@ int snapshot_get(struct store *s, const struct snapshot *snap, uint64_t tree, st
             return hit.deleted ? INSTAR_ENOTFOUND : 0;
         }
         if (rc != INSTAR_ENOTFOUND) {
-            store_poison(s, "a memtable's link leads nowhere");
+            store_poison_damaged(s, "a memtable's link leads nowhere");
             *value_out = base_slice(NULL, 0);
             return base_err_set(err, rc, "a memtable's link leads nowhere");
         }

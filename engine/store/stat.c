@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking at trees and at the store as a whole. */
+#include "store/admit.h"
 #include "store/log.h"
 #include "store/trees.h"
 
@@ -146,8 +147,11 @@ void store_stat(struct store *s, instar_stats *stats_out)
     st->log_tail = store_tail(s);
     st->log_durable = store_durable(s);
     st->log_applied = store_applied(s);
-    uint64_t first = segment_base(st->log_applied, s->segment_bytes);
-    st->log_segments = (st->log_tail - first) / s->segment_bytes + 1;
+    /* What goes upward and is ahead is read last. */
+    uint64_t unfolded = segment_base(st->log_applied, s->segment_bytes);
+    uint64_t first = segment_base(control_load(&ctl->floor), s->segment_bytes);
+    uint64_t last = control_load(&ctl->prepared);
+    st->log_segments = (last - first) / s->segment_bytes + 1;
     st->log_bytes = st->log_segments * s->segment_bytes;
     st->tree_bytes = usage.used_bytes;
     st->readers = trees_readers_open(s->trees);
@@ -158,7 +162,8 @@ void store_stat(struct store *s, instar_stats *stats_out)
     st->commits = atomic_load(&ctl->commits);
     st->flushes = atomic_load(&ctl->flushes);
     st->conflicts = atomic_load(&ctl->conflicts);
-    st->shared_bytes = ctl->size + st->log_segments * ctl->mem_bytes;
+    st->shared_bytes = ctl->size + ((last - unfolded) / s->segment_bytes + 1) * ctl->mem_bytes;
+    st->commit_limit = admit_rate(s);
     st->nodes = (uint32_t)store_node_list(s, nodes, 1);
     snprintf(st->format, sizeof st->format, "%u", FORMAT_VERSION);
     snprintf(st->runtime_path, sizeof st->runtime_path, "%s", s->runtime_path);

@@ -5,6 +5,10 @@
  * what the disk does not have. After a reboot the page cache is gone and the disk is the truth, so
  * the marker is void then: recovery decides.
  *
+ * Damage, a record of the log or a memtable that is not what was written, stops the store for those
+ * who have it open, and leaves no marker: whoever opens it next reads the log and makes memtables
+ * anew, so recovery names what is wrong on the disk, and what helps.
+ *
  * The marker: 16 bytes boot id, then words for a human. One without, as a full disk leaves it, is
  * of any boot: then only the check helps.
  */
@@ -95,16 +99,18 @@ int stopped_forget(struct store *s, struct base_err *err)
     return rc;
 }
 
-void store_poison(struct store *s, const char *why)
+static void stop(struct store *s, enum control_stop how, const char *why)
 {
     struct store_control *ctl = s->ctl;
-    if (ctl == NULL || atomic_load_explicit(&ctl->poisoned, memory_order_acquire) != 0) {
-        return;
-    }
+    uint32_t none = 0;
     if (atomic_exchange(&ctl->poisoning, 1) == 0) {
         snprintf(ctl->poison_text, sizeof(ctl->poison_text), "%s", why);
     }
-    atomic_store_explicit(&ctl->poisoned, 1, memory_order_release);
+    if (how == CONTROL_FAILED) {
+        atomic_store_explicit(&ctl->poisoned, how, memory_order_release);
+    } else {
+        atomic_compare_exchange_strong(&ctl->poisoned, &none, how);
+    }
     os_point("stop.poisoned");
     control_wake(&ctl->flushed);
     control_wake(&ctl->applied);
@@ -112,18 +118,43 @@ void store_poison(struct store *s, const char *why)
     for (int i = 0; i < STORE_EVENT_COUNT; i++) {
         control_wake(&ctl->event[i]);
     }
-    stopped_mark(s, why);
+}
+
+static uint32_t stopped_by(const struct store *s)
+{
+    return atomic_load_explicit(&s->ctl->poisoned, memory_order_acquire);
+}
+
+void store_poison(struct store *s, const char *why)
+{
+    if (s->ctl != NULL && stopped_by(s) != CONTROL_FAILED) {
+        stop(s, CONTROL_FAILED, why);
+        stopped_mark(s, why);
+    }
+}
+
+void store_poison_damaged(struct store *s, const char *why)
+{
+    if (stopped_by(s) == 0) {
+        stop(s, CONTROL_DAMAGED, why);
+    }
 }
 
 int store_poisoned(const struct store *s, struct base_err *err)
 {
-    const struct store_control *ctl = s->ctl;
-    if (__builtin_expect(atomic_load_explicit(&ctl->poisoned, memory_order_acquire) == 0, 1)) {
+    uint32_t how = stopped_by(s);
+    if (__builtin_expect(how == 0, 1)) {
         return 0;
     }
-    char text[sizeof(ctl->poison_text)];
-    memcpy(text, ctl->poison_text, sizeof(text));
+    char text[sizeof(s->ctl->poison_text)];
+    memcpy(text, s->ctl->poison_text, sizeof(text));
     text[sizeof(text) - 1] = '\0';
+    if (how == CONTROL_DAMAGED) {
+        return base_err_set(err, INSTAR_ESTOPPED,
+                            "the store has stopped writing because something is damaged (%s); "
+                            "close it everywhere and open it again, which names what helps",
+                            text);
+    }
     return base_err_set(err, INSTAR_ESTOPPED,
                         "the store has stopped writing after an I/O failure (%s); " REMEDY, text);
 }

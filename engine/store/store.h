@@ -125,6 +125,10 @@ enum store_read {
  * flushed first. A sync begin after this process's own async commit flushes that first. */
 int store_txn_begin(struct store *s, unsigned flags, struct store_txn **txn_out,
                     struct base_err *err);
+/* Begin another one, read-only, at the very snapshot of t, for another thread. EBUSY: the trees
+ * have moved on, it cannot be had any more. */
+int store_txn_begin_beside(const struct store_txn *t, struct store_txn **txn_out,
+                           struct base_err *err);
 /* Take a new snapshot; only when nothing was read or written yet. */
 int store_txn_restart(struct store_txn *t, struct base_err *err);
 uint64_t store_txn_lsn(const struct store_txn *t); /* its snapshot S */

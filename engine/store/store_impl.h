@@ -199,6 +199,8 @@ uint64_t applier_urged(const struct store *s);
 void applier_set_error(struct store *s, int code);
 /* After an I/O failure: the store stops for everybody. Called before any lock is released. */
 void store_poison(struct store *s, const char *why);
+/* The same when bytes in the log or in shared memory are not those that were written. */
+void store_poison_damaged(struct store *s, const char *why);
 /* Retire segments that are folded in both metas and that no write snapshot needs. Called by the
  * applier outside its LMDB transaction. */
 void segment_retire(struct store *s, uint64_t folded_in_both_metas);

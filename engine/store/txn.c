@@ -240,6 +240,30 @@ int store_txn_begin(struct store *s, unsigned flags, struct store_txn **txn_out,
     return 0;
 }
 
+int store_txn_begin_beside(const struct store_txn *t, struct store_txn **txn_out,
+                           struct base_err *err)
+{
+    *txn_out = NULL;
+    struct store_txn *beside = txn_new(t->s);
+    if (beside == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "no memory for a transaction");
+    }
+    beside->flags = STORE_TXN_READONLY | (t->flags & STORE_TXN_SYNC);
+    beside->turn = 0;
+    int rc = snapshot_take(t->s, t->snap.lsn, &beside->snap, err);
+    if (rc == 0 && beside->snap.lsn != t->snap.lsn) {
+        snapshot_release(t->s, &beside->snap);
+        rc = base_err_set(err, INSTAR_EBUSY, "the trees have moved on from position %llu",
+                          (unsigned long long)t->snap.lsn);
+    }
+    if (rc != 0) {
+        txn_recycle(beside);
+        return rc;
+    }
+    *txn_out = beside;
+    return 0;
+}
+
 static void end_snapshot(struct store_txn *t)
 {
     if ((t->flags & STORE_TXN_READONLY) == 0) {

@@ -415,17 +415,22 @@ int txn_upsert(struct txn *t, struct txn_projection *p, const instar_value *valu
     return rc;
 }
 
+/* The same with the row that has this key. */
+static int begin_at(struct write *w, struct txn *t, struct txn_projection *p,
+                    const instar_value *key, struct base_err *err)
+{
+    int rc = begin(w, t, p, err);
+    if (rc == INSTAR_OK) {
+        rc = encode_key(w, key, err);
+    }
+    return rc == INSTAR_OK ? load(w, err) : rc;
+}
+
 int txn_update(struct txn *t, struct txn_projection *p, const instar_value *key,
                const instar_value *values, struct base_err *err)
 {
     struct write w;
-    int rc = begin(&w, t, p, err);
-    if (rc == INSTAR_OK) {
-        rc = encode_key(&w, key, err);
-    }
-    if (rc == INSTAR_OK) {
-        rc = load(&w, err);
-    }
+    int rc = begin_at(&w, t, p, key, err);
     if (rc == INSTAR_OK) {
         rc = update_image(&w, values, err);
     }
@@ -440,13 +445,7 @@ int txn_delete(struct txn *t, struct txn_projection *p, const instar_value *key,
                struct base_err *err)
 {
     struct write w;
-    int rc = begin(&w, t, p, err);
-    if (rc == INSTAR_OK) {
-        rc = encode_key(&w, key, err);
-    }
-    if (rc == INSTAR_OK) {
-        rc = load(&w, err);
-    }
+    int rc = begin_at(&w, t, p, key, err);
     if (rc == INSTAR_OK) {
         rc = plan_and_apply(&w, NULL, err);
     }

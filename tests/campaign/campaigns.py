@@ -108,7 +108,7 @@ ALLOC = Campaign(
 SOAK = Campaign(
     "soak", "seconds",
     {"pr": Size(1, 60), "nightly": Size(1, 3600), "release": Size(1, 86400)},
-    (Program("release/tests/crash/soak_test", (("INSTAR_SOAK_CHANGE_MS", "10000"),),
+    (Program("release/tests/crash/soak_test", (),
              r"(\d+) seconds, with", 100000),))
 # Surroundings are few: each seed is all of them.
 HOSTILE = Campaign(

@@ -34,34 +34,20 @@
 static const struct point {
     const char *name;
     bool often;
-} points[] = {{"commit.mark_set", true},
-              {"commit.record_written", true},
-              {"commit.nodes_filled", true},
-              {"commit.nodes_linked", true},
-              {"commit.chain_set", true},
-              {"commit.tail_set", true},
-              {"commit.appended", true},
-              {"commit.durable", true},
-              {"flush.loaded", true},
-              {"flush.synced", true},
-              {"flush.durable_set", true},
-              {"rotate.prepare", false},
-              {"segment.made", false},
-              {"rotate.made", false},
-              {"rotate.prepared", false},
-              {"rotate.sealed", false},
-              {"retire.floor_set", false},
-              {"retire.removed", false},
-              {"apply.batch_written", false},
-              {"apply.committed", false},
-              {"node.signing", false},
-              {"node.reaped", false},
-              {"snapshot.begun", true},
-              {"txn.lsn_chosen", true},
-              {"turn.taken", false},
-              {"apply.tree_op", false},
-              {"apply.tree_op_committed", false},
-              {"purge.batch_written", false}};
+} points[] = {
+    {"commit.mark_set", true},     {"commit.record_written", true}, {"commit.nodes_filled", true},
+    {"commit.nodes_linked", true}, {"commit.chain_set", true},      {"commit.tail_set", true},
+    {"commit.appended", true},     {"commit.durable", true},        {"flush.loaded", true},
+    {"flush.synced", true},        {"flush.durable_set", true},     {"rotate.prepare", false},
+    {"segment.made", false},       {"rotate.made", false},          {"rotate.prepared", false},
+    {"rotate.sealed", false},      {"node.signing", false},         {"node.reaped", false},
+    {"snapshot.begun", true},      {"txn.lsn_chosen", true},        {"turn.taken", false}};
+/* Those of the applier: whoever opens the store first in a round takes that role. */
+static const struct point applier_points[] = {
+    {"retire.floor_set", false}, {"retire.removed", false}, {"apply.batch_written", false},
+    {"apply.committed", false},  {"apply.tree_op", false},  {"apply.tree_op_committed", false}};
+#define BUILDER 0
+#define APPLIER 1 /* in the first moments of a round */
 /* Reached only when another one has died inside: a successor that dies as well. */
 static const struct point successor_points[] = {{"commit.void_written", false},
                                                 {"control.owner_dead", false},
@@ -72,8 +58,9 @@ static const struct point builder_points[] = {{"bulk.batch_written", false},
                                               {"bulk.committed", false},
                                               {"fold.batch_written", false},
                                               {"fold.committed", false}};
-#define POINTS \
-    (BASE_ARRAY_LEN(points) + BASE_ARRAY_LEN(successor_points) + BASE_ARRAY_LEN(builder_points))
+#define POINTS                                                                                    \
+    (BASE_ARRAY_LEN(points) + BASE_ARRAY_LEN(applier_points) + BASE_ARRAY_LEN(successor_points) + \
+     BASE_ARRAY_LEN(builder_points))
 static const char *const opener_points[] = {
     "recovery.judged",   "recovery.written_back", "recovery.zeroed", "recovery.removed",
     "recovery.repaired", "control.built",         "control.ready"};
@@ -89,7 +76,7 @@ struct campaign {
     uint64_t kills;
     uint64_t at_points;
     uint64_t commits;
-    size_t next_point;
+    size_t next_point, next_applier_point;
     uint64_t hits[POINTS];
     uint64_t slowest_ns;
 };
@@ -121,7 +108,7 @@ static void start_worker(struct campaign *c, uint32_t i)
     struct kill_job *job = &c->jobs[i];
     *job = (struct kill_job){.world = c->world, .worker = i, .stream = 100 + c->starts++};
     options_by_chance(c, &job->options);
-    job->builder = i == 0;
+    job->builder = i == BUILDER;
     const struct point *point = &points[c->next_point++ % BASE_ARRAY_LEN(points)];
     if (test_random_chance(&c->random, 30)) {
         point = &successor_points[c->next_point % BASE_ARRAY_LEN(successor_points)];
@@ -134,6 +121,16 @@ static void start_worker(struct campaign *c, uint32_t i)
         job->nth = 1 + test_random_below(&c->random, point->often ? 300 : 2);
     }
     test_fork(&c->children[i], kill_work, job);
+}
+
+static void start_applier(struct campaign *c)
+{
+    struct kill_job *job = &c->jobs[APPLIER];
+    *job = (struct kill_job){.world = c->world, .worker = APPLIER, .stream = 100 + c->starts++};
+    options_by_chance(c, &job->options);
+    job->point = applier_points[c->next_applier_point++ % BASE_ARRAY_LEN(applier_points)].name;
+    job->nth = 1 + test_random_below(&c->random, 2);
+    test_fork(&c->children[APPLIER], kill_work, job);
 }
 
 static uint64_t commits(const struct campaign *c)
@@ -186,6 +183,10 @@ static const char *point_name(size_t i)
         return points[i].name;
     }
     i -= BASE_ARRAY_LEN(points);
+    if (i < BASE_ARRAY_LEN(applier_points)) {
+        return applier_points[i].name;
+    }
+    i -= BASE_ARRAY_LEN(applier_points);
     if (i < BASE_ARRAY_LEN(successor_points)) {
         return successor_points[i].name;
     }
@@ -251,6 +252,22 @@ static void kill_one(struct campaign *c)
     c->kills++;
     start_worker(c, victim);
     expect_progress(c, how);
+}
+
+/* The applier first: once it has committed, it has the role. */
+static void start_all(struct campaign *c)
+{
+    start_applier(c);
+    if (await_commits(c, commits(c) + 1, 30 * NS_PER_S) == APPLIER) {
+        c->kills++;
+        count_point(c, c->jobs[APPLIER].point);
+        start_worker(c, APPLIER);
+    }
+    for (uint32_t i = 0; i < c->workers; i++) {
+        if (i != APPLIER) {
+            start_worker(c, i);
+        }
+    }
 }
 
 static void kill_all(struct campaign *c)
@@ -346,9 +363,7 @@ Test(kill, promises_survive_kills)
     for (uint64_t store = 0; c.kills < wanted; store++) {
         new_store(&c, store);
         for (int round = 0; round < ROUNDS_A_STORE && c.kills < wanted; round++) {
-            for (uint32_t i = 0; i < c.workers; i++) {
-                start_worker(&c, i);
-            }
+            start_all(&c);
             for (int i = 0; i < KILLS_A_ROUND; i++) {
                 kill_one(&c);
             }

@@ -59,6 +59,7 @@ static const struct point {
               {APPLIER, "apply.committed", false},
               {APPLIER, "apply.tree_op", false},
               {APPLIER, "apply.tree_op_committed", false},
+              {APPLIER, "purge.batch_written", false},
               {LOADER, "bulk.batch_written", false},
               {LOADER, "bulk.committed", false},
               {LOADER, "fold.batch_written", false},

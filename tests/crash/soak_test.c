@@ -4,9 +4,12 @@
  * seconds. Their private memory, their descriptors, the log and the trees must be as large at the
  * end as they were before; and nothing may be wrong.
  *
- * Samples are taken by the clock; the second quarter of the time is held against the last, since
- * the first fills what is bounded. INSTAR_SECONDS says how long, INSTAR_SOAK_CHANGE_MS how often
- * the schema changes.
+ * The changes are a cycle, after which the schema is as it was. A quarter of the time is some whole
+ * cycles, with a sample behind each change, so that the same stages are held against each other.
+ * The first quarter fills what is bounded; then the second is held against the last, and what the
+ * options bound, against that.
+ *
+ * INSTAR_SECONDS says how long. Where changes take too long for that, it takes longer.
  */
 #include "support/sqls.h"
 
@@ -19,21 +22,27 @@
 #include <unistd.h>
 
 #define SECONDS 8
-#define CHANGE_MS 100
+#define CHANGE_S 10 /* from one change to the next, at most */
+#define CYCLES 2    /* in a quarter, at least */
 #define KEYS 20000
-#define SAMPLES 400 /* of each figure */
-#define QUARTER (SAMPLES / 4)
 #define READY 1
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
-/* Not enough to call it growth: the first hundreds of changes still fill what is bounded. */
+/* Not enough to call it growth. Who folds the log keeps room for the most that a fold has had so
+ * far, which may come late in a short run. */
 #define SLACK_KIB 1024
+#define FOLD_KIB 4096
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_IS_OURS 0 /* the sanitizer keeps what was freed; the release build is judged */
 #else
 #define MEMORY_IS_OURS 1
 #endif
+/* data.mdb: rows and entries are some 4 MB; pages of what was dropped or replaced are free when no
+ * snapshot is left that sees them, and the file never shrinks. So it may reach this at any time,
+ * and more while it is filled on a busy machine. A change leaves its record. */
+#define TREE_BYTES (UINT64_C(16) << 20)
+#define CHANGE_BYTES UINT64_C(1024)
 /* Times of steps: eight for each power of two of ns. */
 #define TIMES 512
 
@@ -132,6 +141,8 @@ static void work(struct test_child *self, void *arg)
         s.next++;
         note_time(worker, os_now_ns() - began);
     }
+    test_send(self, READY);
+    test_until_told(self);
     instar_projection_free(s.p);
     ok(instar_close(db));
 }
@@ -141,7 +152,9 @@ static void work(struct test_child *self, void *arg)
 struct sample {
     uint64_t memory_kib[WORKERS + 1]; /* private, ours last */
     uint64_t descriptors[WORKERS + 1];
-    uint64_t log_bytes, tree_bytes, shared_bytes;
+    uint64_t segments[WORKERS + 1]; /* that are mapped: a descriptor each, not counted above */
+    uint64_t files, memtables;      /* of the log */
+    uint64_t tree_bytes;
 };
 
 static uint64_t private_kib(pid_t pid)
@@ -159,16 +172,32 @@ static uint64_t private_kib(pid_t pid)
     return kib;
 }
 
-static uint64_t descriptors(pid_t pid)
+static void look_at_descriptors(pid_t pid, uint64_t *others_out, uint64_t *segments_out)
 {
-    char path[64];
-    uint64_t count = 0;
+    char path[64], file[512];
+    struct dirent *entry;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
     expect(dir != NULL);
-    while (readdir(dir) != NULL) {
-        count++;
+    *others_out = *segments_out = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        ssize_t size = readlinkat(dirfd(dir), entry->d_name, file, sizeof(file) - 1);
+        file[size > 0 ? size : 0] = '\0';
+        *(strstr(file, ".seg") != NULL ? segments_out : others_out) += 1;
+    }
+    (void)closedir(dir);
+}
+
+static uint64_t files_in(const char *path, const char *ending)
+{
+    uint64_t count = 0;
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+
+    expect(dir != NULL);
+    while ((entry = readdir(dir)) != NULL) {
+        count += strstr(entry->d_name, ending) != NULL;
     }
     (void)closedir(dir);
     return count;
@@ -177,21 +206,24 @@ static uint64_t descriptors(pid_t pid)
 static void take(instar *db, const struct test_child *workers, struct sample *out)
 {
     instar_stats stats = {.struct_size = sizeof(stats)};
+    char path[320];
 
     for (int i = 0; i <= WORKERS; i++) {
         pid_t pid = i < WORKERS ? workers[i].pid : getpid();
         out->memory_kib[i] = private_kib(pid);
-        out->descriptors[i] = descriptors(pid);
+        look_at_descriptors(pid, &out->descriptors[i], &out->segments[i]);
     }
     ok(instar_stat(db, &stats));
-    out->log_bytes = stats.log_bytes;
+    (void)snprintf(path, sizeof(path), "%s/log", dbs_path());
+    out->files = files_in(path, ".seg");
+    out->memtables = files_in(stats.runtime_path, ".mem");
     out->tree_bytes = stats.tree_bytes;
-    out->shared_bytes = stats.shared_bytes;
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */
 
-static struct sample samples[SAMPLES];
+static struct sample *samples;
+static size_t per_quarter;
 
 static int by_size(const void *a, const void *b)
 {
@@ -205,82 +237,101 @@ struct figure {
     size_t offset; /* in a sample */
 };
 
-static void of_quarter(const struct figure *f, size_t quarter, uint64_t *median, uint64_t *most)
-{
-    uint64_t list[QUARTER];
+struct spread {
+    uint64_t median, most;
+};
 
-    for (size_t i = 0; i < QUARTER; i++) {
-        memcpy(&list[i], (const char *)&samples[quarter * QUARTER + i] + f->offset, 8);
+static struct spread of_quarter(const struct figure *f, size_t quarter)
+{
+    uint64_t *list = calloc(per_quarter, sizeof(list[0]));
+
+    expect(list != NULL);
+    for (size_t i = 0; i < per_quarter; i++) {
+        memcpy(&list[i], (const char *)&samples[quarter * per_quarter + i] + f->offset, 8);
     }
-    qsort(list, QUARTER, sizeof(list[0]), by_size);
-    *median = list[QUARTER / 2];
-    *most = list[QUARTER - 1];
+    qsort(list, per_quarter, sizeof(list[0]), by_size);
+    struct spread found = {list[per_quarter / 2], list[per_quarter - 1]};
+    free(list);
+    return found;
 }
 
-static void tell(const struct figure *f, uint64_t median, uint64_t most, uint64_t last_median,
-                 uint64_t last_most)
+static void tell(const struct figure *f)
 {
-    fprintf(stderr, "%s%s%s: median %llu, at most %llu; at the end %llu, %llu\n", f->name,
-            f->of[0] != '\0' ? " of " : "", f->of, (unsigned long long)median,
-            (unsigned long long)most, (unsigned long long)last_median,
-            (unsigned long long)last_most);
+    fprintf(stderr, "%s%s%s: median and most by quarters", f->name, f->of[0] != '\0' ? " of " : "",
+            f->of);
+    for (size_t i = 0; i < 4; i++) {
+        struct spread found = of_quarter(f, i);
+        fprintf(stderr, " %llu %llu%s", (unsigned long long)found.median,
+                (unsigned long long)found.most, i < 3 ? "," : "\n");
+    }
 }
 
-/* At the end it may be larger by a share and by an amount. */
+/* Its median at the end may be larger than the most of before by a share and by an amount. */
 static void is_flat(const struct figure *f, uint64_t percent, uint64_t more)
 {
-    uint64_t median, most, last_median, last_most;
+    uint64_t before = of_quarter(f, 1).most, end = of_quarter(f, 3).median;
 
-    of_quarter(f, 1, &median, &most);
-    of_quarter(f, 3, &last_median, &last_most);
-    tell(f, median, most, last_median, last_most);
-    if (last_median > median + median * percent / 100 + more) {
-        test_fail(__FILE__, __LINE__, "%s %s has grown from %llu to %llu", f->name, f->of,
-                  (unsigned long long)median, (unsigned long long)last_median);
+    tell(f);
+    if (end > before + before * percent / 100 + more) {
+        test_fail(__FILE__, __LINE__, "%s %s: %llu at the end, at most %llu before", f->name, f->of,
+                  (unsigned long long)end, (unsigned long long)before);
     }
 }
 
-/* They follow the rate at which segments come and go, so their median at the end is held against
- * the most of before. */
-static void none_more(const struct figure *f, uint64_t percent)
+static void is_bounded(const struct figure *f, uint64_t bound)
 {
-    uint64_t median, most, last_median, last_most;
-
-    of_quarter(f, 1, &median, &most);
-    of_quarter(f, 3, &last_median, &last_most);
-    tell(f, median, most, last_median, last_most);
-    if (last_median > most + most * percent / 100) {
-        test_fail(__FILE__, __LINE__, "%s of %s: %llu at the end, at most %llu before", f->name,
-                  f->of, (unsigned long long)last_median, (unsigned long long)most);
+    tell(f);
+    for (size_t i = 0; i < 4; i++) {
+        if (of_quarter(f, i).most > bound) {
+            test_fail(__FILE__, __LINE__, "%s: %llu, and at most %llu are needed", f->name,
+                      (unsigned long long)of_quarter(f, i).most, (unsigned long long)bound);
+        }
     }
 }
 
 static void judge(uint64_t seconds)
 {
-    uint64_t segment = dbs_options().segment_bytes;
-    /* In a short run what is bounded is still being filled: then only what grows with each
-     * transaction is seen, and that is seen soon. The trees' file never shrinks, too: it is as
-     * large as the most that came together until then. */
-    bool is_short = seconds < 600;
-    uint64_t memory_percent = is_short ? 100 : seconds / 3600 + 1;
-    uint64_t percent = is_short ? 300 : 10;
-
     for (size_t i = 0; i <= WORKERS; i++) {
         const char *of = i < WORKERS ? names[i] : "the changes' process";
+        bool is_short = i == WORKERS && seconds < 600;
         if (MEMORY_IS_OURS) {
             is_flat(&(struct figure){"private memory, KiB,", of,
                                      offsetof(struct sample, memory_kib) + 8 * i},
-                    memory_percent, SLACK_KIB);
+                    seconds / 3600 + 1, is_short ? FOLD_KIB : SLACK_KIB);
         }
-        none_more(&(struct figure){"descriptors", of, offsetof(struct sample, descriptors) + 8 * i},
-                  is_short ? 100 : 0);
+        is_flat(&(struct figure){"descriptors", of, offsetof(struct sample, descriptors) + 8 * i},
+                0, 0);
+        tell(&(struct figure){"mapped segments", of, offsetof(struct sample, segments) + 8 * i});
     }
-    is_flat(&(struct figure){"log bytes", "", offsetof(struct sample, log_bytes)}, percent,
-            segment);
-    is_flat(&(struct figure){"tree bytes", "", offsetof(struct sample, tree_bytes)}, percent,
-            segment);
-    is_flat(&(struct figure){"shared bytes", "", offsetof(struct sample, shared_bytes)}, percent,
-            segment);
+    is_bounded(&(struct figure){"files of the log", "", offsetof(struct sample, files)},
+               dbs_log_segments_bound());
+    /* Fewer are needed than segments: none for those kept. */
+    is_bounded(&(struct figure){"memtables", "", offsetof(struct sample, memtables)},
+               dbs_log_segments_bound());
+    struct figure trees = {"tree bytes", "", offsetof(struct sample, tree_bytes)};
+    uint64_t before = of_quarter(&trees, 1).most;
+    is_bounded(&trees, CHANGE_BYTES * 4 * per_quarter +
+                           (before > TREE_BYTES ? before + before / 10 : TREE_BYTES));
+}
+
+/* How many segments a process has mapped follows the rate at which they come and go; but when
+ * nothing is written any more it gives back those that have gone. */
+static void await_segments_given_back(const struct test_child *workers)
+{
+    uint64_t until = os_now_ns() + TEST_AWAIT_S * NS_PER_S;
+
+    for (int i = 0; i <= WORKERS; i++) {
+        uint64_t others, segments;
+        do {
+            os_sleep_ns(NS_PER_MS);
+            look_at_descriptors(i < WORKERS ? workers[i].pid : getpid(), &others, &segments);
+        } while (segments > dbs_log_segments_bound() && os_now_ns() < until);
+        if (segments > dbs_log_segments_bound()) {
+            test_fail(__FILE__, __LINE__, "%s has %llu segments mapped, of at most %llu",
+                      i < WORKERS ? names[i] : "the changes' process", (unsigned long long)segments,
+                      (unsigned long long)dbs_log_segments_bound());
+        }
+    }
 }
 
 /* In how many ms 99 of 100 were done. */
@@ -337,31 +388,35 @@ static const char *const steps[] = {"CREATE INDEX t_b ON t (b)",
                                     "VACUUM t",
                                     "VACUUM u"};
 
-/* Changes at their times, and samples at theirs, until the time is over. */
-static uint64_t run(instar *db, const struct test_child *workers, uint64_t seconds)
+static void sleep_until(uint64_t ns)
 {
-    uint64_t began = os_now_ns(), every = test_env_u64("INSTAR_SOAK_CHANGE_MS", CHANGE_MS);
-    uint64_t changes = 0, change_at = began;
-
-    for (size_t taken = 0; taken < SAMPLES;) {
-        uint64_t sample_at = began + (taken + 1) * seconds * NS_PER_S / SAMPLES;
-        uint64_t next = change_at < sample_at ? change_at : sample_at, now = os_now_ns();
-        if (now < next) {
-            os_sleep_ns(next - now);
-        }
-        if (next == sample_at) {
-            atomic_store(&shared->quarter, (uint32_t)(taken / QUARTER));
-            take(db, workers, &samples[taken++]);
-        } else {
-            const char *step = steps[changes++ % BASE_ARRAY_LEN(steps)];
-            int rc = sqls_run(db, step);
-            if (rc != INSTAR_OK) {
-                test_fail(__FILE__, __LINE__, "%s: %s", step, sqls_words());
-            }
-            change_at += every * NS_PER_MS;
-        }
+    uint64_t now = os_now_ns();
+    if (now < ns) {
+        os_sleep_ns(ns - now);
     }
-    return changes;
+}
+
+/* Changes at their times, and a sample behind each, before the next one. */
+static size_t run(instar *db, const struct test_child *workers, uint64_t seconds)
+{
+    uint64_t cycle_most = 4 * BASE_ARRAY_LEN(steps) * CHANGE_S;
+    uint64_t cycles = (seconds + cycle_most - 1) / cycle_most;
+
+    per_quarter = (cycles > CYCLES ? cycles : CYCLES) * BASE_ARRAY_LEN(steps);
+    samples = calloc(4 * per_quarter, sizeof(samples[0]));
+    expect(samples != NULL);
+    uint64_t began = os_now_ns(), every = seconds * NS_PER_S / (4 * per_quarter);
+    for (size_t i = 0; i < 4 * per_quarter; i++) {
+        const char *step = steps[i % BASE_ARRAY_LEN(steps)];
+        atomic_store(&shared->quarter, (uint32_t)(i / per_quarter));
+        int rc = sqls_run(db, step);
+        if (rc != INSTAR_OK) {
+            test_fail(__FILE__, __LINE__, "%s: %s", step, sqls_words());
+        }
+        sleep_until(began + (i + 1) * every);
+        take(db, workers, &samples[i]);
+    }
+    return 4 * per_quarter;
 }
 
 Test(soak, nothing_grows, .timeout = 100000)
@@ -383,17 +438,22 @@ Test(soak, nothing_grows, .timeout = 100000)
         test_send(&workers[i], 0);
         test_await(&workers[i], READY);
     }
-    uint64_t changes = run(db, workers, seconds);
+    size_t changes = run(db, workers, seconds);
     atomic_store(&shared->stop, true);
     for (int i = 0; i < WORKERS; i++) {
+        test_await(&workers[i], READY);
+    }
+    await_segments_given_back(workers);
+    for (int i = 0; i < WORKERS; i++) {
+        test_send(&workers[i], 0);
         test_wait_ok(&workers[i]);
         expect(atomic_load(&shared->done[i]) > 0);
     }
     tell_times();
-    fprintf(stderr, "%llu seconds, with %llu changes\n", (unsigned long long)seconds,
-            (unsigned long long)changes);
+    fprintf(stderr, "%llu seconds, with %zu changes\n", (unsigned long long)seconds, changes);
     judge(seconds);
     ok(instar_check(db, NULL, NULL, &found));
     ok(instar_close(db));
     munmap(shared, sizeof(*shared));
+    free(samples);
 }

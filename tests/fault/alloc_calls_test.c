@@ -66,6 +66,18 @@ static int call_prepare(struct world *w)
     return rc;
 }
 
+/* The nearest name is only a help. */
+static int call_prepare_unknown(struct world *w)
+{
+    static const char *const columns[] = {"a", "d"};
+    instar_projection *p = NULL;
+    int rc = instar_projection_prepare(w->db, "t", columns, 2, NULL, &p);
+    if (rc == INSTAR_EUNKNOWN) {
+        rc = instar_projection_prepare(w->db, "t", columns, 1, "t_d", &p);
+    }
+    return rc == INSTAR_EUNKNOWN ? INSTAR_OK : rc;
+}
+
 static int write_all(instar_txn *txn, const struct world *w)
 {
     instar_value row[] = {{.type = INSTAR_INT8, .i = 100},
@@ -396,6 +408,7 @@ static const struct call {
 } calls[] = {{"create", call_create, remove_made},
              {"open and close", call_open, NULL},
              {"prepare", call_prepare, NULL},
+             {"prepare unknown", call_prepare_unknown, NULL},
              {"write and commit", call_write, delete_written},
              {"one statement", call_statement, NULL},
              {"run", call_run, NULL},

@@ -19,40 +19,23 @@
 #define CASES 100
 #endif
 
-#define MANY 50 /* violations are enough */
-
 struct refusing {
     uint64_t nth; /* 0: never */
     bool lasts;
     bool recover;
 };
 
-static struct refusing now;
-static _Atomic uint64_t asked;
-static _Atomic uint64_t refused;
-
-static bool refuse(size_t size)
-{
-    (void)size;
-    uint64_t at = atomic_fetch_add(&asked, 1) + 1;
-    if (now.nth == 0 || (now.lasts ? at < now.nth : at != now.nth)) {
-        return true;
-    }
-    atomic_fetch_add(&refused, 1);
-    return false;
-}
-
 static void arm(const struct trial *t)
 {
-    now = *(const struct refusing *)t->arg;
-    base_alloc_hook = refuse;
+    const struct refusing *r = t->arg;
+    test_shortage_set(&(struct test_shortage){.nth = r->nth, .sticky = r->lasts});
 }
 
 static uint64_t disarm(const struct trial *t)
 {
-    (void)t;
-    base_alloc_hook = NULL;
-    return now.nth == 0 ? atomic_load(&asked) : atomic_load(&refused);
+    const struct refusing *r = t->arg;
+    test_shortage_set(NULL);
+    return r->nth == 0 ? test_shortage_seen() : test_shortage_fired();
 }
 
 static bool fits(const struct trial *t, int code)
@@ -94,6 +77,15 @@ static bool find_case(uint64_t number, const uint64_t seen[2], struct refusing *
     return nth < seen[0] + seen[1];
 }
 
+static bool run_number(uint64_t number, const void *seen, struct course_book *book,
+                       bool *struck_out)
+{
+    struct refusing r;
+    bool found = find_case(number, seen, &r);
+    *struck_out = found && run_case(&r, book);
+    return found;
+}
+
 static bool parse_case(const char *text, struct refusing *r)
 {
     unsigned long long nth = 0;
@@ -117,21 +109,5 @@ Test(allocations, each_is_refused, .timeout = 3600)
     }
     const uint64_t seen[2] = {count_all(false, book), count_all(true, book)};
     uint64_t all = 2 * (seen[0] + seen[1]);
-    uint64_t room = 1, tried = 0, struck = 0, wrong = 0;
-    uint64_t cases = test_env_u64("INSTAR_ALLOCS", CASES);
-    while (room < all) {
-        room *= 2;
-    }
-    for (uint64_t i = (test_seed() - 1) * cases; i < test_seed() * cases && wrong < MANY; i++) {
-        if (find_case(trial_spread(i, room), seen, &r)) {
-            tried++;
-            struck += run_case(&r, book);
-            wrong += book->wrong;
-        }
-    }
-    printf("%llu of %llu cases tried, %llu refused a request, %llu violations\n",
-           (unsigned long long)tried, (unsigned long long)all, (unsigned long long)struck,
-           (unsigned long long)wrong);
-    cr_assert_eq(wrong, 0);
-    cr_assert_gt(struck, tried / 4);
+    trial_sample(all, test_env_u64("INSTAR_ALLOCS", CASES), run_number, seen, book);
 }

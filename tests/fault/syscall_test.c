@@ -23,7 +23,6 @@
 #endif
 
 #define OPS (OS_OP_LOCK + 1)
-#define MANY 50    /* violations are enough */
 #define SHORT (-1) /* in place of an error: fewer bytes are moved */
 #define SHORT_BYTES 7
 
@@ -127,7 +126,7 @@ static bool may_last(int error)
 }
 
 /* The case with this number, by counting through all. False: there are fewer. */
-static bool find_case(uint64_t number, uint64_t seen[2][OPS], struct failing *f)
+static bool find_case(uint64_t number, const uint64_t seen[2][OPS], struct failing *f)
 {
     for (int recover = 0; recover < 2; recover++) {
         for (int op = 0; op < OPS; op++) {
@@ -172,6 +171,15 @@ static bool run_case(const struct failing *f, struct course_book *book)
                 f->recover);
     }
     return struck;
+}
+
+static bool run_number(uint64_t number, const void *seen, struct course_book *book,
+                       bool *struck_out)
+{
+    struct failing f;
+    bool found = find_case(number, seen, &f);
+    *struck_out = found && run_case(&f, book);
+    return found;
 }
 
 static uint64_t count_all(uint64_t seen[2][OPS], struct course_book *book)
@@ -242,22 +250,5 @@ Test(syscalls, each_fails, .timeout = 3600)
         return;
     }
     uint64_t all = count_all(seen, book);
-    uint64_t room = 1, tried = 0, struck = 0, wrong = 0;
-    uint64_t cases = test_env_u64("INSTAR_SYSCALLS", CASES);
-    while (room < all) {
-        room *= 2;
-    }
-    for (uint64_t i = (test_seed() - 1) * cases; i < test_seed() * cases && wrong < MANY; i++) {
-        uint64_t number = trial_spread(i, room);
-        if (find_case(number, seen, &f)) {
-            tried++;
-            struck += run_case(&f, book);
-            wrong += book->wrong;
-        }
-    }
-    printf("%llu of %llu cases tried, %llu operations failed, %llu violations\n",
-           (unsigned long long)tried, (unsigned long long)all, (unsigned long long)struck,
-           (unsigned long long)wrong);
-    cr_assert_eq(wrong, 0);
-    cr_assert_gt(struck, tried / 4);
+    trial_sample(all, test_env_u64("INSTAR_SYSCALLS", CASES), run_number, seen, book);
 }

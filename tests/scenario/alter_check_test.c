@@ -212,35 +212,19 @@ Test(alter_check, of_a_new_table)
     ok(instar_close(db));
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* The change is held at the point. */
-static void scene_begin(struct scene *s, const char *point, const char *steps, int64_t rows)
+static void scene_begin(struct scene_held *s, const char *point, const char *steps, int64_t rows)
 {
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, rows);
+    scene_hold(s, point, 1);
+    scene_make_t(s->db, rows);
     ok(alters_submit(s->db, "t", steps, NULL, &s->change));
     test_hold_await(&s->hold);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 /* From enforcing on nobody writes what breaks it, though the rows are not validated yet. */
 Test(alter_check, enforced_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "validate.snapshot", "check positive b > 0", 3);
     cr_assert_str_eq(alters_schema(s.db, "t"),
@@ -250,13 +234,13 @@ Test(alter_check, enforced_while_it_is_validated)
     ok(alters_insert(s.db, "t", "a,b", "4,14"));
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Cancelled while it reads: a new check goes, one that was not valid stays as it was. */
 Test(alter_check, cancelled_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "nulls.batch", "check positive b > 0", 3000);
     ok(instar_change_cancel(s.db, s.change));
@@ -264,59 +248,25 @@ Test(alter_check, cancelled_while_it_is_validated)
     scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(s.db, "t", "a,b", "6000,-1"));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* A transaction that began before the check writes what breaks it: it is waited for, and its row is
  * found. */
 Test(alter_check, writer_from_before_is_waited_for)
 {
-    struct test_child runner;
-    instar_change_info info;
-    instar_txn *txn;
-    uint64_t change;
-
-    scene_runner(&runner);
-    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
-    instar_projection *p = alters_projection(db, "t", "a,b");
-    ok(instar_begin(db, 0, &txn));
-    ok(alters_insert_in(txn, p, "4,-4"));
-    ok(alters_submit(db, "t", "check positive b > 0", NULL, &change));
-    scene_await_waiting(db, change, "enforcing", &info);
-    ok(instar_commit(txn));
-    scene_await(db, change, INSTAR_EFAILED, &info);
-    expect(strstr(info.reason, "row (a=4)") != NULL);
-    ok(alters_insert(db, "t", "a,b", "5,-5"));
-    instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    alters_await_late_writer(&(struct alters_late){
+        .row = "4,-4", .steps = "check positive b > 0", .stage = "enforcing", .later = "5,-5"});
 }
 
 /* The same for NOT VALID and VALIDATE close behind it: a writer that knows nothing of the check yet
  * cannot slip a row past the validation. */
 Test(alter_check, writer_from_before_not_valid_is_waited_for)
 {
-    struct test_child runner;
-    instar_change_info info;
-    instar_txn *txn;
-    uint64_t change;
-
-    scene_runner(&runner);
-    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
-    instar_projection *p = alters_projection(db, "t", "a,b");
-    ok(instar_begin(db, 0, &txn));
-    ok(alters_insert_in(txn, p, "4,-4"));
-    ok(alters_run(db, "t", "check-not-valid positive b > 0"));
-    ok(alters_submit(db, "t", "validate positive", NULL, &change));
-    scene_await_waiting(db, change, "unaltered", &info);
-    ok(instar_commit(txn));
-    scene_await(db, change, INSTAR_EFAILED, &info);
-    expect(strstr(info.reason, "row (a=4)") != NULL);
-    instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    alters_await_late_writer(&(struct alters_late){.row = "4,-4",
+                                                   .first = "check-not-valid positive b > 0",
+                                                   .steps = "validate positive",
+                                                   .stage = "unaltered"});
 }
 
 /* The same check is asked for twice at once: the second change finds it there, or, when the first
@@ -324,7 +274,7 @@ Test(alter_check, writer_from_before_not_valid_is_waited_for)
 Test(alter_check, asked_for_twice)
 {
     for (int cancelled = 0; cancelled < 2; cancelled++) {
-        struct scene s;
+        struct scene_held s;
         instar_change_info info;
         uint64_t second;
 
@@ -338,7 +288,7 @@ Test(alter_check, asked_for_twice)
         scene_await(s.db, second, INSTAR_EFAILED, &info);
         cr_assert(strstr(info.reason, cancelled ? "ask for it again" : "already") != NULL, "%s",
                   info.reason);
-        scene_end(&s);
+        scene_held_end(&s);
         test_remove(dbs_path());
     }
 }

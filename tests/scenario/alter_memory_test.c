@@ -3,11 +3,8 @@
  * The thread that runs an alteration gets no memory, once, at each of its requests in turn. The
  * change is complete or it failed and left all as it was; either way the table goes on.
  */
-#define _GNU_SOURCE
 #include "support/alters.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,31 +13,18 @@
 /* More than one of the alterations makes; a few come before the thread has its name. */
 #define REQUESTS 90
 
-/* Requests of that thread until one is refused; below zero: none. */
-static _Atomic int64_t left = -1;
-
-static bool refuse_one(size_t size)
-{
-    char name[16] = "";
-
-    (void)size;
-    if (atomic_load(&left) < 0 || pthread_getname_np(pthread_self(), name, sizeof(name)) != 0 ||
-        strcmp(name, "instar-change") != 0) {
-        return true;
-    }
-    return atomic_fetch_sub(&left, 1) != 0;
-}
-
 /* The change with its nth request refused. False: none was. */
-static bool run_once(instar *db, const char *text, const char *back, const char *after, int64_t nth)
+static bool run_once(instar *db, const char *text, const char *back, const char *after,
+                     uint64_t nth)
 {
     instar_change_info info;
     uint64_t change;
 
-    atomic_store(&left, nth);
+    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
     ok(alters_submit(db, "t", text, NULL, &change));
     int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    bool refused = atomic_exchange(&left, -1) < 0;
+    test_shortage_set(NULL);
+    bool refused = test_shortage_fired() > 0;
     cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM),
               "%s, %d: %s", text, (int)nth, instar_error_text());
     cr_assert(rc == INSTAR_OK || refused, "%s", text);
@@ -71,16 +55,14 @@ Test(alter_memory, refused_once)
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 4, scene_plus_10);
     ok(dbs_index(db, "i", "t", "b", false, NULL));
-    base_alloc_hook = refuse_one;
     for (size_t i = 0; i < BASE_ARRAY_LEN(operations); i++) {
         int refused = 0;
-        for (int64_t nth = 0; nth < REQUESTS; nth++) {
+        for (uint64_t nth = 1; nth <= REQUESTS; nth++) {
             refused +=
                 run_once(db, operations[i].text, operations[i].back, operations[i].after, nth);
         }
         cr_assert_gt(refused, 10);
     }
-    base_alloc_hook = NULL;
     dbs_check_clean(db);
     ok(instar_close(db));
 }
@@ -95,12 +77,10 @@ Test(alter_memory, refused_once_beside_indexes)
     scene_fill(db, "t", 1, 4, scene_plus_10);
     ok(dbs_index(db, "i", "t", "b", true, NULL));
     ok(dbs_index(db, "j", "t", "c,b desc", false, NULL));
-    base_alloc_hook = refuse_one;
-    for (int64_t nth = 0; nth < 900; nth += 9) {
+    for (uint64_t nth = 1; nth <= 900; nth += 9) {
         refused += run_once(db, "set-type b text", "set-type b int8 using",
                             "a int8 not null; b text; c text", nth);
     }
-    base_alloc_hook = NULL;
     cr_assert_gt(refused, 30);
     dbs_check_clean(db);
     ok(instar_close(db));

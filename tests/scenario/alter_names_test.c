@@ -150,16 +150,14 @@ Test(alter_names, refused)
  * with the old name goes on, in new transactions too. When it has gone, so has the old name. */
 Test(alter_names, old_name_lives_as_long_as_the_version_before)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     uint64_t change;
     instar_change_info info;
     instar_txn *txn;
     instar_txn *later;
 
-    test_hold_set(&hold, "none", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "none", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     instar_projection *old = alters_projection(db, "t", "a,c");
     ok(instar_begin(db, 0, &txn));
@@ -187,10 +185,7 @@ Test(alter_names, old_name_lives_as_long_as_the_version_before)
     instar_abort(later);
     cr_assert_str_eq(alters_rows(db, "u", "a,x"), "1,11;2,12;3,13;4,14");
     instar_projection_free(old);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_end(&s);
 }
 
 /* A transaction of the version before that stays too long loses its lease: its commit fails and can
@@ -275,21 +270,19 @@ Test(alter_names, index_that_is_being_renamed)
  * fails and says so, and leaves its names free. */
 Test(alter_names, queued_behind_each_other)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_change_info info;
     uint64_t changes[4];
 
-    test_hold_set(&hold, "change.claimed", 2);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.claimed", 2);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     ok(alters_submit(db, "t", "add d int8", NULL, &changes[0]));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     ok(alters_submit(db, "t", "drop c", NULL, &changes[1]));
     changes[3] = dbs_submit_index(db, "i", "t", "c", false, NULL);
     ok(alters_submit(db, "t", "rename-to u , rename-column c cc", NULL, &changes[2]));
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, changes[1], INSTAR_OK, NULL);
     scene_await(db, changes[2], INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "no column \"c\"") != NULL && info.error == INSTAR_EUNKNOWN);
@@ -297,8 +290,5 @@ Test(alter_names, queued_behind_each_other)
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; d int8");
     dbs_make_table(db, "u");
     ok(alters_run(db, "t", "rename-to v"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_end(&s);
 }

@@ -61,6 +61,30 @@ Test(alter_not_null, rows_that_hold_nulls_are_named)
     ok(instar_close(db));
 }
 
+/* Several workers share the rows: each null is counted once, and the first ten rows are named,
+ * whoever came by them. */
+Test(alter_not_null, workers_find_each_null_once)
+{
+    const int64_t rows = 160000;
+    const instar_change_options options = {.struct_size = sizeof(options), .workers = 4};
+    instar_change_info info;
+    instar *db = scene_open_t(0, rows);
+    uint64_t change;
+
+    ok(alters_submit(db, "t", "set-not-null c", &options, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect_u64(info.duplicate_count, rows);
+    cr_assert(strstr(info.reason, "in 160000 rows: row (a=1); row (a=2); row (a=3); row (a=4); row "
+                                  "(a=5); row (a=6); row (a=7); row (a=8); row (a=9); row (a=10); "
+                                  "…") != NULL,
+              "%s", info.reason);
+    ok(alters_submit(db, "t", "set-not-null b", &options, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, rows);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* Rows of an older layout are null in a column that came without a default. */
 Test(alter_not_null, rows_from_before_the_column)
 {
@@ -76,35 +100,19 @@ Test(alter_not_null, rows_from_before_the_column)
     ok(instar_close(db));
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* SET NOT NULL of b is held at the point. */
-static void scene_begin(struct scene *s, const char *point, int64_t rows)
+static void scene_begin(struct scene_held *s, const char *point, int64_t rows)
 {
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, rows);
+    scene_hold(s, point, 1);
+    scene_make_t(s->db, rows);
     ok(alters_submit(s->db, "t", "set-not-null b", NULL, &s->change));
     test_hold_await(&s->hold);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 /* From enforcing on nobody writes a null, though the rows are not validated yet. */
 Test(alter_not_null, enforced_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "validate.snapshot", 3);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 enforcing; c text");
@@ -114,65 +122,64 @@ Test(alter_not_null, enforced_while_it_is_validated)
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_rows(s.db, "t", "a,b"), "1,11;2,12;3,13;4,14");
-    scene_end(&s);
+    scene_held_end(&s);
+}
+
+/* Two changes ask for it, and the first has done it when the second comes to its turn: what that
+ * has besides is done. */
+Test(alter_not_null, done_by_the_change_before)
+{
+    uint64_t behind;
+    struct scene_held s;
+
+    test_hold_set(&s.hold, "change.claimed", 2); /* the first made the table */
+    scene_runner(&s.runner);
+    s.db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    ok(alters_submit(s.db, "t", "set-not-null b", NULL, &s.change));
+    test_hold_await(&s.hold);
+    ok(alters_submit(s.db, "t", "set-not-null b , set-default b 5", NULL, &behind));
+    test_hold_release(&s.hold);
+    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_await(s.db, behind, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_schema(s.db, "t"),
+                     "a int8 not null; b int8 not null default 5; c text");
+    scene_held_end(&s);
 }
 
 /* A row keeps the null that it had, and is given a key that was read already: it is found all the
  * same, because all rows are read at one snapshot. */
 Test(alter_not_null, null_that_moves_is_found)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_change_info info;
 
-    test_hold_set(&hold, "nulls.batch", 1);
-    scene_runner(&runner);
-    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3000);
+    scene_hold(&s, "nulls.batch", 1);
+    scene_make_t(s.db, 3000);
+    instar *db = s.db;
     uint64_t change;
     ok(alters_update(db, "t", "b", 2900, "null"));
     ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     ok(alters_update(db, "t", "b,c", 2900, "null,x")); /* it need not be mended by this */
     ok(alters_update(db, "t", "a", 2900, "0"));
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "in 1 row: row (a=2900)") != NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_end(&s);
 }
 
 /* A transaction that began before NOT NULL was enforced writes a null: it is waited for, and its
  * row is found. */
 Test(alter_not_null, writer_from_before_is_waited_for)
 {
-    struct test_child runner;
-    instar_change_info info;
-    instar_txn *txn;
-    uint64_t change;
-
-    scene_runner(&runner);
-    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
-    instar_projection *p = alters_projection(db, "t", "a,b");
-    ok(instar_begin(db, 0, &txn));
-    ok(alters_insert_in(txn, p, "4,null"));
-    ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
-    scene_await_waiting(db, change, "enforcing", &info);
-    ok(instar_commit(txn));
-    scene_await(db, change, INSTAR_EFAILED, &info);
-    expect(strstr(info.reason, "row (a=4)") != NULL);
-    ok(alters_insert(db, "t", "a,b", "5,null"));
-    instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    alters_await_late_writer(&(struct alters_late){
+        .row = "4,null", .steps = "set-not-null b", .stage = "enforcing", .later = "5,null"});
 }
 
 /* Cancelled while it reads: it stops within a batch. */
 Test(alter_not_null, cancelled_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_info info;
 
     scene_begin(&s, "nulls.batch", 5000);
@@ -181,13 +188,13 @@ Test(alter_not_null, cancelled_while_it_is_validated)
     scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(s.db, "t", "a", "6000"));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* The table is dropped in mid-validation: the change is cancelled, and says by which. */
 Test(alter_not_null, table_dropped_in_mid_validation)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_info info;
     uint64_t drop;
 
@@ -197,5 +204,5 @@ Test(alter_not_null, table_dropped_in_mid_validation)
     scene_await(s.db, s.change, INSTAR_ECANCELLED, &info);
     expect(strstr(info.reason, "drops table t") != NULL);
     scene_await(s.db, drop, INSTAR_OK, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }

@@ -6,11 +6,8 @@
  */
 #include "support/alters.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-#define READY 1
 
 struct operation {
     const char *text;
@@ -169,47 +166,23 @@ static void expect_after(instar *db, const struct operation *o, bool done)
 
 /* ---- killed ------------------------------------------------------------------------------- */
 
-struct victim {
-    const struct operation *operation;
-    const struct place *place;
-};
-
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *steps)
 {
-    const struct victim *v = arg;
     uint64_t change;
 
-    (void)self;
-    test_kill_at_point(v->place->point, v->place->nth);
-    instar *db = dbs_open(0);
-    ok(alters_submit(db, "t", v->operation->text, NULL, &change));
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s: %s was not reached", v->operation->text, v->place->point);
+    ok(alters_submit(db, "t", steps, NULL, &change));
+    return change;
 }
 
-static int last_id(void *arg, const instar_change_info *info)
+static void kill_and_finish(const struct operation *o, const struct place *p)
 {
-    *(uint64_t *)arg = info->id;
-    return 0;
-}
-
-static void kill_and_finish(const struct victim *v)
-{
-    struct test_child child;
-    uint64_t change = 0;
+    const struct scene_death death = {p->point, p->nth, o->text, submit, o->text};
 
     test_remove(dbs_path());
     make_t();
-    test_fork(&child, be_killed, (void *)(uintptr_t)v);
-    cr_assert_eq(test_wait(&child), -SIGKILL, "%s at %s", v->operation->text, v->place->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    cr_assert_eq(rc, v->operation->fails ? INSTAR_EFAILED : INSTAR_OK, "%s at %s: %s",
-                 v->operation->text, v->place->point, instar_error_text());
-    expect_after(db, v->operation, true);
+    scene_kill(&death);
+    instar *db = scene_take_over(&death, o->fails ? INSTAR_EFAILED : INSTAR_OK, NULL);
+    expect_after(db, o, true);
     ok(instar_close(db));
 }
 
@@ -218,9 +191,8 @@ Test(alter_stages, killed)
 {
     for (size_t i = 0; i < BASE_ARRAY_LEN(operations); i++) {
         for (size_t k = 0; k < BASE_ARRAY_LEN(places); k++) {
-            struct victim v = {&operations[i], &places[k]};
-            if (applies(v.operation, v.place)) {
-                kill_and_finish(&v);
+            if (applies(&operations[i], &places[k])) {
+                kill_and_finish(&operations[i], &places[k]);
             }
         }
     }
@@ -230,20 +202,18 @@ Test(alter_stages, killed)
 
 static void cancel_at(const struct operation *o, const struct place *p)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     uint64_t change;
 
     test_remove(dbs_path());
     make_t();
-    test_hold_set(&hold, p->point, p->nth);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, p->point, p->nth);
+    instar *db = s.db;
     ok(alters_submit(db, "t", o->text, NULL, &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     int rc = instar_change_cancel(db, change);
     cr_assert_eq(rc, p->too_late ? INSTAR_ESTATE : INSTAR_OK, "%s at %s", o->text, p->point);
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
     if (p->too_late) {
         cr_assert_eq(rc, o->fails ? INSTAR_EFAILED : INSTAR_OK, "%s at %s", o->text, p->point);
@@ -258,9 +228,7 @@ static void cancel_at(const struct operation *o, const struct place *p)
         cr_assert_eq(rc, o->fails ? INSTAR_EFAILED : INSTAR_OK, "%s again", o->text);
     }
     expect_after(db, o, true);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* K4: cancelled before its last step it leaves all as it was, and can be asked for again; after it,
@@ -333,24 +301,22 @@ static void write_all(instar *db)
 
 static void write_at(const struct operation *o, const struct place *p, bool straddle)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_txn *old = NULL;
     instar_projection *old_columns = NULL;
     uint64_t change;
 
     test_remove(dbs_path());
     make_t();
-    test_hold_set(&hold, p->point, p->nth);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, p->point, p->nth);
+    instar *db = s.db;
     if (straddle) {
         old_columns = alters_projection(db, "t", NULL);
         ok(instar_begin(db, 0, &old));
         ok(alters_insert_in(old, old_columns, "30,40,old"));
     }
     ok(alters_submit(db, "t", o->text, NULL, &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     write_all(db);
     if (straddle) {
         /* One version behind by now, and it has read nothing that others wrote. */
@@ -358,7 +324,7 @@ static void write_at(const struct operation *o, const struct place *p, bool stra
         ok(instar_commit(old));
         instar_projection_free(old_columns);
     }
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
     /* write_all left no nulls. */
     cr_assert(rc == INSTAR_OK || (o->fails && rc == INSTAR_EFAILED), "%s at %s: %s", o->text,
@@ -366,9 +332,7 @@ static void write_at(const struct operation *o, const struct place *p, bool stra
     ok(instar_table_list(db, NULL, find_table, NULL));
     cr_assert_str_eq(alters_rows(db, table_now, "a"), straddle ? "2;20;21;30;31" : "2;20;21");
     check(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* E3: at each stage, rows are written by whoever is on the newest version, and where it can be by a

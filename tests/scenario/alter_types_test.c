@@ -109,16 +109,14 @@ Test(alter_types, projection_from_before_goes_on)
  * overwrite. */
 Test(alter_types, both_versions_write_and_read)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_txn *old;
     instar_txn *late;
     instar_txn *reader;
     uint64_t change;
 
-    test_hold_set(&hold, "change.altered", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.altered", 1);
+    instar *db = s.db;
     make_t4(db);
     instar_projection *p = alters_projection(db, "t", NULL);
     ok(instar_begin(db, 0, &old));
@@ -128,7 +126,7 @@ Test(alter_types, both_versions_write_and_read)
     ok(instar_begin(db, INSTAR_TXN_READONLY, &reader));
     cr_assert_str_eq(alters_rows_in(reader, p), "1,11,one;2,12,two;3,13,null");
     ok(alters_submit(db, "t", "set-type b int8", NULL, &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     /* The new version. */
     ok(alters_insert(db, "t", NULL, "30,7000000000,new"));
     ok(alters_update(db, "t", "b", 2, "8000000000"));
@@ -140,13 +138,11 @@ Test(alter_types, both_versions_write_and_read)
     instar_abort(reader);
     cr_assert_str_eq(alters_rows(db, "t", NULL),
                      "1,11,one;2,8000000000,two;3,13,null;20,20,old;30,7000000000,new");
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     instar_projection_free(p);
     check(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* ---- through several types ---------------------------------------------------------------- */
@@ -235,39 +231,21 @@ Test(alter_types, rows_that_cannot_be_cast_are_named)
     ok(instar_close(db));
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* b of t(a int8, b int8, c) becomes int4; held at the point. */
-static void scene_begin(struct scene *s, const char *point, int64_t rows)
+static void scene_begin(struct scene_held *s, const char *point, int64_t rows)
 {
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    dbs_make_table(s->db, "t");
-    scene_fill(s->db, "t", 1, rows + 1, scene_plus_10);
+    scene_hold(s, point, 1);
+    scene_make_t(s->db, rows);
     ok(alters_update(s->db, "t", "b", 3, "5000000000"));
     ok(alters_submit(s->db, "t", "set-type b int4", NULL, &s->change));
     test_hold_await(&s->hold);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 /* While rows are validated nobody brings a value that has no room; a row that has one already may
  * be changed elsewhere, and be mended. */
 Test(alter_types, enforced_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "validate.snapshot", 3);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 becoming int4; c text");
@@ -282,13 +260,13 @@ Test(alter_types, enforced_while_it_is_validated)
     ok(alters_update(s.db, "t", "b", 3, "13"));
     ok(alters_run(s.db, "t", "set-type b int4"));
     cr_assert_str_eq(alters_rows(s.db, "t", "a,b"), "1,11;2,12;3,13;4,14");
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* A row is given a key that was read already and keeps its value: it is found all the same. */
 Test(alter_types, row_that_moves_is_found)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_info info;
 
     scene_begin(&s, "nulls.batch", 3000);
@@ -297,13 +275,13 @@ Test(alter_types, row_that_moves_is_found)
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "in 1 row: row (a=3)") != NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Cancelled while it reads, it leaves the type as it was; values beyond int4 may be written. */
 Test(alter_types, cancelled_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "nulls.batch", 5000);
     ok(instar_change_cancel(s.db, s.change));
@@ -311,13 +289,13 @@ Test(alter_types, cancelled_while_it_is_validated)
     scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(s.db, "t", "a,b", "6000,6000000000"));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Paused while it reads it holds no snapshot, and begins anew when it is let go. */
 Test(alter_types, paused_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_steering steering;
     instar_change_info info;
 
@@ -334,32 +312,14 @@ Test(alter_types, paused_while_it_is_validated)
     ok(instar_change_steer(s.db, s.change, &steering));
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int4; c text");
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* A writer of the version before the enforcement is waited for, and its row is found. */
 Test(alter_types, writer_from_before_is_waited_for)
 {
-    struct test_child runner;
-    instar_change_info info;
-    instar_txn *txn;
-    uint64_t change;
-
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    dbs_make_table(db, "t");
-    instar_projection *p = alters_projection(db, "t", "a,b");
-    ok(instar_begin(db, 0, &txn));
-    ok(alters_insert_in(txn, p, "4,5000000000"));
-    ok(alters_submit(db, "t", "set-type b int4", NULL, &change));
-    scene_await_waiting(db, change, "enforcing", &info);
-    ok(instar_commit(txn));
-    scene_await(db, change, INSTAR_EFAILED, &info);
-    expect(strstr(info.reason, "row (a=4)") != NULL);
-    instar_projection_free(p);
-    check(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
+    alters_await_late_writer(&(struct alters_late){
+        .row = "4,5000000000", .steps = "set-type b int4", .stage = "enforcing"});
 }
 
 /* ---- constraints -------------------------------------------------------------------------- */

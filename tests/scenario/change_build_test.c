@@ -17,24 +17,22 @@
  * by the old ones. */
 Test(change_build, rows_updated_behind_the_snapshot)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     struct test_random r = test_random(1);
     bool moved[101] = {false};
 
-    test_hold_set(&hold, "build.snapshot", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "build.snapshot", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 101, scene_plus_10);
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     for (int i = 0; i < 10; i++) {
         int64_t a = 1 + (int64_t)test_random_below(&r, 100);
         moved[a] = true;
         ok(dbs_update(db, "t", a, a + 200));
     }
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     const char *found = dbs_dump(db, "t", "t_b");
     for (int64_t a = 1; a <= 100; a++) {
@@ -44,10 +42,7 @@ Test(change_build, rows_updated_behind_the_snapshot)
         snprintf(text, sizeof(text), "%" PRId64 ":%" PRId64 " ", a, moved[a] ? a + 10 : a + 200);
         expect(strstr(found, text) == NULL || text[0] != found[0]);
     }
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_end(&s);
 }
 
 /* Inserts, updates and deletes at every point of a build, of rows that the scan has or has not
@@ -59,16 +54,14 @@ Test(change_build, writes_at_each_point)
                                          "change.fold_end",    "change.validated"};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
-        struct test_child runner;
-        struct test_hold hold;
+        struct scene_held s;
         test_remove(dbs_path());
-        test_hold_set(&hold, points[i], 1);
-        scene_runner(&runner);
-        instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        scene_hold(&s, points[i], 1);
+        instar *db = s.db;
         dbs_make_table(db, "t");
         scene_fill(db, "t", 1, 40, scene_plus_10);
         uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, NULL);
-        test_hold_await(&hold);
+        test_hold_await(&s.hold);
         ok(dbs_insert(db, "t", 100, 1000));
         ok(dbs_update(db, "t", 5, 500));
         ok(dbs_update(db, "t", 5, 501));
@@ -78,12 +71,9 @@ Test(change_build, writes_at_each_point)
         ok(dbs_insert(db, "t", 101, 17)); /* the value that row 7 had */
         ok(dbs_insert(db, "t", 102, 1));
         ok(dbs_delete(db, "t", 102));
-        test_hold_release(&hold);
+        test_hold_release(&s.hold);
         scene_await(db, change, INSTAR_OK, NULL);
-        dbs_check_clean(db);
-        ok(instar_close(db));
-        scene_runner_end(&runner);
-        test_hold_end(&hold);
+        scene_held_end(&s);
     }
 }
 
@@ -168,8 +158,7 @@ Test(change_build, snapshot_that_all_others_leave_behind)
  * another table. */
 Test(change_build, inserts_into_the_range_being_built_do_not_conflict)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_txn *txn;
     instar_projection *p;
     instar_stats before = {.struct_size = sizeof(before)};
@@ -177,30 +166,26 @@ Test(change_build, inserts_into_the_range_being_built_do_not_conflict)
     const char *columns[] = {"a", "b"};
     instar_value row[2] = {{.type = INSTAR_INT8, .i = 50}, {.type = INSTAR_INT8, .i = 1}};
 
-    test_hold_set(&hold, "build.snapshot", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "build.snapshot", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     dbs_make_table(db, "other");
     scene_fill(db, "t", 1, 50, scene_plus_10);
     scene_fill(db, "t", 51, 100, scene_plus_10);
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     ok(instar_stat(db, &before));
     ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
     ok(instar_begin(db, 0, &txn));
     ok(instar_insert(txn, p, row));
     ok(instar_commit(txn));
     ok(dbs_insert(db, "other", 1, 1));
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     ok(instar_stat(db, &after));
     expect_u64(after.conflicts - before.conflicts, 0);
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_end(&s);
 }
 
 /* ---- transactions from before ------------------------------------------------------------- */
@@ -225,21 +210,19 @@ static void begin_insert(struct open_insert *o, instar *db, int64_t a, int64_t b
  * and its row has its entry. */
 Test(change_build, transaction_from_before_write_only_commits)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     struct open_insert o;
     instar_change_info info;
     char self[32];
 
-    test_hold_set(&hold, "change.delete_only", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.delete_only", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 20, scene_plus_10);
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     begin_insert(&o, db, 500, 5000);
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await_waiting(db, change, "write-only", &info);
     snprintf(self, sizeof(self), "process %d,", (int)getpid());
     expect(strstr(info.waiting_for, self) != NULL);
@@ -250,38 +233,32 @@ Test(change_build, transaction_from_before_write_only_commits)
     expect(strstr(dbs_dump(db, "t", "t_b"), "500:5000 ") != NULL);
     dbs_check_clean(db);
     instar_projection_free(o.p);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* B4 with a deadline: the transaction is fenced, its commit refused with the retryable error, and
  * nothing of it is written. */
 Test(change_build, transaction_from_before_write_only_is_fenced)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     struct open_insert o;
     instar_change_options options = scene_options(100);
 
-    test_hold_set(&hold, "change.delete_only", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.delete_only", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 20, scene_plus_10);
     uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, &options);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     begin_insert(&o, db, 500, 5000);
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     fails(instar_commit(o.txn), INSTAR_ESCHEMA_CHANGED);
     expect(strstr(dbs_dump(db, "t", "t_b"), "500:") == NULL);
     expect(strstr(dbs_dump(db, "t", NULL), "500:") == NULL);
     dbs_check_clean(db);
     instar_projection_free(o.p);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* ---- unique ------------------------------------------------------------------------------- */

@@ -69,18 +69,17 @@ static void process(struct test_child *self, void *arg)
 /* The change stands in its build until everybody has asked. */
 static void ask_all(int64_t last_b, int verdict)
 {
-    struct test_child runner, children[PROCESSES];
-    struct test_hold hold;
+    struct scene_held s;
+    struct test_child children[PROCESSES];
     struct crowd crowd = {.verdict = verdict};
 
-    test_hold_set(&hold, "build.snapshot", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "build.snapshot", 1);
+    instar *db = s.db;
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 50, scene_plus_10);
     ok(dbs_insert(db, "t", 50, last_b));
     crowd.change = ask(db);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     ok(instar_close(db)); /* a child opens it for itself */
     for (size_t i = 0; i < PROCESSES; i++) {
         test_fork(&children[i], process, &crowd);
@@ -88,15 +87,12 @@ static void ask_all(int64_t last_b, int verdict)
     for (size_t i = 0; i < PROCESSES; i++) {
         test_await(&children[i], ALL_ASKED);
     }
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     for (size_t i = 0; i < PROCESSES; i++) {
         test_wait_ok(&children[i]);
     }
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    dbs_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    s.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_held_end(&s);
 }
 
 Test(change_callers, all_get_the_index)

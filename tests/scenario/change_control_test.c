@@ -5,6 +5,7 @@
  */
 #include "api/api_impl.h"
 #include "change/record.h"
+#include "support/alters.h"
 #include "support/scenes.h"
 
 #include <inttypes.h>
@@ -13,27 +14,11 @@
 #include <unistd.h>
 
 /* A store with table t of some rows, and a process that is held at a point of the first build. */
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-};
-
-static void scene_begin(struct scene *s, const char *point, uint64_t nth)
+static void scene_begin(struct scene_held *s, const char *point, uint64_t nth)
 {
-    test_hold_set(&s->hold, point, nth);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point, nth);
     dbs_make_table(s->db, "t");
     scene_fill(s->db, "t", 1, 100, scene_plus_10);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 static int submit(instar *db, const char *name, const char *column, bool unique, uint32_t flags,
@@ -54,7 +39,7 @@ static int submit(instar *db, const char *name, const char *column, bool unique,
  * named; with and without IF NOT EXISTS. The same definition joins, or is told who is at it. */
 Test(change_control, name_that_is_being_built)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     uint64_t other;
 
@@ -79,13 +64,13 @@ Test(change_control, name_that_is_being_built)
     fails(submit(s.db, "t_b", "b", true, INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
     expect(says("unique"));
     fails(submit(s.db, "t_b", "b", false, 0, &other), INSTAR_EEXISTS);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* All who join get the verdict: here a failure. */
 Test(change_control, joined_requests_share_the_verdict)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     uint64_t other;
     instar_change_info info;
@@ -100,14 +85,14 @@ Test(change_control, joined_requests_share_the_verdict)
     scene_await(s.db, other, INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "(b=15)") != NULL);
     scene_await(s.db, change, INSTAR_EFAILED, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* While a name is being dropped: IF NOT EXISTS waits and then creates; without, it is refused. The
  * same for a build that is being undone. */
 Test(change_control, name_that_is_being_dropped)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t drop;
     uint64_t change;
 
@@ -123,12 +108,12 @@ Test(change_control, name_that_is_being_dropped)
     test_hold_release(&s.hold);
     scene_await(s.db, change, INSTAR_OK, NULL);
     expect(scene_look(s.db, drop).state == INSTAR_CHANGE_DONE);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 Test(change_control, table_that_is_being_dropped)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t drop;
     uint64_t change;
     uint64_t other;
@@ -160,7 +145,7 @@ Test(change_control, table_that_is_being_dropped)
     expect_u64(change, 0);
     fails(instar_drop_table(s.db, "tt", NULL, &change), INSTAR_EUNKNOWN);
     expect(says("\"t\""));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* ---- drops in mid-build ------------------------------------------------------------------- */
@@ -169,7 +154,7 @@ Test(change_control, table_that_is_being_dropped)
  * left. */
 Test(change_control, index_dropped_in_mid_build)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     uint64_t drop;
     instar_change_info info;
@@ -183,13 +168,13 @@ Test(change_control, index_dropped_in_mid_build)
     expect(strstr(info.reason, "drops") != NULL);
     scene_await(s.db, drop, INSTAR_OK, NULL);
     ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* The name belongs to the drop from then on: the build that turns back does not let go of it. */
 Test(change_control, name_stays_with_the_drop_behind)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_options o = scene_options(30000);
     instar_change_steering go_on;
     uint64_t change;
@@ -208,12 +193,12 @@ Test(change_control, name_stays_with_the_drop_behind)
     ok(instar_change_steer(s.db, drop, &go_on));
     scene_await(s.db, drop, INSTAR_OK, NULL);
     ok(dbs_index(s.db, "t_b", "t", "c", false, NULL));
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 Test(change_control, table_dropped_in_mid_build)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     uint64_t behind;
     uint64_t drop;
@@ -229,7 +214,7 @@ Test(change_control, table_dropped_in_mid_build)
     scene_await(s.db, drop, INSTAR_OK, NULL);
     fails(dbs_insert(s.db, "t", 1000, 1), INSTAR_EUNKNOWN);
     dbs_make_table(s.db, "t");
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* ---- cancel ------------------------------------------------------------------------------- */
@@ -238,7 +223,7 @@ Test(change_control, table_dropped_in_mid_build)
  * whom it waits. When the transaction ends, all is as it was. */
 Test(change_control, cancel_while_waiting)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     instar_change_info info;
     instar_txn *txn;
@@ -268,7 +253,7 @@ Test(change_control, cancel_while_waiting)
     fails(instar_change_cancel(s.db, 999), INSTAR_EUNKNOWN);
     ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
     instar_projection_free(p);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* The record of a change, below the public interface. With `drop`, nobody owns it any more. */
@@ -301,7 +286,7 @@ static uint64_t claim_of(instar *db, uint64_t change, bool drop)
  * was. */
 Test(change_control, claim_lost_while_waiting)
 {
-    struct scene s;
+    struct scene_held s;
     struct test_child other;
     uint64_t change;
     instar_change_info info;
@@ -326,7 +311,7 @@ Test(change_control, claim_lost_while_waiting)
     scene_await(s.db, change, INSTAR_OK, &info);
     expect(strstr(dbs_dump(s.db, "t", "t_b"), "500:1 ") != NULL);
     instar_projection_free(p);
-    scene_end(&s);
+    scene_held_end(&s);
     scene_runner_end(&other);
 }
 
@@ -343,7 +328,7 @@ Test(change_control, cancel_at_each_stage)
                   {"change.validated", 1}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(places); i++) {
-        struct scene s;
+        struct scene_held s;
         uint64_t change;
         test_remove(dbs_path());
         scene_begin(&s, places[i].point, places[i].nth);
@@ -355,7 +340,7 @@ Test(change_control, cancel_at_each_stage)
         fails(dbs_drop_index(s.db, "t_b"), INSTAR_EUNKNOWN);
         dbs_check_clean(s.db);
         ok(dbs_index(s.db, "t_b", "t", "b", true, NULL));
-        scene_end(&s);
+        scene_held_end(&s);
     }
 }
 
@@ -372,7 +357,7 @@ Test(change_control, cancel_of_a_drop)
                   {"change.delete_only", 2, false}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(places); i++) {
-        struct scene s;
+        struct scene_held s;
         uint64_t drop;
         test_remove(dbs_path());
         /* The index goes through write-only twice (enforcing), and delete-only once. */
@@ -393,7 +378,7 @@ Test(change_control, cancel_of_a_drop)
             test_hold_release(&s.hold);
             scene_await(s.db, drop, INSTAR_OK, NULL);
         }
-        scene_end(&s);
+        scene_held_end(&s);
     }
 }
 
@@ -403,7 +388,7 @@ Test(change_control, cancel_of_a_drop)
  * into public, not made public by dropping or cancelling. */
 Test(change_control, unfinished_index_is_never_public)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t change;
     uint64_t other;
     instar_projection *p = NULL;
@@ -420,7 +405,7 @@ Test(change_control, unfinished_index_is_never_public)
     test_hold_release(&s.hold);
     scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
     fails(instar_projection_prepare(s.db, "t", NULL, 0, "t_b", &p), INSTAR_EUNKNOWN);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 static void expect_scan(instar_txn *txn, instar_projection *p)
@@ -441,7 +426,7 @@ static void expect_scan(instar_txn *txn, instar_projection *p)
  * added, and the table changes. Its results never change, and the changes do not wait for it. */
 Test(change_control, reader_outlives_its_index)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *txn;
     instar_projection *p;
     const char *columns[] = {"a", "b"};
@@ -461,13 +446,13 @@ Test(change_control, reader_outlives_its_index)
     expect_scan(txn, p);
     instar_abort(txn);
     instar_projection_free(p);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Changes of one table queue in the order of their ids; those of another do not wait for them. */
 Test(change_control, one_change_per_table_at_a_time)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t first;
     uint64_t second;
 
@@ -482,7 +467,7 @@ Test(change_control, one_change_per_table_at_a_time)
     test_hold_release(&s.hold);
     scene_await(s.db, second, INSTAR_OK, NULL);
     expect(scene_look(s.db, first).state == INSTAR_CHANGE_DONE);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Without a process that runs changes, one waits in the queue; wait says so; the first runner that
@@ -509,4 +494,30 @@ Test(change_control, nobody_runs_changes)
     dbs_check_clean(db);
     ok(instar_close(db));
     test_hold_end(&hold);
+}
+
+/* There is room in shared memory to show what 128 changes do; one that has ended gives its own
+ * back.
+ */
+Test(change_control, shown_after_many_changes)
+{
+    instar *db = dbs_open(0);
+    instar_change_info info;
+    instar_txn *txn;
+    uint64_t change;
+
+    dbs_make_table(db, "t");
+    for (int i = 0; i < 80; i++) {
+        dbs_make_table(db, "v");
+        ok(scene_drop_table(db, "v"));
+    }
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, "1,2"));
+    ok(alters_submit(db, "t", "set-not-null b", NULL, &change));
+    scene_await_waiting(db, change, "enforcing", &info);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_OK, &info);
+    instar_projection_free(p);
+    ok(instar_close(db));
 }

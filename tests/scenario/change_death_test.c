@@ -11,17 +11,6 @@
 #include <string.h>
 
 #define ROWS 70000 /* more entries than the memory of the build holds */
-#define READY 1
-
-/* Keeps the store open, so that shared memory and spilled runs outlive the one that is killed. */
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_until_told(self);
-    ok(instar_close(db));
-}
 
 enum work { BUILD, BUILD_DUPLICATES, DROP, DROP_TABLE };
 
@@ -45,16 +34,12 @@ static int64_t with_duplicates(int64_t i)
     return i < 4 ? i / 2 : scene_scattered(i);
 }
 
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *arg)
 {
     const struct victim *v = arg;
     instar_change_options o = small_memory();
     uint64_t change;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     if (v->work == DROP) {
         ok(instar_drop_index(db, "t_b", NULL, &change));
     } else if (v->work == DROP_TABLE) {
@@ -62,29 +47,16 @@ static void be_killed(struct test_child *self, void *arg)
     } else {
         change = dbs_submit_index(db, "t_b", "t", "b", v->work == BUILD_DUPLICATES, &o);
     }
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return change;
 }
 
 static void kill_and_finish(const struct victim *v, instar_change_info *info)
 {
-    struct test_child victim;
-    uint64_t change = 0;
+    const struct scene_death death = {v->point, v->nth, NULL, submit, v};
 
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, info);
-    cr_assert_eq(rc, v->work == BUILD_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
+    scene_kill(&death);
+    instar *db =
+        scene_take_over(&death, v->work == BUILD_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK, info);
     dbs_check_clean(db);
     ok(instar_close(db));
 }
@@ -127,17 +99,14 @@ Test(change_death, builder_is_killed)
     struct test_child keeper;
     instar_change_info info;
 
-    dbs_path();
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     fill(ROWS, scene_scattered, false);
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
         kill_and_finish(&victims[i], &info);
         expect_u64(info.rows_done, ROWS);
         drop_again();
     }
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 /* The same when no process is left: runs in files are gone then, and the store is recovered. */
@@ -168,9 +137,7 @@ Test(change_death, killed_on_the_way_back)
     struct test_child keeper;
     instar_change_info info;
 
-    dbs_path();
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     fill(200, with_duplicates, false);
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
         kill_and_finish(&victims[i], &info);
@@ -178,8 +145,7 @@ Test(change_death, killed_on_the_way_back)
         expect(strstr(info.reason, "(b=0) of row (a=0), row (a=1)") != NULL);
         expect(strstr(info.reason, "(b=1) of row (a=2), row (a=3)") != NULL);
     }
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 /* ---- drops -------------------------------------------------------------------------------- */
@@ -194,9 +160,7 @@ Test(change_death, killed_while_dropping)
     struct test_child keeper;
     instar_change_info info;
 
-    dbs_path();
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
         fill(200, scene_scattered, true);
         kill_and_finish(&victims[i], &info);
@@ -206,8 +170,7 @@ Test(change_death, killed_while_dropping)
             ok(instar_close(db));
         }
     }
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 /* ---- from outside ------------------------------------------------------------------------- */

@@ -91,20 +91,11 @@ Test(change_room, drop_makes_room)
     ok(instar_close(db));
 }
 
-struct held {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* A build that is held on its way, in a store that has become full meanwhile. */
-static void hold_build(struct held *h, const char *point)
+static void hold_build(struct scene_held *h, const char *point)
 {
     make_small_store();
-    test_hold_set(&h->hold, point, 1);
-    scene_runner(&h->runner);
-    h->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(h, point, 1);
     dbs_make_table(h->db, "t");
     scene_fill(h->db, "t", 1, 100, scene_plus_10);
     instar_change_options o = scene_options(30000);
@@ -113,19 +104,16 @@ static void hold_build(struct held *h, const char *point)
     fill_up(h->db, 1000);
 }
 
-static void end_held(struct held *h)
+static void end_held(struct scene_held *h)
 {
     fails(dbs_drop_index(h->db, "t_b"), INSTAR_EUNKNOWN);
-    dbs_check_clean(h->db);
-    ok(instar_close(h->db));
-    scene_runner_end(&h->runner);
-    test_hold_end(&h->hold);
+    scene_held_end(h);
 }
 
 /* A build without room fails and is undone, with the reason kept. */
 Test(change_room, build_without_room_turns_back)
 {
-    struct held h;
+    struct scene_held h;
     instar_change_info info;
 
     /* Not while it reads: the pages that its snapshot keeps would be room when it is let go. */
@@ -140,7 +128,7 @@ Test(change_room, build_without_room_turns_back)
 /* And a change can be cancelled in a store that is full. */
 Test(change_room, cancel_without_room)
 {
-    struct held h;
+    struct scene_held h;
 
     hold_build(&h, "change.cut");
     ok(instar_change_cancel(h.db, h.change));

@@ -8,11 +8,9 @@
 #include "support/compounds.h"
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#define READY 1
 #define ALL                                                                                    \
     "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7, ALTER COLUMN b SET NOT NULL; "                 \
     "ALTER TABLE t RENAME COLUMN e TO f; CREATE INDEX t_d ON t (d, b) WHERE d = 7 AND b > 3; " \
@@ -33,31 +31,14 @@ static void make_t(int64_t rows, int64_t (*b)(int64_t i))
     ok(instar_close(db));
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* The change is held at the point. */
-static void scene_begin(struct scene *s, const char *point)
+static void scene_begin(struct scene_held *s, const char *point)
 {
     test_remove(dbs_path());
     make_t(40, scene_plus_10);
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point, 1);
     ok(compounds_submit(s->db, ALL, NULL, &s->change));
     test_hold_await(&s->hold);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 /* The points in order; from `flipped` on all is public. */
@@ -90,7 +71,7 @@ static const struct {
 Test(compound_stages, rows_written_at_each)
 {
     for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
-        struct scene s;
+        struct scene_held s;
         scene_begin(&s, points[i].name);
         cr_assert_str_eq(compounds_indexes(s.db, "t"), points[i].indexes);
         cr_assert_str_eq(alters_schema(s.db, "t"),
@@ -118,7 +99,7 @@ Test(compound_stages, rows_written_at_each)
         scene_await(s.db, s.change, INSTAR_OK, NULL);
         cr_assert_str_eq(alters_schema(s.db, "t"), AFTER);
         cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_u unique public; t_f public");
-        scene_end(&s);
+        scene_held_end(&s);
     }
 }
 
@@ -127,7 +108,7 @@ Test(compound_stages, rows_written_at_each)
 Test(compound_stages, writers_of_two_versions)
 {
     for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
-        struct scene s;
+        struct scene_held s;
         instar_txn *txn;
         scene_begin(&s, points[i].name);
         uint32_t version = dbs_version(s.db, "t");
@@ -147,7 +128,7 @@ Test(compound_stages, writers_of_two_versions)
         ok(instar_commit(txn));
         instar_projection_free(p);
         scene_await(s.db, s.change, INSTAR_OK, NULL);
-        scene_end(&s);
+        scene_held_end(&s);
     }
 }
 
@@ -155,7 +136,7 @@ Test(compound_stages, writers_of_two_versions)
 Test(compound_stages, cancelled_at_each)
 {
     for (size_t i = 1; i < BASE_ARRAY_LEN(points); i++) {
-        struct scene s;
+        struct scene_held s;
         scene_begin(&s, points[i].name);
         if (points[i].flipped) {
             fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
@@ -170,7 +151,7 @@ Test(compound_stages, cancelled_at_each)
             cr_assert_str_eq(alters_schema(s.db, "t"), BEFORE, "%s", points[i].name);
             ok(alters_insert(s.db, "t", "a,b", "300,null"));
         }
-        scene_end(&s);
+        scene_held_end(&s);
     }
 }
 
@@ -307,69 +288,41 @@ Test(compound_stages, dropped_column_binds_nobody)
 
 #define ROWS 50000 /* more entries than the memory of the build holds */
 
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_receive(self);
-    ok(instar_close(db));
-}
-
 struct victim {
     const char *point;
     uint64_t nth;
     bool fails;
 };
 
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit_all(instar *db, const void *arg)
 {
-    const struct victim *v = arg;
     instar_change_options o = scene_options(30000);
     uint64_t change;
 
-    (void)self;
+    (void)arg;
     o.sort_memory_bytes = 1 << 20;
     o.workers = 2;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     ok(compounds_submit(db, ALL, &o, &change));
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return change;
 }
 
 static void kill_and_finish(const struct victim *v)
 {
     struct test_child keeper;
-    struct test_child victim;
+    const struct scene_death death = {.point = v->point, .nth = v->nth, .submit = submit_all};
     instar_change_info info;
-    uint64_t change = 0;
 
     test_remove(dbs_path());
     int64_t rows = strncmp(v->point, "change.", 7) == 0 ? 500 : ROWS;
     make_t(rows, scene_scattered);
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     if (v->fails) {
         instar *before = dbs_open(INSTAR_OPEN_NO_RUNNER);
         ok(dbs_insert(before, "t", rows + 1, scene_scattered(1)));
         ok(instar_close(before));
     }
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    cr_assert_eq(rc, v->fails ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
+    scene_kill(&death);
+    instar *db = scene_take_over(&death, v->fails ? INSTAR_EFAILED : INSTAR_OK, &info);
     cr_assert_str_eq(compounds_indexes(db, "t"),
                      v->fails ? "t_c public" : "t_d public; t_u unique public; t_f public");
     cr_assert_str_eq(alters_schema(db, "t"), v->fails ? BEFORE : AFTER);
@@ -378,8 +331,7 @@ static void kill_and_finish(const struct victim *v)
     }
     dbs_check_clean(db);
     ok(instar_close(db));
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 /* Another process goes on where it was, and all of it becomes public. */

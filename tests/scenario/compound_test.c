@@ -217,28 +217,12 @@ Test(compound, impossible_ones_are_refused)
     "ALTER TABLE t ADD COLUMN d int8 DEFAULT 7; CREATE INDEX t_d ON t (d); " \
     "CREATE INDEX t_b ON t (b)"
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
-static void scene_begin(struct scene *s, const char *point)
+static void scene_begin(struct scene_held *s, const char *point)
 {
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    scene_hold(s, point, 1);
+    scene_make_t(s->db, 40);
     ok(compounds_submit(s->db, COLUMN_AND_INDEX, NULL, &s->change));
     test_hold_await(&s->hold);
-}
-
-static void scene_end(struct scene *s)
-{
-    dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
 }
 
 static int submit_index(instar *db, const char *name, const char *column, uint32_t flags,
@@ -256,7 +240,7 @@ static int submit_index(instar *db, const char *name, const char *column, uint32
  * that name is told so. */
 Test(compound, creation_of_a_part_is_joined)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t other;
 
     scene_begin(&s, "build.scanned");
@@ -268,14 +252,14 @@ Test(compound, creation_of_a_part_is_joined)
     expect(strstr(instar_error_text(), "being changed by change") != NULL);
     test_hold_release(&s.hold);
     scene_await(s.db, s.change, INSTAR_OK, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Changes that are submitted while its column is hidden are done behind it, to the table as it
  * leaves it. */
 Test(compound, others_queue_behind_it)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t add;
     uint64_t index;
     uint64_t failing;
@@ -296,19 +280,18 @@ Test(compound, others_queue_behind_it)
     cr_assert_str_eq(alters_schema(s.db, "t"),
                      "a int8 not null; b int8; d int8 default 7; e int8 default 1");
     cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_b public; t_a public");
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* An index that another change is making is not dropped by a part of one, whatever stands before
  * that part; nor is its name lost to either when the other one goes back. */
 Test(compound, index_at_work_is_not_dropped)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t drop;
 
-    test_hold_set(&s.hold, "build.scanned", 1);
-    scene_runner(&s.runner);
-    s.db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 40);
+    scene_hold(&s, "build.scanned", 1);
+    scene_make_t(s.db, 40);
     ok(submit_index(s.db, "t_b", "b", 0, &s.change));
     test_hold_await(&s.hold);
     fails(compounds_run(s.db, "DROP INDEX t_b; CREATE INDEX x ON t (a)"), INSTAR_ESTATE);
@@ -318,13 +301,13 @@ Test(compound, index_at_work_is_not_dropped)
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     ok(instar_drop_index(s.db, "t_b", NULL, &drop));
     scene_await(s.db, drop, INSTAR_OK, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* The table is dropped in the middle of it. */
 Test(compound, table_dropped_in_mid_build)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_info info;
     uint64_t drop;
 
@@ -335,13 +318,13 @@ Test(compound, table_dropped_in_mid_build)
     expect(strstr(info.reason, "drops table t") != NULL);
     scene_await(s.db, drop, INSTAR_OK, NULL);
     dbs_make_table(s.db, "t_d"); /* the names are free */
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* Paused while it reads rows: it stands still, and goes on when it is resumed. */
 Test(compound, paused_and_resumed)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_steering steering;
     instar_change_info info;
 
@@ -359,7 +342,7 @@ Test(compound, paused_and_resumed)
     steering.clear_flags = INSTAR_CHANGE_PAUSE;
     ok(instar_change_steer(s.db, s.change, &steering));
     scene_await(s.db, s.change, INSTAR_OK, NULL);
-    scene_end(&s);
+    scene_held_end(&s);
 }
 
 /* More indexes than a new table may have: dropped at once, and with their table. */

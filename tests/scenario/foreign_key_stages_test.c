@@ -4,10 +4,7 @@
 #include "support/moves.h"
 
 #include <instar_sql.h>
-#include <signal.h>
 #include <string.h>
-
-#define READY 1
 
 static bool shows(instar *db, const char *table, const char *words)
 {
@@ -34,36 +31,25 @@ static uint64_t submit(instar *db, bool not_valid)
     return change;
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* The foreign key is held at the point. */
-static void scene_begin(struct scene *s, const char *point)
+static void scene_begin(struct scene_held *s, const char *point)
 {
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point, 1);
     make_tables(s->db);
     s->change = submit(s->db, false);
     test_hold_await(&s->hold);
 }
 
-static void scene_end(struct scene *s)
+static void scene_end(struct scene_held *s)
 {
     moves_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
+    scene_held_close(s);
 }
 
 /* From enforcing on writers of both tables obey, though no row was looked at yet. */
 Test(foreign_key_stages, enforced_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "validate.snapshot");
     fails(moves_run(s.db, "insert c 3,9"), INSTAR_EREFERENCE);
@@ -79,7 +65,7 @@ Test(foreign_key_stages, enforced_while_it_is_validated)
 /* Cancelled while it reads: nothing binds anybody any more. */
 Test(foreign_key_stages, cancelled_while_it_is_validated)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, "validate.snapshot");
     ok(instar_change_cancel(s.db, s.change));
@@ -174,13 +160,11 @@ Test(foreign_key_stages, new_table_waits_for_writers_of_its_parents)
  * meets who refers to what it takes away. */
 Test(foreign_key_stages, writer_on_the_version_before_the_name)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_txn *txn;
 
-    test_hold_set(&hold, "change.hidden", 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.hidden", 1);
+    instar *db = s.db;
     make_tables(db);
     instar_sql *sql = NULL;
     const char *text = "create table n (id int8 primary key, p int8 references p)";
@@ -188,23 +172,21 @@ Test(foreign_key_stages, writer_on_the_version_before_the_name)
     ok(instar_sql_read(text, strlen(text), NULL, &sql, NULL));
     ok(instar_sql_submit(db, sql, 0, &change, NULL));
     instar_sql_free(sql);
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     ok(instar_begin(db, INSTAR_TXN_SNAPSHOT, &txn));
     ok(moves_do(db, txn, "delete p 3"));
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     ok(moves_run(db, "insert n 1,3"));
     fails(instar_commit(txn), INSTAR_ECONFLICT);
     moves_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* A change of the parent waits for its turn, and so does one of the child. */
 Test(foreign_key_stages, changes_of_both_tables_wait)
 {
-    struct scene s;
+    struct scene_held s;
     instar_change_options options;
     instar_alteration rename = {.kind = INSTAR_ALTER_RENAME_COLUMN, .name = "v", .new_name = "w"};
     uint64_t of_parent;
@@ -226,7 +208,7 @@ Test(foreign_key_stages, changes_of_both_tables_wait)
 /* The table is dropped in mid-validation: the change is cancelled, and the parent is free. */
 Test(foreign_key_stages, child_dropped_in_mid_validation)
 {
-    struct scene s;
+    struct scene_held s;
     uint64_t drop;
 
     scene_begin(&s, "validate.snapshot");
@@ -242,27 +224,23 @@ Test(foreign_key_stages, child_dropped_in_mid_validation)
 /* A drop that was asked for before, of what is referred to, goes first; the foreign key fails. */
 Test(foreign_key_stages, parent_loses_its_key_before)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     instar_change_info info;
     uint64_t drop;
 
-    test_hold_set(&hold, "change.claimed", 4);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.claimed", 4);
+    instar *db = s.db;
     make_tables(db);
     ok(instar_drop_index(db, "c_p", NULL, &drop));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     uint64_t change = submit(db, false);
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, drop, INSTAR_OK, NULL);
     scene_await(db, change, INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "CREATE INDEX c_p_idx ON c (p) makes one") != NULL);
     ok(moves_run(db, "insert c 3,9"));
     moves_check_clean(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* Whoever looks into a table at commit holds a lease on it: changes of it wait for that one, too.
@@ -301,57 +279,38 @@ Test(foreign_key_stages, both_ends_are_leased)
 
 /* ---- killed ------------------------------------------------------------------------------- */
 
-struct victim {
-    const char *point;
-    bool stray; /* a row refers to nothing: the change fails */
-};
-
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit_fkey(instar *db, const void *arg)
 {
-    const struct victim *v = arg;
-
-    (void)self;
-    instar *db = dbs_open(0);
-    make_tables(db);
-    if (v->stray) {
-        ok(moves_run(db, "insert c 3,9"));
-    }
-    ok(instar_close(db));
-    test_kill_at_point(v->point, 1);
-    db = dbs_open(0);
-    uint64_t change = submit(db, false);
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    (void)arg;
+    return submit(db, false);
 }
 
 /* Who runs it is killed: the next process finishes or undoes it, in both tables. */
 Test(foreign_key_stages, killed_at_each_stage)
 {
-    static const struct victim victims[] = {
+    static const struct {
+        const char *point;
+        bool stray; /* a row refers to nothing: the change fails */
+    } victims[] = {
         {"change.submitted", false}, {"change.enforcing", false}, {"validate.snapshot", false},
         {"change.validated", false}, {"change.altered", false},   {"change.turned_back", true},
         {"change.relaxed", true},
     };
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        const struct victim *v = &victims[i];
-        struct test_child child;
-        uint64_t change = 0;
+        const struct scene_death death = {.point = victims[i].point, .submit = submit_fkey};
+        bool stray = victims[i].stray;
         test_remove(dbs_path());
-        test_fork(&child, be_killed, (void *)(uintptr_t)v);
-        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", v->point);
         instar *db = dbs_open(0);
-        ok(instar_change_list(db, last_id, &change));
-        scene_await(db, change, v->stray ? INSTAR_EFAILED : INSTAR_OK, NULL);
-        cr_assert(shows(db, "c", "FOREIGN") == !v->stray, "%s", v->point);
-        if (v->stray) {
+        make_tables(db);
+        if (stray) {
+            ok(moves_run(db, "insert c 3,9"));
+        }
+        ok(instar_close(db));
+        scene_kill(&death);
+        db = scene_take_over(&death, stray ? INSTAR_EFAILED : INSTAR_OK, NULL);
+        cr_assert(shows(db, "c", "FOREIGN") == !stray, "%s", death.point);
+        if (stray) {
             ok(moves_run(db, "insert c 4,9 ; delete p 1"));
         } else {
             fails(moves_run(db, "insert c 4,9"), INSTAR_EREFERENCE);
@@ -364,22 +323,29 @@ Test(foreign_key_stages, killed_at_each_stage)
     }
 }
 
-/* The same with a table that is made with one, and one that is dropped. */
-static void be_killed_with_sql(struct test_child *self, void *arg)
+static uint64_t run_sql(instar *db, const void *text)
 {
-    const char *const *v = arg;
+    (void)sqls_run(db, text);
+    return 0;
+}
 
-    (void)self;
+/* A store as the first statement makes it; who runs the third is killed at the point. This process
+ * takes over. */
+static instar *kill_and_finish(const char *const v[3])
+{
+    const struct scene_death death = {v[1], 1, v[2], run_sql, v[2]};
+
+    test_remove(dbs_path());
     instar *db = dbs_open(0);
     ok(sqls_run(db, v[0]));
     ok(instar_close(db));
-    test_kill_at_point(v[1], 1);
-    db = dbs_open(0);
-    (void)sqls_run(db, v[2]);
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v[1]);
+    scene_kill(&death);
+    db = scene_take_over(&death, INSTAR_OK, NULL);
+    moves_check_clean(db);
+    return db;
 }
 
+/* The same with a table that is made with one, and one that is dropped. */
 Test(foreign_key_stages, killed_while_a_table_comes_or_goes)
 {
     static const char *const parent = "create table p (id int8 primary key)";
@@ -393,15 +359,7 @@ Test(foreign_key_stages, killed_while_a_table_comes_or_goes)
     };
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        struct test_child child;
-        uint64_t change = 0;
-        test_remove(dbs_path());
-        test_fork(&child, be_killed_with_sql, (void *)(uintptr_t)victims[i]);
-        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i][1]);
-        instar *db = dbs_open(0);
-        ok(instar_change_list(db, last_id, &change));
-        scene_await(db, change, INSTAR_OK, NULL);
-        moves_check_clean(db);
+        instar *db = kill_and_finish(victims[i]);
         if (victims[i][0] == parent) {
             fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
             ok(sqls_run(db, "drop table c"));
@@ -425,15 +383,7 @@ Test(foreign_key_stages, killed_while_its_index_is_made)
     };
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        struct test_child child;
-        uint64_t change = 0;
-        test_remove(dbs_path());
-        test_fork(&child, be_killed_with_sql, (void *)(uintptr_t)victims[i]);
-        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i][1]);
-        instar *db = dbs_open(0);
-        ok(instar_change_list(db, last_id, &change));
-        scene_await(db, change, INSTAR_OK, NULL);
-        moves_check_clean(db);
+        instar *db = kill_and_finish(victims[i]);
         expect(shows(db, "c", "CREATE INDEX c_p_idx ON c (p);\nALTER TABLE c ADD CONSTRAINT k"));
         fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
         ok(sqls_run(db, "drop table c; drop table p"));
@@ -455,7 +405,7 @@ static const struct {
 
 #define WITH_COLUMN "alter table c add column q int8 default 2 references p"
 
-static void column_begin(struct scene *s, const char *point)
+static void column_begin(struct scene_held *s, const char *point)
 {
     instar_sql *sql = NULL;
 
@@ -463,9 +413,7 @@ static void column_begin(struct scene *s, const char *point)
     s->db = dbs_open(0);
     make_tables(s->db);
     ok(instar_close(s->db));
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point, 1);
     ok(instar_sql_read(WITH_COLUMN, strlen(WITH_COLUMN), NULL, &sql, NULL));
     ok(instar_sql_submit(s->db, sql, 0, &s->change, NULL));
     instar_sql_free(sql);
@@ -477,7 +425,7 @@ static void column_begin(struct scene *s, const char *point)
 Test(foreign_key_stages, column_with_it_at_each_stage)
 {
     for (size_t i = 0; i < BASE_ARRAY_LEN(with_column); i++) {
-        struct scene s;
+        struct scene_held s;
 
         column_begin(&s, with_column[i].name);
         expect(shows(s.db, "c", "q int8") == with_column[i].shown);
@@ -498,7 +446,7 @@ Test(foreign_key_stages, column_with_it_at_each_stage)
 Test(foreign_key_stages, column_with_it_cancelled_at_each_stage)
 {
     for (size_t i = 0; !with_column[i].shown; i++) {
-        struct scene s;
+        struct scene_held s;
 
         column_begin(&s, with_column[i].name);
         ok(instar_change_cancel(s.db, s.change));

@@ -6,21 +6,9 @@
 #include "support/compounds.h"
 #include "support/rekeys.h"
 
-#include <signal.h>
 #include <string.h>
 
-#define READY 1
-
 #define MANY 50000 /* more entries than the memory of the build holds */
-
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_receive(self);
-    ok(instar_close(db));
-}
 
 struct victim {
     const struct rekeys_kind *kind;
@@ -29,28 +17,16 @@ struct victim {
     bool fails;
 };
 
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *arg)
 {
     const struct victim *v = arg;
     instar_change_options o = scene_options(30000);
     uint64_t change;
 
-    (void)self;
     o.sort_memory_bytes = 1 << 20;
     o.workers = 2;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     ok(compounds_submit(db, v->kind->change, &o, &change));
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return change;
 }
 
 static int count_row(void *arg, const instar_table_info *info)
@@ -73,35 +49,26 @@ static uint64_t count_rows(instar *db)
 static void kill_and_finish(const struct victim *v)
 {
     struct test_child keeper;
-    struct test_child victim;
-    instar_change_info info;
-    uint64_t change = 0;
+    const struct scene_death death = {v->point, v->nth, v->kind->name, submit, v};
 
     test_remove(dbs_path());
     bool small = strncmp(v->point, "build.", 6) != 0 && strncmp(v->point, "bulk.", 5) != 0;
     int64_t rows = small ? 300 : MANY;
     rekeys_make_t(v->kind, rows);
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     if (v->fails) {
         instar *before = dbs_open(INSTAR_OPEN_NO_RUNNER);
         ok(rekeys_call(before, REKEYS_INSERT, 400, scene_plus_10(1)));
         ok(instar_close(before));
     }
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    cr_assert_eq(rc, v->fails ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
+    scene_kill(&death);
+    instar *db = scene_take_over(&death, v->fails ? INSTAR_EFAILED : INSTAR_OK, NULL);
     cr_assert_str_eq(rekeys_key(db), v->fails ? rekeys_key_before(v->kind) : v->kind->after);
     rekeys_expect_indexes(db);
     expect_u64(count_rows(db), (uint64_t)rows + v->fails);
     dbs_check_clean(db);
     ok(instar_close(db));
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 /* Another process goes on where it was, and the new key becomes the table's. */

@@ -4,31 +4,13 @@
  * after the other. The new key is the table's or the old one is; either way nothing else is left,
  * and the table goes on.
  */
-#define _GNU_SOURCE
 #include "support/compounds.h"
 #include "support/rekeys.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #define INDEXES "t_a unique public; t_c public"
-
-/* Requests of that thread until one is refused; below zero: none. */
-static _Atomic int64_t left = -1;
-
-static bool refuse_one(size_t size)
-{
-    char name[16] = "";
-
-    (void)size;
-    if (atomic_load(&left) < 0 || pthread_getname_np(pthread_self(), name, sizeof(name)) != 0 ||
-        strcmp(name, "instar-change") != 0) {
-        return true;
-    }
-    return atomic_fetch_sub(&left, 1) != 0;
-}
 
 static void expect_key(instar *db, const char *key)
 {
@@ -41,17 +23,18 @@ static void expect_key(instar *db, const char *key)
 }
 
 /* The change with its nth request refused. False: none was. */
-static bool run_once(instar *db, const char *text, const char *key, int64_t nth)
+static bool run_once(instar *db, const char *text, const char *key, uint64_t nth)
 {
     instar_change_info info;
     uint64_t change;
     char before[256];
 
     snprintf(before, sizeof(before), "%s", rekeys_key(db));
-    atomic_store(&left, nth);
+    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
     ok(compounds_submit(db, text, NULL, &change));
     int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    bool refused = atomic_exchange(&left, -1) < 0;
+    test_shortage_set(NULL);
+    bool refused = test_shortage_fired() > 0;
     cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM),
               "%s, %d: %s", text, (int)nth, instar_error_text());
     cr_assert(rc == INSTAR_OK || refused, "%s", text);
@@ -72,14 +55,12 @@ Test(rekey_memory, refused_once, .timeout = 300)
     scene_fill(db, "t", 1, 4, scene_plus_10);
     ok(dbs_index(db, "t_a", "t", "a", true, NULL));
     ok(dbs_index(db, "t_c", "t", "c,b", false, NULL));
-    base_alloc_hook = refuse_one;
-    for (int64_t nth = 0; more; nth += 1 + nth / 7) { /* less and less often */
+    for (uint64_t nth = 1; more; nth += 1 + nth / 7) { /* less and less often */
         bool keyed_by_a = strcmp(rekeys_key(db), "a") == 0;
         more = run_once(db, keyed_by_a ? there : back, keyed_by_a ? "b" : "a", nth);
         refused += more;
     }
     cr_assert_gt(refused, 20);
-    base_alloc_hook = NULL;
     dbs_check_clean(db);
     ok(instar_close(db));
 }

@@ -163,8 +163,7 @@ static void make_t(const char *key, struct model *now)
 
 static void scene(size_t kind, const char *point)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     struct actor old;
     struct model now;
     instar_change_info info;
@@ -172,15 +171,14 @@ static void scene(size_t kind, const char *point)
     uint64_t rounds = 0;
 
     make_t(kinds[kind].key, &now);
-    test_hold_set(&hold, point, 1);
-    scene_runner(&runner);
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, point, 1);
+    instar *db = s.db;
     ok(compounds_submit(db, kinds[kind].change, NULL, &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     act(db, &now);
     actor_begin(db, &old, &now);
     actor_write(&old); /* it has its lease */
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     do { /* until the version behind the next waits for it, or there is none */
         instar_change_wait(db, change, 5, &info);
     } while (info.waiting_for[0] == 0 && info.finished_us == 0 && rounds++ < 400);
@@ -197,9 +195,7 @@ static void scene(size_t kind, const char *point)
               point, instar_error_text());
     expect(rc != INSTAR_OK || strcmp(rekeys_key(db), kinds[kind].after) == 0);
     expect_rows(db, &now, strcmp(rekeys_key(db), "b") == 0);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 Test(rekey_pairs, nothing_is_written_unseen, .timeout = 3600)

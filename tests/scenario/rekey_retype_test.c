@@ -162,26 +162,17 @@ static void read_and_write(instar_txn *txn, instar_projection *p, instar_value r
     ok(instar_update(txn, p, &write, values));
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
-static void scene_end(struct scene *s)
+static void scene_end(struct scene_held *s)
 {
     moves_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
+    scene_held_close(s);
 }
 
 /* Each reads the row that the other writes, by the old key and by the new one, in the two versions
  * beside the swap; cast back, the new keys are those of no row. Never may both commit. */
 static void skew(bool new_first)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *old;
     instar_txn *new;
     instar_change_info info;
@@ -190,9 +181,7 @@ static void skew(bool new_first)
     test_remove(dbs_path());
     instar *made = open_t("text", "insert t 05,1,x ; insert t 06,2,y ; insert t 7,3,z");
     ok(instar_close(made));
-    test_hold_set(&s.hold, "change.public", 1);
-    scene_runner(&s.runner);
-    s.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.public", 1);
     instar_change_options options = scene_options(60000);
     options.flags = INSTAR_CHANGE_HOLD;
     ok(compounds_submit(s.db, "ALTER TABLE t ALTER COLUMN a TYPE int8 USING a::int8", &options,

@@ -76,34 +76,24 @@ static void expect_model(instar *db)
 
 /* ---- scenes ------------------------------------------------------------------------------- */
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
 /* The change is held at the point. */
-static void scene_begin(struct scene *s, const struct rekeys_kind *kind, const struct point *point)
+static void scene_begin(struct scene_held *s, const struct rekeys_kind *kind,
+                        const struct point *point)
 {
     test_remove(dbs_path());
     rekeys_make_t(kind, ROWS);
-    test_hold_set(&s->hold, point->name, point->nth);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point->name, point->nth);
     ok(compounds_submit(s->db, kind->change, NULL, &s->change));
     test_hold_await(&s->hold);
 }
 
-static void scene_end(struct scene *s, const char *key)
+static void scene_end(struct scene_held *s, const char *key)
 {
     rekeys_expect_indexes(s->db);
     cr_assert_str_eq(rekeys_key(s->db), key);
     expect_model(s->db);
     dbs_check_clean(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
+    scene_held_close(s);
 }
 
 /* Insert two, update, delete, delete and insert again, move a value. */
@@ -129,7 +119,7 @@ Test(rekey_stages, rows_written_at_each)
         size_t count;
         const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
-            struct scene s;
+            struct scene_held s;
             scene_begin(&s, &rekeys_kinds[k], &points[i]);
             cr_assert_str_eq(rekeys_key(s.db),
                              points[i].swapped ? rekeys_kinds[k].after
@@ -151,7 +141,7 @@ Test(rekey_stages, rows_written_at_each)
 Test(rekey_stages, paused_at_each)
 {
     for (size_t i = 1; i < BASE_ARRAY_LEN(to_key); i++) {
-        struct scene s;
+        struct scene_held s;
         instar_change_steering steering;
         instar_change_info info;
         scene_begin(&s, &rekeys_kinds[i % 2], &to_key[i]);
@@ -187,7 +177,7 @@ Test(rekey_stages, writers_of_two_versions)
         size_t count;
         const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
-            struct scene s;
+            struct scene_held s;
             struct rekeys x;
             instar_txn *txn;
             instar_txn *loser;
@@ -241,7 +231,7 @@ Test(rekey_stages, cancelled_at_each)
         size_t count;
         const struct point *points = points_of(&rekeys_kinds[k], &count);
         for (size_t i = 1; i < count; i++) {
-            struct scene s;
+            struct scene_held s;
             scene_begin(&s, &rekeys_kinds[k], &points[i]);
             if (points[i].swapped) {
                 fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
@@ -313,7 +303,7 @@ Test(rekey_stages, two_rows_swap_their_values)
                                         {"rekey.rows_enforcing", 1, false}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
-        struct scene s;
+        struct scene_held s;
         struct rekeys x;
         instar_txn *txn;
         scene_begin(&s, &rekeys_kinds[i % 2], &held[i]);
@@ -348,7 +338,7 @@ Test(rekey_stages, table_is_dropped_in_the_middle)
                                         {"rekey.swapped", 1, true}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(held); i++) {
-        struct scene s;
+        struct scene_held s;
         uint64_t drop;
         scene_begin(&s, &rekeys_kinds[i % 2], &held[i]);
         ok(instar_drop_table(s.db, "t", NULL, &drop));

@@ -7,11 +7,9 @@
 #include "support/compounds.h"
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#define READY 1
 #define INDEXES                                                                                    \
     "ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (b); CREATE INDEX t_i ON t (c) INCLUDE (b); "         \
     "CREATE INDEX t_p ON t (b DESC, c) WHERE b IS NOT NULL; CREATE INDEX t_e ON t ((b IS NULL)); " \
@@ -69,30 +67,19 @@ static void expect_standing(instar *db)
     cr_assert_eq(strlen(all), strlen(STANDING), "%s", all);
 }
 
-struct scene {
-    struct test_child runner;
-    struct test_hold hold;
-    instar *db;
-    uint64_t change;
-};
-
-static void scene_begin(struct scene *s, const struct kind *k, const char *point)
+static void scene_begin(struct scene_held *s, const struct kind *k, const char *point)
 {
     test_remove(dbs_path());
     make_t(k, 40, scene_plus_10);
-    test_hold_set(&s->hold, point, 1);
-    scene_runner(&s->runner);
-    s->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(s, point, 1);
     ok(alters_submit(s->db, "t", k->step, NULL, &s->change));
     test_hold_await(&s->hold);
 }
 
-static void scene_end(struct scene *s)
+static void scene_end(struct scene_held *s)
 {
     check(s->db);
-    ok(instar_close(s->db));
-    scene_runner_end(&s->runner);
-    test_hold_end(&s->hold);
+    scene_held_close(s);
 }
 
 /* The points in order; from `flipped` on the type is there. */
@@ -123,8 +110,7 @@ static void each_point(const struct kind *k, void (*fn)(const struct kind *, con
  * take is told the name of the one whose place it takes, and so is a change that fails for it. */
 Test(retype_index, refusals_have_the_name_that_is_known)
 {
-    struct test_child runner;
-    struct test_hold hold;
+    struct scene_held s;
     uint64_t change;
     char row[400];
 
@@ -134,35 +120,32 @@ Test(retype_index, refusals_have_the_name_that_is_known)
                     "CREATE INDEX t_c ON t (c)"));
     ok(alters_insert(db, "t", NULL, "1,5,x"));
     ok(instar_close(db));
-    test_hold_set(&hold, "change.write_only", 1);
-    scene_runner(&runner);
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.write_only", 1);
+    db = s.db;
     ok(compounds_submit(
         db, "ALTER TABLE t ALTER b TYPE int8 USING b - 1, ALTER c TYPE text USING c || c", NULL,
         &change));
-    test_hold_await(&hold);
+    test_hold_await(&s.hold);
     fails(alters_insert(db, "t", NULL, "2,1,y"), INSTAR_ERANGE);
     expect(says("index t_q of table t:") || says("index t_w of table t:"));
     (void)snprintf(row, sizeof(row), "2,7,%0300d", 1); /* twice that is no key */
     fails(alters_insert(db, "t", NULL, row), INSTAR_ELIMIT);
     expect(says("index t_c of table t:"));
-    test_hold_release(&hold);
+    test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     ok(alters_insert(db, "t", NULL, "3,1,y"));
     ok(sqls_run(db, "DROP INDEX t_w"));
     fails(sqls_run(db, "ALTER TABLE t ALTER b TYPE int8 USING b - 1"), INSTAR_EFAILED);
     expect(sqls_say("of index t_q of table t:"));
     check(db);
-    ok(instar_close(db));
-    scene_runner_end(&runner);
-    test_hold_end(&hold);
+    scene_held_close(&s);
 }
 
 /* ---- writers and readers ------------------------------------------------------------------ */
 
 static void write_at(const struct kind *k, const struct point *at)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, k, at->name);
     if (at->flipped) {
@@ -207,7 +190,7 @@ Test(retype_index, rows_written_at_each_rounded)
  * for it. */
 static void write_beside(const struct kind *k, const struct point *at)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *txn;
 
     scene_begin(&s, k, at->name);
@@ -254,7 +237,7 @@ Test(retype_index, writers_of_two_versions_rounded)
 
 static void cancel_at(const struct kind *k, const struct point *at)
 {
-    struct scene s;
+    struct scene_held s;
 
     scene_begin(&s, k, at->name);
     if (at->flipped) {
@@ -295,47 +278,24 @@ struct victim {
     bool fails;
 };
 
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_until_told(self);
-    ok(instar_close(db));
-}
-
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *arg)
 {
     const struct victim *v = arg;
     uint64_t change;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     ok(alters_submit(db, "t", v->kind->step, NULL, &change));
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return change;
 }
 
 static void kill_and_finish(const struct victim *v)
 {
     struct test_child keeper;
-    struct test_child victim;
+    const struct scene_death death = {v->point, v->nth, v->kind->step, submit, v};
     instar_change_info info;
-    uint64_t change = 0;
 
     test_remove(dbs_path());
     make_t(v->kind, 300, scene_scattered);
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
+    scene_keeper(&keeper);
     if (v->fails) { /* both become 1 */
         instar *before = dbs_open(INSTAR_OPEN_NO_RUNNER);
         ok(alters_insert(before, "t", NULL, "1001,1.25,x"));
@@ -343,13 +303,8 @@ static void kill_and_finish(const struct victim *v)
         ok(alters_insert(before, "t", NULL, "1003,1.75,x"));
         ok(instar_close(before));
     }
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    instar *db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    cr_assert_eq(rc, v->fails ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
+    scene_kill(&death);
+    instar *db = scene_take_over(&death, v->fails ? INSTAR_EFAILED : INSTAR_OK, &info);
     cr_assert_str_eq(alters_schema(db, "t"),
                      v->fails ? v->kind->schema_before : v->kind->schema_after);
     expect_standing(db);
@@ -360,8 +315,7 @@ static void kill_and_finish(const struct victim *v)
     }
     check(db);
     ok(instar_close(db));
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
 }
 
 Test(retype_index, runner_is_killed_on_the_way)
@@ -419,7 +373,7 @@ static instar_projection *by_index(instar *db, const char *column, const char *i
 static void skew(const char *old_row, int64_t old_looks, const char *new_row, const char *new_looks,
                  bool new_first)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *old;
     instar_txn *new;
     const instar_value looks = {.type = INSTAR_INT8, .i = old_looks};
@@ -427,9 +381,7 @@ static void skew(const char *old_row, int64_t old_looks, const char *new_row, co
 
     test_remove(dbs_path());
     make_t(&widens, 40, scene_plus_10);
-    test_hold_set(&s.hold, "change.public", 1);
-    scene_runner(&s.runner);
-    s.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.public", 1);
     instar_change_options options = scene_options(60000);
     options.flags = INSTAR_CHANGE_HOLD;
     ok(alters_submit(s.db, "t", widens.step, &options, &s.change));
@@ -470,16 +422,14 @@ Test(retype_index, who_looks_by_either_index_meets_the_other)
 /* One value in both versions is one value. */
 Test(retype_index, unique_between_two_versions)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *old;
     instar_change_options options = scene_options(60000);
     instar_change_steering steering;
     instar_change_info info;
 
     make_t(&widens, 40, scene_plus_10);
-    test_hold_set(&s.hold, "change.public", 1);
-    scene_runner(&s.runner);
-    s.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.public", 1);
     options.flags = INSTAR_CHANGE_HOLD;
     ok(alters_submit(s.db, "t", widens.step, &options, &s.change));
     scene_await_waiting(s.db, s.change, "validated", &info);
@@ -507,7 +457,7 @@ Test(retype_index, unique_between_two_versions)
  * who has changed the row by the new version. */
 Test(retype_index, entry_that_was_read_is_known_by_its_row)
 {
-    struct scene s;
+    struct scene_held s;
     instar_txn *old;
     instar_change_options options = scene_options(60000);
     instar_change_steering steering;
@@ -515,9 +465,7 @@ Test(retype_index, entry_that_was_read_is_known_by_its_row)
     const instar_value half = {.type = INSTAR_FLOAT8, .f = 5012.5};
 
     make_t(&narrows, 40, scene_plus_10);
-    test_hold_set(&s.hold, "change.public", 1);
-    scene_runner(&s.runner);
-    s.db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    scene_hold(&s, "change.public", 1);
     ok(alters_insert(s.db, "t", NULL, "300,5012.5,x"));
     options.flags = INSTAR_CHANGE_HOLD;
     ok(alters_submit(s.db, "t", narrows.step, &options, &s.change));

@@ -3,54 +3,25 @@
  * finishes it, or undoes it, in all tables. */
 #include "support/severals.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-#define READY 1
-
-static void keep_open(struct test_child *self, void *arg)
-{
-    (void)arg;
-    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    test_send(self, READY);
-    test_receive(self);
-    ok(instar_close(db));
-}
 
 struct victim {
     const char *sql;
     const char *point;
 };
 
-/* Submits and waits; killed on the way. */
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *sql)
 {
-    const struct victim *v = arg;
-
-    (void)self;
-    test_kill_at_point(v->point, 1);
-    instar *db = dbs_open(0);
-    uint64_t change = severals_submit(db, v->sql);
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db); /* the verdict is seen before the runner has passed its last point */
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return severals_submit(db, sql);
 }
 
 /* spoil: what makes it fail, or NULL. The schema that is left. */
 static const char *kill_and_finish(const struct victim *v, const char *spoil)
 {
     struct test_child keeper;
-    struct test_child victim;
+    const struct scene_death death = {.point = v->point, .submit = submit, .arg = v->sql};
     static char before[16384];
-    instar_change_info info;
-    uint64_t change = 0;
 
     test_remove(dbs_path());
     instar *db = dbs_open(0);
@@ -60,22 +31,15 @@ static const char *kill_and_finish(const struct victim *v, const char *spoil)
     }
     (void)snprintf(before, sizeof(before), "%s", severals_schema(db));
     ok(instar_close(db));
-    test_fork(&keeper, keep_open, NULL);
-    test_await(&keeper, READY);
-    test_fork(&victim, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&victim), -SIGKILL, "%s", v->point);
-    db = dbs_open(0);
-    ok(instar_change_list(db, last_id, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    cr_assert_eq(rc, spoil != NULL ? INSTAR_EFAILED : INSTAR_OK, "%s: %s", v->point,
-                 instar_error_text());
+    scene_keeper(&keeper);
+    scene_kill(&death);
+    db = scene_take_over(&death, spoil != NULL ? INSTAR_EFAILED : INSTAR_OK, NULL);
     static char after[16384];
     (void)snprintf(after, sizeof(after), "%s", severals_schema(db));
     cr_assert((strcmp(before, after) == 0) == (spoil != NULL), "%s: %s", v->point, after);
     moves_check_clean(db);
     ok(instar_close(db));
-    test_send(&keeper, 0);
-    test_wait_ok(&keeper);
+    scene_runner_end(&keeper);
     return after;
 }
 

@@ -4,12 +4,9 @@
  * once, at one of their requests after the other. All tables are as wanted, or all are as they
  * were.
  */
-#define _GNU_SOURCE
 #include "support/severals.h"
 
 #include <instar_sql.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,45 +19,22 @@
     "ALTER TABLE c DROP COLUMN x, ALTER w DROP NOT NULL; CREATE INDEX c_w ON c (w);" \
     "DROP TABLE n; ALTER TABLE p RENAME COLUMN z TO v"
 
-/* Requests of that thread until one is refused; below zero: none. */
-static _Atomic int64_t left = -1;
-
-static bool refuse_one(size_t size)
-{
-    char name[16] = "";
-
-    (void)size;
-    if (atomic_load(&left) < 0 || pthread_getname_np(pthread_self(), name, sizeof(name)) != 0 ||
-        strcmp(name, "instar-change") != 0) {
-        return true;
-    }
-    return atomic_fetch_sub(&left, 1) != 0;
-}
-
-/* Refuses one of this very thread. */
-static pthread_t submitter;
-static bool refuse_mine(size_t size)
-{
-    (void)size;
-    return atomic_load(&left) < 0 || !pthread_equal(pthread_self(), submitter) ||
-           atomic_fetch_sub(&left, 1) != 0;
-}
-
 static bool is_there(instar *db)
 {
     return strstr(severals_schema(db), "CREATE TABLE n ") != NULL;
 }
 
 /* The change with its nth request refused. False: none was. */
-static bool run_once(instar *db, int64_t nth, const char *schemas[2])
+static bool run_once(instar *db, uint64_t nth, const char *schemas[2])
 {
     instar_change_info info;
     bool there = is_there(db);
 
-    atomic_store(&left, nth);
+    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
     uint64_t change = severals_submit(db, there ? BACK : THERE);
     int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    bool refused = atomic_exchange(&left, -1) < 0;
+    test_shortage_set(NULL);
+    bool refused = test_shortage_fired() > 0;
     cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM), "%d: %s",
               (int)nth, instar_error_text());
     cr_assert(rc == INSTAR_OK || refused);
@@ -92,13 +66,11 @@ Test(several_memory, refused_once, .timeout = 300)
     int refused = 0;
     bool more = true;
 
-    base_alloc_hook = refuse_one;
-    for (int64_t nth = 0; more; nth += 1 + nth / 7) { /* less and less often */
+    for (uint64_t nth = 1; more; nth += 1 + nth / 7) { /* less and less often */
         more = run_once(db, nth, both);
         refused += more;
     }
     cr_assert_gt(refused, 20);
-    base_alloc_hook = NULL;
     moves_check_clean(db);
     ok(instar_close(db));
 }
@@ -114,15 +86,12 @@ Test(several_memory, refused_at_submission, .timeout = 300)
 
     severals_make_tables(db);
     ok(instar_sql_read(text, strlen(text), NULL, &sql, NULL));
-    submitter = pthread_self();
-    base_alloc_hook = refuse_mine;
-    for (int64_t nth = 0; rc != INSTAR_OK; nth += 1 + nth / 20) {
-        atomic_store(&left, nth);
+    for (uint64_t nth = 1; rc != INSTAR_OK; nth += 1 + nth / 20) {
+        test_shortage_set(&(struct test_shortage){.nth = nth, .mine = true});
         rc = instar_sql_submit(db, sql, 0, &change, NULL);
         expect(rc == INSTAR_OK || (rc == INSTAR_ENOMEM && change == 0));
     }
-    atomic_store(&left, -1);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     scene_await(db, change, INSTAR_OK, NULL);
     expect(is_there(db));
     instar_sql_free(sql);

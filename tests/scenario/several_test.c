@@ -54,6 +54,21 @@ Test(several, tables_that_are_made_together)
     ok(instar_close(db));
 }
 
+/* A new table that refers to itself is its own parent: whoever takes a key away is refused. */
+Test(several, made_with_a_reference_to_itself)
+{
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    ok(sqls_run(db, "BEGIN; CREATE TABLE a (id int8 PRIMARY KEY);"
+                    "CREATE TABLE n (id int8 PRIMARY KEY, up int8 REFERENCES n); COMMIT"));
+    ok(moves_run(db, "insert n 1,null ; insert n 2,1"));
+    fails(moves_run(db, "insert n 3,9"), INSTAR_EREFERENCE);
+    fails(moves_run(db, "delete n 1"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "delete n 2 ; delete n 1"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
 static void make_tables(instar *db)
 {
     ok(sqls_run(db, "CREATE TABLE p (id int8 PRIMARY KEY, v int8);"

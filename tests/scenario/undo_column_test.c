@@ -2,7 +2,6 @@
 /* Dropped columns are kept for their undo window: they come back with what rows held in them. */
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,19 +50,6 @@ static int undo_as(instar *db, uint64_t change, const char *name, uint32_t flags
 static int undo(instar *db, uint64_t change)
 {
     return undo_as(db, change, NULL, 0, NULL);
-}
-
-static void await_purge(instar *db, uint64_t change)
-{
-    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000 * NS_PER_MS;
-    instar_change_info info = scene_look(db, change);
-
-    while (info.taken_by == 0) {
-        expect(os_now_ns() < give_up);
-        os_sleep_ns(NS_PER_MS);
-        info = scene_look(db, change);
-    }
-    scene_await(db, info.taken_by, INSTAR_OK, NULL);
 }
 
 static int delete_row_4(instar_txn *txn, void *arg)
@@ -264,7 +250,7 @@ Test(undo_column, window_over)
     instar *db = open_t(0);
     uint64_t change = alter(db, "drop b", 1);
 
-    await_purge(db, change);
+    scene_await_purge(db, change);
     fails(undo(db, change), INSTAR_ESTATE);
     expect(says("purged"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,x1;2,x2;3,x3");
@@ -282,7 +268,7 @@ Test(undo_column, window_over)
     }
     ok(instar_change_undo(db, table, NULL, NULL, &id));
     scene_await(db, id, INSTAR_OK, NULL);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1;2;3;4");
     clean(db);
     /* Gone with its table. */
@@ -336,30 +322,13 @@ Test(undo_column, beside_writers_of_the_versions_before)
     scene_runner_end(&runner);
 }
 
-struct victim {
-    const char *point;
-    uint64_t nth;
-    uint64_t change;
-};
-
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit_undo(instar *db, const void *arg)
 {
-    const struct victim *v = arg;
+    const uint64_t *drop = arg;
     uint64_t id;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
-    ok(instar_change_undo(db, v->change, NULL, NULL, &id));
-    instar_change_wait(db, id, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    ok(instar_change_undo(db, *drop, NULL, NULL, &id));
+    return id;
 }
 
 /* Whoever undoes is killed at each stage, on the way there and back: another one goes on. */
@@ -377,24 +346,20 @@ Test(undo_column, runner_is_killed)
     ok(alters_run(db, "t", "set-not-null b"));
     ok(instar_close(db));
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
-        struct victim v = {points[i].point, 1, 0};
-        struct test_child child;
-        uint64_t id = 0;
         db = dbs_open(0);
-        v.change = alter(db, "drop b", 3600);
+        uint64_t drop = alter(db, "drop b", 3600);
+        const struct scene_death death = {
+            .point = points[i].point, .submit = submit_undo, .arg = &drop};
         if (points[i].fails) {
             ok(alters_insert(db, "t", "a,c", "4,x4"));
         }
         ok(instar_close(db));
-        test_fork(&child, be_killed, &v);
-        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", v.point);
-        db = dbs_open(0);
-        ok(instar_change_list(db, last_id, &id));
-        scene_await(db, id, points[i].fails ? INSTAR_EFAILED : INSTAR_OK, NULL);
+        scene_kill(&death);
+        db = scene_take_over(&death, points[i].fails ? INSTAR_EFAILED : INSTAR_OK, NULL);
         if (points[i].fails) {
             cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; c text");
             ok(delete_4(db));
-            ok(undo(db, v.change));
+            ok(undo(db, drop));
         }
         cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 not null; c text");
         cr_assert_str_eq(alters_rows(db, "t", NULL), "1,11,x1;2,12,x2;3,13,x3");

@@ -2,7 +2,6 @@
 /* A dropped table is kept for its undo window: it comes back as it was, or is purged. */
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,21 +43,6 @@ static int undo(instar *db, uint64_t change, const char *name)
     int rc = instar_change_undo(db, change, name, NULL, &id);
 
     return rc != 0 ? rc : instar_change_wait(db, id, TEST_AWAIT_S * 1000, NULL);
-}
-
-/* The purge of a drop has ended. */
-static void await_purge(instar *db, uint64_t change)
-{
-    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000 * NS_PER_MS;
-    instar_change_info info = scene_look(db, change);
-
-    while (info.taken_by == 0) {
-        expect(os_now_ns() < give_up);
-        os_sleep_ns(NS_PER_MS);
-        info = scene_look(db, change);
-    }
-    scene_await(db, info.taken_by, INSTAR_OK, &info);
-    cr_assert_str_eq(info.kind, "purge");
 }
 
 static uint64_t trees(instar *db)
@@ -219,7 +203,7 @@ Test(undo_table, window_over)
     clean(db); /* waits for the applier */
     uint64_t before = trees(db);
     uint64_t change = drop(db, "t", 1);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("purged"));
     clean(db);
@@ -248,7 +232,7 @@ Test(undo_table, window_over_while_closed)
     expect(says("was over at"));
     ok(instar_close(db));
     db = dbs_open(0);
-    await_purge(db, change);
+    scene_await_purge(db, change);
     ok(undo(db, kept, NULL));
     cr_assert_str_eq(dbs_dump(db, "u", NULL), "1:2 ");
     clean(db);
@@ -357,27 +341,23 @@ struct victim {
     uint64_t change;
 };
 
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit(instar *db, const void *arg)
 {
     const struct victim *v = arg;
     instar_change_options o = scene_options(30000);
     uint64_t change;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
     o.undo_window_s = v->work == PURGE ? 1 : 3600;
     if (v->work == UNDO) {
         ok(instar_change_undo(db, v->change, NULL, NULL, &change));
     } else {
         ok(instar_drop_table(db, "t", &o, &change));
     }
-    instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
     if (v->work == PURGE) {
-        await_purge(db, change);
+        instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+        scene_await_purge(db, change);
     }
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
+    return change;
 }
 
 static int last_of_kind(void *arg, const instar_change_info *info)
@@ -402,10 +382,7 @@ static instar_change_info find(instar *db, const char *kind)
 
 static void kill_at(const struct victim *v)
 {
-    struct test_child child;
-
-    test_fork(&child, be_killed, (void *)v);
-    cr_assert_eq(test_wait(&child), -SIGKILL, "%s", v->point);
+    scene_kill(&(struct scene_death){v->point, v->nth, NULL, submit, v});
 }
 
 /* Whoever drops, undoes or purges is killed: the next process goes on, and nothing is half done. */
@@ -438,7 +415,7 @@ Test(undo_table, runner_is_killed)
             if (v->work == DROP) {
                 ok(undo(db, change, NULL));
             } else {
-                await_purge(db, change);
+                scene_await_purge(db, change);
                 ok(instar_close(db));
                 db = open_t(0, 5);
             }

@@ -3,7 +3,6 @@
  * go. */
 #include "support/sqls.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -396,51 +395,34 @@ Test(vacuum, cancelled)
 
 /* ---- death -------------------------------------------------------------------------------- */
 
-struct victim {
-    const char *point;
-    uint64_t nth;
-};
-
-static void be_killed(struct test_child *self, void *arg)
+static uint64_t submit_vacuum(instar *db, const void *arg)
 {
-    const struct victim *v = arg;
     uint64_t id;
 
-    (void)self;
-    test_kill_at_point(v->point, v->nth);
-    instar *db = dbs_open(0);
+    (void)arg;
     ok(instar_vacuum(db, "t", NULL, &id));
-    instar_change_wait(db, id, TEST_AWAIT_S * 1000, NULL);
-    instar_close(db);
-    test_fail(__FILE__, __LINE__, "%s was not reached", v->point);
-}
-
-static int last_id(void *arg, const instar_change_info *info)
-{
-    *(uint64_t *)arg = info->id;
-    return 0;
+    return id;
 }
 
 /* The runner is killed: the next one goes on where the last commit was, and looks at each row once.
  */
 Test(vacuum, runner_is_killed)
 {
-    static const struct victim victims[] = {{"change.submitted", 1}, {"change.claimed", 1},
-                                            {"vacuum.read", 2},      {"vacuum.batch", 1},
-                                            {"vacuum.batch", 5},     {"change.rewritten", 1},
-                                            {"change.published", 1}, {"change.pruned", 1}};
+    static const struct {
+        const char *point;
+        uint64_t nth;
+    } places[] = {{"change.submitted", 1}, {"change.claimed", 1}, {"vacuum.read", 2},
+                  {"vacuum.batch", 1},     {"vacuum.batch", 5},   {"change.rewritten", 1},
+                  {"change.published", 1}, {"change.pruned", 1}};
     instar *db = open_t(0, ROWS);
 
     ok(instar_close(db));
-    for (size_t i = 0; i < BASE_ARRAY_LEN(victims); i++) {
-        struct test_child child;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(places); i++) {
+        const struct scene_death death = {
+            .point = places[i].point, .nth = places[i].nth, .submit = submit_vacuum};
         instar_change_info info;
-        uint64_t id = 0;
-        test_fork(&child, be_killed, (void *)&victims[i]);
-        cr_assert_eq(test_wait(&child), -SIGKILL, "%s", victims[i].point);
-        db = dbs_open(0);
-        ok(instar_change_list(db, last_id, &id));
-        scene_await(db, id, INSTAR_OK, &info);
+        scene_kill(&death);
+        db = scene_take_over(&death, INSTAR_OK, &info);
         expect_u64(info.rows_done, ROWS);
         expect_vacuumed(db, "t");
         clean(db);

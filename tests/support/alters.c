@@ -365,3 +365,32 @@ const char *alters_schema(instar *db, const char *table)
     (void)fclose(f);
     return last;
 }
+
+void alters_await_late_writer(const struct alters_late *late)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_txn *txn;
+    uint64_t change;
+
+    scene_runner(&runner);
+    instar *db = scene_open_t(INSTAR_OPEN_NO_RUNNER, 3);
+    instar_projection *p = alters_projection(db, "t", "a,b");
+    ok(instar_begin(db, 0, &txn));
+    ok(alters_insert_in(txn, p, late->row));
+    if (late->first != NULL) {
+        ok(alters_run(db, "t", late->first));
+    }
+    ok(alters_submit(db, "t", late->steps, NULL, &change));
+    scene_await_waiting(db, change, late->stage, &info);
+    ok(instar_commit(txn));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    expect(strstr(info.reason, "row (a=4)") != NULL);
+    if (late->later != NULL) {
+        ok(alters_insert(db, "t", "a,b", late->later));
+    }
+    instar_projection_free(p);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&runner);
+}

@@ -35,6 +35,17 @@ int alters_submit(instar *db, const char *table, const char *text,
 /* Submit and wait: the code of the call or the verdict. */
 int alters_run(instar *db, const char *table, const char *text);
 
+/* A transaction that began before the alteration of t(a, b, c) writes this row, which breaks it: at
+ * that stage it is waited for, and its row found. `first`: one that is done meanwhile, or NULL. */
+struct alters_late {
+    const char *row; /* of a, b; a is 4 */
+    const char *first;
+    const char *steps;
+    const char *stage;
+    const char *later; /* a row that goes in once the change has failed, or NULL */
+};
+void alters_await_late_writer(const struct alters_late *late);
+
 /* In a transaction, by a projection of any columns: values "1,x,null". The call's code. */
 int alters_insert_in(instar_txn *txn, instar_projection *p, const char *row);
 int alters_update_in(instar_txn *txn, instar_projection *p, int64_t key, const char *row);

@@ -49,6 +49,15 @@ instar_options dbs_options(void)
     return o;
 }
 
+/* Those that wait to be folded and one made ahead; those kept for old writers; and what two folds
+ * leave, since the first is in both of LMDB's meta pages only after the second. */
+uint64_t dbs_log_segments_bound(void)
+{
+    instar_options o = dbs_options();
+
+    return o.segments_pending + 1 + o.segments_retained + o.segments_pending;
+}
+
 instar *dbs_open(uint32_t flags)
 {
     instar_options o = dbs_options();

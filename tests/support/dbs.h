@@ -18,6 +18,8 @@ const char *dbs_path(void);
 /* Small segments; flags added to INSTAR_OPEN_CREATE. */
 instar *dbs_open(uint32_t flags);
 instar_options dbs_options(void);
+/* Of so many segments its log is, at most, when no backup holds it. */
+uint64_t dbs_log_segments_bound(void);
 
 /* Table t(a int8, b int8, c text, primary key a), b and c nullable. */
 void dbs_make_table(instar *db, const char *name);

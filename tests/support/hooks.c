@@ -28,6 +28,14 @@ static struct {
     _Atomic uint64_t fault_seen;
     _Atomic uint64_t fault_fired;
 
+    _Atomic uint64_t short_nth;
+    _Atomic bool short_sticky;
+    _Atomic bool short_mine;
+    _Atomic pthread_t short_setter;
+    _Atomic(const char *) short_thread;
+    _Atomic uint64_t short_seen;
+    _Atomic uint64_t short_fired;
+
     _Atomic(const char *) kill_point;
     _Atomic uint64_t kill_point_left;
     _Atomic bool kill_op_on;
@@ -97,6 +105,30 @@ static int apply_fault(const struct os_call *call)
     }
     atomic_fetch_add(&hooked.fault_fired, 1);
     return f->short_bytes != 0 ? (int)f->short_bytes : -f->error;
+}
+
+static bool is_short_of_memory(void)
+{
+    const char *thread = hooked.short_thread;
+    char name[16] = "";
+    return (!hooked.short_mine || pthread_equal(pthread_self(), hooked.short_setter)) &&
+           (thread == NULL || (pthread_getname_np(pthread_self(), name, sizeof(name)) == 0 &&
+                               strcmp(name, thread) == 0));
+}
+
+static bool grant_memory(size_t size)
+{
+    uint64_t nth = hooked.short_nth;
+    (void)size;
+    if (!is_short_of_memory()) {
+        return true;
+    }
+    uint64_t seen = atomic_fetch_add(&hooked.short_seen, 1) + 1;
+    if (nth == 0 || (hooked.short_sticky ? seen < nth : seen != nth)) {
+        return true;
+    }
+    atomic_fetch_add(&hooked.short_fired, 1);
+    return false;
 }
 
 /* True for exactly the hit that brings the count to its end. */
@@ -228,6 +260,31 @@ uint64_t test_fault_seen(void)
 uint64_t test_fault_fired(void)
 {
     return atomic_load(&hooked.fault_fired);
+}
+
+void test_shortage_set(const struct test_shortage *shortage)
+{
+    base_alloc_hook = NULL;
+    if (shortage != NULL) {
+        hooked.short_nth = shortage->nth;
+        hooked.short_sticky = shortage->sticky;
+        hooked.short_mine = shortage->mine;
+        hooked.short_setter = pthread_self();
+        hooked.short_thread = shortage->thread;
+        hooked.short_seen = 0;
+        hooked.short_fired = 0;
+        base_alloc_hook = grant_memory;
+    }
+}
+
+uint64_t test_shortage_seen(void)
+{
+    return atomic_load(&hooked.short_seen);
+}
+
+uint64_t test_shortage_fired(void)
+{
+    return atomic_load(&hooked.short_fired);
 }
 
 void test_kill_at_point(const char *name, uint64_t nth)
@@ -375,6 +432,7 @@ void test_hooks_clear(void)
     os_hooks_set(NULL);
     test_clock_stop();
     hooked.fault_on = false;
+    test_shortage_set(NULL);
     hooked.kill_point = NULL;
     hooked.kill_op_on = false;
     hooked.hold = NULL;

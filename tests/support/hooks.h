@@ -29,6 +29,20 @@ uint64_t test_fault_fired(void); /* of them, those that were made to fail */
 /* "write", "sync" … */
 const char *test_op_name(int op);
 
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/* Refuse the nth request for memory. */
+struct test_shortage {
+    uint64_t nth;       /* 1 is the first; 0 never, only count */
+    bool sticky;        /* and all after it */
+    bool mine;          /* of the thread that sets it alone */
+    const char *thread; /* of threads of this name alone, or NULL */
+};
+/* As with faults; also while threads run. */
+void test_shortage_set(const struct test_shortage *shortage);
+uint64_t test_shortage_seen(void);
+uint64_t test_shortage_fired(void);
+
 /* ---- points ------------------------------------------------------------------------------- */
 
 /* End this process with SIGKILL at the nth hit of a point, as if by another process. NULL: never.

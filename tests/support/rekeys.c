@@ -88,31 +88,35 @@ static void key_of(const struct rekeys *x, const instar_value values[3], instar_
     }
 }
 
+/* The row that has it, and its key. */
+static int find_key(instar_txn *txn, struct rekeys *x, int64_t a, instar_value values[3],
+                    instar_value key[4])
+{
+    int rc = rekeys_find(txn, x, a, values);
+
+    if (rc == 0) {
+        key_of(x, values, key);
+    }
+    return rc;
+}
+
 int rekeys_update(instar_txn *txn, struct rekeys *x, int64_t a, int64_t b)
 {
     instar_value values[3];
     instar_value key[4];
-    int rc = rekeys_find(txn, x, a, values);
+    int rc = find_key(txn, x, a, values, key);
 
-    if (rc != 0) {
-        return rc;
-    }
-    key_of(x, values, key);
     values[1] = number(b);
-    return instar_update(txn, x->p, key, values);
+    return rc != 0 ? rc : instar_update(txn, x->p, key, values);
 }
 
 int rekeys_delete(instar_txn *txn, struct rekeys *x, int64_t a)
 {
     instar_value values[3];
     instar_value key[4];
-    int rc = rekeys_find(txn, x, a, values);
+    int rc = find_key(txn, x, a, values, key);
 
-    if (rc != 0) {
-        return rc;
-    }
-    key_of(x, values, key);
-    return instar_delete(txn, x->p, key);
+    return rc != 0 ? rc : instar_delete(txn, x->p, key);
 }
 
 int rekeys_insert(instar_txn *txn, struct rekeys *x, int64_t a, int64_t b)

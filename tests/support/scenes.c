@@ -2,25 +2,36 @@
 /* Two processes around a schema change. */
 #include "support/scenes.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define READY 1
 #define BATCH 1000
 
-static void run_changes(struct test_child *self, void *arg)
+static void stay_open(struct test_child *self, void *arg)
 {
-    (void)arg;
-    instar *db = dbs_open(0);
+    const uint32_t *flags = arg;
+    instar *db = dbs_open(*flags);
     test_send(self, READY);
     test_until_told(self);
     ok(instar_close(db));
 }
 
-void scene_runner(struct test_child *c)
+static void start(struct test_child *c, uint32_t flags)
 {
     dbs_path(); /* the directory is this process's */
-    test_fork(c, run_changes, NULL);
+    test_fork(c, stay_open, &flags);
     test_await(c, READY);
+}
+
+void scene_runner(struct test_child *c)
+{
+    start(c, 0);
+}
+
+void scene_keeper(struct test_child *c)
+{
+    start(c, INSTAR_OPEN_NO_RUNNER);
 }
 
 void scene_runner_end(struct test_child *c)
@@ -63,12 +74,17 @@ void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t
     ok(instar_flush(db));
 }
 
+void scene_make_t(instar *db, int64_t rows)
+{
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+}
+
 instar *scene_open_t(uint32_t flags, int64_t rows)
 {
     instar *db = dbs_open(flags);
 
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, rows + 1, scene_plus_10);
+    scene_make_t(db, rows);
     return db;
 }
 
@@ -132,4 +148,94 @@ void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_
                       (unsigned long long)change, stage, info->stage);
         }
     }
+}
+
+void scene_await_purge(instar *db, uint64_t change)
+{
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * 1000000000ull;
+    instar_change_info info = scene_look(db, change);
+
+    while (info.taken_by == 0) {
+        expect(os_now_ns() < give_up);
+        os_sleep_ns(1000000);
+        info = scene_look(db, change);
+    }
+    scene_await(db, info.taken_by, INSTAR_OK, &info);
+    expect(strcmp(info.kind, "purge") == 0);
+}
+
+static int note_id(void *arg, const instar_change_info *info)
+{
+    *(uint64_t *)arg = info->id;
+    return 0;
+}
+
+uint64_t scene_last_change(instar *db)
+{
+    uint64_t change = 0;
+
+    ok(instar_change_list(db, note_id, &change));
+    return change;
+}
+
+/* ---- held and killed ---------------------------------------------------------------------- */
+
+void scene_hold(struct scene_held *h, const char *point, uint64_t nth)
+{
+    test_hold_set(&h->hold, point, nth);
+    scene_runner(&h->runner);
+    h->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+}
+
+void scene_held_close(struct scene_held *h)
+{
+    ok(instar_close(h->db));
+    scene_runner_end(&h->runner);
+    test_hold_end(&h->hold);
+}
+
+void scene_held_end(struct scene_held *h)
+{
+    dbs_check_clean(h->db);
+    scene_held_close(h);
+}
+
+static void be_killed(struct test_child *self, void *arg)
+{
+    const struct scene_death *d = arg;
+
+    (void)self;
+    test_kill_at_point(d->point, d->nth != 0 ? d->nth : 1);
+    instar *db = dbs_open(0);
+    uint64_t change = d->submit(db, d->arg);
+    if (change != 0) {
+        (void)instar_change_wait(db, change, TEST_AWAIT_S * 1000, NULL);
+    }
+    (void)instar_close(db); /* the verdict is seen before the runner has passed its last point */
+    test_fail(__FILE__, __LINE__, "%s was not reached", d->point);
+}
+
+void scene_kill(const struct scene_death *d)
+{
+    struct test_child child;
+
+    dbs_path();
+    test_fork(&child, be_killed, (void *)(uintptr_t)d);
+    int status = test_wait(&child);
+    if (status != -SIGKILL) {
+        test_fail(__FILE__, __LINE__, "%s at %s: ends with %d",
+                  d->what != NULL ? d->what : "killed", d->point, status);
+    }
+}
+
+instar *scene_take_over(const struct scene_death *d, int code, instar_change_info *info)
+{
+    instar *db = dbs_open(0);
+    int rc = instar_change_wait(db, scene_last_change(db), TEST_AWAIT_S * 1000, info);
+
+    if (rc != code) {
+        test_fail(__FILE__, __LINE__, "%s at %s: %s: %s", d->what != NULL ? d->what : "killed",
+                  d->point, instar_error_name(rc), instar_error_text());
+    }
+    return db;
 }

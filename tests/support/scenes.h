@@ -9,14 +9,23 @@
 
 #include "support/dbs.h"
 
+/* What a thread is called that runs a change. */
+#define SCENE_CHANGE_THREAD "instar-change"
+
 /* A process with a runner. Started before this one opens the store. */
 void scene_runner(struct test_child *c);
 /* Closes its store and ends. */
 void scene_runner_end(struct test_child *c);
 
+/* A process that has the store open and runs nothing: shared memory, and what a build has spilled,
+ * outlive the others. It ends as that with a runner. */
+void scene_keeper(struct test_child *c);
+
 /* Rows (i, b(i)) for i in [from, to), asynchronously. */
 void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t (*b)(int64_t i));
-/* A store with t(a, b, c), primary key a, and rows (1, 11) … (`rows`, …); c is null in all. */
+/* t(a, b, c), primary key a, and rows (1, 11) … (`rows`, …); c is null in all. */
+void scene_make_t(instar *db, int64_t rows);
+/* A store with it. */
 instar *scene_open_t(uint32_t flags, int64_t rows);
 int64_t scene_plus_10(int64_t i);
 int64_t scene_scattered(int64_t i); /* distinct, in no order */
@@ -29,6 +38,40 @@ int scene_drop_table(instar *db, const char *table);
 void scene_await(instar *db, uint64_t change, int code, instar_change_info *info);
 /* Look until somebody is waited for, at this stage; then *info is what was seen. */
 void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_change_info *info);
+/* What this change dropped and kept has been purged. */
+void scene_await_purge(instar *db, uint64_t change);
 instar_change_info scene_look(instar *db, uint64_t change);
+/* That which was submitted last. */
+uint64_t scene_last_change(instar *db);
+
+/* ---- held and killed ---------------------------------------------------------------------- */
+
+/* A change that is held at a point of the process that runs it. */
+struct scene_held {
+    struct test_child runner;
+    struct test_hold hold;
+    instar *db; /* ours */
+    uint64_t change;
+};
+/* Both processes open the store; the first change that hits the point for the nth time is held. It
+ * is for the caller to submit one, and to wait until it is there: test_hold_await. */
+void scene_hold(struct scene_held *h, const char *point, uint64_t nth);
+/* Close the store in both. */
+void scene_held_close(struct scene_held *h);
+/* The same of one that the checker finds nothing in. */
+void scene_held_end(struct scene_held *h);
+
+/* The only process with a runner submits a change, and is killed on the way. */
+struct scene_death {
+    const char *point;
+    uint64_t nth;     /* 0: the first */
+    const char *what; /* for messages, or NULL */
+    /* Its id; 0: it has been waited for. */
+    uint64_t (*submit)(instar *db, const void *arg);
+    const void *arg;
+};
+void scene_kill(const struct scene_death *d);
+/* This process takes over: the store, once the last change has this verdict. info may be NULL. */
+instar *scene_take_over(const struct scene_death *d, int code, instar_change_info *info);
 
 #endif

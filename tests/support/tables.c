@@ -108,6 +108,38 @@ struct catalog_index *tables_add_index(struct catalog_table *table, const char *
     return index;
 }
 
+void tables_encode(const struct catalog_table *table, struct base_buf *bytes)
+{
+    base_buf_clear(bytes);
+    must(catalog_table_encode(table, bytes, &test_err));
+}
+
+void tables_change_each_byte(const struct catalog_table *table)
+{
+    struct catalog_table *got;
+    struct base_buf bytes = {0};
+    struct base_buf again = {0};
+    tables_encode(table, &bytes);
+    for (size_t i = 1; i < bytes.size; i++) {
+        uint8_t kept = bytes.data[i];
+        for (unsigned v = 0; v < 256; v++) {
+            bytes.data[i] = (uint8_t)v;
+            int rc = catalog_table_decode(base_buf_slice(&bytes), &got, NULL);
+            expect(rc == 0 || rc == INSTAR_ECORRUPT);
+            if (rc == 0) {
+                tables_encode(got, &again);
+                expect(base_slice_eq(base_buf_slice(&bytes), base_buf_slice(&again)));
+                catalog_table_free(got);
+            }
+        }
+        bytes.data[i] = kept;
+        must_fail(catalog_table_decode(base_slice(bytes.data, i), &got, &test_err),
+                  INSTAR_ECORRUPT);
+    }
+    base_buf_free(&bytes);
+    base_buf_free(&again);
+}
+
 void tables_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                       const instar_value *values, struct base_buf *key_out)
 {

@@ -14,6 +14,12 @@ struct catalog_table *tables_make(const char *name, const char *columns, const c
 struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
                                        const char *columns, bool unique);
 
+/* Its bytes, in place of those that are there. */
+void tables_encode(const struct catalog_table *table, struct base_buf *bytes);
+/* Each byte that is changed is refused, or gives a table that is encoded to these very bytes; and
+ * no part of them is a table. */
+void tables_change_each_byte(const struct catalog_table *table);
+
 /* Append the key of the entry that a row of these values has. */
 void tables_entry_key(const struct catalog_table *table, const struct catalog_index *index,
                       const instar_value *values, struct base_buf *key_out);

@@ -15,6 +15,7 @@
 /* A course of some seconds that takes this long hangs. */
 #define HANG_S 120
 #define PATIENCE_MS 2000 /* with a change that cannot go on while the trouble lasts */
+#define MANY 50          /* violations are enough */
 #define KILL_AT_OP 700   /* of a course: rows and indexes are there, not all is folded */
 
 struct run {
@@ -198,7 +199,32 @@ uint64_t trial_count(const struct trial *t, struct course_book *book)
     return book->counted;
 }
 
-uint64_t trial_spread(uint64_t number, uint64_t room)
+/* Of `room` numbers, a power of two: neighbours come to lie far apart. */
+static uint64_t spread(uint64_t number, uint64_t room)
 {
     return number * 0x9e3779b1 % room; /* odd, so that each comes once */
+}
+
+void trial_sample(uint64_t all, uint64_t cases,
+                  bool (*run)(uint64_t number, const void *arg, struct course_book *book,
+                              bool *struck_out),
+                  const void *arg, struct course_book *book)
+{
+    uint64_t room = 1, tried = 0, met = 0, wrong = 0;
+    while (room < all) {
+        room *= 2;
+    }
+    for (uint64_t i = (test_seed() - 1) * cases; i < test_seed() * cases && wrong < MANY; i++) {
+        bool struck = false;
+        if (run(spread(i, room), arg, book, &struck)) {
+            tried++;
+            met += struck;
+            wrong += book->wrong;
+        }
+    }
+    printf("%llu of %llu cases tried, %llu met their trouble, %llu violations\n",
+           (unsigned long long)tried, (unsigned long long)all, (unsigned long long)met,
+           (unsigned long long)wrong);
+    cr_assert_eq(wrong, 0);
+    cr_assert_gt(met, tried / 4);
 }

@@ -27,8 +27,12 @@ bool trial_run(const struct trial *t, struct course_book *book);
 /* A course without trouble: `arm` and `disarm` count what there is. */
 uint64_t trial_count(const struct trial *t, struct course_book *book);
 
-/* Trials by number: of `room` numbers, a power of two, those from `first` on in an order that
- * spreads each range of them over all. */
-uint64_t trial_spread(uint64_t number, uint64_t room);
+/* Trials that have numbers, below `all`: `cases` of them, another range for each INSTAR_SEED, and
+ * each range spread over all. Nothing may be wrong in any, and in a quarter the trouble must have
+ * struck. `run` is trial_run() for one number; false: there is no such trial. */
+void trial_sample(uint64_t all, uint64_t cases,
+                  bool (*run)(uint64_t number, const void *arg, struct course_book *book,
+                              bool *struck_out),
+                  const void *arg, struct course_book *book);
 
 #endif

@@ -328,14 +328,6 @@ Test(base_os_file, directory_is_listed_in_order)
     os_close(dir);
 }
 
-static size_t allowed;
-
-static bool allow_some(size_t size)
-{
-    (void)size;
-    return allowed != 0 && allowed-- != 0;
-}
-
 /* Listing without memory fails and leaves nothing behind, whichever request fails. */
 Test(base_os_file, listing_without_memory_fails_cleanly)
 {
@@ -348,11 +340,10 @@ Test(base_os_file, listing_without_memory_fails_cleanly)
     char **names = NULL;
     size_t count = 0;
     int rc = -ENOMEM;
-    for (size_t n = 0; rc != 0; n++) {
-        allowed = n;
-        base_alloc_hook = allow_some;
+    for (size_t n = 1; rc != 0; n++) {
+        test_shortage_set(&(struct test_shortage){.nth = n, .sticky = true});
         rc = os_list_dir(dir, &names, &count);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         cr_assert(rc == 0 || (rc == -ENOMEM && names == NULL && count == 0));
         cr_assert_leq(n, 100);
     }

@@ -290,14 +290,6 @@ Test(catalog_define, differences_are_told)
     catalog_table_free(t);
 }
 
-static size_t allocations_left;
-
-static bool some_memory(size_t size)
-{
-    (void)size;
-    return allocations_left-- != 0;
-}
-
 /* Each allocation of a definition may fail: an error, and nothing is lost. */
 Test(catalog_define, every_allocation_may_fail)
 {
@@ -309,16 +301,15 @@ Test(catalog_define, every_allocation_may_fail)
     instar_table_def def = good_def();
     def.columns = columns;
     int failures = 0;
-    for (size_t n = 0;; n++) {
+    for (size_t n = 1;; n++) {
         struct catalog_table *t = NULL;
         struct catalog_table *copy = NULL;
-        allocations_left = n;
-        base_alloc_hook = some_memory;
+        test_shortage_set(&(struct test_shortage){.nth = n});
         int rc = catalog_table_from_def(&def, &t, &test_err);
         if (rc == 0) {
             rc = catalog_table_copy(t, &copy, &test_err);
         }
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         catalog_table_free(t);
         catalog_table_free(copy);
         if (rc == 0) {

@@ -142,12 +142,6 @@ static void add_layout(struct catalog_table *t, uint32_t version, enum instar_ty
     t->layout_map_count++;
 }
 
-static void encode(const struct catalog_table *t, struct base_buf *b)
-{
-    base_buf_clear(b);
-    must(catalog_table_encode(t, b, &test_err));
-}
-
 static void same(const struct catalog_table *a, const struct catalog_table *b)
 {
     char difference[200];
@@ -189,15 +183,15 @@ Test(catalog_descriptor, round_trip)
             instar_value missing = test_random_value(&r, type, 50, &arena);
             add_layout(t, t->version, type, &missing);
         }
-        encode(t, &b);
+        tables_encode(t, &b);
         must(catalog_table_copy(t, &copy, &test_err));
         same(t, copy);
         catalog_table_free(t);
-        encode(copy, &again);
+        tables_encode(copy, &again);
         expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
         must(catalog_table_decode(base_buf_slice(&b), &back, &test_err));
         same(copy, back);
-        encode(back, &again);
+        tables_encode(back, &again);
         expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
         for (size_t size = 0; size < b.size; size += 1 + test_random_below(&r, 5)) {
             struct catalog_table *none;
@@ -225,7 +219,7 @@ Test(catalog_descriptor, changed_bytes_are_refused_or_mean_something)
     unsigned accepted = 0;
     for (int round = 0; round < 150; round++) {
         struct catalog_table *t = random_table(&r, &arena);
-        encode(t, &b);
+        tables_encode(t, &b);
         for (int i = 0; i < 100; i++) {
             size_t at = test_random_below(&r, b.size);
             uint8_t was = b.data[at];
@@ -239,7 +233,7 @@ Test(catalog_descriptor, changed_bytes_are_refused_or_mean_something)
                 catalog_table_free(back);
             } else if (rc == 0) {
                 accepted++;
-                encode(back, &again);
+                tables_encode(back, &again);
                 expect(base_slice_eq(base_buf_slice(&b), base_buf_slice(&again)));
                 catalog_table_free(back);
             }
@@ -259,7 +253,7 @@ Test(catalog_descriptor, counts_are_believed_only_as_far_as_bytes_are_left)
 {
     struct base_buf b = {0};
     struct catalog_table *t = tables_make("t", "a int8", "a");
-    encode(t, &b);
+    tables_encode(t, &b);
     /* In front of the layouts: format, id, version, name, tree, change, counters, column, key. */
     size_t layouts = b.size - (1 + 2 + 3 + 1 + 2);
     b.size = layouts;
@@ -424,10 +418,10 @@ Test(catalog_descriptor, layouts_never_take_a_column_back)
     t->version = 9;
     add_layout(t, 3, INSTAR_INT4, &null); /* a, b, id 3 */
     add_layout(t, 5, INSTAR_INT4, &null); /* a, b, id 3, id 4 */
-    encode(t, &b);
+    tables_encode(t, &b);
     struct row_layout *middle = &t->layouts[1];
     middle->column_count = 2; /* id 3 was not there yet, but is above all before: it may come */
-    encode(t, &b);
+    tables_encode(t, &b);
     middle->column_count = 1; /* b had gone, and is back */
     must_fail(catalog_table_encode(t, &b, &test_err), INSTAR_EINVALID);
     cr_assert_not_null(strstr(test_err.text, "layout 3 does not follow layout 2"));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stages: what each allows, and the steps that one version may make. */
+#include "catalog/catalog_impl.h"
 #include "support/tables.h"
 
 /* The stage table of the design, line by line: deletes, writes, reads. */
@@ -21,6 +22,7 @@ Test(catalog_stage, capabilities)
     cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_DELETE_ONLY), "delete-only");
     cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_WRITE_ONLY), "write-only");
     cr_assert_str_eq(catalog_stage_name(INSTAR_STAGE_PUBLIC), "public");
+    cr_assert_str_eq(catalog_stage_name((enum instar_stage)4), "unknown");
     cr_assert_str_eq(catalog_stage_name((enum instar_stage)9), "unknown");
 }
 
@@ -338,4 +340,83 @@ Test(catalog_stage, added_column)
     expect(!catalog_table_step_allowed(v1, v2));
     catalog_table_free(v1);
     catalog_table_free(v2);
+}
+
+/* Entries end in the primary key, column by column in the form that it has in them. */
+Test(catalog_stage, entries_keep_their_end)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text, c int4, d int8", "a, c");
+    tables_add_index(v1, "i", "b", false)->stage = INSTAR_STAGE_PUBLIC;
+    v1->indexes[0].tree = 20;
+    for (int edit = 0; edit < 7; edit++) {
+        struct catalog_table *v2 = next_version(v1);
+        struct catalog_index *x = &v2->indexes[0];
+        x->key_columns[1] = edit == 1 ? 3 : x->key_columns[1];
+        x->key_columns[2] = edit == 2 ? 3 : x->key_columns[2];
+        x->key_parts[1].descending = edit == 3;
+        x->key_parts[1].type = edit == 4 ? INSTAR_TEXT : x->key_parts[1].type;
+        x->key_parts[1].scale = edit == 5;
+        x->key_part_count -= edit == 6;
+        cr_assert_eq(catalog_table_step_allowed(v1, v2), edit == 0, "edit %d", edit);
+        catalog_table_free(v2);
+    }
+    catalog_table_free(v1);
+}
+
+/* A column has another type at once where no value is lost, no key is another one, and nothing else
+ * is on its way. */
+Test(catalog_stage, types)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b int4, c int4", "a, c");
+    struct catalog_table *v2 = next_version(v1);
+    v2->columns[1].type = INSTAR_INT8;
+    expect(catalog_table_step_allowed(v1, v2));
+    v2->columns[1].type_coming = INSTAR_TEXT;
+    expect(!catalog_table_step_allowed(v1, v2));
+    v2->columns[1].type_coming = INSTAR_NULL;
+    v2->columns[1].type = INSTAR_INT2;
+    expect(!catalog_table_step_allowed(v1, v2));
+    v2->columns[1].type = INSTAR_TEXT;
+    expect(catalog_table_step_allowed(v1, v2));
+    v2->columns[0].type = INSTAR_TEXT; /* of the key, whose order would be another one */
+    expect(!catalog_table_step_allowed(v1, v2));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+}
+
+/* A check holds at once for a column that was hidden until now: nobody has written one. */
+Test(catalog_stage, check_of_a_column_that_was_hidden)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b int8", "b");
+    struct catalog_table *v2 = next_version(v1);
+    must(catalog_check_define(v2, &(instar_check_def){.expression = "a > 0"}, CATALOG_CHECK_VALID,
+                              &test_err));
+    expect(!catalog_table_step_allowed(v1, v2));
+    v1->columns[0].hidden = true;
+    expect(catalog_table_step_allowed(v1, v2));
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+}
+
+/* What a version leads to stays, and so does each layout. */
+Test(catalog_stage, layouts_stay)
+{
+    struct catalog_table *v1 = tables_make("t", "a int8, b text, c int4", "a");
+    struct catalog_table *v2 =
+        altered(v1, (instar_alteration){.kind = INSTAR_ALTER_DROP_COLUMN, .name = "b"});
+    struct catalog_table *v3 = next_version(v2);
+    must(catalog_alter_retire(v3, &test_err));
+    v3->version = v2->version + 1;
+    for (int edit = 0; edit < 5; edit++) {
+        struct catalog_table *v4 = next_version(v3);
+        v4->layout_map_count -= edit == 1;
+        v4->layout_count -= edit == 2;
+        v4->layout_map[1].first_version -= edit == 3;
+        v4->layout_map[1].layout -= edit == 4;
+        cr_assert_eq(catalog_table_step_allowed(v3, v4), edit == 0, "edit %d", edit);
+        catalog_table_free(v4);
+    }
+    catalog_table_free(v1);
+    catalog_table_free(v2);
+    catalog_table_free(v3);
 }

@@ -275,15 +275,6 @@ Test(catalog_view, one_name_for_two_tables_is_corruption)
     end(&w);
 }
 
-static size_t allocations_left;
-static _Thread_local bool memory_is_short; /* the store's own threads allocate too */
-
-static bool some_memory(size_t size)
-{
-    (void)size;
-    return !memory_is_short || allocations_left-- != 0;
-}
-
 /* Each allocation of a load may fail: the error is told, nothing is lost, and the next load works.
  */
 Test(catalog_view, every_allocation_may_fail)
@@ -296,13 +287,11 @@ Test(catalog_view, every_allocation_may_fail)
     struct store_txn *t = stores_begin(w.store, STORE_TXN_READONLY | STORE_TXN_SYNC);
     int failures = 0;
     int rc = INSTAR_ENOMEM;
-    memory_is_short = true;
-    for (size_t n = 0; rc == INSTAR_ENOMEM; n++) {
+    for (size_t n = 1; rc == INSTAR_ENOMEM; n++) {
         const struct catalog_view *view;
-        allocations_left = n;
-        base_alloc_hook = some_memory;
+        test_shortage_set(&(struct test_shortage){.nth = n, .mine = true});
         rc = catalog_view_get(w.catalog, t, &view, &test_err);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         failures += rc != 0;
         expect((rc == 0) == (view != NULL));
         catalog_view_release(w.catalog, view);

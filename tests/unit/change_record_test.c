@@ -213,6 +213,34 @@ Test(change_record, an_index_to_be_made)
     record_free(&r);
 }
 
+/* Each request that reading it makes may be refused. */
+Test(change_record, an_index_to_be_made_without_memory)
+{
+    const char *const include[] = {"x", "y"};
+    const instar_key_column key[] = {{.expression = "b + 1"}, {.name = "c"}};
+    instar_index_def def = {.name = "i",
+                            .columns = key,
+                            .column_count = 2,
+                            .predicate = "b > 1",
+                            .include = include,
+                            .include_count = 2};
+    struct change_record r = {.object = "i", .table_name = "t"};
+    struct record_index made;
+    uint64_t refused = 0;
+    int rc = INSTAR_ENOMEM;
+
+    must(record_index_set(&r, &def, &test_err));
+    while (rc == INSTAR_ENOMEM) {
+        test_shortage_set(&(struct test_shortage){.nth = ++refused});
+        rc = record_index_get(&r, &made, &test_err);
+        test_shortage_set(NULL);
+        record_index_free(&made);
+    }
+    must(rc);
+    expect(refused > 4);
+    record_free(&r);
+}
+
 /* Every field comes back as it was written; a copy is equal and independent. */
 Test(change_record, round_trip)
 {

@@ -6,6 +6,8 @@
 #include "change/rekey_impl.h"
 #include "support/tables.h"
 
+#include <string.h>
+
 #define CHANGE 77
 
 typedef int (*version_fn)(const struct rekey_edit *e, struct catalog_table **next_out,
@@ -180,7 +182,9 @@ Test(change_rekey, swaps_that_are_refused)
     find(now, true)->stage = INSTAR_STAGE_WRITE_ONLY;
     now->columns[1].enforcing = false;
     expect(!catalog_table_step_allowed(now, next));
-    now->columns[1].enforcing = true;
+    next->columns[1].not_null = false;
+    expect(!catalog_table_step_allowed(now, next));
+    now->columns[1].enforcing = next->columns[1].not_null = true;
     expect(catalog_table_step_allowed(now, next));
     struct catalog_index *old = find(next, true);
     old->stage = INSTAR_STAGE_DELETE_ONLY;
@@ -192,11 +196,122 @@ Test(change_rekey, swaps_that_are_refused)
     next->key[0].descending = false;
     expect(!catalog_table_step_allowed(now, next));
     next->key[0].descending = true;
+    next->key_parts[0].type = INSTAR_BYTEA;
+    expect(!catalog_table_step_allowed(now, next));
+    next->key_parts[0].type = INSTAR_TEXT;
+    next->key_parts[0].scale = 1;
+    expect(!catalog_table_step_allowed(now, next));
+    next->key_parts[0].scale = 0;
+    find(now, false)->predicate = catalog_table_index(now, "p")->predicate;
+    expect(!catalog_table_step_allowed(now, next));
+    find(now, false)->predicate = NULL;
     expect(catalog_table_step_allowed(now, next));
     catalog_index_remove(next, old->name);
     expect(!catalog_table_step_allowed(now, next));
     catalog_table_free(now);
     catalog_table_free(next);
+}
+
+/* The same two versions with nothing but the witness and the two trees of rows. */
+struct pair {
+    struct catalog_table *now, *next;
+    struct row_layout layouts[2];
+    struct row_column columns[4];
+    struct catalog_layout_map since[2];
+};
+
+static void keep_two(struct catalog_table *t, uint32_t a, uint32_t b)
+{
+    for (uint32_t i = 0; i < t->index_count;) {
+        const struct catalog_index *x = &t->indexes[i];
+        if (x->id == a || x->id == b) {
+            i++;
+        } else {
+            catalog_index_remove(t, x->name);
+        }
+    }
+    expect_u64(t->index_count, 2);
+}
+
+static void make_pair(struct pair *p)
+{
+    before_swap(&p->now, &p->next);
+    uint32_t witness = find(p->now, false)->id;
+    keep_two(p->now, witness, find(p->now, true)->id);
+    keep_two(p->next, witness, find(p->next, true)->id);
+    expect(catalog_table_step_allowed(p->now, p->next));
+}
+
+/* In the later version an expression makes the column anew. */
+static void make_column(struct pair *p, uint32_t at)
+{
+    struct catalog_table *next = p->next;
+
+    expect(next->layout_count == 1 && next->layouts[0].column_count < BASE_ARRAY_LEN(p->columns));
+    p->layouts[0] = p->layouts[1] = next->layouts[0];
+    memcpy(p->columns, next->layouts[0].columns,
+           next->layouts[0].column_count * sizeof(p->columns[0]));
+    p->columns[at].is_made = true;
+    p->layouts[1].columns = p->columns;
+    p->since[0] = next->layout_map[0];
+    p->since[1] = next->layout_map[0];
+    p->since[1].first_version = next->version;
+    p->since[1].layout = 1;
+    next->layouts = p->layouts;
+    next->layout_map = p->since;
+    next->layout_count = next->layout_map_count = 2;
+    p->now->columns[at].type_coming = p->now->columns[at].type;
+}
+
+static void free_pair(struct pair *p)
+{
+    catalog_table_free(p->now);
+    catalog_table_free(p->next);
+}
+
+/* Where the values of the new key are made anew, its rows have the coming ones; where those of the
+ * old key are, its rows have the past ones. */
+Test(change_rekey, swaps_of_keys_that_are_made)
+{
+    struct pair p;
+
+    make_pair(&p);
+    find(p.next, false)->sight = CATALOG_SIGHT_PAST;
+    expect(catalog_table_step_allowed(p.now, p.next));
+    make_column(&p, 1);
+    expect(!catalog_table_step_allowed(p.now, p.next));
+    find(p.now, false)->sight = find(p.now, true)->sight = CATALOG_SIGHT_COMING;
+    find(p.next, false)->sight = CATALOG_SIGHT_NOW;
+    expect(catalog_table_step_allowed(p.now, p.next));
+    free_pair(&p);
+    make_pair(&p);
+    find(p.next, false)->sight = CATALOG_SIGHT_PAST;
+    make_column(&p, 0);
+    expect(!catalog_table_step_allowed(p.now, p.next));
+    find(p.next, true)->sight = CATALOG_SIGHT_PAST;
+    expect(catalog_table_step_allowed(p.now, p.next));
+    free_pair(&p);
+}
+
+/* A witness that has just gone is none, though it is still there behind the others. */
+Test(change_rekey, swap_without_a_witness)
+{
+    struct pair p;
+
+    make_pair(&p);
+    for (int i = 0; i < 2; i++) {
+        struct catalog_index *x = (i == 0 ? p.now : p.next)->indexes;
+        struct catalog_index first = x[0];
+        if (!first.rows) {
+            x[0] = x[1];
+            x[1] = first;
+        }
+    }
+    expect(catalog_table_step_allowed(p.now, p.next));
+    p.now->index_count--;
+    p.next->index_count--;
+    expect(!catalog_table_step_allowed(p.now, p.next));
+    free_pair(&p);
 }
 
 /* What the record holds comes back; bytes that are cut or changed are refused or harmless. */

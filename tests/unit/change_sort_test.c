@@ -202,13 +202,6 @@ Test(change_sort, drain_of_nothing_and_of_a_failing_consumer)
     free_keys(&k);
 }
 
-static size_t allocations_left;
-static bool count_down(size_t size)
-{
-    (void)size;
-    return allocations_left != 0 && allocations_left-- != 0;
-}
-
 /* Whichever allocation fails: ENOMEM, and all chunks are back in the pool. */
 Test(change_sort, drain_without_memory_fails_cleanly)
 {
@@ -229,10 +222,9 @@ Test(change_sort, drain_without_memory_fails_cleanly)
         d.workers = 1;
         d.consume = collect;
         d.consume_arg = &c;
-        allocations_left = n;
-        base_alloc_hook = count_down;
+        test_shortage_set(&(struct test_shortage){.nth = n + 1, .sticky = true});
         int rc = drain_run(&d, NULL);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         expect(rc == INSTAR_ENOMEM || (rc == 0 && c.at == k.count));
         expect(n > 0 || rc == INSTAR_ENOMEM);
         pool_destroy(&pool);

@@ -153,25 +153,17 @@ Test(lease, opening_without_a_thread_fails_cleanly)
     lease_close(NULL);
 }
 
-static _Atomic uint64_t allocations_left;
-static bool fail_allocation(size_t size)
-{
-    (void)size;
-    return allocations_left-- > 0;
-}
-
 /* Without memory nothing is left behind. */
 Test(lease, opening_without_memory_fails_cleanly)
 {
     struct leases *l = NULL;
     int rc = INSTAR_ENOMEM;
-    for (uint64_t n = 0; rc != INSTAR_OK; n++) {
-        allocations_left = n;
-        base_alloc_hook = fail_allocation;
+    for (uint64_t n = 1; rc != INSTAR_OK; n++) {
+        test_shortage_set(&(struct test_shortage){.nth = n});
         rc = lease_open(store, &l, &test_err);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         cr_assert(rc == INSTAR_OK || rc == INSTAR_ENOMEM);
-        cr_assert_lt(n, 20);
+        cr_assert_leq(n, 20);
     }
     lease_close(l);
 }

@@ -311,12 +311,6 @@ Test(row_key, wrong_values_leave_the_buffer_alone)
     base_buf_free(&b);
 }
 
-static bool no_memory(size_t size)
-{
-    (void)size;
-    return false;
-}
-
 /* Out of memory is an error in both directions. */
 Test(row_key, no_memory_is_an_error)
 {
@@ -328,10 +322,10 @@ Test(row_key, no_memory_is_an_error)
     struct base_arena arena = {0};
     must(row_key_encode(&part, &v, 1, &b, &test_err));
     struct base_slice rest = whole(&b);
-    base_alloc_hook = no_memory;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
     int encoded = row_key_encode(&part, &v, 1, &empty, &test_err);
     int decoded = row_key_decode(&part, 1, &rest, &arena, &back, &test_err);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     cr_assert_eq(encoded, INSTAR_ENOMEM);
     cr_assert_eq(decoded, INSTAR_ENOMEM);
     cr_assert_eq(back.type, INSTAR_NULL);

@@ -354,12 +354,6 @@ Test(row_record, wrong_type_is_refused)
     expect_u64(b.size, 0);
 }
 
-static bool no_memory(size_t size)
-{
-    (void)size;
-    return false;
-}
-
 /* Out of memory is an error in both directions, and the buffer stays as it was. */
 Test(row_record, no_memory_is_an_error)
 {
@@ -370,11 +364,11 @@ Test(row_record, no_memory_is_an_error)
     struct base_buf empty = {0};
     struct base_arena arena = {0};
     must(row_encode(&text_layout, 1, a_key, &value, &b, &test_err));
-    base_alloc_hook = no_memory;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
     int encoded = row_encode(&text_layout, 1, a_key, &value, &empty, &test_err);
     int decoded = row_decode(&text_layout, found(a_key, base_buf_slice(&b), BYTES_MAX, &arena),
                              &back, &test_err);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     cr_assert_eq(encoded, INSTAR_ENOMEM);
     cr_assert_eq(decoded, INSTAR_ENOMEM);
     expect_u64(empty.size, 0);

@@ -159,21 +159,15 @@ Test(row_value, copy_moves_bytes_into_the_arena)
     base_arena_free(&arena);
 }
 
-static bool no_memory(size_t size)
-{
-    (void)size;
-    return false;
-}
-
 /* Without memory a copy fails and leaves a null. */
 Test(row_value, copy_fails_cleanly_without_memory)
 {
     struct base_arena arena = {0};
     instar_value v = bytes(INSTAR_TEXT, "hello", 5);
     instar_value copy = v;
-    base_alloc_hook = no_memory;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
     bool ok = row_value_copy(&arena, &v, &copy);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     expect(!ok);
     cr_assert_eq(copy.type, INSTAR_NULL);
 }

@@ -3,6 +3,7 @@
 #include "store/apply_impl.h"
 #include "support/stores.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -40,6 +41,27 @@ Test(store_apply, folding_changes_nothing_that_is_read)
     struct store_tree_stat st;
     must(store_tree_stat(s, T, &st, &test_err));
     expect_u64(st.entries, 37);
+    stores_close(s);
+}
+
+/* A full disk is told to whoever waits, each time that there is one. */
+Test(store_apply, a_full_disk_is_told_again)
+{
+    struct store *s = stores_make(NULL);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_fold(s);
+    for (int i = 0; i < 3; i++) {
+        int rc;
+        test_fault_set(&(struct test_fault){
+            .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
+        uint64_t end = stores_write(s, T, keyed("k%d", i), "value");
+        must_fail(store_wait_applied(s, end, STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+        test_hooks_clear();
+        do {
+            rc = store_wait_applied(s, end, STORE_FOREVER, &test_err);
+        } while (rc == INSTAR_ENOSPACE); /* until it has tried again */
+        must(rc);
+    }
     stores_close(s);
 }
 

@@ -4,6 +4,7 @@
 #include "store/trees.h"
 #include "support/stores.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define T 5
@@ -318,14 +319,6 @@ Test(store_bulk, the_third_fold_step_dies)
     expect_dump("2=new 3=new 4=new 5=new 6=new ");
 }
 
-static _Atomic uint64_t requests_left;
-
-static bool allows(size_t size)
-{
-    (void)size;
-    return requests_left == 0 || --requests_left != 0;
-}
-
 /* T9: there is no memory for the third step, at each of its requests: it says so, and has done
  * nothing; asked again, it does all of it. */
 Test(store_bulk, the_third_fold_step_has_no_memory)
@@ -341,10 +334,9 @@ Test(store_bulk, the_third_fold_step_has_no_memory)
     stores_fold(s);
     for (uint64_t nth = 1; rc == INSTAR_ENOMEM; nth++) {
         expect_u64(delta_entries(), 2);
-        requests_left = nth;
-        base_alloc_hook = allows;
+        test_shortage_set(&(struct test_shortage){.nth = nth});
         rc = store_build_fold(s, T, 10, false, &left, &test_err);
-        base_alloc_hook = NULL;
+        test_shortage_set(NULL);
         refused += rc == INSTAR_ENOMEM;
     }
     must(rc);
@@ -352,6 +344,40 @@ Test(store_bulk, the_third_fold_step_has_no_memory)
     expect_u64(delta_entries(), 0);
     end_build(10);
     expect_dump("2=new 3=new ");
+}
+
+/* A full disk ends the fold that goes before fold-end, too: who waits is told, and it is done when
+ * there is room. */
+Test(store_bulk, no_room_before_the_end)
+{
+    static char value[8000];
+    memset(value, 'v', sizeof(value) - 1);
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    for (int i = 0; i < 400; i++) { /* more than one step while others commit */
+        char key[16];
+        (void)snprintf(key, sizeof(key), "%03d", i);
+        stores_write(s, T, key, value);
+    }
+    stores_fold(s);
+    must(store_build_settle(s, T, 10, &test_err));
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
+    test_clock_start(os_now_ns()); /* so that this sync commit is a recent one: steps are small */
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    must(store_txn_tree_op(t, STORE_TREE_FOLD_END, T, &test_err));
+    uint64_t end = stores_commit(t);
+    must_fail(store_wait_applied(s, end, STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+    test_hooks_clear();
+    test_clock_stop();
+    int rc;
+    do {
+        rc = store_wait_applied(s, end, STORE_FOREVER, &test_err);
+    } while (rc == INSTAR_ENOSPACE); /* until it has tried again */
+    must(rc);
+    struct store_tree_stat st;
+    must(store_tree_stat(s, T, &st, &test_err));
+    expect_u64(st.entries, 400);
 }
 
 /* A drop in mid-build takes tree and delta, and later operations on it are skipped. */

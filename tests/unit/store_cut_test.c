@@ -172,6 +172,32 @@ Test(store_cut, at_the_last_whole_record)
     expect_cut(&left);
 }
 
+/* Who has the store open and meets it while folding stops writing. The next open names the place at
+ * once: the machine need not be restarted before the log is cut. */
+Test(store_cut, after_it_was_met_at_work)
+{
+    instar_log_cut out;
+    struct left left;
+    instar_options o = cut_options();
+    struct store *s = stores_make(&o);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    stores_fold(s);
+    test_clock_start(os_now_ns()); /* so that nothing is folded unasked */
+    left.kept = commit(s, "kept");
+    commit(s, "broken");
+    left.end = commit(s, "behind");
+    damage(left.kept + RECORD_HEADER);
+    must_fail(store_wait_applied(s, left.end, STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
+    expect(strstr(test_err.text, "damaged") != NULL);
+    test_clock_stop();
+    stores_close(s);
+    expect_refused();
+    must(cut(&out));
+    expect_u64(out.from_lsn, left.kept);
+    expect_u64(out.to_lsn, left.end);
+    expect_cut(&left);
+}
+
 /* Nobody is told to lose anything where recovery takes the log: whole, or with a torn tail. */
 Test(store_cut, a_log_that_would_be_taken_is_left_alone)
 {
@@ -328,7 +354,9 @@ Test(store_cut, any_operation_fails)
             expect_cut(&left);
         }
         expect(fired != 0 || rc == 0);
-        cr_assert(rc == 0 || strstr(test_err.text, stores_path()) != NULL, "operation %d: %s",
-                  (int)nth, test_err.text);
+        cr_assert(rc == 0 || (strstr(test_err.text, stores_path()) != NULL &&
+                              (strstr(test_err.text, strerror(EIO)) != NULL ||
+                               strstr(test_err.text, "cannot be removed") != NULL)),
+                  "operation %d: %s", (int)nth, test_err.text);
     }
 }

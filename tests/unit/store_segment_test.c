@@ -99,6 +99,26 @@ static void was_announced(void *arg, const struct os_call *call)
     }
 }
 
+/* The files that are there, once those that are not needed are gone. */
+static void await_what_stat_says(struct store *s)
+{
+    instar_stats stats = {0};
+    size_t count;
+    do {
+        char **names;
+        uint64_t start;
+        size_t listed;
+        count = 0;
+        expect(os_list_dir(s->log_fd, &names, &listed) == 0);
+        for (size_t i = 0; i < listed; i++) {
+            count += segment_name_parse(names[i], "seg", &start);
+        }
+        file_free_names(names, listed);
+        store_stat(s, &stats);
+    } while (count != stats.log_segments);
+    expect(count > s->options.segments_retained);
+}
+
 /* A write transaction keeps the log since its snapshot, but no more than segments_retained; readers
  * keep none. */
 Test(store_segment, retention)
@@ -126,6 +146,7 @@ Test(store_segment, retention)
         stores_fold(s);
     }
     expect(control_load(&s->ctl->floor) > needed);
+    await_what_stat_says(s);
     test_listener_set(NULL);
     store_txn_abort(writer);
     store_txn_abort(reader);

@@ -155,6 +155,25 @@ Test(store_txn, restart_takes_a_newer_snapshot)
     store_txn_abort(a);
 }
 
+/* A transaction beside another one has its very snapshot, whatever was committed since, as long as
+ * the trees have not moved on. */
+Test(store_txn, one_beside_another_has_its_snapshot)
+{
+    struct store_txn *beside;
+    stores_write(s, T, "k", "1");
+    struct store_txn *a = stores_begin(s, STORE_TXN_READONLY | STORE_TXN_SYNC);
+    stores_write(s, T, "k", "2");
+    must(store_txn_begin_beside(a, &beside, &test_err));
+    expect_u64(store_txn_lsn(beside), store_txn_lsn(a));
+    stores_expect(beside, T, "k", "1");
+    stores_fold(s);
+    stores_expect(beside, T, "k", "1");
+    store_txn_abort(beside);
+    must_fail(store_txn_begin_beside(a, &beside, &test_err), INSTAR_EBUSY);
+    stores_expect(a, T, "k", "1");
+    store_txn_abort(a);
+}
+
 /* A sync transaction reads what is durable, its commit is durable when it returns, and it sees the
  * async commits of its own process. */
 Test(store_txn, sync_reads_and_writes_what_is_durable)
@@ -363,20 +382,14 @@ Test(store_sets, write_set_is_a_sorted_map)
 }
 
 /* When the write set's memory cannot grow, the set stays as it was. */
-static bool refuse(size_t size)
-{
-    (void)size;
-    return false;
-}
-
 Test(store_sets, write_set_without_memory_is_unchanged)
 {
     static char big[5000];
     struct writeset ws = {.bytes_max = 1 << 20, .count_max = 1 << 20};
     must(writeset_set(&ws, 1, stores_text("a"), stores_text("1"), &test_err));
-    base_alloc_hook = refuse;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
     int rc = writeset_set(&ws, 1, stores_text("b"), base_slice(big, sizeof big), NULL);
-    base_alloc_hook = NULL;
+    test_shortage_set(NULL);
     expect(rc == INSTAR_ENOMEM);
     expect(writeset_find(&ws, 1, stores_text("b")) == NULL);
     expect_u64(ws.count, 1);

@@ -161,14 +161,14 @@ const struct cli_command cli_commands[] = {
      0, 1, command_schema, false, false},
     {"sql", "[TEXT]", "run a script of schema changes in SQL",
      "CREATE TABLE, ALTER TABLE, DROP TABLE, CREATE [UNIQUE] INDEX, ALTER INDEX, DROP INDEX,\n"
-     "VACUUM, SHOW CHANGES, UNDO / WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE / RETUNE\n"
-     "CHANGE id, EXPLAIN statement; several statements about one table between BEGIN and COMMIT\n"
-     "are one change. docs/ddl.md has all of it.\n"
+     "COMMENT ON, VACUUM, SHOW CHANGES, UNDO / WAIT / CANCEL / PAUSE / RESUME / HOLD / RELEASE /\n"
+     "RETUNE CHANGE id, EXPLAIN statement; what stands between BEGIN and COMMIT, about one table\n"
+     "or several, is one change. docs/ddl.md has all of it.\n"
      "The whole text is read first: a mistake in it is found before anything is done. Then each\n"
      "statement is waited for; the first that fails ends the script.\n"
      "Example: instar sql db 'CREATE UNIQUE INDEX by_size ON files (size DESC, path)'",
      sql_options, 0, 1, command_sql, true, false},
-    {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]... --key COL,...", "create a table",
+    {"create-table", "TABLE COL:TYPE[:not-null][:default=VALUE]...", "create a table",
      "Types: bool int2 int4 int8 numeric(p,s) float8 text varchar(n) bytea timestamptz date time\n"
      "uuid.\n"
      "Example: instar create-table db files path:text size:int8:not-null --key path",

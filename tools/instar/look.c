@@ -55,7 +55,7 @@ int command_stat(struct cli *cli)
         {"tree_count", s.tree_count},     {"commits", s.commits},
         {"flushes", s.flushes},           {"conflicts", s.conflicts},
         {"shared_bytes", s.shared_bytes}, {"nodes", s.nodes},
-        {"readers", s.readers},
+        {"readers", s.readers},           {"commit_limit", s.commit_limit},
     };
     struct out *out;
 

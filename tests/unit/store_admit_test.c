@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How commits are slowed down when they come faster than the log is folded. */
+#include "store/admit.h"
+#include "store/apply_impl.h"
+#include "store/control.h"
+#include "support/stores.h"
+
+#include <stdlib.h>
+
+#define SEGMENT (UINT64_C(64) << 20)
+#define MIB (UINT64_C(1) << 20)
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MIB (NS_PER_S / 16) /* 16 MiB are folded in a second */
+
+/* A store of which nothing is there but the words that these functions share: four segments of 64
+ * MiB may be pending, two are folded together. */
+static struct store half;
+
+static void make_half(void)
+{
+    half = (struct store){.segment_bytes = SEGMENT, .options = {.segments_pending = 4}};
+    half.ctl = calloc(1, sizeof(*half.ctl));
+    cr_assert_not_null(half.ctl);
+    admit_folded(&half, 0, 4 * SEGMENT, 4 * SEGMENT / MIB * NS_PER_MIB);
+}
+
+static void free_half(void)
+{
+    free(half.ctl);
+}
+
+TestSuite(store_admit, .init = make_half, .fini = free_half);
+
+/* What is let in when so many segments are written, and the fold of the first two has taken a part
+ * of its time. */
+static uint64_t rate_at(double written, double part)
+{
+    control_store(&half.ctl->tail, (uint64_t)(written * (double)SEGMENT));
+    admit_folding(&half, 0, 2 * SEGMENT,
+                  (uint64_t)(part * (double)(2 * SEGMENT / MIB * NS_PER_MIB)));
+    return admit_rate(&half) / MIB;
+}
+
+/* What has come in the first half of the fold should not be more than half of what has room. */
+Test(store_admit, what_comes_slowly_is_let_in)
+{
+    expect_u64(rate_at(2, 0), 0);
+    expect_u64(rate_at(2.9, 0.5), 0);
+    expect(rate_at(3.1, 0.5) != 0);
+    expect_u64(rate_at(3.2, 0.95), 0);
+}
+
+/* The room is for all of the time that is left: at 16 MiB a second, and a fourth more. */
+Test(store_admit, the_room_is_shared_out)
+{
+    expect_u64(rate_at(2.001, 0), 19);
+    expect_u64(rate_at(3, 0), 10);
+    expect_u64(rate_at(3.5, 0), 5);
+    expect_u64(rate_at(3.5, 0.5), 10);
+    expect_u64(rate_at(4, 0), 0);
+    expect_u64(atomic_load(&half.ctl->admit_cost), 10 * NS_PER_S);
+}
+
+/* A fold that takes longer than expected: what is left of the room must do. */
+Test(store_admit, a_slow_fold_lets_less_and_less_in)
+{
+    expect_u64(rate_at(3.5, 1), 15);
+    expect_u64(rate_at(3.6, 2), 6);
+    expect_u64(rate_at(3.7, 4), 2);
+}
+
+/* A small fold does not change much of what is expected of the next. */
+Test(store_admit, a_small_fold_counts_little)
+{
+    admit_folded(&half, 0, MIB, NS_PER_S);
+    uint64_t expected = atomic_load(&half.ctl->fold_cost);
+    expect(expected > NS_PER_MIB && expected < NS_PER_MIB * 11 / 10);
+    admit_folded(&half, 0, 8 * SEGMENT, 8 * SEGMENT / MIB * NS_PER_S);
+    expect_u64(atomic_load(&half.ctl->fold_cost), NS_PER_S);
+}
+
+/* Bytes are due one after the other; nobody waits for more than a tenth of a second, nobody past
+ * his deadline, and what was not used is not saved up. */
+Test(store_admit, commits_take_their_turns)
+{
+    uint64_t begun = os_now_ns();
+    atomic_store(&half.ctl->admit_cost, NS_PER_S / 4);
+    admit_wait(&half, MIB / 64, UINT64_MAX); /* 3.9 ms of the rate */
+    uint64_t due = atomic_load(&half.ctl->admit_due_ns);
+    expect(due >= begun + NS_PER_S / 256 - NS_PER_S / 1000);
+    admit_wait(&half, 16 * MIB, UINT64_MAX);
+    expect(os_now_ns() >= due);
+    expect_u64(atomic_load(&half.ctl->admit_due_ns), due + 4 * NS_PER_S);
+    begun = os_now_ns();
+    admit_wait(&half, 0, begun + NS_PER_S / 100);
+    expect(os_now_ns() >= begun + NS_PER_S / 100);
+    expect(atomic_load(&half.ctl->admit_due_ns) <= os_now_ns() + NS_PER_S / 10);
+}
+
+/* With nothing to fold, or none who can, all commits go on. */
+Test(store_admit, no_fold_no_limit)
+{
+    expect(rate_at(3, 0) != 0);
+    uint64_t due = atomic_load(&half.ctl->admit_due_ns);
+    admit_all(&half);
+    expect_u64(admit_rate(&half), 0);
+    admit_wait(&half, 16 * MIB, UINT64_MAX);
+    expect_u64(atomic_load(&half.ctl->admit_due_ns), due);
+}
+
+/* The log fills faster than it is folded: the rate is told, and falls away when all is folded. */
+Test(store_admit, a_store_tells_its_limit)
+{
+    instar_stats stats = {.struct_size = sizeof(stats)};
+    struct store *s = stores_make(NULL);
+    while (stats.commit_limit == 0) { /* the applier has nothing to fold, and takes it back */
+        atomic_store(&s->ctl->admit_cost, NS_PER_S);
+        store_stat(s, &stats);
+    }
+    expect_u64(stats.commit_limit, MIB);
+    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    stores_await_folding(s, stores_write(s, 1, "k", "1"));
+    while (atomic_load(&s->ctl->admit_cost) != 0) {
+        uint32_t seen = atomic_load(&s->ctl->urge.seen);
+        control_sleep(&s->ctl->urge, seen, UINT64_MAX, NS_PER_S / 100);
+    }
+    stores_close(s);
+}
