@@ -300,10 +300,35 @@ static int follow(const struct table_work *child, struct table_work *parent, str
     return rc;
 }
 
-/* Does the change know all to whom its foreign keys lead, and have they what is referred to? */
+static int came_or_went(const struct catalog_fkey *fkey, const struct catalog_table *child,
+                        struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ESTATE,
+                        "foreign key \"%s\" of table \"%s\" came or went since this change was "
+                        "submitted; ask for it again",
+                        fkey->name, child->name);
+}
+
+/* Does the change know all to whom foreign keys lead that go with it? They must not say any more
+ * that somebody refers to them. */
+static int check_left(const struct work *w, const struct table_work *child, struct base_err *err)
+{
+    bool changes = child->remove || child->next != NULL;
+
+    for (uint32_t i = 0; changes && child->now != NULL && i < child->now->fkey_count; i++) {
+        const struct catalog_fkey *fkey = &child->now->fkeys[i];
+        bool goes = child->remove || catalog_table_fkey_by_id(child->next, fkey->id) == NULL;
+        if (goes && find_id(w, fkey->parent) == NULL) {
+            return came_or_went(fkey, child->now, err);
+        }
+    }
+    return 0;
+}
+
+/* And those that come, and have they what is referred to? */
 static int check_parents(const struct work *w, const struct table_work *child, struct base_err *err)
 {
-    int rc = 0;
+    int rc = check_left(w, child, err);
 
     for (uint32_t i = 0; rc == 0 && child->next != NULL && i < child->next->fkey_count; i++) {
         const struct catalog_fkey *fkey = &child->next->fkeys[i];
@@ -312,10 +337,7 @@ static int check_parents(const struct work *w, const struct table_work *child, s
             continue;
         }
         if (parent == NULL || latest(parent) == NULL || parent->remove) {
-            return base_err_set(err, INSTAR_ESTATE,
-                                "foreign key \"%s\" of table \"%s\" came or went since this change "
-                                "was submitted; ask for it again",
-                                fkey->name, child->next->name);
+            return came_or_went(fkey, child->next, err);
         }
         rc = catalog_fkey_fits(child->next, fkey, latest(parent), err);
     }

@@ -357,6 +357,22 @@ Test(change_queue, dropped_table_that_is_referred_to)
     end(db);
 }
 
+/* A table that is dropped beside others refers to another one by then, which would go on saying so.
+ */
+Test(change_queue, dropped_table_that_refers_by_then)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); ALTER TABLE p ADD d "
+                                "int8 REFERENCES m; COMMIT");
+    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT");
+
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
+    ok(sqls_run(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT; DROP TABLE m"));
+    end(db);
+}
+
 /* A unique constraint that is dropped is referred to by then. */
 Test(change_queue, dropped_key_that_is_referred_to)
 {
