@@ -19,20 +19,22 @@
 #define TOLD 4096
 
 static const char *const more[] = {
-    "CREATE INDEX x ON w (truth, id)",
-    "CREATE INDEX x ON w (data, (num + 1)) WITH (sort_memory_bytes = 1048576)",
-    "BEGIN; ALTER TABLE w ADD COLUMN y int8; CREATE INDEX x ON w (y, truth); COMMIT",
-    "BEGIN; ALTER TABLE w RENAME TO v; ALTER TABLE v ADD CHECK (num > 0); CREATE INDEX x ON v "
+    "CREATE INDEX i ON w (truth, id)",
+    "CREATE INDEX i ON w (data, (num + 1)) WITH (sort_memory_bytes = 1048576)",
+    "BEGIN; ALTER TABLE w ADD COLUMN y int8; CREATE INDEX i ON w (y, truth); COMMIT",
+    "BEGIN; ALTER TABLE w RENAME TO v; ALTER TABLE v ADD CHECK (num > 0); CREATE INDEX i ON v "
     "(num); COMMIT",
     "BEGIN; CREATE TABLE v (a int8); ALTER TABLE w ALTER num SET NOT NULL; DROP TABLE p; COMMIT",
     "BEGIN; ALTER TABLE w ADD UNIQUE (num); ALTER TABLE p ADD UNIQUE (b); COMMIT",
     "BEGIN; ALTER TABLE w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (num); DROP INDEX w_num; COMMIT",
-    "BEGIN; ALTER TABLE w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (num); CREATE INDEX x ON w "
+    "BEGIN; ALTER TABLE w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (num); CREATE INDEX i ON w "
     "(truth); ALTER TABLE w ADD y int8; COMMIT",
     "ALTER TABLE w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (num)",
     "ALTER TABLE w DROP CONSTRAINT w_u, DROP COLUMN data, ALTER num TYPE text",
     "ALTER TABLE w ADD FOREIGN KEY (num) REFERENCES p, ADD FOREIGN KEY (id) REFERENCES nothing",
     "ALTER TABLE w ADD y int8 UNIQUE, ADD UNIQUE (truth)",
+    "ALTER TABLE x DROP CONSTRAINT x_b, ALTER a SET NOT NULL",
+    "ALTER TABLE x DROP COLUMN b",
     "DROP INDEX w_num",
     "DROP INDEX nothing",
     "ALTER TABLE nothing ADD x int8",
@@ -46,7 +48,9 @@ static instar *begin(void)
     ok(sqls_run(db, "CREATE TABLE p (a int8 PRIMARY KEY, b int8);"
                     "CREATE TABLE w (id uuid PRIMARY KEY, truth bool, data bytea, num int8, "
                     "CONSTRAINT w_u UNIQUE (num, truth)); CREATE INDEX w_num ON w (num);"
-                    "ALTER TABLE w ADD z int8 DEFAULT 5; ALTER TABLE w DROP z"));
+                    "ALTER TABLE w ADD z int8 DEFAULT 5; ALTER TABLE w DROP z;"
+                    "CREATE TABLE x (a int8 PRIMARY KEY, b int8, CONSTRAINT x_b UNIQUE (b));"
+                    "CREATE TABLE y (a int8 REFERENCES x (b))"));
     ok(alters_insert(db, "t", "a,b,c,d", "1,11,x1,2"));
     return db;
 }

@@ -13,7 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined(INSTAR_COVERAGE)
+#define ROWS 24000 /* so many runs that they are merged on the way */
+#else
 #define ROWS 6900
+#endif
 #define BATCH 300
 #define TEXT 480 /* bytes, so that a mebibyte of memory is filled three times */
 #define OWN 2    /* calls: the hook, and the allocator */

@@ -357,6 +357,26 @@ Test(change_queue, dropped_table_that_is_referred_to)
     end(db);
 }
 
+/* A unique constraint that is dropped is referred to by then. */
+Test(change_queue, dropped_key_that_is_referred_to)
+{
+    static const char *const changes[] = {
+        "BEGIN; ALTER TABLE t DROP CONSTRAINT t_u; ALTER TABLE q ADD g int8; COMMIT",
+        "ALTER TABLE t DROP CONSTRAINT t_u"};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
+        test_remove(dbs_path());
+        instar *db = begin();
+        uint64_t first = submit(db, "CREATE TABLE n (x int8 REFERENCES t (c))");
+        uint64_t second = submit(db, changes[i]);
+        db = reopen(db);
+        scene_await(db, first, INSTAR_OK, NULL);
+        failed(db, second, INSTAR_ESTATE, "foreign key");
+        expect(shows(db, "t", "t_u UNIQUE (c)"));
+        end(db);
+    }
+}
+
 /* Two foreign keys that come in one change, to two tables. */
 Test(change_queue, foreign_keys_to_two_tables)
 {
@@ -389,6 +409,11 @@ Test(change_queue, swapped_names)
     ok(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
                     "INDEX x RENAME TO t_d; COMMIT"));
     expect(shows(db, "t", "INDEX t_b ON t (d)") && shows(db, "t", "INDEX t_d ON t (b)"));
+    /* Beside a name that stays as an alias for a version. */
+    ok(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
+                    "INDEX x RENAME TO t_d; ALTER TABLE t RENAME TO s; COMMIT"));
+    expect(shows(db, "s", "INDEX t_b ON s (b)") && shows(db, "s", "INDEX t_d ON s (d)"));
+    ok(sqls_run(db, "ALTER TABLE s RENAME TO t"));
     ok(instar_close(db));
     db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     uint64_t rename = submit(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v");

@@ -178,7 +178,93 @@ static const instar_index_def nameless = {.table = "t", .columns = &b, .column_c
 static const instar_index_def homeless = {.name = "x", .columns = &b, .column_count = 1};
 static const instar_index_def mistaken = {
     .name = "x", .table = long_name, .columns = &b, .column_count = 1};
+static const instar_alteration no_constraint = {.kind = INSTAR_ALTER_DROP_CONSTRAINT};
+static const instar_alteration key_of_nothing = {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY,
+                                                 .key_count = 1};
+static const instar_unique_def long_unique = {
+    .name = long_name, .columns = (const char *const[]){"b"}, .column_count = 1};
+static const instar_unique_def unique_of_nothing = {.name = "x", .column_count = 1};
+static const instar_alteration misnamed_unique = {.kind = INSTAR_ALTER_ADD_UNIQUE,
+                                                  .unique = &long_unique};
+static const instar_alteration columnless = {.kind = INSTAR_ALTER_ADD_UNIQUE,
+                                             .unique = &unique_of_nothing};
+static const instar_column_def x_column = {.name = "x", .type = INSTAR_INT8};
+static const instar_column_def nameless_column = {.type = INSTAR_INT8};
+static const instar_fkey_def fkey_of_nothing = {.parent = "u", .column_count = 1};
+static const instar_fkey_def fkey_of_null = {
+    .parent = "u", .columns = (const char *const[]){NULL}, .column_count = 1};
+static const instar_alteration about_new[][2] = {
+    {{.kind = INSTAR_ALTER_ADD_COLUMN, .column = &x_column},
+     {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &fkey_of_nothing}},
+    {{.kind = INSTAR_ALTER_ADD_COLUMN, .column = &x_column},
+     {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &fkey_of_null}},
+    {{.kind = INSTAR_ALTER_ADD_COLUMN, .column = &nameless_column},
+     {.kind = INSTAR_ALTER_ADD_FOREIGN_KEY, .fkey = &fkey_of_null}}};
+static const instar_column_def n_column = {.name = "b", .type = INSTAR_INT8};
+static const instar_table_def n = {.name = "n", .columns = &n_column, .column_count = 1};
+#define CREATE_N                                           \
+    {                                                      \
+        .kind = INSTAR_STATEMENT_CREATE_TABLE, .table = &n \
+    }
+#define ALTER_OF(of, all, count)                                                                  \
+    {                                                                                             \
+        .kind = INSTAR_STATEMENT_ALTER_TABLE, .name = (of), .steps = (all), .step_count = (count) \
+    }
 static const struct half halves[] = {
+    {"no table of an index beside one",
+     {INDEX(whole), INDEX(homeless)},
+     2,
+     INSTAR_EINVALID,
+     "the table has no name"},
+    {"no constraint beside an index",
+     {ALTER(no_constraint), INDEX(whole)},
+     2,
+     INSTAR_EINVALID,
+     "name"},
+    {"a key of nothing", {ALTER_OF("v", &key_of_nothing, 1)}, 1, INSTAR_EINVALID, "no columns"},
+    {"a key of nothing beside an index",
+     {ALTER_OF("v", &key_of_nothing, 1), INDEX(whole)},
+     2,
+     INSTAR_EINVALID,
+     "no columns"},
+    {"a long name of a constraint",
+     {ALTER(misnamed_unique)},
+     1,
+     INSTAR_EINVALID,
+     "constraint name"},
+    {"a unique of no columns", {ALTER(columnless)}, 1, INSTAR_EINVALID, "x"},
+    {"no columns of a foreign key",
+     {ALTER_OF("t", about_new[0], 2)},
+     1,
+     INSTAR_EINVALID,
+     "foreign key"},
+    {"no name of its column", {ALTER_OF("t", about_new[1], 2)}, 1, INSTAR_EINVALID, "name"},
+    {"no name of a column", {ALTER_OF("t", about_new[2], 2)}, 1, INSTAR_EINVALID, "name"},
+    {"no unique of a new table",
+     {CREATE_N, ALTER_OF("n", &no_unique, 1)},
+     2,
+     INSTAR_EINVALID,
+     "add unique: no definition"},
+    {"a unique of no columns of a new table",
+     {CREATE_N, ALTER_OF("n", &columnless, 1)},
+     2,
+     INSTAR_EINVALID,
+     "add unique: no definition"},
+    {"a long name of its constraint",
+     {CREATE_N, ALTER_OF("n", &misnamed_unique, 1)},
+     2,
+     INSTAR_EINVALID,
+     "constraint name"},
+    {"no foreign key of a new table",
+     {CREATE_N, ALTER_OF("n", &no_fkey, 1)},
+     2,
+     INSTAR_EINVALID,
+     "CREATE TABLE"},
+    {"no kind of its step",
+     {CREATE_N, ALTER_OF("n", &no_kind, 1)},
+     2,
+     INSTAR_EINVALID,
+     "CREATE TABLE"},
     {"a long name", {INDEX(misnamed)}, 1, INSTAR_EINVALID, "index name"},
     {"a long name beside one", {INDEX(whole), INDEX(misnamed)}, 2, INSTAR_EINVALID, "index name"},
     {"no name of an index", {INDEX(nameless)}, 1, INSTAR_EINVALID, "the index has no name"},
@@ -388,6 +474,10 @@ Test(change_refuse, more_parts_than_fit)
     ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r15 FOREIGN KEY (a) REFERENCES p15"));
     expect_over(db, repeat("ALTER TABLE t DROP CONSTRAINT r", ", DROP CONSTRAINT r%d", 16, ""),
                 "foreign keys to more than 16 other tables");
+    expect_over(
+        db,
+        repeat("ALTER TABLE t ADD UNIQUE (b), DROP CONSTRAINT r", ", DROP CONSTRAINT r%d", 16, ""),
+        "foreign keys to more than 16 other tables");
     expect_limit(db, "ALTER TABLE p%d ADD f int8; ", 18, "more than 17 tables that are there");
     expect_over(db,
                 repeat("BEGIN; ",
