@@ -4,7 +4,7 @@
  * named on the command line, or once for standard input when none is. `make check` replays the
  * corpus with it, and AFL++ drives it as `afl-fuzz … -- <target>_fuzz @@`. With -neighbours as the
  * first argument each byte of a file is also another one, in turn, and each file is cut behind each
- * byte.
+ * byte, and goes on behind its end.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -57,13 +57,14 @@ static uint8_t *read_all(FILE *file, const char *name, size_t *size)
     return exact;
 }
 
-static void run_cut(const uint8_t *data, size_t size)
+/* Its first `size` bytes, and some zeros behind them. */
+static void run_cut(const uint8_t *data, size_t size, size_t behind)
 {
-    uint8_t *exact = malloc(size == 0 ? 1 : size);
+    uint8_t *exact = calloc(size + behind + 1, 1);
 
     if (exact != NULL) {
-        memcpy(exact, data, size);
-        (void)LLVMFuzzerTestOneInput(exact, size);
+        memcpy(exact + 1, data, size);
+        (void)LLVMFuzzerTestOneInput(exact + 1, size + behind);
         free(exact);
     }
 }
@@ -96,8 +97,9 @@ static void run_neighbours(uint8_t *data, size_t size)
         data[at] = before;
         run_filled(data, size, at, 4);
         run_filled(data, size, at, 8);
-        run_cut(data, at);
+        run_cut(data, at, 0);
     }
+    run_cut(data, size, 1);
 }
 
 static int replay(FILE *file, const char *name, bool neighbours)

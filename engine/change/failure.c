@@ -35,14 +35,24 @@ void failure_add(struct base_buf *out, enum instar_failure_kind kind, const char
     }
 }
 
-/* NULL: it is malformed, or there is no memory. */
-static const char *get_text(struct base_reader *r, struct base_arena *arena)
-{
-    struct base_slice s = base_read_blob(r);
-    char *text = r->bad || s.size >= TEXT_MAX ? NULL : base_arena_alloc(arena, s.size + 1);
+struct input {
+    struct base_reader r;
+    struct base_arena *arena;
+    bool no_memory;
+};
 
-    if (text == NULL || !base_utf8_valid(s.data, s.size) ||
+/* NULL: it is malformed, or there is no memory. */
+static const char *get_text(struct input *in)
+{
+    struct base_slice s = base_read_blob(&in->r);
+
+    if (in->r.bad || s.size >= TEXT_MAX || !base_utf8_valid(s.data, s.size) ||
         (s.size != 0 && memchr(s.data, 0, s.size) != NULL)) {
+        return NULL;
+    }
+    char *text = base_arena_alloc(in->arena, s.size + 1);
+    if (text == NULL) {
+        in->no_memory = true;
         return NULL;
     }
     memcpy(text, s.size != 0 ? s.data : "", s.size);
@@ -50,36 +60,38 @@ static const char *get_text(struct base_reader *r, struct base_arena *arena)
     return text;
 }
 
-static bool get_sample(struct base_reader *r, struct base_arena *arena, instar_failure_sample *out)
+static bool get_sample(struct input *in, instar_failure_sample *out)
 {
-    uint8_t kind = base_read_u8(r);
+    uint8_t kind = base_read_u8(&in->r);
 
     out->kind = (enum instar_failure_kind)kind;
-    out->name = get_text(r, arena);
-    out->key = out->name != NULL ? get_text(r, arena) : NULL;
-    out->row = out->key != NULL ? get_text(r, arena) : NULL;
-    return !r->bad && kind >= INSTAR_FAILURE_UNIQUE && kind <= INSTAR_FAILURE_FOREIGN_KEY &&
-           out->row != NULL;
+    out->name = get_text(in);
+    out->key = out->name != NULL ? get_text(in) : NULL;
+    out->row = out->key != NULL ? get_text(in) : NULL;
+    return kind >= INSTAR_FAILURE_UNIQUE && kind <= INSTAR_FAILURE_FOREIGN_KEY && out->row != NULL;
 }
 
 int failure_get(const struct change_record *r, struct base_arena *arena, instar_change_failure *out,
                 struct base_err *err)
 {
-    struct base_reader in = base_reader(base_buf_slice(&r->failure));
+    struct input in = {.r = base_reader(base_buf_slice(&r->failure)), .arena = arena};
     /* A sample takes four bytes at least. */
     instar_failure_sample *samples =
         base_arena_alloc(arena, (r->failure.size / 4 + 1) * sizeof(*samples));
 
     *out = (instar_change_failure){
         .code = r->error, .count = r->duplicate_count, .samples = samples, .reason = r->reason};
-    while (samples != NULL && base_reader_left(&in) != 0) {
-        if (!get_sample(&in, arena, &samples[out->sample_count])) {
-            return base_err_set(err, INSTAR_ECORRUPT, "record of change %llu: its samples",
-                                (unsigned long long)r->id);
-        }
-        out->sample_count++;
+    bool whole = true;
+    in.no_memory = samples == NULL;
+    while (whole && !in.no_memory && base_reader_left(&in.r) != 0) {
+        whole = get_sample(&in, &samples[out->sample_count]);
+        out->sample_count += whole;
     }
-    return samples != NULL ? 0
-                           : base_err_set(err, INSTAR_ENOMEM, "reading change %llu: out of memory",
-                                          (unsigned long long)r->id);
+    if (in.no_memory) {
+        return base_err_set(err, INSTAR_ENOMEM, "reading change %llu: out of memory",
+                            (unsigned long long)r->id);
+    }
+    return whole ? 0
+                 : base_err_set(err, INSTAR_ECORRUPT, "record of change %llu: its samples",
+                                (unsigned long long)r->id);
 }

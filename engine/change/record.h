@@ -182,7 +182,7 @@ int record_index_set(struct change_record *r, const instar_index_def *def, struc
 void failure_add(struct base_buf *out, enum instar_failure_kind kind, const char *name,
                  const struct base_buf *key, const struct base_buf *row);
 /* Of a record that is being undone, or has failed; points into it and the arena. Trusts nothing:
- * ECORRUPT. */
+ * ECORRUPT; ENOMEM. */
 int failure_get(const struct change_record *r, struct base_arena *arena, instar_change_failure *out,
                 struct base_err *err);
 

@@ -154,6 +154,44 @@ Test(change_encode, no_memory_for_the_next_byte)
     cr_assert(done >= 12, "%d requests", (int)done);
 }
 
+static unsigned left; /* requests that are granted */
+
+static bool grant_some(size_t size)
+{
+    (void)size;
+    return left > 0 && left-- > 0;
+}
+
+/* What rows have broken, of which there is much: no memory for it is not damage. */
+Test(change_encode, no_memory_for_a_sample)
+{
+    struct change_record r = {.id = 7};
+    struct base_buf words = {0};
+    instar_change_failure failure;
+    int rc = INSTAR_ENOMEM;
+
+    for (int i = 0; i < 250; i++) {
+        expect(base_buf_add_u8(&words, 'x'));
+    }
+    for (int i = 0; i < 200; i++) {
+        failure_add(&r.failure, INSTAR_FAILURE_UNIQUE, "t_u", &words, &words);
+    }
+    for (unsigned granted = 0; rc != 0; granted++) {
+        struct base_arena arena = {0};
+        left = granted;
+        base_alloc_hook = grant_some;
+        rc = failure_get(&r, &arena, &failure, &test_err);
+        base_alloc_hook = NULL;
+        expect(granted > 1 || rc != 0); /* it is more than one piece */
+        cr_assert(rc == 0 || rc == INSTAR_ENOMEM, "%d: %s", rc, test_err.text);
+        base_err_clear(&test_err);
+        expect(rc != 0 || failure.sample_count == 200);
+        base_arena_free(&arena);
+    }
+    base_buf_free(&words);
+    record_free(&r);
+}
+
 /* ---- the tree of records -------------------------------------------------------------------- */
 
 static int see_marker(void *arg, const struct record_marker *marker)
