@@ -382,9 +382,7 @@ static int load_index(struct built *x, struct base_err *err)
     } else if (rc == INSTAR_ECORRUPT && x->ck->run_count > 0) {
         base_err_prefix(err, "building index %s", catalog_index_called(x->build->table, x->index));
     }
-    if (l.bulk != NULL) {
-        store_bulk_abort(l.bulk);
-    }
+    store_bulk_abort(l.bulk);
     close_rows(&l);
     base_buf_free(&l.ahead);
     base_buf_free(&l.value);
