@@ -153,9 +153,10 @@ struct build {
     struct pool pool;
     struct gaps *gaps;
     struct limit limit;
-    uint64_t scan_from_lsn; /* snapshots are at or after it: the cut is behind it */
-    _Atomic uint64_t rows;  /* read so far, those before a crash included */
-    uint64_t rows_saved;    /* of them, by what the checkpoints say */
+    uint64_t scan_from_lsn;   /* snapshots are at or after it: the cut is behind it */
+    _Atomic uint64_t rows;    /* read so far, those before a crash included */
+    _Atomic unsigned reading; /* workers that have a snapshot */
+    uint64_t rows_saved;      /* of them, by what the checkpoints say */
     uint64_t rows_total;
     uint64_t entries_total;     /* of all indexes, while they are loaded */
     _Atomic bool halt;          /* scan workers are to end */

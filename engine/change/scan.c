@@ -46,6 +46,7 @@ static void close_snapshot(struct reader *r)
         store_txn_abort(r->txn);
         r->txn = NULL;
         r->cursor = NULL;
+        atomic_fetch_sub(&r->b->reading, 1);
     }
 }
 
@@ -70,6 +71,7 @@ static int open_snapshot(struct reader *r, struct base_err *err)
         r->txn = NULL;
         return rc;
     }
+    atomic_fetch_add(&r->b->reading, 1);
     r->until_ns = os_now_ns() + SNAPSHOT_NS;
     os_point("build.snapshot");
     return 0;
@@ -297,10 +299,14 @@ static int poll(void *arg, struct base_err *err)
     }
     b->job->live.delta_backlog = backlog;
     build_show_throttle(b);
-    job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
     int rc = job_poll(b->job, err);
     limit_set(&b->limit, job_rate(b->job));
-    job_show_paused(b->job);
+    /* It stands still when nobody reads any more; the rows are all of them then. */
+    bool still = atomic_load(&b->reading) == 0;
+    job_show_rows(b->job, atomic_load(&b->rows), b->rows_total);
+    if (still || !paused(b)) {
+        job_show_paused(b->job);
+    }
     uint64_t every_ns = b->limit.rate != 0 ? SPILL_LIMITED_NS : SPILL_UNLIMITED_NS;
     if (now - b->spilled_ns >= every_ns && atomic_load(&b->rows) > b->rows_saved && !paused(b)) {
         halt(b);
