@@ -76,7 +76,7 @@ static int time_of(struct store_txn *t, struct history_cost *cost, struct base_e
         }
         cost->ms = (uint64_t)(us / 1000) + 1;
     }
-    return rc == INSTAR_END ? 0 : rc;
+    return rc;
 }
 
 int history_cost_of(struct store *s, struct store_txn *t, uint64_t table, struct history_cost *cost,
@@ -119,7 +119,6 @@ static int prune_some(struct store *s, struct old *o, struct base_err *err)
         return rc;
     }
     rc = record_list(t, false, note_old, o, err);
-    rc = rc == INSTAR_END ? 0 : rc;
     for (size_t i = 0; rc == 0 && i < o->count; i++) {
         rc = record_remove(t, o->ids[i], err);
     }

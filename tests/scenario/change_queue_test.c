@@ -202,6 +202,20 @@ Test(change_queue, table_behind_one_that_is_dropped)
     end(db);
 }
 
+/* Whoever asks for a table that is being made gets that change; with another definition it is told. */
+Test(change_queue, table_that_is_being_made)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, b int8)");
+
+    refused(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY)", INSTAR_EDEFINITION,
+            "is creating \"n\" with another definition");
+    cr_expect_eq(submit(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY, b int8)"), first);
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    end(db);
+}
+
 /* ---- drops of what is on its way ------------------------------------------------------------ */
 
 Test(change_queue, drop_of_what_is_on_its_way)

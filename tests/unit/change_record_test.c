@@ -261,6 +261,44 @@ Test(change_record, round_trip)
     record_free(&copy);
 }
 
+/* A copy for which there is no memory leaves what it was to replace. */
+Test(change_record, no_memory_for_a_copy)
+{
+    struct change_record r = full_record();
+    struct change_record copy = {.id = 3};
+
+    for (uint64_t nth = 1; nth <= 2; nth++) { /* the description; samples */
+        test_shortage_set(&(struct test_shortage){.nth = nth});
+        cr_expect_eq(record_copy(&r, &copy, &test_err), INSTAR_ENOMEM);
+        test_shortage_set(NULL);
+        expect_u64(copy.id, 3);
+    }
+    must(record_copy(&r, &copy, &test_err));
+    expect_same(&r, &copy);
+    record_free(&r);
+    record_free(&copy);
+}
+
+/* Words that are too long are cut between two characters. */
+Test(change_record, words_are_cut_between_characters)
+{
+    struct base_buf words = {0};
+    char text[8];
+
+    expect(base_buf_add(&words, "a\xe2\x82\xac\xe2\x82\xac", 7)); /* a and two of three bytes */
+    record_cut(&words, text, 8);
+    cr_expect_str_eq(text, "a\xe2\x82\xac\xe2\x82\xac");
+    for (size_t size = 5; size < 8; size++) {
+        record_cut(&words, text, size);
+        cr_expect_str_eq(text, "a\xe2\x82\xac", "%zu", size);
+    }
+    for (size_t size = 2; size < 5; size++) {
+        record_cut(&words, text, size);
+        cr_expect_str_eq(text, "a", "%zu", size);
+    }
+    base_buf_free(&words);
+}
+
 /* What becomes of it as bytes. */
 static int decoded(const struct change_record *r)
 {

@@ -370,6 +370,60 @@ Test(change_sort, sorted_block_as_a_run)
     free_keys(&k);
 }
 
+/* A run is written, and read again through a merge of it. */
+static int through_a_run(int fd, const struct keys *k, size_t *merged_out)
+{
+    uint8_t bytes[SORT_VALUE_SIZE] = {0};
+    struct run_reader r = {.fd = -1};
+    struct merge *m = NULL;
+    struct run_writer w;
+    struct run run;
+    struct base_slice key;
+    struct base_slice value;
+    int rc = run_write_begin(&w, fd, 1, 4096, &test_err);
+
+    *merged_out = 0;
+    for (size_t i = 0; rc == 0 && i < k->count; i++) {
+        rc = run_write_add(&w, k->list[i], base_slice(bytes, sizeof(bytes)), &test_err);
+    }
+    if (rc != 0) {
+        run_write_abort(&w);
+        return rc;
+    }
+    rc = run_write_end(&w, &run, &test_err);
+    rc = rc == 0 ? run_read_begin(&r, fd, &run, &test_err) : rc;
+    rc = rc == 0 ? merge_begin(&r, 1, &m, &test_err) : rc;
+    while (rc == 0 && (rc = merge_next(m, &key, &value, &test_err)) == 0) {
+        ++*merged_out;
+    }
+    merge_end(m);
+    run_read_end(&r);
+    return rc;
+}
+
+/* Whichever request of a run's writer, its reader and their merge is refused: ENOMEM. */
+Test(change_sort, runs_without_memory)
+{
+    struct keys k = make_keys(SHAPE_NUMBERS, 600, 42);
+    int fd = open_file("run");
+    uint64_t refused = 0;
+    size_t merged = 0;
+    int rc = INSTAR_ENOMEM;
+
+    qsort(k.list, k.count, sizeof(k.list[0]), by_bytes);
+    while (rc == INSTAR_ENOMEM) {
+        cr_assert_eq(os_ftruncate(fd, 0), 0);
+        test_shortage_set(&(struct test_shortage){.nth = ++refused});
+        rc = through_a_run(fd, &k, &merged);
+        test_shortage_set(NULL);
+    }
+    cr_assert_eq(rc, INSTAR_END);
+    expect_u64(merged, k.count);
+    expect(refused > 6); /* a block, as it grows; one that is read; the merge's own */
+    os_close(fd);
+    free_keys(&k);
+}
+
 /* A flipped byte anywhere, a missing end, another run's file: an error, never other entries. */
 Test(change_sort, damaged_run_is_refused)
 {
@@ -388,6 +442,16 @@ Test(change_sort, damaged_run_is_refused)
         byte ^= 0x10;
         cr_assert_eq(os_pwrite(fd, &byte, 1, at), 0);
     }
+    static const uint32_t sizes[] = {0, (uint32_t)RUN_BLOCK_MAX + 1};
+    uint8_t size[2][4]; /* of the first block, as it was and as no writer writes it */
+    cr_assert_eq(os_pread(fd, size[0], 4, RUN_HEAD, &got), 0);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(sizes); i++) {
+        base_put_u32(size[1], sizes[i]);
+        cr_assert_eq(os_pwrite(fd, size[1], 4, RUN_HEAD), 0);
+        cr_assert_eq(read_all(fd, &run), INSTAR_ECORRUPT, "size %u", sizes[i]);
+    }
+    cr_assert_eq(os_pwrite(fd, size[0], 4, RUN_HEAD), 0);
+    cr_assert_eq(read_all(fd, &run), INSTAR_END);
     struct run other = run;
     other.id++;
     cr_assert_eq(read_all(fd, &other), INSTAR_ECORRUPT);
