@@ -19,9 +19,10 @@
 bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count);
 
-/* How many indexes mind that these steps give columns other types, or the table another primary
- * key, and must be made anew; those that are unique are added to *unique_out, unless that is NULL.
- * What is wrong with the steps is said by whoever takes them. (compound_remake.c) */
+/* How many indexes mind that these steps give columns other types, and must be made anew; those
+ * that are unique are added to *unique_out, unless that is NULL. Not for steps that give the table
+ * another primary key, with which all are. What is wrong with the steps is said by whoever takes
+ * them. (compound_remake.c) */
 size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
                         size_t count, size_t *unique_out);
 /* Do they give the table another primary key, or one whose columns have other keys? */

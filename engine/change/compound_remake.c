@@ -45,7 +45,7 @@ size_t compound_remakes(const struct catalog_table *table, const instar_alterati
     size_t remade = 0;
 
     for (uint32_t i = 0; copy != NULL && i < copy->index_count; i++) {
-        bool anew = copy->rekeyed || copy->indexes[i].remade;
+        bool anew = copy->indexes[i].remade;
         remade += anew;
         if (unique_out != NULL) {
             *unique_out += anew && copy->indexes[i].unique;

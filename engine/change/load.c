@@ -223,7 +223,8 @@ static int look_around(struct loading *l, struct base_err *err)
         store_txn_abort(l->txn); /* who stands still has no snapshot */
         l->txn = NULL;
     }
-    return rc == 0 && l->bulk == NULL ? job_stand_still(j, err) : rc;
+    base_assert(l->bulk == NULL); /* a batch is open only while such rows are written */
+    return rc == 0 ? job_stand_still(j, err) : rc;
 }
 
 /* The row of the old key, under the new one; there may be none any more. */
@@ -375,10 +376,8 @@ static int load_index(struct built *x, struct base_err *err)
         /* The last batch says that only the delta is left. */
         x->ck->loaded = true;
         x->ck->gap_count = 0;
-        if (l.bulk == NULL) {
-            rc = begin_batch(&l, err);
-        }
-        rc = rc == 0 ? commit_batch(&l, err) : rc;
+        base_assert(l.bulk == NULL); /* write_ahead has ended it */
+        rc = load_checkpoint(x, err);
     } else if (rc == INSTAR_ECORRUPT && x->ck->run_count > 0) {
         base_err_prefix(err, "building index %s", catalog_index_called(x->build->table, x->index));
     }

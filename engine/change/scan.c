@@ -177,7 +177,7 @@ static int read_on(struct reader *r, struct base_err *err)
     uint32_t rows = limit_batch(&b->limit);
     int rc = 0;
 
-    while (rc == 0 && !atomic_load_explicit(&b->halt, memory_order_relaxed) && !paused(b)) {
+    while (!atomic_load_explicit(&b->halt, memory_order_relaxed) && !paused(b)) {
         if (!r->granted) {
             r->wait_ns = limit_take(&b->limit, os_now_ns(), rows);
             r->granted = true;

@@ -96,18 +96,27 @@ static bool shows(instar *db, const char *table, const char *words)
 
 /* ---- a name that comes free, or does not ---------------------------------------------------- */
 
+static int never(void *arg, const instar_change_failure *failure)
+{
+    (void)arg;
+    (void)failure;
+    return 7;
+}
+
 /* A create that waits for one that was cancelled makes it anew. */
 Test(change_queue, create_behind_a_cancelled_one)
 {
     instar *db = begin();
     uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
 
+    fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
     expect(second != first);
     db = reopen(db);
     scene_await(db, first, INSTAR_ECANCELLED, NULL);
+    fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     scene_await(db, second, INSTAR_OK, NULL);
     expect(shows(db, "t", "CREATE INDEX i ON t (c)"));
     end(db);
@@ -202,7 +211,8 @@ Test(change_queue, table_behind_one_that_is_dropped)
     end(db);
 }
 
-/* Whoever asks for a table that is being made gets that change; with another definition it is told. */
+/* Whoever asks for a table that is being made gets that change; with another definition it is
+ * told. */
 Test(change_queue, table_that_is_being_made)
 {
     instar *db = begin();

@@ -251,3 +251,21 @@ Test(row_id, rows_get_theirs_at_a_rate)
     dbs_check_clean(db);
     ok(instar_close(db));
 }
+
+/* More rows than are looked at by one snapshot. */
+Test(row_id, many_rows_get_theirs)
+{
+    instar *db = scene_open_t(0, 4100);
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY};
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    instar_check_summary sum;
+    uint64_t change;
+
+    ok(instar_alter_table(db, "t", &step, 1, &o, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, 4100);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
