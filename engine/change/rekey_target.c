@@ -49,6 +49,13 @@ static int begin(const struct rekey_edit *e, struct catalog_table **next, struct
     return catalog_table_copy(e->now, next, err);
 }
 
+/* The indexes lie in an arena, where no sanitizer sees a step behind the last one. */
+static struct catalog_index *index_at(struct catalog_table *table, uint32_t i)
+{
+    base_assert(i < table->index_count);
+    return &table->indexes[i];
+}
+
 /* What went wrong has freed *next; else it is ready. `later`: its version is not counted yet. */
 static int ready(int rc, bool later, struct catalog_table *next, struct catalog_table **next_out,
                  struct base_err *err)
@@ -184,8 +191,8 @@ int rekey_raise(const struct rekey_edit *e, struct catalog_table **next_out, str
     int rc = begin(e, &next, err);
 
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        if (is_ours(e, &next->indexes[i])) {
-            next->indexes[i].stage = INSTAR_STAGE_WRITE_ONLY;
+        if (is_ours(e, index_at(next, i))) {
+            index_at(next, i)->stage = INSTAR_STAGE_WRITE_ONLY;
         }
     }
     return ready(rc, true, next, next_out, err);
@@ -219,7 +226,7 @@ int rekey_enforce(const struct rekey_edit *e, struct catalog_table **next_out, s
         rc = enforce_columns(e, next, &any, err);
     }
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        struct catalog_index *index = &next->indexes[i];
+        struct catalog_index *index = index_at(next, i);
         if (is_ours(e, index) && index->unique && !index->enforcing) {
             index->enforcing = true;
             any = true;
@@ -284,20 +291,20 @@ int rekey_swap(const struct rekey_edit *e, struct catalog_table **next_out, stru
     int rc = begin(e, &next, err);
 
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        if (is_ours(e, &next->indexes[i]) && next->indexes[i].rows) {
-            old_rows = swap_rows(e, next, &next->indexes[i]);
+        if (is_ours(e, index_at(next, i)) && index_at(next, i)->rows) {
+            old_rows = swap_rows(e, next, index_at(next, i));
         }
     }
     base_assert(rc != 0 || old_rows != 0);
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        if (next->indexes[i].replaces != 0) {
-            rc = swap_index(e, next, &next->indexes[i], err);
+        if (index_at(next, i)->replaces != 0) {
+            rc = swap_index(e, next, index_at(next, i), err);
         }
     }
     /* What is left of the change ends with the old key: the indexes until now, and the witness. */
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        if (is_ours(e, &next->indexes[i]) && !next->indexes[i].rows) {
-            next->indexes[i].keyed_by = old_rows;
+        if (is_ours(e, index_at(next, i)) && !index_at(next, i)->rows) {
+            index_at(next, i)->keyed_by = old_rows;
         }
     }
     return ready(rc, true, next, next_out, err);
@@ -309,9 +316,9 @@ int rekey_lower(const struct rekey_edit *e, struct catalog_table **next_out, str
     int rc = begin(e, &next, err);
 
     for (uint32_t i = 0; rc == 0 && i < next->index_count; i++) {
-        if (is_ours(e, &next->indexes[i])) {
-            next->indexes[i].stage = INSTAR_STAGE_DELETE_ONLY;
-            next->indexes[i].enforcing = false;
+        if (is_ours(e, index_at(next, i))) {
+            index_at(next, i)->stage = INSTAR_STAGE_DELETE_ONLY;
+            index_at(next, i)->enforcing = false;
         }
     }
     if (rc == 0) {
@@ -327,8 +334,8 @@ int rekey_remove(const struct rekey_edit *e, struct catalog_table **next_out, st
     int rc = begin(e, &next, err);
 
     for (uint32_t i = 0; rc == 0 && i < next->index_count;) {
-        if (is_ours(e, &next->indexes[i])) {
-            catalog_index_remove(next, next->indexes[i].name);
+        if (is_ours(e, index_at(next, i))) {
+            catalog_index_remove(next, index_at(next, i)->name);
         } else {
             i++;
         }

@@ -196,6 +196,30 @@ Test(change_steer, pause_of_a_slow_build)
     end(db, &runner);
 }
 
+/* What others write meanwhile is told while rows are still read. */
+Test(change_steer, entries_beside_a_slow_build_are_told)
+{
+    struct test_child runner;
+    instar_change_info info;
+    instar_change_steering s;
+    instar *db = begin(&runner);
+    uint64_t change = submit(db, false, 0, 200);
+
+    do {
+        instar_change_wait(db, change, 5, &info);
+    } while (info.rows_done == 0);
+    ok(dbs_insert(db, "t", ROWS + 1, -1));
+    do {
+        instar_change_wait(db, change, 5, &info);
+        expect(info.rows_done < ROWS - 1);
+    } while (info.delta_backlog == 0);
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
+    scene_await(db, change, INSTAR_OK, NULL);
+    end(db, &runner);
+}
+
 Test(change_steer, pause_when_all_are_read)
 {
     pause_at("build.scanned", 1, false);

@@ -79,6 +79,21 @@ static void make_tables(instar *db)
                      "2,2,8 ; insert d 1,1"));
 }
 
+/* One table gets another primary key, the other a column: each takes the steps that it needs. */
+Test(several, another_key_beside_a_column)
+{
+    instar *db = dbs_open(INSTAR_OPEN_CREATE);
+
+    make_tables(db);
+    ok(sqls_run(db, "BEGIN; ALTER TABLE c DROP CONSTRAINT c_pkey, ADD PRIMARY KEY (w);"
+                    "ALTER TABLE p ADD x int8 DEFAULT 5; COMMIT"));
+    expect(shows(db, "c", "PRIMARY KEY (w)") && shows(db, "p", "x int8 DEFAULT 5"));
+    fails(moves_run(db, "insert c 3,1,8"), INSTAR_EEXISTS);
+    ok(moves_run(db, "insert c 2,1,9"));
+    moves_check_clean(db);
+    ok(instar_close(db));
+}
+
 #define ALL                                                                                 \
     "CREATE TABLE n (id int8 PRIMARY KEY, p int8 REFERENCES p, m int8);"                    \
     "CREATE TABLE m (id int8 PRIMARY KEY); ALTER TABLE n ADD FOREIGN KEY (m) REFERENCES m;" \

@@ -212,10 +212,19 @@ Test(undo_table, window_over)
     scene_runner_end(&runner);
 }
 
+static int64_t wall_us;
+
+static int64_t at_wall(void *arg)
+{
+    (void)arg;
+    return wall_us;
+}
+
 /* A store that was closed at the deadline purges when it is opened next. One that is not over is
  * still there, and can be undone then. */
 Test(undo_table, window_over_while_closed)
 {
+    static const struct os_hooks hooks = {.realtime_us = at_wall};
     instar *db = open_t(0, 5);
 
     dbs_make_table(db, "u");
@@ -224,6 +233,13 @@ Test(undo_table, window_over_while_closed)
     uint64_t kept = drop(db, "u", 3600);
     int64_t until = scene_look(db, change).undo_until_us;
     ok(instar_close(db));
+    wall_us = until; /* over from its last microsecond on */
+    os_hooks_set(&hooks);
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    fails(instar_change_undo(db, change, NULL, NULL, &(uint64_t){0}), INSTAR_ESTATE);
+    expect(says("was over at"));
+    ok(instar_close(db));
+    os_hooks_set(NULL);
     while (os_realtime_us() <= until) {
         os_sleep_ns(20 * NS_PER_MS);
     }

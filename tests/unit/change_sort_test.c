@@ -202,10 +202,11 @@ Test(change_sort, drain_of_nothing_and_of_a_failing_consumer)
     free_keys(&k);
 }
 
-/* Whichever allocation fails: ENOMEM, and all chunks are back in the pool. */
+/* Whichever allocation fails, those for splitters among them: ENOMEM, and all chunks are back in
+ * the pool. */
 Test(change_sort, drain_without_memory_fails_cleanly)
 {
-    struct keys k = make_keys(SHAPE_NUMBERS, 3000, 21);
+    struct keys k = make_keys(SHAPE_NUMBERS, 40000, 21);
 
     for (size_t n = 0; n < 12; n++) {
         struct stream streams[1] = {0};
@@ -215,7 +216,7 @@ Test(change_sort, drain_without_memory_fails_cleanly)
         for (size_t i = 0; i < k.count; i++) {
             expect(stream_add(&streams[0], &pool, k.list[i], true, false, &nomem));
         }
-        struct keys sorted = make_keys(SHAPE_NUMBERS, 3000, 21);
+        struct keys sorted = make_keys(SHAPE_NUMBERS, 40000, 21);
         qsort(sorted.list, sorted.count, sizeof(sorted.list[0]), by_bytes);
         struct collected c = {.expected = &sorted};
         struct drain d = drain_of(&pool, streams, 1, 16u << 20);

@@ -442,6 +442,30 @@ Test(store_sets, read_set_misses_nothing)
     readset_free(&rs);
 }
 
+/* What could not be kept, for want of memory, counts as if everything had been read. */
+Test(store_sets, read_set_that_lost_a_range_hits_all)
+{
+    struct readset rs = {0};
+    struct readset_range range = {1, stores_text("a"), stores_text("b"), false};
+    must(readset_add_range(&rs, &range, &test_err));
+    range.tree = 2;
+    size_t refused = 0;
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true});
+    for (int i = 0; refused == 0 && i < 10000; i++) {
+        char lower[64];
+        snprintf(lower, sizeof lower, "%050d", i);
+        range.lower = range.upper = stores_text(lower);
+        refused = readset_add_range(&rs, &range, &test_err) == INSTAR_ENOMEM;
+    }
+    test_shortage_set(NULL);
+    expect(refused == 1);
+    readset_prepare(&rs);
+    expect(readset_hit(&rs, 9, stores_text("never read")));
+    readset_reset(&rs);
+    expect(!readset_hit(&rs, 9, stores_text("never read")));
+    readset_free(&rs);
+}
+
 /* Its memory is bounded: a million keys become a whole tree, which hits more, not less. */
 Test(store_sets, read_set_is_bounded)
 {
