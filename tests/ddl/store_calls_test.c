@@ -174,11 +174,6 @@ static const struct {
      "(b); DROP TABLE IF EXISTS nothing; CREATE TABLE IF NOT EXISTS v (a int8, b int8); "
      "ALTER TABLE t ADD COLUMN IF NOT EXISTS y int8; DROP INDEX IF EXISTS nothing; COMMIT",
      NULL},
-    {NULL,
-     "BEGIN; CREATE TABLE n (a int8 PRIMARY KEY, b int8 REFERENCES t); CREATE INDEX n_b2 ON "
-     "n (b); ALTER TABLE n ADD UNIQUE (b), ADD CHECK (b > 0); COMMENT ON INDEX n_b2 IS 'x'; "
-     "ALTER TABLE t ADD g int8 REFERENCES n; COMMIT",
-     NULL},
     {PARENT, "DROP TABLE p", NULL},
     {PARENT, "DROP TABLE t", NULL},
     {PARENT, "BEGIN; DROP TABLE t; DROP TABLE p; COMMIT", NULL},
