@@ -7,11 +7,15 @@
  *     from             to              tail               wall = from + segments_pending
  *      |-- is folded ---|--- has come ---|------- room -----|
  *
- * While a fold goes on, the room is shared out over the time that it still needs, going by what a
- * byte took in the last ones, and never less than a third of what it has taken: so one that takes
- * longer finds writers slower, but still at work. What comes no faster than that is let in. A
- * little more than even shares are given away, for folds that are faster than expected; shares of
- * what is left never use up the room.
+ * While a fold goes on, the room is shared out over the time that it still needs. That goes by what
+ * a byte took in the slower ones of the last folds, and is never less than a third of what this one
+ * has taken: so one that takes longer finds writers slower, but still at work. What comes no faster
+ * than that is let in. Shares of what is left never use up the room; what stays of it is there in
+ * the next fold.
+ *
+ * The slower ones, for writers and the applier share the processors: the more are let in, the
+ * longer a fold takes. By the mean each slow fold was followed by too many writers, and these by a
+ * stop.
  *
  * The time of a fold is that of its transactions, without its pauses: those it shortens when the
  * log fills. It is not told by the operations that are done: they cost little in one tree and much
@@ -30,8 +34,8 @@
 #define COST_MAX (10 * NS_PER_S)     /* of a MiB */
 #define SLACK_NS ((uint64_t)1000000) /* nobody sleeps for less, and nobody saves up more */
 #define AHEAD_NS (100 * SLACK_NS)    /* nobody waits longer, however large others' commits are */
-#define MEMORY 4                     /* folds of so many segments count for what is expected */
-#define GENEROUS 1.25                /* times the even share */
+#define MEMORY 16                    /* a slow fold is remembered for so many segments */
+#define CAREFUL 0.75                 /* of the even share: folds differ by a factor of two */
 #define LEFT_LEAST 3                 /* such a part of what a fold has taken is still to come */
 
 static double cost_of_folding(const struct store *s)
@@ -51,18 +55,20 @@ void admit_folding(struct store *s, uint64_t from, uint64_t to, uint64_t took_ns
     double least_ns = (double)took_ns / LEFT_LEAST;
     left_ns = left_ns > least_ns ? left_ns : least_ns;
     if (room * all_ns < left_ns * (double)(wall - to)) {
-        cost = left_ns * MIB / (room * GENEROUS + 1);
+        cost = left_ns * MIB / (room * CAREFUL + 1);
         cost = cost < (double)COST_MAX ? cost : (double)COST_MAX;
     }
     atomic_store_explicit(&s->ctl->admit_cost, (uint64_t)cost, memory_order_relaxed);
 }
 
-/* A fold of little counts little: its transactions cost the same as those of a large one. */
+/* A slower one counts at once, a faster one bit by bit. A fold of little counts little: its
+ * transactions cost the same as those of a large one. */
 void admit_folded(struct store *s, uint64_t from, uint64_t to, uint64_t took_ns)
 {
     double old = cost_of_folding(s);
     double cost = (double)took_ns / (double)(to - from);
-    double weight = (double)(to - from) / (MEMORY * (double)s->segment_bytes);
+    double segments = (double)(to - from) / (double)s->segment_bytes;
+    double weight = cost > old ? segments : segments / MEMORY;
     if (old != 0 && weight < 1) {
         cost = old + (cost - old) * weight;
     }
