@@ -285,6 +285,8 @@ static void fold_much_and_die(struct test_child *self, void *arg)
     instar_options o = big_options();
     o.segments_pending = 4;
     struct store *s = stores_open(&o);
+    stores_write(s, T, "before", "1"); /* no tree yet; who folds it has the role from then on */
+    stores_fold(s);
     test_send(self, 1);
     test_await(self, 1);
     write_big(s, 'b');
