@@ -142,6 +142,8 @@ bool store_txn_room(const struct store_txn *t, size_t bytes, size_t ops);
  * does not exist is an empty tree. Sees the transaction's own writes. */
 int store_txn_get(struct store_txn *t, uint64_t tree, struct base_slice key, enum store_read how,
                   struct base_slice *value_out, struct base_err *err);
+/* Has the transaction put the key, and not taken it away since? Looks at its own writes alone. */
+bool store_txn_has_put(const struct store_txn *t, uint64_t tree, struct base_slice key);
 /* Bytes are copied. Writes of one key are netted, the last wins. ELIMIT: key, value or transaction
  * too large, and nothing changed. */
 int store_txn_put(struct store_txn *t, uint64_t tree, struct base_slice key,

@@ -360,6 +360,13 @@ int store_txn_get(struct store_txn *t, uint64_t tree, struct base_slice key, enu
     return snapshot_get(t->s, &t->snap, tree, key, value_out, err);
 }
 
+bool store_txn_has_put(const struct store_txn *t, uint64_t tree, struct base_slice key)
+{
+    const struct writeset_entry *e =
+        t->writes.count != 0 ? writeset_find(&t->writes, tree, key) : NULL;
+    return e != NULL && !e->deleted;
+}
+
 static int write_key(struct store_txn *t, uint64_t tree, struct base_slice key,
                      struct base_slice value, struct base_err *err)
 {

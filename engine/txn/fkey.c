@@ -15,7 +15,9 @@
  * the other one is asked as that one's version has it.
  *
  * A write that changes no column of the foreign key is not answerable for it: a row from before
- * that breaks it, while it is not valid, may change elsewhere.
+ * that breaks it, while it is not valid, may change elsewhere. But the row is asked for by the key
+ * under which it was noted; when that changes, and the transaction itself wrote the one before, the
+ * question moves along, or nobody would ask it.
  */
 #include "txn/txn_impl.h"
 
@@ -98,6 +100,11 @@ int txn_parent_has(struct store_txn *t, const struct catalog_table *parent,
 
 /* ---- noting ------------------------------------------------------------------------------- */
 
+static struct base_slice bytes_at(const struct txn *t, size_t at, uint32_t size)
+{
+    return base_slice(t->reference_keys.data + at, size);
+}
+
 static int no_memory(const struct catalog_fkey *fkey, struct base_err *err)
 {
     return base_err_set(err, INSTAR_ENOMEM, "no memory to check foreign key %s", fkey->name);
@@ -120,6 +127,43 @@ static int add(struct txn *t, struct txn_reference *r, size_t at, size_t middle,
     return base_buf_add(&t->references, r, sizeof(*r)) ? INSTAR_OK : no_memory(r->fkey, err);
 }
 
+/* Append the key by which a row is found on the path, and by which it is asked for at commit. */
+static int add_own_key(struct txn *t, const struct txn_table *table,
+                       const struct catalog_fkey_path *path, const instar_value *image,
+                       struct base_slice row_key, struct base_err *err)
+{
+    struct txn_entry_to to = {.bytes = &t->reference_keys, .scratch = &t->scratch};
+    if (path->index != NULL) {
+        return txn_codec_entry(&table->codec, path->index, image, &to, err);
+    }
+    return base_buf_add(&t->reference_keys, row_key.data, row_key.size)
+               ? INSTAR_OK
+               : base_err_set(err, INSTAR_ENOMEM, "no memory to check a foreign key");
+}
+
+/* A row whose reference stays: has it got another own key, and did this transaction write the one
+ * that it had? */
+static int moves_along(struct txn *t, const struct txn_table *table,
+                       const struct catalog_fkey_path *path, const struct txn_move *move,
+                       bool *moves_out, struct base_err *err)
+{
+    size_t at = t->reference_keys.size;
+    *moves_out = false;
+    if (!store_txn_has_writes(t->store)) {
+        return INSTAR_OK;
+    }
+    int rc = add_own_key(t, table, path, move->from, move->from_key, err);
+    size_t middle = t->reference_keys.size;
+    rc = rc == INSTAR_OK ? add_own_key(t, table, path, move->to, move->to_key, err) : rc;
+    if (rc == INSTAR_OK) {
+        struct base_slice from = bytes_at(t, at, (uint32_t)(middle - at));
+        struct base_slice to = bytes_at(t, middle, (uint32_t)(t->reference_keys.size - middle));
+        *moves_out = !base_slice_eq(from, to) && store_txn_has_put(t->store, path->tree, from);
+    }
+    t->reference_keys.size = at;
+    return rc;
+}
+
 /* The image that is written refers to a key. Its own key is the one by which the row is found. */
 static int note_child(struct txn *t, struct txn_table *table, const struct catalog_fkey *fkey,
                       const struct txn_move *move, struct base_err *err)
@@ -137,24 +181,22 @@ static int note_child(struct txn *t, struct txn_table *table, const struct catal
         }
         changed = changed || differ(&table->codec, move, fkey->columns[i]);
     }
-    if (!changed) {
-        return INSTAR_OK;
+    bool known = catalog_fkey_path(table->codec.table, fkey, &path);
+    int rc = INSTAR_OK;
+    if (known && !changed) {
+        rc = moves_along(t, table, &path, move, &changed, err);
     }
-    int rc = txn_open_table_by_id(t, fkey->parent, &r.parent, err);
-    if (rc != INSTAR_OK) {
+    if (rc == INSTAR_OK && changed) {
+        rc = txn_open_table_by_id(t, fkey->parent, &r.parent, err);
+    }
+    if (rc != INSTAR_OK || !changed) {
         return rc;
     }
-    if (!catalog_fkey_path(table->codec.table, fkey, &path) ||
-        !catalog_parent_key_of(r.parent->codec.table, fkey->parent_index, &key)) {
+    if (!known || !catalog_parent_key_of(r.parent->codec.table, fkey->parent_index, &key)) {
         return base_err_set(err, INSTAR_ECORRUPT, "foreign key %s of table %s has lost its key",
                             fkey->name, table->codec.table->name);
     }
-    if (path.index != NULL) {
-        struct txn_entry_to to = {.bytes = &t->reference_keys, .scratch = &t->scratch};
-        rc = txn_codec_entry(&table->codec, path.index, move->to, &to, err);
-    } else if (!base_buf_add(&t->reference_keys, move->to_key.data, move->to_key.size)) {
-        rc = no_memory(fkey, err);
-    }
+    rc = add_own_key(t, table, &path, move->to, move->to_key, err);
     size_t middle = t->reference_keys.size;
     if (rc == INSTAR_OK) {
         rc = encode(key.key_parts, values, key.count, &t->reference_keys, err);
@@ -223,11 +265,6 @@ int txn_reference_note(struct txn *t, struct txn_table *table, const struct txn_
 }
 
 /* ---- at commit ---------------------------------------------------------------------------- */
-
-static struct base_slice bytes_at(const struct txn *t, size_t at, uint32_t size)
-{
-    return base_slice(t->reference_keys.data + at, size);
-}
 
 static int violation(const struct txn_reference *r, struct base_slice child_key, const char *what,
                      const char *more, struct base_err *err)

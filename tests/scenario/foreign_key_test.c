@@ -76,6 +76,35 @@ Test(foreign_key, final_state)
     ok(instar_close(db));
 }
 
+/* A row that moves behind its reference is asked for where it has come to, be it by its key or by
+ * another column of the index by which it is found. A row from before is still not asked for. */
+Test(foreign_key, reference_that_moves_along)
+{
+    instar *db = open_pc(0, true);
+
+    ok(sqls_run(db, "create table n (id int8 primary key, p int8, x int8);"
+                    "create index n_p_x on n (p, x);"
+                    "create table k (p int8 primary key, x int8)"));
+    ok(moves_run(db, "insert n 1,9,0 ; insert n 2,9,0 ; insert k 9,0"));
+    ok(sqls_run(db, "alter table n add constraint f foreign key (p) references p not valid;"
+                    "alter table k add constraint f foreign key (p) references p not valid"));
+    fails(moves_run(db, "insert c 1,9 ; update c 1 2,9"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "insert c 1,1"));
+    fails(moves_run(db, "update c 1 1,9 ; update c 1 2,9 ; update c 2 3,9"), INSTAR_EREFERENCE);
+    cr_assert_str_eq(instar_error_text(),
+                     "foreign key c_p_fkey of table c: (p=9) of row (id=3) is no key of table p");
+    fails(moves_run(db, "insert n 3,9,0 ; update n 3 3,9,1"), INSTAR_EREFERENCE);
+    fails(moves_run(db, "insert k 8,0 ; update k 8 8,1"), INSTAR_EREFERENCE);
+    ok(moves_run(db, "insert c 2,7 ; update c 2 3,7 ; insert p 7,null"));
+    ok(moves_run(db, "delete c 3 ; delete p 7"));
+    ok(moves_run(db, "update n 1 11,9,0"));
+    ok(moves_run(db, "update n 2 2,9,5 ; insert n 4,1,0"));
+    ok(moves_run(db, "update k 9 9,5"));
+    ok(moves_run(db, "insert n 5,9,0 ; update n 5 6,9,0 ; delete n 6"));
+    cr_assert_str_eq(alters_rows(db, "c", NULL), "1,1");
+    ok(instar_close(db));
+}
+
 /* RESTRICT looks at whether the key was taken away, NO ACTION at whether it is missing. */
 Test(foreign_key, restrict_and_no_action)
 {
