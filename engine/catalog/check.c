@@ -186,6 +186,15 @@ static struct catalog_check *find_enforcing(struct catalog_table *table,
     return found;
 }
 
+/* Checks stand in the order in which they are defined, not in that in which they were enforced. */
+static void be_last(struct catalog_table *table, struct catalog_check *check)
+{
+    struct catalog_check moved = *check;
+    size_t behind = (size_t)(&table->checks[table->check_count] - (check + 1));
+    memmove(check, check + 1, behind * sizeof(*check));
+    table->checks[table->check_count - 1] = moved;
+}
+
 static int name_check(struct catalog_table *table, const instar_check_def *def,
                       struct catalog_check *check, struct base_err *err)
 {
@@ -221,9 +230,11 @@ int catalog_check_define(struct catalog_table *table, const instar_check_def *de
     struct catalog_check *mine =
         state != CATALOG_CHECK_ENFORCING ? find_enforcing(table, &check) : NULL;
     if (mine != NULL) {
+        be_last(table, mine);
+        mine = &table->checks[table->check_count - 1];
         mine->state = state;
         snprintf(mine->name, sizeof(mine->name), "%s", check.name);
-        return 0;
+        return catalog_checks_derive(table, err);
     }
     rc = reserve(table, err);
     if (rc == 0) {

@@ -40,14 +40,16 @@ static void add_setup(char setup[TEXT], const char *more)
     }
 }
 
-/* Do both need something by the same name? */
+/* Does each need another thing by the same name? What the first one makes serves both. */
 static bool meet(const struct operation *a, const struct operation *b)
 {
-    static const char *const names[] = {"CONSTRAINT k", "COLUMN f", "INDEX t_d"};
+    static const char *const names[] = {" k ", " r ", " f ", " t_c ", " t_d ", " t_i ", " t_u "};
 
+    if (a->setup == NULL || b->setup == NULL || strstr(a->setup, b->setup) != NULL) {
+        return false;
+    }
     for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
-        if (a->setup != NULL && b->setup != NULL && strcmp(a->setup, b->setup) != 0 &&
-            strstr(a->setup, names[i]) != NULL && strstr(b->setup, names[i]) != NULL) {
+        if (strstr(a->setup, names[i]) != NULL && strstr(b->setup, names[i]) != NULL) {
             return true;
         }
     }

@@ -148,6 +148,23 @@ Test(alter_check, about_new_columns)
     ok(instar_close(db));
 }
 
+/* They stand as they were written, though one of them is enforced before the other's column is
+ * there. */
+Test(alter_check, order)
+{
+    instar *db = scene_open_t(0, 3);
+
+    ok(alters_run(db, "t", "add f int8 default 5 , check two f > 4 , check three b > 0"));
+    cr_assert_str_eq(alters_schema(db, "t"),
+                     "a int8 not null; b int8; c text; f int8 default 5; check two (f > 4); check "
+                     "three (b > 0)");
+    ok(alters_run(db, "t", "check four b < 99999 , add g int8 default 6 , check five g > 4"));
+    expect(strstr(alters_schema(db, "t"), "three (b > 0); check four (b < 99999); check five") !=
+           NULL);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* What is no condition of this table is refused at once, with the place. */
 Test(alter_check, refused_at_once)
 {
