@@ -73,14 +73,14 @@ Test(alter_not_null, workers_find_each_null_once)
 
     ok(alters_submit(db, "t", "set-not-null c", &options, &change));
     scene_await(db, change, INSTAR_EFAILED, &info);
-    expect_u64(info.duplicate_count, rows);
+    expect_u64(info.duplicate_count, (uint64_t)rows);
     cr_assert(strstr(info.reason, "in 160000 rows: row (a=1); row (a=2); row (a=3); row (a=4); row "
                                   "(a=5); row (a=6); row (a=7); row (a=8); row (a=9); row (a=10); "
                                   "…") != NULL,
               "%s", info.reason);
     ok(alters_submit(db, "t", "set-not-null b", &options, &change));
     scene_await(db, change, INSTAR_OK, &info);
-    expect_u64(info.rows_done, rows);
+    expect_u64(info.rows_done, (uint64_t)rows);
     dbs_check_clean(db);
     ok(instar_close(db));
 }
