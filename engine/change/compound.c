@@ -120,6 +120,13 @@ static int may_create(struct draft *d, const instar_index_def *def, uint32_t fla
                             "name",
                             def->name);
     }
+    if (catalog_table_index(d->from, def->name) != NULL &&
+        catalog_table_index(d->target, def->name) == NULL) {
+        return base_err_set(err, INSTAR_ESTATE,
+                            "index \"%s\" is renamed in the same change: the new one needs another "
+                            "name",
+                            def->name);
+    }
     int rc = join_index(d->s->t, def, flags, &join, &other, err);
     if (rc == 0 && (join == JOIN_ATTACH || join == JOIN_BEHIND)) {
         rc = base_err_set(err, INSTAR_ESTATE,

@@ -198,6 +198,9 @@ Test(compound, impossible_ones_are_refused)
     expect(told("index \"x\": no column \"nope\""));
     fails(compounds_run(db, "DROP INDEX t_b; CREATE INDEX t_b ON t (c)"), INSTAR_ESTATE);
     expect(told("dropped in the same change"));
+    fails(compounds_run(db, "ALTER INDEX t_b RENAME TO x; CREATE INDEX t_b ON t (c)"),
+          INSTAR_ESTATE);
+    expect(told("\"t_b\" is renamed in the same change: the new one needs another name"));
     fails(compounds_run(db, "CREATE INDEX x ON t (c); DROP INDEX x"), INSTAR_EINVALID);
     fails(compounds_run(db, "CREATE INDEX x ON t (c); ALTER INDEX x RENAME TO y"), INSTAR_EINVALID);
     expect(told("create it as \"y\""));
