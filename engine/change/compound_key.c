@@ -163,7 +163,9 @@ static int check_own_fkeys(const struct draft *d, struct base_err *err)
 {
     for (uint32_t i = 0; i < d->target->fkey_count; i++) {
         const struct catalog_fkey *fkey = &d->target->fkeys[i];
-        if (fkey->parent == d->from->id && catalog_table_fkey_by_id(d->from, fkey->id) == NULL) {
+        if (fkey->parent == d->from->id) {
+            /* One that was there refers to it, and was refused. */
+            base_assert(catalog_table_fkey_by_id(d->from, fkey->id) == NULL);
             return draft_refuse_fkey(d, fkey, d->target, err);
         }
     }

@@ -274,9 +274,8 @@ static void carry_enforced(const struct catalog_table *now, struct catalog_table
 {
     for (uint32_t i = 0; i < now->column_count; i++) {
         int at = catalog_table_column_by_id(next, now->columns[i].id);
-        if (at >= 0) {
-            next->columns[at].enforcing = now->columns[i].enforcing;
-        }
+        base_assert(at >= 0); /* next is a copy with more columns */
+        next->columns[at].enforcing = now->columns[i].enforcing;
     }
 }
 
@@ -389,9 +388,8 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
                         struct base_err *err)
 {
     bool remember = false;
-    int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < request->count; i++) {
+    for (size_t i = 0; i < request->count; i++) {
         const struct compound_statement *s = &request->statements[i];
         uint64_t tree = compound_going(s);
         const struct catalog_index *old = tree != 0 ? catalog_table_index_by_tree(now, tree) : NULL;
@@ -399,9 +397,9 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
         if (old == NULL) {
             continue;
         }
-        rc = catalog_adopt_index(next, now, old->id, false, &index, err);
+        int rc = catalog_adopt_index(next, now, old->id, false, &index, err);
         if (rc != 0) {
-            break;
+            return rc;
         }
         if (s->kind == COMPOUND_REMAKE_INDEX) { /* they change names */
             const struct catalog_index *made = catalog_table_index_by_tree(now, s->tree);
@@ -419,10 +417,10 @@ static int keep_dropped(const struct catalog_table *now, struct catalog_table *n
         index->enforcing = index->unique;
         index->change = change;
     }
-    if (rc == 0 && remember) {
+    if (remember) {
         catalog_types_remember(now, next);
     }
-    return rc;
+    return 0;
 }
 
 int compound_flip(const struct catalog_table *now, const struct compound_request *request,

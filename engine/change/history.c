@@ -47,7 +47,7 @@ static int size_of(struct store *s, struct store_txn *t, uint64_t table, struct 
     int rc = table != 0 ? catalog_get_table(t, table, &found, err) : 0;
 
     /* One that is being made or dropped has no descriptor. */
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+    if (rc == INSTAR_ENOTFOUND) {
         base_err_clear(err);
         rc = 0;
     } else if (rc == 0 && found != NULL) {

@@ -119,7 +119,8 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
                                  : "change %llu is at work on \"%s\"",
                           (unsigned long long)other, j->rec.object);
     }
-    *exists_out = rc == 0 && join == JOIN_EXISTS;
+    base_assert(rc != 0 || join == JOIN_EXISTS); /* its name is not free */
+    *exists_out = rc == 0;
     return rc;
 }
 

@@ -506,8 +506,9 @@ static int check_references_of(const struct several_draft *sd, const struct subj
 
     for (uint32_t i = 0; i < table->fkey_count; i++) {
         const struct subject *parent = find_id(sd, table->fkeys[i].parent);
-        if (parent != NULL && parent->kind == SEVERAL_ALTER && draft_changes_key(&parent->draft) &&
-            !has_fkey(alters ? x->draft.from : NULL, &table->fkeys[i])) {
+        if (parent != NULL && parent->kind == SEVERAL_ALTER && draft_changes_key(&parent->draft)) {
+            /* One that was there refers to that table, which was refused. */
+            base_assert(!alters || !has_fkey(x->draft.from, &table->fkeys[i]));
             return draft_refuse_fkey(&parent->draft, &table->fkeys[i], table, err);
         }
     }

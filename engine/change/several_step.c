@@ -104,7 +104,7 @@ static int open_member(struct work *w, struct table_work *tw, struct base_err *e
         return rc;
     }
     rc = catalog_get_table(w->t, tw->m->table, &tw->now, err);
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+    if (rc == INSTAR_ENOTFOUND) {
         base_err_clear(err);
         tw->now = NULL;
         rc = may_lack ? 0
@@ -276,7 +276,8 @@ static bool concerns(const struct table_work *child, const struct table_work *pa
     for (uint32_t i = 0; !child->remove && i < child->next->fkey_count; i++) {
         any = any || child->next->fkeys[i].parent == parent->m->table;
     }
-    return any && p != NULL && !parent->remove;
+    base_assert(!any || p != NULL); /* who is referred to is there, or was looked for */
+    return any && !parent->remove;
 }
 
 /* The parent says of the child what the child's next version says. */

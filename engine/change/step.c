@@ -268,9 +268,9 @@ static int change_stage(struct job *j, const struct plan_step *step, struct base
         return rc;
     }
     rc = catalog_get_table(t, j->rec.table, &table, err);
-    if (j->rec.kind == CHANGE_DROP_INDEX && j->rec.state == INSTAR_CHANGE_RUNNING &&
-        j->rec.step == 0 &&
-        (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN || (rc == 0 && !find_dropped(j, table)))) {
+    /* Its table is there: one that was to go before it would have refused it (CHANGE-4). */
+    if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && j->rec.state == INSTAR_CHANGE_RUNNING &&
+        j->rec.step == 0 && !find_dropped(j, table)) {
         catalog_table_free(table);
         return step_finish_early(j, t, err);
     }

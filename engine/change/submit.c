@@ -215,8 +215,9 @@ static void number_name(const struct submission *s, const struct catalog_table *
         catalog_unique_name(table->name, &s->table_def->uniques[at], number, name);
     }
     for (uint32_t i = 0; at >= s->table_def->unique_count && i < table->fkey_count; i++) {
-        if (catalog_fkey_path(table, &table->fkeys[i], &path) &&
-            path.index == &table->indexes[at]) {
+        bool has = catalog_fkey_path(table, &table->fkeys[i], &path);
+        base_assert(has); /* the table was made with what it needs */
+        if (path.index == &table->indexes[at]) {
             catalog_fkey_index_name(table, &table->fkeys[i], number, name);
             return;
         }

@@ -99,7 +99,7 @@ static int remove_table(struct job *j, struct base_err *err)
     }
     rc = catalog_get_table(t, j->rec.table, &table, err);
     struct kin kin = {.count = 0};
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+    if (rc == INSTAR_ENOTFOUND) {
         return step_finish_early(j, t, err);
     }
     if (rc == 0) {

@@ -228,7 +228,7 @@ static int open_table(struct submission *s, const struct change_record *drop,
 {
     int rc = catalog_get_table(s->t, drop->table, table_out, err);
 
-    if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+    if (rc == INSTAR_ENOTFOUND) {
         return base_err_set(err, INSTAR_ESTATE,
                             "change %llu dropped columns of table %s, which is dropped itself: "
                             "undo that first",
@@ -415,7 +415,7 @@ static int purge(struct submission *s, struct base_err *err)
     }
     if (drop.kind != CHANGE_DROP_TABLE) {
         rc = catalog_get_table(s->t, drop.table, &table, err);
-        if (rc == INSTAR_ENOTFOUND || rc == INSTAR_EUNKNOWN) {
+        if (rc == INSTAR_ENOTFOUND) {
             rc = without_table(s, &drop, err);
             record_free(&drop);
             return rc;

@@ -264,6 +264,34 @@ static const struct {
     {NULL, "ALTER TABLE t RENAME TO x", "ALTER TABLE v RENAME TO x WITH (pause = on)"},
     {NULL, "UNDO CHANGE %llu", "DROP TABLE t WITH (undo_window_s = 3600, pause = on)"},
     {"ALTER TABLE t DROP COLUMN e", "VACUUM t", NULL},
+    {NULL, "BEGIN; ALTER INDEX nothing RENAME TO x; ALTER TABLE t ADD y int8; COMMIT", NULL},
+    {NULL,
+     "BEGIN; CREATE INDEX i ON t (c); ALTER INDEX i RENAME TO j; ALTER TABLE v ADD x int8; "
+     "COMMIT",
+     NULL},
+    {NULL, "ALTER TABLE t_b ADD x int8", NULL},
+    {NULL, "ALTER TABLE t ADD y int8, ADD FOREIGN KEY (a) REFERENCES t", NULL},
+    {NULL, "ALTER TABLE t ALTER a TYPE text, DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)", NULL},
+    {NULL, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b), DROP COLUMN a", NULL},
+    {NULL, "BEGIN; ALTER TABLE t ALTER b TYPE text; ALTER TABLE v ADD g int8; COMMIT", NULL},
+    {NULL,
+     "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); CREATE TABLE n (a int8 REFERENCES t); COMMIT",
+     NULL},
+    {NULL,
+     "BEGIN; CREATE TABLE n (b int8, CONSTRAINT n_b_key CHECK (b > 0)); ALTER TABLE n ADD UNIQUE "
+     "(b); COMMIT",
+     NULL},
+    {NULL,
+     "BEGIN; CREATE TABLE n (b int8); CREATE INDEX n_b_key ON n (b); ALTER TABLE n ADD UNIQUE (b); "
+     "COMMIT",
+     NULL},
+    {"CREATE TABLE p (a int8 PRIMARY KEY)",
+     "BEGIN; ALTER TABLE t ADD FOREIGN KEY (d) REFERENCES p; ALTER TABLE p RENAME TO q; COMMIT",
+     NULL},
+    {PARENT, "BEGIN; DROP TABLE p; CREATE TABLE n (a int8 REFERENCES t); COMMIT", NULL},
+    {PARENT, "BEGIN; DROP TABLE p; ALTER TABLE t ADD x int8; COMMIT", NULL},
+    {NULL, "BEGIN; CREATE TABLE v (a int8); ALTER TABLE t ADD y int8; COMMIT",
+     "DROP TABLE v WITH (pause = on)"},
 };
 
 struct asking {

@@ -161,6 +161,52 @@ Test(change_queue, name_taken_by_a_later_one)
     end(db);
 }
 
+static void await_words(instar *db, uint64_t change, const char *words)
+{
+    instar_change_info info;
+
+    do {
+        (void)instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, words) == NULL);
+}
+
+/* The same of a table, which has no turn: who has the name, to make or to drop it, is waited for.
+ */
+Test(change_queue, table_whose_name_is_taken)
+{
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP TABLE p");
+    uint64_t first = submit(db, "CREATE TABLE IF NOT EXISTS p (x int8) WITH (pause = on)");
+
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    await_words(db, first, "pause");
+    uint64_t later = submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
+    resume(db, first);
+    await_words(db, first, "is at work on \"p\"");
+    resume(db, later);
+    scene_await(db, later, INSTAR_OK, NULL);
+    scene_await(db, first, INSTAR_OK, NULL);
+    expect(shows(db, "p", "x int8"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    drop = submit(db, "DROP TABLE q");
+    first = submit(db, "CREATE TABLE IF NOT EXISTS q (x int8) WITH (pause = on)");
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    await_words(db, first, "pause");
+    ok(sqls_run(db, "CREATE TABLE q (y int8)"));
+    drop = submit(db, "DROP TABLE q WITH (pause = on)");
+    resume(db, first);
+    await_words(db, first, "is at work on \"q\"");
+    resume(db, drop);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, first, INSTAR_OK, NULL);
+    expect(shows(db, "q", "x int8"));
+    end(db);
+}
+
 /* It is cancelled before it has a name, or had to do anything. */
 Test(change_queue, cancelled_before_its_turn)
 {
@@ -208,6 +254,15 @@ Test(change_queue, table_behind_one_that_is_dropped)
     } else {
         fails(rc, INSTAR_OK);
     }
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    drop = submit(db, "DROP TABLE p");
+    table = submit(db, "CREATE TABLE IF NOT EXISTS p (a int4, CONSTRAINT y UNIQUE (a))");
+    taken = submit(db, "CREATE TABLE y (a int8)");
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    scene_await(db, taken, INSTAR_OK, NULL);
+    failed(db, table, INSTAR_EEXISTS, "there is a table named \"y\" already");
     end(db);
 }
 
@@ -295,7 +350,8 @@ Test(change_queue, nothing_is_left_to_do)
         "ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8, ALTER b SET NOT NULL",
         "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; CREATE INDEX i ON t (b, f); COMMIT",
         "BEGIN; ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8; ALTER TABLE p ADD g int8; COMMIT",
-        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE p ALTER g SET DEFAULT 1; COMMIT"};
+        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE p ALTER g SET DEFAULT 1; COMMIT",
+        "BEGIN; DROP INDEX t_b; ALTER TABLE t ALTER b SET NOT NULL; COMMIT"};
     uint64_t ids[BASE_ARRAY_LEN(changes)];
     instar *db = begin();
 
@@ -378,6 +434,25 @@ Test(change_queue, dropped_table_that_is_referred_to)
     failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
     scene_await(db, third, INSTAR_OK, NULL);
     expect(shows(db, "t", "REFERENCES p"));
+    end(db);
+}
+
+/* And so is one of which the one that refers to it stays in the change: altered in another way, or
+ * as what a new table refers to. */
+Test(change_queue, dropped_table_that_a_member_refers_to)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD "
+                                "CONSTRAINT s FOREIGN KEY (d) REFERENCES q");
+    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t ADD f int8; COMMIT");
+    uint64_t third = submit(db, "BEGIN; DROP TABLE q; CREATE TABLE n (a int8 REFERENCES t); "
+                                "COMMIT");
+
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
+    failed(db, third, INSTAR_ESTATE, "refers to it; drop that first");
+    expect(shows(db, "t", "REFERENCES p") && shows(db, "t", "REFERENCES q"));
     end(db);
 }
 

@@ -210,7 +210,28 @@ static const instar_table_def n = {.name = "n", .columns = &n_column, .column_co
     {                                                                                             \
         .kind = INSTAR_STATEMENT_ALTER_TABLE, .name = (of), .steps = (all), .step_count = (count) \
     }
+static const instar_alteration behind_a_rename[] = {
+    {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "t_b", .new_name = "t_x"},
+    {.kind = INSTAR_ALTER_ADD_CHECK}};
+static const char *const many_names[INSTAR_INDEX_COLUMNS_MAX + 1];
+static const instar_unique_def wide_unique = {
+    .name = "x", .columns = many_names, .column_count = INSTAR_INDEX_COLUMNS_MAX + 1};
+static const instar_unique_def empty_unique = {.name = "x", .columns = many_names};
+static const instar_alteration too_wide = {.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &wide_unique};
+static const instar_alteration empty = {.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &empty_unique};
 static const struct half halves[] = {
+    {"no constraint", {ALTER(no_constraint)}, 1, INSTAR_EINVALID, "name"},
+    {"no check behind a rename", {ALTER_OF("t", behind_a_rename, 2)}, 1, INSTAR_EINVALID, "check"},
+    {"a unique of too many columns of a new table",
+     {CREATE_N, ALTER_OF("n", &too_wide, 1)},
+     2,
+     INSTAR_ELIMIT,
+     "columns"},
+    {"a unique of 0 columns of a new table",
+     {CREATE_N, ALTER_OF("n", &empty, 1)},
+     2,
+     INSTAR_EINVALID,
+     "add unique: no definition"},
     {"no table of an index beside one",
      {INDEX(whole), INDEX(homeless)},
      2,

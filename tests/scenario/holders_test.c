@@ -129,6 +129,12 @@ Test(holders, who_names_what_goes)
     e = ask(db, &(instar_statement){.kind = INSTAR_STATEMENT_DROP_TABLE, .name = "u"});
     expect_u64(e.holder_count, 1);
     expect_u64(e.holders[0].projections, 1);
+    const instar_alteration drop_c = {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c"};
+    const instar_statement both[] = {
+        {.kind = INSTAR_STATEMENT_DROP_INDEX, .name = "t_b"},
+        {.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t", .steps = &drop_c, .step_count = 1}};
+    ok(instar_estimate_cost(db, both, 2, NULL, &e));
+    expect_u64(e.holder_count, 2);
     /* One that is not destructive asks nobody; another type is, and its index is made anew. */
     e = ask(db, &(instar_statement){.kind = INSTAR_STATEMENT_VACUUM, .name = "t"});
     expect_u64(e.holder_count, 0);

@@ -67,6 +67,28 @@ Test(rekey_compound, the_column_goes_with_its_key)
     ok(instar_close(db));
 }
 
+/* The same column in the other direction is another key; in the same one it is none. */
+Test(rekey_compound, the_same_column_descending)
+{
+    instar_key_column key = {.name = "a", .descending = true};
+    instar_column_def e = {.name = "e", .type = INSTAR_INT8};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
+        {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY, .key = &key, .key_count = 1},
+        {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &e}};
+    instar *db = open_t();
+    uint64_t change;
+
+    ok(instar_alter_table(db, "t", steps, 3, NULL, &change));
+    scene_await(db, change, INSTAR_OK, NULL);
+    cr_assert_str_eq(alters_rows(db, "t", "a"), "6;5;4;3;2;1");
+    moves_check_clean(db);
+    e.name = "f";
+    fails(instar_alter_table(db, "t", steps, 3, NULL, &change), INSTAR_EEXISTS);
+    expect(says("these columns are its primary key already"));
+    ok(instar_close(db));
+}
+
 /* What fails on a row leaves nothing of the key behind, either. */
 Test(rekey_compound, nothing_when_one_fails)
 {

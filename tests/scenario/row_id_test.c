@@ -269,3 +269,27 @@ Test(row_id, many_rows_get_theirs)
     expect_u64(sum.findings, 0);
     ok(instar_close(db));
 }
+
+/* A table without a primary key has none to be dropped: that is told, or left as it is, whether it
+ * is asked for alone or beside other steps. */
+Test(row_id, no_key_to_be_dropped)
+{
+    instar *db = make_t();
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
+        {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "x", .flags = INSTAR_ALTER_IF_EXISTS}};
+    uint32_t before = dbs_version(db, "t");
+
+    for (size_t count = 1; count <= 2; count++) {
+        uint64_t change = 1;
+        steps[0].flags = 0;
+        fails(instar_alter_table(db, "t", steps, count, NULL, &change), INSTAR_EUNKNOWN);
+        expect(says("table \"t\" has no primary key") && change == 0);
+        steps[0].flags = INSTAR_ALTER_IF_EXISTS;
+        change = 1;
+        ok(instar_alter_table(db, "t", steps, count, NULL, &change));
+        expect_u64(change, 0);
+    }
+    expect_u64(dbs_version(db, "t"), before);
+    ok(instar_close(db));
+}

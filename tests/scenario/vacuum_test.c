@@ -124,6 +124,36 @@ Test(vacuum, materialises_in_the_order_of_the_layouts)
     ok(instar_close(db));
 }
 
+/* Rows of which few fill a transaction are rewritten in several. */
+Test(vacuum, rewrites_large_rows)
+{
+    static char word[12000];
+    instar_value values[] = {{.type = INSTAR_INT8},
+                             {.type = INSTAR_INT8, .i = 5},
+                             {.type = INSTAR_TEXT, .bytes = {word, sizeof(word)}}};
+    instar *db = dbs_open(0);
+    instar_change_info info;
+    instar_projection *p;
+    instar_txn *txn;
+
+    memset(word, 'x', sizeof(word));
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", NULL, 0, NULL, &p));
+    for (int i = 0; i < 20; i++) {
+        values[0].i = i;
+        ok(instar_begin(db, 0, &txn));
+        ok(instar_insert(txn, p, values));
+        ok(instar_commit(txn));
+    }
+    instar_projection_free(p);
+    ok(alters_run(db, "t", "drop b"));
+    ok(vacuum(db, "t", &info));
+    expect_u64(info.rows_done, 20);
+    expect_vacuumed(db, "t");
+    clean(db);
+    ok(instar_close(db));
+}
+
 /* The limit of a table's layouts counts from the last vacuum on. */
 Test(vacuum, lets_old_layouts_go)
 {

@@ -273,6 +273,23 @@ Test(change_limit, pauses_are_not_saved_up)
     limit_destroy(&l);
 }
 
+/* Of a rate in rows and one in bytes the lower one counts. */
+Test(change_limit, the_lower_rate_counts)
+{
+    static const struct {
+        uint64_t rows, bytes, row_bytes, wanted;
+    } cases[] = {{10, 1000, 10, 10}, {1000, 1000, 10, 100}, {0, 1000, 10, 100}, {10, 1000, 0, 10},
+                 {10, 0, 10, 10},    {0, 5, 10, 1},         {1000, 5, 10, 1}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        struct job j = {.c = NULL};
+        atomic_store(&j.rows_per_second_max, cases[i].rows);
+        atomic_store(&j.bytes_per_second_max, cases[i].bytes);
+        atomic_store(&j.row_bytes, cases[i].row_bytes);
+        expect_u64(job_rate(&j), cases[i].wanted);
+    }
+}
+
 /* ---- checkpoints -------------------------------------------------------------------------- */
 
 static struct checkpoint *full_checkpoint(void)

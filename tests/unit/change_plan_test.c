@@ -383,3 +383,19 @@ Test(change_plan, steps_are_allowed_ones)
         }
     }
 }
+
+/* A stage that a change does not come by is not reached, and not one that it will come by. */
+Test(change_plan, stages_that_are_reached)
+{
+    struct change_record r = {
+        .kind = CHANGE_COMPOUND, .state = INSTAR_CHANGE_RUNNING, .builds = true};
+
+    r.step = plan_at_or_after(&r, 0);
+    expect(plan_has_reached(&r, "absent") == 1);
+    expect(plan_has_reached(&r, "build") == 0);
+    expect(plan_has_reached(&r, "validate") == -1);
+    while (strcmp(plan_stage_name(&r), "build") != 0) {
+        r.step = plan_at_or_after(&r, r.step + 1);
+    }
+    expect(plan_has_reached(&r, "absent") == 1 && plan_has_reached(&r, "build") == 1);
+}

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "change/record.h"
+#include "change/undo_impl.h"
 
 static struct change_record full_record(void)
 {
@@ -389,6 +389,28 @@ Test(change_record, undo)
     record_free(&back);
     record_free(&undo);
     base_buf_free(&bytes);
+}
+
+/* The columns that an undo brings back: an end that is missing or goes on, and ids that are none,
+ * are refused. */
+Test(change_record, columns_of_an_undo)
+{
+    static const struct {
+        uint8_t bytes[8];
+        size_t size;
+        bool good;
+    } cases[] = {
+        {{0, 1, 1, 0}, 4, true},        {{0, 1, 1, 0, 9}, 5, false},
+        {{0, 1, 0, 0}, 4, false},       {{0, 1, 1, 5}, 4, false},
+        {{0, 1, 0x80, 0x80}, 4, false}, {{0, 1, 0xff, 0xff, 0xff, 0xff, 0x7f, 0}, 8, false}};
+    struct undo_columns columns;
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        int rc = undo_columns_decode(base_slice(cases[i].bytes, cases[i].size), &columns, NULL);
+        cr_assert_eq(rc, cases[i].good ? 0 : INSTAR_ECORRUPT, "case %zu", i);
+        expect(!cases[i].good || (columns.count == 1 && columns.names[0].id == 1));
+        undo_columns_free(&columns);
+    }
 }
 
 /* A flipped bit anywhere, a missing end, another id: refused. */
