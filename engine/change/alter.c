@@ -117,7 +117,10 @@ static int alter_table(struct submission *s, struct base_err *err)
     rc = submit_open_table(s, s->name, &from, err);
     bool rekeys = rc == 0 && rekey_is_needed(from, s->steps, s->step_count) &&
                   rekey_is_alone(from, s->steps, s->step_count);
-    bool several = rc == 0 && !rekeys && compound_is_needed(from, s->steps, s->step_count);
+    bool several = false;
+    if (rc == 0 && !rekeys) {
+        rc = compound_is_needed(from, s->steps, s->step_count, &several, err);
+    }
     if (rekeys) {
         rc = rekey_submit(s, from, err);
     } else if (rc == 0 && !several) {

@@ -18,16 +18,11 @@
  * those about its table alone, which they name as the target has it. */
 static int use_table(struct draft *d, const char *name, struct base_err *err)
 {
-    int rc = catalog_name_check("table", name, err);
-
-    if (rc != 0) {
-        return rc;
-    }
     if (d->from != NULL) {
         base_assert(strcmp(d->target->name, name) == 0);
         return 0;
     }
-    rc = submit_open_table(d->s, name, &d->from, err);
+    int rc = submit_open_table(d->s, name, &d->from, err);
     if (rc == 0 && catalog_hidden_columns(d->from) != 0) {
         return base_err_set(err, INSTAR_ESTATE,
                             "table \"%s\" is in the middle of a change that adds or drops columns "

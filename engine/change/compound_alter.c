@@ -81,7 +81,7 @@ static bool lacks_index(const struct catalog_table *table, const instar_alterati
 {
     bool needed = false;
 
-    return step != NULL && step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
+    return step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
            catalog_fkey_plan_index(table, step->fkey, fkey, &needed) == 0 && needed;
 }
 
@@ -169,24 +169,23 @@ static bool is_about_new(const instar_alteration *steps, size_t at)
     return false;
 }
 
-bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count)
+int compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
+                       size_t count, bool *needed_out, struct base_err *err)
 {
-    bool renames = false;
+    struct compound_anew anew;
     struct catalog_fkey fkey;
+    bool renames = false;
+    int rc = compound_look(table, steps, count, &anew, err);
+    bool needed = anew.rekeys || anew.indexes != 0;
 
-    if (compound_rekeys(table, steps, count) || compound_remakes(table, steps, count, NULL) != 0) {
-        return true;
-    }
     for (size_t i = 0; i < count; i++) {
-        if (lacks_index(table, &steps[i], &fkey) || is_about_new(steps, i) ||
+        needed =
+            needed || lacks_index(table, &steps[i], &fkey) || is_about_new(steps, i) ||
             steps[i].kind == INSTAR_ALTER_ADD_UNIQUE || drops_unique(table, &steps[i]) ||
-            (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT &&
-             catalog_has_unique(table))) {
-            return true;
-        }
+            (renames && steps[i].kind == INSTAR_ALTER_DROP_CONSTRAINT && catalog_has_unique(table));
         renames = renames || steps[i].kind == INSTAR_ALTER_RENAME_CONSTRAINT ||
                   steps[i].kind == INSTAR_ALTER_RENAME_INDEX;
     }
-    return false;
+    *needed_out = rc == 0 && needed;
+    return rc;
 }

@@ -15,19 +15,20 @@
 /* ---- compound.c --------------------------------------------------------------------------- */
 
 /* Is an ALTER TABLE of these steps a change of several statements? So it is when it makes or drops
- * a UNIQUE. */
-bool compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count);
+ * a UNIQUE. ENOMEM. */
+int compound_is_needed(const struct catalog_table *table, const instar_alteration *steps,
+                       size_t count, bool *needed_out, struct base_err *err);
 
-/* How many indexes mind that these steps give columns other types, and must be made anew; those
- * that are unique are added to *unique_out, unless that is NULL. Not for steps that give the table
- * another primary key, with which all are. What is wrong with the steps is said by whoever takes
- * them. (compound_remake.c) */
-size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count, size_t *unique_out);
-/* Do they give the table another primary key, or one whose columns have other keys? */
-bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
-                     size_t count);
+/* What steps make anew. */
+struct compound_anew {
+    bool rekeys;           /* they give the table another primary key, or one whose columns have
+                            * other keys: then all indexes are made anew, which are not counted */
+    size_t indexes;        /* that mind the other types of their columns, */
+    size_t unique_indexes; /* and the unique ones of these */
+};
+/* What is wrong with the steps is said by whoever takes them. ENOMEM. (compound_remake.c) */
+int compound_look(const struct catalog_table *table, const instar_alteration *steps, size_t count,
+                  struct compound_anew *out, struct base_err *err);
 
 /* ---- compound_record.c -------------------------------------------------------------------- */
 

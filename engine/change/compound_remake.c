@@ -10,17 +10,18 @@
 
 /* The table as the steps leave it, for looking alone. NULL: they are about no type and no primary
  * key, or one of them is wrong. */
-static struct catalog_table *try_steps(const struct catalog_table *table,
-                                       const instar_alteration *steps, size_t count)
+static int try_steps(const struct catalog_table *table, const instar_alteration *steps,
+                     size_t count, struct catalog_table **copy_out, struct base_err *err)
 {
     bool needed = rekey_is_needed(table, steps, count);
-    struct catalog_table *copy = NULL;
 
+    *copy_out = NULL;
     for (size_t i = 0; i < count; i++) {
         needed = needed || steps[i].kind == INSTAR_ALTER_SET_TYPE;
     }
-    int rc = needed ? catalog_table_copy(table, &copy, NULL) : INSTAR_ENOTFOUND;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    int rc = needed ? catalog_table_copy(table, copy_out, err) : 0;
+    for (size_t i = 0; rc == 0 && needed && i < count; i++) {
+        struct catalog_table *copy = *copy_out;
         bool changed;
         if (rekey_drops_key(copy, &steps[i])) {
             copy->key_count = 0;
@@ -28,41 +29,34 @@ static struct catalog_table *try_steps(const struct catalog_table *table,
         } else if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
             copy->rekeyed = true;
         } else if (steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY) { /* that would need its parent */
-            rc = catalog_alter(copy, &steps[i], &changed, NULL);
+            rc = catalog_alter(copy, &steps[i], &changed, err);
         }
     }
     if (rc != 0) {
-        catalog_table_free(copy);
-        return NULL;
+        catalog_table_free(*copy_out);
+        *copy_out = NULL;
     }
-    return copy;
+    if (rc == 0 || rc == INSTAR_ENOMEM) {
+        return rc;
+    }
+    base_err_clear(err);
+    return 0;
 }
 
-size_t compound_remakes(const struct catalog_table *table, const instar_alteration *steps,
-                        size_t count, size_t *unique_out)
+int compound_look(const struct catalog_table *table, const instar_alteration *steps, size_t count,
+                  struct compound_anew *out, struct base_err *err)
 {
-    struct catalog_table *copy = try_steps(table, steps, count);
-    size_t remade = 0;
+    struct catalog_table *copy;
+    int rc = try_steps(table, steps, count, &copy, err);
 
+    *out = (struct compound_anew){.rekeys = (copy != NULL && copy->rekeyed) ||
+                                            rekey_is_needed(table, steps, count)};
     for (uint32_t i = 0; copy != NULL && i < copy->index_count; i++) {
-        bool anew = copy->indexes[i].remade;
-        remade += anew;
-        if (unique_out != NULL) {
-            *unique_out += anew && copy->indexes[i].unique;
-        }
+        out->indexes += copy->indexes[i].remade;
+        out->unique_indexes += copy->indexes[i].remade && copy->indexes[i].unique;
     }
     catalog_table_free(copy);
-    return remade;
-}
-
-bool compound_rekeys(const struct catalog_table *table, const instar_alteration *steps,
-                     size_t count)
-{
-    struct catalog_table *copy = try_steps(table, steps, count);
-    bool rekeys = copy != NULL && copy->rekeyed;
-
-    catalog_table_free(copy);
-    return rekeys || rekey_is_needed(table, steps, count);
+    return rc;
 }
 
 /* The steps before have given a column of it another type. One that this change makes itself comes

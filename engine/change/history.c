@@ -195,12 +195,6 @@ static bool adds_unique(const instar_statement *s)
     return any;
 }
 
-static bool changes_key(const struct catalog_table *table, const instar_statement *s)
-{
-    return table != NULL && s->kind == INSTAR_STATEMENT_ALTER_TABLE &&
-           compound_rekeys(table, s->steps, s->step_count);
-}
-
 /* For foreign keys: tables as the view has them. */
 static int find_parent(void *arg, const char *name, const struct catalog_table **table_out,
                        struct base_err *err)
@@ -320,30 +314,6 @@ static void add_anew(const struct catalog_table *table, const struct history_cos
     out->final_bytes += count * cost->rows * entry;
 }
 
-/* Those that are so with the type of a column; how many there are. */
-static size_t add_remade(const struct catalog_table *table, const instar_statement *s,
-                         const struct history_cost *cost, instar_estimate *out)
-{
-    size_t unique = 0;
-    size_t count = s->kind == INSTAR_STATEMENT_ALTER_TABLE
-                       ? compound_remakes(table, s->steps, s->step_count, &unique)
-                       : 0;
-
-    add_anew(table, cost, count, unique, out);
-    return count;
-}
-
-static int reads_rows(const struct catalog_view *view, const struct catalog_table *table,
-                      const instar_statement *s, bool *reads_out, struct base_err *err)
-{
-    *reads_out = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) ||
-                 changes_key(table, s) ||
-                 (s->kind == INSTAR_STATEMENT_VACUUM && catalog_has_old_layouts(table));
-    return *reads_out || table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
-               ? 0
-               : binds_rows(view, table, s, reads_out, err);
-}
-
 /* By name: does it make or drop tables, or concern more than one? */
 static bool is_several(const instar_statement *statements, size_t count)
 {
@@ -363,7 +333,8 @@ static bool is_several(const instar_statement *statements, size_t count)
     return false;
 }
 
-static enum change_kind kind_of(const struct catalog_table *table,
+/* rekeys: what the first one does to that table. */
+static enum change_kind kind_of(const struct catalog_table *table, bool rekeys,
                                 const instar_statement *statements, size_t count)
 {
     static const enum change_kind kinds[] = {[INSTAR_STATEMENT_CREATE_TABLE] = CHANGE_CREATE_TABLE,
@@ -377,7 +348,7 @@ static enum change_kind kind_of(const struct catalog_table *table,
 
     return is_several(statements, count)          ? CHANGE_SEVERAL
            : count > 1 || adds_unique(statements) ? CHANGE_COMPOUND
-           : !changes_key(table, statements)      ? kinds[statements->kind]
+           : !rekeys                              ? kinds[statements->kind]
            : rekey_is_needed(table, statements->steps, statements->step_count) &&
                    rekey_is_alone(table, statements->steps, statements->step_count)
                ? CHANGE_REKEY
@@ -395,27 +366,54 @@ struct concern {
     const instar_statement *statement;
     const struct catalog_table *table; /* that it is about; NULL: one that is to be made */
     struct history_cost size;          /* of that */
+    struct compound_anew anew;         /* by it, in that */
     bool reads;
     bool rekeyed; /* its table gets another primary key */
 };
+
+static int reads_rows(const struct catalog_view *view, struct concern *c, struct base_err *err)
+{
+    const instar_statement *s = c->statement;
+
+    c->reads = s->kind == INSTAR_STATEMENT_CREATE_INDEX || adds_unique(s) || c->anew.rekeys ||
+               (s->kind == INSTAR_STATEMENT_VACUUM && catalog_has_old_layouts(c->table));
+    return c->reads || c->table == NULL || s->kind != INSTAR_STATEMENT_ALTER_TABLE
+               ? 0
+               : binds_rows(view, c->table, s, &c->reads, err);
+}
 
 /* Does it read rows, and what does it make? *comes: indexes come that it does not name. */
 static int look_at(const struct catalog_view *view, struct concern *c, uint64_t memory,
                    instar_estimate *out, bool *comes, struct base_err *err)
 {
-    int rc = reads_rows(view, c->table, c->statement, &c->reads, err);
+    int rc = reads_rows(view, c, err);
 
     if (rc != 0 || c->table == NULL) {
         return rc;
     }
     size_t count = add_needed(c->table, c->statement, &c->size, memory, out);
-    count += c->rekeyed ? 0 : add_remade(c->table, c->statement, &c->size, out);
+    if (!c->rekeyed) {
+        add_anew(c->table, &c->size, c->anew.indexes, c->anew.unique_indexes, out);
+        count += c->anew.indexes;
+    }
     if (c->statement->kind == INSTAR_STATEMENT_CREATE_INDEX) {
         add_index(c->table, c->statement->index, &c->size, memory, out);
     }
     c->reads = c->reads || count > 0;
     *comes = *comes || count > 0;
     return 0;
+}
+
+/* Its table, as far as that is there: how large it is, and what is made anew. */
+static int look_at_table(struct store *s, struct store_txn *t, struct concern *c,
+                         struct base_err *err)
+{
+    const instar_statement *st = c->statement;
+    int rc = size_of(s, t, c->table != NULL ? c->table->id : 0, &c->size, err);
+
+    return rc == 0 && c->table != NULL && st->kind == INSTAR_STATEMENT_ALTER_TABLE
+               ? compound_look(c->table, st->steps, st->step_count, &c->anew, err)
+               : rc;
 }
 
 /* Each with its own table. Of one table alone an earlier one may have given it another name. */
@@ -441,7 +439,7 @@ static void add_rekeyed(struct concern *list, size_t count, bool alone, instar_e
     for (size_t i = 0; i < count; i++) {
         const struct catalog_table *table = list[i].table;
         size_t anew = 0, unique = 0;
-        if (list[i].rekeyed || table == NULL || !changes_key(table, list[i].statement)) {
+        if (list[i].rekeyed || !list[i].anew.rekeys) {
             continue;
         }
         for (size_t k = 0; k < count; k++) {
@@ -484,11 +482,10 @@ static int estimate(struct store *s, struct store_txn *t, const struct catalog_v
                           : base_err_set(err, INSTAR_ENOMEM, "estimating a change: out of memory");
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
-        const struct catalog_table *table = list[i].table;
-        rc = size_of(s, t, table != NULL ? table->id : 0, &list[i].size, err);
+        rc = look_at_table(s, t, &list[i], err);
     }
     if (rc == 0) {
-        cost.kind = kind_of(list[0].table, w->statements, w->count);
+        cost.kind = kind_of(list[0].table, list[0].anew.rekeys, w->statements, w->count);
         add_rekeyed(list, w->count, cost.kind == CHANGE_REKEY, out);
     }
     for (size_t i = 0; rc == 0 && i < w->count; i++) {

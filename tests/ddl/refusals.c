@@ -17,7 +17,7 @@
 #define OWN_MAX 6     /* and those behind them */
 #define PLACES 262144 /* a power of two */
 #define ATTEMPTS 20000
-#define A_FEW 8 /* on its way back a change waits longer after each */
+#define A_FEW 1 /* so that of two requests before one look at both the second is met alone */
 
 static const struct refusals *now;
 static _Atomic uint64_t places[PLACES];

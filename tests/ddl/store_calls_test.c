@@ -292,6 +292,23 @@ static const struct {
     {PARENT, "BEGIN; DROP TABLE p; ALTER TABLE t ADD x int8; COMMIT", NULL},
     {NULL, "BEGIN; CREATE TABLE v (a int8); ALTER TABLE t ADD y int8; COMMIT",
      "DROP TABLE v WITH (pause = on)"},
+    {NULL,
+     "BEGIN; ALTER TABLE t ADD x int8; CREATE INDEX j ON t (c); ALTER TABLE IF EXISTS t ADD y "
+     "int8; COMMIT",
+     NULL},
+    {"CREATE INDEX t_b_key ON t (c)",
+     "BEGIN; DROP INDEX t_b_key; ALTER TABLE t ADD UNIQUE (b); COMMIT", NULL},
+    {"ALTER TABLE t ADD CONSTRAINT t_b_key CHECK (b > 0)", "ALTER TABLE t ADD UNIQUE (b)", NULL},
+    {NULL, "ALTER TABLE t ALTER a TYPE int8 USING a + 1", NULL},
+    {"CREATE TABLE m (a numeric(10, 2) PRIMARY KEY)", "ALTER TABLE m ALTER a TYPE numeric(10, 4)",
+     NULL},
+    {"CREATE TABLE p (a int8 PRIMARY KEY)",
+     "ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES p, ADD FOREIGN KEY (a) REFERENCES p", NULL},
+    {NULL, "ALTER TABLE t ADD CHECK (a > 100), ADD CHECK (b > 200)", NULL},
+    {NULL,
+     "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); ALTER TABLE t ADD FOREIGN KEY (d) REFERENCES m; "
+     "COMMIT",
+     NULL},
 };
 
 struct asking {

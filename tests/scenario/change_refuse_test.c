@@ -221,6 +221,16 @@ static const instar_alteration too_wide = {.kind = INSTAR_ALTER_ADD_UNIQUE, .uni
 static const instar_alteration empty = {.kind = INSTAR_ALTER_ADD_UNIQUE, .unique = &empty_unique};
 static const struct half halves[] = {
     {"no constraint", {ALTER(no_constraint)}, 1, INSTAR_EINVALID, "name"},
+    {"a long name of a dropped index",
+     {{.kind = INSTAR_STATEMENT_DROP_INDEX, .name = long_name}},
+     1,
+     INSTAR_EINVALID,
+     "index name"},
+    {"a long name of an altered table",
+     {ALTER_OF(long_name, &no_unique, 1)},
+     1,
+     INSTAR_EINVALID,
+     "table name"},
     {"no check behind a rename", {ALTER_OF("t", behind_a_rename, 2)}, 1, INSTAR_EINVALID, "check"},
     {"a unique of too many columns of a new table",
      {CREATE_N, ALTER_OF("n", &too_wide, 1)},
