@@ -63,15 +63,17 @@ static int differs(const char *name, const char *difference, struct base_err *er
 
 /* ---- a change is at work on the name ------------------------------------------------------ */
 
-static bool compound_creates(const struct change_record *r, const char *name)
+static int compound_creates(const struct change_record *r, const char *name, bool *creates_out,
+                            struct base_err *err)
 {
     struct compound_request request = {0};
-    bool creates = r->kind == CHANGE_COMPOUND &&
-                   compound_decode(base_buf_slice(&r->descriptor), &request, NULL) == 0 &&
-                   compound_created(&request, name) != NULL;
+    int rc = r->kind == CHANGE_COMPOUND
+                 ? compound_decode(base_buf_slice(&r->descriptor), &request, err)
+                 : 0;
 
+    *creates_out = rc == 0 && compound_created(&request, name) != NULL;
     compound_free(&request);
-    return creates;
+    return rc;
 }
 
 /* What the change does to the name, before any definition is compared. *creating_out: it is
@@ -79,12 +81,13 @@ static bool compound_creates(const struct change_record *r, const char *name)
 static int at_work(const struct change_record *r, const char *name, uint32_t flags,
                    bool *creating_out, enum join *join_out, struct base_err *err)
 {
-    bool creates = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_CREATE_INDEX ||
-                   compound_creates(r, name);
+    bool creates;
+    int rc = compound_creates(r, name, &creates, err);
 
+    creates = creates || r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_CREATE_INDEX;
     *creating_out = creates && r->state == INSTAR_CHANGE_RUNNING && !r->cancel;
-    if (*creating_out) {
-        return 0;
+    if (rc != 0 || *creating_out) {
+        return rc;
     }
     *join_out = JOIN_BEHIND;
     if ((flags & INSTAR_CHANGE_IF_NOT_EXISTS) != 0) {
@@ -291,9 +294,7 @@ static int existing_table(struct store_txn *t, const struct catalog_name *found,
     if (rc == 0 && !catalog_table_same(table, wanted, difference, sizeof(difference))) {
         rc = differs(wanted->name, difference, err);
     }
-    if (rc != INSTAR_ENOTFOUND) {
-        catalog_table_free(table);
-    }
+    catalog_table_free(table);
     return rc;
 }
 

@@ -454,8 +454,8 @@ static int begin(struct scan *s, struct base_err *err)
 
 /* ---- the verdict -------------------------------------------------------------------------- */
 
-/* The sentence in front of the samples. */
-static void add_head(const struct scan *s, struct base_buf *text)
+/* The sentence in front of the samples. Does it name the column or constraint of all of them? */
+static bool add_head(const struct scan *s, struct base_buf *text)
 {
     const struct catalog_column *column = &s->table->columns[s->columns[0]]; /* if there is one */
     char head[320];
@@ -464,6 +464,7 @@ static void add_head(const struct scan *s, struct base_buf *text)
     unsigned long long n = f->broken;
     const char *plural = n == 1 ? "" : "s";
     bool alone = s->column_count == 1 && s->check_count + s->fkey_count == 0;
+    bool names = true;
 
     snprintf(head, sizeof(head), "table %s: ", s->table->name);
     base_buf_add(text, head, strlen(head));
@@ -480,16 +481,20 @@ static void add_head(const struct scan *s, struct base_buf *text)
         snprintf(head, sizeof(head), "check %s is violated by %llu row%s: ", s->checks[0]->name, n,
                  plural);
     } else if (f->of_kind[INSTAR_FAILURE_NOT_NULL] == n) {
+        names = false;
         snprintf(head, sizeof(head), "columns that are to be NOT NULL hold %llu null%s: ", n,
                  plural);
     } else if (f->of_kind[INSTAR_FAILURE_TYPE] == n) {
+        names = false;
         snprintf(head, sizeof(head), "%llu value%s cannot become of the types that are to be: ", n,
                  plural);
     } else {
+        names = false;
         snprintf(head, sizeof(head), "constraints that are to hold are broken %llu time%s: ", n,
                  plural);
     }
     base_buf_add(text, head, strlen(head));
+    return names;
 }
 
 static int verdict(struct scan *s, struct base_err *err)
@@ -501,9 +506,8 @@ static int verdict(struct scan *s, struct base_err *err)
     if (f->broken == 0) {
         return 0;
     }
-    add_head(s, &text);
-    findings_describe(f, s->table, s->column_count + s->check_count + s->fkey_count > 1, &text,
-                      &s->job->failure);
+    bool names = add_head(s, &text);
+    findings_describe(f, s->table, !names, &text, &s->job->failure);
     record_cut(&text, r->reason, sizeof(r->reason));
     r->duplicate_count = f->broken;
     base_buf_free(&text);

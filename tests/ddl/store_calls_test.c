@@ -147,6 +147,7 @@ Test(ddl_store_calls, refused_at_each_place, .timeout = 3600)
 #define CREATES_N "CREATE TABLE n (a int8 PRIMARY KEY) WITH (pause = on)"
 #define DROPS_T_B "DROP INDEX t_b WITH (pause = on)"
 #define KEPT "WITH (undo_window_s = 3600)"
+#define COMPOUND "BEGIN; DROP INDEX t_b; CREATE INDEX j ON t (c) WITH (pause = on); COMMIT"
 
 /* %llu is the number of the change before. held: it stands still meanwhile. */
 static const struct {
@@ -309,6 +310,12 @@ static const struct {
      "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); ALTER TABLE t ADD FOREIGN KEY (d) REFERENCES m; "
      "COMMIT",
      NULL},
+    {"CREATE TABLE m (a int8, b text, PRIMARY KEY (a, b))",
+     "ALTER TABLE t ADD FOREIGN KEY (b, c) REFERENCES m", NULL},
+    {NULL, "BEGIN; CREATE TABLE n (b int8); ALTER TABLE n ADD CHECK (b > 0); COMMIT", NULL},
+    {NULL, "DROP TABLE IF EXISTS nothing", NULL},
+    {NULL, "CREATE INDEX j ON t (c)", COMPOUND},
+    {NULL, "CREATE INDEX t_b ON t (b)", COMPOUND},
 };
 
 struct asking {

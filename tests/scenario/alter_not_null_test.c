@@ -61,6 +61,26 @@ Test(alter_not_null, rows_that_hold_nulls_are_named)
     ok(instar_close(db));
 }
 
+/* A column in which one row has a null and another one a value that does not fit. */
+Test(alter_not_null, nulls_beside_values_that_do_not_fit)
+{
+    instar_change_info info;
+    instar *db = scene_open_t(0, 2);
+    uint64_t change;
+
+    ok(alters_update(db, "t", "b", 1, "100000"));
+    ok(alters_update(db, "t", "b", 2, "null"));
+    ok(alters_submit(db, "t", "set-type b int2 , set-not-null b", NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    cr_assert(strstr(info.reason,
+                     "table t: constraints that are to hold are broken 2 times: column "
+                     "b of row (a=1)") != NULL,
+              "%s", info.reason);
+    cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+}
+
 /* Several workers share the rows: each null is counted once, and the first ten rows are named,
  * whoever came by them. */
 Test(alter_not_null, workers_find_each_null_once)

@@ -111,6 +111,11 @@ Test(change_queue, create_behind_a_cancelled_one)
 
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
+    instar_change_steering steering;
+    instar_change_steering_init(&steering);
+    steering.set_flags = INSTAR_CHANGE_PAUSE;
+    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    expect(says("is being undone"));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
     expect(second != first);

@@ -203,6 +203,14 @@ Test(foreign_key, added_to_rows)
     ok(moves_run(db, "insert c 20,99"));
     moves_check_clean(db);
     ok(sqls_run(db, "drop table p"));
+    /* A long value is cut. */
+    ok(sqls_run(db, "create table k (x text primary key);"
+                    "create table l (id int8 primary key, p text)"));
+    char row[200] = "insert l 1,";
+    memset(row + strlen(row), 'x', 150);
+    ok(moves_run(db, row));
+    fails(sqls_run(db, "alter table l add foreign key (p) references k"), INSTAR_EFAILED);
+    cr_assert(sqls_say("xxx...)"), "%s", sqls_words());
     ok(instar_close(db));
 }
 

@@ -245,6 +245,7 @@ Test(row_id, rows_get_theirs_at_a_rate)
     } while (info.rows_done == 0);
     instar_change_steering_init(&s);
     s.rows_per_second_max = 0;
+    s.fence_after_ms = 20000;
     s.set_flags = INSTAR_CHANGE_HURRY;
     ok(instar_change_steer(db, change, &s));
     scene_await(db, change, INSTAR_OK, NULL);

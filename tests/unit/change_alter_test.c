@@ -47,15 +47,17 @@ Test(change_alter, round_trip)
 /* A comment stands as a statement of its own, and so does what comes behind it. */
 Test(change_alter, steps_behind_a_comment)
 {
-    const instar_column_def column = {.name = "d", .type = INSTAR_INT8};
+    const instar_value yes = {.type = INSTAR_BOOL, .b = true};
+    const instar_column_def column = {.name = "d", .type = INSTAR_BOOL, .default_value = &yes};
     const instar_alteration steps[] = {{.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c"},
                                        {.kind = INSTAR_ALTER_COMMENT_TABLE, .comment = "x"},
-                                       {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &column}};
+                                       {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &column},
+                                       {.kind = INSTAR_ALTER_SET_DEFAULT, .name = "b"}};
     char words[RECORD_STATEMENT_MAX];
 
-    alter_describe("t", steps, 3, words, sizeof(words));
+    alter_describe("t", steps, 4, words, sizeof(words));
     cr_assert_str_eq(words, "ALTER TABLE t DROP COLUMN c; COMMENT ON TABLE t IS 'x'; ALTER TABLE t "
-                            "ADD COLUMN d int8");
+                            "ADD COLUMN d bool DEFAULT true, ALTER COLUMN b SET DEFAULT NULL");
 }
 
 /* A foreign key comes back as it was, with all of its parts; bytes that are cut or changed are
