@@ -504,7 +504,7 @@ static int verdict(struct scan *s, struct base_err *err)
     add_head(s, &text);
     findings_describe(f, s->table, s->column_count + s->check_count + s->fkey_count > 1, &text,
                       &s->job->failure);
-    record_cut(&text, r->reason, sizeof(r->reason));
+    record_cut(base_buf_slice(&text), r->reason, sizeof(r->reason));
     r->duplicate_count = f->broken;
     base_buf_free(&text);
     return base_err_set(err,

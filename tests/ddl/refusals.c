@@ -40,7 +40,7 @@ static bool note(uint64_t place)
     }
 }
 
-/* One of the threads that stay for as long as the store is open, or one that has no name yet? */
+/* One of the threads that stay for as long as the store is open, or none of the engine's? */
 static bool stays(void)
 {
     static const char *const names[] = {"instar-apply", "instar-log", "instar-lease",
