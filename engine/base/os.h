@@ -175,8 +175,12 @@ void os_cond_wake_all(struct os_cond *c);
 
 struct os_thread {
     pthread_t t;
+    void *(*fn)(void *);
+    void *arg;
+    char name[16]; /* what the kernel keeps, with a 0 */
 };
-/* Signals are blocked in the new thread, its name is set for tools that show threads. */
+/* Signals are blocked in the new thread; its name is for tools that show threads, which cut it. t
+ * stays where it is until the join. */
 int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), void *arg);
 void os_thread_join(struct os_thread *t);
 

@@ -6,7 +6,13 @@
 #include <signal.h>
 #include <string.h>
 
-#define NAME_SIZE 16 /* what the kernel keeps */
+/* It has its name before it does anything: others tell threads apart by it. */
+static void *begin(void *arg)
+{
+    const struct os_thread *t = arg;
+    pthread_setname_np(pthread_self(), t->name);
+    return t->fn(t->arg);
+}
 
 int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), void *arg)
 {
@@ -18,13 +24,10 @@ int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), 
     if (rc != 0) {
         return rc;
     }
-    rc = -pthread_create(&t->t, NULL, fn, arg);
+    *t = (struct os_thread){.fn = fn, .arg = arg};
+    memcpy(t->name, name, strnlen(name, sizeof(t->name) - 1));
+    rc = -pthread_create(&t->t, NULL, begin, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0) {
-        char shown[NAME_SIZE] = {0};
-        memcpy(shown, name, strnlen(name, NAME_SIZE - 1));
-        pthread_setname_np(t->t, shown);
-    }
     return rc;
 }
 

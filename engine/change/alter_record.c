@@ -600,7 +600,7 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
         }
         add_step(&b, table, &steps[i]);
     }
-    record_cut(&b, text, size);
+    record_cut(base_buf_slice(&b), text, size);
     base_buf_free(&b);
 }
 

@@ -447,7 +447,7 @@ int draft_record(struct draft *d, struct base_err *err)
         r->drops = r->drops || compound_going(&d->request[i]) != 0;
     }
     snprintf(r->table_name, sizeof(r->table_name), "%s", d->from->name);
-    record_cut(&d->words, r->statement, sizeof(r->statement));
+    record_cut(base_buf_slice(&d->words), r->statement, sizeof(r->statement));
     rc = kin_claim(&d->kin, d->from, d->target, r, err);
     rc = rc == 0 ? draft_encode(d, &r->descriptor, err) : rc;
     r->step = rc == 0 ? plan_at_or_after(r, 0) : 0;

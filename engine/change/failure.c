@@ -19,7 +19,7 @@ static bool add_cut(struct base_buf *out, const struct base_buf *words)
     char text[TEXT_MAX] = "";
 
     if (words != NULL) {
-        record_cut(words, text, sizeof(text));
+        record_cut(base_buf_slice(words), text, sizeof(text));
     }
     return base_buf_add_blob(out, text, strlen(text));
 }

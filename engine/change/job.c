@@ -392,15 +392,12 @@ static int look(struct job *j, struct base_err *err)
 /* Counts what is tried again, and keeps why. */
 static void note_retry(struct job *j, const struct base_err *err)
 {
-    struct base_buf words = {0};
+    struct base_slice words = base_slice(err->text, strlen(err->text));
 
     j->retries++;
     j->live.retries = j->retries;
-    if (base_buf_add(&words, err->text, strlen(err->text))) {
-        record_cut(&words, j->trouble, sizeof(j->trouble));
-        record_cut(&words, j->live.trouble, sizeof(j->live.trouble));
-    }
-    base_buf_free(&words);
+    record_cut(words, j->trouble, sizeof(j->trouble));
+    record_cut(words, j->live.trouble, sizeof(j->live.trouble));
     show(j);
 }
 

@@ -508,7 +508,7 @@ static int verdict(struct scan *s, struct base_err *err)
     }
     bool names = add_head(s, &text);
     findings_describe(f, s->table, !names, &text, &s->job->failure);
-    record_cut(&text, r->reason, sizeof(r->reason));
+    record_cut(base_buf_slice(&text), r->reason, sizeof(r->reason));
     r->duplicate_count = f->broken;
     base_buf_free(&text);
     return base_err_set(err,

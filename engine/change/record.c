@@ -83,15 +83,16 @@ int record_copy(const struct change_record *from, struct change_record *to, stru
     return 0;
 }
 
-void record_cut(const struct base_buf *words, char *text, size_t size)
+void record_cut(struct base_slice words, char *text, size_t size)
 {
-    size_t shown = words->size < size ? words->size : size - 1;
+    const uint8_t *bytes = words.data;
+    size_t shown = words.size < size ? words.size : size - 1;
 
-    while (shown > 0 && shown < words->size && (words->data[shown] & 0xc0) == 0x80) {
+    while (shown > 0 && shown < words.size && (bytes[shown] & 0xc0) == 0x80) {
         shown--;
     }
     if (shown != 0) {
-        memcpy(text, words->data, shown);
+        memcpy(text, bytes, shown);
     }
     text[shown] = 0;
 }

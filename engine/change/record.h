@@ -187,7 +187,7 @@ int failure_get(const struct change_record *r, struct base_arena *arena, instar_
                 struct base_err *err);
 
 /* Words into a text of the record, cut between two characters. */
-void record_cut(const struct base_buf *words, char *text, size_t size);
+void record_cut(struct base_slice words, char *text, size_t size);
 
 /* Records in CATALOG_CHANGE_TREE. The key is the id, big-endian. Beside them stands one marker for
  * each change that has not ended, under eight zero bytes and the id: so whoever looks for work

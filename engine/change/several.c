@@ -471,7 +471,7 @@ static int record(struct several_draft *sd, struct base_err *err)
     r->table = id_of(first);
     r->undo_window_s = submit_undo_window(sd->s);
     snprintf(r->table_name, sizeof(r->table_name), "%s", name_of(first));
-    record_cut(&sd->words, r->statement, sizeof(r->statement));
+    record_cut(base_buf_slice(&sd->words), r->statement, sizeof(r->statement));
     for (; rc == 0 && request.count < sd->count; request.count++) {
         rc = encode_one(sd, sd->list[request.count], &request.list[request.count], err);
     }

@@ -190,7 +190,7 @@ void submit_table_statement(const struct catalog_table *t, char *text, size_t si
         base_buf_add(&b, " DESC", t->key[i].descending ? 5 : 0);
     }
     base_buf_add(&b, "))", keyed ? 2 : 1);
-    record_cut(&b, text, size);
+    record_cut(base_buf_slice(&b), text, size);
     base_buf_free(&b);
 }
 

@@ -297,7 +297,7 @@ static void describe(struct submission *s, const struct change_record *drop)
     base_buf_add(&words, " (", 2);
     base_buf_add(&words, drop->statement, strlen(drop->statement));
     base_buf_add(&words, ")", 1);
-    record_cut(&words, s->rec.statement, sizeof(s->rec.statement));
+    record_cut(base_buf_slice(&words), s->rec.statement, sizeof(s->rec.statement));
     base_buf_free(&words);
 }
 
@@ -318,7 +318,7 @@ static int tell_rest(struct submission *s, const struct change_record *drop,
         base_buf_add(&words, "; ", words.size != 0 ? 2 : 0);
         base_buf_add(&words, names->data, names->size);
     }
-    record_cut(&words, s->rec.reason, sizeof(s->rec.reason));
+    record_cut(base_buf_slice(&words), s->rec.reason, sizeof(s->rec.reason));
     base_buf_free(&lost);
     base_buf_free(&words);
     return rc;

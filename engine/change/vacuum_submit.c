@@ -11,7 +11,7 @@ static void describe(const char *table, char *text, size_t size)
 
     base_buf_add(&words, "VACUUM ", strlen("VACUUM "));
     catalog_name_add(&words, table);
-    record_cut(&words, text, size);
+    record_cut(base_buf_slice(&words), text, size);
     base_buf_free(&words);
 }
 

@@ -396,7 +396,7 @@ static int verdict(struct validation *v, struct base_err *err)
     if (v->duplicates > v->sample_count) {
         base_buf_add(&text, "; …", strlen("; …"));
     }
-    record_cut(&text, r->reason, sizeof(r->reason));
+    record_cut(base_buf_slice(&text), r->reason, sizeof(r->reason));
     r->duplicate_count = v->duplicates;
     base_buf_free(&text);
     return base_err_set(err, INSTAR_EUNIQUE, "%s", r->reason);

@@ -37,7 +37,7 @@ uint64_t fold_segments(const struct store *s);
  * operations. to == from: there is nothing. */
 int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
                  struct base_err *err);
-void fold_done(struct fold *f); /* zero-initialise once; keeps the memory */
+void fold_done(struct fold *f); /* zero-initialise once; keeps room for a small one */
 void fold_free(struct fold *f);
 /* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position. */
 int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err);

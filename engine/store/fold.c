@@ -23,6 +23,7 @@
 /* Two segments' operations fall on the pages of a large table hardly more often than one's: 5 M
  * rows changed at random, 64 MiB of log a segment, are written 0.6 times as many pages. */
 #define FOLD_SEGMENTS 2
+#define OPS_KEPT 4096 /* room from one fold to the next; of a large one it is given back */
 #define PATIENCE_MAX 6
 #define CHECK_EVERY 32
 
@@ -39,7 +40,7 @@ static uint64_t prefix_of(struct base_slice key)
 static bool add_op(struct fold *f, const struct record_op *op)
 {
     if (f->count == f->size) {
-        size_t size = f->size == 0 ? 4096 : f->size * 2;
+        size_t size = f->size == 0 ? OPS_KEPT : f->size * 2;
         struct fold_op *ops = base_realloc(f->ops, size * sizeof *ops);
         if (ops == NULL) {
             return false;
@@ -161,7 +162,7 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
     return rc;
 }
 
-void fold_done(struct fold *f)
+static void unpin(struct fold *f)
 {
     if (f->pins.count != 0) {
         segment_unpin(f->s, &f->pins);
@@ -169,12 +170,25 @@ void fold_done(struct fold *f)
     }
 }
 
-void fold_free(struct fold *f)
+static void free_ops(struct fold *f)
 {
-    fold_done(f);
     base_free(f->ops);
     f->ops = NULL;
     f->size = 0;
+}
+
+void fold_done(struct fold *f)
+{
+    unpin(f);
+    if (f->size > OPS_KEPT) {
+        free_ops(f);
+    }
+}
+
+void fold_free(struct fold *f)
+{
+    unpin(f);
+    free_ops(f);
 }
 
 /* ---- where an operation goes --------------------------------------------------------------- */

@@ -89,7 +89,7 @@ static bool apart(const struct pair *p, char schema[8192])
     steps_free(&s.steps);
     steps_help(&s.steps);
     done = done && sqls_run(s.db, p->second) == INSTAR_OK;
-    (void)snprintf(schema, 8192, "%s", scene_schema(s.db));
+    (void)snprintf(schema, 8192, "%s", sqls_schema(s.db, NULL));
     scene_close(&s);
     return done;
 }
@@ -120,9 +120,9 @@ static void try_pair(const struct pair *p)
     fprintf(stderr, "  %s (%s), one after the other: %s\n", verdict, instar_error_name(code),
             both ? "done" : "not");
     if (done && (s.world->schema[WORLD_AFTER].impossible ||
-                 (both && strcmp(scene_schema(s.db), wanted) != 0))) {
-        test_fail(__FILE__, __LINE__, "%s: the schema is\n%snot\n%s", p->name, scene_schema(s.db),
-                  wanted);
+                 (both && strcmp(sqls_schema(s.db, NULL), wanted) != 0))) {
+        test_fail(__FILE__, __LINE__, "%s: the schema is\n%snot\n%s", p->name,
+                  sqls_schema(s.db, NULL), wanted);
     }
     /* A rule that the second takes away again was not tested. */
     if (done && !both && p->operation.error == 0) {
@@ -182,9 +182,9 @@ static void beside(const struct operation *o)
     steering.clear_flags = INSTAR_CHANGE_HOLD;
     ok(instar_change_steer(s.db, other, &steering));
     scene_await(s.db, other, INSTAR_OK, NULL);
-    (void)snprintf(s.before, sizeof(s.before), "%s", scene_schema(s.db));
+    (void)snprintf(s.before, sizeof(s.before), "%s", sqls_schema(s.db, NULL));
     scene_expect(&s, o->error == 0);
-    expect(strstr(scene_schema(s.db), "CREATE UNIQUE INDEX z_b ON z (b)") != NULL);
+    expect(strstr(sqls_schema(s.db, NULL), "CREATE UNIQUE INDEX z_b ON z (b)") != NULL);
     scene_close(&s);
 }
 

@@ -5,6 +5,7 @@
 
 #include "ddl/cases.h"
 #include "ddl/scene.h"
+#include "support/sqls.h"
 
 #include <execinfo.h>
 #include <pthread.h>
@@ -39,7 +40,7 @@ static bool note(uint64_t place)
     }
 }
 
-/* One of the threads that stay for as long as the store is open, or one that has no name yet? */
+/* One of the threads that stay for as long as the store is open, or none of the engine's? */
 static bool stays(void)
 {
     static const char *const names[] = {"instar-apply", "instar-log", "instar-lease",
@@ -134,7 +135,7 @@ static bool run(const struct operation *o)
     make(&s, o);
     while (now->may_end(rc = try(&s, &info)) && attempts < ATTEMPTS) {
         attempts++;
-        cr_assert_str_eq(scene_schema(s.db), s.before, "%s", o->name);
+        cr_assert_str_eq(sqls_schema(s.db, NULL), s.before, "%s", o->name);
         cr_assert(s.words[0] != '\0' || info.reason[0] != '\0', "%s: %s without words", o->name,
                   instar_error_name(rc));
     }

@@ -118,7 +118,7 @@ void scene_make(struct scene *s, const struct operation *o)
         world_change(s->world, instar_sql_at(sql, 0));
     }
     instar_sql_free(sql);
-    (void)snprintf(s->before, sizeof(s->before), "%s", scene_schema(s->db));
+    (void)snprintf(s->before, sizeof(s->before), "%s", sqls_schema(s->db, NULL));
     ok(instar_table_list(s->db, NULL, add_names, s->names));
 }
 
@@ -168,26 +168,6 @@ int scene_finish(struct scene *s, bool working, instar_change_info *info)
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
-
-static int print_table(void *arg, const instar_table_info *info)
-{
-    char *text = arg;
-    size_t used = strlen(text);
-
-    used += instar_sql_format_table(info, text + used, 8192 - used);
-    expect(used < 8192);
-    expect(used + instar_sql_format_fkeys(info, text + used, 8192 - used) < 8192);
-    return 0;
-}
-
-const char *scene_schema(instar *db)
-{
-    static char text[8192];
-
-    text[0] = '\0';
-    ok(instar_table_list(db, NULL, print_table, text));
-    return text;
-}
 
 struct comparison {
     const struct world_schema *schema;
@@ -293,7 +273,7 @@ size_t scene_look_side(struct scene *s)
 
     if (!before && !after) {
         test_fail(__FILE__, __LINE__, "%s, %s: half of it is seen:\n%s", s->operation->name,
-                  s->steps.point, scene_schema(s->db));
+                  s->steps.point, sqls_schema(s->db, NULL));
     }
     if (before && after) { /* only rows can tell */
         side = reads_like(s, s->side) ? s->side : 1 - s->side;
@@ -645,11 +625,11 @@ void scene_expect(struct scene *s, bool done)
     scene_look_side(s);
     if (done && !is_like(s, WORLD_AFTER)) {
         test_fail(__FILE__, __LINE__, "%s: the schema is\n%s", s->operation->name,
-                  scene_schema(s->db));
+                  sqls_schema(s->db, NULL));
     }
-    if (!done && strcmp(scene_schema(s->db), s->before) != 0) {
+    if (!done && strcmp(sqls_schema(s->db, NULL), s->before) != 0) {
         test_fail(__FILE__, __LINE__, "%s: the schema is\n%snot\n%s", s->operation->name,
-                  scene_schema(s->db), s->before);
+                  sqls_schema(s->db, NULL), s->before);
     }
     scene_check(s);
     scene_write(s);

@@ -50,8 +50,6 @@ int scene_try(struct scene *s, const char *text);
 enum steps_event scene_next(struct scene *s);
 /* To its end: point by point, and somebody works there, or without a stop. Its verdict. */
 int scene_finish(struct scene *s, bool working, instar_change_info *info);
-/* The schema of all tables as SQL. Valid until the next call. */
-const char *scene_schema(instar *db);
 /* Which of the two schemas is seen now; fails if it is neither. */
 size_t scene_look_side(struct scene *s);
 /* Rows are those of the world, and the checker finds nothing. */

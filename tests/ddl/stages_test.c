@@ -115,7 +115,7 @@ static char *tell(const struct operation *o)
     if (o->error != 0) {
         fprintf(f, "-- fails\n%s\n", info.reason);
     } else {
-        fprintf(f, "-- after\n%s", scene_schema(s.db));
+        fprintf(f, "-- after\n%s", sqls_schema(s.db, NULL));
     }
     scene_expect(&s, o->error == 0);
     scene_close(&s);

@@ -139,7 +139,6 @@ Test(ddl_store_calls, refused_at_each_place, .timeout = 3600)
 
 #define OWN_OF_MEMORY 2 /* calls: the hook, and the allocator */
 #define A_FEW 3
-#define SCHEMA 8192
 #define PARENT                              \
     "CREATE TABLE p (a int8 PRIMARY KEY); " \
     "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"
@@ -174,6 +173,11 @@ static const struct {
      "BEGIN; ALTER TABLE IF EXISTS nothing ADD x int8; CREATE INDEX IF NOT EXISTS t_b ON t "
      "(b); DROP TABLE IF EXISTS nothing; CREATE TABLE IF NOT EXISTS v (a int8, b int8); "
      "ALTER TABLE t ADD COLUMN IF NOT EXISTS y int8; DROP INDEX IF EXISTS nothing; COMMIT",
+     NULL},
+    {NULL,
+     "BEGIN; CREATE TABLE n (a int8 PRIMARY KEY, b int8 REFERENCES t); CREATE INDEX n_b2 ON "
+     "n (b); ALTER TABLE n ADD UNIQUE (b), ADD CHECK (b > 0); COMMENT ON INDEX n_b2 IS 'x'; "
+     "ALTER TABLE t ADD g int8 REFERENCES n; COMMIT",
      NULL},
     {PARENT, "DROP TABLE p", NULL},
     {PARENT, "DROP TABLE t", NULL},
@@ -360,23 +364,6 @@ static int ask_and_wait(struct asking *a)
     return a->code;
 }
 
-static int print_table(void *arg, const instar_table_info *info)
-{
-    char *text = arg;
-    size_t used = strlen(text);
-
-    used += instar_sql_format_table(info, text + used, SCHEMA - used);
-    expect(used < SCHEMA);
-    expect(used + instar_sql_format_fkeys(info, text + used, SCHEMA - used) < SCHEMA);
-    return 0;
-}
-
-static void read_schema(instar *db, char schema[SCHEMA])
-{
-    schema[0] = '\0';
-    ok(instar_table_list(db, NULL, print_table, schema));
-}
-
 /* The last change of a script, whose others have ended. */
 static uint64_t submit_all(instar *db, const char *text)
 {
@@ -392,32 +379,56 @@ static uint64_t submit_all(instar *db, const char *text)
     return change;
 }
 
-/* A new store, the last change of the setup, and that which is held. */
-static instar *prepare(size_t i, uint64_t *change_out, uint64_t *held_out)
+struct course {
+    instar *db;
+    uint64_t change;          /* the last of the setup, or that which is held */
+    uint64_t held;            /* 0: none */
+    struct test_child holder; /* has it: nothing is refused there */
+};
+
+static void hold(struct test_child *self, void *arg)
 {
-    test_remove(dbs_path());
+    test_until_told(self);
     instar *db = dbs_open(0);
-    ok(sqls_run(db, OPERATIONS_TABLE));
-    ok(sqls_run(db, "CREATE TABLE v (a int8, b int8)"));
-    ok(alters_insert(db, "t", "a,b,c,d", "1,11,x1,null"));
-    ok(alters_insert(db, "t", "a,b,c,d", "2,100000,x2,null"));
-    *change_out = asked[i].setup != NULL ? submit_all(db, asked[i].setup) : 1;
-    ok(instar_change_wait(db, *change_out, TEST_AWAIT_S * 1000, NULL));
-    *held_out = 0;
-    if (asked[i].held != NULL) {
-        *change_out = *held_out = submit_all(db, asked[i].held);
-    }
-    return db;
+    test_send(self, submit_all(db, arg));
+    test_until_told(self);
+    ok(instar_close(db));
 }
 
-static void end(instar *db, uint64_t held)
+/* A new store. */
+static void begin(size_t i, struct course *c)
 {
-    if (held != 0) {
-        ok(instar_change_cancel(db, held));
-        fails(instar_change_wait(db, held, TEST_AWAIT_S * 1000, NULL), INSTAR_ECANCELLED);
+    char text[256];
+
+    *c = (struct course){.held = 0};
+    test_remove(dbs_path());
+    if (asked[i].held != NULL) {
+        (void)snprintf(text, sizeof(text), "%s", asked[i].held);
+        test_fork(&c->holder, hold, text);
     }
-    moves_check_clean(db);
-    ok(instar_close(db));
+    c->db = dbs_open(0);
+    ok(sqls_run(c->db, OPERATIONS_TABLE));
+    ok(sqls_run(c->db, "CREATE TABLE v (a int8, b int8)"));
+    ok(alters_insert(c->db, "t", "a,b,c,d", "1,11,x1,null"));
+    ok(alters_insert(c->db, "t", "a,b,c,d", "2,100000,x2,null"));
+    c->change = asked[i].setup != NULL ? submit_all(c->db, asked[i].setup) : 1;
+    ok(instar_change_wait(c->db, c->change, TEST_AWAIT_S * 1000, NULL));
+    if (asked[i].held != NULL) {
+        test_send(&c->holder, 0);
+        c->change = c->held = test_receive(&c->holder);
+    }
+}
+
+static void end(struct course *c)
+{
+    if (c->held != 0) {
+        ok(instar_change_cancel(c->db, c->held));
+        fails(instar_change_wait(c->db, c->held, TEST_AWAIT_S * 1000, NULL), INSTAR_ECANCELLED);
+        test_send(&c->holder, 0);
+        test_wait_ok(&c->holder);
+    }
+    moves_check_clean(c->db);
+    ok(instar_close(c->db));
 }
 
 static bool refuse_memory(size_t size)
@@ -436,16 +447,19 @@ static bool may_end_or_memory(int code)
 static bool try_asked(size_t i)
 {
     static const struct refusals refusals = {.may_end = may_end_or_memory};
-    static char wanted[SCHEMA], got[SCHEMA], text[1024];
+    static char wanted[SQLS_SCHEMA], got[SQLS_SCHEMA], text[1024];
     struct asking a = {.text = text};
-    uint64_t change, held, before = refusals_count();
+    uint64_t before = refusals_count();
+    struct course c;
 
-    a.db = prepare(i, &change, &held);
-    (void)snprintf(text, sizeof(text), asked[i].sql, (unsigned long long)change);
+    begin(i, &c);
+    a.db = c.db;
+    (void)snprintf(text, sizeof(text), asked[i].sql, (unsigned long long)c.change);
     int code = ask_and_wait(&a);
-    read_schema(a.db, wanted);
-    end(a.db, held);
-    a.db = prepare(i, &change, &held);
+    (void)snprintf(wanted, SQLS_SCHEMA, "%s", sqls_schema(a.db, NULL));
+    end(&c);
+    begin(i, &c);
+    a.db = c.db;
     base_alloc_hook = refuse_memory;
     do {
         refusals_arm(&refusals, A_FEW);
@@ -457,9 +471,9 @@ static bool try_asked(size_t i)
     base_alloc_hook = NULL;
     cr_assert_eq(a.code, code, "%s: %s in place of %s: %s", text, instar_error_name(a.code),
                  instar_error_name(code), a.words);
-    read_schema(a.db, got);
+    (void)snprintf(got, SQLS_SCHEMA, "%s", sqls_schema(a.db, NULL));
     cr_assert_str_eq(got, wanted, "%s: the schema is\n%snot\n%s", text, got, wanted);
-    end(a.db, held);
+    end(&c);
     return refusals_count() != before;
 }
 

@@ -111,8 +111,8 @@ static void after_refusal(struct scene *s, bool late, int rc, const instar_chang
     }
     /* On its way back, or past the last step that can fail, it is tried again. */
     if (!late && steps_refused(&s->steps) && s->operation->error == 0) {
-        test_fail(__FILE__, __LINE__, "%s, %s: no memory, and it went on", s->operation->name,
-                  s->steps.point);
+        test_fail(__FILE__, __LINE__, "%s, %s: no memory, and it went on, after %d retries: %s",
+                  s->operation->name, s->steps.point, (int)info->retries, info->last_error);
     }
     if (steps_refused(&s->steps)) {
         expect(info->retries > 0 && strstr(info->last_error, "memory") != NULL);

@@ -22,6 +22,8 @@ GRACE_SECONDS = 3
 # A killed process ends at once, unless the kernel holds it; then it is killed again.
 KILL_SECONDS = 1
 OUTPUT_LINES_MAX = 80
+LINES_BEFORE = 3
+FAILURE_MARK = re.compile(r"\[(----|FAIL)\]")
 REPORTS_SHOWN_MAX = 3
 # No finding: in the child of a process with threads LeakSanitizer looks for the parent's threads,
 # says that it may report too much, and then checks. A leak that it finds is in the same log.
@@ -69,10 +71,14 @@ class Result:
 
 
 def tail(text):
+    """The last lines, and of those before what Criterion says of a failure, with what led to it."""
     lines = text.splitlines()
-    if len(lines) <= OUTPUT_LINES_MAX:
+    cut = len(lines) - OUTPUT_LINES_MAX
+    if cut <= 0:
         return text
-    return "\n".join([f"[{len(lines) - OUTPUT_LINES_MAX} lines cut]", *lines[-OUTPUT_LINES_MAX:]])
+    told = [i for i in range(cut) if FAILURE_MARK.match(lines[i])][:OUTPUT_LINES_MAX]
+    kept = sorted({k for i in told for k in range(max(0, i - LINES_BEFORE), i + 1)})
+    return "\n".join([*(lines[i] for i in kept), f"[{cut - len(kept)} lines cut]", *lines[cut:]])
 
 
 def marked_processes(mark):

@@ -377,9 +377,8 @@ Test(change_queue, nothing_is_left_to_do)
     end(db);
 }
 
-/* A foreign key of that name is another one by then: it leads to a table that the change does not
- * have its turn in. */
-Test(change_queue, foreign_key_that_is_another_one)
+/* t refers to p. */
+static instar *begin_referring(void)
 {
     instar *db = begin();
 
@@ -387,7 +386,14 @@ Test(change_queue, foreign_key_that_is_another_one)
     db = dbs_open(0);
     ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
     ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    return dbs_open(INSTAR_OPEN_NO_RUNNER);
+}
+
+/* A foreign key of that name is another one by then: it leads to a table that the change does not
+ * have its turn in. */
+Test(change_queue, foreign_key_that_is_another_one)
+{
+    instar *db = begin_referring();
     uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
                                 "REFERENCES q");
     uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
@@ -404,13 +410,7 @@ Test(change_queue, foreign_key_that_is_another_one)
 
 Test(change_queue, foreign_key_that_leads_elsewhere)
 {
-    instar *db = begin();
-
-    ok(instar_close(db));
-    db = dbs_open(0);
-    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    instar *db = begin_referring();
     uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
                                 "REFERENCES q");
     uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");

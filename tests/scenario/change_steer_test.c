@@ -23,6 +23,24 @@ static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
     ok(instar_change_steer(db, change, &s));
 }
 
+/* Until it stands still. */
+static void await_pause(instar *db, uint64_t change, instar_change_info *info)
+{
+    do {
+        instar_change_wait(db, change, 5, info);
+        expect(info->state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info->waiting_for, "resume") == NULL);
+}
+
+/* Until it has read some. */
+static void await_rows(instar *db, uint64_t change, instar_change_info *info)
+{
+    do {
+        instar_change_wait(db, change, 5, info);
+        expect(info->state == INSTAR_CHANGE_RUNNING);
+    } while (info->rows_done == 0);
+}
+
 static instar *begin(struct test_child *runner)
 {
     scene_runner(runner);
@@ -92,10 +110,7 @@ static void pause_at(const char *point, uint64_t nth, bool unique)
     test_hold_await(&hold);
     steer(db, change, INSTAR_CHANGE_PAUSE, 0);
     test_hold_release(&hold);
-    do {
-        instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strstr(info.waiting_for, "resume") == NULL);
+    await_pause(db, change, &info);
     await_no_reader(db);
     ok(dbs_insert(db, "t", ROWS + 1, -1));
     ok(dbs_delete(db, "t", 7));
@@ -148,10 +163,7 @@ Test(change_steer, pause_many_times_while_several_read)
         }
         seen = info.rows_done;
         steer(db, change, INSTAR_CHANGE_PAUSE, 0);
-        do {
-            instar_change_wait(db, change, 5, &info);
-            expect(info.state == INSTAR_CHANGE_RUNNING);
-        } while (strstr(info.waiting_for, "resume") == NULL);
+        await_pause(db, change, &info);
         /* Behind the build other rows are counted. */
         expect(info.rows_done >= seen || strcmp(info.stage, "build") != 0);
         seen = info.rows_done;
@@ -174,14 +186,9 @@ Test(change_steer, pause_of_a_slow_build)
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 1000);
 
-    do {
-        instar_change_wait(db, change, 5, &info);
-    } while (info.rows_done == 0);
+    await_rows(db, change, &info);
     steer(db, change, INSTAR_CHANGE_PAUSE, 0);
-    do {
-        instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strstr(info.waiting_for, "resume") == NULL);
+    await_pause(db, change, &info);
     await_no_reader(db);
     uint64_t rows = scene_look(db, change).rows_done;
     expect(rows < ROWS - 1);
@@ -205,9 +212,7 @@ Test(change_steer, entries_beside_a_slow_build_are_told)
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 200);
 
-    do {
-        instar_change_wait(db, change, 5, &info);
-    } while (info.rows_done == 0);
+    await_rows(db, change, &info);
     ok(dbs_insert(db, "t", ROWS + 1, -1));
     do {
         instar_change_wait(db, change, 5, &info);
@@ -250,10 +255,7 @@ Test(change_steer, pause_between_two_values)
     steer(db, change, INSTAR_CHANGE_PAUSE, 0);
     scene_await_waiting(db, change, "validate", &info); /* it knows, and has read nothing yet */
     test_hold_release(&hold);
-    do {
-        instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (info.rows_done == 0);
+    await_rows(db, change, &info);
     expect(info.rows_done < ROWS);
     steer(db, change, 0, INSTAR_CHANGE_PAUSE);
     scene_await(db, change, INSTAR_OK, &info);
@@ -332,10 +334,7 @@ Test(change_steer, hold_and_release)
     /* Released, but paused: it says what it waits for now. */
     steer(db, change, INSTAR_CHANGE_PAUSE, 0);
     steer(db, change, 0, INSTAR_CHANGE_HOLD);
-    do {
-        instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strstr(info.waiting_for, "resume") == NULL);
+    await_pause(db, change, &info);
     steer(db, change, 0, INSTAR_CHANGE_PAUSE);
     scene_await(db, change, INSTAR_OK, NULL);
     expect(public_now(db, "t_b"));

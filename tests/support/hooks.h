@@ -31,6 +31,10 @@ const char *test_op_name(int op);
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
+/* Bytes of the allocator that LMDB keeps as pages for transactions that write; it is as much as the
+ * largest of them needed. */
+uint64_t test_lmdb_kept(void);
+
 /* Refuse the nth request for memory. */
 struct test_shortage {
     uint64_t nth;       /* 1 is the first; 0 never, only count */

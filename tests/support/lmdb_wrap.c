@@ -7,9 +7,12 @@
 #define _GNU_SOURCE
 #include "base/base.h"
 #include "base/os_impl.h"
+#include "support/hooks.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +30,8 @@ int os_wrap_fsync(int fd);
 int os_wrap_msync(void *addr, size_t size, int flags);
 int os_wrap_ftruncate(int fd, off_t size);
 void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, off_t offset);
+void *os_wrap_malloc(size_t size);
+#define LMDB_PAGE 4096
 
 /* As libc gives it: -1 and errno. */
 static int as_libc(int rc)
@@ -182,4 +187,21 @@ void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, o
     void *at = mmap(addr, size, protection, flags, fd, offset);
     os_after(&call, at == MAP_FAILED ? -errno : 0);
     return at;
+}
+
+/* LMDB never gives back a single page: it keeps them for the next transaction that writes. */
+static _Atomic uint64_t kept;
+
+void *os_wrap_malloc(size_t size)
+{
+    void *p = malloc(size);
+    if (p != NULL && size == LMDB_PAGE) {
+        atomic_fetch_add(&kept, malloc_usable_size(p) + sizeof(size_t));
+    }
+    return p;
+}
+
+uint64_t test_lmdb_kept(void)
+{
+    return atomic_load(&kept);
 }

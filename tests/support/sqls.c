@@ -100,17 +100,19 @@ const char *sqls_explain(instar *db, const char *text)
 static int print_table(void *arg, const instar_table_info *info)
 {
     char *text = arg;
+    size_t used = strlen(text);
 
-    size_t size = instar_sql_format_table(info, text, 8192);
-    expect(size < 8192);
-    expect(instar_sql_format_fkeys(info, text + size, 8192 - size) < 8192 - size);
+    used += instar_sql_format_table(info, text + used, SQLS_SCHEMA - used);
+    expect(used < SQLS_SCHEMA);
+    expect(used + instar_sql_format_fkeys(info, text + used, SQLS_SCHEMA - used) < SQLS_SCHEMA);
     return 0;
 }
 
 const char *sqls_schema(instar *db, const char *table)
 {
-    static char text[8192];
+    static char text[SQLS_SCHEMA];
 
+    text[0] = '\0';
     ok(instar_table_list(db, table, print_table, text));
     return text;
 }

@@ -16,7 +16,8 @@ const char *sqls_words(void);
 bool sqls_say(const char *words);
 /* What EXPLAIN of one statement says, a line after the other. Valid until the next call. */
 const char *sqls_explain(instar *db, const char *text);
-/* The statements that make the table anew. Valid until the next call. */
+/* The statements that make the table anew, or all tables (NULL). Valid until the next call. */
+#define SQLS_SCHEMA 8192 /* bytes, at most */
 const char *sqls_schema(instar *db, const char *table);
 
 /* Rows "1,2;3,null" of these columns ("a,b") by an index (NULL: the primary key) in a range (NULL:

@@ -260,9 +260,9 @@ struct meeting {
 static void *meet(void *arg)
 {
     struct meeting *m = arg;
+    pthread_getname_np(pthread_self(), m->name, sizeof(m->name));
     os_plain_lock(&m->mutex);
     pthread_sigmask(SIG_BLOCK, NULL, &m->mask);
-    pthread_getname_np(pthread_self(), m->name, sizeof(m->name));
     m->phase = 1;
     os_cond_wake_all(&m->cond);
     while (m->phase != 2) {
