@@ -389,6 +389,25 @@ static instar *begin_referring(void)
     return dbs_open(INSTAR_OPEN_NO_RUNNER);
 }
 
+/* What is to be validated has been, by then. */
+Test(change_queue, validated_by_another_one)
+{
+    instar *db = begin();
+
+    db = reopen(db);
+    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID"));
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    uint64_t first = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
+    uint64_t second = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
+    expect(first != second);
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    scene_await(db, second, INSTAR_OK, NULL);
+    expect(shows(db, "t", "CONSTRAINT k CHECK (a > 0)") && !shows(db, "t", "NOT VALID"));
+    end(db);
+}
+
 /* A foreign key of that name is another one by then: it leads to a table that the change does not
  * have its turn in. */
 Test(change_queue, foreign_key_that_is_another_one)
