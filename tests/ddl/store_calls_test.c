@@ -318,6 +318,8 @@ static const struct {
      "ALTER TABLE t ADD FOREIGN KEY (b, c) REFERENCES m", NULL},
     {NULL, "BEGIN; CREATE TABLE n (b int8); ALTER TABLE n ADD CHECK (b > 0); COMMIT", NULL},
     {NULL, "DROP TABLE IF EXISTS nothing", NULL},
+    {"CREATE TABLE n_d_idx (a int8)",
+     "CREATE TABLE n (a int8 PRIMARY KEY, b int8 REFERENCES t, d int8 REFERENCES t)", NULL},
     {NULL, "CREATE INDEX j ON t (c)", COMPOUND},
     {NULL, "CREATE INDEX t_b ON t (b)", COMPOUND},
 };
