@@ -18,7 +18,7 @@
 #define OWN_MAX 6     /* and those behind them */
 #define PLACES 262144 /* a power of two */
 #define ATTEMPTS 20000
-#define A_FEW 1 /* so that of two requests before one look at both the second is met alone */
+#define A_FEW 8 /* on its way back a change waits longer after each */
 
 static const struct refusals *now;
 static _Atomic uint64_t places[PLACES];
@@ -78,7 +78,9 @@ bool refusals_is_new(uint64_t kind, unsigned own)
         !note(base_hash64(calls + skipped, sizeof(void *) * (size_t)count, kind + 1) | 1)) {
         return false;
     }
-    atomic_fetch_sub(&left, 1);
+    /* A submission is refused one thing: of two that it asks for before it looks at both, the
+     * second is met alone in the next attempt, and what it does without shows. */
+    atomic_fetch_sub(&left, main_thread ? INT32_MAX : 1);
     atomic_fetch_add(&refused, 1);
     return true;
 }

@@ -274,11 +274,13 @@ static const struct {
      "BEGIN; CREATE INDEX i ON t (c); ALTER INDEX i RENAME TO j; ALTER TABLE v ADD x int8; "
      "COMMIT",
      NULL},
-    {NULL, "ALTER TABLE t_b ADD x int8", NULL},
+    {NULL, "BEGIN; ALTER TABLE t_b ADD x int8; ALTER TABLE v ADD y int8; COMMIT", NULL},
     {NULL, "ALTER TABLE t ADD y int8, ADD FOREIGN KEY (a) REFERENCES t", NULL},
     {NULL, "ALTER TABLE t ALTER a TYPE text, DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)", NULL},
     {NULL, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b), DROP COLUMN a", NULL},
-    {NULL, "BEGIN; ALTER TABLE t ALTER b TYPE text; ALTER TABLE v ADD g int8; COMMIT", NULL},
+    {NULL,
+     "BEGIN; ALTER TABLE t ALTER b TYPE int2, ADD UNIQUE (c); ALTER TABLE v ADD g int8; COMMIT",
+     NULL},
     {NULL,
      "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); CREATE TABLE n (a int8 REFERENCES t); COMMIT",
      NULL},
@@ -295,7 +297,7 @@ static const struct {
      NULL},
     {PARENT, "BEGIN; DROP TABLE p; CREATE TABLE n (a int8 REFERENCES t); COMMIT", NULL},
     {PARENT, "BEGIN; DROP TABLE p; ALTER TABLE t ADD x int8; COMMIT", NULL},
-    {NULL, "BEGIN; CREATE TABLE v (a int8); ALTER TABLE t ADD y int8; COMMIT",
+    {NULL, "BEGIN; CREATE TABLE IF NOT EXISTS v (a int8); ALTER TABLE t ADD y int8; COMMIT",
      "DROP TABLE v WITH (pause = on)"},
     {NULL,
      "BEGIN; ALTER TABLE t ADD x int8; CREATE INDEX j ON t (c); ALTER TABLE IF EXISTS t ADD y "
@@ -318,6 +320,8 @@ static const struct {
      "ALTER TABLE t ADD FOREIGN KEY (b, c) REFERENCES m", NULL},
     {NULL, "BEGIN; CREATE TABLE n (b int8); ALTER TABLE n ADD CHECK (b > 0); COMMIT", NULL},
     {NULL, "DROP TABLE IF EXISTS nothing", NULL},
+    {"CREATE TABLE n_d_idx (a int8)",
+     "CREATE TABLE n (a int8 PRIMARY KEY, b int8 REFERENCES t, d int8 REFERENCES t)", NULL},
     {NULL, "CREATE INDEX j ON t (c)", COMPOUND},
     {NULL, "CREATE INDEX t_b ON t (b)", COMPOUND},
 };

@@ -5,6 +5,7 @@
  */
 #include "support/sqls.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -521,19 +522,39 @@ static void remove_runs(void *arg, const char *point)
     }
 }
 
-/* Somebody has removed the runs between their writing and their reading: the change fails, names
- * the index, and can be made once more. */
-Test(change_build, runs_that_are_gone)
+static void overwrite_runs(void *arg, const char *point)
 {
-    bool removed = false;
-    const struct test_listener listener = {.point = remove_runs, .arg = &removed};
+    const struct dirent *entry;
+    char path[512];
+
+    if (strcmp(point, "build.scanned") != 0) {
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "%s/spill", dbs_path());
+    DIR *runs = opendir(path);
+    expect(runs != NULL);
+    while ((entry = readdir(runs)) != NULL) {
+        if (strncmp(entry->d_name, "run-", 4) == 0) {
+            (void)snprintf(path, sizeof(path), "%s/spill/%.64s", dbs_path(), entry->d_name);
+            FILE *run = fopen(path, "r+");
+            expect(run != NULL && fputs("something else", run) >= 0 && fclose(run) == 0);
+            *(bool *)arg = true;
+        }
+    }
+    expect(closedir(runs) == 0);
+}
+
+static void lose_runs(void (*lose)(void *arg, const char *point))
+{
+    bool lost = false;
+    const struct test_listener listener = {.point = lose, .arg = &lost};
     instar_change_info info;
     instar *db = open_with_wide_rows();
 
     test_listener_set(&listener);
     scene_await(db, submit_wide(db), INSTAR_EFAILED, &info);
     test_listener_set(NULL);
-    expect(removed);
+    expect(lost);
     cr_assert_eq(info.error, INSTAR_ECORRUPT, "%s", info.reason);
     cr_assert(strstr(info.reason, "a sorted run of the index build is gone") != NULL, "%s",
               info.reason);
@@ -543,6 +564,18 @@ Test(change_build, runs_that_are_gone)
     scene_await(db, submit_wide(db), INSTAR_OK, NULL);
     dbs_check_clean(db);
     ok(instar_close(db));
+}
+
+/* Somebody has removed the runs between their writing and their reading, or written other things
+ * there: the change fails, names the index, and can be made once more. */
+Test(change_build, runs_that_are_gone)
+{
+    lose_runs(remove_runs);
+}
+
+Test(change_build, runs_that_are_other_files)
+{
+    lose_runs(overwrite_runs);
 }
 
 /* K12: a full disk while runs are written: the change fails with the reason, and the store goes on.

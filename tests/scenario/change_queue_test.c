@@ -389,6 +389,28 @@ static instar *begin_referring(void)
     return dbs_open(INSTAR_OPEN_NO_RUNNER);
 }
 
+/* More changes than one round of the runner knows, or runs: of one table one after the other, of
+ * others beside each other. */
+Test(change_queue, more_than_run_at_once)
+{
+    uint64_t ids[40];
+    char text[64];
+    instar *db = begin();
+
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(
+            text, sizeof(text),
+            i % 2 == 0 ? "ALTER TABLE t ALTER b SET DEFAULT %d" : "CREATE TABLE n%d (a int8)", i);
+        ids[i] = submit(db, text);
+    }
+    db = reopen(db);
+    for (int i = 0; i < 40; i++) {
+        scene_await(db, ids[i], INSTAR_OK, NULL);
+    }
+    expect(shows(db, "t", "b int8 DEFAULT 38") && shows(db, "n39", "a int8"));
+    end(db);
+}
+
 /* What is to be validated has been, by then. */
 Test(change_queue, validated_by_another_one)
 {

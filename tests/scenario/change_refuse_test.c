@@ -213,6 +213,9 @@ static const instar_table_def n = {.name = "n", .columns = &n_column, .column_co
 static const instar_alteration behind_a_rename[] = {
     {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "t_b", .new_name = "t_x"},
     {.kind = INSTAR_ALTER_ADD_CHECK}};
+static const instar_alteration dropped_behind_a_rename[] = {
+    {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "t_b", .new_name = "t_x"},
+    {.kind = INSTAR_ALTER_DROP_CONSTRAINT}};
 static const char *const many_names[INSTAR_INDEX_COLUMNS_MAX + 1];
 static const instar_unique_def wide_unique = {
     .name = "x", .columns = many_names, .column_count = INSTAR_INDEX_COLUMNS_MAX + 1};
@@ -232,6 +235,11 @@ static const struct half halves[] = {
      INSTAR_EINVALID,
      "table name"},
     {"no check behind a rename", {ALTER_OF("t", behind_a_rename, 2)}, 1, INSTAR_EINVALID, "check"},
+    {"no constraint behind a rename",
+     {ALTER_OF("t", dropped_behind_a_rename, 2)},
+     1,
+     INSTAR_EINVALID,
+     "name"},
     {"a unique of too many columns of a new table",
      {CREATE_N, ALTER_OF("n", &too_wide, 1)},
      2,
