@@ -415,6 +415,9 @@ static bool try_asked(size_t i)
         refusals_arm(&refusals, 0);
         cr_assert(a.code == INSTAR_OK || a.words[0] != '\0', "%s: %s without words", text,
                   instar_error_name(a.code));
+        if (strstr(a.words, "until it is vacuumed") != NULL) { /* so often has it turned back */
+            ok(sqls_run(c.db, "VACUUM t"));
+        }
     } while (a.code != code && may_end_or_memory(a.code));
     base_alloc_hook = NULL;
     cr_assert_eq(a.code, code, "%s: %s in place of %s: %s", text, instar_error_name(a.code),
