@@ -139,6 +139,7 @@ Test(ddl_store_calls, refused_at_each_place, .timeout = 3600)
 
 #define OWN_OF_MEMORY 2 /* calls: the hook, and the allocator */
 #define A_FEW 3
+#define VACUUM_EVERY 64 /* attempts: a change that turns back may leave layouts of its table */
 #define PARENT                              \
     "CREATE TABLE p (a int8 PRIMARY KEY); " \
     "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"
@@ -398,6 +399,7 @@ static bool try_asked(size_t i)
     static char wanted[SQLS_SCHEMA], got[SQLS_SCHEMA], text[1024];
     struct asking a = {.text = text};
     uint64_t before = refusals_count();
+    unsigned attempts = 0;
     struct course c;
 
     begin(i, &c);
@@ -415,7 +417,7 @@ static bool try_asked(size_t i)
         refusals_arm(&refusals, 0);
         cr_assert(a.code == INSTAR_OK || a.words[0] != '\0', "%s: %s without words", text,
                   instar_error_name(a.code));
-        if (strstr(a.words, "until it is vacuumed") != NULL) { /* so often has it turned back */
+        if (++attempts % VACUUM_EVERY == 0 && c.held == 0) {
             ok(sqls_run(c.db, "VACUUM t"));
         }
     } while (a.code != code && may_end_or_memory(a.code));
