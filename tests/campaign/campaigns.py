@@ -271,6 +271,8 @@ def run_seed(campaign, args, seed, scratch):
                                          item.tail(one.output), one.replay()))
         for failure in result.failures:
             print(failure, flush=True)
+        if campaign is SOAK and not failures:
+            print(one.output, end="", flush=True)
     print(f"seed {seed}: {total} {campaign.unit}, {len(failures)} violations, "
           f"{time.monotonic() - began:.0f} s", flush=True)
     if failures:

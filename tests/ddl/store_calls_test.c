@@ -431,7 +431,7 @@ static bool try_asked(size_t i)
 }
 
 /* Memory, too. */
-Test(ddl_store_calls, statements_that_find_little_to_do, .timeout = 600)
+Test(ddl_store_calls, statements_that_find_little_to_do, .timeout = 3600)
 {
     for (size_t i = 0; i < BASE_ARRAY_LEN(asked); i++) {
         if (cases_take(asked[i].sql, SHARE_OF_ASKED)) {
