@@ -342,12 +342,6 @@ static int add_layout(struct catalog_table *table, const struct row_column *colu
 {
     struct base_arena *arena = &table->arena;
     uint32_t number = table->layouts[table->layout_count - 1].number + 1;
-    if (table->layout_count >= CATALOG_LAYOUTS_MAX) {
-        return base_err_set(err, INSTAR_ELIMIT,
-                            "table \"%s\": its columns came, went or got other types %" PRIu32
-                            " times, the most there may be until it is vacuumed",
-                            table->name, table->layout_count);
-    }
     if (count > INSTAR_COLUMNS_MAX) {
         return base_err_set(err, INSTAR_ELIMIT,
                             "table \"%s\": %" PRIu32 " columns, with those that are being dropped; "
@@ -415,6 +409,18 @@ static int add_new_column(struct catalog_table *table, struct row_column *form,
     return 0;
 }
 
+/* What comes is limited. What goes is not, for it may be the way back of a change, which must be
+ * able to end; it is bounded all the same, by what has come. */
+static int check_layouts(const struct catalog_table *table, struct base_err *err)
+{
+    return table->layout_count < CATALOG_LAYOUTS_MAX
+               ? 0
+               : base_err_set(err, INSTAR_ELIMIT,
+                              "table \"%s\": its columns came, went or got other types %" PRIu32
+                              " times, the most there may be until it is vacuumed",
+                              table->name, table->layout_count);
+}
+
 /* A layout with the columns that the newest one lacks, or has in another type. */
 static int add_new_forms(struct catalog_table *table, struct base_err *err)
 {
@@ -443,6 +449,7 @@ static int add_new_forms(struct catalog_table *table, struct base_err *err)
         }
         c->made_by = NULL;
     }
+    rc = rc == 0 && any ? check_layouts(table, err) : rc;
     if (rc == 0 && any) {
         rc = add_layout(table, columns, count, err);
     }

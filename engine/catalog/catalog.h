@@ -19,10 +19,10 @@
 /* Limits that the public header does not have; both are ELIMIT. */
 #define CATALOG_INDEXES_MAX 256        /* of one table, in any stage */
 #define CATALOG_DEFAULT_BYTES_MAX 4096 /* of one default value */
-#define CATALOG_LAYOUTS_MAX 1024       /* of one table, between two vacuums */
-#define CATALOG_CHECKS_MAX 256         /* of one table */
-#define CATALOG_FKEYS_MAX 64           /* of one table */
-#define CATALOG_REFERRERS_MAX 1024     /* foreign keys that refer to one table */
+#define CATALOG_LAYOUTS_MAX 1024   /* of one table, between two vacuums; when columns go, more */
+#define CATALOG_CHECKS_MAX 256     /* of one table */
+#define CATALOG_FKEYS_MAX 64       /* of one table */
+#define CATALOG_REFERRERS_MAX 1024 /* foreign keys that refer to one table */
 
 struct catalog_column {
     uint32_t id; /* never reused in its table */

@@ -387,16 +387,20 @@ static int verdict(struct validation *v, struct base_err *err)
     int n = snprintf(head, sizeof(head), "unique index %s of table %s: %llu key%s more than once: ",
                      catalog_index_called(v->table, v->index), v->table->name,
                      (unsigned long long)v->duplicates, v->duplicates == 1 ? " occurs" : "s occur");
-    base_buf_add(&text, head, (size_t)n);
+    bool room = base_buf_add(&text, head, (size_t)n);
     for (size_t i = 0; i < v->sample_count; i++) {
-        base_buf_add(&text, "; ", i == 0 ? 0 : 2);
-        describe_sample(v, &v->samples[i], &text);
         note_sample(v, &v->samples[i]);
+        if (room) {
+            base_buf_add(&text, "; ", i == 0 ? 0 : 2);
+            describe_sample(v, &v->samples[i], &text);
+        }
     }
-    if (v->duplicates > v->sample_count) {
+    if (room && v->duplicates > v->sample_count) {
         base_buf_add(&text, "; …", strlen("; …"));
     }
-    record_cut(base_buf_slice(&text), r->reason, sizeof(r->reason));
+    /* Without memory it says what and how many, if not which. */
+    record_cut(room ? base_buf_slice(&text) : base_slice(head, (size_t)n), r->reason,
+               sizeof(r->reason));
     r->duplicate_count = v->duplicates;
     base_buf_free(&text);
     return base_err_set(err, INSTAR_EUNIQUE, "%s", r->reason);

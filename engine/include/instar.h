@@ -807,10 +807,11 @@ INSTAR_API int instar_change_undo(instar *db, uint64_t change, const char *new_n
  * came, went or got other types, into the newest one. Nobody waits for it: rows go in small
  * transactions like any other, which stand back for commits; what is written meanwhile counts, and
  * is not touched. The bytes of dropped columns are free then, but those that are kept for an undo,
- * and the old layouts go: a table may have 1,024 of them. Progress, rate, pause and cancel are
- * those of a build; cancelled, it leaves the rows that it has rewritten. The id is 0 when there is
- * nothing to do. Errors at once: EUNKNOWN, ESTATE; it fails with a row that cannot be brought to
- * the newest layout (info.reason names it), ELIMIT (a row is too large in it), EMAPFULL. */
+ * and the old layouts go: with 1,024 of them columns only go (ELIMIT). Progress, rate, pause and
+ * cancel are those of a build; cancelled, it leaves the rows that it has rewritten. The id is 0
+ * when there is nothing to do. Errors at once: EUNKNOWN, ESTATE; it fails with a row that cannot be
+ * brought to the newest layout (info.reason names it), ELIMIT (a row is too large in it), EMAPFULL.
+ */
 INSTAR_API int instar_vacuum(instar *db, const char *table, const instar_change_options *options,
                              uint64_t *change_out);
 

@@ -38,7 +38,8 @@ static int drop(struct catalog_table **table, const char *name)
 }
 
 /* Ids are never used twice, however often a column comes and goes; each time makes a layout, and
- * their number has a limit that is named. Every version still leads to its own. */
+ * their number has a limit that is named. What has come last may still go, or a change that adds a
+ * column could not turn back. Every version still leads to its own. */
 Test(catalog_alter, a_column_that_comes_and_goes)
 {
     struct catalog_table *t = tables_make("t", "a int8, b int8", "a");
@@ -47,21 +48,16 @@ Test(catalog_alter, a_column_that_comes_and_goes)
     while ((rc = add(&t, "x")) == 0) {
         expect(t->columns[2].id > last);
         last = t->columns[2].id;
-        rc = drop(&t, "x");
-        if (rc != 0) {
-            break;
-        }
+        must(drop(&t, "x"));
     }
-    expect(rc == INSTAR_ELIMIT && strstr(test_err.text, "1024") != NULL);
-    expect_u64(t->layout_count, CATALOG_LAYOUTS_MAX);
+    expect(rc == INSTAR_ELIMIT && strstr(test_err.text, "1025") != NULL);
+    expect_u64(t->layout_count, CATALOG_LAYOUTS_MAX + 1);
     for (uint32_t i = 0; i < t->layout_map_count; i++) {
         expect(catalog_table_layout(t, t->layout_map[i].first_version) == &t->layouts[i]);
     }
     struct base_buf bytes = {0};
-    if (!catalog_alter_leaves(t)) {
-        must(catalog_table_encode(t, &bytes, &test_err));
-        expect(bytes.size < 64 * 1024);
-    }
+    must(catalog_table_encode(t, &bytes, &test_err));
+    expect(bytes.size < 64 * 1024);
     base_buf_free(&bytes);
     catalog_table_free(t);
 }
