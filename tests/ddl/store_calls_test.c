@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SHARE 24
@@ -393,9 +394,15 @@ struct course {
 
 static void hold(struct test_child *self, void *arg)
 {
+    instar_change_info info;
+
     test_until_told(self);
     instar *db = dbs_open(0);
-    test_send(self, submit_all(db, arg));
+    uint64_t change = submit_all(db, arg);
+    do {
+        (void)instar_change_wait(db, change, 5, &info);
+    } while (info.owner_pid != (uint32_t)getpid());
+    test_send(self, change);
     test_until_told(self);
     ok(instar_close(db));
 }
@@ -419,8 +426,10 @@ static void begin(size_t i, struct course *c)
     c->change = asked[i].setup != NULL ? submit_all(c->db, asked[i].setup) : 1;
     ok(instar_change_wait(c->db, c->change, TEST_AWAIT_S * 1000, NULL));
     if (asked[i].held != NULL) {
+        ok(instar_close(c->db)); /* or its own runner might take it */
         test_send(&c->holder, 0);
         c->change = c->held = test_receive(&c->holder);
+        c->db = dbs_open(0);
     }
 }
 
