@@ -483,7 +483,8 @@ static bool try_asked(size_t i)
         cr_assert(a.code == INSTAR_OK || a.words[0] != '\0', "%s: %s without words", text,
                   instar_error_name(a.code));
         if (++attempts % VACUUM_EVERY == 0 && c.held == 0) {
-            ok(sqls_run(c.db, "VACUUM t"));
+            int rc = sqls_run(c.db, "VACUUM t");
+            expect(rc == INSTAR_OK || rc == INSTAR_EUNKNOWN); /* t is gone in some of them */
         }
     } while (a.code != code && may_end_or_memory(a.code));
     base_alloc_hook = NULL;
