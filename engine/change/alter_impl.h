@@ -3,8 +3,7 @@
 #ifndef INSTAR_CHANGE_ALTER_IMPL_H
 #define INSTAR_CHANGE_ALTER_IMPL_H
 
-#include "change/job_impl.h"
-#include "change/kin_impl.h"
+#include "change/edit_impl.h"
 
 #define ALTER_STEPS_MAX 1024    /* in one change */
 #define ALTER_UNBORN UINT64_MAX /* stands for the id of a change that has none yet */

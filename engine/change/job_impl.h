@@ -182,6 +182,9 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
 
 /* A step that publishes a table for the first time, under its name, or no more. */
 int table_publish(struct job *j, enum change_work work, struct base_err *err);
+/* For the tree of the table and that of each of its indexes. */
+int table_tree_ops(struct store_txn *t, const struct catalog_table *table, enum store_tree_op op,
+                   struct base_err *err);
 
 /* ---- names.c ------------------------------------------------------------------------------ */
 

@@ -21,6 +21,7 @@
  * alone.
  */
 #include "change/build_impl.h"
+#include "change/edit_impl.h"
 
 #include <stdio.h>
 
@@ -293,53 +294,42 @@ int vacuum_rewrite(struct job *j, struct base_err *err)
 
 int vacuum_begin(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = edit_open(&e, err);
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
     if (rc != 0) {
-        store_txn_abort(t);
-        return rc;
+        return edit_publish(&e, rc, err);
     }
-    j->rec.version = table->version;
-    catalog_table_free(table);
+    j->rec.version = e.now->version;
+    edit_free(&e);
     job_advance(j);
     return step_publish(
-        j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
-        seen, err);
+        j, e.t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
+        e.seen, err);
 }
 
 int vacuum_prune(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = catalog_get_table(e.t, j->rec.table, &e.next, err);
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    if (rc == 0 && table->version != j->rec.version) {
+    if (rc == 0 && e.next->version != j->rec.version) {
         rc = base_err_set(err, INSTAR_ESTATE,
                           "table %s has another version since its rows were "
                           "rewritten",
-                          table->name);
+                          e.next->name);
     }
-    bool any = rc == 0 && catalog_has_old_layouts(table);
-    if (any) {
-        rc = catalog_prune_layouts(table, err);
+    if (rc == 0 && catalog_has_old_layouts(e.next)) {
+        rc = catalog_prune_layouts(e.next, err);
+    } else if (rc == 0) {
+        catalog_table_free(e.next);
+        e.next = NULL;
     }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        rc = step_publish_next(j, t, any ? table : NULL, NULL, seen, err);
-    }
-    catalog_table_free(table);
-    return rc;
+    return edit_publish(&e, rc, err);
 }

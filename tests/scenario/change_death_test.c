@@ -60,8 +60,7 @@ static void kill_and_finish(const struct victim *v, instar_change_info *info)
     scene_kill(&death);
     instar *db =
         scene_take_over(&death, v->work == BUILD_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK, info);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 static void fill(int64_t rows, int64_t (*b)(int64_t i), bool index)
@@ -244,8 +243,7 @@ Test(change_death, taken_over_by_a_living_process)
     scene_await(db, change, INSTAR_OK, &info);
     expect(killed != 0);
     expect_u64(info.rows_done, 30000);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     for (int i = 0; i < 2; i++) {
         if (runners[i].pid != 0) {
             scene_runner_end(&runners[i]);
@@ -277,7 +275,6 @@ Test(change_death, handed_on_when_the_runner_closes)
     ok(instar_close(db));
     db = dbs_open(0);
     scene_await(db, change, INSTAR_OK, &info);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     test_hold_end(&hold);
 }

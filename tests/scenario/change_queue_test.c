@@ -11,6 +11,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The store again, without a runner. */
+static instar *stop(instar *db)
+{
+    ok(instar_close(db));
+    return dbs_open(INSTAR_OPEN_NO_RUNNER);
+}
+
+/* And with one. */
+static instar *reopen(instar *db)
+{
+    ok(instar_close(db));
+    return dbs_open(0);
+}
+
 /* t(a, b, c, d) with rows, an index on b and a unique constraint on c; p and q, to which d of the
  * rows can refer. */
 static instar *begin(void)
@@ -21,21 +35,7 @@ static instar *begin(void)
                     "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (c);"
                     "CREATE TABLE p (a int8 PRIMARY KEY); CREATE TABLE q (a int8 PRIMARY KEY)"));
     ok(moves_run(db, "insert p 1 ; insert q 1 ; insert t 1,11,21,1 ; insert t 2,12,22,1"));
-    ok(instar_close(db));
-    return dbs_open(INSTAR_OPEN_NO_RUNNER);
-}
-
-/* The same with a runner. */
-static instar *reopen(instar *db)
-{
-    ok(instar_close(db));
-    return dbs_open(0);
-}
-
-static void end(instar *db)
-{
-    moves_check_clean(db);
-    ok(instar_close(db));
+    return stop(db);
 }
 
 static int try_submit(instar *db, const char *text, uint64_t *change, char words[1024])
@@ -69,6 +69,11 @@ static void refused(instar *db, const char *text, int code, const char *wanted)
 
     cr_expect(rc == code && strstr(words, wanted) != NULL, "%s: %s: %s", text,
               instar_error_name(rc), words);
+}
+
+static void done(instar *db, uint64_t change)
+{
+    scene_await(db, change, INSTAR_OK, NULL);
 }
 
 static void failed(instar *db, uint64_t change, int code, const char *words)
@@ -131,9 +136,9 @@ Test(change_queue, create_behind_a_cancelled_one)
     db = reopen(db);
     scene_await(db, first, INSTAR_ECANCELLED, NULL);
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
-    scene_await(db, second, INSTAR_OK, NULL);
+    done(db, second);
     expect(shows(db, "t", "CREATE INDEX i ON t (c)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* The drop for which it waits is cancelled: then it is there, and that was asked for. */
@@ -147,10 +152,10 @@ Test(change_queue, create_behind_a_drop_that_is_cancelled)
     ok(instar_change_cancel(db, drop));
     db = reopen(db);
     scene_await(db, drop, INSTAR_ECANCELLED, NULL);
-    scene_await(db, same, INSTAR_OK, NULL);
+    done(db, same);
     failed(db, other, INSTAR_EDEFINITION, "column 1 is b, not c");
     expect(shows(db, "t", "CREATE INDEX t_b ON t (b)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* One that waits for a name has not got it. Another one that comes later may; it has its turn
@@ -171,8 +176,8 @@ Test(change_queue, name_taken_by_a_later_one)
     uint64_t third = submit(db, "CREATE INDEX i ON t (b)");
     resume(db, second);
     failed(db, second, INSTAR_ESTATE, "which came later");
-    scene_await(db, third, INSTAR_OK, NULL);
-    end(db);
+    done(db, third);
+    dbs_end_sound(db);
 }
 
 static void await_words(instar *db, uint64_t change, const char *words)
@@ -194,31 +199,30 @@ Test(change_queue, table_whose_name_is_taken)
     uint64_t first = submit(db, "CREATE TABLE IF NOT EXISTS p (x int8) WITH (pause = on)");
 
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    done(db, drop);
     await_words(db, first, "pause");
     uint64_t later = submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
     resume(db, first);
     await_words(db, first, "is at work on \"p\"");
     resume(db, later);
-    scene_await(db, later, INSTAR_OK, NULL);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, later);
+    done(db, first);
     expect(shows(db, "p", "x int8"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    db = stop(db);
     drop = submit(db, "DROP TABLE q");
     first = submit(db, "CREATE TABLE IF NOT EXISTS q (x int8) WITH (pause = on)");
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    done(db, drop);
     await_words(db, first, "pause");
     ok(sqls_run(db, "CREATE TABLE q (y int8)"));
     drop = submit(db, "DROP TABLE q WITH (pause = on)");
     resume(db, first);
     await_words(db, first, "is at work on \"q\"");
     resume(db, drop);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, drop);
+    done(db, first);
     expect(shows(db, "q", "x int8"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* It is cancelled before it has a name, or had to do anything. */
@@ -233,12 +237,12 @@ Test(change_queue, cancelled_before_its_turn)
     ok(instar_change_cancel(db, behind));
     ok(instar_change_cancel(db, again));
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
+    done(db, drop);
+    done(db, table);
     scene_await(db, behind, INSTAR_ECANCELLED, NULL);
     scene_await(db, again, INSTAR_ECANCELLED, NULL);
     ok(sqls_run(db, "CREATE INDEX t_b ON t (d); CREATE TABLE p (x int8 PRIMARY KEY)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* The names of the indexes that it brings are looked for when its turn has come. */
@@ -250,17 +254,16 @@ Test(change_queue, table_behind_one_that_is_dropped)
         submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8, UNIQUE (b))");
 
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
+    done(db, drop);
+    done(db, table);
     expect(shows(db, "p", "UNIQUE (b)"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    db = stop(db);
     drop = submit(db, "DROP TABLE q");
     table = submit(db, "CREATE TABLE IF NOT EXISTS q (a int4, CONSTRAINT x UNIQUE (a))");
     uint64_t taken = submit(db, "CREATE INDEX x ON t (d)");
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, taken, INSTAR_OK, NULL);
+    done(db, drop);
+    done(db, taken);
     instar_change_info info;
     int rc = instar_change_wait(db, table, TEST_AWAIT_S * 1000, &info);
     if (rc == INSTAR_EFAILED) { /* or the index was made later, and then its name was taken */
@@ -268,16 +271,15 @@ Test(change_queue, table_behind_one_that_is_dropped)
     } else {
         fails(rc, INSTAR_OK);
     }
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    db = stop(db);
     drop = submit(db, "DROP TABLE p");
     table = submit(db, "CREATE TABLE IF NOT EXISTS p (a int4, CONSTRAINT y UNIQUE (a))");
     taken = submit(db, "CREATE TABLE y (a int8)");
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, taken, INSTAR_OK, NULL);
+    done(db, drop);
+    done(db, taken);
     failed(db, table, INSTAR_EEXISTS, "there is a table named \"y\" already");
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* Whoever asks for a table that is being made gets that change; with another definition it is
@@ -291,8 +293,8 @@ Test(change_queue, table_that_is_being_made)
             "is creating \"n\" with another definition");
     cr_expect_eq(submit(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY, b int8)"), first);
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    end(db);
+    done(db, first);
+    dbs_end_sound(db);
 }
 
 /* ---- drops of what is on its way ------------------------------------------------------------ */
@@ -308,11 +310,11 @@ Test(change_queue, drop_of_what_is_on_its_way)
 
     db = reopen(db);
     scene_await(db, table, INSTAR_ECANCELLED, NULL);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    done(db, drop);
     scene_await(db, index, INSTAR_ECANCELLED, NULL);
-    scene_await(db, drop_index, INSTAR_OK, NULL);
+    done(db, drop_index);
     ok(sqls_run(db, "DROP TABLE p; DROP TABLE q"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* Whoever wants it gone if it is there waits with the others. */
@@ -335,9 +337,9 @@ Test(change_queue, drop_of_what_is_being_dropped)
     uint64_t all = submit(db, "DROP TABLE t");
     db = reopen(db);
     scene_await(db, more, INSTAR_ECANCELLED, NULL);
-    scene_await(db, all, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
-    end(db);
+    done(db, all);
+    done(db, table);
+    dbs_end_sound(db);
 }
 
 Test(change_queue, table_dropped_behind_a_drop_of_its_index)
@@ -347,9 +349,9 @@ Test(change_queue, table_dropped_behind_a_drop_of_its_index)
     uint64_t all = submit(db, "DROP TABLE t");
 
     db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, all, INSTAR_OK, NULL);
-    end(db);
+    done(db, drop);
+    done(db, all);
+    dbs_end_sound(db);
 }
 
 /* ---- steps that somebody else has taken ----------------------------------------------------- */
@@ -378,12 +380,12 @@ Test(change_queue, nothing_is_left_to_do)
     db = reopen(db);
     for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
         if (ids[i] != 0) {
-            scene_await(db, ids[i], INSTAR_OK, NULL);
+            done(db, ids[i]);
         }
     }
     expect(shows(db, "t", "b int8 NOT NULL") && shows(db, "t", "f int8") &&
            !shows(db, "t", "d int8"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* t refers to p. */
@@ -391,11 +393,9 @@ static instar *begin_referring(void)
 {
     instar *db = begin();
 
-    ok(instar_close(db));
-    db = dbs_open(0);
+    db = reopen(db);
     ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
-    ok(instar_close(db));
-    return dbs_open(INSTAR_OPEN_NO_RUNNER);
+    return stop(db);
 }
 
 /* More changes than one round of the runner knows, or runs: of one table one after the other, of
@@ -414,10 +414,10 @@ Test(change_queue, more_than_run_at_once)
     }
     db = reopen(db);
     for (int i = 0; i < 40; i++) {
-        scene_await(db, ids[i], INSTAR_OK, NULL);
+        done(db, ids[i]);
     }
     expect(shows(db, "t", "b int8 DEFAULT 38") && shows(db, "n39", "a int8"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* What is to be validated has been, by then. */
@@ -427,16 +427,15 @@ Test(change_queue, validated_by_another_one)
 
     db = reopen(db);
     ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    db = stop(db);
     uint64_t first = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
     uint64_t second = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
     expect(first != second);
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    scene_await(db, second, INSTAR_OK, NULL);
+    done(db, first);
+    done(db, second);
     expect(shows(db, "t", "CONSTRAINT k CHECK (a > 0)") && !shows(db, "t", "NOT VALID"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* What has nothing to do as the table stands has something to do behind the change before it. */
@@ -554,10 +553,10 @@ Test(change_queue, foreign_key_that_is_another_one)
     uint64_t fourth = submit(db, "DROP TABLE t");
     db = reopen(db);
     scene_await(db, first, INSTAR_ECANCELLED, NULL);
-    scene_await(db, fourth, INSTAR_OK, NULL);
+    done(db, fourth);
     (void)instar_change_wait(db, second, TEST_AWAIT_S * 1000, NULL);
     (void)instar_change_wait(db, third, TEST_AWAIT_S * 1000, NULL);
-    end(db);
+    dbs_end_sound(db);
 }
 
 Test(change_queue, foreign_key_that_leads_elsewhere)
@@ -567,12 +566,12 @@ Test(change_queue, foreign_key_that_leads_elsewhere)
                                 "REFERENCES q");
     uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, first);
     failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
     expect(shows(db, "t", "REFERENCES q"));
     ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES "
                     "p, ADD FOREIGN KEY (d) REFERENCES q"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* A table that is dropped beside others is referred to by then. */
@@ -587,11 +586,11 @@ Test(change_queue, dropped_table_that_is_referred_to)
     (void)snprintf(text, sizeof(text), "UNDO CHANGE %llu", (unsigned long long)third);
     refused(db, text, INSTAR_ESTATE, "has not ended");
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, first);
     failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
-    scene_await(db, third, INSTAR_OK, NULL);
+    done(db, third);
     expect(shows(db, "t", "REFERENCES p"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* And so is one of which the one that refers to it stays in the change: altered in another way, or
@@ -606,11 +605,11 @@ Test(change_queue, dropped_table_that_a_member_refers_to)
                                 "COMMIT");
 
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, first);
     failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
     failed(db, third, INSTAR_ESTATE, "refers to it; drop that first");
     expect(shows(db, "t", "REFERENCES p") && shows(db, "t", "REFERENCES q"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* A table that is dropped beside others refers to another one by then, which would go on saying so.
@@ -623,10 +622,10 @@ Test(change_queue, dropped_table_that_refers_by_then)
     uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT");
 
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
+    done(db, first);
     failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
     ok(sqls_run(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT; DROP TABLE m"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* A unique constraint that is dropped is referred to by then. */
@@ -642,10 +641,10 @@ Test(change_queue, dropped_key_that_is_referred_to)
         uint64_t first = submit(db, "CREATE TABLE n (x int8 REFERENCES t (c))");
         uint64_t second = submit(db, changes[i]);
         db = reopen(db);
-        scene_await(db, first, INSTAR_OK, NULL);
+        done(db, first);
         failed(db, second, INSTAR_ESTATE, "foreign key");
         expect(shows(db, "t", "t_u UNIQUE (c)"));
-        end(db);
+        dbs_end_sound(db);
     }
 }
 
@@ -662,7 +661,7 @@ Test(change_queue, foreign_keys_to_two_tables)
                     "CONSTRAINT s FOREIGN KEY (d) REFERENCES q; CREATE TABLE n (a int8, "
                     "CONSTRAINT n_u UNIQUE (a)); ALTER TABLE n ADD CONSTRAINT n_v UNIQUE (a); "
                     "COMMENT ON TABLE n IS 'new'; COMMIT"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* ---- names that move ------------------------------------------------------------------------ */
@@ -686,14 +685,13 @@ Test(change_queue, swapped_names)
                     "INDEX x RENAME TO t_d; ALTER TABLE t RENAME TO s; COMMIT"));
     expect(shows(db, "s", "INDEX t_b ON s (b)") && shows(db, "s", "INDEX t_d ON s (d)"));
     ok(sqls_run(db, "ALTER TABLE s RENAME TO t"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    db = stop(db);
     uint64_t rename = submit(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v");
     refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_w", INSTAR_ESTATE, "t_u");
     refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_b", INSTAR_EEXISTS, "t_b");
     refused(db, "BEGIN; ALTER TABLE t RENAME TO w; DROP INDEX t_b; DROP INDEX t_b; COMMIT",
             INSTAR_EUNKNOWN, "has gone by a statement before");
     db = reopen(db);
-    scene_await(db, rename, INSTAR_OK, NULL);
-    end(db);
+    done(db, rename);
+    dbs_end_sound(db);
 }

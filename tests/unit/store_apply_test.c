@@ -25,8 +25,7 @@ static const char *keyed(const char *fmt, int i)
 /* What is folded reads the same as before, and nothing is pending then. */
 Test(store_apply, folding_changes_nothing_that_is_read)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     for (int i = 0; i < 50; i++) {
         stores_write(s, T, keyed("k%02d", i), keyed("%d", i));
     }
@@ -47,8 +46,7 @@ Test(store_apply, folding_changes_nothing_that_is_read)
 /* A full disk is told to whoever waits, each time that there is one. */
 Test(store_apply, a_full_disk_is_told_again)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_fold(s);
     for (int i = 0; i < 3; i++) {
         int rc;
@@ -190,8 +188,7 @@ Test(store_apply, a_fold_in_steps_is_seen_whole)
 {
     struct test_hold hold;
     instar_options o = big_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     write_big(s, 'a');
     stores_fold(s);
     uint64_t lsn = write_big(s, 'b');
@@ -234,8 +231,7 @@ Test(store_apply, a_reader_is_overtaken_by_a_fold_in_steps)
     struct ahead a = {0};
     struct test_listener listener = {.point = fold_a_step, .arg = &a};
     instar_options o = big_options();
-    a.s = stores_make(&o);
-    stores_tree_op(a.s, STORE_TREE_CREATE, T);
+    a.s = stores_make_tree(&o, T);
     write_big(a.s, 'a');
     stores_fold(a.s);
     test_hold_set(&a.hold, "apply.committed", 1);
@@ -264,8 +260,7 @@ Test(store_apply, a_fold_killed_between_steps_is_done_again)
 {
     struct test_child child;
     instar_options o = big_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     write_big(s, 'a');
     stores_close(s);
     test_fork(&child, fold_a_step_and_die, NULL);
@@ -355,8 +350,7 @@ Test(store_apply, a_fold_killed_between_steps_needs_its_log)
     struct test_child child;
     instar_options o = big_options();
     char path[400];
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     stores_close(s);
     test_fork(&child, fold_a_step_and_die, NULL);
     uint64_t end = test_receive(&child);

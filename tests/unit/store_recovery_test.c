@@ -22,8 +22,7 @@ struct left {
 static void work_and_die(struct test_child *self, void *arg)
 {
     const instar_options *o = arg;
-    struct store *s = stores_make(o);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(o, TREE);
     stores_fold(s);
     test_send(self, store_tail(s));
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
@@ -148,8 +147,7 @@ static void void_and_die(struct test_child *self, void *arg)
     struct test_child victim;
     (void)arg;
     test_fork(&victim, die_in_commit, NULL);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     test_send(self, store_tail(s));
     test_send(&victim, 1);
@@ -223,8 +221,7 @@ Test(store_recovery, corruption_is_refused)
 static void promise_and_die(struct test_child *self, void *arg)
 {
     (void)arg;
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
     stores_put(t, TREE, "promised", "1");
     test_send(self, stores_commit(t));

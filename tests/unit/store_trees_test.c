@@ -299,17 +299,6 @@ static void read_until_killed(struct test_child *self, void *arg)
     test_receive(self);
 }
 
-static void churn(struct store *s, int commits)
-{
-    static char value[3000];
-    for (int i = 0; i < commits; i++) {
-        struct store_txn *t = stores_begin(s, 0);
-        must(store_txn_put(t, T, stores_text("k"), base_slice(value, sizeof value), &test_err));
-        stores_commit(t);
-        stores_fold(s);
-    }
-}
-
 /* The pages that a killed reader kept are used again once it is noticed (H-6). */
 Test(store_trees, killed_readers_keep_nothing)
 {
@@ -320,12 +309,12 @@ Test(store_trees, killed_readers_keep_nothing)
     test_await(&child, 1);
     struct store *s = stores_open(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, T);
-    churn(s, 40);
+    stores_churn(s, T, 40);
     test_kill(&child, SIGKILL);
     trees_reap_readers(s);
-    churn(s, 10);
+    stores_churn(s, T, 10);
     uint64_t before = stores_used_bytes(s);
-    churn(s, 60);
+    stores_churn(s, T, 60);
     expect(stores_used_bytes(s) <= before + before / 5);
     stores_close(s);
 }
