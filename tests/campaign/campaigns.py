@@ -90,14 +90,16 @@ CORRUPT = Campaign(
     (Program("release/tests/crash/corrupt_test",
              (("INSTAR_CORRUPT_CASES", "20000"), ("INSTAR_CORRUPT_EVERY_BYTE", "1")),
              r"(\d+) corruptions", 3000),))
-# A range of cases that are spread over all: a hundred seeds or so take each place once.
+# A range of cases that are spread over all: a hundred seeds or so take each operation once. And
+# each place that calls for one, by an error of the seed's.
 SYSCALL = Campaign(
     "syscall", "cases",
     {"pr": Size(1), "nightly": Size(60), "release": Size(600)},
-    (Program("release/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "400"),),
-             r"(\d+) of \d+ cases tried", 1800),
+    (Program("release/tests/fault/syscall_test",
+             (("INSTAR_SYSCALLS", "400"), ("INSTAR_SYSCALL_SITES", "4096")),
+             r"(\d+) of \d+ (?:cases|places) tried", 1800),
      Program("asan/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "60"),),
-             r"(\d+) of \d+ cases tried", 1800)))
+             r"(\d+) of \d+ (?:cases|places) tried", 1800)))
 # The same for allocations, under the sanitizers; and each one of each call, which has no seed.
 ALLOC = Campaign(
     "alloc", "requests",
