@@ -257,6 +257,8 @@ const struct catalog_index *catalog_table_find_index(const struct catalog_table 
                                                      const char *name);
 /* The layout by which rows with this tag are decoded: NULL for a tag newer than the table. */
 const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version);
+/* The first version of which rows have the same layout as those of the table's own. */
+uint32_t catalog_table_layout_since(const struct catalog_table *table);
 /* Same columns, order and uniqueness? If not, the first difference in words; "" when there was no
  * memory to tell. */
 bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,

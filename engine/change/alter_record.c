@@ -587,6 +587,19 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
 
 /* ---- the table that is wanted ------------------------------------------------------------- */
 
+bool alter_may_bind(const instar_alteration *steps, size_t count)
+{
+    bool binds = false;
+
+    for (size_t i = 0; i < count; i++) {
+        binds = binds || steps[i].kind == INSTAR_ALTER_SET_NOT_NULL ||
+                steps[i].kind == INSTAR_ALTER_SET_TYPE || steps[i].kind == INSTAR_ALTER_ADD_CHECK ||
+                steps[i].kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
+                steps[i].kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+    }
+    return binds;
+}
+
 int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
                  struct catalog_table **target_out, struct base_err *err)
 {

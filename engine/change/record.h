@@ -237,6 +237,8 @@ int record_remove(struct store_txn *t, uint64_t id, struct base_err *err);
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
                    int (*fn)(void *arg, const struct record_marker *marker), void *arg,
                    struct base_err *err);
+/* The oldest change about the table that has not ended; 0: there is none. */
+int record_at_work(struct store_txn *t, uint64_t table, uint64_t *id_out, struct base_err *err);
 /* All records, oldest first or the other way. Stops when fn returns not 0, and returns that. */
 int record_list(struct store_txn *t, bool latest_first,
                 int (*fn)(void *arg, const struct change_record *r), void *arg,

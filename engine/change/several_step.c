@@ -97,7 +97,9 @@ static int open_request(struct table_work *tw, struct base_err *err)
 
 static int open_member(struct work *w, struct table_work *tw, struct base_err *err)
 {
-    bool may_lack = tw->m->kind == SEVERAL_CREATE || tw->m->gone != 0;
+    /* One to which a foreign key leads that is to go may have gone, and that with it. */
+    bool may_lack =
+        tw->m->kind == SEVERAL_CREATE || tw->m->kind == SEVERAL_PARENT || tw->m->gone != 0;
     int rc = tw->m->kind == SEVERAL_ALTER ? open_request(tw, err) : 0;
 
     if (rc != 0) {
@@ -209,6 +211,10 @@ static int make_table(struct work *w, struct table_work *tw, bool hidden, struct
 {
     int rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &tw->next, err);
 
+    if (rc == 0 && tw->next->id != tw->m->table) { /* a record that says what cannot be */
+        rc = base_err_set(err, INSTAR_ECORRUPT, "the descriptor names id %llu",
+                          (unsigned long long)tw->next->id);
+    }
     if (rc == 0) {
         tw->fresh = true;
         tw->next->change = hidden ? w->j->rec.id : 0;

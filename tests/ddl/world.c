@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MISSING "null"
 
@@ -220,6 +221,20 @@ void world_take(struct world *w, int table, int64_t a, const struct world_row *r
         w->rows[at] = *row;
         w->row_count += at == w->row_count;
     }
+}
+
+struct world *world_shared(void)
+{
+    struct world *w =
+        mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    expect(w != MAP_FAILED);
+    return w;
+}
+
+void world_unshare(struct world *w)
+{
+    munmap(w, sizeof(*w));
 }
 
 struct world *world_copy(const struct world *w)

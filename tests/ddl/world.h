@@ -83,6 +83,9 @@ struct world {
     size_t row_count; /* with those that are gone */
 };
 
+/* An empty one, which processes that are forked see as this one does. */
+struct world *world_shared(void);
+void world_unshare(struct world *w);
 /* What the statement makes of the schema before it becomes the one after it. */
 void world_change(struct world *w, const instar_sql_statement *s);
 /* From now on the schema after is the one before, for all rows. */

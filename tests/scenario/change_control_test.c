@@ -256,31 +256,6 @@ Test(change_control, cancel_while_waiting)
     scene_held_end(&s);
 }
 
-/* The record of a change, below the public interface. With `drop`, nobody owns it any more. */
-static uint64_t claim_of(instar *db, uint64_t change, bool drop)
-{
-    struct change_record r;
-    struct store_txn *t;
-    int rc;
-
-    do {
-        must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
-        must(record_get(t, change, STORE_READ_PROBE, &r, &test_err));
-        uint64_t claim = r.owner.claim;
-        if (drop) {
-            r.owner = (struct change_owner){.claim = claim};
-            must(record_put(t, &r, &test_err));
-        }
-        record_free(&r);
-        base_err_clear(&test_err);
-        rc = store_txn_commit(t, NULL, NULL, &test_err);
-        if (rc == INSTAR_OK) {
-            return claim;
-        }
-        expect(rc == INSTAR_ECONFLICT);
-    } while (true);
-}
-
 /* L6: a runner loses its claim while it waits for a transaction. It does nothing more by it, least
  * of all undo anything: the change is claimed anew, by it or by another one, and goes on where it
  * was. */
@@ -302,11 +277,11 @@ Test(change_control, claim_lost_while_waiting)
     ok(instar_insert(txn, p, row));
     ok(submit(s.db, "t_b", "b", false, 0, &change));
     scene_await_waiting(s.db, change, "delete-only", &info);
-    uint64_t claim = claim_of(s.db, change, true);
+    uint64_t claim = scene_claim(s.db, change, true);
     do { /* returns at each thing that happens to the change */
         instar_change_wait(s.db, change, 5, &info);
         expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (claim_of(s.db, change, false) == claim);
+    } while (scene_claim(s.db, change, false) == claim);
     ok(instar_commit(txn));
     scene_await(s.db, change, INSTAR_OK, &info);
     expect(strstr(dbs_dump(s.db, "t", "t_b"), "500:1 ") != NULL);

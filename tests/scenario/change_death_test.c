@@ -5,6 +5,9 @@
  */
 #include "support/scenes.h"
 
+#include "api/api_impl.h"
+#include "change/job_impl.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,6 +108,27 @@ Test(change_death, builder_is_killed)
         expect_u64(info.rows_done, ROWS);
         drop_again();
     }
+    scene_runner_end(&keeper);
+}
+
+/* Nobody runs a change any more whose runner was killed after its last commit: what it showed goes
+ * with the next round of any runner. */
+Test(change_death, its_progress_goes)
+{
+    static const struct victim victim = {"change.public", 1, BUILD};
+    const struct scene_death death = {victim.point, victim.nth, NULL, submit, &victim};
+    struct test_child keeper;
+    struct live seen;
+
+    scene_keeper(&keeper);
+    fill(100, scene_scattered, false);
+    scene_kill(&death);
+    instar *db = dbs_open(0);
+    uint64_t change = scene_last_change(db);
+    ok(dbs_index(db, "t_c", "t", "c", false, NULL));
+    expect(!live_read(db->env.store, change, &seen));
+    dbs_check_clean(db);
+    ok(instar_close(db));
     scene_runner_end(&keeper);
 }
 

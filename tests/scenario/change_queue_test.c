@@ -7,7 +7,6 @@
 #include "support/moves.h"
 #include "support/sqls.h"
 
-#include <instar_sql.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,37 +37,22 @@ static instar *begin(void)
     return stop(db);
 }
 
-static int try_submit(instar *db, const char *text, uint64_t *change, char words[1024])
-{
-    instar_sql_error error = {0};
-    instar_sql *sql = NULL;
-    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
-
-    *change = 0;
-    rc = rc == INSTAR_OK ? instar_sql_submit(db, sql, 0, change, &error) : rc;
-    instar_sql_free(sql);
-    (void)snprintf(words, 1024, "%s", error.text);
-    return rc;
-}
-
 static uint64_t submit(instar *db, const char *text)
 {
-    char words[1024];
     uint64_t change;
-    int rc = try_submit(db, text, &change, words);
+    int rc = sqls_submit(db, text, &change);
 
-    cr_assert_eq(rc, INSTAR_OK, "%s: %s: %s", text, instar_error_name(rc), words);
+    cr_assert_eq(rc, INSTAR_OK, "%s: %s: %s", text, instar_error_name(rc), sqls_words());
     return change;
 }
 
 static void refused(instar *db, const char *text, int code, const char *wanted)
 {
-    char words[1024];
     uint64_t change;
-    int rc = try_submit(db, text, &change, words);
+    int rc = sqls_submit(db, text, &change);
 
-    cr_expect(rc == code && strstr(words, wanted) != NULL, "%s: %s: %s", text,
-              instar_error_name(rc), words);
+    cr_expect(rc == code && sqls_say(wanted), "%s: %s: %s", text, instar_error_name(rc),
+              sqls_words());
 }
 
 static void done(instar *db, uint64_t change)
@@ -83,6 +67,15 @@ static void failed(instar *db, uint64_t change, int code, const char *words)
     scene_await(db, change, INSTAR_EFAILED, &info);
     cr_expect(info.error == code && strstr(info.reason, words) != NULL, "%s: %s",
               instar_error_name(info.error), info.reason);
+}
+
+static void pause_change(instar *db, uint64_t change)
+{
+    instar_change_steering steering;
+
+    instar_change_steering_init(&steering);
+    steering.set_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, change, &steering));
 }
 
 static void resume(instar *db, uint64_t change)
@@ -363,10 +356,9 @@ Test(change_queue, nothing_is_left_to_do)
     instar *db = begin();
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
-        char words[1024];
-        int rc = try_submit(db, changes[i], &ids[i], words);
+        int rc = sqls_submit(db, changes[i], &ids[i]);
         /* What needs a column that is only on its way is refused. */
-        cr_expect(rc == INSTAR_OK || rc == INSTAR_EUNKNOWN, "%s: %s", changes[i], words);
+        cr_expect(rc == INSTAR_OK || rc == INSTAR_EUNKNOWN, "%s: %s", changes[i], sqls_words());
     }
     db = reopen(db);
     for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
@@ -427,6 +419,108 @@ Test(change_queue, validated_by_another_one)
     done(db, second);
     expect(shows(db, "t", "CONSTRAINT k CHECK (a > 0)") && !shows(db, "t", "NOT VALID"));
     dbs_end_sound(db);
+}
+
+/* What has nothing to do as the table stands has something to do behind the change before it. */
+Test(change_queue, nothing_to_do_before_its_turn)
+{
+    static const struct {
+        const char *first, *second, *there, *gone;
+    } cases[] = {
+        {"ALTER TABLE t DROP d", "ALTER TABLE t ADD COLUMN IF NOT EXISTS d int8", "d int8", NULL},
+        {"ALTER TABLE t ADD e int8", "ALTER TABLE t DROP COLUMN IF EXISTS e", "d int8", "e int8"},
+        {"ALTER TABLE t ALTER b SET NOT NULL", "ALTER TABLE t ALTER b DROP NOT NULL", "b int8,",
+         NULL},
+        {"ALTER TABLE t ALTER b SET DEFAULT 7", "ALTER TABLE t ALTER b DROP DEFAULT", "b int8,",
+         NULL},
+        {"COMMENT ON COLUMN t.b IS 'x'", "COMMENT ON COLUMN t.b IS NULL", "b int8,", "COMMENT"},
+        {"COMMENT ON INDEX t_b IS 'x'", "COMMENT ON INDEX t_b IS NULL", "b int8,", "COMMENT"},
+        {"ALTER TABLE t DROP d",
+         "BEGIN; ALTER TABLE t ADD COLUMN IF NOT EXISTS d int8; CREATE INDEX t_a ON t (a); COMMIT",
+         "d int8", NULL},
+        {"ALTER TABLE t DROP d",
+         "BEGIN; ALTER TABLE t ADD COLUMN IF NOT EXISTS d int8; ALTER TABLE p ADD z int8; COMMIT",
+         "d int8", NULL},
+        {"ALTER TABLE t ALTER b SET NOT NULL; ", "ALTER TABLE t ALTER b DROP NOT NULL, ADD f int8",
+         "f int8", "b int8 NOT NULL"},
+        {"ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0)",
+         "BEGIN; ALTER TABLE t DROP CONSTRAINT IF EXISTS k; DROP INDEX t_a; COMMIT", "f int8",
+         "CHECK"},
+    };
+    instar *db = begin();
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        uint64_t first = submit(db, cases[i].first);
+        uint64_t second = submit(db, cases[i].second);
+        cr_expect(second != 0, "%s", cases[i].second);
+        db = reopen(db);
+        scene_await(db, first, INSTAR_OK, NULL);
+        scene_await(db, second, INSTAR_OK, NULL);
+        cr_expect(shows(db, "t", cases[i].there), "%zu: %s", i, sqls_schema(db, "t"));
+        cr_expect(cases[i].gone == NULL || !shows(db, "t", cases[i].gone), "%zu: %s", i,
+                  sqls_schema(db, "t"));
+        ok(instar_close(db));
+        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        expect_u64(submit(db, "ALTER TABLE t ADD COLUMN IF NOT EXISTS c int8"), 0);
+    }
+    end(db);
+}
+
+/* Rows must obey what they had to obey already when it was submitted, but not any more. */
+Test(change_queue, validated_behind_what_gave_it_up)
+{
+    static const char *const seconds[] = {
+        "ALTER TABLE t ALTER b SET NOT NULL", "ALTER TABLE t ALTER b SET NOT NULL, ADD x int8",
+        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; CREATE INDEX t_i ON t (a); COMMIT",
+        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE p ADD x int8; COMMIT"};
+    instar *db = begin();
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(seconds); i++) {
+        db = reopen(db);
+        ok(sqls_run(db, "ALTER TABLE t ALTER b SET NOT NULL"));
+        ok(instar_close(db));
+        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        uint64_t first = submit(db, "ALTER TABLE t ALTER b DROP NOT NULL");
+        uint64_t second = submit(db, seconds[i]);
+        pause_change(db, second);
+        db = reopen(db);
+        scene_await(db, first, INSTAR_OK, NULL);
+        ok(moves_run(db, "insert t 3,null,23,1"));
+        resume(db, second);
+        failed(db, second, INSTAR_ENOT_NULL, "column b is null in 1 row");
+        expect(shows(db, "t", "b int8,") && !shows(db, "t", "x int8") && !shows(db, "t", "t_i"));
+        ok(moves_run(db, "delete t 3"));
+        ok(instar_close(db));
+        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    }
+    end(db);
+}
+
+/* An index that another change makes has a name of which only that one disposes. */
+Test(change_queue, index_on_its_way_is_not_renamed)
+{
+    instar *db = begin();
+    uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
+    uint64_t second = submit(db, "ALTER TABLE t ADD CONSTRAINT u UNIQUE (a)");
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_RENAME_INDEX, .flags = INSTAR_ALTER_IF_EXISTS, .new_name = "j"},
+        {.kind = INSTAR_ALTER_DROP_DEFAULT, .name = "b"}};
+    uint64_t change;
+
+    steps[0].name = "i";
+    fails(instar_alter_table(db, "t", steps, 2, NULL, &change), INSTAR_ESTATE);
+    expect(says("\"i\" is being created"));
+    steps[0].name = "u";
+    steps[0].kind = INSTAR_ALTER_RENAME_CONSTRAINT;
+    fails(instar_alter_table(db, "t", steps, 2, NULL, &change), INSTAR_ESTATE);
+    expect(says("\"u\" is being"));
+    db = reopen(db);
+    scene_await(db, first, INSTAR_OK, NULL);
+    scene_await(db, second, INSTAR_OK, NULL);
+    ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
+    scene_await(db, change, INSTAR_OK, NULL);
+    expect(shows(db, "t", "CONSTRAINT j UNIQUE (a)"));
+    end(db);
 }
 
 /* A foreign key of that name is another one by then: it leads to a table that the change does not
@@ -515,6 +609,33 @@ Test(change_queue, dropped_table_that_refers_by_then)
     failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
     ok(sqls_run(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT; DROP TABLE m"));
     dbs_end_sound(db);
+}
+
+/* The table to which a foreign key leads that goes has gone by then, and the foreign key with it:
+ * who only wanted that gone has nothing to do there. */
+Test(change_queue, parent_that_has_gone_by_then)
+{
+    static const struct {
+        const char *change;
+        bool drops;
+    } cases[] = {{"DROP TABLE t", true},
+                 {"ALTER TABLE t DROP CONSTRAINT IF EXISTS r, ADD e int8", false},
+                 {"BEGIN; DROP TABLE t; ALTER TABLE q ADD g int8; COMMIT", true},
+                 {"BEGIN; ALTER TABLE t DROP CONSTRAINT IF EXISTS r, ADD e int8; ALTER TABLE q "
+                  "ADD g int8; COMMIT",
+                  false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        test_remove(dbs_path());
+        instar *db = begin_referring();
+        uint64_t first = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP CONSTRAINT r; COMMIT");
+        uint64_t second = submit(db, cases[i].change);
+        db = reopen(db);
+        scene_await(db, first, INSTAR_OK, NULL);
+        scene_await(db, second, INSTAR_OK, NULL);
+        cr_expect(cases[i].drops != shows(db, NULL, "e int8"), "%s", cases[i].change);
+        end(db);
+    }
 }
 
 /* A unique constraint that is dropped is referred to by then. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Foreign keys: with a table, added to one with rows, not valid, of a table to itself; what writers
  * of both tables may do, and what may not be done to what is referred to. */
+#include "api/api_impl.h"
 #include "support/moves.h"
 
 #include <stdio.h>
@@ -488,4 +489,30 @@ Test(foreign_key, types_with_other_keys)
     ok(sqls_run(db, "alter table d alter column v type numeric(12,1)"));
     ok(sqls_run(db, "alter table n alter column u type numeric(10,1)"));
     dbs_end_sound(db);
+}
+
+/* Two descriptors that do not say the same of a foreign key, each of them whole, are corruption to
+ * whoever writes by them. */
+Test(foreign_key, ends_that_do_not_agree)
+{
+    struct catalog_table *child;
+    struct store_txn *t;
+    instar *db = open_pc(0, true);
+    const struct txn_env *env = &db->env;
+
+    ok(moves_run(db, "insert c 1,5"));
+    must(store_txn_begin(env->store, STORE_TXN_SYNC, &t, &test_err));
+    must(catalog_get_table(t, 2, &child, &test_err));
+    cr_assert_str_eq(child->name, "c");
+    child->fkeys[0].parent_index = 99; /* of which p knows nothing */
+    must(catalog_put_table(t, child, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    catalog_table_free(child);
+    ok(instar_close(db));
+    db = dbs_open(0); /* its view has been loaded anew */
+    fails(moves_run(db, "delete p 1"), INSTAR_ECORRUPT);
+    expect(says("do not agree on a foreign key"));
+    fails(moves_run(db, "insert c 2,5"), INSTAR_ECORRUPT);
+    expect(says("has lost its key"));
+    ok(instar_close(db));
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statements about several tables as one change: all public in one version step, or none. */
+#include "api/api_impl.h"
+#include "change/several_impl.h"
 #include "support/severals.h"
 
 #include <instar_sql.h>
@@ -306,5 +308,39 @@ Test(several, types_of_indexed_columns)
     expect(shows(db, "c", "COMMENT ON INDEX c_w IS 'what they are';"));
     expect(shows(db, "p", "CONSTRAINT p_v UNIQUE (v)"));
     ok(sqls_run(db, "ALTER INDEX c_w RENAME TO c_x")); /* nothing holds the name */
+    dbs_end_sound(db);
+}
+
+/* A record whose checksum is right, but whose new table is described as another one, makes nothing.
+ */
+Test(several, made_of_the_description_of_another_one)
+{
+    struct several_request request;
+    struct change_record r;
+    struct store_txn *t;
+    instar_change_info info;
+    uint64_t change;
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+
+    ok(sqls_submit(db, "BEGIN; CREATE TABLE a (x int8); CREATE TABLE b (y int8); COMMIT", &change));
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(record_get(t, change, STORE_READ_NORMAL, &r, &test_err));
+    must(several_decode(base_buf_slice(&r.descriptor), &request, &test_err));
+    struct base_buf first = request.list[0].bytes;
+    request.list[0].bytes = request.list[1].bytes;
+    request.list[1].bytes = first;
+    base_buf_clear(&r.descriptor);
+    must(several_encode(&request, &r.descriptor, &test_err));
+    must(record_put(t, &r, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    several_free(&request);
+    record_free(&r);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    fails(instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info), INSTAR_EFAILED);
+    cr_assert(info.error == INSTAR_ECORRUPT && strstr(info.reason, "names id") != NULL, "%s",
+              info.reason);
+    expect_u64(tables(db), 0);
+    ok(sqls_run(db, "CREATE TABLE a (x int8); CREATE TABLE b (y int8)"));
     dbs_end_sound(db);
 }

@@ -2,6 +2,9 @@
 /* Two processes around a schema change. */
 #include "support/scenes.h"
 
+#include "api/api_impl.h"
+#include "change/record.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -195,6 +198,30 @@ int scene_await_refusal(instar *db, uint64_t change, bool *refused_out)
     }
     expect(rc == INSTAR_OK || *refused_out);
     return rc;
+}
+
+uint64_t scene_claim(instar *db, uint64_t change, bool drop)
+{
+    struct change_record r;
+    struct store_txn *t;
+    int rc;
+
+    do {
+        must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+        must(record_get(t, change, STORE_READ_PROBE, &r, &test_err));
+        uint64_t claim = r.owner.claim;
+        if (drop) {
+            r.owner = (struct change_owner){.claim = claim};
+            must(record_put(t, &r, &test_err));
+        }
+        record_free(&r);
+        base_err_clear(&test_err);
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+        if (rc == INSTAR_OK) {
+            return claim;
+        }
+        expect(rc == INSTAR_ECONFLICT);
+    } while (true);
 }
 
 /* ---- held and killed ---------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_
 /* What this change dropped and kept has been purged. */
 void scene_await_purge(instar *db, uint64_t change);
 instar_change_info scene_look(instar *db, uint64_t change);
+/* How often the change has been claimed. With `drop`, nobody owns it any more: as if its runner
+ * were thought dead. */
+uint64_t scene_claim(instar *db, uint64_t change, bool drop);
 /* That which was submitted last. */
 uint64_t scene_last_change(instar *db);
 

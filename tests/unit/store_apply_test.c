@@ -370,62 +370,6 @@ Test(store_apply, a_fold_killed_between_steps_needs_its_log)
     test_boot_set(0);
 }
 
-#define ENTRIES 3000 /* more than one turn empties, when it is three pages */
-
-static void fill_large(struct store *s)
-{
-    purge_pages_at_once = 3;
-    stores_tree_op(s, STORE_TREE_CREATE, T);
-    for (int i = 0; i < ENTRIES;) {
-        struct store_txn *t = stores_begin(s, 0);
-        for (int k = 0; k < 100; k++, i++) {
-            stores_put(t, T, keyed("key%05d", i), "some value that takes a little room");
-        }
-        stores_commit(t);
-    }
-    stores_fold(s);
-}
-
-/* Names go at some moment without readers, which is announced nowhere. */
-static void await_name_gone(struct store *s)
-{
-    uint64_t limit = os_now_ns() + (uint64_t)20 * 1000000000;
-    for (bool gone = false; !gone;) {
-        struct base_slice value;
-        struct trees_read *r;
-        char name[TREES_META_MAX];
-        trees_state_name(name, T);
-        must(trees_read_begin(s->trees, &r, &test_err));
-        gone = trees_read_meta(r, name, &value, &test_err) == INSTAR_ENOTFOUND;
-        trees_read_end(s->trees, r);
-        expect(os_now_ns() < limit);
-        os_sleep_ns(10000000);
-    }
-    struct listed l = {0};
-    must(store_tree_list(s, list, &l, &test_err));
-    expect_u64(l.count, 0);
-}
-
-/* A dropped tree that is too large for one turn is emptied in several, while a reader still sees it
- * whole; then its name goes. */
-Test(store_apply, a_large_tree_is_emptied_in_turns)
-{
-    struct store *s = stores_make(NULL);
-    struct base_slice value;
-    fill_large(s);
-    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
-    stores_tree_op(s, STORE_TREE_DROP, T);
-    stores_write(s, T, "late", "skipped");
-    stores_fold(s);
-    for (int i = 0; i < ENTRIES; i++) {
-        must(store_txn_get(t, T, stores_text(keyed("key%05d", i)), STORE_READ_NORMAL, &value,
-                           &test_err));
-    }
-    store_txn_abort(t);
-    await_name_gone(s);
-    stores_close(s);
-}
-
 /* ---- kills --------------------------------------------------------------------------------- */
 
 static const char *point;
@@ -504,31 +448,6 @@ Test(store_apply, a_kill_while_folding_changes_nothing)
             test_remove(stores_path());
         }
     }
-}
-
-static void drop_and_die(struct test_child *self, void *arg)
-{
-    struct store *s = stores_open(NULL);
-    (void)self;
-    (void)arg;
-    test_kill_at_point("purge.batch_written", 1);
-    stores_tree_op(s, STORE_TREE_DROP, T);
-    stores_fold(s);
-    await_name_gone(s);
-}
-
-/* Nor does one while a dropped tree is emptied: whoever comes next does it. */
-Test(store_apply, a_kill_while_emptying_is_made_up_for)
-{
-    struct test_child child;
-    struct store *s = stores_make(NULL);
-    fill_large(s);
-    stores_close(s);
-    test_fork(&child, drop_and_die, NULL);
-    expect(test_wait(&child) == -SIGKILL);
-    s = stores_open(NULL);
-    await_name_gone(s);
-    stores_close(s);
 }
 
 /* When the process with the role is killed, another one goes on folding at once. */
