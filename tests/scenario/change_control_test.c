@@ -176,7 +176,6 @@ Test(change_control, name_stays_with_the_drop_behind)
 {
     struct scene_held s;
     instar_change_options o = scene_options(30000);
-    instar_change_steering go_on;
     uint64_t change;
     uint64_t drop;
 
@@ -188,9 +187,7 @@ Test(change_control, name_stays_with_the_drop_behind)
     test_hold_release(&s.hold);
     scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
     fails(submit(s.db, "t_b", "c", false, 0, &change), INSTAR_ESTATE);
-    instar_change_steering_init(&go_on);
-    go_on.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, drop, &go_on));
+    ok(scene_steer(s.db, drop, 0, INSTAR_CHANGE_PAUSE));
     scene_await(s.db, drop, INSTAR_OK, NULL);
     ok(dbs_index(s.db, "t_b", "t", "c", false, NULL));
     scene_held_end(&s);

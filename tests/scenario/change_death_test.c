@@ -127,8 +127,7 @@ Test(change_death, its_progress_goes)
     uint64_t change = scene_last_change(db);
     ok(dbs_index(db, "t_c", "t", "c", false, NULL));
     expect(!live_read(db->env.store, change, &seen));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&keeper);
 }
 

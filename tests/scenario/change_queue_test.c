@@ -71,20 +71,12 @@ static void failed(instar *db, uint64_t change, int code, const char *words)
 
 static void pause_change(instar *db, uint64_t change)
 {
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
+    ok(scene_steer(db, change, INSTAR_CHANGE_PAUSE, 0));
 }
 
 static void resume(instar *db, uint64_t change)
 {
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_PAUSE));
 }
 
 static bool shows(instar *db, const char *table, const char *words)
@@ -109,10 +101,7 @@ Test(change_queue, create_behind_a_cancelled_one)
 
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    fails(scene_steer(db, first, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
     expect(says("is being undone"));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
@@ -454,16 +443,15 @@ Test(change_queue, nothing_to_do_before_its_turn)
         uint64_t second = submit(db, cases[i].second);
         cr_expect(second != 0, "%s", cases[i].second);
         db = reopen(db);
-        scene_await(db, first, INSTAR_OK, NULL);
-        scene_await(db, second, INSTAR_OK, NULL);
+        done(db, first);
+        done(db, second);
         cr_expect(shows(db, "t", cases[i].there), "%zu: %s", i, sqls_schema(db, "t"));
         cr_expect(cases[i].gone == NULL || !shows(db, "t", cases[i].gone), "%zu: %s", i,
                   sqls_schema(db, "t"));
-        ok(instar_close(db));
-        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        db = stop(db);
         expect_u64(submit(db, "ALTER TABLE t ADD COLUMN IF NOT EXISTS c int8"), 0);
     }
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* Rows must obey what they had to obey already when it was submitted, but not any more. */
@@ -478,22 +466,20 @@ Test(change_queue, validated_behind_what_gave_it_up)
     for (size_t i = 0; i < BASE_ARRAY_LEN(seconds); i++) {
         db = reopen(db);
         ok(sqls_run(db, "ALTER TABLE t ALTER b SET NOT NULL"));
-        ok(instar_close(db));
-        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        db = stop(db);
         uint64_t first = submit(db, "ALTER TABLE t ALTER b DROP NOT NULL");
         uint64_t second = submit(db, seconds[i]);
         pause_change(db, second);
         db = reopen(db);
-        scene_await(db, first, INSTAR_OK, NULL);
+        done(db, first);
         ok(moves_run(db, "insert t 3,null,23,1"));
         resume(db, second);
         failed(db, second, INSTAR_ENOT_NULL, "column b is null in 1 row");
         expect(shows(db, "t", "b int8,") && !shows(db, "t", "x int8") && !shows(db, "t", "t_i"));
         ok(moves_run(db, "delete t 3"));
-        ok(instar_close(db));
-        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+        db = stop(db);
     }
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* An index that another change makes has a name of which only that one disposes. */
@@ -515,12 +501,12 @@ Test(change_queue, index_on_its_way_is_not_renamed)
     fails(instar_alter_table(db, "t", steps, 2, NULL, &change), INSTAR_ESTATE);
     expect(says("\"u\" is being"));
     db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    scene_await(db, second, INSTAR_OK, NULL);
+    done(db, first);
+    done(db, second);
     ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
-    scene_await(db, change, INSTAR_OK, NULL);
+    done(db, change);
     expect(shows(db, "t", "CONSTRAINT j UNIQUE (a)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* A foreign key of that name is another one by then: it leads to a table that the change does not
@@ -631,10 +617,10 @@ Test(change_queue, parent_that_has_gone_by_then)
         uint64_t first = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP CONSTRAINT r; COMMIT");
         uint64_t second = submit(db, cases[i].change);
         db = reopen(db);
-        scene_await(db, first, INSTAR_OK, NULL);
-        scene_await(db, second, INSTAR_OK, NULL);
+        done(db, first);
+        done(db, second);
         cr_expect(cases[i].drops != shows(db, NULL, "e int8"), "%s", cases[i].change);
-        end(db);
+        dbs_end_sound(db);
     }
 }
 

@@ -321,9 +321,7 @@ Test(compound, paused_and_resumed)
     instar_change_info info;
 
     scene_begin(&s, "build.batch_scanned");
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, INSTAR_CHANGE_PAUSE, 0));
     test_hold_release(&s.hold);
     do {
         instar_change_wait(s.db, s.change, 5, &info);

@@ -255,7 +255,6 @@ Test(rekey_stages, held_and_released)
 {
     struct test_child runner;
     instar_change_options options = scene_options(30000);
-    instar_change_steering steering;
     instar_change_info info;
     uint64_t change;
     uint64_t other;
@@ -274,9 +273,7 @@ Test(rekey_stages, held_and_released)
     fails(rekeys_call(db, REKEYS_INSERT, 100, rekeys_model[1]), INSTAR_EUNIQUE);
     fails(alters_insert(db, "t", "a,b", "300,null"), INSTAR_ENOT_NULL);
     write_some(db, 100);
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(db, change, &steering));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_HOLD));
     scene_await(db, change, INSTAR_OK, NULL);
     fails(rekeys_call(db, REKEYS_INSERT, 110, rekeys_model[1]), INSTAR_EEXISTS);
     cr_assert_str_eq(alters_schema(db, "t"),

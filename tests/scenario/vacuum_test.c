@@ -309,9 +309,7 @@ Test(vacuum, paused_and_retuned)
     do {
         instar_change_wait(db, change, 5, &info);
     } while (strstr(info.waiting_for, "resume") == NULL);
-    instar_change_steering_init(&s);
-    s.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &s));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_PAUSE));
     do {
         instar_change_wait(db, change, 5, &info);
         expect(info.state == INSTAR_CHANGE_RUNNING);
