@@ -290,6 +290,49 @@ Test(change_control, claim_lost_while_waiting)
     scene_runner_end(&other);
 }
 
+/* Two changes are free when a runner looks for them. While it claims the one, another process
+ * claims the other: it comes to that, sees that somebody alive has it, and leaves it to him. */
+Test(change_control, claimed_by_another_since_it_looked)
+{
+    static const char *const tables[] = {"t", "u", "w"};
+    static const char *const names[] = {"t_b", "u_b"};
+    uint64_t changes[3];
+    struct test_hold first, second;
+    struct test_child one, other;
+    instar *db = dbs_open(0);
+
+    for (size_t i = 0; i < 3; i++) {
+        dbs_make_table(db, tables[i]);
+    }
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    for (size_t i = 0; i < 2; i++) {
+        changes[i] = dbs_submit_index(db, names[i], tables[i], "b", false, NULL);
+    }
+    ok(instar_close(db));
+    test_hold_set(&first, "change.claimed", 1);
+    scene_runner(&one);
+    test_hold_await(&first);
+    test_hold_set(&second, "change.claimed", 1);
+    scene_runner(&other);
+    test_hold_await(&second);
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_hold_release(&first);
+    scene_await(db, changes[0], INSTAR_OK, NULL);
+    /* It has looked once more, since the other one does nothing. */
+    changes[2] = dbs_submit_index(db, "w_b", "w", "b", false, NULL);
+    scene_await(db, changes[2], INSTAR_OK, NULL);
+    expect_u64(claim_of(db, changes[1], false), 1);
+    test_hold_release(&second);
+    scene_await(db, changes[1], INSTAR_OK, NULL);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&one);
+    scene_runner_end(&other);
+    test_hold_end(&first);
+    test_hold_end(&second);
+}
+
 /* A cancel at every stage of a build leaves the table without the index, and the statement can be
  * run again. */
 Test(change_control, cancel_at_each_stage)

@@ -69,22 +69,13 @@ static void failed(instar *db, uint64_t change, int code, const char *words)
               instar_error_name(info.error), info.reason);
 }
 
-static void pause_change(instar *db, uint64_t change)
+static int steer(instar *db, uint64_t change, bool pause)
 {
     instar_change_steering steering;
 
     instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
-}
-
-static void resume(instar *db, uint64_t change)
-{
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
+    *(pause ? &steering.set_flags : &steering.clear_flags) = INSTAR_CHANGE_PAUSE;
+    return instar_change_steer(db, change, &steering);
 }
 
 static bool shows(instar *db, const char *table, const char *words)
@@ -109,10 +100,7 @@ Test(change_queue, create_behind_a_cancelled_one)
 
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    fails(steer(db, first, true), INSTAR_ESTATE);
     expect(says("is being undone"));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
@@ -158,7 +146,7 @@ Test(change_queue, name_taken_by_a_later_one)
         (void)instar_change_wait(db, second, 5, &info);
     } while (strstr(info.waiting_for, "pause") == NULL);
     uint64_t third = submit(db, "CREATE INDEX i ON t (b)");
-    resume(db, second);
+    ok(steer(db, second, false));
     failed(db, second, INSTAR_ESTATE, "which came later");
     done(db, third);
     dbs_end_sound(db);
@@ -186,9 +174,9 @@ Test(change_queue, table_whose_name_is_taken)
     done(db, drop);
     await_words(db, first, "pause");
     uint64_t later = submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
-    resume(db, first);
+    ok(steer(db, first, false));
     await_words(db, first, "is at work on \"p\"");
-    resume(db, later);
+    ok(steer(db, later, false));
     done(db, later);
     done(db, first);
     expect(shows(db, "p", "x int8"));
@@ -200,9 +188,9 @@ Test(change_queue, table_whose_name_is_taken)
     await_words(db, first, "pause");
     ok(sqls_run(db, "CREATE TABLE q (y int8)"));
     drop = submit(db, "DROP TABLE q WITH (pause = on)");
-    resume(db, first);
+    ok(steer(db, first, false));
     await_words(db, first, "is at work on \"q\"");
-    resume(db, drop);
+    ok(steer(db, drop, false));
     done(db, drop);
     done(db, first);
     expect(shows(db, "q", "x int8"));
@@ -463,7 +451,7 @@ Test(change_queue, nothing_to_do_before_its_turn)
         db = dbs_open(INSTAR_OPEN_NO_RUNNER);
         expect_u64(submit(db, "ALTER TABLE t ADD COLUMN IF NOT EXISTS c int8"), 0);
     }
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* Rows must obey what they had to obey already when it was submitted, but not any more. */
@@ -482,18 +470,18 @@ Test(change_queue, validated_behind_what_gave_it_up)
         db = dbs_open(INSTAR_OPEN_NO_RUNNER);
         uint64_t first = submit(db, "ALTER TABLE t ALTER b DROP NOT NULL");
         uint64_t second = submit(db, seconds[i]);
-        pause_change(db, second);
+        ok(steer(db, second, true));
         db = reopen(db);
         scene_await(db, first, INSTAR_OK, NULL);
         ok(moves_run(db, "insert t 3,null,23,1"));
-        resume(db, second);
+        ok(steer(db, second, false));
         failed(db, second, INSTAR_ENOT_NULL, "column b is null in 1 row");
         expect(shows(db, "t", "b int8,") && !shows(db, "t", "x int8") && !shows(db, "t", "t_i"));
         ok(moves_run(db, "delete t 3"));
         ok(instar_close(db));
         db = dbs_open(INSTAR_OPEN_NO_RUNNER);
     }
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* An index that another change makes has a name of which only that one disposes. */
@@ -520,7 +508,7 @@ Test(change_queue, index_on_its_way_is_not_renamed)
     ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
     scene_await(db, change, INSTAR_OK, NULL);
     expect(shows(db, "t", "CONSTRAINT j UNIQUE (a)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* A foreign key of that name is another one by then: it leads to a table that the change does not
@@ -634,7 +622,7 @@ Test(change_queue, parent_that_has_gone_by_then)
         scene_await(db, first, INSTAR_OK, NULL);
         scene_await(db, second, INSTAR_OK, NULL);
         cr_expect(cases[i].drops != shows(db, NULL, "e int8"), "%s", cases[i].change);
-        end(db);
+        dbs_end_sound(db);
     }
 }
 
