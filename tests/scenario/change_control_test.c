@@ -322,7 +322,7 @@ Test(change_control, claimed_by_another_since_it_looked)
     /* It has looked once more, since the other one does nothing. */
     changes[2] = dbs_submit_index(db, "w_b", "w", "b", false, NULL);
     scene_await(db, changes[2], INSTAR_OK, NULL);
-    expect_u64(claim_of(db, changes[1], false), 1);
+    expect_u64(scene_claim(db, changes[1], false), 1);
     test_hold_release(&second);
     scene_await(db, changes[1], INSTAR_OK, NULL);
     dbs_check_clean(db);
