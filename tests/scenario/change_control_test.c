@@ -246,6 +246,12 @@ Test(change_control, cancel_while_waiting)
     ok(instar_change_cancel(s.db, change));
     expect(os_now_ns() - began < 5000000000u);
     ok(instar_change_cancel(s.db, change)); /* asked already */
+    do {
+        fails(instar_change_wait(s.db, change, 5, &info), INSTAR_EBUSY);
+    } while (info.state == INSTAR_CHANGE_RUNNING);
+    /* On its way back it counts as having reached nothing. */
+    fails(instar_change_wait_stage(s.db, change, "delete-only", 20, &info), INSTAR_EBUSY);
+    expect(info.state == INSTAR_CHANGE_REVERTING);
     ok(instar_commit(txn));
     scene_await(s.db, change, INSTAR_ECANCELLED, &info);
     expect(strstr(info.reason, "on request") != NULL);
