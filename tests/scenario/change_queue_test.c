@@ -100,6 +100,9 @@ Test(change_queue, create_behind_a_cancelled_one)
     steering.set_flags = INSTAR_CHANGE_PAUSE;
     fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
     expect(says("is being undone"));
+    steering.set_flags = INSTAR_CHANGE_HOLD;
+    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    expect(says("is being undone"));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
     expect(second != first);
