@@ -4,6 +4,8 @@
  * meanwhile, steps that somebody else has taken, drops of what is only on its way. Nobody runs
  * changes until all are submitted.
  */
+#include "api/api_impl.h"
+#include "change/record.h"
 #include "support/moves.h"
 #include "support/sqls.h"
 
@@ -196,6 +198,28 @@ Test(change_queue, table_whose_name_is_taken)
     scene_await(db, drop, INSTAR_OK, NULL);
     scene_await(db, first, INSTAR_OK, NULL);
     expect(shows(db, "q", "x int8"));
+    end(db);
+}
+
+/* A record whose checksum is right, but which waits for another name than that of what it makes. */
+Test(change_queue, name_of_something_else)
+{
+    struct change_record r;
+    struct store_txn *t;
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP TABLE p");
+    uint64_t create = submit(db, "CREATE TABLE IF NOT EXISTS p (x int8)");
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(record_get(t, create, STORE_READ_NORMAL, &r, &test_err));
+    r.object[0] = 'q';
+    must(record_put(t, &r, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    record_free(&r);
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    failed(db, create, INSTAR_ECORRUPT, "is not called \"q\"");
+    ok(sqls_run(db, "CREATE TABLE p (x int8)"));
     end(db);
 }
 
