@@ -4,6 +4,8 @@
  * meanwhile, steps that somebody else has taken, drops of what is only on its way. Nobody runs
  * changes until all are submitted.
  */
+#include "api/api_impl.h"
+#include "change/record.h"
 #include "support/moves.h"
 #include "support/sqls.h"
 
@@ -102,6 +104,9 @@ Test(change_queue, create_behind_a_cancelled_one)
     ok(instar_change_cancel(db, first));
     fails(steer(db, first, true), INSTAR_ESTATE);
     expect(says("is being undone"));
+    steering.set_flags = INSTAR_CHANGE_HOLD;
+    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    expect(says("is being undone"));
     refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
     expect(second != first);
@@ -195,6 +200,28 @@ Test(change_queue, table_whose_name_is_taken)
     done(db, first);
     expect(shows(db, "q", "x int8"));
     dbs_end_sound(db);
+}
+
+/* A record whose checksum is right, but which waits for another name than that of what it makes. */
+Test(change_queue, name_of_something_else)
+{
+    struct change_record r;
+    struct store_txn *t;
+    instar *db = begin();
+    uint64_t drop = submit(db, "DROP TABLE p");
+    uint64_t create = submit(db, "CREATE TABLE IF NOT EXISTS p (x int8)");
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(record_get(t, create, STORE_READ_NORMAL, &r, &test_err));
+    r.object[0] = 'q';
+    must(record_put(t, &r, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    record_free(&r);
+    db = reopen(db);
+    scene_await(db, drop, INSTAR_OK, NULL);
+    failed(db, create, INSTAR_ECORRUPT, "is not called \"q\"");
+    ok(sqls_run(db, "CREATE TABLE p (x int8)"));
+    end(db);
 }
 
 /* It is cancelled before it has a name, or had to do anything. */
