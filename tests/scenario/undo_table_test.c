@@ -277,7 +277,7 @@ Test(undo_table, somebody_else_was_faster)
     uint64_t taken_by = scene_look(db, change).taken_by;
     must(undo_submit_purge(db->changes, change, &test_err));
     expect_u64(scene_look(db, change).taken_by, taken_by);
-    clean(db);
+    dbs_check_sound(db);
     ok(instar_close(db));
 }
 
@@ -320,7 +320,7 @@ Test(undo_table, purge_without_memory)
     db = reopen(db, 0);
     scene_await_purge(db, drops[0]);
     scene_await_purge(db, drops[2]);
-    clean(db);
+    dbs_check_sound(db);
     ok(instar_close(db));
 }
 
