@@ -157,26 +157,16 @@ int undo_keep_again(struct job *j, struct base_err *err)
 int undo_forget(struct job *j, struct base_err *err)
 {
     struct work w;
-    bool any = false;
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
         rc = open_table(&w, err);
     }
     if (rc == 0) {
-        any = catalog_forget_kept(w.e.next, j->rec.takes);
-    }
-    if (rc == 0 && any) {
+        /* They are there (UNDO-1): the commit that takes them ends the step. */
+        (void)catalog_forget_kept(w.e.next, j->rec.takes);
         rc = catalog_alter_retire(w.e.next, err);
-    }
-    if (rc == 0 && any) {
-        rc = catalog_table_finish(w.e.next, err);
-    }
-    if (rc == 0 && !any) {
-        job_advance(j);
-        rc = job_commit(j, w.e.t, err);
-        end(&w);
-        return rc;
+        rc = rc == 0 ? catalog_table_finish(w.e.next, err) : rc;
     }
     return finish(&w, rc, false, err);
 }

@@ -96,17 +96,13 @@ static int read_rows(struct pass *p, struct batch *b, uint32_t most, struct base
     struct store_cursor *cursor;
     struct base_slice key;
     struct base_slice record;
-    int rc;
 
     if (p->begun) { /* behind it: the key with a zero byte */
         memcpy(lower, p->place.bytes, p->place.size);
         lower[p->place.size] = 0;
         range.lower = base_slice(lower, p->place.size + 1u);
     }
-    rc = store_cursor_open(b->t, p->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
-    if (rc != 0) {
-        return rc;
-    }
+    int rc = store_cursor_open(b->t, p->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
     while (rc == 0 && b->looked < most && has_room(p, b)) {
         rc = store_cursor_next(cursor, &key, &record, err);
         if (rc == INSTAR_END) {

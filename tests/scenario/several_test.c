@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statements about several tables as one change: all public in one version step, or none. */
-#include "api/api_impl.h"
-#include "change/several_impl.h"
 #include "support/severals.h"
+
+#include "api/api_impl.h"
+#include "catalog/catalog_impl.h"
+#include "change/several_impl.h"
 
 #include <instar_sql.h>
 #include <stdio.h>
@@ -53,6 +55,27 @@ Test(several, tables_that_are_made_together)
     fails(moves_run(db, "delete a 1"), INSTAR_EREFERENCE);
     fails(moves_run(db, "insert c 1,null,null"), INSTAR_EUNIQUE);
     dbs_end_sound(db);
+}
+
+/* A name whose record cannot be read may be somebody's: it is not given to an index that is made.
+ */
+Test(several, a_name_that_cannot_be_read)
+{
+    static const uint8_t key[] = {CATALOG_KIND_NAME, 'a', '_', 'v'};
+    struct store_txn *t;
+    instar *db = dbs_open(0);
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(store_txn_put(t, CATALOG_TREE, base_slice(key, sizeof(key)), base_slice("damaged", 7),
+                       &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    fails(sqls_run(db, "BEGIN; CREATE TABLE a (id int8 PRIMARY KEY, v text);"
+                       "CREATE INDEX a_v ON a (v); CREATE TABLE b (id int8 PRIMARY KEY); COMMIT"),
+          INSTAR_ECORRUPT);
+    expect_u64(tables(db), 0);
+    ok(sqls_run(db, "BEGIN; CREATE TABLE a (id int8 PRIMARY KEY, v text);"
+                    "CREATE INDEX a_w ON a (v); CREATE TABLE b (id int8 PRIMARY KEY); COMMIT"));
+    ok(instar_close(db));
 }
 
 /* A new table that refers to itself is its own parent: whoever takes a key away is refused. */

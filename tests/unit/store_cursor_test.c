@@ -186,6 +186,32 @@ Test(store_cursor, sees_later_writes_ahead)
     }
 }
 
+/* Where a cursor has said that it has ended, nothing comes any more: what is written ahead of it
+ * since then would be seen by this cursor and not count as read. */
+Test(store_cursor, the_end_is_final)
+{
+    struct base_slice key;
+    struct base_slice value;
+    stores_write(s, T, "d", "1");
+    for (int round = 0; round < 4; round++) {
+        bool reverse = round % 2 != 0;
+        if (round == 2) {
+            stores_fold(s);
+        }
+        struct store_txn *t = stores_begin(s, 0);
+        struct store_range range = {
+            .lower = stores_text("b"), .upper = stores_text("g"), .reverse = reverse};
+        struct store_cursor *c;
+        must(store_cursor_open(t, T, &range, STORE_READ_NORMAL, &c, &test_err));
+        must(store_cursor_next(c, &key, &value, &test_err));
+        must_fail(store_cursor_next(c, &key, &value, &test_err), INSTAR_END);
+        stores_put(t, T, reverse ? "c" : "e", "ahead");
+        must_fail(store_cursor_next(c, &key, &value, &test_err), INSTAR_END);
+        store_cursor_close(c);
+        store_txn_abort(t);
+    }
+}
+
 /* Empty ranges, ranges beyond all keys, and a tree that does not exist. */
 Test(store_cursor, empty_ranges_end_at_once)
 {

@@ -265,6 +265,41 @@ Test(store_recovery, missing_and_short_segments)
     stores_close(s);
 }
 
+static void fill_two_and_die(struct test_child *self, void *arg)
+{
+    static char value[4000];
+    const instar_options *o = arg;
+    struct store *s = stores_make(o);
+    memset(value, 'v', sizeof value - 1);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    while (store_tail(s) < 2 * o->segment_bytes) {
+        stores_write(s, TREE, "filler", value);
+    }
+    stores_fold(s);
+    stores_write(s, TREE, "last", "1");
+    test_send(self, 1);
+    kill(os_pid(), SIGKILL);
+}
+
+/* A segment from before what the trees hold says nothing about the end of the log: it may be cut
+ * short. */
+Test(store_recovery, segments_that_were_folded_are_not_asked)
+{
+    instar_options o = stores_options();
+    struct test_child child;
+    char path[400];
+    o.segment_bytes = (uint64_t)64 << 10;
+    stores_path();
+    snprintf(path, sizeof(path), "%s/log/%016x.seg", stores_path(), 0);
+    test_fork(&child, fill_two_and_die, &o);
+    test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    test_write_file(path, "short", 5);
+    struct store *s = stores_open(&o);
+    stores_read(s, TREE, "last", "1");
+    stores_close(s);
+}
+
 /* What recovery does to the log until somebody may see it. */
 struct seen {
     uint64_t written; /* below the end of what is accepted */
