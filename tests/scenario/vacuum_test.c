@@ -347,9 +347,7 @@ Test(vacuum, paused_and_retuned)
         expect(info.state == INSTAR_CHANGE_RUNNING);
     } while (info.rows_done == 0 || strstr(info.throttle, "100 rows/s") == NULL);
     expect(info.rows_done < ROWS / 2);
-    s.set_flags = INSTAR_CHANGE_PAUSE;
-    s.clear_flags = 0;
-    ok(instar_change_steer(db, change, &s));
+    ok(scene_steer(db, change, INSTAR_CHANGE_PAUSE, 0));
     do {
         instar_change_wait(db, change, 5, &info);
     } while (strstr(info.waiting_for, "resume") == NULL);
