@@ -52,7 +52,8 @@ struct os_call {
     int flags; /* open, unlink */
 };
 
-/* Installed by tests only, before any store is opened. Any member may be NULL. */
+/* Installed by tests only, before any store is opened. Any member may be NULL. What is compiled for
+ * the library (without INSTAR_TEST) has neither hooks nor points. */
 struct os_hooks {
     /* Before each system call. 0: go on. Negative errno: it fails with that and does nothing;
      * -EINTR is retried like a real one. Positive, for reads and writes: at most so many bytes are
@@ -70,6 +71,7 @@ struct os_hooks {
     int (*boot_id)(void *arg, uint8_t id[16]);
     void *arg;
 };
+#if defined(INSTAR_TEST)
 void os_hooks_set(const struct os_hooks *hooks); /* NULL removes them */
 extern const struct os_hooks *_Atomic os_hooks_now;
 
@@ -77,6 +79,9 @@ extern const struct os_hooks *_Atomic os_hooks_now;
  * "commit.record_written". Costs one load when no hook is set. */
 #define os_point(name) (__builtin_expect(os_hooks_now != NULL, 0) ? os_point_hit(name) : (void)0)
 void os_point_hit(const char *name);
+#else
+#define os_point(name) ((void)0)
+#endif
 
 /* ---- files -------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 
 uint64_t os_now_ns(void)
 {
-    const struct os_hooks *hooks = os_hooks_now;
+    const struct os_hooks *hooks = os_hooks_get();
     if (__builtin_expect(hooks != NULL, 0) && hooks->boottime_ns != NULL) {
         return hooks->boottime_ns(hooks->arg);
     }
@@ -19,7 +19,7 @@ uint64_t os_now_ns(void)
 
 int64_t os_realtime_us(void)
 {
-    const struct os_hooks *hooks = os_hooks_now;
+    const struct os_hooks *hooks = os_hooks_get();
     if (__builtin_expect(hooks != NULL, 0) && hooks->realtime_us != NULL) {
         return hooks->realtime_us(hooks->arg);
     }

@@ -96,7 +96,7 @@ static bool parse_uuid(const char *text, size_t size, uint8_t id[16])
 
 int os_boot_id(uint8_t id[16])
 {
-    const struct os_hooks *hooks = os_hooks_now;
+    const struct os_hooks *hooks = os_hooks_get();
     if (hooks != NULL && hooks->boot_id != NULL) {
         return hooks->boot_id(hooks->arg, id);
     }

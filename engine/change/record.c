@@ -438,3 +438,17 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
     }
     return 0;
 }
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+void *record_room(struct record_input *in, size_t count, size_t size)
+{
+    void *room = base_arena_alloc(in->arena, (count + 1) * size);
+
+    if (room == NULL) {
+        in->no_memory = true;
+        in->r.bad = true;
+        return NULL;
+    }
+    return memset(room, 0, (count + 1) * size);
+}

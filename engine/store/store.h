@@ -201,7 +201,7 @@ int store_cursor_open(struct store_txn *t, uint64_t tree, const struct store_ran
 /* INSTAR_END at the end. The slices are valid until the next call on this cursor or a write. */
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
                       struct base_slice *value_out, struct base_err *err);
-void store_cursor_close(struct store_cursor *c);
+void store_cursor_close(struct store_cursor *c); /* NULL is allowed */
 
 /* ---- building a tree past the log --------------------------------------------------------- */
 

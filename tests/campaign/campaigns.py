@@ -90,14 +90,16 @@ CORRUPT = Campaign(
     (Program("release/tests/crash/corrupt_test",
              (("INSTAR_CORRUPT_CASES", "20000"), ("INSTAR_CORRUPT_EVERY_BYTE", "1")),
              r"(\d+) corruptions", 3000),))
-# A range of cases that are spread over all: a hundred seeds or so take each place once.
+# A range of cases that are spread over all: a hundred seeds or so take each operation once. And
+# each place that calls for one, by an error of the seed's.
 SYSCALL = Campaign(
     "syscall", "cases",
     {"pr": Size(1), "nightly": Size(60), "release": Size(600)},
-    (Program("release/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "400"),),
-             r"(\d+) of \d+ cases tried", 1800),
+    (Program("release/tests/fault/syscall_test",
+             (("INSTAR_SYSCALLS", "400"), ("INSTAR_SYSCALL_SITES", "4096")),
+             r"(\d+) of \d+ (?:cases|places) tried", 1800),
      Program("asan/tests/fault/syscall_test", (("INSTAR_SYSCALLS", "60"),),
-             r"(\d+) of \d+ cases tried", 1800)))
+             r"(\d+) of \d+ (?:cases|places) tried", 1800)))
 # The same for allocations, under the sanitizers; and each one of each call, which has no seed.
 ALLOC = Campaign(
     "alloc", "requests",
@@ -134,10 +136,10 @@ FUZZ = Campaign(
     "fuzz", "executions",
     {"pr": Size(1, 60), "nightly": Size(1, 400), "release": Size(1, 14400)})
 
-# A seed is so many streams of steps, and so many expressions.
-STREAMS, EXPRESSIONS = 50, 2000
+# A seed is so many streams of so many steps, beside each of the two, and so many expressions.
+STREAMS, STEPS, EXPRESSIONS = 50, 200, 2000
 DIFFERENTIAL = Campaign(
-    "differential", "steps", {"pr": Size(2), "nightly": Size(20), "release": Size(4000)})
+    "differential", "steps", {"pr": Size(4), "nightly": Size(200), "release": Size(4000)})
 
 ALL = {c.name: c for c in
        (POWER_CUT, KILL, HISTORY, SIM, CHANGE, CORRUPT, SYSCALL, ALLOC, SOAK, HOSTILE, CLOCK,
@@ -214,12 +216,16 @@ def count(pattern, output):
 
 
 def compared(root, build, seed):
-    """Streams and expressions beside PostgreSQL."""
+    """Streams and expressions beside PostgreSQL, and streams beside SQLite."""
     folder = root / "tests/differential"
     yield (Heard("differential/streams", [
         folder / "stream.py", "--program", build / "release/tests/bin/stream",
-        "--seed", str(1 + (seed - 1) * STREAMS), "--count", str(STREAMS)], 3000),
-        r", (\d+) steps \(")
+        "--seed", str(1 + (seed - 1) * STREAMS), "--count", str(STREAMS),
+        "--length", str(STEPS)], 3000), r", (\d+) steps \(")
+    yield (Heard("differential/sqlite", [
+        folder / "sqlite.py", "--program", build / "release/tests/bin/stream",
+        "--seed", str(1 + (seed - 1) * STREAMS), "--count", str(STREAMS),
+        "--length", str(STEPS)], 3000), r", (\d+) steps \(")
     yield (Heard("differential/expressions", [
         folder / "expression.py", "--program", build / "release/tests/bin/evaluate",
         "--seed", str(seed), "--count", str(EXPRESSIONS)], 1800),

@@ -184,10 +184,23 @@ damage needle-5 'entry-unreadable|entry-missing|digest' || fail 'no entry was da
 expect 1 'an entry' "$INSTAR" check "$db"
 expect 0 'an index' "$INSTAR" repair "$db" --no-header
 has 'an index' "$out" '^repaired.*by_name'
+has 'an index' "$out" '^kept.before-repair'
+expect 0 'the store as it was' "$INSTAR" restore "$db/before-repair" "$scratch/as-it-was"
+expect 1 'the store as it was' "$INSTAR" check "$scratch/as-it-was" --no-header
+has 'the store as it was' "$out" "by_name"
 expect 0 'an index, repaired' "$INSTAR" check "$db"
 has 'an index, repaired' "$err" '1 indexes'
 expect 0 'its name' "$INSTAR" schema "$db"
 has 'its name' "$out" 'by_name'
+
+again
+damage needle-5 'entry-unreadable|entry-missing|digest' || fail 'no entry was damaged'
+mkdir "$db/before-repair"
+expect 1 'a backup is there' "$INSTAR" repair "$db"
+has 'a backup is there' "$err" 'move it away'
+expect 1 'and nothing is changed' "$INSTAR" check "$db"
+expect 0 'its name' "$INSTAR" schema "$db"
+has 'its name' "$out" ' by_name '
 
 again
 damage needle-5 'row-unreadable|entry-dangling|digest' || fail 'no row was damaged'

@@ -40,6 +40,8 @@ expect 0 'prepared' "$tool" torture --states 5 --prepare "$tool init {}/other >/
 
 # What cannot be done is said, and what is wrong is not passed over.
 expect 2 'no check' "$tool" torture -- ./RIGHT run {}
+expect 0 'its help' "$tool" help torture
+same 'its help' "$out" "$("$tool" torture --help 2>&1)"
 expect 3 'nothing written' "$tool" torture --check true -- true {}
 has 'nothing written' "$err" 'nothing was written'
 expect 3 'it fails' "$tool" torture --check true -- ./RIGHT

@@ -19,6 +19,7 @@
  * kill. INSTAR_CORRUPT_CASES sets how many, INSTAR_CORRUPT_FIRST from which on, and with
  * INSTAR_CORRUPT_EVERY_BYTE each bit of each header is tried, in place of one of each byte.
  */
+#include "store/log.h"
 #include "support/damage.h"
 #include "support/dbs.h"
 
@@ -27,7 +28,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -466,8 +466,7 @@ static void tell(const struct tally *t)
 
 static void begin(void)
 {
-    world = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(world != MAP_FAILED);
+    world = test_shared(sizeof(*world));
     make_base();
 }
 
@@ -507,14 +506,22 @@ Test(corrupt, a_whole_store_is_found_whole)
     test_remove(copy);
 }
 
-/* A bit of a header: of this file, at this byte. */
-static void flip(const char *name, size_t at, unsigned bit, struct tally *t)
+/* Of a file: where it begins, and where that is in the log, if it is there. */
+struct header {
+    char name[64];
+    size_t at, size;
+    bool log;
+    uint64_t lsn;
+};
+
+/* A bit of a header, at this byte of it. */
+static void flip(const struct header *h, size_t byte, unsigned bit, struct tally *t)
 {
-    struct damage d = {.log = false};
-    size_t size;
+    struct damage d = {.log = h->log, .from = h->lsn + byte, .to = h->lsn + byte + 1};
+    size_t size, at = h->at + byte;
     copy_folder(base[GENERATIONS - 1], copy);
-    (void)snprintf(d.path, sizeof(d.path), "%s/%s", copy, name);
-    (void)snprintf(d.what, sizeof(d.what), "%s, bit %u of byte %zu", name, bit, at);
+    (void)snprintf(d.path, sizeof(d.path), "%s/%s", copy, h->name);
+    (void)snprintf(d.what, sizeof(d.what), "%s, bit %u of byte %zu", h->name, bit, at);
     uint8_t *bytes = test_read_file(d.path, &size);
     expect(at < size);
     bytes[at] ^= (uint8_t)(1u << bit);
@@ -524,24 +531,38 @@ static void flip(const char *name, size_t at, unsigned bit, struct tally *t)
     test_remove(copy);
 }
 
-/* Each byte of the format file and of both meta pages, a bit of it or each one. */
+/* Of the commit behind that one. */
+static struct header record_header(uint32_t commit)
+{
+    uint64_t lsn = world->tails[commit], segment = small_options().segment_bytes;
+    struct header h = {.at = lsn % segment, .size = RECORD_HEADER, .log = true, .lsn = lsn};
+    (void)snprintf(h.name, sizeof(h.name), "log/%016llx.seg",
+                   (unsigned long long)(lsn - lsn % segment));
+    return h;
+}
+
+/* Each byte of the format file, of both meta pages, of LMDB's lock file and of the first, a middle
+ * and the last record that only the log has: a bit of it or each one. */
 Test(corrupt, every_byte_of_every_header)
 {
-    static const struct {
-        const char *name;
-        size_t at, size;
-    } headers[] = {{"format", 0, 128}, {"data.mdb", 0, 152}, {"data.mdb", PAGE, 152}};
     struct test_random r = test_random(99);
     struct tally t = {0};
     bool all = test_env_u64("INSTAR_CORRUPT_EVERY_BYTE", 0) != 0;
     begin();
+    const struct header headers[] = {{.name = "format", .size = 128},
+                                     {.name = "data.mdb", .size = 152},
+                                     {.name = "data.mdb", .at = PAGE, .size = 152},
+                                     {.name = "lock.mdb", .size = 64},
+                                     record_header(0),
+                                     record_header(LOGGED / 2),
+                                     record_header(LOGGED - 1)};
     for (size_t h = 0; h < BASE_ARRAY_LEN(headers); h++) {
         for (size_t i = 0; i < headers[h].size; i += all ? 1 : STEP) {
             for (unsigned bit = 0; all && bit < 8; bit++) {
-                flip(headers[h].name, headers[h].at + i, bit, &t);
+                flip(&headers[h], i, bit, &t);
             }
             if (!all) {
-                flip(headers[h].name, headers[h].at + i, (unsigned)test_random_below(&r, 8), &t);
+                flip(&headers[h], i, (unsigned)test_random_below(&r, 8), &t);
             }
         }
     }

@@ -98,8 +98,7 @@ void scene_make(struct scene *s, const struct operation *o)
     char table[] = OPERATIONS_TABLE;
     char *key = strstr(table, " PRIMARY KEY");
 
-    *s = (struct scene){.operation = o, .world = calloc(1, sizeof(*s->world)), .base = 100};
-    expect(s->world != NULL);
+    *s = (struct scene){.operation = o, .world = world_shared(), .base = 100};
     test_remove(dbs_path());
     if (o->keyless) {
         (void)memset(key, ' ', strlen(" PRIMARY KEY"));
@@ -644,5 +643,5 @@ void scene_close(struct scene *s)
 {
     ok(instar_close(s->db));
     steps_end(&s->steps);
-    free(s->world);
+    world_unshare(s->world);
 }

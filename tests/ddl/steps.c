@@ -25,11 +25,15 @@ struct steps_shared {
     _Atomic bool free;    /* points are passed by */
     _Atomic bool refuse;  /* the next request for memory */
     _Atomic bool refused; /* one was */
+    _Atomic bool fill;    /* the disk, from the next release on */
+    _Atomic uint64_t filled;
     _Atomic bool killing; /* at a call */
     _Atomic uint64_t calls;
     _Atomic uint64_t kill_at;
     char names[NAMES_MAX][STEPS_NAME]; /* of the points, in order */
     _Atomic size_t count;
+    void (*task)(struct test_child *self, void *arg); /* of the guest, or NULL */
+    void *arg;
     char text[STEPS_TEXT]; /* for the guest, written before it is told; "": to wait for */
     uint64_t change;       /* this one, 0: to end; and what it has submitted */
 };
@@ -59,6 +63,14 @@ static bool counts(const char *name)
     return false;
 }
 
+static void fill_disk(struct steps_shared *shared)
+{
+    atomic_fetch_add(&shared->filled, test_fault_fired());
+    test_fault_set(atomic_exchange(&shared->fill, false)
+                       ? &(struct test_fault){.op = OS_OP_WRITE, .nth = 1, .error = ENOSPC}
+                       : NULL);
+}
+
 static void stop_at(void *arg, const char *name)
 {
     struct steps_shared *shared = mine->shared;
@@ -79,6 +91,7 @@ static void stop_at(void *arg, const char *name)
     if (write(mine->reached[1], &byte, 1) == 1) {
         while (read(mine->released[0], &byte, 1) < 0 && errno == EINTR) {
         }
+        fill_disk(shared);
     }
 }
 
@@ -117,6 +130,7 @@ static void run_changes(struct test_child *self, void *arg)
     instar *db = dbs_open(0);
     test_send(self, READY);
     test_until_told(self);
+    fill_disk(mine->shared);
     ok(instar_close(db));
     test_send(self, CLOSED);
 }
@@ -150,6 +164,10 @@ static void be_guest(struct test_child *self, void *arg)
     struct steps_shared *shared = ((struct steps *)arg)->shared;
 
     test_until_told(self);
+    if (shared->task != NULL) {
+        shared->task(self, shared->arg);
+        return;
+    }
     if (shared->text[0] == '\0' && shared->change == 0) {
         return;
     }
@@ -168,9 +186,7 @@ static void be_guest(struct test_child *self, void *arg)
 void steps_begin(struct steps *s)
 {
     *s = (struct steps){.standing = false};
-    s->shared =
-        mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(s->shared != MAP_FAILED);
+    s->shared = test_shared(sizeof(*s->shared));
     expect(pipe2(s->reached, O_CLOEXEC) == 0 && pipe2(s->released, O_CLOEXEC) == 0);
     dbs_path(); /* the directory is this process's */
     test_fork(&s->second, run_the_rest, NULL);
@@ -291,6 +307,16 @@ bool steps_refused(const struct steps *s)
     return atomic_load(&s->shared->refused);
 }
 
+void steps_fill_disk(struct steps *s)
+{
+    atomic_store(&s->shared->fill, true);
+}
+
+uint64_t steps_filled(const struct steps *s)
+{
+    return atomic_load(&s->shared->filled);
+}
+
 void steps_help(struct steps *s)
 {
     if (!s->helped) {
@@ -313,6 +339,13 @@ uint64_t steps_guest(struct steps *s, const char *text, uint64_t change)
     test_send(&s->guest, READY);
     test_await(&s->guest, READY);
     return s->shared->change;
+}
+
+void steps_guest_do(struct steps *s, void (*task)(struct test_child *self, void *arg), void *arg)
+{
+    s->shared->task = task;
+    s->shared->arg = arg;
+    test_send(&s->guest, READY);
 }
 
 void steps_kill_guest(struct steps *s)

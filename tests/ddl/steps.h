@@ -2,8 +2,8 @@
 /*
  * steps: a process that runs changes, and stops at each point of theirs until it is told to go on.
  * So a test goes through a change point by point, whatever points that change has; and a second
- * one, which goes on when the first was killed. A guest submits a change, or waits for it, and is
- * there to be killed.
+ * one, which goes on when the first was killed. A guest submits a change, or waits for it, or does
+ * what it is told, and is there to be killed.
  */
 #ifndef INSTAR_TEST_STEPS_H
 #define INSTAR_TEST_STEPS_H
@@ -46,6 +46,11 @@ enum steps_event steps_next(struct steps *s, instar *db, uint64_t change);
 void steps_refuse_memory(struct steps *s);
 /* Was one? */
 bool steps_refused(const struct steps *s);
+/* From where it stands on, one write of its process finds the disk full; at most up to the next
+ * point. */
+void steps_fill_disk(struct steps *s);
+/* How many did? */
+uint64_t steps_filled(const struct steps *s);
 /* Kill the first one where it stands, and let the second one go on. */
 void steps_kill(struct steps *s);
 /* The same at its nth call that touches a file, counted from now on, wherever it is then. */
@@ -55,6 +60,8 @@ void steps_help(struct steps *s);
 /* The guest submits that statement, and waits for its change, which is returned; NULL: it waits for
  * this change. It has no part in running it. */
 uint64_t steps_guest(struct steps *s, const char *text, uint64_t change);
+/* Or it does this, and ends; `arg` points to what was there when the steps began. */
+void steps_guest_do(struct steps *s, void (*task)(struct test_child *self, void *arg), void *arg);
 void steps_kill_guest(struct steps *s);
 /* All close their stores and end. */
 void steps_end(struct steps *s);

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each operation, and something that goes wrong at each of its points: no memory for what comes
- * next, a cancel, a pause, a pause that ends in a cancel, the death of the process that runs it, of
- * one that submitted it and of one that waits for it; and the first of these deaths at each of its
- * calls that touch a file. The change is complete, or all is as it
+ * next, a disk that is full, a cancel, a pause, a pause that ends in a cancel, the death of the
+ * process that runs it, of one that submitted it, of one that waits for it and of one that writes,
+ * a writer who stands still for longer than his lease, another change; and the first of these
+ * deaths at each of its calls that touch a file. The change is complete, or all is as it
  * was and the statement can be run again; on its way back it is led point by point, and rows are
  * written there.
  */
 #include "ddl/cases.h"
-#include "ddl/scene.h"
+#include "ddl/stranger.h"
+#include "support/sqls.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SHARE 24
-#define CALLS 160 /* that a runner makes, about */
+#define SHARE 40
+#define CALLS_SHARE 384
+#define CALLS 160    /* that a runner makes, about */
+#define LEASE_MS 100 /* of who stands still; of who dies, far longer than anybody waits */
+#define LONG_LEASE_MS 3600000
+#define SECOND_NAME "t_second"
+#define FEW 8
 
 enum trouble {
     REFUSE,
@@ -24,10 +31,17 @@ enum trouble {
     KILL,
     KILL_SUBMITTER,
     KILL_WAITER,
+    KILL_WRITER,
+    KILL_COMMITTER,
+    STOP_WRITER,
+    FILL_DISK,
+    SECOND,
     TROUBLES
 };
-static const char *const names[TROUBLES] = {
-    "no memory", "cancel", "pause", "pause and cancel", "kill", "kill submitter", "kill waiter"};
+static const char *const names[TROUBLES] = {"no memory",        "cancel",      "pause",
+                                            "pause and cancel", "kill",        "kill submitter",
+                                            "kill waiter",      "kill writer", "kill committer",
+                                            "stop writer",      "full disk",   "second change"};
 
 static int steer(struct scene *s, uint32_t set, uint32_t clear)
 {
@@ -151,6 +165,83 @@ static void pause(struct scene *s, bool cancels)
     fails(steer(s, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
 }
 
+/* Nobody is fenced: a lease ends with its process, or when its time is over. */
+static void keep_waiting(struct scene *s)
+{
+    int rc = steer(s, INSTAR_CHANGE_KEEP_WAITING, 0);
+
+    expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
+}
+
+static void stop_writer(struct scene *s)
+{
+    instar_change_info info;
+    struct stranger x;
+
+    keep_waiting(s);
+    stranger_begin(s, &x, LEASE_MS);
+    stranger_stand(s);
+    s->base += 20;
+    int rc = scene_finish(s, true, &info);
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+    scene_look_side(s);
+    stranger_go_on(s, &x);
+}
+
+/* What it wrote is nowhere, and nobody waits for its lease. */
+static void kill_writer(struct scene *s, bool in_commit)
+{
+    instar_change_info info;
+    struct stranger x;
+
+    keep_waiting(s);
+    stranger_begin(s, &x, LONG_LEASE_MS);
+    stranger_die(s, &x, in_commit);
+    s->base += 20;
+    int rc = scene_finish(s, true, &info);
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+}
+
+static unsigned filled,
+    met_full; /* cases, and those in which somebody wrote before the next point */
+
+static void fill_disk(struct scene *s, bool late)
+{
+    instar_change_info info;
+
+    steps_fill_disk(&s->steps);
+    int rc = scene_finish(s, true, &info);
+    filled++;
+    met_full += steps_filled(&s->steps) > 0;
+    if (rc == INSTAR_EFAILED && info.error == INSTAR_ENOSPACE) {
+        expect(!late);
+        again(s);
+        return;
+    }
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+}
+
+/* Another change of the table waits for its turn, and has it; or the first leaves it none. */
+static void second_change(struct scene *s)
+{
+    instar_change_info info, other;
+    uint64_t first = s->change, second = 0;
+    int rc = scene_try(s, "CREATE INDEX " SECOND_NAME " ON t (b)");
+
+    second = rc == INSTAR_OK ? s->change : 0;
+    expect(rc == INSTAR_OK || s->words[0] != '\0');
+    s->change = first;
+    rc = scene_finish(s, false, &info);
+    verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+    if (second != 0) {
+        steps_help(&s->steps);
+        scene_old_end(s); /* of a table that the first has nothing to do with */
+        rc = instar_change_wait(s->db, second, TEST_AWAIT_S * 1000, &other);
+        expect(rc == INSTAR_OK || (rc == INSTAR_EFAILED && other.reason[0] != '\0'));
+        ok(sqls_run(s->db, "DROP INDEX IF EXISTS " SECOND_NAME));
+    }
+}
+
 static void make(struct scene *s, enum trouble trouble)
 {
     instar_change_info info;
@@ -178,6 +269,19 @@ static void make(struct scene *s, enum trouble trouble)
         steps_kill_guest(&s->steps);
         rc = scene_finish(s, true, &info);
         verdict(s, rc, s->operation->error != 0 ? INSTAR_EFAILED : INSTAR_OK, &info);
+        break;
+    case KILL_WRITER:
+    case KILL_COMMITTER:
+        kill_writer(s, trouble == KILL_COMMITTER);
+        break;
+    case STOP_WRITER:
+        stop_writer(s);
+        break;
+    case FILL_DISK:
+        fill_disk(s, late);
+        break;
+    case SECOND:
+        second_change(s);
         break;
     default:
         pause(s, trouble == PAUSE_AND_CANCEL);
@@ -233,6 +337,8 @@ Test(ddl_troubles, at_each_point, .timeout = 3600)
             }
         }
     }
+    fprintf(stderr, "%u of %u found the disk full\n", met_full, filled);
+    cr_assert(filled < FEW || met_full >= filled / 2);
     cases_end();
 }
 
@@ -245,7 +351,7 @@ Test(ddl_troubles, killed_at_each_call, .timeout = 3600)
             instar_change_info info;
             struct scene s;
             (void)snprintf(name, sizeof(name), "%s call %d", operations[i].name, (int)nth);
-            if (!cases_take(name, 16 * SHARE)) {
+            if (!cases_take(name, CALLS_SHARE)) {
                 continue;
             }
             scene_make(&s, &operations[i]);

@@ -83,6 +83,9 @@ struct world {
     size_t row_count; /* with those that are gone */
 };
 
+/* An empty one, which processes that are forked see as this one does. */
+struct world *world_shared(void);
+void world_unshare(struct world *w);
 /* What the statement makes of the schema before it becomes the one after it. */
 void world_change(struct world *w, const instar_sql_statement *s);
 /* From now on the schema after is the one before, for all rows. */
@@ -113,7 +116,6 @@ void world_update(struct world *w, size_t side, int table, int64_t a, int64_t to
 void world_delete(struct world *w, int table, int64_t a);
 /* All rows by that schema, a line for each, sorted. Free it. */
 char *world_rows(const struct world *w, size_t side, int table);
-char *world_sort_lines(char *lines);
 
 /* The value of an expression of one column: a column, numbers, texts and length(), and one operator
  * between two of these. */

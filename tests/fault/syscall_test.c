@@ -6,20 +6,27 @@
  * A case is a number. INSTAR_SEED takes range after range of them, each spread over all, of
  * INSTAR_SYSCALLS cases. How many there are depends on what the threads do when, so a failure is
  * repeated by what it was: INSTAR_SYSCALL_CASE=OP,NTH,ERRNO,LASTS,AFTER_A_KILL.
+ *
+ * And each place that calls for an operation, by its last calls, fails where it is come by first:
+ * each is counted. INSTAR_SYSCALL_SITES of them are, from the seed's on; which of its errors, and
+ * whether it lasts, is another for each seed. INSTAR_SYSCALL_SITE=PLACE,ERRNO,LASTS,AFTER_A_KILL.
  */
 #define _GNU_SOURCE
 #include "support/trial.h"
 
 #include <errno.h>
+#include <execinfo.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define CASES 40
+#define SITES 8
 #else
 #define CASES 200
+#define SITES 40
 #endif
 
 #define OPS (OS_OP_LOCK + 1)
@@ -95,7 +102,8 @@ static bool fits(const struct trial *t, int code)
     case INSTAR_EBUSY:
         return true;
     case INSTAR_ENOSPACE:
-        return f->fault.error == ENOSPC || f->fault.error == EDQUOT || f->fault.error == EFBIG;
+        return f->fault.error == ENOSPC || f->fault.error == EDQUOT || f->fault.error == EFBIG ||
+               (f->fault.short_bytes != 0 && f->fault.op == OS_OP_WRITE); /* so LMDB takes it */
     case INSTAR_ESLOTS:
         return f->fault.error == EMFILE || f->fault.error == ENFILE;
     case INSTAR_EACCESS:
@@ -185,9 +193,7 @@ static bool run_number(uint64_t number, const void *seen, struct course_book *bo
 static uint64_t count_all(uint64_t seen[2][OPS], struct course_book *book)
 {
     uint64_t all = 0;
-    counts = mmap(NULL, sizeof(*counts) * OPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                  -1, 0);
-    expect(counts != MAP_FAILED);
+    counts = test_shared(sizeof(*counts) * OPS);
     for (int recover = 0; recover < 2; recover++) {
         struct trial t = {
             .name = "counting", .recover = recover == 1, .arm = arm_count, .disarm = disarm_count};
@@ -215,6 +221,188 @@ static bool parse_case(const char *text, struct failing *f)
     f->recover = recover != 0;
     return read;
 }
+
+/* ---- places that call --------------------------------------------------------------------- */
+
+#define DEPTH 4 /* calls that make a place, behind the hook's own */
+#define PLACES 4096
+
+struct place {
+    _Atomic uint64_t id; /* 0: none is here */
+    int op;
+    bool recover; /* it was met after a kill alone */
+    uint32_t offsets[DEPTH];
+};
+
+static struct places {
+    struct place list[PLACES]; /* by their ids */
+    uint64_t failing;          /* this one */
+    int error;                 /* 0: none does, they are noted */
+    bool lasts, recover;
+    _Atomic uint64_t struck;
+} * places; /* shared with the trials */
+
+/* By offsets in the program, so that it is the same in each run of it. */
+static uint64_t place_of(const struct os_call *call, uint32_t offsets[DEPTH])
+{
+    extern const char __executable_start, etext;
+    void *calls[DEPTH + 1] = {NULL};
+    (void)backtrace(calls, DEPTH + 1);
+    for (size_t i = 0; i < DEPTH; i++) {
+        uintptr_t at = (uintptr_t)calls[i + 1];
+        bool ours = at >= (uintptr_t)&__executable_start && at < (uintptr_t)&etext;
+        offsets[i] = ours ? (uint32_t)(at - (uintptr_t)&__executable_start) : 0;
+    }
+    return base_hash64(offsets, sizeof(*offsets) * DEPTH, (uint64_t)call->op + 1) | 1;
+}
+
+static void note_place(uint64_t id, const struct os_call *call, const uint32_t offsets[DEPTH])
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        struct place *p = &places->list[(id + i) % PLACES];
+        uint64_t there = 0;
+        if (atomic_compare_exchange_strong(&p->id, &there, id)) {
+            p->op = (int)call->op;
+            p->recover = places->recover;
+            memcpy(p->offsets, offsets, sizeof(p->offsets));
+            return;
+        }
+        if (there == id) {
+            return;
+        }
+    }
+    test_fail(__FILE__, __LINE__, "more than %d places", PLACES);
+}
+
+static int at_place(void *arg, const struct os_call *call)
+{
+    uint32_t offsets[DEPTH];
+    uint64_t id = place_of(call, offsets);
+    (void)arg;
+    if (places->error == 0) {
+        note_place(id, call, offsets);
+        return 0;
+    }
+    if (id != places->failing || (atomic_fetch_add(&places->struck, 1) > 0 && !places->lasts)) {
+        return 0;
+    }
+    return places->error == SHORT ? SHORT_BYTES : -places->error;
+}
+
+static void arm_place(const struct trial *t)
+{
+    static struct os_hooks hooks;
+    void *first[1];
+    (void)t;
+    (void)backtrace(first, 1); /* it loads a library */
+    hooks = *os_hooks_now;     /* with the pretended boot */
+    hooks.before = at_place;
+    os_hooks_set(&hooks);
+}
+
+static uint64_t disarm_place(const struct trial *t)
+{
+    (void)t;
+    test_boot_set(1);
+    return atomic_load(&places->struck);
+}
+
+static void note_places(struct course_book *book)
+{
+    places = mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    expect(places != MAP_FAILED);
+    for (int recover = 0; recover < 2; recover++) {
+        struct trial t = {
+            .name = "places", .recover = recover == 1, .arm = arm_place, .disarm = disarm_place};
+        places->recover = recover == 1;
+        (void)trial_count(&t, book);
+    }
+}
+
+/* True: it was met, and failed. */
+static bool run_place(const struct place *p, int error, bool lasts, struct course_book *book)
+{
+    struct failing f = {.recover = p->recover,
+                        .fault = {.op = p->op,
+                                  .error = error != SHORT ? error : 0,
+                                  .short_bytes = error == SHORT ? SHORT_BYTES : 0,
+                                  .sticky = lasts}};
+    char name[160], what[120];
+    describe(&f, what, sizeof(what));
+    (void)snprintf(name, sizeof(name), "place %" PRIx64 ", %s", p->id, what);
+    struct trial t = {.name = name,
+                      .recover = p->recover,
+                      .arm = arm_place,
+                      .disarm = disarm_place,
+                      .fits = fits,
+                      .arg = &f};
+    places->failing = p->id;
+    places->error = error;
+    places->lasts = lasts;
+    atomic_store(&places->struck, 0);
+    bool struck = trial_run(&t, book);
+    if (book->wrong) {
+        fprintf(stderr,
+                "replay: INSTAR_SYSCALL_SITE=%" PRIx64 ",%d,%d,%d tests/fault/syscall_test\n",
+                p->id, error, lasts, p->recover);
+        for (size_t i = 0; i < DEPTH; i++) {
+            fprintf(stderr, "%s0x%" PRIx32, i == 0 ? "called at (addr2line): " : " ",
+                    p->offsets[i]);
+        }
+        fprintf(stderr, "\n");
+    }
+    return struck;
+}
+
+static bool run_only(const char *only, struct course_book *book)
+{
+    uint64_t id = 0;
+    int error = 0, lasts = 0, recover = 0;
+    expect(sscanf(only, "%" SCNx64 ",%d,%d,%d", &id, &error, &lasts, &recover) == 4);
+    for (size_t i = 0; i < PLACES; i++) {
+        if (places->list[i].id == id) {
+            (void)run_place(&places->list[i], error, lasts != 0, book);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each place that calls for a file operation is come by, and fails: nothing acknowledged is lost.
+ * Some are come by in some courses alone. */
+Test(syscalls, each_place_fails, .timeout = 3600)
+{
+    struct course_book *book = course_book_new();
+    const char *only = getenv("INSTAR_SYSCALL_SITE");
+    uint64_t all = 0, tried = 0, failed = 0, wrong = 0, at = 0;
+    uint64_t wanted = test_env_u64("INSTAR_SYSCALL_SITES", SITES);
+    note_places(book);
+    if (only != NULL) {
+        cr_assert(run_only(only, book));
+        cr_assert_not(book->wrong);
+        return;
+    }
+    for (size_t i = 0; i < PLACES; i++) {
+        all += places->list[i].id != 0;
+    }
+    uint64_t first = wanted < all ? (test_seed() - 1) * wanted % all : 0;
+    for (size_t i = 0; i < PLACES; i++) {
+        const struct place *p = &places->list[i];
+        if (p->id == 0 || (at++ + all - first) % all >= wanted) {
+            continue;
+        }
+        int error = errors[p->op][test_seed() % error_count(p->op)];
+        tried++;
+        failed += run_place(p, error, test_seed() % 2 == 0 && may_last(error), book);
+        wrong += book->wrong;
+    }
+    printf("%llu of %llu places tried, %llu failed, %llu violations\n", (unsigned long long)tried,
+           (unsigned long long)all, (unsigned long long)failed, (unsigned long long)wrong);
+    cr_assert_eq(wrong, 0);
+    cr_assert_gt(failed, tried * 3 / 4);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
 
 /* Who waits for a change is told when the store stops: nobody can write its end any more. */
 Test(syscalls, stopped_store_ends_waiting)

@@ -363,7 +363,6 @@ Test(change_policy, what_may_come_back_is_not_forgotten)
     ok(instar_change_undo(db, drop, NULL, NULL, &undo));
     scene_await(db, undo, INSTAR_OK, NULL);
     cr_assert_str_eq(dbs_dump(db, "t", NULL), "1:2 ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     os_hooks_set(NULL);
 }

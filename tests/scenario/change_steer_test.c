@@ -23,6 +23,18 @@ static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
     ok(instar_change_steer(db, change, &s));
 }
 
+/* As fast as it can, and no pause any more. */
+static void hasten(instar *db, uint64_t change)
+{
+    instar_change_steering s;
+
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    s.bytes_per_second_max = 0;
+    s.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, change, &s));
+}
+
 /* Until it stands still. */
 static void await_pause(instar *db, uint64_t change, instar_change_info *info)
 {
@@ -52,8 +64,7 @@ static instar *begin(struct test_child *runner)
 
 static void end(instar *db, struct test_child *runner)
 {
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(runner);
 }
 
@@ -182,7 +193,6 @@ Test(change_steer, pause_of_a_slow_build)
 {
     struct test_child runner;
     instar_change_info info;
-    instar_change_steering s;
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 1000);
 
@@ -194,10 +204,7 @@ Test(change_steer, pause_of_a_slow_build)
     expect(rows < ROWS - 1);
     fails(instar_change_wait(db, change, 120, &info), INSTAR_EBUSY);
     expect_u64(info.rows_done, rows);
-    instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
-    s.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     end(db, &runner);
@@ -208,7 +215,6 @@ Test(change_steer, entries_beside_a_slow_build_are_told)
 {
     struct test_child runner;
     instar_change_info info;
-    instar_change_steering s;
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 200);
 
@@ -218,9 +224,7 @@ Test(change_steer, entries_beside_a_slow_build_are_told)
         instar_change_wait(db, change, 5, &info);
         expect(info.rows_done < ROWS - 1);
     } while (info.delta_backlog == 0);
-    instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, NULL);
     end(db, &runner);
 }
@@ -506,9 +510,7 @@ Test(change_steer, retune_bytes)
         instar_change_wait(db, change, 5, &info);
     } while (strstr(info.throttle, "1 bytes/s") == NULL);
     expect(info.state == INSTAR_CHANGE_RUNNING);
-    instar_change_steering_init(&s);
-    s.bytes_per_second_max = 0;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     end(db, &runner);

@@ -9,11 +9,6 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-static void clean(instar *db)
-{
-    ok(instar_check(db, NULL, NULL, NULL));
-}
-
 /* t(a, b, c) with rows (1, 11) … (`rows`, …), an index, a unique index, a UNIQUE and a check. */
 static instar *open_t(uint32_t flags, int64_t rows)
 {
@@ -69,7 +64,7 @@ Test(undo_table, comes_back_as_it_was)
     expect(info.undo_until_us > info.finished_us + 3500 * INT64_C(1000000));
     expect_u64(info.taken_by, 0);
     fails(dbs_insert(db, "t", 50, 60), INSTAR_EUNKNOWN);
-    clean(db);
+    dbs_check_sound(db);
     ok(undo(db, change, NULL));
     cr_assert_str_eq(sqls_schema(db, "t"), schema);
     ok(dbs_insert(db, "t", 50, 60));
@@ -82,11 +77,9 @@ Test(undo_table, comes_back_as_it_was)
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("was undone by change"));
     ok(alters_run(db, "t", "rename-column c cc , add d int8 default 1"));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     db = dbs_open(0);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The name is free meanwhile. When another table has it, undo asks for another one; indexes get
@@ -111,8 +104,7 @@ Test(undo_table, name_taken)
     cr_assert_str_eq(dbs_dump(db, "t", NULL), "");
     ok(dbs_drop_index(db, "t_b_1"));
     ok(dbs_index(db, "t_b_1", "t", "b", false, NULL));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Several are taken, one of them so long that it is cut, between two characters; and what would be
@@ -150,8 +142,7 @@ Test(undo_table, names_taken)
     expect(strstr(info.reason, "index i3 is taken, it is now i3_3") != NULL);
     expect(strstr(info.reason, "foreign key r1 is not brought back: add it again; foreign key r2 "
                                "is not brought back") != NULL);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Without a window all is purged at once, and nothing can be undone; so it is by default. */
@@ -167,8 +158,7 @@ Test(undo_table, nothing_is_kept_unless_asked_for)
     expect(says("keeps nothing"));
     fails(undo(db, 4711, NULL), INSTAR_EUNKNOWN);
     fails(undo(db, 1, NULL), INSTAR_ESTATE); /* it made the table */
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The option of the one who opens counts where the request says nothing; 0 in the request wins. */
@@ -202,13 +192,13 @@ Test(undo_table, window_over)
 
     scene_runner(&runner);
     instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 5);
-    clean(db); /* waits for the applier */
+    dbs_check_sound(db); /* waits for the applier */
     uint64_t before = trees(db);
     uint64_t change = drop(db, "t", 1);
     scene_await_purge(db, change);
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("purged"));
-    clean(db);
+    dbs_check_sound(db);
     expect_u64(trees(db), before - 4);
     ok(instar_close(db));
     scene_runner_end(&runner);
@@ -253,8 +243,7 @@ Test(undo_table, window_over_while_closed)
     scene_await_purge(db, change);
     ok(undo(db, kept, NULL));
     cr_assert_str_eq(dbs_dump(db, "u", NULL), "1:2 ");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 static instar *reopen(instar *db, uint32_t flags)
@@ -288,8 +277,7 @@ Test(undo_table, somebody_else_was_faster)
     uint64_t taken_by = scene_look(db, change).taken_by;
     must(undo_submit_purge(db->changes, change, &test_err));
     expect_u64(scene_look(db, change).taken_by, taken_by);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Memory is refused to the submission of a purge, one request at a time: it comes to nothing, and
@@ -331,8 +319,7 @@ Test(undo_table, purge_without_memory)
     db = reopen(db, 0);
     scene_await_purge(db, drops[0]);
     scene_await_purge(db, drops[2]);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A transaction that was open at the drop still writes into the table: what it commits is kept with
@@ -357,8 +344,7 @@ Test(undo_table, transactions_of_the_version_before)
     scene_await(db, id, INSTAR_OK, NULL);
     cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 7:17 ");
     instar_projection_free(p);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -390,8 +376,7 @@ Test(undo_table, cancelled)
     ok(undo(db, change, "back"));
     cr_assert_str_eq(dbs_dump(db, "back", NULL), "1:11 2:12 3:13 ");
     instar_projection_free(p);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -422,8 +407,7 @@ Test(undo_table, again_and_again_beside_writers)
     cr_assert_str_eq(sqls_scan(db, "t", "a,b", "t_b", NULL),
                      "2,12;3,13;4,14;5,15;6,16;7,17;8,18;9,19;10,20;1,104;20,200;21,201;22,202;"
                      "23,203;24,204");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -517,8 +501,7 @@ Test(undo_table, runner_is_killed)
             }
         }
         cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 4:14 5:15 ", "%s", v->point);
-        clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }
 
@@ -553,6 +536,5 @@ Test(undo_table, by_sql)
     fails(sqls_run(db, "DROP TABLE t WITH (undo_window_s = 1, undo_window_s = 2)"),
           INSTAR_EINVALID);
     expect(sqls_say("given twice"));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -31,6 +31,10 @@ int os_wrap_msync(void *addr, size_t size, int flags);
 int os_wrap_ftruncate(int fd, off_t size);
 void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, off_t offset);
 void *os_wrap_malloc(size_t size);
+void *os_wrap_calloc(size_t count, size_t size);
+void *os_wrap_realloc(void *p, size_t size);
+int os_wrap_posix_memalign(void **p, size_t alignment, size_t size);
+char *os_wrap_strdup(const char *text);
 #define LMDB_PAGE 4096
 
 /* As libc gives it: -1 and errno. */
@@ -192,13 +196,41 @@ void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, o
 /* LMDB never gives back a single page: it keeps them for the next transaction that writes. */
 static _Atomic uint64_t kept;
 
+/* Its memory is refused as ours is. */
+static bool refused(size_t size)
+{
+    bool is = base_alloc_refused(size);
+    errno = is ? ENOMEM : errno;
+    return is;
+}
+
 void *os_wrap_malloc(size_t size)
 {
-    void *p = malloc(size);
+    void *p = refused(size) ? NULL : malloc(size);
     if (p != NULL && size == LMDB_PAGE) {
         atomic_fetch_add(&kept, malloc_usable_size(p) + sizeof(size_t));
     }
     return p;
+}
+
+void *os_wrap_calloc(size_t count, size_t size)
+{
+    return refused(count * size) ? NULL : calloc(count, size);
+}
+
+void *os_wrap_realloc(void *p, size_t size)
+{
+    return refused(size) ? NULL : realloc(p, size);
+}
+
+int os_wrap_posix_memalign(void **p, size_t alignment, size_t size)
+{
+    return refused(size) ? ENOMEM : posix_memalign(p, alignment, size);
+}
+
+char *os_wrap_strdup(const char *text)
+{
+    return refused(strlen(text) + 1) ? NULL : strdup(text);
 }
 
 uint64_t test_lmdb_kept(void)

@@ -266,8 +266,9 @@ const struct cli_command cli_commands[] = {
      restore_options, 1, 1, command_restore, false, true},
     {"repair", "", "mend what can be mended without guessing",
      "A meta page of data.mdb from the other one (the file is copied first), an index from its\n"
-     "table. What else is damaged is told. Nobody may have the store open. --cut-log copies what\n"
-     "it takes away to log.before-cut, and prints which commits are lost.",
+     "table (before-repair, in the store, is then a backup of it as it was). What else is damaged\n"
+     "is told. Nobody may have the store open. --cut-log copies what it takes away to\n"
+     "log.before-cut, and prints which commits are lost.",
      repair_options, 0, 0, command_repair, false, true},
     {"dump", "DIRECTORY", "save what can be read of a damaged store",
      "Makes DIRECTORY with schema.sql and a CSV file for each table. Rows that cannot be read are\n"

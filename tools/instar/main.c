@@ -292,6 +292,7 @@ static int run_general(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    static char help_option[] = "--help";
     struct cli cli = {.header = true};
     int rc;
 
@@ -300,6 +301,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "torture") == 0) {
         return cli_torture(argv + 1);
+    }
+    if (argc > 2 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "torture") == 0) {
+        char *words[] = {argv[2], help_option, NULL};
+        return cli_torture(words);
     }
     rc = run_general(argc, argv);
     if (rc >= 0) {

@@ -3,9 +3,10 @@
  * repair: what can be mended without guessing.
  *
  *   a meta page of data.mdb   from the other one, after a copy of the file was made
- *   an index                  from its table: the old one is renamed, a new one made, then the old
- *                             one dropped; only when all pages are whole, since dropping frees
- * them, and no row of the table is damaged, since then the index may know better
+ *   an index                  from its table, after a backup of the store as it is was made: the
+ *                             old one is renamed, a new one made, then the old one dropped; only
+ *                             when all pages are whole, since dropping frees them, and no row of
+ *                             the table is damaged, since then the index may know better
  *
  *   the log                   only with --cut-log: it ends at its last whole record; what that
  * costs is told
@@ -19,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEFORE "before-repair"
+
 struct repair {
     struct cli *cli;
     struct out *out;
@@ -26,6 +29,7 @@ struct repair {
     struct cli_names tables;  /* whose rows are */
     uint64_t others;          /* findings that an index made anew does not mend */
     uint64_t done;
+    bool kept; /* the store as it was */
 };
 
 static void tell(struct repair *r, const char *what, const char *name, const char *text)
@@ -133,6 +137,30 @@ static int create_anew(instar *db, const struct wanted *w)
     return rc;
 }
 
+/* Once, before the first of them. */
+static int keep_store(struct repair *r)
+{
+    char path[1024];
+    int rc;
+
+    if (r->kept) {
+        return CLI_OK;
+    }
+    if (snprintf(path, sizeof(path), "%s/" BEFORE, r->cli->store) >= (int)sizeof(path)) {
+        return cli_error(r->cli, "call it by a shorter path", "%s: too long", r->cli->store);
+    }
+    rc = instar_backup(r->cli->db, path, NULL, NULL);
+    if (rc == INSTAR_EEXISTS) {
+        return cli_error(r->cli, "move it away first", "%s: an earlier repair has left it", path);
+    }
+    if (rc != INSTAR_OK) {
+        return cli_fail(r->cli, rc, "keeping the store as it is");
+    }
+    r->kept = true;
+    tell(r, "kept", BEFORE, "a backup of the store as it was");
+    return CLI_OK;
+}
+
 static int make_anew(struct repair *r, const char *index)
 {
     struct wanted w = {.index = index, .damaged = &r->tables};
@@ -147,6 +175,10 @@ static int make_anew(struct repair *r, const char *index)
         free(w.sql);
         tell(r, "found", index,
              "the index is damaged, and so are rows of its table: left as it is");
+        return CLI_FAILED;
+    }
+    if (rc == INSTAR_OK && keep_store(r) != CLI_OK) {
+        free(w.sql);
         return CLI_FAILED;
     }
     if (rc == INSTAR_OK) {

@@ -57,4 +57,13 @@ def hardening(tree, library):
                           "link with -z noexecstack")
 
 
-RULES = [exports, hardening]
+def seam(tree, library):
+    """The hooks of base/os are the tests' own."""
+    files = [library, *(p for p in [library.with_name("instar")] if p.exists())]
+    for file in files:
+        for name in sorted(set(re.findall(r"\bos_(?:hooks\w*|point_hit)", tool("nm", str(file))))):
+            yield Finding("engine/base/os.h", 1, f"{file.name} holds {name}",
+                          "compile it with INSTAR_TEST alone")
+
+
+RULES = [exports, hardening, seam]
