@@ -580,7 +580,7 @@ struct catalog_view {
  * its schema_lsn, which no publication ever has. */
 int catalog_view_get(struct catalog *c, struct store_txn *t, const struct catalog_view **view_out,
                      struct base_err *err);
-void catalog_view_release(struct catalog *c, const struct catalog_view *view);
+void catalog_view_release(struct catalog *c, const struct catalog_view *view); /* NULL is allowed */
 /* EUNKNOWN names the nearest. The table is the view's. */
 int catalog_view_table(const struct catalog_view *view, const char *name,
                        const struct catalog_table **table_out, struct base_err *err);

@@ -164,10 +164,8 @@ static int open_rows(struct loading *l, struct base_err *err)
 
 static void close_rows(struct loading *l)
 {
-    if (l->txn != NULL) {
-        store_txn_abort(l->txn);
-        l->txn = NULL;
-    }
+    store_txn_abort(l->txn);
+    l->txn = NULL;
     txn_rows_close(l->rows);
     l->rows = NULL;
 }

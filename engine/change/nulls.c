@@ -565,9 +565,7 @@ int nulls_run(struct job *j, struct base_err *err)
     kin_close(&s->kin);
     findings_free(&s->findings);
     catalog_table_free(s->table);
-    if (s->txn != NULL) {
-        store_txn_abort(s->txn);
-    }
+    store_txn_abort(s->txn);
     os_plain_destroy(&s->lock);
     gaps_destroy(&s->gaps);
     base_free(s);

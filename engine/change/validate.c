@@ -120,12 +120,10 @@ static void halt(void *arg)
 
 static void close_snapshot(struct checker *c)
 {
-    if (c->txn != NULL) {
-        store_cursor_close(c->cursor);
-        store_txn_abort(c->txn);
-        c->txn = NULL;
-        c->cursor = NULL;
-    }
+    store_cursor_close(c->cursor);
+    store_txn_abort(c->txn);
+    c->txn = NULL;
+    c->cursor = NULL;
 }
 
 static int open_cursor(struct store_txn *t, const struct validation *v, struct base_slice lower,

@@ -187,7 +187,7 @@ struct store_commit {
  * ECOMMIT_UNKNOWN: the flush failed after the append. *lsn_out (may be NULL): its LSN. */
 int store_txn_commit(struct store_txn *t, const struct store_commit *how, uint64_t *lsn_out,
                      struct base_err *err);
-void store_txn_abort(struct store_txn *t);
+void store_txn_abort(struct store_txn *t); /* NULL is allowed */
 
 /* Keys in [lower, upper); upper.data NULL: no end. Moves one way. */
 struct store_range {

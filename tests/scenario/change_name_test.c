@@ -3,27 +3,9 @@
  * Creates that wait for a name, when it is somebody else's as their turn comes. Who has it is
  * waited for, unless that one has its turn behind the create: then neither would ever go on.
  */
-#include "support/sqls.h"
+#include "support/queues.h"
 
 #include <string.h>
-
-static uint64_t submit(instar *db, const char *text)
-{
-    uint64_t change;
-    int rc = sqls_submit(db, text, &change);
-
-    cr_assert_eq(rc, INSTAR_OK, "%s: %s: %s", text, instar_error_name(rc), sqls_words());
-    return change;
-}
-
-static void resume(instar *db, uint64_t change)
-{
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
-}
 
 static void await_words(instar *db, uint64_t change, const char *words)
 {
@@ -57,28 +39,26 @@ Test(change_name, one_of_two_gives_it_back)
         dbs_make_table(db, "u");
         dbs_make_table(db, "w");
         ok(dbs_index(db, "i", "w", "b", false, NULL));
-        ok(instar_close(db));
-        db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-        uint64_t drop = submit(db, "DROP INDEX i");
-        changes[0] = submit(db, creates[0]);
-        changes[1] = submit(db, creates[1]);
-        ok(instar_close(db));
-        db = dbs_open(0);
-        scene_await(db, drop, INSTAR_OK, NULL);
+        db = queues_stop(db);
+        uint64_t drop = queues_submit(db, "DROP INDEX i");
+        changes[0] = queues_submit(db, creates[0]);
+        changes[1] = queues_submit(db, creates[1]);
+        db = queues_reopen(db);
+        queues_done(db, drop);
         ok(instar_projection_prepare(db, tables[gets], columns, 2, NULL, &p));
         ok(instar_begin(db, 0, &txn));
         ok(instar_insert(txn, p, row));
-        resume(db, changes[gets]);
+        ok(queues_steer(db, changes[gets], 0, INSTAR_CHANGE_PAUSE));
         scene_await_waiting(db, changes[gets], "delete-only", &info);
         ok(instar_change_cancel(db, changes[gets]));
         do {
             (void)instar_change_wait(db, changes[gets], 5, &info);
         } while (info.state != INSTAR_CHANGE_REVERTING);
-        resume(db, changes[1 - gets]);
+        ok(queues_steer(db, changes[1 - gets], 0, INSTAR_CHANGE_PAUSE));
         await_words(db, changes[1 - gets], "is at work on \"i\"");
         ok(instar_commit(txn));
         scene_await(db, changes[gets], INSTAR_ECANCELLED, NULL);
-        scene_await(db, changes[1 - gets], INSTAR_OK, NULL);
+        queues_done(db, changes[1 - gets]);
         cr_assert_str_eq(dbs_dump(db, tables[1 - gets], "i"), "");
         instar_projection_free(p);
         dbs_end(db);
@@ -92,21 +72,16 @@ Test(change_name, table_behind_it_has_it)
     instar *db = dbs_open(0);
 
     ok(sqls_run(db, "CREATE TABLE p (a int8); CREATE TABLE q (a int8 PRIMARY KEY)"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    uint64_t drop = submit(db, "DROP TABLE p");
+    db = queues_stop(db);
+    uint64_t drop = queues_submit(db, "DROP TABLE p");
     uint64_t first =
-        submit(db, "CREATE TABLE IF NOT EXISTS p (x int8 REFERENCES q) WITH (pause = on)");
-    ok(instar_close(db));
-    db = dbs_open(0);
-    scene_await(db, drop, INSTAR_OK, NULL);
+        queues_submit(db, "CREATE TABLE IF NOT EXISTS p (x int8 REFERENCES q) WITH (pause = on)");
+    db = queues_reopen(db);
+    queues_done(db, drop);
     await_words(db, first, "pause");
-    uint64_t second = submit(db, "CREATE TABLE p (x int8 REFERENCES q)");
-    resume(db, first);
-    instar_change_info info;
-    scene_await(db, first, INSTAR_EFAILED, &info);
-    cr_assert(info.error == INSTAR_ESTATE && strstr(info.reason, "which came later") != NULL, "%s",
-              info.reason);
-    scene_await(db, second, INSTAR_OK, NULL);
+    uint64_t second = queues_submit(db, "CREATE TABLE p (x int8 REFERENCES q)");
+    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
+    queues_failed(db, first, INSTAR_ESTATE, "which came later");
+    queues_done(db, second);
     dbs_end_sound(db);
 }
