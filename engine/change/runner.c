@@ -49,21 +49,11 @@ static int add_marker(void *arg, const struct record_marker *marker)
     return 0;
 }
 
-static bool share_table(const struct record_marker *a, const struct record_marker *b)
-{
-    bool found = record_marker_about(a, b->table);
-
-    for (uint32_t i = 0; i < b->other_count; i++) {
-        found = found || record_marker_about(a, b->others[i]);
-    }
-    return found;
-}
-
 /* Is the marker at `at` held up by an earlier one? */
 static bool queued(const struct markers *m, const struct record_marker *marker, size_t at)
 {
     for (size_t i = 0; i < at; i++) {
-        if (share_table(&m->list[i], marker) || m->list[i].id == marker->after) {
+        if (record_marker_meet(&m->list[i], marker) || m->list[i].id == marker->after) {
             return true;
         }
     }
@@ -116,11 +106,7 @@ static int claim(struct changes *c, uint64_t id, struct change_record *record_ou
     if (rc == 0) {
         rc = record_markers(t, id, STORE_READ_NORMAL, add_marker, &m, err);
     }
-    struct record_marker own = {
-        .id = id, .table = r->table, .after = r->after, .other_count = r->other_count};
-    for (uint32_t i = 0; i < r->other_count; i++) {
-        own.others[i] = r->others[i].table;
-    }
+    struct record_marker own = record_marker_of(r);
     bool waits = rc == 0 && queued(&m, &own, m.count);
     base_free(m.list);
     if (rc == 0 && !waits) {
