@@ -206,8 +206,7 @@ static void give_up_claims(struct changes *c)
     for (size_t i = 0; rc == 0 && i < m.count; i++) {
         struct change_record r = {0};
         rc = record_get(t, m.list[i].id, STORE_READ_NORMAL, &r, NULL);
-        if (rc == 0 && r.owner.node == store_node_self(c->store) &&
-            r.owner.nonce == store_node_nonce(c->store)) {
+        if (rc == 0 && r.owner.nonce == store_node_nonce(c->store)) { /* no other node has that */
             r.owner.nonce = 0;
             r.owner.pid = 0;
             rc = record_put(t, &r, NULL);

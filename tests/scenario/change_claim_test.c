@@ -192,8 +192,7 @@ static void steal_at_each_snapshot(const struct theft *t)
         nth++;
     }
     expect(nth > 5);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     test_listener_set(NULL);
     test_send(&other, 0);
     test_wait_ok(&other);

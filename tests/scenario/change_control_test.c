@@ -3,6 +3,7 @@
  * Steering changes, and what several requests for one name mean. The process that runs the changes
  * is held where it matters; this one submits, cancels and looks.
  */
+#define _GNU_SOURCE /* gettid */
 #include "api/api_impl.h"
 #include "change/record.h"
 #include "support/alters.h"
@@ -328,7 +329,7 @@ Test(change_control, claimed_by_another_since_it_looked)
     /* It has looked once more, since the other one does nothing. */
     changes[2] = dbs_submit_index(db, "w_b", "w", "b", false, NULL);
     scene_await(db, changes[2], INSTAR_OK, NULL);
-    expect_u64(claim_of(db, changes[1], false), 1);
+    expect_u64(scene_claim(db, changes[1], false), 1);
     test_hold_release(&second);
     scene_await(db, changes[1], INSTAR_OK, NULL);
     dbs_check_clean(db);
@@ -337,6 +338,74 @@ Test(change_control, claimed_by_another_since_it_looked)
     scene_runner_end(&other);
     test_hold_end(&first);
     test_hold_end(&second);
+}
+
+/* ---- who loses ---------------------------------------------------------------------------- */
+
+static void submit_when_told(struct test_child *self, void *arg)
+{
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    const instar_column_def column = {.name = "a", .type = INSTAR_INT8};
+    char name[16];
+    unsigned made = 0;
+
+    (void)arg;
+    while (test_receive(self) != 0) {
+        uint64_t change;
+        (void)snprintf(name, sizeof(name), "n%u", made++);
+        const instar_table_def def = {.name = name, .columns = &column, .column_count = 1};
+        ok(instar_create_table(db, &def, NULL, &change));
+        test_send(self, made);
+    }
+    ok(instar_close(db));
+}
+
+struct rival {
+    struct test_child child;
+    pid_t loser; /* the thread */
+    uint64_t wins;
+    bool ended;
+};
+
+/* Whatever snapshot the loser takes, another submission is committed behind it, until it asks for a
+ * turn that nobody can take away. */
+static void win(void *arg, const char *point)
+{
+    struct rival *r = arg;
+
+    if (gettid() == r->loser && strcmp(point, "turn.taken") == 0) {
+        r->ended = true;
+    } else if (gettid() == r->loser && !r->ended && strcmp(point, "snapshot.trees_begun") == 0) {
+        test_send(&r->child, 1);
+        r->wins = test_receive(&r->child);
+    }
+}
+
+/* A submission that loses to others again and again has its turn in the end. */
+Test(change_control, submission_that_loses)
+{
+    struct rival rival = {.loser = gettid()};
+    const struct test_listener listener = {.point = win, .arg = &rival};
+    uint64_t change;
+
+    dbs_path();
+    test_fork(&rival.child, submit_when_told, NULL);
+    instar *db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_listener_set(&listener);
+    ok(submit(db, "t_b", "b", false, 0, &change));
+    test_listener_set(NULL);
+    expect(rival.ended && rival.wins >= 5);
+    test_send(&rival.child, 0);
+    test_wait_ok(&rival.child);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    scene_await(db, change, INSTAR_OK, NULL);
+    scene_await(db, scene_last_change(db), INSTAR_OK, NULL);
+    expect(strcmp(dbs_dump(db, "t", "t_b"), "") == 0);
+    ok(instar_close(db));
 }
 
 /* A cancel at every stage of a build leaves the table without the index, and the statement can be

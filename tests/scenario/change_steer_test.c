@@ -370,6 +370,67 @@ Test(change_steer, hold_of_a_drop)
     end(db, &runner);
 }
 
+#define WIDE_ROWS 2000
+#define WIDE_BYTES 4000 /* of what does not become much less */
+
+static int insert_wide(instar_txn *txn, void *arg)
+{
+    static char text[WIDE_BYTES];
+    const int64_t *from = ((void **)arg)[1];
+
+    for (int64_t a = *from; a < *from + 20; a++) {
+        struct test_random chance = test_random((uint64_t)a + 1);
+        for (size_t i = 0; i < sizeof(text); i++) {
+            text[i] = (char)(' ' + test_random_below(&chance, 64));
+        }
+        const instar_value row[3] = {{.type = INSTAR_INT8, .i = a},
+                                     {.type = INSTAR_INT8, .i = scene_scattered(a)},
+                                     {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+        int rc = instar_insert(txn, ((void **)arg)[0], row);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    return INSTAR_OK;
+}
+
+/* The same while rows are looked up that are to stand under another primary key, and written: many
+ * of them at a time, which takes more than one batch. */
+Test(change_steer, pause_while_whole_rows_are_loaded)
+{
+    const instar_key_column key = {.name = "b"};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
+        {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY, .key = &key, .key_count = 1}};
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+    instar_projection *p;
+    uint64_t change;
+
+    test_hold_set(&hold, "build.batch_loaded", 2); /* the first one is of the witness */
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", NULL, 0, NULL, &p));
+    for (int64_t from = 0; from < WIDE_ROWS; from += 20) {
+        void *arg[2] = {p, &from};
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_wide, arg));
+    }
+    instar_projection_free(p);
+    ok(instar_flush(db));
+    ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
+    test_hold_await(&hold);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    test_hold_release(&hold);
+    await_pause(db, change, &info);
+    await_no_reader(db);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, NULL);
+    end(db, &runner);
+    test_hold_end(&hold);
+}
+
 /* ---- retune ------------------------------------------------------------------------------- */
 
 /* A build that would take an hour is given its head. */

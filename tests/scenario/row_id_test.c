@@ -241,20 +241,24 @@ Test(row_id, rows_get_theirs_at_a_rate)
     instar_change_options o = scene_options(30000);
     instar_change_steering s;
     instar_change_info info;
+    struct test_hold hold;
 
     o.rows_per_second_max = 50;
     o.sort_memory_bytes = UINT64_C(1) << 40; /* as much as the store gives */
+    test_hold_set(&hold, "rekey.batch_filled", 1);
     uint64_t change = drop_key(db, &o);
-    do {
-        (void)instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (info.rows_done == 0);
+    test_hold_await(&hold);
     instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
     s.fence_after_ms = 20000;
     s.set_flags = INSTAR_CHANGE_HURRY;
     ok(instar_change_steer(db, change, &s));
+    test_hold_release(&hold);
+    info = scene_look(db, change);
+    expect(info.state == INSTAR_CHANGE_RUNNING && info.rows_done == 0);
+    s.rows_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
     scene_await(db, change, INSTAR_OK, NULL);
+    test_hold_end(&hold);
     dbs_end(db);
 }
 
@@ -268,6 +272,51 @@ Test(row_id, many_rows_get_theirs)
     scene_await(db, drop_key(db, &o), INSTAR_OK, NULL);
     ok(instar_check(db, NULL, NULL, &sum));
     expect_u64(sum.rows, 4100);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
+
+/* Keys of more bytes than are noted by one snapshot. */
+Test(row_id, rows_with_long_keys_get_theirs)
+{
+    static char text[400];
+    static const char *const columns[] = {"a", "b"};
+    instar *db = dbs_open(0);
+    instar_projection *p;
+    instar_txn *txn;
+    instar_check_summary sum;
+
+    ok(compounds_run(db, "CREATE TABLE t (a text PRIMARY KEY, b int8)"));
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_begin(db, 0, &txn));
+    for (int i = 1; i < 127; i++) {
+        memset(text, i, sizeof(text));
+        instar_value row[] = {{.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}, number(i)};
+        ok(instar_insert(txn, p, row));
+        text[0]++;
+        ok(instar_insert(txn, p, row));
+    }
+    ok(instar_commit(txn));
+    instar_projection_free(p);
+    ok(compounds_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey"));
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, 2 * 126);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
+
+/* One that has its row ids already stands beside one that gets them. */
+Test(row_id, beside_a_table_that_has_them)
+{
+    instar *db = make_t();
+    instar_check_summary sum;
+
+    insert(db, 7);
+    ok(compounds_run(db, "CREATE TABLE u (a int8 PRIMARY KEY, b int8)"));
+    ok(dbs_insert(db, "u", 1, 2));
+    ok(compounds_run(db, "ALTER TABLE t ADD c int8; ALTER TABLE u DROP CONSTRAINT u_pkey"));
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, 2);
     expect_u64(sum.findings, 0);
     ok(instar_close(db));
 }

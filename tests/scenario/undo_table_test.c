@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A dropped table is kept for its undo window: it comes back as it was, or is purged. */
+#include "api/api_impl.h"
+#include "change/undo_impl.h"
 #include "support/sqls.h"
 
 #include <stdio.h>
@@ -242,6 +244,84 @@ Test(undo_table, window_over_while_closed)
     ok(undo(db, kept, NULL));
     cr_assert_str_eq(dbs_dump(db, "u", NULL), "1:2 ");
     dbs_end_sound(db);
+}
+
+static instar *reopen(instar *db, uint32_t flags)
+{
+    ok(instar_close(db));
+    return dbs_open(flags);
+}
+
+static uint64_t drop_column(instar *db, const char *table)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c"};
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+
+    o.undo_window_s = 1;
+    ok(instar_alter_table(db, table, &step, 1, &o, &change));
+    scene_await(db, change, INSTAR_OK, NULL);
+    return change;
+}
+
+/* Of two processes that find a window over, or of one and somebody who undoes the drop, one comes
+ * too late: it does nothing, and says nothing. */
+Test(undo_table, somebody_else_was_faster)
+{
+    instar *db = reopen(open_t(0, 3), 0);
+    uint64_t change = drop(db, "t", 3600);
+
+    must(undo_submit_purge(db->changes, change, &test_err)); /* its window is not over */
+    expect(scene_look(db, change).taken_by == 0);
+    ok(undo(db, change, NULL));
+    uint64_t taken_by = scene_look(db, change).taken_by;
+    must(undo_submit_purge(db->changes, change, &test_err));
+    expect_u64(scene_look(db, change).taken_by, taken_by);
+    dbs_check_sound(db);
+    ok(instar_close(db));
+}
+
+/* Memory is refused to the submission of a purge, one request at a time: it comes to nothing, and
+ * can be tried again; of a table, of a column, and of a column whose table has gone since. */
+Test(undo_table, purge_without_memory)
+{
+    instar *db = dbs_open(0);
+    uint64_t drops[3];
+
+    dbs_make_table(db, "t");
+    dbs_make_table(db, "u");
+    dbs_make_table(db, "v");
+    ok(instar_close(db));
+    db = dbs_open(0);
+    drops[0] = drop_column(db, "t");
+    drops[1] = drop_column(db, "u");
+    ok(scene_drop_table(db, "u"));
+    drops[2] = drop(db, "v", 1);
+    int64_t until = scene_look(db, drops[2]).undo_until_us;
+    db = reopen(db, INSTAR_OPEN_NO_RUNNER);
+    while (os_realtime_us() <= until) {
+        os_sleep_ns(20 * NS_PER_MS);
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(drops); i++) {
+        for (uint64_t nth = 1;; nth++) {
+            test_shortage_set(&(struct test_shortage){.nth = nth, .mine = true});
+            base_err_clear(&test_err);
+            int rc = undo_submit_purge(db->changes, drops[i], &test_err);
+            bool fired = test_shortage_fired() > 0;
+            test_shortage_set(NULL);
+            if (rc == INSTAR_OK) {
+                expect(nth > 5);
+                break;
+            }
+            cr_assert(rc == INSTAR_ENOMEM && fired, "%zu, request %llu: %s: %s", i,
+                      (unsigned long long)nth, instar_error_name(rc), test_err.text);
+        }
+    }
+    db = reopen(db, 0);
+    scene_await_purge(db, drops[0]);
+    scene_await_purge(db, drops[2]);
+    dbs_check_sound(db);
+    ok(instar_close(db));
 }
 
 /* A transaction that was open at the drop still writes into the table: what it commits is kept with

@@ -117,6 +117,39 @@ Test(vacuum, materialises_in_the_order_of_the_layouts)
     dbs_end_sound(db);
 }
 
+/* One that is not there is left as it is, where that was asked for. */
+Test(vacuum, table_that_is_not_there)
+{
+    instar_change_options o = scene_options(30000);
+    uint64_t id = 1;
+    instar *db = dbs_open(0);
+
+    fails(instar_vacuum(db, "t", &o, &id), INSTAR_EUNKNOWN);
+    o.flags = INSTAR_CHANGE_IF_EXISTS;
+    id = 1;
+    ok(instar_vacuum(db, "t", &o, &id));
+    expect_u64(id, 0);
+    ok(instar_close(db));
+}
+
+/* Rows that are of the newest layout already, more than one batch looks at, stand before those that
+ * are not. */
+Test(vacuum, rows_that_need_nothing)
+{
+    instar_change_info info;
+    instar *db = dbs_open(0);
+
+    dbs_make_table(db, "t");
+    scene_fill(db, "t", 10001, 10011, scene_plus_10);
+    ok(alters_run(db, "t", "add d int8"));
+    scene_fill(db, "t", 1, ROWS, scene_plus_10);
+    ok(vacuum(db, "t", &info));
+    expect_u64(info.rows_done, ROWS - 1 + 10);
+    expect_vacuumed(db, "t");
+    dbs_check_sound(db);
+    ok(instar_close(db));
+}
+
 /* Rows of which few fill a transaction are rewritten in several. */
 Test(vacuum, rewrites_large_rows)
 {
