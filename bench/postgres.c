@@ -285,14 +285,9 @@ static int change_v(struct session *s, uint64_t key)
 
 static int update(void *session, uint64_t key, enum bench_edit edit, int64_t v)
 {
-    switch (edit) {
-    case BENCH_SET_V:
-        return set_v(session, key, v);
-    case BENCH_SET_PAD:
-        return set_pad(session, key);
-    default:
-        return change_v(session, key);
-    }
+    return edit == BENCH_SET_V     ? set_v(session, key, v)
+           : edit == BENCH_SET_PAD ? set_pad(session, key)
+                                   : change_v(session, key);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */

@@ -304,7 +304,7 @@ static int tell_node(instar *db, const struct store_node *node, uint64_t now,
     info.leases = leases.leases;
     info.transactions = leases.uses;
     info.oldest_transaction_ms = leases.oldest_ns / 1000000u;
-    info.changes = change_owned_by(db->changes, node->index, node->nonce);
+    info.changes = change_owned_by(db->changes, node->nonce);
     return fn(arg, &info);
 }
 

@@ -257,6 +257,8 @@ const struct catalog_index *catalog_table_find_index(const struct catalog_table 
                                                      const char *name);
 /* The layout by which rows with this tag are decoded: NULL for a tag newer than the table. */
 const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version);
+/* The first version of which rows have the same layout as those of the table's own. */
+uint32_t catalog_table_layout_since(const struct catalog_table *table);
 /* Same columns, order and uniqueness? If not, the first difference in words; "" when there was no
  * memory to tell. */
 bool catalog_index_same(const struct catalog_table *table, const struct catalog_index *a,
@@ -388,9 +390,9 @@ struct catalog_fkey_path {
 /* False: there is no such index. */
 bool catalog_fkey_path(const struct catalog_table *child, const struct catalog_fkey *fkey,
                        struct catalog_fkey_path *path_out);
-/* Of a definition, its columns alone: would it lack an index? Not 0: the columns are not there. */
-int catalog_fkey_plan_index(const struct catalog_table *table, const instar_fkey_def *def,
-                            struct catalog_fkey *fkey, bool *needed_out);
+/* Of a definition, its columns alone: would it lack an index? False, too: they are not there. */
+bool catalog_fkey_needs_index(const struct catalog_table *table, const instar_fkey_def *def,
+                              struct catalog_fkey *fkey);
 /* table_column_idx, and a number behind it unless that is 0. */
 void catalog_fkey_index_name(const struct catalog_table *table, const struct catalog_fkey *fkey,
                              unsigned number, char name[INSTAR_NAME_BYTES_MAX + 1]);
@@ -578,7 +580,7 @@ struct catalog_view {
  * its schema_lsn, which no publication ever has. */
 int catalog_view_get(struct catalog *c, struct store_txn *t, const struct catalog_view **view_out,
                      struct base_err *err);
-void catalog_view_release(struct catalog *c, const struct catalog_view *view);
+void catalog_view_release(struct catalog *c, const struct catalog_view *view); /* NULL is allowed */
 /* EUNKNOWN names the nearest. The table is the view's. */
 int catalog_view_table(const struct catalog_view *view, const char *name,
                        const struct catalog_table **table_out, struct base_err *err);

@@ -370,7 +370,6 @@ int catalog_index_from_def(struct catalog_table *table, const instar_index_def *
     table->indexes[table->index_count++] = index;
     rc = catalog_table_finish(table, err);
     if (rc != 0) {
-        base_assert(rc == INSTAR_ENOMEM); /* the positions were found just now */
         table->index_count--;
         return rc;
     }

@@ -471,20 +471,18 @@ int catalog_fkey_make_index(struct catalog_table *table, const struct catalog_fk
     return rc;
 }
 
-int catalog_fkey_plan_index(const struct catalog_table *table, const instar_fkey_def *def,
-                            struct catalog_fkey *fkey, bool *needed_out)
+bool catalog_fkey_needs_index(const struct catalog_table *table, const instar_fkey_def *def,
+                              struct catalog_fkey *fkey)
 {
     uint32_t columns[INSTAR_INDEX_COLUMNS_MAX];
     struct catalog_fkey_path path;
     *fkey = (struct catalog_fkey){.state = CATALOG_CHECK_VALID};
-    *needed_out = false;
     int rc = def == NULL ? INSTAR_EINVALID
                          : find_columns(table, def->columns, def->column_count, columns, NULL);
     for (uint32_t i = 0; rc == 0 && i < def->column_count; i++) {
         fkey->column_ids[fkey->column_count++] = table->columns[columns[i]].id;
     }
-    *needed_out = rc == 0 && !catalog_fkey_path(table, fkey, &path);
-    return rc;
+    return rc == 0 && !catalog_fkey_path(table, fkey, &path);
 }
 
 int catalog_fkey_refuse_unindexed(const struct catalog_table *table,

@@ -154,8 +154,11 @@ int catalog_put_table(struct store_txn *t, const struct catalog_table *table, st
 {
     struct catalog_key key = catalog_key_table(table->id);
     struct base_buf body = {0};
-    base_assert(table->id != 0);
-    base_assert(table->tree >= CATALOG_FIRST_FREE_TREE);
+    if (table->id == 0 || table->tree < CATALOG_FIRST_FREE_TREE) { /* as it was read somewhere */
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "descriptor of table %" PRIu64 ": its rows cannot be in tree %" PRIu64,
+                            table->id, table->tree);
+    }
     int rc = catalog_table_encode(table, &body, err);
     if (rc == 0) {
         rc = put_record(t, &key, base_buf_slice(&body), err);

@@ -355,12 +355,10 @@ const struct catalog_index *catalog_table_find_index(const struct catalog_table 
     return index;
 }
 
-/* The last entry of the map that begins at or before the version. */
-const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version)
+/* The last entry of the map that begins at or before the version; NULL: there is none. */
+static const struct catalog_layout_map *map_entry(const struct catalog_table *table,
+                                                  uint32_t version)
 {
-    if (version > table->version) {
-        return NULL;
-    }
     uint32_t low = 0;
     uint32_t high = table->layout_map_count;
     while (low < high) {
@@ -371,7 +369,20 @@ const struct row_layout *catalog_table_layout(const struct catalog_table *table,
             high = middle;
         }
     }
-    return low == 0 ? NULL : &table->layouts[table->layout_map[low - 1].layout];
+    return low == 0 ? NULL : &table->layout_map[low - 1];
+}
+
+const struct row_layout *catalog_table_layout(const struct catalog_table *table, uint32_t version)
+{
+    const struct catalog_layout_map *found =
+        version <= table->version ? map_entry(table, version) : NULL;
+    return found != NULL ? &table->layouts[found->layout] : NULL;
+}
+
+uint32_t catalog_table_layout_since(const struct catalog_table *table)
+{
+    const struct catalog_layout_map *found = map_entry(table, table->version);
+    return found != NULL ? found->first_version : table->version;
 }
 
 const struct row_column *catalog_layout_column(const struct row_layout *layout, uint32_t id)

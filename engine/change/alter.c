@@ -10,6 +10,21 @@
 
 #include <stdio.h>
 
+/* Behind a change that has not ended there may be more to do, or less, than the table as it stands
+ * lets know. What needs no validation now is given one then: the step itself sees what is left. */
+static int foresee_validation(struct submission *s, const struct catalog_table *from,
+                              struct base_err *err)
+{
+    uint64_t before = 0;
+    int rc = 0;
+
+    if (!s->rec.validates && alter_may_bind(s->steps, s->step_count)) {
+        rc = record_at_work(s->t, from->id, &before, err);
+    }
+    s->rec.validates = s->rec.validates || before != 0;
+    return rc;
+}
+
 /* Does the target need a validation, does it leave something to retire, and is it possible? */
 static int plan_for_target(struct submission *s, const struct catalog_table *from,
                            struct catalog_table *target, struct base_err *err)
@@ -21,6 +36,7 @@ static int plan_for_target(struct submission *s, const struct catalog_table *fro
         return rc;
     }
     rc = catalog_alter_enforce(enforced, target, &s->rec.validates, err);
+    rc = rc == 0 ? foresee_validation(s, from, err) : rc;
     if (rc == 0 && s->rec.undo_window_s != 0) {
         rc = catalog_keep_dropped(enforced, target, ALTER_UNBORN, &s->rec.keeps, err);
     }
@@ -70,14 +86,29 @@ static int record_alter(struct submission *s, const struct kin *kin,
     return rc;
 }
 
+/* There is nothing to do as the table stands. Behind a change that has not ended it is queued all
+ * the same: its turn shows what there is to do then. *target_out stays NULL: nothing at all. */
+static int queue_behind(struct submission *s, const struct catalog_table *from,
+                        struct catalog_table **target_out, struct base_err *err)
+{
+    uint64_t before;
+    int rc = record_at_work(s->t, from->id, &before, err);
+
+    return rc == 0 && before != 0 ? catalog_table_copy(from, target_out, err) : rc;
+}
+
 static int alter_opened(struct submission *s, struct catalog_table *from, struct base_err *err)
 {
-    struct catalog_table *target;
+    struct catalog_table *target = NULL;
     struct kin kin;
 
     kin_begin(&kin, s);
     from->kin = &kin.face;
-    int rc = alter_target(from, s->steps, s->step_count, &target, err);
+    int rc = alter_names_idle(s->t, from, s->steps, s->step_count, err);
+    rc = rc == 0 ? alter_target(from, s->steps, s->step_count, &target, err) : rc;
+    if (rc == 0 && target == NULL) {
+        rc = queue_behind(s, from, &target, err);
+    }
     if (rc == 0 && target != NULL) {
         rc = record_alter(s, &kin, from, target, err);
     }

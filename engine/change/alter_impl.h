@@ -3,8 +3,7 @@
 #ifndef INSTAR_CHANGE_ALTER_IMPL_H
 #define INSTAR_CHANGE_ALTER_IMPL_H
 
-#include "change/job_impl.h"
-#include "change/kin_impl.h"
+#include "change/edit_impl.h"
 
 #define ALTER_STEPS_MAX 1024    /* in one change */
 #define ALTER_UNBORN UINT64_MAX /* stands for the id of a change that has none yet */
@@ -32,6 +31,8 @@ int alter_decode(struct base_slice bytes, struct alter_request *out, struct base
 /* In the words of SQL, cut between two characters. */
 void alter_describe(const char *table, const instar_alteration *steps, size_t count, char *text,
                     size_t size);
+/* Are there steps that rows may have to obey, at one state of the table or another? */
+bool alter_may_bind(const instar_alteration *steps, size_t count);
 /* The table as it is wanted: a copy of `from` with all steps done, not finished. NULL and 0: there
  * is nothing to do. */
 int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
@@ -51,6 +52,10 @@ int alter_names_find(const struct catalog_table *from, const struct catalog_tabl
                      struct base_err *err);
 /* Another change is at work on the name: ESTATE says what it does. */
 int alter_name_busy(struct store_txn *t, const char *name, uint64_t change, struct base_err *err);
+/* What the steps rename must not be on its way by another change, IF EXISTS or not: its new name
+ * could not be reserved. ESTATE. */
+int alter_names_idle(struct store_txn *t, const struct catalog_table *from,
+                     const instar_alteration *steps, size_t count, struct base_err *err);
 /* Both names of each belong to the change from now on. EEXISTS, ESTATE. */
 int alter_names_reserve(struct store_txn *t, uint64_t table, uint64_t change,
                         const struct alter_name *names, size_t count, struct base_err *err);

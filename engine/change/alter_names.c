@@ -91,6 +91,29 @@ int alter_name_busy(struct store_txn *t, const char *name, uint64_t change, stru
     return rc;
 }
 
+int alter_names_idle(struct store_txn *t, const struct catalog_table *from,
+                     const instar_alteration *steps, size_t count, struct base_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool renames = steps[i].kind == INSTAR_ALTER_RENAME_INDEX ||
+                       steps[i].kind == INSTAR_ALTER_RENAME_CONSTRAINT;
+        struct catalog_name found;
+        if (!renames || steps[i].name == NULL || catalog_table_index(from, steps[i].name) != NULL) {
+            continue;
+        }
+        int rc = catalog_name_get(t, steps[i].name, &found, err);
+        if (rc == 0 && found.kind == CATALOG_NAME_INDEX && found.table == from->id &&
+            found.change != 0) {
+            return alter_name_busy(t, steps[i].name, found.change, err);
+        }
+        if (rc != 0 && rc != INSTAR_ENOTFOUND) {
+            return rc;
+        }
+        base_err_clear(err);
+    }
+    return 0;
+}
+
 static int reserve_old(struct store_txn *t, const struct alter_name *n, uint64_t table,
                        uint64_t change, struct base_err *err)
 {

@@ -137,25 +137,6 @@ int alter_encode(const instar_alteration *steps, size_t step_count, const struct
 
 /* ---- and back ----------------------------------------------------------------------------- */
 
-struct input {
-    struct base_reader r;
-    struct base_arena *arena;
-    uint8_t format;
-    bool no_memory;
-};
-
-static void *get_room(struct input *in, size_t count, size_t size)
-{
-    void *room = base_arena_alloc(in->arena, (count + 1) * size);
-
-    if (room == NULL) {
-        in->no_memory = true;
-        in->r.bad = true;
-        return NULL;
-    }
-    return memset(room, 0, (count + 1) * size);
-}
-
 static size_t get_count(struct base_reader *r, size_t each, size_t max)
 {
     uint64_t count = base_read_varint(r);
@@ -180,7 +161,7 @@ static bool get_name(struct base_reader *r, char name[INSTAR_NAME_BYTES_MAX + 1]
     return true;
 }
 
-static const char *get_text(struct input *in)
+static const char *get_text(struct record_input *in)
 {
     char name[INSTAR_NAME_BYTES_MAX + 1];
     const char *kept = "";
@@ -194,7 +175,7 @@ static const char *get_text(struct input *in)
 }
 
 /* The name was read before. */
-static void get_check(struct input *in, instar_alteration *step, instar_check_def *check)
+static void get_check(struct record_input *in, instar_alteration *step, instar_check_def *check)
 {
     struct base_reader *r = &in->r;
     uint8_t not_valid = in->format > FORMAT_NO_CHECKS ? base_read_u8(r) : 0;
@@ -205,7 +186,7 @@ static void get_check(struct input *in, instar_alteration *step, instar_check_de
     }
     r->bad = r->bad || not_valid > 1 || text.size > ROW_EXPR_TEXT_MAX ||
              (text.size != 0 && memchr(text.data, 0, text.size) != NULL);
-    char *kept = r->bad ? NULL : get_room(in, text.size, 1);
+    char *kept = r->bad ? NULL : record_room(in, text.size, 1);
     if (kept == NULL) {
         return;
     }
@@ -217,7 +198,7 @@ static void get_check(struct input *in, instar_alteration *step, instar_check_de
     step->check = check;
 }
 
-static size_t get_names(struct input *in, const char *names[INSTAR_INDEX_COLUMNS_MAX])
+static size_t get_names(struct record_input *in, const char *names[INSTAR_INDEX_COLUMNS_MAX])
 {
     size_t count = get_count(&in->r, 1, INSTAR_INDEX_COLUMNS_MAX);
 
@@ -227,7 +208,7 @@ static size_t get_names(struct input *in, const char *names[INSTAR_INDEX_COLUMNS
     return count;
 }
 
-static void get_fkey(struct input *in, instar_alteration *step, struct kept_step *kept)
+static void get_fkey(struct record_input *in, instar_alteration *step, struct kept_step *kept)
 {
     struct base_reader *r = &in->r;
     instar_fkey_def *def = &kept->fkey;
@@ -251,7 +232,7 @@ static void get_fkey(struct input *in, instar_alteration *step, struct kept_step
     step->fkey = def;
 }
 
-static void get_comment(struct input *in, instar_alteration *step)
+static void get_comment(struct record_input *in, instar_alteration *step)
 {
     struct base_reader *r = &in->r;
 
@@ -261,14 +242,14 @@ static void get_comment(struct input *in, instar_alteration *step)
     struct base_slice text = base_read_blob(r);
     r->bad = r->bad || in->format <= FORMAT_NO_COMMENTS || text.size > INSTAR_COMMENT_BYTES_MAX ||
              (text.size != 0 && memchr(text.data, 0, text.size) != NULL);
-    char *kept = r->bad ? NULL : get_room(in, text.size, 1);
+    char *kept = r->bad ? NULL : record_room(in, text.size, 1);
     if (kept != NULL && text.size != 0) {
         memcpy(kept, text.data, text.size);
     }
     step->comment = kept;
 }
 
-static void get_step(struct input *in, instar_alteration *step, struct kept_step *kept)
+static void get_step(struct record_input *in, instar_alteration *step, struct kept_step *kept)
 {
     struct base_reader *r = &in->r;
     instar_value value;
@@ -304,20 +285,20 @@ static void get_step(struct input *in, instar_alteration *step, struct kept_step
     get_comment(in, step);
 }
 
-static void get_request(struct input *in, struct alter_request *out)
+static void get_request(struct record_input *in, struct alter_request *out)
 {
     struct base_reader *r = &in->r;
 
     in->format = base_read_u8(r);
     r->bad = in->format < FORMAT_NO_CHECKS || in->format > FORMAT;
     size_t steps = get_count(r, STEP_BYTES_MIN, ALTER_STEPS_MAX);
-    out->steps = get_room(in, steps, sizeof(*out->steps));
-    struct kept_step *kept = get_room(in, steps, sizeof(*kept));
+    out->steps = record_room(in, steps, sizeof(*out->steps));
+    struct kept_step *kept = record_room(in, steps, sizeof(*kept));
     for (size_t i = 0; !r->bad && i < steps; i++) {
         get_step(in, &out->steps[i], &kept[i]);
     }
     size_t names = get_count(r, NAME_BYTES_MIN, CATALOG_INDEXES_MAX + 1);
-    out->names = get_room(in, names, sizeof(*out->names));
+    out->names = record_room(in, names, sizeof(*out->names));
     for (size_t i = 0; !r->bad && i < names; i++) {
         struct alter_name *n = &out->names[i];
         uint64_t index = base_read_varint(r);
@@ -333,7 +314,7 @@ static void get_request(struct input *in, struct alter_request *out)
 int alter_decode(struct base_slice bytes, struct alter_request *out, struct base_err *err)
 {
     *out = (struct alter_request){0};
-    struct input in = {.r = base_reader(bytes), .arena = &out->arena};
+    struct record_input in = {.r = base_reader(bytes), .arena = &out->arena};
     get_request(&in, out);
     if (in.no_memory) {
         return base_err_set(err, INSTAR_ENOMEM, "reading an alteration: out of memory");
@@ -605,6 +586,19 @@ void alter_describe(const char *table, const instar_alteration *steps, size_t co
 }
 
 /* ---- the table that is wanted ------------------------------------------------------------- */
+
+bool alter_may_bind(const instar_alteration *steps, size_t count)
+{
+    bool binds = false;
+
+    for (size_t i = 0; i < count; i++) {
+        binds = binds || steps[i].kind == INSTAR_ALTER_SET_NOT_NULL ||
+                steps[i].kind == INSTAR_ALTER_SET_TYPE || steps[i].kind == INSTAR_ALTER_ADD_CHECK ||
+                steps[i].kind == INSTAR_ALTER_VALIDATE_CONSTRAINT ||
+                steps[i].kind == INSTAR_ALTER_ADD_FOREIGN_KEY;
+    }
+    return binds;
+}
 
 int alter_target(const struct catalog_table *from, const instar_alteration *steps, size_t count,
                  struct catalog_table **target_out, struct base_err *err)

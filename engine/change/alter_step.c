@@ -7,61 +7,35 @@
 
 /* What a step works on. */
 struct work {
-    struct job *j;
-    struct store_txn *t;
-    uint32_t seen; /* of the lease event, from before the step began */
+    struct edit e;
     struct alter_request request;
-    struct catalog_table *now;  /* as it stands */
-    struct catalog_table *next; /* the version to be published, or NULL */
-    struct kin kin;             /* what foreign keys tie to it */
 };
-
-static void end(struct work *w)
-{
-    base_arena_free(&w->request.arena);
-    catalog_table_free(w->now);
-    catalog_table_free(w->next);
-    kin_close(&w->kin);
-}
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
 {
-    *w = (struct work){.j = j, .seen = store_event_seen(j->store, STORE_EVENT_LEASE)};
-    int rc = job_begin(j, &w->t, err);
+    w->request = (struct alter_request){.steps = NULL};
+    int rc = edit_begin(&w->e, j, err);
 
-    if (rc != 0) {
-        w->t = NULL;
-        return rc;
-    }
-    rc = alter_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     if (rc == 0) {
-        rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+        rc = alter_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     }
-    if (rc == 0) {
-        rc = kin_open(&w->kin, w->t, &j->rec, err);
-        w->now->kin = &w->kin.face;
-    }
-    return rc;
+    return rc == 0 ? edit_open_with_kin(&w->e, err) : rc;
 }
 
 /* The target, not yet finished; NULL: its IF [NOT] EXISTS leave nothing to do any more. */
 static int make_target(struct work *w, struct catalog_table **target_out, struct base_err *err)
 {
-    return alter_target(w->now, w->request.steps, w->request.step_count, target_out, err);
+    return alter_target(w->e.now, w->request.steps, w->request.step_count, target_out, err);
 }
 
 /* rc is what the step came to before its commit. */
 static int finish(struct work *w, int rc, struct base_err *err)
 {
-    if (rc == 0 && w->next != NULL) {
-        rc = kin_follow(&w->kin, w->now, w->next, err);
+    if (rc == 0 && w->e.next != NULL) {
+        rc = kin_follow(&w->e.kin, w->e.now, w->e.next, err);
     }
-    if (rc == 0) {
-        rc = step_publish_next(w->j, w->t, w->next, &w->kin, w->seen, err);
-    } else if (w->t != NULL) {
-        store_txn_abort(w->t);
-    }
-    end(w);
+    rc = edit_publish(&w->e, rc, err);
+    base_arena_free(&w->request.arena);
     return rc;
 }
 
@@ -76,17 +50,17 @@ int alter_enforce(struct job *j, struct base_err *err)
         rc = make_target(&w, &target, err);
     }
     if (rc == 0 && target != NULL) {
-        rc = catalog_table_copy(w.now, &w.next, err);
+        rc = catalog_table_copy(w.e.now, &w.e.next, err);
     }
     if (rc == 0 && target != NULL) {
-        rc = catalog_alter_enforce(w.next, target, &any, err);
+        rc = catalog_alter_enforce(w.e.next, target, &any, err);
     }
     if (rc == 0 && !any) {
-        catalog_table_free(w.next);
-        w.next = NULL;
+        catalog_table_free(w.e.next);
+        w.e.next = NULL;
     }
     if (rc == 0) {
-        j->rec.version = w.now->version; /* what the drain is to prove, if nothing is published */
+        j->rec.version = w.e.now->version; /* what the drain is to prove, if nothing is published */
     }
     catalog_table_free(target);
     return finish(&w, rc, err);
@@ -98,10 +72,10 @@ int alter_relax(struct job *j, struct base_err *err)
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
-        rc = catalog_table_copy(w.now, &w.next, err);
+        rc = catalog_table_copy(w.e.now, &w.e.next, err);
     }
     if (rc == 0) {
-        catalog_alter_relax(w.next);
+        catalog_alter_relax(w.e.next);
     }
     return finish(&w, rc, err);
 }
@@ -113,23 +87,23 @@ int alter_publish(struct job *j, struct base_err *err)
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
-        rc = make_target(&w, &w.next, err);
+        rc = make_target(&w, &w.e.next, err);
     }
     j->rec.keeps = false;
-    if (rc == 0 && w.next != NULL && j->rec.undo_window_s != 0) {
-        rc = catalog_keep_dropped(w.now, w.next, j->rec.id, &j->rec.keeps, err);
+    if (rc == 0 && w.e.next != NULL && j->rec.undo_window_s != 0) {
+        rc = catalog_keep_dropped(w.e.now, w.e.next, j->rec.id, &j->rec.keeps, err);
     }
-    if (rc == 0 && w.next != NULL) {
-        rc = catalog_alter_finish(w.now, w.next, err);
+    if (rc == 0 && w.e.next != NULL) {
+        rc = catalog_alter_finish(w.e.now, w.e.next, err);
     }
-    if (rc == 0 && w.next != NULL) {
-        rc = alter_check_size(j->store, w.next, j->rec.descriptor.size, NULL, err);
+    if (rc == 0 && w.e.next != NULL) {
+        rc = alter_check_size(j->store, w.e.next, j->rec.descriptor.size, NULL, err);
     }
-    if (rc == 0 && w.next != NULL) {
-        rc = alter_names_give(w.t, j->rec.table, &w.request, err);
+    if (rc == 0 && w.e.next != NULL) {
+        rc = alter_names_give(w.e.t, j->rec.table, &w.request, err);
     }
     if (rc == 0) {
-        j->rec.retires = w.next != NULL && catalog_alter_leaves(w.next);
+        j->rec.retires = w.e.next != NULL && catalog_alter_leaves(w.e.next);
     }
     return finish(&w, rc, err);
 }
@@ -140,16 +114,16 @@ int alter_retire(struct job *j, struct base_err *err)
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
-        rc = catalog_table_copy(w.now, &w.next, err);
+        rc = catalog_table_copy(w.e.now, &w.e.next, err);
     }
     if (rc == 0) {
-        rc = catalog_alter_retire(w.next, err);
+        rc = catalog_alter_retire(w.e.next, err);
     }
     if (rc == 0) {
-        rc = catalog_table_finish(w.next, err);
+        rc = catalog_table_finish(w.e.next, err);
     }
     if (rc == 0) {
-        rc = alter_names_retire(w.t, &w.request, err);
+        rc = alter_names_retire(w.e.t, &w.request, err);
     }
     return finish(&w, rc, err);
 }

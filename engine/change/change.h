@@ -72,6 +72,6 @@ int change_steer(struct changes *c, uint64_t id, const instar_change_steering *s
 int change_list_kept(struct store_txn *t, int (*fn)(void *arg, const struct catalog_table *table),
                      void *arg, struct base_err *err);
 /* Running changes that a node owns, for `instar nodes`. */
-uint32_t change_owned_by(struct changes *c, uint32_t node, uint64_t nonce);
+uint32_t change_owned_by(struct changes *c, uint64_t nonce);
 
 #endif

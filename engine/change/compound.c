@@ -30,6 +30,9 @@ static int use_table(struct draft *d, const char *name, struct base_err *err)
                             name);
     }
     if (rc == 0) {
+        rc = record_at_work(d->s->t, d->from->id, &d->behind, err);
+    }
+    if (rc == 0) {
         kin_begin(&d->kin, d->s);
         d->from->kin = &d->kin.face;
         rc = catalog_table_copy(d->from, &d->target, err);
@@ -258,7 +261,7 @@ int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, siz
     struct compound_statement *part = &d->request[d->count];
     char name[INSTAR_NAME_BYTES_MAX + 1];
     bool any = false;
-    int rc = 0;
+    int rc = alter_names_idle(d->s->t, d->target, steps, count, err);
 
     snprintf(name, sizeof(name), "%s", d->target->name);
     for (size_t i = 0; rc == 0 && i < count; i++) {
@@ -267,9 +270,11 @@ int draft_alter_steps(struct draft *d, const struct steps *all, size_t from, siz
         any = any || changed;
         rc = draft_step_fault(all, from + i, rc, err);
     }
-    if (rc != 0 || !any) {
+    /* Behind another change it may have something to do when its turn comes. */
+    if (rc != 0 || (!any && d->behind == 0)) {
         return rc;
     }
+    d->may_bind = d->may_bind || (d->behind != 0 && alter_may_bind(steps, count));
     part->kind = COMPOUND_ALTER_TABLE;
     part->alter.steps = (instar_alteration *)steps;
     part->alter.step_count = count;
@@ -427,6 +432,7 @@ int draft_encode(struct draft *d, struct base_buf *out, struct base_err *err)
         d->s->rec.rekeys = d->s->rec.rekeys || (key != NULL && key->witness != 0);
         d->s->rec.numbers = d->s->rec.numbers || (key != NULL && key->witness == 0);
         rc = compound_rehearse(d->s->c->store, d->from, &request, &d->s->rec, &d->bytes, err);
+        d->s->rec.validates = d->s->rec.validates || d->may_bind;
     }
     base_arena_free(&arena);
     return rc;

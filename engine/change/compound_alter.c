@@ -79,10 +79,8 @@ static int add_unique(struct draft *d, const instar_unique_def *unique, struct b
 static bool lacks_index(const struct catalog_table *table, const instar_alteration *step,
                         struct catalog_fkey *fkey)
 {
-    bool needed = false;
-
     return step->kind == INSTAR_ALTER_ADD_FOREIGN_KEY &&
-           catalog_fkey_plan_index(table, step->fkey, fkey, &needed) == 0 && needed;
+           catalog_fkey_needs_index(table, step->fkey, fkey);
 }
 
 /* The index without which the foreign key of a step cannot be. */

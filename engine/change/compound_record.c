@@ -102,26 +102,8 @@ int compound_encode(const struct compound_statement *statements, size_t count,
 
 /* ---- and back ----------------------------------------------------------------------------- */
 
-struct input {
-    struct base_reader r;
-    struct base_arena *arena;
-    bool no_memory;
-};
-
-static void *get_room(struct input *in, size_t count, size_t size)
-{
-    void *room = base_arena_alloc(in->arena, (count + 1) * size);
-
-    if (room == NULL) {
-        in->no_memory = true;
-        in->r.bad = true;
-        return NULL;
-    }
-    return memset(room, 0, (count + 1) * size);
-}
-
 /* That of a key column is empty when an expression follows. */
-static const char *get_part_name(struct input *in)
+static const char *get_part_name(struct record_input *in)
 {
     struct base_slice s = base_read_blob(&in->r);
 
@@ -130,11 +112,11 @@ static const char *get_part_name(struct input *in)
         in->r.bad = true;
         return "";
     }
-    char *name = get_room(in, s.size, 1);
+    char *name = record_room(in, s.size, 1);
     return name != NULL ? memcpy(name, s.data, s.size) : "";
 }
 
-static const char *get_name(struct input *in)
+static const char *get_name(struct record_input *in)
 {
     const char *name = get_part_name(in);
 
@@ -143,7 +125,7 @@ static const char *get_name(struct input *in)
 }
 
 /* What else there is of an index. */
-static void get_more(struct input *in, instar_key_column *columns, instar_index_def *def)
+static void get_more(struct record_input *in, instar_key_column *columns, instar_index_def *def)
 {
     struct base_slice bytes = base_read_blob(&in->r);
     int rc = in->r.bad || bytes.size == 0
@@ -155,12 +137,13 @@ static void get_more(struct input *in, instar_key_column *columns, instar_index_
 }
 
 /* more: those without a name get one, or an expression, of what follows. */
-static instar_key_column *get_columns(struct input *in, bool more, instar_index_def *def)
+static instar_key_column *get_columns(struct record_input *in, bool more, instar_index_def *def)
 {
     uint64_t count = base_read_varint(&in->r);
 
     in->r.bad = in->r.bad || count > INSTAR_INDEX_COLUMNS_MAX;
-    instar_key_column *columns = in->r.bad ? NULL : get_room(in, (size_t)count, sizeof(*columns));
+    instar_key_column *columns =
+        in->r.bad ? NULL : record_room(in, (size_t)count, sizeof(*columns));
     for (size_t i = 0; !in->r.bad && i < count; i++) {
         columns[i].name = get_part_name(in);
         in->r.bad = in->r.bad || (columns[i].name[0] == 0 && !more);
@@ -173,7 +156,7 @@ static instar_key_column *get_columns(struct input *in, bool more, instar_index_
     return columns;
 }
 
-static void get_index(struct input *in, instar_index_def *def)
+static void get_index(struct record_input *in, instar_index_def *def)
 {
     def->name = get_name(in);
     uint8_t flags = base_read_u8(&in->r);
@@ -188,7 +171,7 @@ static void get_index(struct input *in, instar_index_def *def)
     }
 }
 
-static void get_alter(struct input *in, struct alter_request *out)
+static void get_alter(struct record_input *in, struct alter_request *out)
 {
     struct base_slice bytes = base_read_blob(&in->r);
     int rc = in->r.bad ? 0 : alter_decode(bytes, out, NULL);
@@ -197,7 +180,7 @@ static void get_alter(struct input *in, struct alter_request *out)
     in->r.bad = in->r.bad || rc != 0;
 }
 
-static void get_statement(struct input *in, struct compound_statement *s)
+static void get_statement(struct record_input *in, struct compound_statement *s)
 {
     s->kind = (enum compound_kind)base_read_u8(&in->r);
     switch (s->kind) {
@@ -233,13 +216,13 @@ static void get_statement(struct input *in, struct compound_statement *s)
 int compound_decode(struct base_slice bytes, struct compound_request *out, struct base_err *err)
 {
     *out = (struct compound_request){0};
-    struct input in = {.r = base_reader(bytes), .arena = &out->arena};
+    struct record_input in = {.r = base_reader(bytes), .arena = &out->arena};
 
     in.r.bad = base_read_u8(&in.r) != FORMAT;
     uint64_t count = base_read_varint(&in.r);
     in.r.bad = in.r.bad || count > COMPOUND_STATEMENTS_MAX ||
                count > base_reader_left(&in.r) / STATEMENT_BYTES_MIN;
-    out->statements = in.r.bad ? NULL : get_room(&in, (size_t)count, sizeof(*out->statements));
+    out->statements = in.r.bad ? NULL : record_room(&in, (size_t)count, sizeof(*out->statements));
     while (!in.r.bad && out->count < count) {
         get_statement(&in, &out->statements[out->count++]);
     }

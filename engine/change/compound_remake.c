@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-/* The table as the steps leave it, for looking alone. NULL: they are about no type and no primary
- * key, or one of them is wrong. */
+/* The table as the steps, which are not about the primary key, leave it, for looking alone. NULL:
+ * they are about no type, or one of them is wrong. */
 static int try_steps(const struct catalog_table *table, const instar_alteration *steps,
                      size_t count, struct catalog_table **copy_out, struct base_err *err)
 {
-    bool needed = rekey_is_needed(table, steps, count);
+    bool needed = false;
 
     *copy_out = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -21,15 +21,9 @@ static int try_steps(const struct catalog_table *table, const instar_alteration 
     }
     int rc = needed ? catalog_table_copy(table, copy_out, err) : 0;
     for (size_t i = 0; rc == 0 && needed && i < count; i++) {
-        struct catalog_table *copy = *copy_out;
         bool changed;
-        if (rekey_drops_key(copy, &steps[i])) {
-            copy->key_count = 0;
-            copy->rekeyed = true;
-        } else if (steps[i].kind == INSTAR_ALTER_ADD_PRIMARY_KEY) {
-            copy->rekeyed = true;
-        } else if (steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY) { /* that would need its parent */
-            rc = catalog_alter(copy, &steps[i], &changed, err);
+        if (steps[i].kind != INSTAR_ALTER_ADD_FOREIGN_KEY) { /* that would need its parent */
+            rc = catalog_alter(*copy_out, &steps[i], &changed, err);
         }
     }
     if (rc != 0) {
@@ -47,10 +41,13 @@ int compound_look(const struct catalog_table *table, const instar_alteration *st
                   struct compound_anew *out, struct base_err *err)
 {
     struct catalog_table *copy;
-    int rc = try_steps(table, steps, count, &copy, err);
 
-    *out = (struct compound_anew){.rekeys = (copy != NULL && copy->rekeyed) ||
-                                            rekey_is_needed(table, steps, count)};
+    *out = (struct compound_anew){.rekeys = rekey_is_needed(table, steps, count)};
+    if (out->rekeys) {
+        return 0;
+    }
+    int rc = try_steps(table, steps, count, &copy, err);
+    out->rekeys = copy != NULL && copy->rekeyed;
     for (uint32_t i = 0; copy != NULL && i < copy->index_count; i++) {
         out->indexes += copy->indexes[i].remade;
         out->unique_indexes += copy->indexes[i].remade && copy->indexes[i].unique;

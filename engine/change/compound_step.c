@@ -9,33 +9,19 @@
 
 /* What a step works on. */
 struct work {
-    struct job *j;
-    struct store_txn *t;
-    uint32_t seen; /* of the lease event, from before the step began */
+    struct edit e;
     struct compound_request request;
-    struct catalog_table *now;  /* as it stands */
-    struct catalog_table *next; /* the version to be published, or NULL */
-    struct kin kin;             /* what foreign keys tie to it */
 };
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
 {
-    *w = (struct work){.j = j, .seen = store_event_seen(j->store, STORE_EVENT_LEASE)};
-    int rc = job_begin(j, &w->t, err);
+    w->request = (struct compound_request){.count = 0};
+    int rc = edit_begin(&w->e, j, err);
 
-    if (rc != 0) {
-        w->t = NULL;
-        return rc;
-    }
-    rc = compound_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     if (rc == 0) {
-        rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+        rc = compound_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     }
-    if (rc == 0) {
-        rc = kin_open(&w->kin, w->t, &j->rec, err);
-        w->now->kin = &w->kin.face;
-    }
-    return rc;
+    return rc == 0 ? edit_open_with_kin(&w->e, err) : rc;
 }
 
 static int make_next(struct work *w, enum change_work work, struct base_err *err)
@@ -44,32 +30,32 @@ static int make_next(struct work *w, enum change_work work, struct base_err *err
 
     switch (work) {
     case WORK_FORESEE:
-        return compound_foresee(w->now, request, &w->next, err);
+        return compound_foresee(w->e.now, request, &w->e.next, err);
     case WORK_KEY_ADD:
-        return compound_key_add(w->now, request, w->j->rec.id, &w->next, err);
+        return compound_key_add(w->e.now, request, w->e.j->rec.id, &w->e.next, err);
     case WORK_KEY_RAISE:
-        return compound_key_raise(w->now, request, &w->next, err);
+        return compound_key_raise(w->e.now, request, &w->e.next, err);
     case WORK_KEY_ENFORCE:
-        return compound_key_enforce(w->now, request, &w->next, err);
+        return compound_key_enforce(w->e.now, request, &w->e.next, err);
     case WORK_ADD_ALL:
-        return compound_add(w->now, request, w->j->rec.id, &w->next, err);
+        return compound_add(w->e.now, request, w->e.j->rec.id, &w->e.next, err);
     case WORK_RAISE_ALL:
-        return compound_raise(w->now, request, &w->next, err);
+        return compound_raise(w->e.now, request, &w->e.next, err);
     case WORK_ENFORCE_ALL:
-        return compound_enforce(w->now, request, &w->next, err);
+        return compound_enforce(w->e.now, request, &w->e.next, err);
     case WORK_FLIP:
-        return compound_flip(w->now, request, &w->j->rec, &w->next, err);
+        return compound_flip(w->e.now, request, &w->e.j->rec, &w->e.next, err);
     case WORK_LOWER_ALL:
-        return compound_lower(w->now, request, &w->next, err);
+        return compound_lower(w->e.now, request, &w->e.next, err);
     case WORK_REMOVE_ALL:
-        return compound_remove(w->now, request, &w->next, err);
+        return compound_remove(w->e.now, request, &w->e.next, err);
     case WORK_RETIRE:
-        return compound_retire(w->now, &w->next, err);
+        return compound_retire(w->e.now, &w->e.next, err);
     case WORK_WITHDRAW:
-        return compound_withdraw(w->now, request, &w->next, err);
+        return compound_withdraw(w->e.now, request, &w->e.next, err);
     default:
         base_assert(work == WORK_TAKE_OUT);
-        return compound_take_out(w->now, request, &w->next, err);
+        return compound_take_out(w->e.now, request, &w->e.next, err);
     }
 }
 
@@ -97,9 +83,10 @@ int compound_names_complete(struct store_txn *t, const struct compound_request *
 /* The indexes are in the descriptor now: they have trees, and their names lead to them. */
 static int beside_add(struct work *w, struct base_err *err)
 {
-    int rc = compound_trees(w->t, &w->request, compound_coming, STORE_TREE_CREATE, err);
+    int rc = compound_trees(w->e.t, &w->request, compound_coming, STORE_TREE_CREATE, err);
 
-    return rc == 0 ? compound_names_complete(w->t, &w->request, w->next, w->j->rec.id, err) : rc;
+    return rc == 0 ? compound_names_complete(w->e.t, &w->request, w->e.next, w->e.j->rec.id, err)
+                   : rc;
 }
 
 int compound_names_move(struct store_txn *t, const struct compound_request *request,
@@ -137,43 +124,43 @@ int compound_names_let_go(struct store_txn *t, const struct compound_request *re
 /* What this version leaves behind is only known here for certain. */
 static int beside_flip(struct work *w, struct base_err *err)
 {
-    struct change_record *r = &w->j->rec;
-    int rc = alter_check_size(w->j->store, w->next, r->descriptor.size, NULL, err);
+    struct change_record *r = &w->e.j->rec;
+    int rc = alter_check_size(w->e.j->store, w->e.next, r->descriptor.size, NULL, err);
 
     if (rc == 0) {
-        rc = alter_names_give(w->t, r->table, &w->request.renames, err);
+        rc = alter_names_give(w->e.t, r->table, &w->request.renames, err);
     }
     if (rc == 0) {
-        rc = compound_names_let_go(w->t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
+        rc = compound_names_let_go(w->e.t, &w->request, COMPOUND_CREATE_INDEX, r->id, true, err);
     }
     if (rc == 0) {
-        rc = compound_names_move(w->t, &w->request, w->next, err);
+        rc = compound_names_move(w->e.t, &w->request, w->e.next, err);
     }
-    r->retires = catalog_alter_leaves(w->next);
+    r->retires = catalog_alter_leaves(w->e.next);
     return rc;
 }
 
 static int beside(struct work *w, enum change_work work, struct base_err *err)
 {
-    struct change_record *r = &w->j->rec;
+    struct change_record *r = &w->e.j->rec;
     int rc = 0;
 
     switch (work) {
     case WORK_KEY_ADD:
-        return compound_trees(w->t, &w->request, compound_witness, STORE_TREE_CREATE, err);
+        return compound_trees(w->e.t, &w->request, compound_witness, STORE_TREE_CREATE, err);
     case WORK_ADD_ALL:
         return beside_add(w, err);
     case WORK_FLIP:
         return beside_flip(w, err);
     case WORK_REMOVE_ALL:
-        rc = compound_names_let_go(w->t, &w->request, COMPOUND_DROP_INDEX, r->id, false, err);
-        return rc == 0 ? alter_names_retire(w->t, &w->request.renames, err) : rc;
+        rc = compound_names_let_go(w->e.t, &w->request, COMPOUND_DROP_INDEX, r->id, false, err);
+        return rc == 0 ? alter_names_retire(w->e.t, &w->request.renames, err) : rc;
     case WORK_RETIRE:
         return r->state == INSTAR_CHANGE_RUNNING
-                   ? alter_names_retire(w->t, &w->request.renames, err)
+                   ? alter_names_retire(w->e.t, &w->request.renames, err)
                    : 0;
     case WORK_TAKE_OUT:
-        r->retires = catalog_alter_leaves(w->next);
+        r->retires = catalog_alter_leaves(w->e.next);
         return 0;
     default:
         return 0;
@@ -190,22 +177,15 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
     if (rc == 0) {
         rc = make_next(&w, work, err);
     }
-    if (rc == 0 && w.next != NULL) {
+    if (rc == 0 && w.e.next != NULL) {
         rc = beside(&w, work, err);
-        rc = rc == 0 ? kin_follow(&w.kin, w.now, w.next, err) : rc;
+        rc = rc == 0 ? kin_follow(&w.e.kin, w.e.now, w.e.next, err) : rc;
     }
-    if (rc == 0 && w.next == NULL) {
-        j->rec.version = w.now->version; /* what a drain is to prove */
+    if (rc == 0 && w.e.next == NULL) {
+        j->rec.version = w.e.now->version; /* what a drain is to prove */
     }
-    if (rc == 0) {
-        rc = step_publish_next(j, w.t, w.next, &w.kin, w.seen, err);
-    } else if (w.t != NULL) {
-        store_txn_abort(w.t);
-    }
+    rc = edit_publish(&w.e, rc, err);
     compound_free(&w.request);
-    catalog_table_free(w.now);
-    catalog_table_free(w.next);
-    kin_close(&w.kin);
     return rc;
 }
 

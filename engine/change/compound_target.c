@@ -173,22 +173,6 @@ int compound_target(const struct catalog_table *now, const struct compound_reque
 
 /* ---- the versions on the way -------------------------------------------------------------- */
 
-/* What went wrong has freed *next; else it is ready. `later`: its version is not counted yet. */
-static int ready(int rc, bool later, struct catalog_table *next, struct catalog_table **next_out,
-                 struct base_err *err)
-{
-    if (rc == 0 && next != NULL) {
-        next->version += later;
-        rc = catalog_table_finish(next, err);
-    }
-    if (rc != 0) {
-        catalog_table_free(next);
-        return rc;
-    }
-    *next_out = next;
-    return 0;
-}
-
 /* Which index of a version it takes the place of; NULL: none. */
 static const struct catalog_index *replaced(const struct catalog_table *now,
                                             const struct compound_statement *s)
@@ -266,7 +250,7 @@ int compound_foresee(const struct catalog_table *now, const struct compound_requ
         next = NULL;
     }
     catalog_table_free(target);
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 /* A new primary key refuses null before its rows are built. */
@@ -314,7 +298,7 @@ int compound_add(const struct catalog_table *now, const struct compound_request 
         }
     }
     catalog_table_free(target);
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 /* All of these are at this stage. *any_out: one enforces from now on. */
@@ -347,7 +331,7 @@ static int at_stage(const struct catalog_table *now, const struct compound_reque
     if (rc == 0) {
         set_stages(next, request, tree_of, stage, false, &any);
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 int compound_raise(const struct catalog_table *now, const struct compound_request *request,
@@ -378,7 +362,7 @@ int compound_enforce(const struct catalog_table *now, const struct compound_requ
         next = NULL;
     }
     catalog_table_free(target);
-    return ready(rc, !columns, next, next_out, err);
+    return edit_ready(rc, !columns, next, next_out, err);
 }
 
 /* The indexes that are dropped, or were made anew, stay for two versions, with the columns that
@@ -443,7 +427,7 @@ int compound_flip(const struct catalog_table *now, const struct compound_request
     if (rc == 0) {
         rc = catalog_alter_finish(now, next, err);
     }
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 int compound_lower(const struct catalog_table *now, const struct compound_request *request,
@@ -458,7 +442,7 @@ int compound_lower(const struct catalog_table *now, const struct compound_reques
         set_stages(next, request, compound_going, INSTAR_STAGE_DELETE_ONLY, false, &any);
         set_stages(next, request, compound_witness, INSTAR_STAGE_DELETE_ONLY, false, &any);
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 static void remove_indexes(struct catalog_table *next, const struct compound_request *request,
@@ -492,7 +476,7 @@ static int retire(const struct catalog_table *now, const struct compound_request
         leaves = catalog_alter_leaves(next);
         rc = leaves ? catalog_alter_retire(next, err) : 0;
     }
-    return ready(rc, !leaves, next, next_out, err);
+    return edit_ready(rc, !leaves, next, next_out, err);
 }
 
 int compound_remove(const struct catalog_table *now, const struct compound_request *request,
@@ -534,7 +518,7 @@ int compound_withdraw(const struct catalog_table *now, const struct compound_req
         /* While there are entries made for types that come, these come. */
         rc = request_builds(request) ? catalog_types_carry(now, next, err) : 0;
     }
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 int compound_take_out(const struct catalog_table *now, const struct compound_request *request,
@@ -551,7 +535,7 @@ int compound_take_out(const struct catalog_table *now, const struct compound_req
         compound_drop_row_ids(next);
         catalog_alter_relax(next); /* counts the version */
     }
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 /* ---- before it begins ---------------------------------------------------------------------- */

@@ -12,6 +12,8 @@ struct draft {
     size_t at;                          /* of the statement at hand */
     struct catalog_table *from;         /* as it stands; NULL: no statement has named it yet */
     struct catalog_table *target;       /* as the statements until now leave it */
+    uint64_t behind;                    /* a change of the table that has not ended, or 0 */
+    bool may_bind;                      /* whether rows must obey it is known behind that one */
     struct compound_statement *request; /* what each of them has to do */
     size_t count;
     size_t created;

@@ -229,9 +229,7 @@ static int binds_rows(const struct catalog_view *view, const struct catalog_tabl
     }
     if (rc == 0 && target != NULL) {
         rc = catalog_table_copy(table, &enforced, err);
-    }
-    if (rc == 0 && target != NULL) {
-        rc = catalog_alter_enforce(enforced, target, binds_out, err);
+        rc = rc == 0 ? catalog_alter_enforce(enforced, target, binds_out, err) : rc;
     }
     catalog_table_free(from);
     catalog_table_free(target);
@@ -249,10 +247,9 @@ static bool needs_index(const struct catalog_table *table, const instar_statemen
 {
     const instar_fkey_def *def = s->steps[step].fkey;
     struct catalog_fkey fkey;
-    bool needed = false;
 
     if (s->steps[step].kind != INSTAR_ALTER_ADD_FOREIGN_KEY ||
-        catalog_fkey_plan_index(table, def, &fkey, &needed) != 0 || !needed) {
+        !catalog_fkey_needs_index(table, def, &fkey)) {
         return false;
     }
     *count_out = def->column_count;

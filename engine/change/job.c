@@ -406,7 +406,7 @@ static int after_failure(struct job *j, int code, uint64_t *backoff_ns, struct b
 {
     bool again = base_error_class(code) == INSTAR_CLASS_RETRY || code == INSTAR_ECOMMIT_UNKNOWN;
 
-    if (code == INSTAR_ESTOPPED || code == INSTAR_EFORKED) {
+    if (code == INSTAR_ESTOPPED) {
         return JOB_QUIT; /* nothing can be written; whoever opens the store next goes on */
     }
     if (!again) {
@@ -447,7 +447,6 @@ static void run(struct job *j)
         }
         if (rc == JOB_CANCEL) {
             rc = step_turn_back(j, INSTAR_ECANCELLED, NULL, &err);
-            rc = rc == INSTAR_ESTATE ? 0 : rc;
         }
         rc = rc == JOB_AGAIN ? 0 : rc;
         if (rc == 0) {

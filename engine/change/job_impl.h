@@ -33,6 +33,10 @@ struct live {
 size_t live_open(struct store *s, uint64_t change, struct live *shown_out);
 void live_write(struct store *s, size_t slot, uint64_t change, const struct live *live);
 void live_close(struct store *s, size_t slot, uint64_t change);
+/* Whose the slots are, 0 for a free one. Returns their number, which is never more than the most.
+ */
+#define LIVE_SLOTS_MAX 128
+size_t live_list(struct store *s, uint64_t changes_out[LIVE_SLOTS_MAX]);
 /* False: nobody shows anything for it. */
 bool live_read(struct store *s, uint64_t change, struct live *live_out);
 
@@ -178,6 +182,9 @@ int step_turn_back(struct job *j, int code, const char *reason, struct base_err 
 
 /* A step that publishes a table for the first time, under its name, or no more. */
 int table_publish(struct job *j, enum change_work work, struct base_err *err);
+/* For the tree of the table and that of each of its indexes. */
+int table_tree_ops(struct store_txn *t, const struct catalog_table *table, enum store_tree_op op,
+                   struct base_err *err);
 
 /* ---- names.c ------------------------------------------------------------------------------ */
 

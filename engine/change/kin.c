@@ -107,8 +107,9 @@ int kin_open(struct kin *kin, struct store_txn *t, const struct change_record *r
         snprintf(k->name, sizeof(k->name), "%s", r->others[i].name);
         rc = catalog_get_table(t, r->others[i].table, &k->now, err);
         kin->count += rc == 0;
-        if (rc == INSTAR_ENOTFOUND) {
-            rc = base_err_set(err, INSTAR_EUNKNOWN, "table \"%s\" is not there any more", k->name);
+        if (rc == INSTAR_ENOTFOUND) { /* and with it the foreign key that was to go */
+            base_err_clear(err);
+            rc = 0;
         }
     }
     return rc;
@@ -161,7 +162,7 @@ static int claim(struct change_record *r, uint64_t table, const char *name, stru
             return 0;
         }
     }
-    if (table == r->table || table == 0) {
+    if (table == r->table) {
         return 0;
     }
     if (r->other_count == RECORD_OTHERS_MAX) {
@@ -175,12 +176,12 @@ static int claim(struct change_record *r, uint64_t table, const char *name, stru
     return 0;
 }
 
-/* Is this one of `of` another one in `in`, or not there? */
+/* Is this one of `of` in another state in `in`, or not there? Where it leads to it keeps. */
 static bool differs(const struct catalog_fkey *of, const struct catalog_table *in)
 {
     const struct catalog_fkey *other = in != NULL ? catalog_table_fkey_by_id(in, of->id) : NULL;
 
-    return other == NULL || other->state != of->state || other->parent != of->parent;
+    return other == NULL || other->state != of->state;
 }
 
 int kin_claim(const struct kin *kin, const struct catalog_table *from,

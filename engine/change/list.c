@@ -253,7 +253,6 @@ int change_wait(struct changes *c, uint64_t id, const char *stage, uint64_t dead
 
 struct owned {
     struct store_txn *t;
-    uint32_t node;
     uint64_t nonce;
     uint32_t count;
 };
@@ -264,15 +263,15 @@ static int count_owned(void *arg, const struct record_marker *marker)
     struct change_record r;
 
     if (record_get(o->t, marker->id, STORE_READ_UNTRACKED, &r, NULL) == 0) {
-        o->count += r.owner.node == o->node && r.owner.nonce == o->nonce;
+        o->count += r.owner.nonce == o->nonce; /* no two nodes have the same, ever */
     }
     record_free(&r);
     return 0;
 }
 
-uint32_t change_owned_by(struct changes *c, uint32_t node, uint64_t nonce)
+uint32_t change_owned_by(struct changes *c, uint64_t nonce)
 {
-    struct owned o = {.node = node, .nonce = nonce};
+    struct owned o = {.nonce = nonce};
 
     if (store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &o.t, NULL) == 0) {
         record_markers(o.t, UINT64_MAX, STORE_READ_UNTRACKED, count_owned, &o, NULL);

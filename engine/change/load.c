@@ -76,22 +76,30 @@ static void show_entries(struct build *b)
     job_show_rows(b->job, loaded, b->entries_total);
 }
 
+/* Who was asked to stop or to stand still does so. */
+static int look(struct loading *l, struct base_err *err)
+{
+    struct job *j = l->x->build->job;
+    int rc = job_poll(j, err);
+
+    if (l->txn != NULL && job_is_steered(j, INSTAR_CHANGE_PAUSE)) {
+        store_txn_abort(l->txn); /* who stands still has no snapshot (CHANGE-6) */
+        l->txn = NULL;
+    }
+    return rc == 0 ? job_stand_still(j, err) : rc;
+}
+
 static int end_batch(struct loading *l, struct base_err *err)
 {
     struct build *b = l->x->build;
     int rc = commit_batch(l, err);
 
-    if (rc == 0 && l->txn != NULL && job_is_steered(b->job, INSTAR_CHANGE_PAUSE)) {
-        store_txn_abort(l->txn); /* who stands still has no snapshot */
-        l->txn = NULL;
-    }
     if (rc == 0) {
         os_point("build.batch_loaded");
         job_keep_target(b->job, &b->load_breath);
         build_show_throttle(b);
         show_entries(b);
-        rc = job_poll(b->job, err);
-        rc = rc == 0 ? job_stand_still(b->job, err) : rc;
+        rc = look(l, err);
     }
     return rc;
 }
@@ -156,10 +164,8 @@ static int open_rows(struct loading *l, struct base_err *err)
 
 static void close_rows(struct loading *l)
 {
-    if (l->txn != NULL) {
-        store_txn_abort(l->txn);
-        l->txn = NULL;
-    }
+    store_txn_abort(l->txn);
+    l->txn = NULL;
     txn_rows_close(l->rows);
     l->rows = NULL;
 }
@@ -210,21 +216,14 @@ static int write_ahead(struct loading *l, struct base_err *err)
     return rc == 0 && l->bulk != NULL ? end_batch(l, err) : rc;
 }
 
-/* Between two rows: who was asked to stop or to stand still does so soon. */
+/* Between two rows. */
 static int look_around(struct loading *l, struct base_err *err)
 {
-    struct job *j = l->x->build->job;
-
     if (l->looked_up++ % LOOK_EVERY != 0) {
         return 0;
     }
-    int rc = job_poll(j, err);
-    if (rc == 0 && l->txn != NULL && job_is_steered(j, INSTAR_CHANGE_PAUSE)) {
-        store_txn_abort(l->txn); /* who stands still has no snapshot */
-        l->txn = NULL;
-    }
     base_assert(l->bulk == NULL); /* a batch is open only while such rows are written */
-    return rc == 0 ? job_stand_still(j, err) : rc;
+    return look(l, err);
 }
 
 /* The row of the old key, under the new one; there may be none any more. */

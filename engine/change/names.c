@@ -119,7 +119,10 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
                                  : "change %llu is at work on \"%s\"",
                           (unsigned long long)other, j->rec.object);
     }
-    base_assert(rc != 0 || join == JOIN_EXISTS); /* its name is not free */
+    if (rc == 0 && join == JOIN_FREE) { /* the name that the record has is not */
+        rc = base_err_set(err, INSTAR_ECORRUPT, "what is to be made is not called \"%s\"",
+                          j->rec.object);
+    }
     *exists_out = rc == 0;
     return rc;
 }

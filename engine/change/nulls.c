@@ -37,7 +37,8 @@ struct scan {
     size_t check_count;
     const struct catalog_fkey *fkeys[CATALOG_FKEYS_MAX];
     size_t fkey_count;
-    struct kin kin; /* the tables to which they lead */
+    bool only_nulls; /* nothing but that they are not null */
+    struct kin kin;  /* the tables to which they lead */
     struct gaps gaps;
     struct findings findings;
     struct os_plain_mutex lock; /* of job and what is shown */
@@ -192,6 +193,10 @@ static int read_row(struct worker *w, struct base_slice key, struct base_slice r
                     struct base_err *err)
 {
     const struct scan *s = w->s;
+
+    if (s->only_nulls && txn_rows_no_null(w->rows, key, record, s->needed, s->needed_count)) {
+        return 0;
+    }
     int rc = txn_rows_columns(w->rows, key, record, s->needed, s->needed_count, w->values, err);
 
     for (size_t i = 0; rc == 0 && i < s->column_count; i++) {
@@ -263,10 +268,13 @@ static int read_batch(struct worker *w, struct base_err *err)
     struct base_slice key = {0};
     struct base_slice record;
     uint64_t done = 0;
+    bool after = w->gap->after;
     int rc = 0;
 
     while (done < BATCH && (rc = store_cursor_next(w->cursor, &key, &record, err)) == 0) {
-        if (w->gap->after && base_slice_eq(key, gap_key_slice(&w->gap->lower))) {
+        bool again = after && base_slice_eq(key, gap_key_slice(&w->gap->lower));
+        after = false; /* only the first key can be that one */
+        if (again) {
             continue;
         }
         rc = read_row(w, key, record, err);
@@ -369,11 +377,13 @@ static void choose(struct scan *s)
 {
     bool needed[INSTAR_COLUMNS_MAX] = {false};
 
+    s->only_nulls = true;
     for (uint32_t i = 0; i < s->table->column_count; i++) {
         const struct catalog_column *c = &s->table->columns[i];
         if (c->enforcing || c->type_coming != INSTAR_NULL) {
             s->columns[s->column_count++] = i;
             needed[i] = true;
+            s->only_nulls = s->only_nulls && c->type_coming == INSTAR_NULL;
         }
     }
     for (uint32_t i = 0; i < s->table->check_count; i++) {
@@ -394,6 +404,7 @@ static void choose(struct scan *s)
             }
         }
     }
+    s->only_nulls = s->only_nulls && s->check_count + s->fkey_count == 0;
     for (uint32_t i = 0; i < s->table->column_count; i++) {
         if (needed[i]) {
             s->slots[i] = (uint32_t)s->needed_count;
@@ -554,9 +565,7 @@ int nulls_run(struct job *j, struct base_err *err)
     kin_close(&s->kin);
     findings_free(&s->findings);
     catalog_table_free(s->table);
-    if (s->txn != NULL) {
-        store_txn_abort(s->txn);
-    }
+    store_txn_abort(s->txn);
     os_plain_destroy(&s->lock);
     gaps_destroy(&s->gaps);
     base_free(s);

@@ -120,6 +120,18 @@ void live_close(struct store *s, size_t at, uint64_t change)
     }
 }
 
+size_t live_list(struct store *s, uint64_t changes_out[LIVE_SLOTS_MAX])
+{
+    size_t count;
+    struct slot *all = slots(s, &count);
+
+    base_assert(count <= LIVE_SLOTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        changes_out[i] = atomic_load_explicit(&all[i].change, memory_order_acquire);
+    }
+    return count;
+}
+
 bool live_read(struct store *s, uint64_t change, struct live *live_out)
 {
     size_t at;

@@ -306,6 +306,22 @@ static void read_asker(struct base_reader *r, struct change_asker *out)
     (void)read_text(r, out->program, sizeof(out->program));
 }
 
+/* Is each table that the change is about named once? */
+static bool others_differ(const struct change_record *r)
+{
+    for (uint32_t i = 0; i < r->other_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (r->others[k].table == r->others[i].table) {
+                return false;
+            }
+        }
+        if (r->others[i].table == r->table) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Do the numbers make sense together? */
 static bool sensible(const struct change_record *r)
 {
@@ -335,7 +351,7 @@ static bool sensible(const struct change_record *r)
     bool described = r->kind == CHANGE_CREATE_TABLE || r->kind == CHANGE_ALTER_TABLE ||
                      r->kind == CHANGE_COMPOUND || r->kind == CHANGE_UNDO ||
                      r->kind == CHANGE_REKEY || r->kind == CHANGE_SEVERAL;
-    return !described || r->descriptor.size != 0;
+    return (!described || r->descriptor.size != 0) && others_differ(r);
 }
 
 /* Its step counts within a plan that was another one then. */
@@ -421,4 +437,18 @@ int record_decode(uint64_t id, struct base_slice bytes, struct change_record *re
         return corrupt(id, "holds impossible values", err);
     }
     return 0;
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+void *record_room(struct record_input *in, size_t count, size_t size)
+{
+    void *room = base_arena_alloc(in->arena, (count + 1) * size);
+
+    if (room == NULL) {
+        in->no_memory = true;
+        in->r.bad = true;
+        return NULL;
+    }
+    return memset(room, 0, (count + 1) * size);
 }

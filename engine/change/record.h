@@ -157,6 +157,16 @@ static inline bool record_owned_by(const struct change_record *r, const struct c
 uint8_t record_order_byte(bool descending, enum instar_nulls nulls);
 bool record_order_from_byte(uint8_t byte, bool *descending_out, enum instar_nulls *nulls_out);
 
+/* Bytes of a request, and where what is read of them is kept. */
+struct record_input {
+    struct base_reader r; /* bad, too, where there was no memory */
+    struct base_arena *arena;
+    uint8_t format; /* for requests that have several */
+    bool no_memory;
+};
+/* Zeroed memory for one more than so many. NULL: there is none, as the input says then. */
+void *record_room(struct record_input *in, size_t count, size_t size);
+
 /* ---- index_record.c ----------------------------------------------------------------------- */
 
 /* What the definition of an index has besides name, unique and key columns, as bytes; none for one
@@ -227,6 +237,8 @@ int record_remove(struct store_txn *t, uint64_t id, struct base_err *err);
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
                    int (*fn)(void *arg, const struct record_marker *marker), void *arg,
                    struct base_err *err);
+/* The oldest change about the table that has not ended; 0: there is none. */
+int record_at_work(struct store_txn *t, uint64_t table, uint64_t *id_out, struct base_err *err);
 /* All records, oldest first or the other way. Stops when fn returns not 0, and returns that. */
 int record_list(struct store_txn *t, bool latest_first,
                 int (*fn)(void *arg, const struct change_record *r), void *arg,

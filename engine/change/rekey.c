@@ -190,29 +190,16 @@ static int rehearse(struct submission *s, const struct catalog_table *from,
     return rc;
 }
 
-#define FOUND 1
-
-static int find_other(void *arg, const struct record_marker *marker)
-{
-    struct record_marker *found = arg;
-
-    if (record_marker_about(marker, found->table)) {
-        *found = *marker;
-        return FOUND;
-    }
-    return 0;
-}
-
 int rekey_check_others(struct submission *s, const struct catalog_table *from, struct base_err *err)
 {
-    struct record_marker other = {.table = from->id};
-    int rc = record_markers(s->t, s->rec.id, STORE_READ_NORMAL, find_other, &other, err);
+    uint64_t other;
+    int rc = record_at_work(s->t, from->id, &other, err);
 
-    if (rc == FOUND) {
+    if (rc == 0 && other != 0) {
         return base_err_set(err, INSTAR_ESTATE,
                             "change %llu is at work on table \"%s\": its primary key cannot change "
                             "before that has ended",
-                            (unsigned long long)other.id, from->name);
+                            (unsigned long long)other, from->name);
     }
     return rc;
 }

@@ -11,53 +11,43 @@
 
 /* What a step works on. */
 struct work {
-    struct job *j;
-    struct store_txn *t;
-    uint32_t seen; /* of the lease event, from before the step began */
+    struct edit e;
     struct rekey_request request;
-    struct catalog_table *now;  /* as it stands */
-    struct catalog_table *next; /* the version to be published, or NULL */
 };
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
 {
-    *w = (struct work){.j = j, .seen = store_event_seen(j->store, STORE_EVENT_LEASE)};
-    int rc = job_begin(j, &w->t, err);
+    int rc = edit_begin(&w->e, j, err);
 
-    if (rc != 0) {
-        w->t = NULL;
-        return rc;
-    }
-    rc = rekey_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     if (rc == 0) {
-        rc = catalog_get_table(w->t, j->rec.table, &w->now, err);
+        rc = rekey_decode(base_buf_slice(&j->rec.descriptor), &w->request, err);
     }
-    return rc;
+    return rc == 0 ? edit_open(&w->e, err) : rc;
 }
 
 static int make_next(struct work *w, enum change_work work, struct base_err *err)
 {
     const struct rekey_edit e = {
-        .now = w->now, .request = &w->request, .change = w->j->rec.id, .t = w->t};
+        .now = w->e.now, .request = &w->request, .change = w->e.j->rec.id, .t = w->e.t};
 
     switch (work) {
     case WORK_KEY_ADD:
-        return rekey_add_witness(&e, &w->next, err);
+        return rekey_add_witness(&e, &w->e.next, err);
     case WORK_IDS_ADD:
-        return rekey_add_ids(&e, &w->next, err);
+        return rekey_add_ids(&e, &w->e.next, err);
     case WORK_ROWS_ADD:
-        return rekey_add_rows(&e, &w->next, err);
+        return rekey_add_rows(&e, &w->e.next, err);
     case WORK_KEY_RAISE:
-        return rekey_raise(&e, &w->next, err);
+        return rekey_raise(&e, &w->e.next, err);
     case WORK_KEY_ENFORCE:
-        return rekey_enforce(&e, &w->next, err);
+        return rekey_enforce(&e, &w->e.next, err);
     case WORK_KEY_SWAP:
-        return rekey_swap(&e, &w->next, err);
+        return rekey_swap(&e, &w->e.next, err);
     case WORK_KEY_LOWER:
-        return rekey_lower(&e, &w->next, err);
+        return rekey_lower(&e, &w->e.next, err);
     default:
         base_assert(work == WORK_KEY_REMOVE);
-        return rekey_remove(&e, &w->next, err);
+        return rekey_remove(&e, &w->e.next, err);
     }
 }
 
@@ -68,10 +58,10 @@ static int create_trees(struct work *w, struct base_err *err)
 {
     int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < w->next->index_count; i++) {
-        const struct catalog_index *index = &w->next->indexes[i];
-        if (catalog_table_index_by_id(w->now, index->id) == NULL) {
-            rc = store_txn_tree_op(w->t, STORE_TREE_CREATE, index->tree, err);
+    for (uint32_t i = 0; rc == 0 && i < w->e.next->index_count; i++) {
+        const struct catalog_index *index = &w->e.next->indexes[i];
+        if (catalog_table_index_by_id(w->e.now, index->id) == NULL) {
+            rc = store_txn_tree_op(w->e.t, STORE_TREE_CREATE, index->tree, err);
         }
     }
     return rc;
@@ -80,14 +70,14 @@ static int create_trees(struct work *w, struct base_err *err)
 static int name_index(struct work *w, const struct catalog_index *index, struct base_err *err)
 {
     struct catalog_name name;
-    int rc = catalog_name_get(w->t, index->name, &name, err);
+    int rc = catalog_name_get(w->e.t, index->name, &name, err);
 
     if (rc != 0) {
         return rc;
     }
     name.index = index->id;
-    name.change = name.change == w->j->rec.id ? 0 : name.change;
-    return catalog_name_put(w->t, index->name, &name, err);
+    name.change = name.change == w->e.j->rec.id ? 0 : name.change;
+    return catalog_name_put(w->e.t, index->name, &name, err);
 }
 
 /* The names lead to the indexes that stand in their place now. */
@@ -95,9 +85,9 @@ static int give_names(struct work *w, struct base_err *err)
 {
     int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < w->next->index_count; i++) {
-        const struct catalog_index *index = &w->next->indexes[i];
-        if (index->change != w->j->rec.id) {
+    for (uint32_t i = 0; rc == 0 && i < w->e.next->index_count; i++) {
+        const struct catalog_index *index = &w->e.next->indexes[i];
+        if (index->change != w->e.j->rec.id) {
             rc = name_index(w, index, err);
         }
     }
@@ -110,15 +100,15 @@ static int note_trees(struct work *w, struct base_err *err)
     struct rekey_request *request = &w->request;
 
     request->tree_count = 0;
-    for (uint32_t i = 0; i < w->now->index_count; i++) {
-        if (w->now->indexes[i].change == w->j->rec.id) {
+    for (uint32_t i = 0; i < w->e.now->index_count; i++) {
+        if (w->e.now->indexes[i].change == w->e.j->rec.id) {
             base_assert(request->tree_count < BASE_ARRAY_LEN(request->trees));
-            request->trees[request->tree_count++] = w->now->indexes[i].tree;
+            request->trees[request->tree_count++] = w->e.now->indexes[i].tree;
         }
     }
     /* The names of the columns lie in the request. */
-    base_buf_clear(&w->j->rec.descriptor);
-    return rekey_encode(request, &w->j->rec.descriptor, err);
+    base_buf_clear(&w->e.j->rec.descriptor);
+    return rekey_encode(request, &w->e.j->rec.descriptor, err);
 }
 
 static int beside(struct work *w, enum change_work work, struct base_err *err)
@@ -146,20 +136,13 @@ int rekey_publish(struct job *j, enum change_work work, struct base_err *err)
     if (rc == 0) {
         rc = make_next(&w, work, err);
     }
-    if (rc == 0 && w.next != NULL) {
+    if (rc == 0 && w.e.next != NULL) {
         rc = beside(&w, work, err);
     }
-    if (rc == 0 && w.next == NULL) {
-        j->rec.version = w.now->version; /* what a drain is to prove */
+    if (rc == 0 && w.e.next == NULL) {
+        j->rec.version = w.e.now->version; /* what a drain is to prove */
     }
-    if (rc == 0) {
-        rc = step_publish_next(j, w.t, w.next, NULL, w.seen, err);
-    } else if (w.t != NULL) {
-        store_txn_abort(w.t);
-    }
-    catalog_table_free(w.now);
-    catalog_table_free(w.next);
-    return rc;
+    return edit_publish(&w.e, rc, err);
 }
 
 /* ---- trees and names of all --------------------------------------------------------------- */

@@ -56,23 +56,6 @@ static struct catalog_index *index_at(struct catalog_table *table, uint32_t i)
     return &table->indexes[i];
 }
 
-/* What went wrong has freed *next; else it is ready. `later`: its version is not counted yet. */
-static int ready(int rc, bool later, struct catalog_table *next, struct catalog_table **next_out,
-                 struct base_err *err)
-{
-    *next_out = NULL;
-    if (rc == 0) {
-        next->version += later;
-        rc = catalog_table_finish(next, err);
-    }
-    if (rc != 0) {
-        catalog_table_free(next);
-        return rc;
-    }
-    *next_out = next;
-    return 0;
-}
-
 static bool is_ours(const struct rekey_edit *e, const struct catalog_index *index)
 {
     return index->change == e->change;
@@ -116,7 +99,7 @@ int rekey_add_witness(const struct rekey_edit *e, struct catalog_table **next_ou
     if (rc == 0) {
         index->unique = true;
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 int rekey_add_ids(const struct rekey_edit *e, struct catalog_table **next_out, struct base_err *err)
@@ -130,7 +113,7 @@ int rekey_add_ids(const struct rekey_edit *e, struct catalog_table **next_out, s
     if (rc == 0) {
         rc = catalog_alter_finish(e->now, next, err);
     }
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 /* An index of the table once more, under another name, to end with the new key. */
@@ -182,7 +165,7 @@ int rekey_add_rows(const struct rekey_edit *e, struct catalog_table **next_out,
             rc = add_double(e, next, e->now->indexes[i].id, rows, err);
         }
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 int rekey_raise(const struct rekey_edit *e, struct catalog_table **next_out, struct base_err *err)
@@ -195,7 +178,7 @@ int rekey_raise(const struct rekey_edit *e, struct catalog_table **next_out, str
             index_at(next, i)->stage = INSTAR_STAGE_WRITE_ONLY;
         }
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 /* The columns of the new key refuse null, if they do not yet. */
@@ -237,7 +220,7 @@ int rekey_enforce(const struct rekey_edit *e, struct catalog_table **next_out, s
         *next_out = NULL;
         return 0;
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 /* The tree of rows becomes the table's; in its place stands the table's until now, with an id of
@@ -307,7 +290,7 @@ int rekey_swap(const struct rekey_edit *e, struct catalog_table **next_out, stru
             index_at(next, i)->keyed_by = old_rows;
         }
     }
-    return ready(rc, true, next, next_out, err);
+    return edit_ready(rc, true, next, next_out, err);
 }
 
 int rekey_lower(const struct rekey_edit *e, struct catalog_table **next_out, struct base_err *err)
@@ -324,7 +307,7 @@ int rekey_lower(const struct rekey_edit *e, struct catalog_table **next_out, str
     if (rc == 0) {
         catalog_alter_relax(next); /* counts the version */
     }
-    return ready(rc, false, next, next_out, err);
+    return edit_ready(rc, false, next, next_out, err);
 }
 
 int rekey_remove(const struct rekey_edit *e, struct catalog_table **next_out, struct base_err *err)
@@ -347,5 +330,5 @@ int rekey_remove(const struct rekey_edit *e, struct catalog_table **next_out, st
         leaves = true;
         rc = catalog_alter_retire(next, err); /* counts the version */
     }
-    return ready(rc, !leaves, next, next_out, err);
+    return edit_ready(rc, !leaves, next, next_out, err);
 }

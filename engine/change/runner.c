@@ -206,8 +206,7 @@ static void give_up_claims(struct changes *c)
     for (size_t i = 0; rc == 0 && i < m.count; i++) {
         struct change_record r = {0};
         rc = record_get(t, m.list[i].id, STORE_READ_NORMAL, &r, NULL);
-        if (rc == 0 && r.owner.node == store_node_self(c->store) &&
-            r.owner.nonce == store_node_nonce(c->store)) {
+        if (rc == 0 && r.owner.nonce == store_node_nonce(c->store)) { /* no other node has that */
             r.owner.nonce = 0;
             r.owner.pid = 0;
             rc = record_put(t, &r, NULL);
@@ -224,6 +223,23 @@ static void give_up_claims(struct changes *c)
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
+/* A runner that was killed between its last commit and the end of its job has left its slot of live
+ * progress. shown: whose the slots were before the markers were read. A slot is taken when the
+ * change has been claimed for good, so one that has no marker by then has ended. */
+static void free_slots(struct changes *c, const uint64_t *shown, size_t slots,
+                       const struct markers *m)
+{
+    for (size_t at = 0; at < slots; at++) {
+        bool ended = shown[at] != 0;
+        for (size_t i = 0; ended && i < m->count; i++) {
+            ended = m->list[i].id != shown[at];
+        }
+        if (ended) {
+            live_close(c->store, at, shown[at]);
+        }
+    }
+}
+
 struct round {
     bool watch;          /* something is left that others run, or that waits */
     bool again;          /* somebody was faster: look again at once */
@@ -236,6 +252,8 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
 {
     struct markers m = {0};
     struct store_txn *t;
+    uint64_t shown[LIVE_SLOTS_MAX];
+    size_t slots = live_list(c->store, shown);
     size_t count = 0;
     int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
 
@@ -244,6 +262,9 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
         return rc;
     }
     rc = record_markers(t, UINT64_MAX, STORE_READ_UNTRACKED, add_marker, &m, err);
+    if (rc == 0) {
+        free_slots(c, shown, slots, &m);
+    }
     for (size_t i = 0; rc == 0 && i < m.count; i++) {
         struct change_record r = {0};
         if (has_job(c, m.list[i].id)) {

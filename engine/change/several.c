@@ -262,12 +262,13 @@ static int take_statement(struct several_draft *sd, size_t at, struct base_err *
 
 /* ---- parents ------------------------------------------------------------------------------ */
 
+/* In that state; where it leads to it keeps. */
 static bool has_fkey(const struct catalog_table *table, const struct catalog_fkey *fkey)
 {
     const struct catalog_fkey *found =
         table != NULL ? catalog_table_fkey_by_id(table, fkey->id) : NULL;
 
-    return found != NULL && found->parent == fkey->parent && found->state == fkey->state;
+    return found != NULL && found->state == fkey->state;
 }
 
 /* The table to which a foreign key leads that comes or goes. */

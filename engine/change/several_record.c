@@ -30,6 +30,17 @@ int several_encode(const struct several_request *request, struct base_buf *out,
                              "recording a change of several tables: out of memory");
 }
 
+/* Each table is a member once. */
+static bool is_member(const struct several_request *request, size_t before, uint64_t table)
+{
+    for (size_t i = 0; i < before; i++) {
+        if (request->list[i].table == table) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void get_member(struct base_reader *r, struct several_member *m, bool *no_memory)
 {
     uint8_t kind = base_read_u8(r);
@@ -70,6 +81,7 @@ int several_decode(struct base_slice bytes, struct several_request *out, struct 
     for (size_t i = 0; !r.bad && !no_memory && i < count; i++) {
         out->count = i + 1;
         get_member(&r, &out->list[i], &no_memory);
+        r.bad = r.bad || is_member(out, i, out->list[i].table);
     }
     if (no_memory) {
         return base_err_set(err, INSTAR_ENOMEM,

@@ -97,7 +97,9 @@ static int open_request(struct table_work *tw, struct base_err *err)
 
 static int open_member(struct work *w, struct table_work *tw, struct base_err *err)
 {
-    bool may_lack = tw->m->kind == SEVERAL_CREATE || tw->m->gone != 0;
+    /* One to which a foreign key leads that is to go may have gone, and that with it. */
+    bool may_lack =
+        tw->m->kind == SEVERAL_CREATE || tw->m->kind == SEVERAL_PARENT || tw->m->gone != 0;
     int rc = tw->m->kind == SEVERAL_ALTER ? open_request(tw, err) : 0;
 
     if (rc != 0) {
@@ -209,6 +211,10 @@ static int make_table(struct work *w, struct table_work *tw, bool hidden, struct
 {
     int rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &tw->next, err);
 
+    if (rc == 0 && tw->next->id != tw->m->table) { /* a record that says what cannot be */
+        rc = base_err_set(err, INSTAR_ECORRUPT, "the descriptor names id %llu",
+                          (unsigned long long)tw->next->id);
+    }
     if (rc == 0) {
         tw->fresh = true;
         tw->next->change = hidden ? w->j->rec.id : 0;
@@ -391,17 +397,6 @@ static int follow_all(struct work *w, struct base_err *err)
 
 /* ---- what stands beside the versions ------------------------------------------------------ */
 
-static int trees_of(struct store_txn *t, const struct catalog_table *table, enum store_tree_op op,
-                    struct base_err *err)
-{
-    int rc = store_txn_tree_op(t, op, table->tree, err);
-
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = store_txn_tree_op(t, op, table->indexes[i].tree, err);
-    }
-    return rc;
-}
-
 static int beside_altered(struct work *w, struct table_work *tw, enum change_work work,
                           struct base_err *err)
 {
@@ -451,7 +446,7 @@ static int note_gone(struct table_work *tw, struct base_err *err)
 static int beside_made(struct work *w, struct table_work *tw, enum change_work work,
                        struct base_err *err)
 {
-    int rc = tw->fresh ? trees_of(w->t, tw->next, STORE_TREE_CREATE, err) : 0;
+    int rc = tw->fresh ? table_tree_ops(w->t, tw->next, STORE_TREE_CREATE, err) : 0;
 
     w->bytes += tw->fresh ? tw->m->bytes.size : 0;
     if (rc == 0 && work == WORK_FLIP) {
@@ -587,7 +582,7 @@ static int purge_member(struct work *w, struct table_work *tw, struct base_err *
     }
     if (tw->m->gone != 0) {
         rc = catalog_table_decode(base_buf_slice(&tw->m->bytes), &table, err);
-        rc = rc == 0 ? trees_of(w->t, table, STORE_TREE_DROP, err) : rc;
+        rc = rc == 0 ? table_tree_ops(w->t, table, STORE_TREE_DROP, err) : rc;
     }
     catalog_table_free(table);
     return rc;

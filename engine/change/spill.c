@@ -218,7 +218,8 @@ static int merge_level(struct built *x, uint32_t level, struct base_err *err)
     int fd = -1;
     int rc = 0;
 
-    for (size_t i = 0; i < x->ck->run_count && count < MERGE_RUNS; i++) {
+    for (size_t i = 0; count < MERGE_RUNS; i++) {
+        base_assert(i < x->ck->run_count); /* the level is full */
         if (x->ck->runs[i].run.level == level) {
             old[count++] = x->ck->runs[i];
         }

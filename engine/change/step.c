@@ -259,45 +259,36 @@ static bool find_dropped(struct job *j, const struct catalog_table *table)
 
 static int change_stage(struct job *j, const struct plan_step *step, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = catalog_get_table(e.t, j->rec.table, &e.next, err);
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
     /* Its table is there: one that was to go before it would have refused it (CHANGE-4). */
     if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && j->rec.state == INSTAR_CHANGE_RUNNING &&
-        j->rec.step == 0 && !find_dropped(j, table)) {
-        catalog_table_free(table);
-        return step_finish_early(j, t, err);
+        j->rec.step == 0 && !find_dropped(j, e.next)) {
+        edit_free(&e);
+        return step_finish_early(j, e.t, err);
     }
     bool exists = false;
     if (rc == 0 && j->rec.kind == CHANGE_DROP_INDEX && plan_may_revert(&j->rec)) {
-        rc = kin_check_drop_index(t, table, j->rec.index, err);
+        rc = kin_check_drop_index(e.t, e.next, j->rec.index, err);
     }
     if (rc == 0 && step->work == WORK_ADD_INDEX) {
-        rc = name_claim(j, t, NULL, &exists, err);
+        rc = name_claim(j, e.t, NULL, &exists, err);
     }
     if (exists) {
-        catalog_table_free(table);
-        return step_finish_early(j, t, err);
+        edit_free(&e);
+        return step_finish_early(j, e.t, err);
     }
     if (rc == 0) {
-        rc = edit_stage(j, step, table, err);
+        rc = edit_stage(j, step, e.next, err);
     }
     if (rc == 0) {
-        rc = beside_stage(j, t, step, err);
+        rc = beside_stage(j, e.t, step, err);
     }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        rc = step_publish_next(j, t, table, NULL, seen, err);
-    }
-    catalog_table_free(table);
-    return rc;
+    return edit_publish(&e, rc, err);
 }
 
 /* ---- records that stand on a drain -------------------------------------------------------- */
@@ -319,10 +310,7 @@ static int drop_trees(struct job *j, struct store_txn *t, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
-    rc = store_txn_tree_op(t, STORE_TREE_DROP, table->tree, err);
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = store_txn_tree_op(t, STORE_TREE_DROP, table->indexes[i].tree, err);
-    }
+    rc = table_tree_ops(t, table, STORE_TREE_DROP, err);
     catalog_table_free(table);
     return rc;
 }

@@ -150,6 +150,33 @@ int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
     return rc == INSTAR_END ? 0 : rc;
 }
 
+struct about {
+    uint64_t table;
+    uint64_t id; /* 0: not found yet */
+};
+
+#define FOUND 1
+
+static int find_about(void *arg, const struct record_marker *marker)
+{
+    struct about *a = arg;
+
+    if (!record_marker_about(marker, a->table)) {
+        return 0;
+    }
+    a->id = marker->id;
+    return FOUND;
+}
+
+int record_at_work(struct store_txn *t, uint64_t table, uint64_t *id_out, struct base_err *err)
+{
+    struct about a = {.table = table};
+    int rc = record_markers(t, UINT64_MAX, STORE_READ_NORMAL, find_about, &a, err);
+
+    *id_out = a.id;
+    return rc == FOUND ? 0 : rc;
+}
+
 int record_list(struct store_txn *t, bool latest_first,
                 int (*fn)(void *arg, const struct change_record *r), void *arg,
                 struct base_err *err)

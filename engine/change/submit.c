@@ -393,14 +393,14 @@ int change_create_index(struct changes *c, const instar_index_def *def,
 
 /* ---- drops -------------------------------------------------------------------------------- */
 
-/* Ask a change to stop, as far as it still can, because this one drops what it makes or alters. */
+/* Ask a change to stop, as far as it still can, because this one drops what it makes or alters. Not
+ * a drop of an index; of two drops of a table the second one is not submitted. */
 static int cancel_for(struct submission *s, uint64_t id, struct base_err *err)
 {
     struct change_record r = {0};
     int rc = record_get(s->t, id, STORE_READ_NORMAL, &r, err);
-    bool drops = r.kind == CHANGE_DROP_INDEX || r.kind == CHANGE_DROP_TABLE;
 
-    if (rc == 0 && !drops && !record_ended(&r) && plan_may_revert(&r) && !r.cancel) {
+    if (rc == 0 && r.kind != CHANGE_DROP_INDEX && plan_may_revert(&r) && !r.cancel) {
         r.cancel = true;
         r.cancelled_by = s->rec.id;
         rc = record_put(s->t, &r, err);

@@ -3,54 +3,52 @@
  * The steps of creating and dropping a table: it is there, or gone, in one publication; with the
  * next versions of those that foreign keys tie to it.
  */
-#include "change/job_impl.h"
-#include "change/kin_impl.h"
+#include "change/edit_impl.h"
+
+int table_tree_ops(struct store_txn *t, const struct catalog_table *table, enum store_tree_op op,
+                   struct base_err *err)
+{
+    int rc = store_txn_tree_op(t, op, table->tree, err);
+
+    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
+        rc = store_txn_tree_op(t, op, table->indexes[i].tree, err);
+    }
+    return rc;
+}
 
 static int add_table(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
-
-    if (rc != 0) {
-        return rc;
-    }
+    struct edit e;
     bool exists = false;
-    struct kin kin = {.count = 0};
-    rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &table, err);
+    int rc = edit_begin(&e, j, err);
+
     if (rc == 0) {
-        rc = name_claim(j, t, table, &exists, err);
+        rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &e.next, err);
+    }
+    if (rc == 0) {
+        rc = name_claim(j, e.t, e.next, &exists, err);
     }
     if (exists) {
-        catalog_table_free(table);
-        return step_finish_early(j, t, err);
+        edit_free(&e);
+        return step_finish_early(j, e.t, err);
     }
     if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
-        rc = rc == 0 ? kin_follow(&kin, NULL, table, err) : rc;
+        rc = kin_open(&e.kin, e.t, &j->rec, err);
+        rc = rc == 0 ? kin_follow(&e.kin, NULL, e.next, err) : rc;
     }
     if (rc == 0) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->tree, err);
-    }
-    for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = store_txn_tree_op(t, STORE_TREE_CREATE, table->indexes[i].tree, err);
+        rc = table_tree_ops(e.t, e.next, STORE_TREE_CREATE, err);
     }
     if (rc == 0 && !j->rec.waits) {
-        rc = name_release(j, t, true, err);
+        rc = name_release(j, e.t, true, err);
     }
     if (rc == 0) {
-        rc = name_claim_uniques(j, t, table, err);
+        rc = name_claim_uniques(j, e.t, e.next, err);
     }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        table->change = j->rec.waits ? j->rec.id : 0;
-        rc = step_publish_next(j, t, table, &kin, seen, err);
+    if (rc == 0) {
+        e.next->change = j->rec.waits ? j->rec.id : 0;
     }
-    kin_close(&kin);
-    catalog_table_free(table);
-    return rc;
+    return edit_publish(&e, rc, err);
 }
 
 /* The table is there for those who write what it refers to, and nobody else. From the drain of
@@ -58,80 +56,66 @@ static int add_table(struct job *j, struct base_err *err)
  * has come into it since; so it may be written. */
 static int show_table(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct kin kin = {.count = 0};
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
-    }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
     if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
+        rc = catalog_get_table(e.t, j->rec.table, &e.next, err);
     }
     if (rc == 0) {
-        rc = name_release(j, t, true, err);
+        rc = kin_open(&e.kin, e.t, &j->rec, err);
     }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        kin_drain(&kin);
-        table->change = 0;
-        table->version++;
-        rc = step_publish_next(j, t, table, &kin, seen, err);
+    if (rc == 0) {
+        rc = name_release(j, e.t, true, err);
     }
-    kin_close(&kin);
-    catalog_table_free(table);
-    return rc;
+    if (rc == 0) {
+        kin_drain(&e.kin);
+        e.next->change = 0;
+        e.next->version++;
+    }
+    return edit_publish(&e, rc, err);
 }
 
 static int remove_table(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
     if (rc != 0) {
         return rc;
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    struct kin kin = {.count = 0};
+    rc = edit_open(&e, err);
     if (rc == INSTAR_ENOTFOUND) {
-        return step_finish_early(j, t, err);
+        return step_finish_early(j, e.t, err);
     }
     if (rc == 0) {
-        rc = kin_check_drop_table(t, table, err);
+        rc = kin_check_drop_table(e.t, e.now, err);
     }
     if (rc == 0) {
-        rc = kin_open(&kin, t, &j->rec, err);
-        rc = rc == 0 ? kin_follow(&kin, table, NULL, err) : rc;
+        rc = kin_open(&e.kin, e.t, &j->rec, err);
+        rc = rc == 0 ? kin_follow(&e.kin, e.now, NULL, err) : rc;
     }
     if (rc == 0) {
-        rc = name_free_all(j, t, table, err);
+        rc = name_free_all(j, e.t, e.now, err);
     }
     if (rc == 0) {
         /* Kept for the purge, which needs the trees, and for history. */
         base_buf_clear(&j->rec.descriptor);
-        rc = catalog_table_encode(table, &j->rec.descriptor, err);
+        rc = catalog_table_encode(e.now, &j->rec.descriptor, err);
     }
     if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        j->rec.version = table->version + 1;
-        job_advance(j);
-        rc = step_publish(j, t,
-                          &(struct lease_publication){.table = table->id,
-                                                      .remove = true,
-                                                      .drained_below = table->version,
-                                                      .also = kin.also,
-                                                      .also_count = kin.also_count},
-                          seen, err);
+        return edit_publish(&e, rc, err);
     }
-    kin_close(&kin);
-    catalog_table_free(table);
+    j->rec.version = e.now->version + 1;
+    job_advance(j);
+    rc = step_publish(j, e.t,
+                      &(struct lease_publication){.table = e.now->id,
+                                                  .remove = true,
+                                                  .drained_below = e.now->version,
+                                                  .also = e.kin.also,
+                                                  .also_count = e.kin.also_count},
+                      e.seen, err);
+    edit_free(&e);
     return rc;
 }
 

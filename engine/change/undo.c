@@ -372,19 +372,12 @@ static int same_table(void *arg, const struct record_kept *kept)
     return 0;
 }
 
-static int same_table_at_work(void *arg, const struct record_marker *marker)
-{
-    struct looking *l = arg;
-
-    l->found = l->found || record_marker_about(marker, l->table);
-    return 0;
-}
-
 /* The columns' table is not there. Is it kept itself, or on its way back? Then they wait for what
  * becomes of it. */
 static int without_table(struct submission *s, struct change_record *drop, struct base_err *err)
 {
     struct looking l = {.table = drop->table};
+    uint64_t at_work = 0;
     int rc;
 
     base_err_clear(err);
@@ -394,9 +387,9 @@ static int without_table(struct submission *s, struct change_record *drop, struc
         rc = record_list_kept(s->t, STORE_READ_NORMAL, same_table, &l, err);
     }
     if (rc == 0) {
-        rc = record_markers(s->t, UINT64_MAX, STORE_READ_NORMAL, same_table_at_work, &l, err);
+        rc = record_at_work(s->t, drop->table, &at_work, err);
     }
-    if (rc == 0 && l.found) {
+    if (rc == 0 && (l.found || at_work != 0)) {
         rc = base_err_set(err, INSTAR_ESTATE, "its table is kept too");
     }
     return rc;

@@ -7,60 +7,50 @@
 
 /* What a step works on. */
 struct work {
-    struct job *j;
-    struct store_txn *t;
-    uint32_t seen; /* of the lease event, from before the step began */
+    struct edit e;
     struct undo_columns columns;
-    struct catalog_table *now;  /* as it stands */
-    struct catalog_table *next; /* the version to be published */
 };
 
 static void end(struct work *w)
 {
     undo_columns_free(&w->columns);
-    catalog_table_free(w->now);
-    catalog_table_free(w->next);
+    edit_free(&w->e);
 }
 
 static int begin(struct work *w, struct job *j, struct base_err *err)
 {
-    *w = (struct work){.j = j, .seen = store_event_seen(j->store, STORE_EVENT_LEASE)};
-    int rc = job_begin(j, &w->t, err);
-
-    if (rc != 0) {
-        w->t = NULL;
-    }
-    return rc;
+    w->columns = (struct undo_columns){.count = 0};
+    return edit_begin(&w->e, j, err);
 }
 
 /* The table and a copy of it. */
 static int open_table(struct work *w, struct base_err *err)
 {
-    int rc = catalog_get_table(w->t, w->j->rec.table, &w->now, err);
+    int rc = edit_open(&w->e, err);
 
-    return rc == 0 ? catalog_table_copy(w->now, &w->next, err) : rc;
+    return rc == 0 ? catalog_table_copy(w->e.now, &w->e.next, err) : rc;
 }
 
 static int open_columns(struct work *w, struct base_err *err)
 {
-    int rc = undo_columns_decode(base_buf_slice(&w->j->rec.descriptor), &w->columns, err);
+    int rc = undo_columns_decode(base_buf_slice(&w->e.j->rec.descriptor), &w->columns, err);
 
     return rc == 0 ? open_table(w, err) : rc;
 }
 
-/* Publish w->next. `restore`: a table that is not there. Ends the transaction. */
+/* Publish w->e.next. `restore`: a table that is not there. Ends the transaction. */
 static int publish(struct work *w, bool restore, struct base_err *err)
 {
-    struct job *j = w->j;
+    struct job *j = w->e.j;
 
     job_advance(j);
-    j->rec.version = w->next->version;
-    return step_publish(j, w->t,
-                        &(struct lease_publication){.table = w->next->id,
-                                                    .descriptor = w->next,
+    j->rec.version = w->e.next->version;
+    return step_publish(j, w->e.t,
+                        &(struct lease_publication){.table = w->e.next->id,
+                                                    .descriptor = w->e.next,
                                                     .restore = restore,
-                                                    .drained_below = w->next->version - 1},
-                        w->seen, err);
+                                                    .drained_below = w->e.next->version - 1},
+                        w->e.seen, err);
 }
 
 /* rc is what the step came to before its commit. */
@@ -68,8 +58,8 @@ static int finish(struct work *w, int rc, bool restore, struct base_err *err)
 {
     if (rc == 0) {
         rc = publish(w, restore, err);
-    } else if (w->t != NULL) {
-        store_txn_abort(w->t);
+    } else if (w->e.t != NULL) {
+        store_txn_abort(w->e.t);
     }
     end(w);
     return rc;
@@ -81,11 +71,11 @@ static int finish(struct work *w, int rc, bool restore, struct base_err *err)
 static int release_names(struct work *w, const struct catalog_table *table, bool keep,
                          struct base_err *err)
 {
-    uint64_t change = w->j->rec.id;
-    int rc = name_let_go(w->t, table->name, change, keep, err);
+    uint64_t change = w->e.j->rec.id;
+    int rc = name_let_go(w->e.t, table->name, change, keep, err);
 
     for (uint32_t i = 0; rc == 0 && i < table->index_count; i++) {
-        rc = name_let_go(w->t, table->indexes[i].name, change, keep, err);
+        rc = name_let_go(w->e.t, table->indexes[i].name, change, keep, err);
     }
     return rc;
 }
@@ -94,20 +84,20 @@ static int release_names(struct work *w, const struct catalog_table *table, bool
  * their purge: it looks again when the table is there. */
 static int restore_table(struct work *w, struct base_err *err)
 {
-    int rc = catalog_table_decode(base_buf_slice(&w->j->rec.descriptor), &w->next, err);
+    int rc = catalog_table_decode(base_buf_slice(&w->e.j->rec.descriptor), &w->e.next, err);
 
-    return rc == 0 ? release_names(w, w->next, true, err) : rc;
+    return rc == 0 ? release_names(w, w->e.next, true, err) : rc;
 }
 
 /* ---- columns ------------------------------------------------------------------------------ */
 
 static int restore_columns(struct work *w, struct base_err *err)
 {
-    const struct change_record *r = &w->j->rec;
+    const struct change_record *r = &w->e.j->rec;
     int rc = open_columns(w, err);
 
     if (rc == 0) {
-        rc = catalog_restore_kept(w->next, r->takes,
+        rc = catalog_restore_kept(w->e.next, r->takes,
                                   w->columns.new_name[0] != 0 ? w->columns.new_name : NULL,
                                   r->validates, err);
     }
@@ -143,7 +133,7 @@ int undo_settle(struct job *j, struct base_err *err)
         ids[i] = w.columns.names[i].id;
     }
     if (rc == 0) {
-        rc = catalog_settle_restored(w.next, ids, w.columns.count, err);
+        rc = catalog_settle_restored(w.e.next, ids, w.columns.count, err);
     }
     base_free(ids);
     return finish(&w, rc, false, err);
@@ -158,7 +148,8 @@ int undo_keep_again(struct job *j, struct base_err *err)
         rc = open_columns(&w, err);
     }
     if (rc == 0) {
-        rc = catalog_keep_again(w.now, w.next, w.columns.names, w.columns.count, j->rec.takes, err);
+        rc = catalog_keep_again(w.e.now, w.e.next, w.columns.names, w.columns.count, j->rec.takes,
+                                err);
     }
     return finish(&w, rc, false, err);
 }
@@ -166,26 +157,16 @@ int undo_keep_again(struct job *j, struct base_err *err)
 int undo_forget(struct job *j, struct base_err *err)
 {
     struct work w;
-    bool any = false;
     int rc = begin(&w, j, err);
 
     if (rc == 0) {
         rc = open_table(&w, err);
     }
     if (rc == 0) {
-        any = catalog_forget_kept(w.next, j->rec.takes);
-    }
-    if (rc == 0 && any) {
-        rc = catalog_alter_retire(w.next, err);
-    }
-    if (rc == 0 && any) {
-        rc = catalog_table_finish(w.next, err);
-    }
-    if (rc == 0 && !any) {
-        job_advance(j);
-        rc = job_commit(j, w.t, err);
-        end(&w);
-        return rc;
+        /* They are there (UNDO-1): the commit that takes them ends the step. */
+        (void)catalog_forget_kept(w.e.next, j->rec.takes);
+        rc = catalog_alter_retire(w.e.next, err);
+        rc = rc == 0 ? catalog_table_finish(w.e.next, err) : rc;
     }
     return finish(&w, rc, false, err);
 }
@@ -194,7 +175,7 @@ int undo_forget(struct job *j, struct base_err *err)
 
 int undo_give_back(struct job *j, struct store_txn *t, struct base_err *err)
 {
-    struct work w = {.j = j, .t = t};
+    struct work w = {.e = {.j = j, .t = t}};
     struct change_record drop = {0};
     int rc = record_get(t, j->rec.takes, STORE_READ_NORMAL, &drop, err);
 
@@ -203,8 +184,8 @@ int undo_give_back(struct job *j, struct store_txn *t, struct base_err *err)
         rc = record_put(t, &drop, err);
     }
     if (rc == 0 && j->rec.tree != 0) {
-        rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &w.next, err);
-        rc = rc == 0 ? release_names(&w, w.next, false, err) : rc;
+        rc = catalog_table_decode(base_buf_slice(&j->rec.descriptor), &w.e.next, err);
+        rc = rc == 0 ? release_names(&w, w.e.next, false, err) : rc;
     }
     end(&w);
     record_free(&drop);

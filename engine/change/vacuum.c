@@ -21,6 +21,7 @@
  * alone.
  */
 #include "change/build_impl.h"
+#include "change/edit_impl.h"
 
 #include <stdio.h>
 
@@ -95,17 +96,13 @@ static int read_rows(struct pass *p, struct batch *b, uint32_t most, struct base
     struct store_cursor *cursor;
     struct base_slice key;
     struct base_slice record;
-    int rc;
 
     if (p->begun) { /* behind it: the key with a zero byte */
         memcpy(lower, p->place.bytes, p->place.size);
         lower[p->place.size] = 0;
         range.lower = base_slice(lower, p->place.size + 1u);
     }
-    rc = store_cursor_open(b->t, p->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
-    if (rc != 0) {
-        return rc;
-    }
+    int rc = store_cursor_open(b->t, p->table->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
     while (rc == 0 && b->looked < most && has_room(p, b)) {
         rc = store_cursor_next(cursor, &key, &record, err);
         if (rc == INSTAR_END) {
@@ -293,53 +290,42 @@ int vacuum_rewrite(struct job *j, struct base_err *err)
 
 int vacuum_begin(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = edit_open(&e, err);
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
     if (rc != 0) {
-        store_txn_abort(t);
-        return rc;
+        return edit_publish(&e, rc, err);
     }
-    j->rec.version = table->version;
-    catalog_table_free(table);
+    j->rec.version = e.now->version;
+    edit_free(&e);
     job_advance(j);
     return step_publish(
-        j, t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
-        seen, err);
+        j, e.t, &(struct lease_publication){.table = j->rec.table, .drained_below = j->rec.version},
+        e.seen, err);
 }
 
 int vacuum_prune(struct job *j, struct base_err *err)
 {
-    struct catalog_table *table = NULL;
-    struct store_txn *t;
-    uint32_t seen = store_event_seen(j->store, STORE_EVENT_LEASE);
-    int rc = job_begin(j, &t, err);
+    struct edit e;
+    int rc = edit_begin(&e, j, err);
 
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = catalog_get_table(e.t, j->rec.table, &e.next, err);
     }
-    rc = catalog_get_table(t, j->rec.table, &table, err);
-    if (rc == 0 && table->version != j->rec.version) {
+    if (rc == 0 && e.next->version != j->rec.version) {
         rc = base_err_set(err, INSTAR_ESTATE,
                           "table %s has another version since its rows were "
                           "rewritten",
-                          table->name);
+                          e.next->name);
     }
-    bool any = rc == 0 && catalog_has_old_layouts(table);
-    if (any) {
-        rc = catalog_prune_layouts(table, err);
+    if (rc == 0 && catalog_has_old_layouts(e.next)) {
+        rc = catalog_prune_layouts(e.next, err);
+    } else if (rc == 0) {
+        catalog_table_free(e.next);
+        e.next = NULL;
     }
-    if (rc != 0) {
-        store_txn_abort(t);
-    } else {
-        rc = step_publish_next(j, t, any ? table : NULL, NULL, seen, err);
-    }
-    catalog_table_free(table);
-    return rc;
+    return edit_publish(&e, rc, err);
 }

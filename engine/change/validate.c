@@ -120,12 +120,10 @@ static void halt(void *arg)
 
 static void close_snapshot(struct checker *c)
 {
-    if (c->txn != NULL) {
-        store_cursor_close(c->cursor);
-        store_txn_abort(c->txn);
-        c->txn = NULL;
-        c->cursor = NULL;
-    }
+    store_cursor_close(c->cursor);
+    store_txn_abort(c->txn);
+    c->txn = NULL;
+    c->cursor = NULL;
 }
 
 static int open_cursor(struct store_txn *t, const struct validation *v, struct base_slice lower,
@@ -313,9 +311,12 @@ static int begin(struct validation *v, struct base_err *err)
     rc = catalog_get_table(t, job_table(v->job), &v->table, err);
     if (rc == 0) {
         v->index = catalog_table_index_by_id(v->table, v->index_id);
-        base_assert(v->index != NULL);
-        base_assert(catalog_must_probe(v->index));
-        rc = store_cursor_open(t, v->index->tree, &range, STORE_READ_UNTRACKED, &cursor, err);
+        /* It was there a moment ago, and is, unless the claim is lost. */
+        rc = v->index != NULL
+                 ? store_cursor_open(t, v->index->tree, &range, STORE_READ_UNTRACKED, &cursor, err)
+                 : base_err_set(err, INSTAR_ESTATE,
+                                "change %llu has no unique index %u in table %s by now",
+                                (unsigned long long)v->job->id, v->index_id, v->table->name);
     }
     if (rc == 0) {
         rc = store_cursor_next(cursor, &key, &value, err);

@@ -111,21 +111,31 @@ int ddl_read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint
     return *number_out <= max ? INSTAR_OK : ddl_expected(sql, &before, "a smaller number");
 }
 
-static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
-                       instar_change_steering *steering)
+int ddl_read_switch(instar_sql *sql, struct ddl_lexer *lexer, bool *on_out)
 {
     struct ddl_lexer before = *lexer;
     struct ddl_token token;
     bool more = ddl_next(lexer, &token);
 
-    if (more && (ddl_is(&token, "on") || ddl_is(&token, "true"))) {
-        steering->set_flags |= flag;
-    } else if (more && (ddl_is(&token, "off") || ddl_is(&token, "false"))) {
-        steering->clear_flags |= flag;
-    } else {
-        return ddl_expected(sql, &before, "on or off");
+    *on_out = more && (ddl_is(&token, "on") || ddl_is(&token, "true"));
+    if (*on_out || (more && (ddl_is(&token, "off") || ddl_is(&token, "false")))) {
+        return INSTAR_OK;
     }
-    return INSTAR_OK;
+    return ddl_expected(sql, &before, "on or off");
+}
+
+static int read_flag(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
+                     instar_change_steering *steering)
+{
+    bool on;
+    int rc = ddl_read_switch(sql, lexer, &on);
+
+    if (rc == INSTAR_OK && on) {
+        steering->set_flags |= flag;
+    } else if (rc == INSTAR_OK) {
+        steering->clear_flags |= flag;
+    }
+    return rc;
 }
 
 /* name = value, each name once: the highest numbers stand for "as it is". */
@@ -158,7 +168,7 @@ static int read_setting(instar_sql *sql, struct ddl_lexer *lexer, instar_change_
     } else if (ddl_is(&name, "bytes_per_second") && steering->bytes_per_second_max == UINT64_MAX) {
         rc = ddl_read_number(sql, lexer, UINT64_MAX - 1, &steering->bytes_per_second_max);
     } else if (flag != 0 && ((steering->set_flags | steering->clear_flags) & flag) == 0) {
-        rc = read_switch(sql, lexer, flag, steering);
+        rc = read_flag(sql, lexer, flag, steering);
     } else {
         rc = ddl_fail(sql, INSTAR_EINVALID, offset_of(sql, &name),
                       "not supported, or given twice: the option %.*s (there are "

@@ -152,6 +152,9 @@ const struct ddl_node *ddl_peek(const struct ddl_node *node, const char *field);
 /* The next element of the same list, or NULL. */
 struct ddl_node *ddl_take_next(struct ddl_node *node);
 const char *ddl_take_text(struct ddl_node *node, const char *field); /* NULL: not set */
+/* The first part of a name with its schema, and how many parts there are. pg_catalog, which the
+ * grammar itself writes before what it knows by keyword, is none. */
+const char *ddl_take_qualified(struct ddl_node *node, const char *field, size_t *parts_out);
 bool ddl_take_flag(struct ddl_node *node, const char *field);
 /* Take an enum when its value has this name; another value stays for the refusal. */
 bool ddl_take_name(struct ddl_node *node, const char *field, const char *value);
@@ -189,6 +192,8 @@ int ddl_apply_trailing(instar_sql *sql, const struct ddl_piece *piece,
 int ddl_expected(instar_sql *sql, struct ddl_lexer *lexer, const char *what);
 /* A whole number, at most max. */
 int ddl_read_number(instar_sql *sql, struct ddl_lexer *lexer, uint64_t max, uint64_t *number_out);
+/* on or true, off or false. */
+int ddl_read_switch(instar_sql *sql, struct ddl_lexer *lexer, bool *on_out);
 /* Append a statement. */
 int ddl_add(instar_sql *sql, const struct ddl_piece *piece, const instar_sql_statement *info);
 

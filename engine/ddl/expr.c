@@ -159,16 +159,9 @@ static bool is_function(const char *name)
 
 static int write_function(struct writer *w, struct ddl_node *node)
 {
-    size_t count = ddl_count(node, "funcname");
-    struct ddl_node *part = ddl_take(node, "funcname");
-    const char *name = part != NULL ? ddl_take_text(part, "sval") : NULL;
+    size_t count;
+    const char *name = ddl_take_qualified(node, "funcname", &count);
 
-    /* The grammar itself writes pg_catalog before some that it knows by keyword. */
-    if (count == 2 && name != NULL && strcmp(name, "pg_catalog") == 0) {
-        part = ddl_take_next(part);
-        name = ddl_take_text(part, "sval");
-        count = 1;
-    }
     (void)ddl_take(node, "funcformat");
     if (count != 1 || name == NULL || !is_function(name)) {
         return ddl_fail(w->sql, INSTAR_EINVALID, ddl_offset(w->piece, node),

@@ -66,21 +66,6 @@ static const char *find_with(struct ddl_lexer lexer, const char **end_out)
 
 /* ---- reading it --------------------------------------------------------------------------- */
 
-static int read_switch(instar_sql *sql, struct ddl_lexer *lexer, uint32_t flag,
-                       instar_change_options *options)
-{
-    struct ddl_lexer before = *lexer;
-    struct ddl_token token;
-    bool more = ddl_next(lexer, &token);
-
-    if (more && (ddl_is(&token, "on") || ddl_is(&token, "true"))) {
-        options->flags |= flag;
-    } else if (!more || (!ddl_is(&token, "off") && !ddl_is(&token, "false"))) {
-        return ddl_expected(sql, &before, "on or off");
-    }
-    return INSTAR_OK;
-}
-
 static int read_value(instar_sql *sql, struct ddl_lexer *lexer, const struct ddl_token *name,
                       instar_change_options *options)
 {
@@ -88,7 +73,10 @@ static int read_value(instar_sql *sql, struct ddl_lexer *lexer, const struct ddl
     uint64_t number = 0;
 
     if (option == NULL) {
-        return read_switch(sql, lexer, ddl_change_flag(name->at, name->size), options);
+        bool on;
+        int rc = ddl_read_switch(sql, lexer, &on);
+        options->flags |= on ? ddl_change_flag(name->at, name->size) : 0;
+        return rc;
     }
     int rc = ddl_read_number(sql, lexer, option->max, &number);
     ddl_set_number(options, option, number);

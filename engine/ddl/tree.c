@@ -46,6 +46,20 @@ const char *ddl_take_text(struct ddl_node *node, const char *field)
     return found != NULL ? found->text : NULL;
 }
 
+const char *ddl_take_qualified(struct ddl_node *node, const char *field, size_t *parts_out)
+{
+    size_t count = ddl_count(node, field);
+    struct ddl_node *part = ddl_take(node, field);
+    const char *name = part != NULL ? ddl_take_text(part, "sval") : NULL;
+
+    if (count == 2 && name != NULL && strcmp(name, "pg_catalog") == 0) {
+        name = ddl_take_text(ddl_take_next(part), "sval");
+        count = 1;
+    }
+    *parts_out = count;
+    return name;
+}
+
 const char *const *ddl_take_names(instar_sql *sql, struct ddl_node *node, const char *field,
                                   size_t *count_out)
 {

@@ -95,16 +95,9 @@ int ddl_cast_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_nod
 int ddl_type(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node *node,
              enum instar_type *type_out, uint32_t *length_out)
 {
-    size_t count = ddl_count(node, "names");
-    struct ddl_node *name = ddl_take(node, "names");
-    const char *text = name != NULL ? ddl_take_text(name, "sval") : NULL;
+    size_t count;
+    const char *text = ddl_take_qualified(node, "names", &count);
 
-    /* The grammar itself writes pg_catalog before the types that it knows by keyword. */
-    if (count == 2 && text != NULL && strcmp(text, "pg_catalog") == 0) {
-        name = ddl_take_next(name);
-        text = ddl_take_text(name, "sval");
-        count = 1;
-    }
     (void)ddl_take(node, "typemod"); /* always -1 in what was parsed: typmods has them */
     *type_out = text != NULL && count == 1 ? instar_type_from_name(text) : INSTAR_NULL;
     if (text != NULL && count == 1 && strcmp(text, "varchar") == 0 && length_out != NULL) {

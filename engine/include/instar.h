@@ -710,11 +710,12 @@ typedef struct instar_alteration {
  * instar_table_list(). A primary key has none.
  *
  * options.flags: INSTAR_CHANGE_IF_EXISTS, of the table. The id is 0 when there is nothing to do.
- * Errors at once: EUNKNOWN (table, column or index; names the nearest), EEXISTS (a name is taken),
- * EDEFINITION (IF NOT EXISTS, and the column differs: names the difference), EINVALID, ETYPE,
- * ERANGE, EENCODING, ELIMIT, ESTATE (an index, the primary key or a check needs the column: names
- * it; another change is at work on a name), ECHECK (the default of a new column breaks its own
- * check). */
+ * Behind a change of the table that has not ended it is queued all the same, and does when its turn
+ * comes what there is to do then. Errors at once: EUNKNOWN (table, column or index; names the
+ * nearest), EEXISTS (a name is taken), EDEFINITION (IF NOT EXISTS, and the column differs: names
+ * the difference), EINVALID, ETYPE, ERANGE, EENCODING, ELIMIT, ESTATE (an index, the primary key or
+ * a check needs the column: names it; another change is at work on a name), ECHECK (the default of
+ * a new column breaks its own check). */
 INSTAR_API int instar_alter_table(instar *db, const char *table, const instar_alteration *steps,
                                   size_t count, const instar_change_options *options,
                                   uint64_t *change_out);
@@ -771,13 +772,13 @@ typedef struct instar_statement {
  * change waits for its turn in every table that is there.
  *
  * Values, texts and definitions are copied. options.flags: only those that steer; IF [NOT] EXISTS
- * stands with its statement. A statement that has nothing to do by it is left out; when none is
- * left, the id is 0. Errors at once: as of the functions for each statement, with the number of the
- * statement in the text; EINVALID (what is made and dropped or renamed in the same change; a vacuum
- * beside others), ELIMIT (more than 256 statements, 64 tables, 17 that are there, or 16 new indexes
- * of a table), ESTATE (another change is at work on a name, or on a column
- * that comes or goes with its index; a new index takes the name of one that is dropped in the same
- * change). */
+ * stands with its statement. A statement that has nothing to do by it is left out, unless it alters
+ * a table behind a change that has not ended; when none is left, the id is 0. Errors at once: as of
+ * the functions for each statement, with the number of the statement in the text; EINVALID (what is
+ * made and dropped or renamed in the same change; a vacuum beside others), ELIMIT (more than 256
+ * statements, 64 tables, 17 that are there, or 16 new indexes of a table), ESTATE (another change
+ * is at work on a name, or on a column that comes or goes with its index; a new index takes the
+ * name of one that is dropped in the same change). */
 INSTAR_API int instar_submit(instar *db, const instar_statement *statements, size_t count,
                              const instar_change_options *options, uint64_t *change_out);
 

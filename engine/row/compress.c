@@ -16,61 +16,43 @@
 #define LEVEL 1
 #define KEPT_MAX 8
 
-static _Atomic(ZSTD_CCtx *) compressors[KEPT_MAX];
-static _Atomic(ZSTD_DCtx *) decompressors[KEPT_MAX];
+/* Contexts of zstd that nobody uses just now. */
+struct pool {
+    _Atomic(void *) kept[KEPT_MAX];
+};
+static struct pool compressors, decompressors;
 
-static ZSTD_CCtx *take_compressor(void)
+/* NULL: there is none. */
+static void *take(struct pool *pool)
 {
     for (size_t i = 0; i < KEPT_MAX; i++) {
-        ZSTD_CCtx *c = atomic_exchange_explicit(&compressors[i], NULL, memory_order_acquire);
-        if (c != NULL) {
-            return c;
+        void *context = atomic_exchange_explicit(&pool->kept[i], NULL, memory_order_acquire);
+        if (context != NULL) {
+            return context;
         }
     }
-    return ZSTD_createCCtx();
+    return NULL;
 }
 
-static void give_compressor(ZSTD_CCtx *c)
+/* False: there is no room for one more. */
+static bool keep(struct pool *pool, void *context)
 {
     for (size_t i = 0; i < KEPT_MAX; i++) {
-        ZSTD_CCtx *none = NULL;
-        if (atomic_compare_exchange_strong_explicit(&compressors[i], &none, c, memory_order_release,
-                                                    memory_order_relaxed)) {
-            return;
-        }
-    }
-    ZSTD_freeCCtx(c);
-}
-
-static ZSTD_DCtx *take_decompressor(void)
-{
-    for (size_t i = 0; i < KEPT_MAX; i++) {
-        ZSTD_DCtx *d = atomic_exchange_explicit(&decompressors[i], NULL, memory_order_acquire);
-        if (d != NULL) {
-            return d;
-        }
-    }
-    return ZSTD_createDCtx();
-}
-
-static void give_decompressor(ZSTD_DCtx *d)
-{
-    for (size_t i = 0; i < KEPT_MAX; i++) {
-        ZSTD_DCtx *none = NULL;
-        if (atomic_compare_exchange_strong_explicit(&decompressors[i], &none, d,
+        void *none = NULL;
+        if (atomic_compare_exchange_strong_explicit(&pool->kept[i], &none, context,
                                                     memory_order_release, memory_order_relaxed)) {
-            return;
+            return true;
         }
     }
-    ZSTD_freeDCtx(d);
+    return false;
 }
 
 /* A program may load and unload the library many times. */
 __attribute__((destructor)) static void drop_kept(void)
 {
     for (size_t i = 0; i < KEPT_MAX; i++) {
-        ZSTD_freeCCtx(atomic_exchange(&compressors[i], NULL));
-        ZSTD_freeDCtx(atomic_exchange(&decompressors[i], NULL));
+        ZSTD_freeCCtx(atomic_exchange(&compressors.kept[i], NULL));
+        ZSTD_freeDCtx(atomic_exchange(&decompressors.kept[i], NULL));
     }
 }
 
@@ -81,12 +63,15 @@ size_t row_compress_bound(size_t src_size)
 
 size_t row_compress(void *dst, size_t dst_size, const void *src, size_t src_size)
 {
-    ZSTD_CCtx *c = take_compressor();
+    ZSTD_CCtx *c = take(&compressors);
+    c = c != NULL ? c : ZSTD_createCCtx();
     if (c == NULL) {
         return 0;
     }
     size_t n = ZSTD_compressCCtx(c, dst, dst_size, src, src_size, LEVEL);
-    give_compressor(c);
+    if (!keep(&compressors, c)) {
+        ZSTD_freeCCtx(c);
+    }
     return ZSTD_isError(n) ? 0 : n;
 }
 
@@ -99,12 +84,15 @@ bool row_compressed_size_is(const void *src, size_t src_size, size_t size)
 int row_decompress(void *dst, size_t dst_size, const void *src, size_t src_size,
                    struct base_err *err)
 {
-    ZSTD_DCtx *d = take_decompressor();
+    ZSTD_DCtx *d = take(&decompressors);
+    d = d != NULL ? d : ZSTD_createDCtx();
     if (d == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "no memory to decompress a row");
     }
     size_t n = ZSTD_decompressDCtx(d, dst, dst_size, src, src_size);
-    give_decompressor(d);
+    if (!keep(&decompressors, d)) {
+        ZSTD_freeDCtx(d);
+    }
     if (ZSTD_isError(n)) {
         return base_err_set(err, INSTAR_ECORRUPT, "row: compressed body: %s", ZSTD_getErrorName(n));
     }

@@ -344,6 +344,23 @@ int row_decode_some(const struct row_layout *layout, const struct row_found *row
     return decode(layout, row, &want, err);
 }
 
+bool row_no_null(const struct row_layout *layout, const struct row_found *row,
+                 const uint32_t *positions, size_t count)
+{
+    const struct row_header *h = row->header;
+    const uint8_t *body = (const uint8_t *)row->record.data + h->size;
+    size_t size = row->record.size - h->size;
+    if (h->compressed || size < bitmap_size(layout) ||
+        checksum_of(FORMAT, h->version, row->key, body, size) != h->checksum) {
+        return false;
+    }
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        any = any || is_null(body, positions[i]);
+    }
+    return !any;
+}
+
 /* Ids ascend in every layout as long as columns are only appended, so the search nearly always ends
  * where it begins. */
 int row_convert(const struct row_layout *from, const instar_value *values,

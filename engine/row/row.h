@@ -154,6 +154,10 @@ int row_decode(const struct row_layout *layout, const struct row_found *row,
 int row_decode_some(const struct row_layout *layout, const struct row_found *row,
                     const uint32_t *positions, size_t count, instar_value *values_out,
                     struct base_err *err);
+/* Whether the checksum holds and none of these columns is null, by a look at the bitmap alone.
+ * False says nothing, a compressed record is not looked into: decode it. row->header is read. */
+bool row_no_null(const struct row_layout *layout, const struct row_found *row,
+                 const uint32_t *positions, size_t count);
 /* Bring values of an older layout into a newer one: missing values filled, columns skipped, and
  * those whose type has changed since cast, once for each change, in order: so float8 2.5, int4,
  * float8 is 2. Bytes lie in the arena or are the values'. ECORRUPT (a value that cannot be cast:

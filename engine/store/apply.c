@@ -11,6 +11,8 @@
  * merge
  *   4. a dropped tree is to be emptied, or its name removed
  *   5. every ten seconds: free what killed readers hold
+ * Where commits are about to wait for it, 4 and 5 have a tenth of its time.
+ *
  * What it does not: wait for readers. LMDB's own versions protect them.
  *
  * A full disk or map stops folding, not reading; the reason is put where waiting commits see it,
@@ -31,6 +33,7 @@
 #define READER_CHECK_NS ((uint64_t)10000000000)
 #define TRIM_NS ((uint64_t)10000000000)
 #define CLOSE_LIMIT_NS ((uint64_t)10000000000)
+#define CARE_SHARE 10
 
 struct applier {
     struct store *s;
@@ -43,6 +46,7 @@ struct applier {
     uint64_t quiet_since_ns; /* the tail has stood at seen_tail */
     uint64_t purge_ns;       /* when to purge next; UINT64_MAX: nothing to purge */
     uint64_t readers_ns;     /* when to look for dead readers next */
+    uint64_t care_ns;        /* where folding is behind: when there is time for both */
     uint64_t trim_ns;        /* when to close handles of removed trees next */
     uint64_t waits_ns;       /* after a failure: when to try again */
     int error;
@@ -155,8 +159,9 @@ static void note_success(struct applier *a)
 /* ---- the thread ---------------------------------------------------------------------------- */
 
 /* Other work than folding, when it is due. */
-static int care(struct applier *a, uint64_t now, uint64_t wait_ns, struct base_err *err)
+static int care(struct applier *a, uint64_t wait_ns, struct base_err *err)
 {
+    uint64_t now = os_now_ns();
     int rc = 0;
     if (now >= a->readers_ns) {
         a->readers_ns = now + READER_CHECK_NS;
@@ -168,6 +173,8 @@ static int care(struct applier *a, uint64_t now, uint64_t wait_ns, struct base_e
         rc = purge_step(a->s, wait_ns, &again_ns, err);
         a->purge_ns = again_ns < UINT64_MAX - now ? now + again_ns : UINT64_MAX;
     }
+    uint64_t ended = os_now_ns();
+    a->care_ns = ended + (ended - now) * (CARE_SHARE - 1);
     return rc;
 }
 
@@ -181,7 +188,7 @@ static bool step(struct applier *a)
     }
     uint64_t lo = a->mark.lo;
     uint64_t limit = wanted(a, now, &err);
-    int rc = behind(a->s, lo) ? 0 : care(a, now, 0, &err);
+    int rc = behind(a->s, lo) && now < a->care_ns ? 0 : care(a, 0, &err);
     if (rc == 0 && limit > lo) {
         rc = fold_some(a, limit, false, &err);
         if (rc == INSTAR_EMAPFULL || rc == INSTAR_ENOSPACE || rc == INSTAR_ESLOTS) {
@@ -193,7 +200,7 @@ static bool step(struct applier *a)
                 trees_handles_trim(a->s, TREES_TRIM_WAIT_NS);
             }
             rc = rc == INSTAR_ENOSPACE ? give_log_back(a, &err) : 0;
-            rc = rc == 0 ? care(a, now, TREES_TRIM_WAIT_NS, &err) : rc;
+            rc = rc == 0 ? care(a, TREES_TRIM_WAIT_NS, &err) : rc;
             rc = rc == 0 ? fold_some(a, limit, true, &err) : rc;
         }
     }

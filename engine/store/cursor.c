@@ -333,15 +333,15 @@ static void follow(struct store_cursor *c, const struct source *src)
 static bool lead(struct store_cursor *c, int *rc_out, struct base_err *err)
 {
     struct source *src = base_source(c);
-    *rc_out = base_advance(c, err);
-    if (*rc_out != 0 || !src->has || (c->has_rival && !before(c, src->key, c->rival)) ||
-        !in_range(c, src->key)) {
-        c->leads = false;
-        return false;
+    int rc = trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, &src->key,
+                               &src->value, err);
+    if (rc == 0 && (!c->has_rival || before(c, src->key, c->rival)) && in_range(c, src->key)) {
+        c->last = src->key; /* src->has and src->used stay true */
+        return true;
     }
-    src->used = true;
-    c->last = src->key;
-    return true;
+    *rc_out = settle(c, src, rc, err);
+    c->leads = false;
+    return false;
 }
 
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,

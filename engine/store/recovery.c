@@ -109,11 +109,11 @@ static int check_evidence(struct recovery *r, const uint64_t *starts, size_t cou
         if (rc == INSTAR_ECORRUPT && starts[i] > at_stop) {
             rc = 0; /* a later segment that was cut short goes anyway */
         }
-        if (rc == 0 && traces.durable > r->stop) {
+        if (rc != 0) {
+            base_err_set(err, rc, "%s", own.text);
+        } else if (traces.durable > r->stop) {
             rc = corrupt(r, "a later record says that the log was durable up to", traces.durable,
                          err);
-        } else if (rc != 0) {
-            base_err_set(err, rc, "%s", own.text);
         }
     }
     scan_done(&c);

@@ -187,7 +187,7 @@ struct store_commit {
  * ECOMMIT_UNKNOWN: the flush failed after the append. *lsn_out (may be NULL): its LSN. */
 int store_txn_commit(struct store_txn *t, const struct store_commit *how, uint64_t *lsn_out,
                      struct base_err *err);
-void store_txn_abort(struct store_txn *t);
+void store_txn_abort(struct store_txn *t); /* NULL is allowed */
 
 /* Keys in [lower, upper); upper.data NULL: no end. Moves one way. */
 struct store_range {
@@ -201,7 +201,7 @@ int store_cursor_open(struct store_txn *t, uint64_t tree, const struct store_ran
 /* INSTAR_END at the end. The slices are valid until the next call on this cursor or a write. */
 int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
                       struct base_slice *value_out, struct base_err *err);
-void store_cursor_close(struct store_cursor *c);
+void store_cursor_close(struct store_cursor *c); /* NULL is allowed */
 
 /* ---- building a tree past the log --------------------------------------------------------- */
 

@@ -151,9 +151,7 @@ int trees_look_at(int dirfd, const instar_options *o, struct trees_mark *mark_ou
         rc = trees_mark_get(txn, main, mark_out, err);
         rc = rc == 0 ? trees_each_state(txn, main, note_building, building_out, err) : rc;
     }
-    if (txn != NULL) {
-        mdb_txn_abort(txn);
-    }
+    mdb_txn_abort(txn); /* NULL is allowed */
     mdb_env_close(env);
     return rc;
 }

@@ -31,6 +31,7 @@ int txn_codec_init(struct txn_codec *c, const struct catalog_table *table,
     *c = (struct txn_codec){.table = table,
                             .newest = newest,
                             .layout = catalog_table_layout(table, table->version),
+                            .since = catalog_table_layout_since(table),
                             .row_bytes_max = row_bytes_max,
                             .forced = newest != NULL};
     if (c->layout == NULL) {
@@ -73,11 +74,15 @@ int txn_row_error(const struct catalog_table *table, struct base_slice key, uint
     return code;
 }
 
+static inline bool is_own(const struct txn_codec *c, uint32_t version)
+{
+    return version >= c->since && version <= c->table->version;
+}
+
 static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_t version,
                        const struct row_layout **layout_out, struct base_err *err)
 {
-    *layout_out =
-        version == c->table->version ? c->layout : catalog_table_layout(c->table, version);
+    *layout_out = is_own(c, version) ? c->layout : catalog_table_layout(c->table, version);
     if (*layout_out == NULL && c->forced) {
         *layout_out = catalog_table_layout(c->newest, version);
         if (*layout_out == NULL) {
@@ -188,7 +193,7 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
     if (rc != INSTAR_OK) {
         return txn_row_error(c->table, key, header.version, rc, err);
     }
-    if (header.version == c->table->version) {
+    if (is_own(c, header.version)) {
         layout = c->layout; /* nearly always */
     } else {
         rc = find_layout(c, key, header.version, &layout, err);
@@ -202,6 +207,15 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
         rc = decode_some_foreign(c, layout, &row, positions, count, values_out, err);
     }
     return rc == INSTAR_OK ? rc : txn_row_error(c->table, key, header.version, rc, err);
+}
+
+bool txn_codec_no_null(const struct txn_codec *c, struct base_slice key, struct base_slice record,
+                       const uint32_t *positions, size_t count)
+{
+    struct row_header header;
+    struct row_found row = {key, record, c->row_bytes_max, NULL, &header};
+    return row_header(record, &header, NULL) == 0 && is_own(c, header.version) &&
+           row_no_null(c->layout, &row, positions, count);
 }
 
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,

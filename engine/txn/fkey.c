@@ -233,6 +233,7 @@ static int note_parent(struct txn *t, struct txn_table *table,
     }
     r.fkey = catalog_table_fkey_by_id(r.child->codec.table, referrer->fkey);
     if (!known || r.fkey == NULL || r.fkey->column_count != key.count ||
+        r.fkey->parent_index != referrer->index ||
         !catalog_fkey_path(r.child->codec.table, r.fkey, &path)) {
         return base_err_set(err, INSTAR_ECORRUPT,
                             "tables %s and %s do not agree on a foreign key between them",

@@ -485,9 +485,7 @@ void txn_cursor_close(struct txn_cursor *c)
     if (c == NULL) {
         return;
     }
-    if (c->store != NULL) {
-        store_cursor_close(c->store);
-    }
+    store_cursor_close(c->store);
     base_arena_free(&c->arena);
     base_free(c);
 }

@@ -134,6 +134,18 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
+bool txn_rows_no_null(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                      const uint32_t *columns, size_t count)
+{
+    if (r->codec.places != NULL) {
+        for (size_t i = 0; i < count; i++) {
+            r->columns[i] = r->codec.places[columns[i]];
+        }
+        columns = r->columns;
+    }
+    return txn_codec_no_null(&r->codec, key, record, columns, count);
+}
+
 /* The column that is needed at this place. */
 static uint32_t needed(const struct catalog_index *index, size_t at)
 {

@@ -274,9 +274,7 @@ void txn_force_version(struct txn *t, const struct catalog_table *forced)
 static void end(struct txn *t)
 {
     unbind(t);
-    if (t->view != NULL) {
-        catalog_view_release(t->env->catalog, t->view);
-    }
+    catalog_view_release(t->env->catalog, t->view);
     base_buf_free(&t->from_key);
     base_buf_free(&t->to_key);
     base_buf_free(&t->plan_bytes);

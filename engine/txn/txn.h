@@ -103,6 +103,10 @@ int txn_rows_rewrite(struct txn_rows *r, struct base_slice key, struct base_slic
 int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
                      const uint32_t *columns, size_t count, instar_value *values_out,
                      struct base_err *err);
+/* Whether the record is sound and none of these columns is null, told without decoding it. False
+ * says nothing. */
+bool txn_rows_no_null(struct txn_rows *r, struct base_slice key, struct base_slice record,
+                      const uint32_t *columns, size_t count);
 /* A row's entry in an index: appended to these where it has one. */
 struct txn_entry {
     struct base_buf *key;

@@ -32,6 +32,7 @@ struct txn_codec {
     const struct catalog_table *table;
     const struct catalog_table *newest; /* knows layouts of later tags; only when forced */
     const struct row_layout *layout;    /* of the table's own version */
+    uint32_t since;                     /* and of all versions from this one to that */
     const uint32_t *places; /* column of the table -> position in the layout; NULL: the same */
     size_t row_bytes_max;
     bool forced; /* a tag above the own version is no corruption */
@@ -64,6 +65,10 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
                           struct base_slice record, struct base_arena *arena,
                           const uint32_t *positions, size_t count, instar_value *values_out,
                           struct base_err *err);
+/* Whether the record is sound, of the own layout, and has no null at these positions of it. False
+ * says none of that: decode it. */
+bool txn_codec_no_null(const struct txn_codec *c, struct base_slice key, struct base_slice record,
+                       const uint32_t *positions, size_t count);
 /* Append the record of an image. ELIMIT names the table. */
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,
                      struct base_buf *out, struct base_err *err);

@@ -16,8 +16,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 OURS = ("docs/reliability.tsv", "docs/planted.tsv", "docs/reliability.md")
 
 
+class Line:
+    def line(self):
+        return "\t".join(str(value) for value in dataclasses.astuple(self))
+
+
 @dataclasses.dataclass
-class Row:
+class Row(Line):
     campaign: str
     size: str
     first: int
@@ -29,12 +34,9 @@ class Row:
     date: str = ""
     commit: str = ""
 
-    def line(self):
-        return "\t".join(str(value) for value in dataclasses.astuple(self))
-
 
 @dataclasses.dataclass
-class Found:
+class Found(Line):
     """A planted bug: who found it, by which of its tests. No test: it was not found."""
     bug: str
     finder: str
@@ -42,9 +44,6 @@ class Found:
     seconds: int
     date: str = ""
     commit: str = ""
-
-    def line(self):
-        return "\t".join(str(value) for value in dataclasses.astuple(self))
 
 
 def git(root, *words):

@@ -5,11 +5,7 @@
 
 expect 0 init "$INSTAR" init "$db"
 expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 b:text --key id
-{
-    echo id,a,b
-    for i in $(seq 1 2000); do echo "$i,$((i % 100)),b$i"; done
-} >"$scratch/rows.csv"
-expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+fill 2000 100
 
 expect 0 'create index' "$INSTAR" create-index "$db" t_ab t a b:desc
 has 'create index' "$out" 'done'

@@ -6,11 +6,7 @@
 expect 0 init "$INSTAR" init "$db"
 expect 0 'text' "$INSTAR" sql "$db" 'create table t (id int8 primary key, a int4, b text)'
 same 'text' "$out" 'change 1: create table t: done'
-{
-    echo id,a,b
-    for i in $(seq 1 2000); do echo "$i,$((i % 100)),b$i"; done
-} >"$scratch/rows.csv"
-expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+fill 2000 100
 
 printf 'create index t_ab on t (a, b desc);\n-- twice\ncreate unique index t_b on t (b);\n' \
     >"$scratch/script.sql"

@@ -5,11 +5,7 @@
 
 expect 0 init "$INSTAR" init "$db"
 expect 0 create "$INSTAR" create-table "$db" t id:int8 a:int4 b:text --key id
-{
-    echo id,a,b
-    for i in $(seq 1 500); do echo "$i,$((i % 10)),b$i"; done
-} >"$scratch/rows.csv"
-expect 0 import "$INSTAR" import "$db" t "$scratch/rows.csv"
+fill 500 10
 expect 0 index "$INSTAR" create-index "$db" t_a t a
 expect 0 schema "$INSTAR" schema "$db" t --sql
 schema=$out

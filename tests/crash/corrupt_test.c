@@ -28,7 +28,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -467,8 +466,7 @@ static void tell(const struct tally *t)
 
 static void begin(void)
 {
-    world = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(world != MAP_FAILED);
+    world = test_shared(sizeof(*world));
     make_base();
 }
 

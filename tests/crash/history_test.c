@@ -41,15 +41,6 @@ struct shared {
     _Atomic uint64_t changes;
 };
 
-static struct history *make_history(void)
-{
-    struct history *h =
-        mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    cr_assert(h != MAP_FAILED);
-    return h;
-}
-
 static void make_store(struct test_child *self, void *arg)
 {
     instar *db = dbs_open(0);
@@ -86,8 +77,7 @@ static void look_at_all(struct test_child *self, void *arg)
     for (uint32_t i = 0; i < HISTORY_WORKERS; i++) {
         history_settle(db, h, i);
     }
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 static void start(struct test_child *child, struct history_job *job, struct test_random *r)
@@ -124,14 +114,12 @@ static uint64_t work(struct history *h, struct test_random *r)
 
 static void run(bool snapshot, uint64_t stream)
 {
-    struct history *h = make_history();
+    struct history *h = test_shared(sizeof(*h));
     struct test_random r = test_random(stream + 1000 * test_seed());
-    struct shared *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared = test_shared(sizeof(*shared));
     struct test_child child, changer;
     char words[HISTORY_WORDS];
 
-    cr_assert(shared != MAP_FAILED);
     h->snapshot = snapshot;
     h->limit = (uint32_t)test_env_u64("INSTAR_HISTORY_TXNS", TXNS);
     cr_assert(h->limit <= HISTORY_TXNS_MAX);
@@ -218,7 +206,7 @@ static void expect_noticed(bool by_order, bool by_graph)
 
 static void begin(void)
 {
-    book = make_history();
+    book = test_shared(sizeof(*book));
     now = 0;
 }
 

@@ -357,9 +357,7 @@ Test(kill, promises_survive_kills)
 {
     uint64_t wanted = test_env_u64("INSTAR_KILLS", KILLS);
     struct campaign c = {.random = test_random(1)};
-    c.world =
-        mmap(NULL, sizeof(*c.world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert(c.world != MAP_FAILED);
+    c.world = test_shared(sizeof(*c.world));
     for (uint64_t store = 0; c.kills < wanted; store++) {
         new_store(&c, store);
         for (int round = 0; round < ROUNDS_A_STORE && c.kills < wanted; round++) {

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define STATES 2400
@@ -119,9 +118,7 @@ Test(powercut, runtime_in_the_store)
 Test(powercut, recovery)
 {
     struct powerlook l = {.nest = true, .nest_states = 40};
-    l.nested =
-        mmap(NULL, sizeof(*l.nested), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(l.nested, MAP_FAILED);
+    l.nested = test_shared(sizeof(*l.nested));
     run(&(struct campaign){.name = "recovery, first cut",
                            .script = oracle_script_recovery,
                            .percent = 1,

@@ -219,8 +219,7 @@ static void look_at_all(struct test_child *self, void *arg)
             expect(rc == INSTAR_OK || rc == INSTAR_EFAILED || rc == INSTAR_ECANCELLED);
         }
     } while (open != 0);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* ---- who dies, and who stands still -------------------------------------------------------- */
@@ -354,14 +353,6 @@ static void kill_all(struct campaign *c)
 
 /* ---- rounds -------------------------------------------------------------------------------- */
 
-static void *map_shared(size_t size)
-{
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    cr_assert(at != MAP_FAILED);
-    return at;
-}
-
 /* A history has room for so many transactions of each worker. */
 static bool has_work(const struct campaign *c)
 {
@@ -380,7 +371,7 @@ static void run_round(struct campaign *c)
     struct test_child child;
     char words[HISTORY_WORDS];
 
-    c->history = map_shared(sizeof(*c->history));
+    c->history = test_shared(sizeof(*c->history));
     c->history->limit = HISTORY_TXNS_MAX;
     c->history->snapshot = below(c, 2) == 0;
     c->history->think_ns = 2 * NS_PER_MS;
@@ -434,7 +425,7 @@ Test(roles, promises_survive_kills_in_each, .timeout = 1800)
     struct campaign c = {.random = test_random(3)};
     uint64_t by_role[ROLES] = {0};
 
-    c.shared = map_shared(sizeof(*c.shared));
+    c.shared = test_shared(sizeof(*c.shared));
     (void)dbs_path();
     while (c.kills < wanted) {
         run_round(&c);

@@ -442,8 +442,7 @@ Test(soak, nothing_grows, .timeout = 100000)
     instar_check_summary found;
 
     dbs_path(); /* the same for all */
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(shared != MAP_FAILED);
+    shared = test_shared(sizeof(*shared));
     for (int i = 0; i < WORKERS; i++) {
         test_fork(&workers[i], work, &numbers[i]);
     }

@@ -215,5 +215,5 @@ char *scene_read(struct scene_actor *x, int table)
     fails(rc, INSTAR_END);
     instar_cursor_close(cursor);
     (void)fclose(f);
-    return world_sort_lines(text);
+    return test_sorted(text, "\n");
 }

@@ -45,12 +45,17 @@ static int insert(instar_txn *txn, void *arg)
     return rc;
 }
 
+static size_t descriptors; /* before the store is open */
+
 static instar *begin(void)
 {
     static const char *const columns[] = {"a", "c"};
     instar *db = dbs_open(0);
     struct rows r;
 
+    ok(instar_close(db));
+    descriptors = test_descriptors();
+    db = dbs_open(0);
     dbs_make_table(db, "t");
     ok(instar_projection_prepare(db, "t", columns, 2, NULL, &r.p));
     for (r.from = 0; r.from < ROWS; r.from += BATCH) {
@@ -108,8 +113,8 @@ static void end(instar *db)
     instar_change_info info;
 
     ok(build(db, &info));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
+    expect_u64(test_descriptors(), descriptors);
     ok(instar_close(dbs_open(0))); /* the first one removes what is left */
     expect_no_run();
 }

@@ -186,9 +186,7 @@ static void be_guest(struct test_child *self, void *arg)
 void steps_begin(struct steps *s)
 {
     *s = (struct steps){.standing = false};
-    s->shared =
-        mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(s->shared != MAP_FAILED);
+    s->shared = test_shared(sizeof(*s->shared));
     expect(pipe2(s->reached, O_CLOEXEC) == 0 && pipe2(s->released, O_CLOEXEC) == 0);
     dbs_path(); /* the directory is this process's */
     test_fork(&s->second, run_the_rest, NULL);

@@ -441,7 +441,7 @@ static void end(struct course *c)
         test_send(&c->holder, 0);
         test_wait_ok(&c->holder);
     }
-    moves_check_clean(c->db);
+    dbs_check_sound(c->db);
     ok(instar_close(c->db));
 }
 

@@ -271,32 +271,6 @@ void world_delete(struct world *w, int table, int64_t a)
     row->table = 0;
 }
 
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-char *world_sort_lines(char *lines)
-{
-    char *rest = NULL, *out = NULL;
-    char **list = calloc(strlen(lines) / 2 + 1, sizeof(*list));
-    size_t count = 0, size = 0;
-    FILE *f = open_memstream(&out, &size);
-
-    expect(list != NULL && f != NULL);
-    for (char *at = strtok_r(lines, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest)) {
-        list[count++] = at;
-    }
-    qsort(list, count, sizeof(*list), compare_lines);
-    for (size_t i = 0; i < count; i++) {
-        fprintf(f, "%s\n", list[i]);
-    }
-    (void)fclose(f);
-    free(list);
-    free(lines);
-    return out;
-}
-
 char *world_rows(const struct world *w, size_t side, int table)
 {
     const struct world_table *t = world_table(&w->schema[side], table);
@@ -321,7 +295,7 @@ char *world_rows(const struct world *w, size_t side, int table)
         fprintf(f, "\n");
     }
     (void)fclose(f);
-    return world_sort_lines(text);
+    return test_sorted(text, "\n");
 }
 
 /* ---- rows that one schema refuses ---------------------------------------------------------- */

@@ -116,7 +116,6 @@ void world_update(struct world *w, size_t side, int table, int64_t a, int64_t to
 void world_delete(struct world *w, int table, int64_t a);
 /* All rows by that schema, a line for each, sorted. Free it. */
 char *world_rows(const struct world *w, size_t side, int table);
-char *world_sort_lines(char *lines);
 
 /* The value of an expression of one column: a column, numbers, texts and length(), and one operator
  * between two of these. */

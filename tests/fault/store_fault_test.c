@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -206,8 +205,7 @@ static void fail_each(const char *name, struct oracle *o, enum begin begin)
     uint64_t attempts = 0;
     uint64_t failed = 0;
     oracle_ready(o);
-    report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(report, MAP_FAILED);
+    report = test_shared(sizeof(*report));
     uint64_t stride = test_env_u64("INSTAR_FAULT_STRIDE", STRIDE);
     for (uint64_t n = 1;; n += stride) {
         struct attempt a = {.oracle = o, .begin = begin};

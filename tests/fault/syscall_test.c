@@ -194,9 +194,7 @@ static bool run_number(uint64_t number, const void *seen, struct course_book *bo
 static uint64_t count_all(uint64_t seen[2][OPS], struct course_book *book)
 {
     uint64_t all = 0;
-    counts = mmap(NULL, sizeof(*counts) * OPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                  -1, 0);
-    expect(counts != MAP_FAILED);
+    counts = test_shared(sizeof(*counts) * OPS);
     for (int recover = 0; recover < 2; recover++) {
         struct trial t = {
             .name = "counting", .recover = recover == 1, .arm = arm_count, .disarm = disarm_count};

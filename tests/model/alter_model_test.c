@@ -337,11 +337,9 @@ Test(alter_model, random_alterations)
         instar_key_column key = {.name = "a"};
         instar_table_def def = {
             .name = "t", .columns = &column, .column_count = 1, .key = &key, .key_count = 1};
-        uint64_t change;
         test_remove(dbs_path());
         instar *db = dbs_open(0);
-        ok(instar_create_table(db, &def, NULL, &change));
-        ok(instar_change_wait(db, change, 60000, NULL));
+        dbs_create(db, &def);
         while (m->next_id < IDS_MAX - 4) {
             change_rows(db, m);
             alter(db, m, below(2) == 0);

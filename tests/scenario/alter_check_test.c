@@ -28,8 +28,7 @@ Test(alter_check, added_and_dropped)
     ok(alters_run(db, "t", "drop-constraint positive"));
     ok(alters_update(db, "t", "b", 1, "-1"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Rows that break it: the change fails, names up to ten of them and says how many there are;
@@ -38,11 +37,8 @@ Test(alter_check, rows_that_break_it_are_named)
 {
     instar_change_info info;
     instar *db = scene_open_t(0, 12);
-    uint64_t change;
 
-    ok(alters_submit(db, "t", "rename-column b bb , check small bb < 12 , add d int8", NULL,
-                     &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "rename-column b bb , check small bb < 12 , add d int8");
     expect(info.error == INSTAR_ECHECK);
     expect_u64(info.duplicate_count, 11);
     cr_assert_str_eq(
@@ -52,8 +48,7 @@ Test(alter_check, rows_that_break_it_are_named)
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
     ok(alters_update(db, "t", "b", 3, "0"));
     ok(alters_update(db, "t", "b", 5, "null"));
-    ok(alters_submit(db, "t", "check ratio 100 / b > 0 , set-not-null b", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "check ratio 100 / b > 0 , set-not-null b");
     cr_assert_str_eq(info.reason,
                      "table t: constraints that are to hold are broken 2 times: check ratio of row "
                      "(a=3) (check ratio of table t: division by zero); column b of row (a=5)");
@@ -62,8 +57,7 @@ Test(alter_check, rows_that_break_it_are_named)
     ok(alters_run(db, "t", "check ratio 100 / b > 0"));
     fails(alters_update(db, "t", "b", 1, "0"), INSTAR_ERANGE);
     expect(says("check ratio of table t: division by zero"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* NOT VALID binds what is written, not what is there: a row that breaks it may change elsewhere.
@@ -83,8 +77,7 @@ Test(alter_check, not_valid_and_validated_later)
     ok(alters_run(db, "t", "check low b > 0")); /* asks nothing of the other one */
     ok(alters_run(db, "t", "drop-constraint low"));
     dbs_check_clean(db);
-    ok(alters_submit(db, "t", "validate high", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "validate high");
     cr_assert_str_eq(info.reason, "table t: check high is violated by 1 row: row (a=1)");
     cr_assert_str_eq(alters_schema(db, "t"),
                      "a int8 not null; b int8; c text; check high (b > 11) not valid");
@@ -95,8 +88,7 @@ Test(alter_check, not_valid_and_validated_later)
                      "a int8 not null; b int8; c text; check high (b > 11)");
     ok(alters_submit(db, "t", "validate high", NULL, &change));
     expect_u64(change, 0);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Names: those that are made, renames, and one that replaces another of its name. A column that a
@@ -144,8 +136,7 @@ Test(alter_check, about_new_columns)
                      "a int8 not null; b int8; c text; d int8 default 5; check t_d_check (d > 4)");
     fails(alters_update(db, "t", "d", 1, "4"), INSTAR_ECHECK);
     ok(alters_run(db, "t", "check mixed d > a"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* They stand as they were written, though one of them is enforced before the other's column is
@@ -161,8 +152,7 @@ Test(alter_check, order)
     ok(alters_run(db, "t", "check four b < 99999 , add g int8 default 6 , check five g > 4"));
     expect(strstr(alters_schema(db, "t"), "three (b > 0); check four (b < 99999); check five") !=
            NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* What is no condition of this table is refused at once, with the place. */
@@ -209,8 +199,7 @@ Test(alter_check, of_a_new_table)
     instar *db = dbs_open(0);
     uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, UINT32_MAX, NULL));
+    dbs_create(db, &def);
     cr_assert_str_eq(
         alters_schema(db, "n"),
         "id int4 not null; qty int2; check n_qty_check (qty BETWEEN 1 AND 10); check odd "
@@ -251,8 +240,7 @@ Test(alter_check, enforced_while_it_is_validated)
     fails(alters_insert(s.db, "t", "a,b", "4,0"), INSTAR_ECHECK);
     fails(alters_update(s.db, "t", "b", 1, "0"), INSTAR_ECHECK);
     ok(alters_insert(s.db, "t", "a,b", "4,14"));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_held_end(&s);
 }
 
@@ -262,9 +250,7 @@ Test(alter_check, cancelled_while_it_is_validated)
     struct scene_held s;
 
     scene_begin(&s, "nulls.batch", "check positive b > 0", 3000);
-    ok(instar_change_cancel(s.db, s.change));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    scene_held_cancel(&s);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(s.db, "t", "a,b", "6000,-1"));
     scene_held_end(&s);

@@ -42,8 +42,7 @@ Test(alter_columns, added)
                      "1,11,null,5;2,22,2,5;3,13,null,5;4,14,null,7;5,null,null,50");
     ok(dbs_index(db, "t_e", "t", "e", false, NULL));
     cr_assert_str_eq(dbs_dump(db, "t", "t_e"), "1:11 2:22 3:13 4:14 5:null ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     db = dbs_open(0);
     dbs_check_clean(db);
     cr_assert_str_eq(alters_rows(db, "t", "a,e"), "1,5;2,5;3,5;4,7;5,50");
@@ -59,8 +58,7 @@ Test(alter_columns, added_text)
     ok(alters_run(db, "t", "rename-column d word , set-default word other"));
     ok(alters_insert(db, "t", "a", "4"));
     cr_assert_str_eq(alters_rows(db, "t", "a,word"), "1,it's;2,it's;3,it's;4,other");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* What is impossible is refused at once. */
@@ -98,8 +96,7 @@ Test(alter_columns, refused)
     fails(alters_run(db, "t", "add x int8 , drop c , drop b"), INSTAR_ESTATE);
     expect(says("step 3"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A change adds a column while transactions of the version before are open, in this process and in
@@ -131,8 +128,7 @@ Test(alter_columns, added_beside_writers_of_the_version_before)
     /* The next version waits for the first transaction's version, which has ended. */
     ok(alters_run(db, "t", "add e int8"));
     instar_projection_free(all);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -160,8 +156,7 @@ Test(alter_columns, dropped_and_added_anew)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,111,null;2,12,null;3,13,null");
     ok(alters_update(db, "t", "b,c", 2, "112,2"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,111,null;2,112,2;3,13,null");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A dropped column in front of others: keys and indexes go on meaning the same columns. */
@@ -175,10 +170,8 @@ Test(alter_columns, dropped_in_front_of_a_key)
     instar_table_def def = {
         .name = "k", .columns = columns, .column_count = 4, .key = &key, .key_count = 1};
     instar *db = dbs_open(0);
-    uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     ok(dbs_index(db, "k_b", "k", "b desc,a", true, NULL));
     ok(alters_insert(db, "k", NULL, "1,30,p,7"));
     ok(alters_insert(db, "k", NULL, "2,40,q,8"));
@@ -188,8 +181,7 @@ Test(alter_columns, dropped_in_front_of_a_key)
     ok(dbs_insert(db, "k", 9, 35));
     ok(dbs_update(db, "k", 7, 50));
     cr_assert_str_eq(dbs_dump(db, "k", "k_b"), "7:50 8:40 9:35 ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* While a transaction of the version before is open, which still has the column, those of the new
@@ -223,8 +215,7 @@ Test(alter_columns, dropped_beside_writers_of_the_version_before)
     cr_assert_str_eq(alters_rows(db, "t", NULL),
                      "1,111,null;2,12,null;3,13,null;4,14,null;5,15,null");
     instar_projection_free(old);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -265,8 +256,7 @@ Test(alter_columns, default_that_changes)
     ok(alters_insert(db, "t", "a,b", "9,9"));
     ok(alters_run(db, "t", "add g int8 default 2"));
     cr_assert_str_eq(alters_rows(db, "t", "e,f,g"), "5,1,2;5,1,2;5,1,2;7,1,2");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Many alterations, each with rows of its own: every row reads right through its own layout, and
@@ -297,8 +287,7 @@ Test(alter_columns, many_layouts)
         ok(alters_update(db, "t", "b", i, row));
     }
     cr_assert_str_eq(alters_rows(db, "t", "a,b,n0,n2,n11"), wanted);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A wide table: rows of the layout before are read as a whole, and in part, in any order. */
@@ -312,15 +301,13 @@ Test(alter_columns, wide)
     instar *db = dbs_open(0);
     char row[256] = "";
     char wanted[300];
-    uint64_t change;
 
     for (int i = 0; i < 40; i++) {
         snprintf(names[i], sizeof(names[i]), "c%d", i);
         columns[i] = (instar_column_def){names[i], INSTAR_INT8, false, NULL, 0};
         snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%d", i == 0 ? "" : ",", i);
     }
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     ok(alters_insert(db, "w", NULL, row));
     ok(alters_run(db, "w", "add x int8 default 100 , add y int8"));
     snprintf(wanted, sizeof(wanted), "%s,100,null", row);
@@ -362,6 +349,5 @@ Test(alter_columns, descriptor_that_outgrows_a_transaction)
     fails(alters_run(db, "t", "drop a_column_of_a_rather_long_name_0"), INSTAR_ELIMIT);
     ok(alters_insert(db, "t", "a,b", "1,11"));
     ok(alters_run(db, "t", "set-default b 3"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

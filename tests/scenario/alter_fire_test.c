@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define KEYS 20
 #define WRITERS 2
@@ -134,10 +133,8 @@ static void make_t(instar *db)
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
     char row[64];
-    uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     for (int i = 0; i < WRITERS * KEYS; i++) {
         snprintf(row, sizeof(row), "%d,0,0", i);
         ok(alters_insert(db, "t", NULL, row));
@@ -228,8 +225,7 @@ Test(alter_fire, writers_do_not_notice, .timeout = 3600)
     uint64_t alterations = 0;
 
     dbs_path();
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(shared != MAP_FAILED);
+    shared = test_shared(sizeof(*shared));
     for (int i = 0; i < WRITERS; i++) {
         test_fork(&writers[i], write_some, &numbers[i]);
     }

@@ -17,17 +17,12 @@
 static bool run_once(instar *db, const char *text, const char *back, const char *after,
                      uint64_t nth)
 {
-    instar_change_info info;
     uint64_t change;
 
-    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
+    bool refused;
+    scene_refuse_memory(nth);
     ok(alters_submit(db, "t", text, NULL, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    test_shortage_set(NULL);
-    bool refused = test_shortage_fired() > 0;
-    cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM),
-              "%s, %d: %s", text, (int)nth, instar_error_text());
-    cr_assert(rc == INSTAR_OK || refused, "%s", text);
+    int rc = scene_await_refusal(db, change, &refused);
     cr_assert_str_eq(alters_schema(db, "t"), rc == INSTAR_OK ? after : BEFORE, "%s, %d", text,
                      (int)nth);
     if (rc == INSTAR_OK) {
@@ -63,8 +58,7 @@ Test(alter_memory, refused_once)
         }
         cr_assert_gt(refused, 10);
     }
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* The same where indexes are made anew: on the way they are built, validated, and change places. */
@@ -82,6 +76,5 @@ Test(alter_memory, refused_once_beside_indexes)
                             "a int8 not null; b text; c text", nth);
     }
     cr_assert_gt(refused, 30);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

@@ -44,8 +44,7 @@ Test(alter_names, renamed)
     fails(dbs_insert(db, "table1", 9, 9), INSTAR_EUNKNOWN);
     expect(says("\"table2\""));
     dbs_make_table(db, "t"); /* the old name is free */
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Two columns change their names while an older transaction is open: who names one of them gets the
@@ -74,8 +73,7 @@ Test(alter_names, change_places_beside_an_older_version)
     scene_await(db, change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_rows(db, "t", "b,c"), "null,11;null,12");
     instar_projection_free(old);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -97,8 +95,7 @@ Test(alter_names, held_while_it_stands_still)
     ok(instar_change_cancel(db, change));
     fails(instar_change_wait(db, change, 60000, NULL), INSTAR_ECANCELLED);
     ok(alters_run(db, "u", "rename-to x"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* What is impossible is refused at once, and says why. */
@@ -142,8 +139,7 @@ Test(alter_names, refused)
     expect_u64(change, 0);
     ok(instar_rename_index(db, "t_x", "x", &o, &change));
     expect_u64(change, 0);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* While a transaction of the version before is open, both names work; the one that was prepared
@@ -208,8 +204,7 @@ Test(alter_names, version_before_is_fenced)
     fails(instar_commit(txn), INSTAR_ESCHEMA_CHANGED);
     ok(alters_insert(db, "t", "a,x", "1,11"));
     instar_projection_free(old);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -261,8 +256,7 @@ Test(alter_names, index_that_is_being_renamed)
     scene_await(db, of_old, INSTAR_OK, NULL);
     expect(strstr(dbs_dump(db, "t", "t_b"), "1:11") != NULL);
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 

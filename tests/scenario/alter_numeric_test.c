@@ -6,13 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void check(instar *db)
-{
-    instar_check_summary found;
-
-    ok(instar_check(db, NULL, NULL, &found));
-}
-
 /* t(a int4, n numeric(6,2), c text), primary key a. */
 static instar *open_priced(void)
 {
@@ -24,10 +17,8 @@ static instar *open_priced(void)
     instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
-    uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     return db;
 }
 
@@ -70,8 +61,7 @@ Test(alter_numeric, a_column_rounds)
     fails(instar_insert(txn, p, row), INSTAR_ERANGE);
     instar_abort(txn);
     instar_projection_free(p);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 static const char *scan(instar *db, const char *index, const char *lower, const char *upper)
@@ -110,8 +100,7 @@ Test(alter_numeric, indexes_order_and_cover)
     cr_assert_str_eq(scan(db, "t_d", NULL, NULL), "null;10.00;2.00;0.10;-0.25;-3.50");
     cr_assert_str_eq(scan(db, "t_n", "-0.25000", "2.0000001"), "-0.25;0.10;2.00");
     cr_assert_str_eq(scan(db, "t_n", "0.1000001", NULL), "2.00;10.00;null");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* As a primary key: a row is found by any way of writing its value, and not by one nearby. */
@@ -127,10 +116,8 @@ Test(alter_numeric, a_key)
     instar_value row[2], at = numeric("2.5"), near = numeric("2.501"), far = numeric("1e20");
     instar_projection *p;
     instar_txn *txn;
-    uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     ok(alters_insert(db, "t", NULL, "2.50,x"));
     ok(alters_insert(db, "t", NULL, "-7,y"));
     fails(alters_insert(db, "t", NULL, "2.499,z"), INSTAR_EEXISTS);
@@ -145,8 +132,7 @@ Test(alter_numeric, a_key)
     ok(instar_commit(txn));
     instar_projection_free(p);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "-7.00,y");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* ---- changes ------------------------------------------------------------------------------ */
@@ -169,8 +155,7 @@ Test(alter_numeric, more_digits_are_one_version)
     expect(says("column n cannot become numeric(7,2) in 1 row: row (a=2) (1234567.90 is out of "
                 "range for numeric(7,2))"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int4 not null; n numeric(9,2); c text");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Another scale is another form: rows of all forms are read with it, rounded in order, and what was
@@ -194,8 +179,7 @@ Test(alter_numeric, another_scale_rounds_in_order)
     ok(alters_insert(db, "t", NULL, "4,9999.99,x"));
     fails(alters_run(db, "t", "set-type n numeric(5,1)"), INSTAR_EFAILED);
     expect(says("row (a=4) (9999.99 is out of range for numeric(5,1))"));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* An index follows another scale, and another type, with the values as they are then; what is one
@@ -214,7 +198,7 @@ Test(alter_numeric, an_index_follows_the_scale)
     cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.2500;1.2600;null");
     ok(alters_insert(db, "t", NULL, "4,1.2612,x"));
     cr_assert_str_eq(scan(db, "t_p", NULL, NULL), "1.2612;1.2600");
-    check(db);
+    dbs_check_sound(db);
     fails(alters_run(db, "t", "set-type n numeric(6,1)"), INSTAR_EFAILED);
     expect(says("unique index t_n of table t: 1 key occurs more than once: "));
     cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.2500;1.2600;1.2612;null");
@@ -223,13 +207,13 @@ Test(alter_numeric, an_index_follows_the_scale)
     ok(alters_run(db, "t", "set-type n numeric(6,1)"));
     fails(alters_insert(db, "t", NULL, "6,1.34,x"), INSTAR_EUNIQUE);
     cr_assert_str_eq(scan(db, "t_p", NULL, NULL), "1.8;1.3");
-    check(db);
+    dbs_check_sound(db);
     ok(alters_run(db, "t", "set-type n float8"));
     ok(alters_insert(db, "t", NULL, "5,2.005,x"));
-    check(db);
+    dbs_check_sound(db);
     ok(alters_run(db, "t", "set-type n numeric(3,2)"));
     cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "1.30;1.80;2.01;null;null");
-    check(db);
+    dbs_check_sound(db);
     fails(alters_run(db, "t", "set-type n int2"), INSTAR_EFAILED); /* 2 twice */
     ok(alters_update(db, "t", "n", 5, "8"));
     ok(alters_update(db, "t", "n", 2, "-1"));
@@ -237,8 +221,7 @@ Test(alter_numeric, an_index_follows_the_scale)
     cr_assert_str_eq(alters_rows(db, "t", "a,n"), "1,1;2,-1;3,null;4,null;5,8");
     ok(alters_run(db, "t", "set-type n numeric(7,2)"));
     cr_assert_str_eq(scan(db, "t_n", NULL, NULL), "-1.00;1.00;8.00;null;null");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* From the other types and to them, with PostgreSQL's rounding; rows that cannot be cast are named.
@@ -270,8 +253,7 @@ Test(alter_numeric, from_and_to_other_types)
     expect(says("row (a=4) ('about 5': not a numeric"));
     fails(alters_run(db, "t", "set-type n numeric(20,20)"), INSTAR_EFAILED);
     expect(says("in 2 rows"));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A new column of a default fills the rows that are there, in its scale; checks and defaults are
@@ -298,12 +280,10 @@ Test(alter_numeric, defaults_checks_and_vacuum)
     ok(instar_change_wait(db, change, 60000, NULL));
     ok(alters_insert(db, "t", "a", "3"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,1.0,x,1.5;2,100.4,null,1.5;3,null,null,1.5");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     db = dbs_open(0);
     cr_assert_str_eq(alters_rows(db, "t", "a,n,d"), "1,1.0,1.5;2,100.4,1.5;3,null,1.5");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Digits that cannot be are refused by the name of the column. */

@@ -134,14 +134,6 @@ static int count_tables(void *arg, const instar_table_info *info)
     return 0;
 }
 
-static void check(instar *db)
-{
-    instar_check_summary sum;
-
-    ok(instar_check(db, NULL, NULL, &sum));
-    expect_u64(sum.findings, 0);
-}
-
 /* The table is as the operation leaves it, and goes on working; nothing else is left. */
 static void expect_after(instar *db, const struct operation *o, bool done)
 {
@@ -154,14 +146,14 @@ static void expect_after(instar *db, const struct operation *o, bool done)
     ok(instar_table_list(db, NULL, count_tables, &tables));
     cr_assert_eq(tables, 1);
     ok(alters_insert(db, table, NULL, done ? o->insert : "9,19,x"));
-    check(db);
+    dbs_check_sound(db);
     /* All names but those of the table and its index are free. */
     dbs_make_table(db, strcmp(table, "t") == 0 ? "t2" : "t");
     bool renamed = done && strstr(o->text, "rename-index") != NULL && !o->fails;
     ok(instar_drop_index(db, renamed ? "t_b2" : "t_b", NULL, &change));
     ok(instar_change_wait(db, change, 60000, NULL));
     ok(dbs_index(db, renamed ? "t_b" : "t_b2", table, "a", false, NULL));
-    check(db);
+    dbs_check_sound(db);
 }
 
 /* ---- killed ------------------------------------------------------------------------------- */
@@ -290,7 +282,7 @@ static void write_all(instar *db)
     ok(alters_insert_in(txn, p, row_for(p, 20)));
     ok(instar_commit(txn));
     instar_projection_free(p);
-    check(db);
+    dbs_check_sound(db);
     char keys[64] = "";
     for (size_t i = 0; i < BASE_ARRAY_LEN(kept); i++) {
         snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s", i == 0 ? "" : ";",
@@ -331,7 +323,7 @@ static void write_at(const struct operation *o, const struct place *p, bool stra
               p->point, instar_error_text());
     ok(instar_table_list(db, NULL, find_table, NULL));
     cr_assert_str_eq(alters_rows(db, table_now, "a"), straddle ? "2;20;21;30;31" : "2;20;21");
-    check(db);
+    dbs_check_sound(db);
     scene_held_close(&s);
 }
 
@@ -428,6 +420,5 @@ Test(alter_stages, pairs_in_one_change)
             try_pair(db, steps[i], steps[k]);
         }
     }
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* As dbs_check_clean, for a table of any columns. */
-static void check(instar *db)
-{
-    instar_check_summary found;
-
-    ok(instar_check(db, NULL, NULL, &found));
-}
-
 /* t(a int4, b int4, c text), primary key a, a unique index t_b; rows (1, 11, one), (2, 12, two),
  * (3, 13, null). */
 static void make_t4(instar *db)
@@ -24,10 +16,8 @@ static void make_t4(instar *db)
     instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = "t", .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
-    uint64_t change;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
     ok(dbs_index(db, "t_b", "t", "b", true, NULL));
     ok(alters_insert(db, "t", NULL, "1,11,one"));
     ok(alters_insert(db, "t", NULL, "2,12,two"));
@@ -75,8 +65,7 @@ Test(alter_types, integers_widen_in_one_version)
     instar_cursor_close(cursor);
     instar_abort(txn);
     instar_projection_free(by_b);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A program that prepared its columns before goes on with the types that they had. */
@@ -100,8 +89,7 @@ Test(alter_types, projection_from_before_goes_on)
     ok(instar_commit(txn));
     instar_projection_free(p);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,22,one;2,12,two;3,13,null;4,14,new");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Two versions side by side: who is on the one before writes the old form and reads what is in its
@@ -141,7 +129,7 @@ Test(alter_types, both_versions_write_and_read)
     test_hold_release(&s.hold);
     scene_await(db, change, INSTAR_OK, NULL);
     instar_projection_free(p);
-    check(db);
+    dbs_check_sound(db);
     scene_held_close(&s);
 }
 
@@ -169,10 +157,9 @@ Test(alter_types, rows_go_through_all_types_in_order)
     cr_assert_str_eq(alters_rows(db, "t", "a,f,s"), "1,2,7;2,4,7;3,9,7;4,4.5,7;5,6,7");
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text; f float8 default 2; "
                                              "s int2 default 7");
-    check(db);
+    dbs_check_sound(db);
     ok(dbs_index(db, "t_f", "t", "f", false, NULL));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     db = dbs_open(0);
     cr_assert_str_eq(alters_rows(db, "t", "a,f,s"), "1,2,7;2,4,7;3,9,7;4,4.5,7;5,6,7");
     ok(instar_close(db));
@@ -196,8 +183,7 @@ Test(alter_types, missing_value_is_cast)
     cr_assert_str_eq(alters_rows(db, "t", "a,d"), "1,70000;2,7");
     ok(alters_run(db, "t", "set-type d varchar(5)"));
     fails(alters_run(db, "t", "set-type d varchar(4)"), INSTAR_EFAILED);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* ---- narrower ----------------------------------------------------------------------------- */
@@ -208,15 +194,13 @@ Test(alter_types, rows_that_cannot_be_cast_are_named)
 {
     instar_change_info info;
     instar *db = dbs_open(0);
-    uint64_t change;
 
     dbs_make_table(db, "t");
     scene_fill(db, "t", 1, 13, scene_plus_10);
     for (int64_t i = 1; i <= 11; i++) {
         ok(alters_update(db, "t", "b", i, "40000"));
     }
-    ok(alters_submit(db, "t", "add d int8 , set-type b int2 , rename-column b bb", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "add d int8 , set-type b int2 , rename-column b bb");
     expect(info.error == INSTAR_ERANGE);
     expect_u64(info.duplicate_count, 11);
     expect(strstr(info.reason, "table t: column b cannot become int2 in 11 rows: row (a=1) "
@@ -224,11 +208,9 @@ Test(alter_types, rows_that_cannot_be_cast_are_named)
     expect(strstr(info.reason, "row (a=10) (smallint out of range); …") != NULL);
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
     ok(alters_update(db, "t", "c", 12, "x"));
-    ok(alters_submit(db, "t", "set-type c int4 using", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "set-type c int4 using");
     expect(strstr(info.reason, "column c cannot become int4 in 1 row: row (a=12) ('x': ") != NULL);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* b of t(a int8, b int8, c) becomes int4; held at the point. */
@@ -284,9 +266,7 @@ Test(alter_types, cancelled_while_it_is_validated)
     struct scene_held s;
 
     scene_begin(&s, "nulls.batch", 5000);
-    ok(instar_change_cancel(s.db, s.change));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    scene_held_cancel(&s);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8; c text");
     ok(alters_insert(s.db, "t", "a,b", "6000,6000000000"));
     scene_held_end(&s);
@@ -357,8 +337,7 @@ Test(alter_types, checks_hold_for_the_cast_value)
                   "drop-constraint twice , drop-constraint other , set-type bb text , check - "
                   "length(bb) > 0"));
     cr_assert_str_eq(alters_rows(db, "t", "a,bb"), "1,7;2,2000000000");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* ---- limits of texts ---------------------------------------------------------------------- */
@@ -394,8 +373,7 @@ Test(alter_types, limits_of_texts)
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b varchar(2); c text");
     ok(alters_run(db, "t", "add d varchar(2) default no"));
     fails(alters_run(db, "t", "add e varchar(2) default yes"), INSTAR_ERANGE);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* ---- using an expression ------------------------------------------------------------------- */
@@ -426,10 +404,9 @@ Test(alter_types, values_made_by_an_expression)
     ok(alters_run(db, "t", "drop b"));
     cr_assert_str_eq(alters_rows(db, "t", NULL),
                      "1,12002,true,1;2,1,false,1;3,6,true,1;4,5,false,1");
-    check(db);
+    dbs_check_sound(db);
     ok(dbs_index(db, "t_c", "t", "c", true, NULL));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     db = dbs_open(0);
     cr_assert_str_eq(alters_rows(db, "t", "a,c,yes"), "1,12002,true;2,1,false;3,6,true;4,5,false");
     ok(instar_close(db));
@@ -441,22 +418,18 @@ Test(alter_types, expression_that_fails_for_rows)
 {
     instar_change_info info;
     instar *db = dbs_open(0);
-    uint64_t change;
 
     dbs_make_table(db, "t");
     ok(alters_insert(db, "t", "a,b", "1,0"));
     ok(alters_insert(db, "t", "a,b", "2,5"));
-    ok(alters_submit(db, "t", "set-type b int4 using 10 / b", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "set-type b int4 using 10 / b");
     expect(
         strstr(info.reason, "column b cannot become int4 in 1 row: row (a=1) (division by zero)"));
     ok(alters_run(db, "t", "set-not-null b"));
-    ok(alters_submit(db, "t", "set-type b int4 using nullif(b, 5)", NULL, &change));
-    scene_await(db, change, INSTAR_EFAILED, &info);
+    info = alters_failure(db, "t", "set-type b int4 using nullif(b, 5)");
     expect(strstr(info.reason, "row (a=2) (it would become null)"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 not null; c text");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 static const char *const bad_expressions[][2] = {
@@ -539,22 +512,21 @@ Test(alter_types, indexes_made_anew_beside_others)
     ok(alters_run(db, "t", "add d int4 default 4"));
     ok(compounds_run(db, "ALTER TABLE t ALTER d TYPE text; CREATE INDEX t_d ON t (d, b)"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b unique public; t_d public");
-    check(db);
+    dbs_check_sound(db);
     ok(compounds_run(db, "CREATE INDEX t_d2 ON t (d DESC) INCLUDE (b); "
                          "ALTER TABLE t ALTER d TYPE int8 USING d::int8"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int4 not null; b int4; c text; d int8 default 4");
-    check(db);
+    dbs_check_sound(db);
     ok(compounds_run(db, "ALTER TABLE t ALTER d TYPE text; DROP INDEX t_d2"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b unique public; t_d public");
-    check(db);
+    dbs_check_sound(db);
     ok(compounds_run(db, "DROP INDEX t_b; ALTER TABLE t ALTER b TYPE text; "
                          "CREATE UNIQUE INDEX t_b2 ON t (b)"));
-    check(db);
+    dbs_check_sound(db);
     ok(alters_insert(db, "t", NULL, "4,x,y,5"));
     fails(alters_insert(db, "t", NULL, "5,x,y,5"), INSTAR_EUNIQUE);
     cr_assert_str_eq(alters_rows(db, "t", "b"), "11;12;13;x");
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* With indexes that keep their keys a type goes together with all else, in one change. */
@@ -568,6 +540,5 @@ Test(alter_types, integers_beside_new_and_dropped_indexes)
     cr_assert_str_eq(alters_schema(db, "t"), "a int2 not null; b int8; c text");
     ok(alters_insert(db, "t", NULL, "4,9000000000,x"));
     fails(alters_run(db, "t", "set-type b int4"), INSTAR_EFAILED);
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -107,8 +107,7 @@ Test(bad_input, values_that_do_not_fit)
     ok(instar_insert(txn, p, good));
     ok(instar_commit(txn));
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 static int insert_float(instar *db, int64_t a, double f)
@@ -138,8 +137,7 @@ Test(bad_input, nan_has_its_place)
     fails(insert_float(db, 5, -(double)NAN), INSTAR_EUNIQUE);
     fails(insert_float(db, 6, 0.0), INSTAR_EUNIQUE);
     cr_assert_str_eq(sqls_scan(db, "n", "a", "n_b_key", NULL), "4;3;2;1");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* ---- names -------------------------------------------------------------------------------- */
@@ -169,6 +167,5 @@ Test(bad_input, names)
     refuse_sql(db, "ALTER TABLE orders RENAME TO orders_b", INSTAR_EEXISTS, "orders_b");
     refuse_sql(db, "ALTER INDEX orders_b RENAME TO orders", INSTAR_EEXISTS, "orders");
     refuse_sql(db, "ALTER TABLE orders ADD COLUMN b int4", INSTAR_EEXISTS, "b");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

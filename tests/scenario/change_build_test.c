@@ -12,6 +12,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* t_b is built over that many rows of t(a, b), b = a + 10, and is held at the point for the first
+ * time. */
+static instar *hold_build(struct scene_held *s, const char *point, int64_t rows, bool unique,
+                          const instar_change_options *options)
+{
+    scene_hold(s, point, 1);
+    dbs_make_table(s->db, "t");
+    scene_fill(s->db, "t", 1, rows + 1, scene_plus_10);
+    s->change = dbs_submit_index(s->db, "t_b", "t", "b", unique, options);
+    test_hold_await(&s->hold);
+    return s->db;
+}
+
 /* ---- writes that race with the scan ------------------------------------------------------- */
 
 /* B2: rows that change after the build has taken its snapshot are found by their new keys, and not
@@ -22,19 +35,14 @@ Test(change_build, rows_updated_behind_the_snapshot)
     struct test_random r = test_random(1);
     bool moved[101] = {false};
 
-    scene_hold(&s, "build.snapshot", 1);
-    instar *db = s.db;
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, 101, scene_plus_10);
-    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
-    test_hold_await(&s.hold);
+    instar *db = hold_build(&s, "build.snapshot", 100, false, NULL);
     for (int i = 0; i < 10; i++) {
         int64_t a = 1 + (int64_t)test_random_below(&r, 100);
         moved[a] = true;
         ok(dbs_update(db, "t", a, a + 200));
     }
     test_hold_release(&s.hold);
-    scene_await(db, change, INSTAR_OK, NULL);
+    scene_await(db, s.change, INSTAR_OK, NULL);
     const char *found = dbs_dump(db, "t", "t_b");
     for (int64_t a = 1; a <= 100; a++) {
         char text[48];
@@ -57,12 +65,7 @@ Test(change_build, writes_at_each_point)
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
         struct scene_held s;
         test_remove(dbs_path());
-        scene_hold(&s, points[i], 1);
-        instar *db = s.db;
-        dbs_make_table(db, "t");
-        scene_fill(db, "t", 1, 40, scene_plus_10);
-        uint64_t change = dbs_submit_index(db, "t_b", "t", "b", true, NULL);
-        test_hold_await(&s.hold);
+        instar *db = hold_build(&s, points[i], 39, true, NULL);
         ok(dbs_insert(db, "t", 100, 1000));
         ok(dbs_update(db, "t", 5, 500));
         ok(dbs_update(db, "t", 5, 501));
@@ -73,7 +76,7 @@ Test(change_build, writes_at_each_point)
         ok(dbs_insert(db, "t", 102, 1));
         ok(dbs_delete(db, "t", 102));
         test_hold_release(&s.hold);
-        scene_await(db, change, INSTAR_OK, NULL);
+        scene_await(db, s.change, INSTAR_OK, NULL);
         scene_held_end(&s);
     }
 }
@@ -146,8 +149,7 @@ Test(change_build, snapshot_that_all_others_leave_behind)
         }
         scene_await(db, change, INSTAR_OK, NULL);
         expect(strstr(dbs_dump(db, "t", "t_b"), ":11 ") == NULL);
-        dbs_check_clean(db);
-        ok(instar_close(db));
+        dbs_end(db);
         scene_runner_end(killed != 0 ? &next : &runner);
         if (killed == 0) {
             test_hold_end(&hold);
@@ -216,21 +218,16 @@ Test(change_build, transaction_from_before_write_only_commits)
     instar_change_info info;
     char self[32];
 
-    scene_hold(&s, "change.delete_only", 1);
-    instar *db = s.db;
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, 20, scene_plus_10);
-    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
-    test_hold_await(&s.hold);
+    instar *db = hold_build(&s, "change.delete_only", 19, false, NULL);
     begin_insert(&o, db, 500, 5000);
     test_hold_release(&s.hold);
-    scene_await_waiting(db, change, "write-only", &info);
+    scene_await_waiting(db, s.change, "write-only", &info);
     snprintf(self, sizeof(self), "process %d,", (int)getpid());
     expect(strstr(info.waiting_for, self) != NULL);
     expect(strstr(info.waiting_for, "transaction open for") != NULL);
     expect(strstr(info.waiting_for, "lease ends in") != NULL);
     ok(instar_commit(o.txn));
-    scene_await(db, change, INSTAR_OK, NULL);
+    scene_await(db, s.change, INSTAR_OK, NULL);
     expect(strstr(dbs_dump(db, "t", "t_b"), "500:5000 ") != NULL);
     dbs_check_clean(db);
     instar_projection_free(o.p);
@@ -245,15 +242,10 @@ Test(change_build, transaction_from_before_write_only_is_fenced)
     struct open_insert o;
     instar_change_options options = scene_options(100);
 
-    scene_hold(&s, "change.delete_only", 1);
-    instar *db = s.db;
-    dbs_make_table(db, "t");
-    scene_fill(db, "t", 1, 20, scene_plus_10);
-    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, &options);
-    test_hold_await(&s.hold);
+    instar *db = hold_build(&s, "change.delete_only", 19, false, &options);
     begin_insert(&o, db, 500, 5000);
     test_hold_release(&s.hold);
-    scene_await(db, change, INSTAR_OK, NULL);
+    scene_await(db, s.change, INSTAR_OK, NULL);
     fails(instar_commit(o.txn), INSTAR_ESCHEMA_CHANGED);
     expect(strstr(dbs_dump(db, "t", "t_b"), "500:") == NULL);
     expect(strstr(dbs_dump(db, "t", NULL), "500:") == NULL);
@@ -286,8 +278,7 @@ Test(change_build, unique_build_under_inserts)
     expect_u64(info.duplicate_count, 0);
     expect(info.rows_done >= 19999);
     fails(dbs_insert(db, "t", 1000000, scene_scattered(7)), INSTAR_EUNIQUE);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -323,8 +314,7 @@ Test(change_build, duplicates_far_apart)
     /* Repaired, it goes through. */
     ok(dbs_update(db, "t", 59000, -2));
     ok(dbs_index(db, "t_b", "t", "b", true, NULL));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* At most ten keys are named, and the total is right. Nulls are no duplicates. */
@@ -355,8 +345,7 @@ Test(change_build, many_duplicates_are_counted)
     expect(strstr(info.reason, "(b=0) of row (a=0), row (a=1)") != NULL);
     expect(strstr(info.reason, "30 keys occur more than once") != NULL);
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* ---- limits ------------------------------------------------------------------------------- */
@@ -434,8 +423,7 @@ Test(change_build, more_than_the_memory, .timeout = 3600)
             options.sort_memory_bytes, (int)test_point_hits("build.spilled"));
     test_points_count(false);
     expect_u64(info.rows_done, rows);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 #define WIDE_ROWS 24000
@@ -507,8 +495,7 @@ Test(change_build, runs_of_runs)
     expect(test_point_hits("build.spilled") > 16);
     test_points_count(false);
     expect_u64(info.rows_done, WIDE_ROWS);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 static void remove_runs(void *arg, const char *point)
@@ -558,12 +545,10 @@ static void lose_runs(void (*lose)(void *arg, const char *point))
     cr_assert_eq(info.error, INSTAR_ECORRUPT, "%s", info.reason);
     cr_assert(strstr(info.reason, "a sorted run of the index build is gone") != NULL, "%s",
               info.reason);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     db = dbs_open(0);
     scene_await(db, submit_wide(db), INSTAR_OK, NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Somebody has removed the runs between their writing and their reading, or written other things
@@ -598,8 +583,7 @@ Test(change_build, disk_full_in_mid_build)
     test_fault_set(NULL);
     dbs_check_clean(db);
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* An empty table, one row, and two columns of either direction with nulls. */
@@ -614,6 +598,5 @@ Test(change_build, small_tables)
     ok(dbs_insert(db, "t", 2, 4));
     cr_assert_str_eq(dbs_dump(db, "t", "one"), "1:5 2:4 ");
     cr_assert_str_eq(dbs_dump(db, "t", "empty"), "2:4 1:5 ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

@@ -3,6 +3,7 @@
  * Steering changes, and what several requests for one name mean. The process that runs the changes
  * is held where it matters; this one submits, cancels and looks.
  */
+#define _GNU_SOURCE /* gettid */
 #include "api/api_impl.h"
 #include "change/record.h"
 #include "support/alters.h"
@@ -246,6 +247,12 @@ Test(change_control, cancel_while_waiting)
     ok(instar_change_cancel(s.db, change));
     expect(os_now_ns() - began < 5000000000u);
     ok(instar_change_cancel(s.db, change)); /* asked already */
+    do {
+        fails(instar_change_wait(s.db, change, 5, &info), INSTAR_EBUSY);
+    } while (info.state == INSTAR_CHANGE_RUNNING);
+    /* On its way back it counts as having reached nothing. */
+    fails(instar_change_wait_stage(s.db, change, "delete-only", 20, &info), INSTAR_EBUSY);
+    expect(info.state == INSTAR_CHANGE_REVERTING);
     ok(instar_commit(txn));
     scene_await(s.db, change, INSTAR_ECANCELLED, &info);
     expect(strstr(info.reason, "on request") != NULL);
@@ -254,31 +261,6 @@ Test(change_control, cancel_while_waiting)
     ok(dbs_index(s.db, "t_b", "t", "b", false, NULL));
     instar_projection_free(p);
     scene_held_end(&s);
-}
-
-/* The record of a change, below the public interface. With `drop`, nobody owns it any more. */
-static uint64_t claim_of(instar *db, uint64_t change, bool drop)
-{
-    struct change_record r;
-    struct store_txn *t;
-    int rc;
-
-    do {
-        must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
-        must(record_get(t, change, STORE_READ_PROBE, &r, &test_err));
-        uint64_t claim = r.owner.claim;
-        if (drop) {
-            r.owner = (struct change_owner){.claim = claim};
-            must(record_put(t, &r, &test_err));
-        }
-        record_free(&r);
-        base_err_clear(&test_err);
-        rc = store_txn_commit(t, NULL, NULL, &test_err);
-        if (rc == INSTAR_OK) {
-            return claim;
-        }
-        expect(rc == INSTAR_ECONFLICT);
-    } while (true);
 }
 
 /* L6: a runner loses its claim while it waits for a transaction. It does nothing more by it, least
@@ -302,17 +284,128 @@ Test(change_control, claim_lost_while_waiting)
     ok(instar_insert(txn, p, row));
     ok(submit(s.db, "t_b", "b", false, 0, &change));
     scene_await_waiting(s.db, change, "delete-only", &info);
-    uint64_t claim = claim_of(s.db, change, true);
+    uint64_t claim = scene_claim(s.db, change, true);
     do { /* returns at each thing that happens to the change */
         instar_change_wait(s.db, change, 5, &info);
         expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (claim_of(s.db, change, false) == claim);
+    } while (scene_claim(s.db, change, false) == claim);
     ok(instar_commit(txn));
     scene_await(s.db, change, INSTAR_OK, &info);
     expect(strstr(dbs_dump(s.db, "t", "t_b"), "500:1 ") != NULL);
     instar_projection_free(p);
     scene_held_end(&s);
     scene_runner_end(&other);
+}
+
+/* Two changes are free when a runner looks for them. While it claims the one, another process
+ * claims the other: it comes to that, sees that somebody alive has it, and leaves it to him. */
+Test(change_control, claimed_by_another_since_it_looked)
+{
+    static const char *const tables[] = {"t", "u", "w"};
+    static const char *const names[] = {"t_b", "u_b"};
+    uint64_t changes[3];
+    struct test_hold first, second;
+    struct test_child one, other;
+    instar *db = dbs_open(0);
+
+    for (size_t i = 0; i < 3; i++) {
+        dbs_make_table(db, tables[i]);
+    }
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    for (size_t i = 0; i < 2; i++) {
+        changes[i] = dbs_submit_index(db, names[i], tables[i], "b", false, NULL);
+    }
+    ok(instar_close(db));
+    test_hold_set(&first, "change.claimed", 1);
+    scene_runner(&one);
+    test_hold_await(&first);
+    test_hold_set(&second, "change.claimed", 1);
+    scene_runner(&other);
+    test_hold_await(&second);
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_hold_release(&first);
+    scene_await(db, changes[0], INSTAR_OK, NULL);
+    /* It has looked once more, since the other one does nothing. */
+    changes[2] = dbs_submit_index(db, "w_b", "w", "b", false, NULL);
+    scene_await(db, changes[2], INSTAR_OK, NULL);
+    expect_u64(scene_claim(db, changes[1], false), 1);
+    test_hold_release(&second);
+    scene_await(db, changes[1], INSTAR_OK, NULL);
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&one);
+    scene_runner_end(&other);
+    test_hold_end(&first);
+    test_hold_end(&second);
+}
+
+/* ---- who loses ---------------------------------------------------------------------------- */
+
+static void submit_when_told(struct test_child *self, void *arg)
+{
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    const instar_column_def column = {.name = "a", .type = INSTAR_INT8};
+    char name[16];
+    unsigned made = 0;
+
+    (void)arg;
+    while (test_receive(self) != 0) {
+        uint64_t change;
+        (void)snprintf(name, sizeof(name), "n%u", made++);
+        const instar_table_def def = {.name = name, .columns = &column, .column_count = 1};
+        ok(instar_create_table(db, &def, NULL, &change));
+        test_send(self, made);
+    }
+    ok(instar_close(db));
+}
+
+struct rival {
+    struct test_child child;
+    pid_t loser; /* the thread */
+    uint64_t wins;
+    bool ended;
+};
+
+/* Whatever snapshot the loser takes, another submission is committed behind it, until it asks for a
+ * turn that nobody can take away. */
+static void win(void *arg, const char *point)
+{
+    struct rival *r = arg;
+
+    if (gettid() == r->loser && strcmp(point, "turn.taken") == 0) {
+        r->ended = true;
+    } else if (gettid() == r->loser && !r->ended && strcmp(point, "snapshot.trees_begun") == 0) {
+        test_send(&r->child, 1);
+        r->wins = test_receive(&r->child);
+    }
+}
+
+/* A submission that loses to others again and again has its turn in the end. */
+Test(change_control, submission_that_loses)
+{
+    struct rival rival = {.loser = gettid()};
+    const struct test_listener listener = {.point = win, .arg = &rival};
+    uint64_t change;
+
+    dbs_path();
+    test_fork(&rival.child, submit_when_told, NULL);
+    instar *db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_listener_set(&listener);
+    ok(submit(db, "t_b", "b", false, 0, &change));
+    test_listener_set(NULL);
+    expect(rival.ended && rival.wins >= 5);
+    test_send(&rival.child, 0);
+    test_wait_ok(&rival.child);
+    ok(instar_close(db));
+    db = dbs_open(0);
+    scene_await(db, change, INSTAR_OK, NULL);
+    scene_await(db, scene_last_change(db), INSTAR_OK, NULL);
+    expect(strcmp(dbs_dump(db, "t", "t_b"), "") == 0);
+    ok(instar_close(db));
 }
 
 /* A cancel at every stage of a build leaves the table without the index, and the statement can be
@@ -491,8 +584,7 @@ Test(change_control, nobody_runs_changes)
     ok(instar_close(db));
     db = dbs_open(0);
     scene_await(db, change, INSTAR_OK, &info);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     test_hold_end(&hold);
 }
 

@@ -5,10 +5,15 @@
  */
 #include "support/scenes.h"
 
+#include "api/api_impl.h"
+#include "change/job_impl.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROWS 70000 /* more entries than the memory of the build holds */
 
@@ -57,8 +62,7 @@ static void kill_and_finish(const struct victim *v, instar_change_info *info)
     scene_kill(&death);
     instar *db =
         scene_take_over(&death, v->work == BUILD_DUPLICATES ? INSTAR_EFAILED : INSTAR_OK, info);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 static void fill(int64_t rows, int64_t (*b)(int64_t i), bool index)
@@ -109,6 +113,27 @@ Test(change_death, builder_is_killed)
     scene_runner_end(&keeper);
 }
 
+/* Nobody runs a change any more whose runner was killed after its last commit: what it showed goes
+ * with the next round of any runner. */
+Test(change_death, its_progress_goes)
+{
+    static const struct victim victim = {"change.public", 1, BUILD};
+    const struct scene_death death = {victim.point, victim.nth, NULL, submit, &victim};
+    struct test_child keeper;
+    struct live seen;
+
+    scene_keeper(&keeper);
+    fill(100, scene_scattered, false);
+    scene_kill(&death);
+    instar *db = dbs_open(0);
+    uint64_t change = scene_last_change(db);
+    ok(dbs_index(db, "t_c", "t", "c", false, NULL));
+    expect(!live_read(db->env.store, change, &seen));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&keeper);
+}
+
 /* The same when no process is left: runs in files are gone then, and the store is recovered. */
 Test(change_death, builder_was_the_only_process)
 {
@@ -124,6 +149,29 @@ Test(change_death, builder_was_the_only_process)
         expect_u64(info.rows_done, ROWS);
         drop_again();
     }
+}
+
+/* Whoever takes over cannot read a run that the other one has left: the change fails with the
+ * reason, and can be made once more. */
+Test(change_death, runs_that_cannot_be_read)
+{
+    static const struct victim victim = {"build.spilled", 2, BUILD};
+    const struct scene_death death = {victim.point, victim.nth, NULL, submit, &victim};
+    struct test_child keeper;
+    instar_change_info info;
+
+    scene_keeper(&keeper);
+    fill(ROWS, scene_scattered, false);
+    scene_kill(&death);
+    test_fault_set(
+        &(struct test_fault){.op = OS_OP_READ, .path = "/spill/", .nth = 1, .error = EIO});
+    instar *db = scene_take_over(&death, INSTAR_EFAILED, &info);
+    expect(info.error == INSTAR_EIO && test_fault_fired() == 1);
+    test_fault_set(NULL);
+    ok(dbs_index(db, "t_b", "t", "b", false, NULL));
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    scene_runner_end(&keeper);
 }
 
 /* Killed while it validates, finds duplicates or takes the index away again: the verdict and the
@@ -220,8 +268,7 @@ Test(change_death, taken_over_by_a_living_process)
     scene_await(db, change, INSTAR_OK, &info);
     expect(killed != 0);
     expect_u64(info.rows_done, 30000);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     for (int i = 0; i < 2; i++) {
         if (runners[i].pid != 0) {
             scene_runner_end(&runners[i]);
@@ -253,7 +300,63 @@ Test(change_death, handed_on_when_the_runner_closes)
     ok(instar_close(db));
     db = dbs_open(0);
     scene_await(db, change, INSTAR_OK, &info);
+    dbs_end(db);
+    test_hold_end(&hold);
+}
+
+struct owners {
+    uint32_t own, others;
+};
+
+static int count_changes(void *arg, const instar_node_info *info)
+{
+    struct owners *o = arg;
+
+    *(info->self ? &o->own : &o->others) += info->changes;
+    return 0;
+}
+
+/* Of two processes that run changes one closes its store: it gives up its own, and what the other
+ * one runs is left to that. */
+Test(change_death, closes_beside_another_runner)
+{
+    struct test_child other;
+    struct test_hold hold;
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    struct owners owners = {0};
+
+    test_hold_set(&hold, "change.claimed", 3); /* behind the tables' */
+    scene_runner(&other);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    dbs_make_table(db, "u");
+    uint64_t theirs = dbs_submit_index(db, "u_b", "u", "b", false, &o);
+    test_hold_await(&hold); /* it looks for no other change */
+    ok(instar_close(db));
+    db = dbs_open(0);
+    o.flags = INSTAR_CHANGE_PAUSE;
+    uint64_t ours = dbs_submit_index(db, "t_b", "t", "b", false, &o);
+    do {
+        (void)instar_change_wait(db, ours, 5, &info);
+    } while (info.waiting_for[0] == 0);
+    expect_u64(info.owner_pid, (uint64_t)getpid());
+    ok(instar_node_list(db, count_changes, &owners));
+    expect(owners.own == 1 && owners.others == 1);
+    ok(instar_close(db));
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    info = scene_look(db, ours);
+    expect(info.state == INSTAR_CHANGE_RUNNING && info.owner_pid == 0);
+    expect_u64(scene_look(db, theirs).owner_pid, (uint64_t)other.pid);
+    test_hold_release(&hold);
+    instar_change_steering steering;
+    instar_change_steering_init(&steering);
+    steering.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, ours, &steering));
+    scene_await(db, ours, INSTAR_OK, NULL);
+    scene_await(db, theirs, INSTAR_OK, NULL);
     dbs_check_clean(db);
     ok(instar_close(db));
+    scene_runner_end(&other);
     test_hold_end(&hold);
 }

@@ -180,9 +180,7 @@ static void choose(struct run *r, uint64_t number)
         r->point = points[test_random_below(&r->chance, BASE_ARRAY_LEN(points))];
         r->nth = 1 + test_random_below(&r->chance, 3);
     }
-    r->shared =
-        mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(r->shared != MAP_FAILED);
+    r->shared = test_shared(sizeof(*r->shared));
 }
 
 static int64_t thousand(int64_t i)
@@ -427,8 +425,7 @@ static void fire(uint64_t number)
         expect(rc == 0 || (rc == INSTAR_ECANCELLED && r.operation == DROP_TABLE));
     }
     stop(&r);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 Test(change_fire, verdicts_and_indexes_are_right, .timeout = 3600)

@@ -88,6 +88,56 @@ Test(change_policy, gives_up)
     end(&s);
 }
 
+/* The same while memory is refused to it, one request at a time, as it gives up: then it tries
+ * again, or fails for that. */
+Test(change_policy, gives_up_without_memory)
+{
+    uint64_t fired = 1;
+
+    for (uint64_t nth = 1; fired != 0; nth++) {
+        struct scene s;
+        instar_change_info info;
+        begin(&s, INSTAR_CHANGE_KEEP_WAITING, 1);
+        await_words(&s, "overdue, but it is not fenced");
+        test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
+        ok(steer(&s, INSTAR_CHANGE_GIVE_UP, 0));
+        do {
+            (void)instar_change_wait(s.db, s.change, 5, &info);
+        } while (info.state == INSTAR_CHANGE_RUNNING);
+        fired = test_shortage_fired();
+        test_shortage_set(NULL);
+        ok(instar_commit(s.txn));
+        scene_await(s.db, s.change, INSTAR_EFAILED, &info);
+        cr_expect(info.error == INSTAR_EBLOCKED || info.error == INSTAR_ENOMEM, "request %llu: %s",
+                  (unsigned long long)nth, info.reason);
+        expect(fired != 0 || nth > 10);
+        end(&s);
+    }
+}
+
+/* Cancelled, it waits for the transaction on its way back, too, and goes on looking what becomes of
+ * it. */
+Test(change_policy, waits_on_its_way_back)
+{
+    struct scene s;
+    instar_change_info info;
+
+    begin(&s, INSTAR_CHANGE_KEEP_WAITING, 1);
+    await_words(&s, "overdue, but it is not fenced");
+    ok(instar_change_cancel(s.db, s.change));
+    do {
+        (void)instar_change_wait(s.db, s.change, 5, &info);
+    } while (info.state != INSTAR_CHANGE_REVERTING);
+    await_words(&s, "overdue, but it is not fenced");
+    fails(steer(&s, INSTAR_CHANGE_HOLD, 0), INSTAR_ESTATE);
+    expect(says("is being undone"));
+    dbs_make_table(s.db, "u"); /* of which all who run changes are told */
+    await_words(&s, "overdue, but it is not fenced");
+    ok(instar_commit(s.txn));
+    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    end(&s);
+}
+
 /* It waits on, long after the time is over, and says so; the transaction commits, the change ends.
  */
 Test(change_policy, keeps_waiting)
@@ -313,7 +363,6 @@ Test(change_policy, what_may_come_back_is_not_forgotten)
     ok(instar_change_undo(db, drop, NULL, NULL, &undo));
     scene_await(db, undo, INSTAR_OK, NULL);
     cr_assert_str_eq(dbs_dump(db, "t", NULL), "1:2 ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     os_hooks_set(NULL);
 }

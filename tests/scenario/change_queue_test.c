@@ -1,98 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Changes that were asked for while others wait for their turn: names that come free or are taken
- * meanwhile, steps that somebody else has taken, drops of what is only on its way. Nobody runs
- * changes until all are submitted.
+ * meanwhile, drops of what is only on its way. Nobody runs changes until all are submitted.
  */
-#include "support/moves.h"
-#include "support/sqls.h"
+#include "api/api_impl.h"
+#include "change/record.h"
+#include "support/queues.h"
 
-#include <instar_sql.h>
 #include <stdio.h>
 #include <string.h>
-
-/* t(a, b, c, d) with rows, an index on b and a unique constraint on c; p and q, to which d of the
- * rows can refer. */
-static instar *begin(void)
-{
-    instar *db = dbs_open(0);
-
-    ok(sqls_run(db, "CREATE TABLE t (a int8 PRIMARY KEY, b int8, c int8, d int8);"
-                    "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT t_u UNIQUE (c);"
-                    "CREATE TABLE p (a int8 PRIMARY KEY); CREATE TABLE q (a int8 PRIMARY KEY)"));
-    ok(moves_run(db, "insert p 1 ; insert q 1 ; insert t 1,11,21,1 ; insert t 2,12,22,1"));
-    ok(instar_close(db));
-    return dbs_open(INSTAR_OPEN_NO_RUNNER);
-}
-
-/* The same with a runner. */
-static instar *reopen(instar *db)
-{
-    ok(instar_close(db));
-    return dbs_open(0);
-}
-
-static void end(instar *db)
-{
-    moves_check_clean(db);
-    ok(instar_close(db));
-}
-
-static int try_submit(instar *db, const char *text, uint64_t *change, char words[1024])
-{
-    instar_sql_error error = {0};
-    instar_sql *sql = NULL;
-    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
-
-    *change = 0;
-    rc = rc == INSTAR_OK ? instar_sql_submit(db, sql, 0, change, &error) : rc;
-    instar_sql_free(sql);
-    (void)snprintf(words, 1024, "%s", error.text);
-    return rc;
-}
-
-static uint64_t submit(instar *db, const char *text)
-{
-    char words[1024];
-    uint64_t change;
-    int rc = try_submit(db, text, &change, words);
-
-    cr_assert_eq(rc, INSTAR_OK, "%s: %s: %s", text, instar_error_name(rc), words);
-    return change;
-}
-
-static void refused(instar *db, const char *text, int code, const char *wanted)
-{
-    char words[1024];
-    uint64_t change;
-    int rc = try_submit(db, text, &change, words);
-
-    cr_expect(rc == code && strstr(words, wanted) != NULL, "%s: %s: %s", text,
-              instar_error_name(rc), words);
-}
-
-static void failed(instar *db, uint64_t change, int code, const char *words)
-{
-    instar_change_info info;
-
-    scene_await(db, change, INSTAR_EFAILED, &info);
-    cr_expect(info.error == code && strstr(info.reason, words) != NULL, "%s: %s",
-              instar_error_name(info.error), info.reason);
-}
-
-static void resume(instar *db, uint64_t change)
-{
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &steering));
-}
-
-static bool shows(instar *db, const char *table, const char *words)
-{
-    return strstr(sqls_schema(db, table), words) != NULL;
-}
 
 /* ---- a name that comes free, or does not ---------------------------------------------------- */
 
@@ -106,64 +22,63 @@ static int never(void *arg, const instar_change_failure *failure)
 /* A create that waits for one that was cancelled makes it anew. */
 Test(change_queue, create_behind_a_cancelled_one)
 {
-    instar *db = begin();
-    uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
+    instar *db = queues_begin();
+    uint64_t first = queues_submit(db, "CREATE INDEX i ON t (b)");
 
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    fails(instar_change_steer(db, first, &steering), INSTAR_ESTATE);
+    fails(queues_steer(db, first, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
     expect(says("is being undone"));
-    refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
-    uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
+    fails(queues_steer(db, first, INSTAR_CHANGE_HOLD, 0), INSTAR_ESTATE);
+    expect(says("is being undone"));
+    queues_refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
+    uint64_t second = queues_submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
     expect(second != first);
-    db = reopen(db);
+    db = queues_reopen(db);
     scene_await(db, first, INSTAR_ECANCELLED, NULL);
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
-    scene_await(db, second, INSTAR_OK, NULL);
-    expect(shows(db, "t", "CREATE INDEX i ON t (c)"));
-    end(db);
+    queues_done(db, second);
+    expect(queues_shows(db, "t", "CREATE INDEX i ON t (c)"));
+    dbs_end_sound(db);
 }
 
 /* The drop for which it waits is cancelled: then it is there, and that was asked for. */
 Test(change_queue, create_behind_a_drop_that_is_cancelled)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP INDEX t_b");
-    uint64_t same = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b)");
-    uint64_t other = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP INDEX t_b");
+    uint64_t same = queues_submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b)");
+    uint64_t other = queues_submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
 
     ok(instar_change_cancel(db, drop));
-    db = reopen(db);
+    db = queues_reopen(db);
     scene_await(db, drop, INSTAR_ECANCELLED, NULL);
-    scene_await(db, same, INSTAR_OK, NULL);
-    failed(db, other, INSTAR_EDEFINITION, "column 1 is b, not c");
-    expect(shows(db, "t", "CREATE INDEX t_b ON t (b)"));
-    end(db);
+    queues_done(db, same);
+    queues_failed(db, other, INSTAR_EDEFINITION, "column 1 is b, not c");
+    expect(queues_shows(db, "t", "CREATE INDEX t_b ON t (b)"));
+    dbs_end_sound(db);
 }
 
 /* One that waits for a name has not got it. Another one that comes later may; it has its turn
  * behind the first, which cannot wait for it. */
 Test(change_queue, name_taken_by_a_later_one)
 {
-    instar *db = begin();
+    instar *db = queues_begin();
     instar_change_info info;
-    uint64_t first = submit(db, "CREATE INDEX i ON t (b)");
+    uint64_t first = queues_submit(db, "CREATE INDEX i ON t (b)");
 
     ok(instar_change_cancel(db, first));
-    uint64_t second = submit(db, "CREATE INDEX IF NOT EXISTS i ON t (b) WITH (pause = on)");
-    db = reopen(db);
+    uint64_t second = queues_submit(db, "CREATE INDEX IF NOT EXISTS i ON t (b) WITH (pause = on)");
+    db = queues_reopen(db);
     scene_await(db, first, INSTAR_ECANCELLED, NULL);
     do {
         (void)instar_change_wait(db, second, 5, &info);
     } while (strstr(info.waiting_for, "pause") == NULL);
-    uint64_t third = submit(db, "CREATE INDEX i ON t (b)");
-    resume(db, second);
-    failed(db, second, INSTAR_ESTATE, "which came later");
-    scene_await(db, third, INSTAR_OK, NULL);
-    end(db);
+    uint64_t third = queues_submit(db, "CREATE INDEX i ON t (b)");
+    ok(queues_steer(db, second, 0, INSTAR_CHANGE_PAUSE));
+    queues_failed(db, second, INSTAR_ESTATE, "which came later");
+    queues_done(db, third);
+    dbs_end_sound(db);
 }
 
 static void await_words(instar *db, uint64_t change, const char *words)
@@ -180,78 +95,99 @@ static void await_words(instar *db, uint64_t change, const char *words)
  */
 Test(change_queue, table_whose_name_is_taken)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP TABLE p");
-    uint64_t first = submit(db, "CREATE TABLE IF NOT EXISTS p (x int8) WITH (pause = on)");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP TABLE p");
+    uint64_t first = queues_submit(db, "CREATE TABLE IF NOT EXISTS p (x int8) WITH (pause = on)");
 
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    db = queues_reopen(db);
+    queues_done(db, drop);
     await_words(db, first, "pause");
-    uint64_t later = submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
-    resume(db, first);
+    uint64_t later = queues_submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
+    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     await_words(db, first, "is at work on \"p\"");
-    resume(db, later);
-    scene_await(db, later, INSTAR_OK, NULL);
-    scene_await(db, first, INSTAR_OK, NULL);
-    expect(shows(db, "p", "x int8"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    drop = submit(db, "DROP TABLE q");
-    first = submit(db, "CREATE TABLE IF NOT EXISTS q (x int8) WITH (pause = on)");
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    ok(queues_steer(db, later, 0, INSTAR_CHANGE_PAUSE));
+    queues_done(db, later);
+    queues_done(db, first);
+    expect(queues_shows(db, "p", "x int8"));
+    db = queues_stop(db);
+    drop = queues_submit(db, "DROP TABLE q");
+    first = queues_submit(db, "CREATE TABLE IF NOT EXISTS q (x int8) WITH (pause = on)");
+    db = queues_reopen(db);
+    queues_done(db, drop);
     await_words(db, first, "pause");
     ok(sqls_run(db, "CREATE TABLE q (y int8)"));
-    drop = submit(db, "DROP TABLE q WITH (pause = on)");
-    resume(db, first);
+    drop = queues_submit(db, "DROP TABLE q WITH (pause = on)");
+    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     await_words(db, first, "is at work on \"q\"");
-    resume(db, drop);
+    ok(queues_steer(db, drop, 0, INSTAR_CHANGE_PAUSE));
+    queues_done(db, drop);
+    queues_done(db, first);
+    expect(queues_shows(db, "q", "x int8"));
+    dbs_end_sound(db);
+}
+
+/* A record whose checksum is right, but which waits for another name than that of what it makes. */
+Test(change_queue, name_of_something_else)
+{
+    struct change_record r;
+    struct store_txn *t;
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP TABLE p");
+    uint64_t create = queues_submit(db, "CREATE TABLE IF NOT EXISTS p (x int8)");
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(record_get(t, create, STORE_READ_NORMAL, &r, &test_err));
+    r.object[0] = 'q';
+    must(record_put(t, &r, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    record_free(&r);
+    db = queues_reopen(db);
     scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, first, INSTAR_OK, NULL);
-    expect(shows(db, "q", "x int8"));
-    end(db);
+    queues_failed(db, create, INSTAR_ECORRUPT, "is not called \"q\"");
+    ok(sqls_run(db, "CREATE TABLE p (x int8)"));
+    dbs_end_sound(db);
 }
 
 /* It is cancelled before it has a name, or had to do anything. */
 Test(change_queue, cancelled_before_its_turn)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP INDEX t_b");
-    uint64_t behind = submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
-    uint64_t table = submit(db, "DROP TABLE p");
-    uint64_t again = submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8 UNIQUE)");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP INDEX t_b");
+    uint64_t behind = queues_submit(db, "CREATE INDEX IF NOT EXISTS t_b ON t (c)");
+    uint64_t table = queues_submit(db, "DROP TABLE p");
+    uint64_t again =
+        queues_submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8 UNIQUE)");
 
     ok(instar_change_cancel(db, behind));
     ok(instar_change_cancel(db, again));
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
+    db = queues_reopen(db);
+    queues_done(db, drop);
+    queues_done(db, table);
     scene_await(db, behind, INSTAR_ECANCELLED, NULL);
     scene_await(db, again, INSTAR_ECANCELLED, NULL);
     ok(sqls_run(db, "CREATE INDEX t_b ON t (d); CREATE TABLE p (x int8 PRIMARY KEY)"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* The names of the indexes that it brings are looked for when its turn has come. */
 Test(change_queue, table_behind_one_that_is_dropped)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP TABLE p");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP TABLE p");
     uint64_t table =
-        submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8, UNIQUE (b))");
+        queues_submit(db, "CREATE TABLE IF NOT EXISTS p (a int4 PRIMARY KEY, b int8, UNIQUE (b))");
 
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
-    expect(shows(db, "p", "UNIQUE (b)"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    drop = submit(db, "DROP TABLE q");
-    table = submit(db, "CREATE TABLE IF NOT EXISTS q (a int4, CONSTRAINT x UNIQUE (a))");
-    uint64_t taken = submit(db, "CREATE INDEX x ON t (d)");
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, taken, INSTAR_OK, NULL);
+    db = queues_reopen(db);
+    queues_done(db, drop);
+    queues_done(db, table);
+    expect(queues_shows(db, "p", "UNIQUE (b)"));
+    db = queues_stop(db);
+    drop = queues_submit(db, "DROP TABLE q");
+    table = queues_submit(db, "CREATE TABLE IF NOT EXISTS q (a int4, CONSTRAINT x UNIQUE (a))");
+    uint64_t taken = queues_submit(db, "CREATE INDEX x ON t (d)");
+    db = queues_reopen(db);
+    queues_done(db, drop);
+    queues_done(db, taken);
     instar_change_info info;
     int rc = instar_change_wait(db, table, TEST_AWAIT_S * 1000, &info);
     if (rc == INSTAR_EFAILED) { /* or the index was made later, and then its name was taken */
@@ -259,299 +195,89 @@ Test(change_queue, table_behind_one_that_is_dropped)
     } else {
         fails(rc, INSTAR_OK);
     }
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    drop = submit(db, "DROP TABLE p");
-    table = submit(db, "CREATE TABLE IF NOT EXISTS p (a int4, CONSTRAINT y UNIQUE (a))");
-    taken = submit(db, "CREATE TABLE y (a int8)");
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, taken, INSTAR_OK, NULL);
-    failed(db, table, INSTAR_EEXISTS, "there is a table named \"y\" already");
-    end(db);
+    db = queues_stop(db);
+    drop = queues_submit(db, "DROP TABLE p");
+    table = queues_submit(db, "CREATE TABLE IF NOT EXISTS p (a int4, CONSTRAINT y UNIQUE (a))");
+    taken = queues_submit(db, "CREATE TABLE y (a int8)");
+    db = queues_reopen(db);
+    queues_done(db, drop);
+    queues_done(db, taken);
+    queues_failed(db, table, INSTAR_EEXISTS, "there is a table named \"y\" already");
+    dbs_end_sound(db);
 }
 
 /* Whoever asks for a table that is being made gets that change; with another definition it is
  * told. */
 Test(change_queue, table_that_is_being_made)
 {
-    instar *db = begin();
-    uint64_t first = submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, b int8)");
+    instar *db = queues_begin();
+    uint64_t first = queues_submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, b int8)");
 
-    refused(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY)", INSTAR_EDEFINITION,
-            "is creating \"n\" with another definition");
-    cr_expect_eq(submit(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY, b int8)"), first);
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    end(db);
+    queues_refused(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY)", INSTAR_EDEFINITION,
+                   "is creating \"n\" with another definition");
+    cr_expect_eq(queues_submit(db, "CREATE TABLE IF NOT EXISTS n (a int8 PRIMARY KEY, b int8)"),
+                 first);
+    db = queues_reopen(db);
+    queues_done(db, first);
+    dbs_end_sound(db);
 }
 
 /* ---- drops of what is on its way ------------------------------------------------------------ */
 
 Test(change_queue, drop_of_what_is_on_its_way)
 {
-    instar *db = begin();
-    uint64_t table = submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, p int8 REFERENCES p, q int8 "
-                                "REFERENCES q)");
-    uint64_t drop = submit(db, "DROP TABLE n");
-    uint64_t index = submit(db, "CREATE INDEX i ON t (d)");
-    uint64_t drop_index = submit(db, "DROP INDEX i");
+    instar *db = queues_begin();
+    uint64_t table =
+        queues_submit(db, "CREATE TABLE n (a int8 PRIMARY KEY, p int8 REFERENCES p, q int8 "
+                          "REFERENCES q)");
+    uint64_t drop = queues_submit(db, "DROP TABLE n");
+    uint64_t index = queues_submit(db, "CREATE INDEX i ON t (d)");
+    uint64_t drop_index = queues_submit(db, "DROP INDEX i");
 
-    db = reopen(db);
+    db = queues_reopen(db);
     scene_await(db, table, INSTAR_ECANCELLED, NULL);
-    scene_await(db, drop, INSTAR_OK, NULL);
+    queues_done(db, drop);
     scene_await(db, index, INSTAR_ECANCELLED, NULL);
-    scene_await(db, drop_index, INSTAR_OK, NULL);
+    queues_done(db, drop_index);
     ok(sqls_run(db, "DROP TABLE p; DROP TABLE q"));
-    end(db);
+    dbs_end_sound(db);
 }
 
 /* Whoever wants it gone if it is there waits with the others. */
 Test(change_queue, drop_of_what_is_being_dropped)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP INDEX t_b");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP INDEX t_b");
 
-    expect_u64(submit(db, "DROP INDEX IF EXISTS t_b"), drop);
-    refused(db, "DROP INDEX t_b", INSTAR_ESTATE, "\"t_b\" is being dropped by change");
-    refused(db, "DROP TABLE t_b", INSTAR_EUNKNOWN, "an index, not a table");
-    refused(db, "DROP INDEX t", INSTAR_EUNKNOWN, "a table, not an index");
-    uint64_t table = submit(db, "DROP TABLE q");
-    expect_u64(submit(db, "DROP TABLE IF EXISTS q"), table);
+    expect_u64(queues_submit(db, "DROP INDEX IF EXISTS t_b"), drop);
+    queues_refused(db, "DROP INDEX t_b", INSTAR_ESTATE, "\"t_b\" is being dropped by change");
+    queues_refused(db, "DROP TABLE t_b", INSTAR_EUNKNOWN, "an index, not a table");
+    queues_refused(db, "DROP INDEX t", INSTAR_EUNKNOWN, "a table, not an index");
+    uint64_t table = queues_submit(db, "DROP TABLE q");
+    expect_u64(queues_submit(db, "DROP TABLE IF EXISTS q"), table);
     ok(instar_change_cancel(db, drop));
-    refused(db, "DROP INDEX IF EXISTS t_b", INSTAR_ESTATE, "\"t_b\" is being");
+    queues_refused(db, "DROP INDEX IF EXISTS t_b", INSTAR_ESTATE, "\"t_b\" is being");
     /* A table may go whatever is done to it; drops of its parts go on. */
-    uint64_t more = submit(db, "ALTER TABLE t ADD e int8");
+    uint64_t more = queues_submit(db, "ALTER TABLE t ADD e int8");
     ok(instar_change_cancel(db, more));
-    uint64_t all = submit(db, "DROP TABLE t");
-    db = reopen(db);
+    uint64_t all = queues_submit(db, "DROP TABLE t");
+    db = queues_reopen(db);
     scene_await(db, more, INSTAR_ECANCELLED, NULL);
-    scene_await(db, all, INSTAR_OK, NULL);
-    scene_await(db, table, INSTAR_OK, NULL);
-    end(db);
+    queues_done(db, all);
+    queues_done(db, table);
+    dbs_end_sound(db);
 }
 
 Test(change_queue, table_dropped_behind_a_drop_of_its_index)
 {
-    instar *db = begin();
-    uint64_t drop = submit(db, "DROP INDEX t_b");
-    uint64_t all = submit(db, "DROP TABLE t");
+    instar *db = queues_begin();
+    uint64_t drop = queues_submit(db, "DROP INDEX t_b");
+    uint64_t all = queues_submit(db, "DROP TABLE t");
 
-    db = reopen(db);
-    scene_await(db, drop, INSTAR_OK, NULL);
-    scene_await(db, all, INSTAR_OK, NULL);
-    end(db);
-}
-
-/* ---- steps that somebody else has taken ----------------------------------------------------- */
-
-/* What IF [NOT] EXISTS leaves to do when its turn comes, may be nothing. */
-Test(change_queue, nothing_is_left_to_do)
-{
-    static const char *const changes[] = {
-        "ALTER TABLE t ADD f int8, ALTER b SET NOT NULL, DROP d",
-        "ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8, DROP COLUMN IF EXISTS d",
-        "ALTER TABLE t ALTER b SET NOT NULL",
-        "ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8, ALTER b SET NOT NULL",
-        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; CREATE INDEX i ON t (b, f); COMMIT",
-        "BEGIN; ALTER TABLE t ADD COLUMN IF NOT EXISTS f int8; ALTER TABLE p ADD g int8; COMMIT",
-        "BEGIN; ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE p ALTER g SET DEFAULT 1; COMMIT",
-        "BEGIN; DROP INDEX t_b; ALTER TABLE t ALTER b SET NOT NULL; COMMIT"};
-    uint64_t ids[BASE_ARRAY_LEN(changes)];
-    instar *db = begin();
-
-    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
-        char words[1024];
-        int rc = try_submit(db, changes[i], &ids[i], words);
-        /* What needs a column that is only on its way is refused. */
-        cr_expect(rc == INSTAR_OK || rc == INSTAR_EUNKNOWN, "%s: %s", changes[i], words);
-    }
-    db = reopen(db);
-    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
-        if (ids[i] != 0) {
-            scene_await(db, ids[i], INSTAR_OK, NULL);
-        }
-    }
-    expect(shows(db, "t", "b int8 NOT NULL") && shows(db, "t", "f int8") &&
-           !shows(db, "t", "d int8"));
-    end(db);
-}
-
-/* t refers to p. */
-static instar *begin_referring(void)
-{
-    instar *db = begin();
-
-    ok(instar_close(db));
-    db = dbs_open(0);
-    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p"));
-    ok(instar_close(db));
-    return dbs_open(INSTAR_OPEN_NO_RUNNER);
-}
-
-/* More changes than one round of the runner knows, or runs: of one table one after the other, of
- * others beside each other. */
-Test(change_queue, more_than_run_at_once)
-{
-    uint64_t ids[40];
-    char text[64];
-    instar *db = begin();
-
-    for (int i = 0; i < 40; i++) {
-        (void)snprintf(
-            text, sizeof(text),
-            i % 2 == 0 ? "ALTER TABLE t ALTER b SET DEFAULT %d" : "CREATE TABLE n%d (a int8)", i);
-        ids[i] = submit(db, text);
-    }
-    db = reopen(db);
-    for (int i = 0; i < 40; i++) {
-        scene_await(db, ids[i], INSTAR_OK, NULL);
-    }
-    expect(shows(db, "t", "b int8 DEFAULT 38") && shows(db, "n39", "a int8"));
-    end(db);
-}
-
-/* What is to be validated has been, by then. */
-Test(change_queue, validated_by_another_one)
-{
-    instar *db = begin();
-
-    db = reopen(db);
-    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    uint64_t first = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
-    uint64_t second = submit(db, "ALTER TABLE t VALIDATE CONSTRAINT k");
-    expect(first != second);
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    scene_await(db, second, INSTAR_OK, NULL);
-    expect(shows(db, "t", "CONSTRAINT k CHECK (a > 0)") && !shows(db, "t", "NOT VALID"));
-    end(db);
-}
-
-/* A foreign key of that name is another one by then: it leads to a table that the change does not
- * have its turn in. */
-Test(change_queue, foreign_key_that_is_another_one)
-{
-    instar *db = begin_referring();
-    uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
-                                "REFERENCES q");
-    uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
-    uint64_t third = submit(db, "BEGIN; ALTER TABLE t DROP CONSTRAINT r; ALTER TABLE p ADD g int8; "
-                                "COMMIT");
-    uint64_t fourth = submit(db, "DROP TABLE t");
-    db = reopen(db);
-    scene_await(db, first, INSTAR_ECANCELLED, NULL);
-    scene_await(db, fourth, INSTAR_OK, NULL);
-    (void)instar_change_wait(db, second, TEST_AWAIT_S * 1000, NULL);
-    (void)instar_change_wait(db, third, TEST_AWAIT_S * 1000, NULL);
-    end(db);
-}
-
-Test(change_queue, foreign_key_that_leads_elsewhere)
-{
-    instar *db = begin_referring();
-    uint64_t first = submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
-                                "REFERENCES q");
-    uint64_t second = submit(db, "ALTER TABLE t DROP CONSTRAINT r");
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
-    expect(shows(db, "t", "REFERENCES q"));
-    ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES "
-                    "p, ADD FOREIGN KEY (d) REFERENCES q"));
-    end(db);
-}
-
-/* A table that is dropped beside others is referred to by then. */
-Test(change_queue, dropped_table_that_is_referred_to)
-{
-    instar *db = begin();
-    uint64_t first = submit(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p");
-    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE q ADD g int8; COMMIT");
-    uint64_t third = submit(db, "DROP TABLE q WITH (undo_window_s = 3600)");
-    char text[64];
-
-    (void)snprintf(text, sizeof(text), "UNDO CHANGE %llu", (unsigned long long)third);
-    refused(db, text, INSTAR_ESTATE, "has not ended");
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
-    scene_await(db, third, INSTAR_OK, NULL);
-    expect(shows(db, "t", "REFERENCES p"));
-    end(db);
-}
-
-/* And so is one of which the one that refers to it stays in the change: altered in another way, or
- * as what a new table refers to. */
-Test(change_queue, dropped_table_that_a_member_refers_to)
-{
-    instar *db = begin();
-    uint64_t first = submit(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD "
-                                "CONSTRAINT s FOREIGN KEY (d) REFERENCES q");
-    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t ADD f int8; COMMIT");
-    uint64_t third = submit(db, "BEGIN; DROP TABLE q; CREATE TABLE n (a int8 REFERENCES t); "
-                                "COMMIT");
-
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    failed(db, second, INSTAR_ESTATE, "refers to it; drop that first");
-    failed(db, third, INSTAR_ESTATE, "refers to it; drop that first");
-    expect(shows(db, "t", "REFERENCES p") && shows(db, "t", "REFERENCES q"));
-    end(db);
-}
-
-/* A table that is dropped beside others refers to another one by then, which would go on saying so.
- */
-Test(change_queue, dropped_table_that_refers_by_then)
-{
-    instar *db = begin();
-    uint64_t first = submit(db, "BEGIN; CREATE TABLE m (a int8 PRIMARY KEY); ALTER TABLE p ADD d "
-                                "int8 REFERENCES m; COMMIT");
-    uint64_t second = submit(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT");
-
-    db = reopen(db);
-    scene_await(db, first, INSTAR_OK, NULL);
-    failed(db, second, INSTAR_ESTATE, "came or went since this change was submitted");
-    ok(sqls_run(db, "BEGIN; DROP TABLE p; ALTER TABLE t DROP d; COMMIT; DROP TABLE m"));
-    end(db);
-}
-
-/* A unique constraint that is dropped is referred to by then. */
-Test(change_queue, dropped_key_that_is_referred_to)
-{
-    static const char *const changes[] = {
-        "BEGIN; ALTER TABLE t DROP CONSTRAINT t_u; ALTER TABLE q ADD g int8; COMMIT",
-        "ALTER TABLE t DROP CONSTRAINT t_u"};
-
-    for (size_t i = 0; i < BASE_ARRAY_LEN(changes); i++) {
-        test_remove(dbs_path());
-        instar *db = begin();
-        uint64_t first = submit(db, "CREATE TABLE n (x int8 REFERENCES t (c))");
-        uint64_t second = submit(db, changes[i]);
-        db = reopen(db);
-        scene_await(db, first, INSTAR_OK, NULL);
-        failed(db, second, INSTAR_ESTATE, "foreign key");
-        expect(shows(db, "t", "t_u UNIQUE (c)"));
-        end(db);
-    }
-}
-
-/* Two foreign keys that come in one change, to two tables. */
-Test(change_queue, foreign_keys_to_two_tables)
-{
-    instar *db = begin();
-
-    db = reopen(db);
-    ok(sqls_run(db, "ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD CONSTRAINT s "
-                    "FOREIGN KEY (d) REFERENCES q"));
-    ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT r, DROP CONSTRAINT s"));
-    ok(sqls_run(db, "BEGIN; ALTER TABLE t ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES p, ADD "
-                    "CONSTRAINT s FOREIGN KEY (d) REFERENCES q; CREATE TABLE n (a int8, "
-                    "CONSTRAINT n_u UNIQUE (a)); ALTER TABLE n ADD CONSTRAINT n_v UNIQUE (a); "
-                    "COMMENT ON TABLE n IS 'new'; COMMIT"));
-    end(db);
+    db = queues_reopen(db);
+    queues_done(db, drop);
+    queues_done(db, all);
+    dbs_end_sound(db);
 }
 
 /* ---- names that move ------------------------------------------------------------------------ */
@@ -559,30 +285,32 @@ Test(change_queue, foreign_keys_to_two_tables)
 /* Two names are swapped in one change; and where that fails, each is with its own. */
 Test(change_queue, swapped_names)
 {
-    instar *db = begin();
+    instar *db = queues_begin();
 
-    db = reopen(db);
+    db = queues_reopen(db);
     ok(sqls_run(db, "CREATE INDEX t_d ON t (d)"));
     fails(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
                        "INDEX x RENAME TO t_d; ALTER TABLE t ADD CHECK (a > 1); COMMIT"),
           INSTAR_EFAILED);
-    expect(shows(db, "t", "INDEX t_b ON t (b)") && shows(db, "t", "INDEX t_d ON t (d)"));
+    expect(queues_shows(db, "t", "INDEX t_b ON t (b)") &&
+           queues_shows(db, "t", "INDEX t_d ON t (d)"));
     ok(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
                     "INDEX x RENAME TO t_d; COMMIT"));
-    expect(shows(db, "t", "INDEX t_b ON t (d)") && shows(db, "t", "INDEX t_d ON t (b)"));
+    expect(queues_shows(db, "t", "INDEX t_b ON t (d)") &&
+           queues_shows(db, "t", "INDEX t_d ON t (b)"));
     /* Beside a name that stays as an alias for a version. */
     ok(sqls_run(db, "BEGIN; ALTER INDEX t_b RENAME TO x; ALTER INDEX t_d RENAME TO t_b; ALTER "
                     "INDEX x RENAME TO t_d; ALTER TABLE t RENAME TO s; COMMIT"));
-    expect(shows(db, "s", "INDEX t_b ON s (b)") && shows(db, "s", "INDEX t_d ON s (d)"));
+    expect(queues_shows(db, "s", "INDEX t_b ON s (b)") &&
+           queues_shows(db, "s", "INDEX t_d ON s (d)"));
     ok(sqls_run(db, "ALTER TABLE s RENAME TO t"));
-    ok(instar_close(db));
-    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
-    uint64_t rename = submit(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v");
-    refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_w", INSTAR_ESTATE, "t_u");
-    refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_b", INSTAR_EEXISTS, "t_b");
-    refused(db, "BEGIN; ALTER TABLE t RENAME TO w; DROP INDEX t_b; DROP INDEX t_b; COMMIT",
-            INSTAR_EUNKNOWN, "has gone by a statement before");
-    db = reopen(db);
-    scene_await(db, rename, INSTAR_OK, NULL);
-    end(db);
+    db = queues_stop(db);
+    uint64_t rename = queues_submit(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_v");
+    queues_refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_w", INSTAR_ESTATE, "t_u");
+    queues_refused(db, "ALTER TABLE t RENAME CONSTRAINT t_u TO t_b", INSTAR_EEXISTS, "t_b");
+    queues_refused(db, "BEGIN; ALTER TABLE t RENAME TO w; DROP INDEX t_b; DROP INDEX t_b; COMMIT",
+                   INSTAR_EUNKNOWN, "has gone by a statement before");
+    db = queues_reopen(db);
+    queues_done(db, rename);
+    dbs_end_sound(db);
 }

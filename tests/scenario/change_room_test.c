@@ -88,8 +88,7 @@ Test(change_room, drop_makes_room)
     } while (rc == INSTAR_EMAPFULL);
     ok(rc);
     cr_assert_str_eq(dbs_dump(db, "other", NULL), "1:10 2:20 ");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A build that is held on its way, in a store that has become full meanwhile. */

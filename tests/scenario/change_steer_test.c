@@ -23,6 +23,18 @@ static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
     ok(instar_change_steer(db, change, &s));
 }
 
+/* As fast as it can, and no pause any more. */
+static void hasten(instar *db, uint64_t change)
+{
+    instar_change_steering s;
+
+    instar_change_steering_init(&s);
+    s.rows_per_second_max = 0;
+    s.bytes_per_second_max = 0;
+    s.clear_flags = INSTAR_CHANGE_PAUSE;
+    ok(instar_change_steer(db, change, &s));
+}
+
 /* Until it stands still. */
 static void await_pause(instar *db, uint64_t change, instar_change_info *info)
 {
@@ -52,8 +64,7 @@ static instar *begin(struct test_child *runner)
 
 static void end(instar *db, struct test_child *runner)
 {
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(runner);
 }
 
@@ -182,7 +193,6 @@ Test(change_steer, pause_of_a_slow_build)
 {
     struct test_child runner;
     instar_change_info info;
-    instar_change_steering s;
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 1000);
 
@@ -194,10 +204,7 @@ Test(change_steer, pause_of_a_slow_build)
     expect(rows < ROWS - 1);
     fails(instar_change_wait(db, change, 120, &info), INSTAR_EBUSY);
     expect_u64(info.rows_done, rows);
-    instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
-    s.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     end(db, &runner);
@@ -208,7 +215,6 @@ Test(change_steer, entries_beside_a_slow_build_are_told)
 {
     struct test_child runner;
     instar_change_info info;
-    instar_change_steering s;
     instar *db = begin(&runner);
     uint64_t change = submit(db, false, 0, 200);
 
@@ -218,9 +224,7 @@ Test(change_steer, entries_beside_a_slow_build_are_told)
         instar_change_wait(db, change, 5, &info);
         expect(info.rows_done < ROWS - 1);
     } while (info.delta_backlog == 0);
-    instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, NULL);
     end(db, &runner);
 }
@@ -366,6 +370,67 @@ Test(change_steer, hold_of_a_drop)
     end(db, &runner);
 }
 
+#define WIDE_ROWS 2000
+#define WIDE_BYTES 4000 /* of what does not become much less */
+
+static int insert_wide(instar_txn *txn, void *arg)
+{
+    static char text[WIDE_BYTES];
+    const int64_t *from = ((void **)arg)[1];
+
+    for (int64_t a = *from; a < *from + 20; a++) {
+        struct test_random chance = test_random((uint64_t)a + 1);
+        for (size_t i = 0; i < sizeof(text); i++) {
+            text[i] = (char)(' ' + test_random_below(&chance, 64));
+        }
+        const instar_value row[3] = {{.type = INSTAR_INT8, .i = a},
+                                     {.type = INSTAR_INT8, .i = scene_scattered(a)},
+                                     {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+        int rc = instar_insert(txn, ((void **)arg)[0], row);
+        if (rc != INSTAR_OK) {
+            return rc;
+        }
+    }
+    return INSTAR_OK;
+}
+
+/* The same while rows are looked up that are to stand under another primary key, and written: many
+ * of them at a time, which takes more than one batch. */
+Test(change_steer, pause_while_whole_rows_are_loaded)
+{
+    const instar_key_column key = {.name = "b"};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
+        {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY, .key = &key, .key_count = 1}};
+    struct test_child runner;
+    struct test_hold hold;
+    instar_change_info info;
+    instar_projection *p;
+    uint64_t change;
+
+    test_hold_set(&hold, "build.batch_loaded", 2); /* the first one is of the witness */
+    scene_runner(&runner);
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    dbs_make_table(db, "t");
+    ok(instar_projection_prepare(db, "t", NULL, 0, NULL, &p));
+    for (int64_t from = 0; from < WIDE_ROWS; from += 20) {
+        void *arg[2] = {p, &from};
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_wide, arg));
+    }
+    instar_projection_free(p);
+    ok(instar_flush(db));
+    ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
+    test_hold_await(&hold);
+    steer(db, change, INSTAR_CHANGE_PAUSE, 0);
+    test_hold_release(&hold);
+    await_pause(db, change, &info);
+    await_no_reader(db);
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, NULL);
+    end(db, &runner);
+    test_hold_end(&hold);
+}
+
 /* ---- retune ------------------------------------------------------------------------------- */
 
 /* A build that would take an hour is given its head. */
@@ -445,9 +510,7 @@ Test(change_steer, retune_bytes)
         instar_change_wait(db, change, 5, &info);
     } while (strstr(info.throttle, "1 bytes/s") == NULL);
     expect(info.state == INSTAR_CHANGE_RUNNING);
-    instar_change_steering_init(&s);
-    s.bytes_per_second_max = 0;
-    ok(instar_change_steer(db, change, &s));
+    hasten(db, change);
     scene_await(db, change, INSTAR_OK, &info);
     expect_u64(info.rows_done, ROWS - 1);
     end(db, &runner);

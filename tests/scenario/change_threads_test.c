@@ -38,8 +38,7 @@ Test(change_threads, builders_do_not_start)
         ok(dbs_drop_index(db, "t_b"));
     }
     test_listener_set(NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A change for which there is no thread waits until there is one. */
@@ -54,8 +53,7 @@ Test(change_threads, a_change_waits_for_a_thread)
     cr_assert_eq(info.state, INSTAR_CHANGE_RUNNING);
     test_threads_refuse(false);
     ok(instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A process that cannot run changes does not open the store. */

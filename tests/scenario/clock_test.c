@@ -20,7 +20,6 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define RUNS 2
@@ -353,9 +352,7 @@ static struct run new_run(uint64_t seed, struct test_random *r)
                       .clocks = clocks_new(),
                       .lease_ms = leases[test_random_below(r, BASE_ARRAY_LEN(leases))],
                       .fence_ms = fences[test_random_below(r, BASE_ARRAY_LEN(fences))]};
-    run.shared =
-        mmap(NULL, sizeof(*run.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(run.shared != MAP_FAILED);
+    run.shared = test_shared(sizeof(*run.shared));
     return run;
 }
 

@@ -95,8 +95,7 @@ Test(compound_stages, rows_written_at_each)
             instar_projection *p;
             fails(instar_projection_prepare(s.db, "t", &hidden, 1, NULL, &p), INSTAR_EUNKNOWN);
         }
-        test_hold_release(&s.hold);
-        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_held_done(&s);
         cr_assert_str_eq(alters_schema(s.db, "t"), AFTER);
         cr_assert_str_eq(compounds_indexes(s.db, "t"), "t_d public; t_u unique public; t_f public");
         scene_held_end(&s);
@@ -116,13 +115,7 @@ Test(compound_stages, writers_of_two_versions)
         ok(instar_begin(s.db, 0, &txn));
         ok(alters_insert_in(txn, p, "200,2000"));
         ok(alters_update_in(txn, p, 3, "3,300"));
-        test_hold_release(&s.hold);
-        while (dbs_version(s.db, "t") == version && scene_look(s.db, s.change).finished_us == 0 &&
-               scene_look(s.db, s.change).waiting_for[0] == 0) {
-            /* Returns at each thing that happens to the change. */
-            instar_change_wait(s.db, s.change, 5, NULL);
-        }
-        expect(dbs_version(s.db, "t") <= version + 1);
+        scene_release_beside(&s, version);
         ok(dbs_insert(s.db, "t", 201, 2001));
         ok(dbs_update(s.db, "t", 4, 400));
         ok(instar_commit(txn));
@@ -140,8 +133,7 @@ Test(compound_stages, cancelled_at_each)
         scene_begin(&s, points[i].name);
         if (points[i].flipped) {
             fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
-            test_hold_release(&s.hold);
-            scene_await(s.db, s.change, INSTAR_OK, NULL);
+            scene_held_done(&s);
         } else {
             ok(instar_change_cancel(s.db, s.change));
             ok(dbs_insert(s.db, "t", 100, 1000));
@@ -179,8 +171,7 @@ Test(compound_stages, held_and_released)
     ok(instar_change_steer(db, change, &steering));
     scene_await(db, change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_schema(db, "t"), AFTER);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 
@@ -329,8 +320,7 @@ static void kill_and_finish(const struct victim *v)
     if (v->fails) {
         expect(strstr(info.reason, "unique index t_u") != NULL);
     }
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&keeper);
 }
 

@@ -34,8 +34,7 @@ Test(compound, several_indexes_are_one_change)
     expect(told("t_c"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public; t_u unique public; t_c public");
     ok(compounds_run(db, "CREATE INDEX IF NOT EXISTS t_b ON t (b); CREATE INDEX d ON t (b DESC)"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* One of them has duplicates: none stays, and the reason names the one. */
@@ -61,8 +60,7 @@ Test(compound, one_that_fails_reverts_all)
     ok(dbs_delete(db, "t", 501));
     ok(compounds_run(db, "CREATE UNIQUE INDEX t_u ON t (b, a); CREATE UNIQUE INDEX t_b ON t (b)"));
     fails(dbs_insert(db, "t", 500, 11), INSTAR_EUNIQUE);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A column and an index on it, a name that changes, a NOT NULL and an index that goes: in one. */
@@ -86,8 +84,7 @@ Test(compound, indexes_beside_alterations)
     /* The name of what was dropped is free, those of what was made are not. */
     ok(dbs_index(db, "old", "u", "c", false, NULL));
     fails(compounds_run(db, "CREATE INDEX new ON u (c)"), INSTAR_EEXISTS);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Checks beside indexes: about what is there, about a column that comes with its index, and one
@@ -112,8 +109,7 @@ Test(compound, checks_beside_indexes)
     fails(alters_insert(db, "t", "a,b", "60,1000"), INSTAR_ECHECK);
     fails(alters_update(db, "t", "b", 20, "19"), INSTAR_ECHECK);
     ok(alters_insert(db, "t", "a,b,d", "60,70,8"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A check that rows break, or that what they get in a new column breaks: nothing stays, neither the
@@ -142,8 +138,7 @@ Test(compound, a_check_that_fails_reverts_all)
     fails(compounds_run(db, "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD COLUMN d int8 DEFAULT 3, "
                             "ADD CHECK (d > b)"),
           INSTAR_EINVALID);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A column goes together with the index that uses it; another takes its name. */
@@ -159,8 +154,7 @@ Test(compound, dropped_column_with_its_index)
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c int8 default 3");
     ok(alters_insert(db, "t", "a,c", "51,4"));
     ok(alters_update(db, "t", "c", 1, "5"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* U6: a column goes and another one is to be unique, which it is not: what goes is there still, as
@@ -183,8 +177,7 @@ Test(compound, duplicates_keep_what_was_to_go)
         cr_assert_str_eq(alters_rows(db, "t", "b"), "1;2");
         cr_assert_str_eq(compounds_indexes(db, "t"), "");
         ok(alters_insert(db, "t", "a,b,e", "3,3,1"));
-        dbs_check_clean(db);
-        ok(instar_close(db));
+        dbs_end(db);
     }
 }
 
@@ -210,8 +203,7 @@ Test(compound, impossible_ones_are_refused)
     expect(told("table \"t\" is dropped in the change that creates, alters or drops it"));
     ok(compounds_run(db, "DROP INDEX IF EXISTS nope; CREATE INDEX IF NOT EXISTS t_b ON t (b)"));
     cr_assert_str_eq(compounds_indexes(db, "t"), "t_b public");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* ---- beside other changes ----------------------------------------------------------------- */
@@ -253,8 +245,7 @@ Test(compound, creation_of_a_part_is_joined)
     fails(submit_index(s.db, "t_b", "c", INSTAR_CHANGE_IF_NOT_EXISTS, &other), INSTAR_EDEFINITION);
     fails(instar_drop_index(s.db, "t_b", NULL, &other), INSTAR_ESTATE);
     expect(strstr(instar_error_text(), "being changed by change") != NULL);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_held_end(&s);
 }
 
@@ -274,8 +265,7 @@ Test(compound, others_queue_behind_it)
     ok(alters_submit(s.db, "t", "add d text", NULL, &failing));
     fails(compounds_run(s.db, "CREATE INDEX x ON t (b); CREATE INDEX y ON t (a)"), INSTAR_ESTATE);
     expect(told("in the middle of a change"));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_await(s.db, add, INSTAR_OK, NULL);
     scene_await(s.db, index, INSTAR_OK, NULL);
     scene_await(s.db, failing, INSTAR_EFAILED, &info);
@@ -300,8 +290,7 @@ Test(compound, index_at_work_is_not_dropped)
     fails(compounds_run(s.db, "DROP INDEX t_b; CREATE INDEX x ON t (a)"), INSTAR_ESTATE);
     fails(compounds_run(s.db, "CREATE INDEX x ON t (a); DROP INDEX t_b"), INSTAR_ESTATE);
     expect(told("\"t_b\" is being"));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     ok(instar_drop_index(s.db, "t_b", NULL, &drop));
     scene_await(s.db, drop, INSTAR_OK, NULL);
     scene_held_end(&s);
@@ -367,6 +356,5 @@ Test(compound, many_indexes_are_dropped)
     ok(sqls_run(db, text));
     dbs_check_clean(db);
     ok(sqls_run(db, "drop table t"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

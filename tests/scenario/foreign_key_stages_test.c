@@ -42,7 +42,7 @@ static void scene_begin(struct scene_held *s, const char *point)
 
 static void scene_end(struct scene_held *s)
 {
-    moves_check_clean(s->db);
+    dbs_check_sound(s->db);
     scene_held_close(s);
 }
 
@@ -56,8 +56,7 @@ Test(foreign_key_stages, enforced_while_it_is_validated)
     fails(moves_run(s.db, "delete p 1"), INSTAR_EREFERENCE);
     ok(moves_run(s.db, "insert c 3,3"));
     fails(moves_run(s.db, "delete p 3"), INSTAR_EREFERENCE);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     expect(shows(s.db, "c", "ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p (id);"));
     scene_end(&s);
 }
@@ -68,9 +67,7 @@ Test(foreign_key_stages, cancelled_while_it_is_validated)
     struct scene_held s;
 
     scene_begin(&s, "validate.snapshot");
-    ok(instar_change_cancel(s.db, s.change));
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+    scene_held_cancel(&s);
     expect(!shows(s.db, "c", "FOREIGN"));
     ok(moves_run(s.db, "insert c 3,9"));
     ok(moves_run(s.db, "delete p 1"));
@@ -98,8 +95,7 @@ static void wait_for_writer(const char *text, const char *found)
     expect(info.error == INSTAR_EREFERENCE);
     expect_u64(info.duplicate_count, 1);
     ok(moves_run(db, "insert c 9,9"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -149,10 +145,9 @@ Test(foreign_key_stages, new_table_waits_for_writers_of_its_parents)
     fails(moves_run(db, "insert n 1,3"), INSTAR_EREFERENCE);
     ok(moves_run(db, "insert n 1,2"));
     fails(moves_run(db, "delete p 2"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "drop table n; drop table p"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -179,7 +174,7 @@ Test(foreign_key_stages, writer_on_the_version_before_the_name)
     scene_await(db, change, INSTAR_OK, NULL);
     ok(moves_run(db, "insert n 1,3"));
     fails(instar_commit(txn), INSTAR_ECONFLICT);
-    moves_check_clean(db);
+    dbs_check_sound(db);
     scene_held_close(&s);
 }
 
@@ -198,8 +193,7 @@ Test(foreign_key_stages, changes_of_both_tables_wait)
     ok(sqls_run(s.db, "create table z (a int8 primary key)")); /* came later, and had its turn */
     expect(strcmp(scene_look(s.db, of_parent).stage, "queued") == 0);
     fails(instar_drop_table(s.db, "p", &options, &drop), INSTAR_ESTATE);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_await(s.db, of_parent, INSTAR_OK, NULL);
     fails(moves_run(s.db, "delete p 1"), INSTAR_EREFERENCE);
     scene_end(&s);
@@ -239,7 +233,7 @@ Test(foreign_key_stages, parent_loses_its_key_before)
     scene_await(db, change, INSTAR_EFAILED, &info);
     expect(strstr(info.reason, "CREATE INDEX c_p_idx ON c (p) makes one") != NULL);
     ok(moves_run(db, "insert c 3,9"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     scene_held_close(&s);
 }
 
@@ -271,8 +265,7 @@ Test(foreign_key_stages, both_ends_are_leased)
         scene_await_waiting(db, change, "enforcing", &info);
         ok(instar_commit(txn));
         scene_await(db, change, INSTAR_OK, NULL);
-        moves_check_clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
         scene_runner_end(&runner);
     }
 }
@@ -316,10 +309,9 @@ Test(foreign_key_stages, killed_at_each_stage)
             fails(moves_run(db, "insert c 4,9"), INSTAR_EREFERENCE);
             fails(moves_run(db, "delete p 1"), INSTAR_EREFERENCE);
         }
-        moves_check_clean(db);
+        dbs_check_sound(db);
         ok(sqls_run(db, "drop table c; drop table p"));
-        moves_check_clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }
 
@@ -341,7 +333,7 @@ static instar *kill_and_finish(const char *const v[3])
     ok(instar_close(db));
     scene_kill(&death);
     db = scene_take_over(&death, INSTAR_OK, NULL);
-    moves_check_clean(db);
+    dbs_check_sound(db);
     return db;
 }
 
@@ -365,8 +357,7 @@ Test(foreign_key_stages, killed_while_a_table_comes_or_goes)
             ok(sqls_run(db, "drop table c"));
         }
         ok(sqls_run(db, "drop table p"));
-        moves_check_clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }
 
@@ -387,8 +378,7 @@ Test(foreign_key_stages, killed_while_its_index_is_made)
         expect(shows(db, "c", "CREATE INDEX c_p_idx ON c (p);\nALTER TABLE c ADD CONSTRAINT k"));
         fails(moves_run(db, "insert c 1,1"), INSTAR_EREFERENCE);
         ok(sqls_run(db, "drop table c; drop table p"));
-        moves_check_clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }
 
@@ -434,8 +424,7 @@ Test(foreign_key_stages, column_with_it_at_each_stage)
         if (!with_column[i].binds) {
             ok(moves_run(s.db, "insert p 2,21"));
         }
-        test_hold_release(&s.hold);
-        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_held_done(&s);
         expect(shows(s.db, "c", "FOREIGN KEY (q) REFERENCES p (id);"));
         fails(moves_run(s.db, "delete p 2"), INSTAR_EREFERENCE);
         scene_end(&s);
@@ -449,9 +438,7 @@ Test(foreign_key_stages, column_with_it_cancelled_at_each_stage)
         struct scene_held s;
 
         column_begin(&s, with_column[i].name);
-        ok(instar_change_cancel(s.db, s.change));
-        test_hold_release(&s.hold);
-        scene_await(s.db, s.change, INSTAR_ECANCELLED, NULL);
+        scene_held_cancel(&s);
         expect(!shows(s.db, "c", "q int8") && !shows(s.db, "c", "FOREIGN"));
         expect(!shows(s.db, "c", "c_q_idx"));
         ok(moves_run(s.db, "delete p 2"));

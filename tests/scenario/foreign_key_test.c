@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Foreign keys: with a table, added to one with rows, not valid, of a table to itself; what writers
  * of both tables may do, and what may not be done to what is referred to. */
+#include "api/api_impl.h"
 #include "support/moves.h"
 
 #include <stdio.h>
@@ -52,8 +53,7 @@ Test(foreign_key, with_the_table)
     ok(moves_run(db, "delete p 5"));
     ok(moves_run(db, "delete c 1"));
     ok(moves_run(db, "delete p 4"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What counts is what the transaction leaves behind, in whatever order it came about. */
@@ -72,8 +72,7 @@ Test(foreign_key, final_state)
     fails(moves_run(db, "update c 1 1,7 ; insert p 8,null"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete p 9 ; insert p 10,null"), INSTAR_EREFERENCE);
     cr_assert_str_eq(alters_rows(db, "c", NULL), "1,9");
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A row that moves behind its reference is asked for where it has come to, be it by its key or by
@@ -121,8 +120,7 @@ Test(foreign_key, restrict_and_no_action)
                     "references p (id) on update restrict"));
     ok(moves_run(db, "delete p 2 ; insert p 2,21"));
     fails(moves_run(db, "update p 2 8,21 ; insert p 2,22"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Several columns, in another order than the key's, to a unique index; a null in any of them means
@@ -151,8 +149,7 @@ Test(foreign_key, several_columns)
     ok(moves_run(db, "update p 1 11,7,z")); /* another row's key is none of it */
     ok(moves_run(db, "delete p 2"));
     ok(moves_run(db, "insert p 3,7,z2 ; update c 1 1,z2,7 ; delete p 11"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A table that refers to itself. */
@@ -178,7 +175,7 @@ Test(foreign_key, to_itself)
     ok(moves_run(db, "update e 3 3,2"));
     ok(sqls_run(db, "alter table e add constraint k foreign key (boss) references e"));
     fails(moves_run(db, "delete e 2"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "drop table e"));
     ok(instar_close(db));
 }
@@ -201,7 +198,7 @@ Test(foreign_key, added_to_rows)
     expect(!shows(db, "c", "FOREIGN"));
     ok(moves_run(db, "delete p 5"));
     ok(moves_run(db, "insert c 20,99"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "drop table p"));
     /* A long value is cut. */
     ok(sqls_run(db, "create table k (x text primary key);"
@@ -226,7 +223,7 @@ Test(foreign_key, not_valid_and_validated_later)
     fails(moves_run(db, "insert c 3,78"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete p 1"), INSTAR_EREFERENCE);
     ok(moves_run(db, "update c 2 22,77")); /* it need not be mended by this */
-    moves_check_clean(db);
+    dbs_check_sound(db);
     fails(sqls_run(db, "alter table c validate constraint k"), INSTAR_EFAILED);
     cr_assert(sqls_say("row (id=22) refers to (77)"), "%s", sqls_words());
     expect(shows(db, "c", "NOT VALID;"));
@@ -239,8 +236,7 @@ Test(foreign_key, not_valid_and_validated_later)
     expect(says("foreign key kk of table c"));
     ok(sqls_run(db, "alter table c drop constraint kk"));
     ok(moves_run(db, "delete p 2"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What is referred to, and by what rows are found, stays; all names may change. */
@@ -285,10 +281,9 @@ Test(foreign_key, what_it_needs_is_kept)
     fails(moves_run(db, "insert cc 2,9"), INSTAR_EREFERENCE);
     expect(says("foreign key c_p_fkey of table cc: (parent=9) of row (id=2) is no key of table "
                 "pp"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "drop table cc; drop table d; drop table pp"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What cannot be is refused at once, by name. */
@@ -373,8 +368,7 @@ Test(foreign_key, index_is_made)
     ok(sqls_run(db, "begin; alter table n drop constraint n_q_fkey; alter table n drop constraint "
                     "n_p_fkey; drop index n_p_idx; commit"));
     ok(moves_run(db, "delete p 2"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A schema that is printed makes the same tables again, in whatever order they refer to each other.
@@ -441,8 +435,7 @@ Test(foreign_key, with_the_column)
                     "alter table c add column u int8 references p; create index c_t on c (t);"
                     "alter table c add unique (t, u); commit"));
     expect(shows(db, "c", "FOREIGN KEY (u) REFERENCES p (id);"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A column on either side becomes of another type where its keys stay as they are, and the
@@ -468,8 +461,7 @@ Test(foreign_key, types_with_the_same_keys)
     fails(moves_run(db, "insert c 3,40000,1"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete p 3"), INSTAR_EREFERENCE);
     ok(moves_run(db, "delete p 2"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Where the keys would be others it is refused, and the constraint is named. */
@@ -496,6 +488,31 @@ Test(foreign_key, types_with_other_keys)
     cr_assert(strstr(instar_error_text(), "d_v_fkey") != NULL, "%s", instar_error_text());
     ok(sqls_run(db, "alter table d alter column v type numeric(12,1)"));
     ok(sqls_run(db, "alter table n alter column u type numeric(10,1)"));
-    moves_check_clean(db);
+    dbs_end_sound(db);
+}
+
+/* Two descriptors that do not say the same of a foreign key, each of them whole, are corruption to
+ * whoever writes by them. */
+Test(foreign_key, ends_that_do_not_agree)
+{
+    struct catalog_table *child;
+    struct store_txn *t;
+    instar *db = open_pc(0, true);
+    const struct txn_env *env = &db->env;
+
+    ok(moves_run(db, "insert c 1,5"));
+    must(store_txn_begin(env->store, STORE_TXN_SYNC, &t, &test_err));
+    must(catalog_get_table(t, 2, &child, &test_err));
+    cr_assert_str_eq(child->name, "c");
+    child->fkeys[0].parent_index = 99; /* of which p knows nothing */
+    must(catalog_put_table(t, child, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    catalog_table_free(child);
+    ok(instar_close(db));
+    db = dbs_open(0); /* its view has been loaded anew */
+    fails(moves_run(db, "delete p 1"), INSTAR_ECORRUPT);
+    expect(says("do not agree on a foreign key"));
+    fails(moves_run(db, "insert c 2,5"), INSTAR_ECORRUPT);
+    expect(says("has lost its key"));
     ok(instar_close(db));
 }

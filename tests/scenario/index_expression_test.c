@@ -26,8 +26,7 @@ Test(index_expression, rows_come_and_go)
     cr_assert_str_eq(sqls_scan(db, "t", "a", "i", NULL), "2;4;5;1");
     ok(alters_update(db, "t", "a", 4, "40"));
     cr_assert_str_eq(sqls_scan(db, "t", "a", "i", &(instar_range){.reverse = true}), "1;40;5;2");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A change of the row that the expression does not feel leaves its entry alone, and one that it
@@ -44,8 +43,7 @@ Test(index_expression, with_include_and_predicate)
     ok(alters_update(db, "t", "b", 2, "5"));
     ok(alters_update(db, "t", "b", 3, "-5"));
     cr_assert_str_eq(sqls_scan(db, "t", "c,b,a", "i", NULL), "DOS,5,2;UNO,11,1");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Unique values of the expression: of what is there, and of what is written. Nulls are never the
@@ -65,8 +63,7 @@ Test(index_expression, unique)
     expect(says("unique index u of table t: row (a=4) has ((lower(c))='one'), which row (a=1)"));
     ok(alters_update(db, "t", "c", 1, "oNE"));
     ok(alters_insert(db, "t", "a", "5"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* An expression that cannot be evaluated refuses the write and names the index, but not a delete;
@@ -85,8 +82,7 @@ Test(index_expression, what_cannot_be_evaluated)
     fails(alters_update(db, "t", "b", 3, "0"), INSTAR_ERANGE);
     expect(says("expression 2 of index i of table t: division by zero"));
     fails(alters_insert(db, "t", "a,b", "5,0"), INSTAR_ERANGE);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* From write-only on a write is held to it, and not before; a row from before the index that breaks
@@ -155,6 +151,5 @@ Test(index_expression, columns_of_it)
     ok(alters_update(db, "t", "g", 1, "-3"));
     ok(alters_insert(db, "t", "a,b", "9,9"));
     cr_assert_str_eq(sqls_scan(db, "t", "a,g", "l", NULL), "9,4;1,-3;3,4;2,4");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

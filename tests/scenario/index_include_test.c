@@ -92,8 +92,7 @@ Test(index_include, entries_follow_the_rows)
     ok(alters_update(db, "t", "b,c", 4, "50,moved"));
     ok(dbs_delete(db, "t", 2));
     cr_assert_str_eq(sqls_scan(db, "t", "a,b,c", "i", NULL), "11,10,uno;3,15,null;4,50,moved");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Only a change of the values of its columns is a question for a unique index: rows that were
@@ -108,8 +107,7 @@ Test(index_include, included_columns_are_not_unique)
     ok(alters_update(db, "t", "c", 4, "three"));
     fails(alters_update(db, "t", "b", 4, "15"), INSTAR_EUNIQUE);
     cr_assert_str_eq(sqls_scan(db, "t", "a,c", "u", NULL), "1,one;3,three;2,null;4,three");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A column more in INCLUDE, or in the order of it, is another definition; what is there already is
@@ -141,8 +139,7 @@ Test(index_include, definitions)
     ok(sqls_run(db, "begin; drop index i; alter table t drop column ff; alter table t add column h "
                     "int8 default 8; create index j on t (b desc) include (g, h); commit"));
     cr_assert_str_eq(sqls_scan(db, "t", "a,g,h", "j", NULL), "2,g,8;3,g,8;1,g,8");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A row (9, 90) whose c has so many characters. */
@@ -187,8 +184,7 @@ Test(index_include, too_long)
     expect(strlen(sqls_scan(db, "t", "b,a", "i", NULL)) > 0);
     dbs_check_clean(db);
     ok(sqls_run(db, "drop index i; create index i on t (b) include (c)"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* The sign of a zero is not in the key code: it is the row's that is told. */
@@ -294,6 +290,5 @@ Test(index_include, built_from_sorted_runs)
         ok(alters_update(db, "t", "g", a, "changed"));
     }
     scene_await(db, change, INSTAR_OK, NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

@@ -103,6 +103,5 @@ Test(index_nulls, definitions)
     expect(strstr(instar_error_text(), "column \"a\" is never null") != NULL);
     key.nulls = (enum instar_nulls)7;
     fails(instar_create_table(db, &def, NULL, &change), INSTAR_EINVALID);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

@@ -29,8 +29,7 @@ Test(index_partial, rows_come_and_go)
     ok(dbs_delete(db, "t", 1));
     ok(dbs_delete(db, "t", 8));
     cr_assert_str_eq(sqls_scan(db, "t", "a", "i", &(instar_range){.reverse = true}), "6;70");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A unique one binds the rows inside only: of what is there, and of what is written. */
@@ -57,8 +56,7 @@ Test(index_partial, unique_inside_only)
     fails(sqls_run(db, "create unique index u on t (b) where c is null"), INSTAR_EFAILED);
     expect(sqls_say("1 key occurs more than once: (b=12) of row (a=3), row (a=7)"));
     ok(sqls_run(db, "create unique index u on t (b) where c is null and a <> 7"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* A predicate that cannot be evaluated refuses the write and names the index, but not a delete;
@@ -79,8 +77,7 @@ Test(index_partial, what_cannot_be_evaluated)
     fails(alters_insert(db, "t", "a,b", "5,0"), INSTAR_ERANGE);
     ok(alters_update(db, "t", "b", 4, "99"));
     cr_assert_str_eq(sqls_scan(db, "t", "a", "i", NULL), "1;2;3");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* From write-only on a write is held to it, and not before; a row from before the index that breaks
@@ -142,8 +139,7 @@ Test(index_partial, columns_of_the_predicate)
     ok(alters_update(db, "t", "g", 1, "3"));
     ok(alters_insert(db, "t", "a,b", "9,9"));
     cr_assert_str_eq(sqls_scan(db, "t", "a,g", "l", NULL), "3,4;9,4");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* EXPLAIN says it. */

@@ -22,9 +22,7 @@ static void start(uint32_t lease_ms)
     options.lease_ms = lease_ms;
     nodes_start(&a, &options);
     nodes_start(&b, &options);
-    txns_make(&options);
-    env = txns_open(&options);
-    table = txns_table(env, "t", "a int8, b int8, c int8", "a");
+    env = txns_open_t(&options, "a int8, b int8, c int8", &table);
 }
 
 static void setup(void)

@@ -41,8 +41,7 @@ Test(rekey_compound, all_in_one_version)
     fails(moves_run(db, "insert t 6,70,r,null,7"), INSTAR_EEXISTS);
     fails(moves_run(db, "insert t 7,70,s,null,8"), INSTAR_EUNIQUE);
     fails(moves_run(db, "insert t 7,5,s,null,8"), INSTAR_ECHECK);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The columns of the old key may go with it: its rows and indexes need them till the end. */
@@ -53,18 +52,17 @@ Test(rekey_compound, the_column_goes_with_its_key)
     ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, DROP COLUMN a, ADD PRIMARY KEY (b)"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "10,w,null;20,v,2;30,u,2;40,z,1;50,y,1;60,x,1");
     ok(moves_run(db, "insert t 11,k,3"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "BEGIN; DROP INDEX t_d; ALTER TABLE t DROP CONSTRAINT t_pkey; "
                     "ALTER TABLE t DROP COLUMN b; CREATE INDEX t_x ON t (d, c); COMMIT"));
     cr_assert(!shows(db, "t", "PRIMARY KEY") && shows(db, "t", "t_x"), "%s", sqls_schema(db, "t"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "w,null;k,3;v,2;u,2;z,1;y,1;x,1");
     ok(moves_run(db, "insert t l,3"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db,
                 "BEGIN; DROP INDEX t_x; ALTER TABLE t ADD PRIMARY KEY (c), DROP COLUMN d; COMMIT"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "k;l;u;v;w;x;y;z");
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The same column in the other direction is another key; in the same one it is none. */
@@ -82,7 +80,7 @@ Test(rekey_compound, the_same_column_descending)
     ok(instar_alter_table(db, "t", steps, 3, NULL, &change));
     scene_await(db, change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_rows(db, "t", "a"), "6;5;4;3;2;1");
-    moves_check_clean(db);
+    dbs_check_sound(db);
     e.name = "f";
     fails(instar_alter_table(db, "t", steps, 3, NULL, &change), INSTAR_EEXISTS);
     expect(says("these columns are its primary key already"));
@@ -107,8 +105,7 @@ Test(rekey_compound, nothing_when_one_fails)
     cr_assert_str_eq(sqls_schema(db, "t"), before);
     fails(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD CHECK (d > 1)"), INSTAR_EFAILED);
     cr_assert_str_eq(sqls_schema(db, "t"), before);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Keys of several tables, one of them to row ids, and a table that is new. */
@@ -128,11 +125,10 @@ Test(rekey_compound, of_several_tables)
     cr_assert(shows(db, "t", "PRIMARY KEY (b)") && !shows(db, "u", "PRIMARY KEY"));
     cr_assert_str_eq(alters_rows(db, "u", NULL), "1,1,4;2,1,4;3,2,4");
     ok(moves_run(db, "insert u 1,1,4 ; insert v 1 ; insert t 1,61,k,1"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "BEGIN; DROP TABLE v; ALTER TABLE t DROP CONSTRAINT t_pkey, DROP COLUMN a; "
                     "COMMIT"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What cannot be is refused before anything begins, by its name. */
@@ -171,8 +167,7 @@ Test(rekey_compound, refused_at_once)
     }
     ok(sqls_run(db, "ALTER TABLE r ADD COLUMN e int8, DROP CONSTRAINT r_pkey"));
     fails(moves_run(db, "insert r 1,9,1"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What waits for another change of the table is refused at once: that one might change what the new
@@ -193,6 +188,5 @@ Test(rekey_compound, behind_another_change)
     fails(instar_change_wait(db, change, 60000, NULL), INSTAR_ECANCELLED);
     ok(sqls_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, a), "
                     "ADD COLUMN e int8"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -101,8 +101,7 @@ static unsigned changed;
 
 static void fire(uint64_t number)
 {
-    struct shared *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared = test_shared(sizeof(*shared));
     struct test_random chance = test_random(number);
     struct runner victim = {points[test_random_below(&chance, BASE_ARRAY_LEN(points))],
                             1 + test_random_below(&chance, 4)};
@@ -111,7 +110,6 @@ static void fire(uint64_t number)
     struct test_child runners[2];
     bool keyed = true;
 
-    expect(shared != MAP_FAILED);
     fprintf(stderr, "run %" PRIu64 ": killed at %s %" PRIu64 "\n", number, victim.point,
             victim.nth);
     test_remove(dbs_path());
@@ -161,8 +159,7 @@ static void fire(uint64_t number)
     }
     scene_runner_end(&runners[1]);
     test_kill(&runners[0], SIGKILL); /* it was killed, or never came to its point */
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     munmap(shared, sizeof(*shared));
 }
 

@@ -25,19 +25,14 @@ static void expect_key(instar *db, const char *key)
 /* The change with its nth request refused. False: none was. */
 static bool run_once(instar *db, const char *text, const char *key, uint64_t nth)
 {
-    instar_change_info info;
     uint64_t change;
     char before[256];
 
     snprintf(before, sizeof(before), "%s", rekeys_key(db));
-    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
+    bool refused;
+    scene_refuse_memory(nth);
     ok(compounds_submit(db, text, NULL, &change));
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    test_shortage_set(NULL);
-    bool refused = test_shortage_fired() > 0;
-    cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM),
-              "%s, %d: %s", text, (int)nth, instar_error_text());
-    cr_assert(rc == INSTAR_OK || refused, "%s", text);
+    int rc = scene_await_refusal(db, change, &refused);
     expect_key(db, rc == INSTAR_OK ? key : before);
     return refused;
 }
@@ -61,6 +56,5 @@ Test(rekey_memory, refused_once, .timeout = 300)
         refused += more;
     }
     cr_assert_gt(refused, 20);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }

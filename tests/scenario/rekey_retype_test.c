@@ -63,8 +63,7 @@ Test(rekey_retype, number_to_text)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "9,1,x;10,1,y;100,2,z");
     ok(moves_run(db, "insert t 11,2,w ; update t 9 12,3,v ; delete t 10"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "11,2,w;12,3,v;100,2,z");
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* One column of several, beside other steps; the type of another one at once. */
@@ -81,8 +80,7 @@ Test(rekey_retype, of_several_columns)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,10.5,z,1;1,2.3,x,1;2,2.3,y,1");
     cr_assert(shows(db, "t", "PRIMARY KEY (bb, a)") && shows(db, "t", "bb numeric(8,1)"), "%s",
               sqls_schema(db, "t"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What cannot be cast, and what becomes one key, is named; nothing stays. */
@@ -104,8 +102,7 @@ Test(rekey_retype, what_fails_is_named)
     delete_by(db, (instar_value){.type = INSTAR_NUMERIC, .scale = 2, .numeric = {.low = 125}});
     ok(sqls_run(db, "ALTER TABLE t ALTER COLUMN a TYPE numeric(5,1)"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1.3,1,y;300.0,2,z");
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What refers to the key names itself. */
@@ -118,8 +115,7 @@ Test(rekey_retype, not_where_others_refer_to_it)
     cr_assert(sqls_say("foreign key \"r_t_fkey\" of table \"r\" refers to it"), "%s", sqls_words());
     ok(sqls_run(db, "ALTER TABLE r ALTER COLUMN a TYPE text"));
     fails(moves_run(db, "delete t 1 ; insert r q,1"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The key of the old type is dropped, or another column takes its place, while types change. */
@@ -133,11 +129,10 @@ Test(rekey_retype, with_another_key)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "9.0,1,x;10.0,2,y;100.0,3,z");
     ok(moves_run(db, "insert t 7.5,22,w"));
     delete_by(db, text("3"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(sqls_run(db, "ALTER TABLE t ALTER COLUMN b TYPE int8 USING length(b) * 100, DROP "
                     "CONSTRAINT t_pkey"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* ---- two versions that read ---------------------------------------------------------------- */
@@ -164,7 +159,7 @@ static void read_and_write(instar_txn *txn, instar_projection *p, instar_value r
 
 static void scene_end(struct scene_held *s)
 {
-    moves_check_clean(s->db);
+    dbs_check_sound(s->db);
     scene_held_close(s);
 }
 
@@ -206,8 +201,7 @@ static void skew(bool new_first)
     instar_abort(new);
     instar_projection_free(by_old);
     instar_projection_free(by_new);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_end(&s);
 }
 
@@ -233,6 +227,5 @@ Test(rekey_retype, beside_a_foreign_key)
                     "ALTER COLUMN d TYPE text"));
     cr_assert_str_eq(sqls_scan(db, "u", "d", "u_d", NULL), "10;9");
     fails(moves_run(db, "insert u 3,7,x"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -46,14 +46,6 @@ static void make_t(const struct kind *k, int64_t rows, int64_t (*b)(int64_t i))
     ok(instar_close(db));
 }
 
-static void check(instar *db)
-{
-    instar_check_summary found;
-
-    ok(instar_check(db, NULL, NULL, &found));
-    expect_u64(found.findings, 0);
-}
-
 /* The indexes that stand, whatever their order; nothing else of the change is left. */
 static void expect_standing(instar *db)
 {
@@ -78,7 +70,7 @@ static void scene_begin(struct scene_held *s, const struct kind *k, const char *
 
 static void scene_end(struct scene_held *s)
 {
-    check(s->db);
+    dbs_check_sound(s->db);
     scene_held_close(s);
 }
 
@@ -137,7 +129,7 @@ Test(retype_index, refusals_have_the_name_that_is_known)
     ok(sqls_run(db, "DROP INDEX t_w"));
     fails(sqls_run(db, "ALTER TABLE t ALTER b TYPE int8 USING b - 1"), INSTAR_EFAILED);
     expect(sqls_say("of index t_q of table t:"));
-    check(db);
+    dbs_check_sound(db);
     scene_held_close(&s);
 }
 
@@ -163,8 +155,7 @@ static void write_at(const struct kind *k, const struct point *at)
     fails(alters_insert(s.db, "t", NULL, "102,501,z"), INSTAR_EUNIQUE);
     cr_assert(strstr(instar_error_text(), "unique index t_u of") != NULL, "%s",
               instar_error_text());
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     cr_assert_str_eq(alters_schema(s.db, "t"), k->schema_after);
     expect_standing(s.db);
     fails(alters_insert(s.db, "t", NULL, "103,501,z"), INSTAR_EUNIQUE);
@@ -200,13 +191,7 @@ static void write_beside(const struct kind *k, const struct point *at)
     ok(alters_insert_in(txn, p, "200,2000,x"));
     ok(alters_update_in(txn, p, 3, "3,300,null"));
     ok(alters_update_in(txn, p, 12, "12,null,twelve"));
-    test_hold_release(&s.hold);
-    while (dbs_version(s.db, "t") == version && scene_look(s.db, s.change).finished_us == 0 &&
-           scene_look(s.db, s.change).waiting_for[0] == 0) {
-        /* Returns at each thing that happens to the change. */
-        instar_change_wait(s.db, s.change, 5, NULL);
-    }
-    expect(dbs_version(s.db, "t") <= version + 1);
+    scene_release_beside(&s, version);
     ok(alters_insert(s.db, "t", NULL, "201,2001,x"));
     ok(alters_update(s.db, "t", "b", 4, "400"));
     ok(dbs_delete(s.db, "t", 11));
@@ -242,8 +227,7 @@ static void cancel_at(const struct kind *k, const struct point *at)
     scene_begin(&s, k, at->name);
     if (at->flipped) {
         fails(instar_change_cancel(s.db, s.change), INSTAR_ESTATE);
-        test_hold_release(&s.hold);
-        scene_await(s.db, s.change, INSTAR_OK, NULL);
+        scene_held_done(&s);
     } else {
         ok(instar_change_cancel(s.db, s.change));
         ok(alters_insert(s.db, "t", NULL, "100,1000,x"));
@@ -313,8 +297,7 @@ static void kill_and_finish(const struct victim *v)
                   info.reason);
         cr_assert(strstr(info.reason, "1003") != NULL, "%s", info.reason);
     }
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&keeper);
 }
 
@@ -408,8 +391,7 @@ static void skew(const char *old_row, int64_t old_looks, const char *new_row, co
     instar_projection_free(by_b);
     instar_projection_free(new_rows);
     instar_projection_free(by_text);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_end(&s);
 }
 
@@ -448,8 +430,7 @@ Test(retype_index, unique_between_two_versions)
     int rc = instar_commit(old);
     cr_assert(rc == INSTAR_EUNIQUE || rc == INSTAR_ECONFLICT, "%d", rc);
     instar_projection_free(rows);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_end(&s);
 }
 
@@ -483,8 +464,7 @@ Test(retype_index, entry_that_was_read_is_known_by_its_row)
     fails(instar_commit(old), INSTAR_ECONFLICT);
     instar_projection_free(rows);
     instar_projection_free(by_b);
-    test_hold_release(&s.hold);
-    scene_await(s.db, s.change, INSTAR_OK, NULL);
+    scene_held_done(&s);
     scene_end(&s);
 }
 
@@ -500,7 +480,7 @@ static void fails_with(instar *db, const char *step, const char *words)
     cr_assert(strstr(info.reason, words) != NULL, "%s: %s", step, info.reason);
     cr_assert_str_eq(compounds_indexes(db, "t"), STANDING, "%s", step);
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text", "%s", step);
-    check(db);
+    dbs_check_sound(db);
 }
 
 /* What does not fit is found before anything is built of it; what is one value then, and what a
@@ -531,13 +511,12 @@ Test(retype_index, values_made_by_an_expression)
     instar *db = dbs_open(0);
     ok(alters_run(db, "t", "set-type b text using ('no ' || b::text)"));
     expect_standing(db);
-    check(db);
+    dbs_check_sound(db);
     fails(alters_insert(db, "t", NULL, "300,no 12,x"), INSTAR_EUNIQUE);
     ok(alters_run(db, "t",
                   "drop-constraint t_u , set-type b int8 using length(b)::int8 * 1000 , "
                   "set-type c varchar(20)"));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Integers have one key: what is made of them alone stays as it is; what carries them along, or
@@ -555,12 +534,11 @@ Test(retype_index, integers_that_are_included_or_computed_with)
     ok(alters_run(db, "t", "set-type b int8"));
     cr_assert(strstr(compounds_indexes(db, "t"), "t_b unique public") != NULL);
     ok(alters_insert(db, "t", NULL, "300,3000000000,x"));
-    check(db);
+    dbs_check_sound(db);
     fails(alters_run(db, "t", "set-type b int4"), INSTAR_EFAILED);
     ok(dbs_delete(db, "t", 300));
     ok(alters_run(db, "t", "set-type b int4"));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* An index to which a foreign key refers keeps the types of its columns; one that a foreign key of
@@ -584,6 +562,5 @@ Test(retype_index, indexes_that_foreign_keys_need)
     fails(dbs_delete(db, "p", 1), INSTAR_EREFERENCE);
     fails(alters_insert(db, "t", NULL, "2,13,5"), INSTAR_EREFERENCE);
     ok(dbs_delete(db, "p", 2));
-    check(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

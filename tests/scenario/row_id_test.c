@@ -91,8 +91,7 @@ Test(row_id, rows_go_by_it)
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 default 3");
     instar_projection_free(all);
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Bounds of a scan are row ids, and a scan over an index may go on at one. */
@@ -152,8 +151,7 @@ Test(row_id, altered_tables_keep_it)
     fails(compounds_run(db, "ALTER TABLE t DROP COLUMN \"" INSTAR_ROW_ID "\""), INSTAR_EUNKNOWN);
     fails(compounds_run(db, "CREATE INDEX t_r ON t (\"" INSTAR_ROW_ID "\")"), INSTAR_EUNKNOWN);
     ok(compounds_run(db, "ALTER TABLE t RENAME COLUMN e TO b")); /* as the checks want it */
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     db = dbs_open(0);
     expect(insert(db, 2) > one);
     ok(instar_close(db));
@@ -225,48 +223,100 @@ Test(row_id, given_once_among_processes)
     ok(instar_close(db));
 }
 
+/* t loses its primary key, so its rows get ids. */
+static uint64_t drop_key(instar *db, const instar_change_options *options)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY};
+    uint64_t change;
+
+    ok(instar_alter_table(db, "t", &step, 1, options, &change));
+    return change;
+}
+
 /* Ids are given to rows that have none at the rate that was asked for, which may become another
  * one; and as fast as can be where that was asked for. */
 Test(row_id, rows_get_theirs_at_a_rate)
 {
     instar *db = scene_open_t(0, 600);
-    instar_alteration step = {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY};
     instar_change_options o = scene_options(30000);
     instar_change_steering s;
     instar_change_info info;
-    uint64_t change;
+    struct test_hold hold;
 
     o.rows_per_second_max = 50;
     o.sort_memory_bytes = UINT64_C(1) << 40; /* as much as the store gives */
-    ok(instar_alter_table(db, "t", &step, 1, &o, &change));
-    do {
-        (void)instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (info.rows_done == 0);
+    test_hold_set(&hold, "rekey.batch_filled", 1);
+    uint64_t change = drop_key(db, &o);
+    test_hold_await(&hold);
     instar_change_steering_init(&s);
-    s.rows_per_second_max = 0;
     s.fence_after_ms = 20000;
     s.set_flags = INSTAR_CHANGE_HURRY;
     ok(instar_change_steer(db, change, &s));
+    test_hold_release(&hold);
+    info = scene_look(db, change);
+    expect(info.state == INSTAR_CHANGE_RUNNING && info.rows_done == 0);
+    s.rows_per_second_max = 0;
+    ok(instar_change_steer(db, change, &s));
     scene_await(db, change, INSTAR_OK, NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    test_hold_end(&hold);
+    dbs_end(db);
 }
 
 /* More rows than are looked at by one snapshot. */
 Test(row_id, many_rows_get_theirs)
 {
     instar *db = scene_open_t(0, 4100);
-    instar_alteration step = {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY};
     instar_change_options o = scene_options(30000);
-    instar_change_info info;
     instar_check_summary sum;
-    uint64_t change;
 
-    ok(instar_alter_table(db, "t", &step, 1, &o, &change));
-    scene_await(db, change, INSTAR_OK, &info);
+    scene_await(db, drop_key(db, &o), INSTAR_OK, NULL);
     ok(instar_check(db, NULL, NULL, &sum));
     expect_u64(sum.rows, 4100);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
+
+/* Keys of more bytes than are noted by one snapshot. */
+Test(row_id, rows_with_long_keys_get_theirs)
+{
+    static char text[400];
+    static const char *const columns[] = {"a", "b"};
+    instar *db = dbs_open(0);
+    instar_projection *p;
+    instar_txn *txn;
+    instar_check_summary sum;
+
+    ok(compounds_run(db, "CREATE TABLE t (a text PRIMARY KEY, b int8)"));
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    ok(instar_begin(db, 0, &txn));
+    for (int i = 1; i < 127; i++) {
+        memset(text, i, sizeof(text));
+        instar_value row[] = {{.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}, number(i)};
+        ok(instar_insert(txn, p, row));
+        text[0]++;
+        ok(instar_insert(txn, p, row));
+    }
+    ok(instar_commit(txn));
+    instar_projection_free(p);
+    ok(compounds_run(db, "ALTER TABLE t DROP CONSTRAINT t_pkey"));
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, 2 * 126);
+    expect_u64(sum.findings, 0);
+    ok(instar_close(db));
+}
+
+/* One that has its row ids already stands beside one that gets them. */
+Test(row_id, beside_a_table_that_has_them)
+{
+    instar *db = make_t();
+    instar_check_summary sum;
+
+    insert(db, 7);
+    ok(compounds_run(db, "CREATE TABLE u (a int8 PRIMARY KEY, b int8)"));
+    ok(dbs_insert(db, "u", 1, 2));
+    ok(compounds_run(db, "ALTER TABLE t ADD c int8; ALTER TABLE u DROP CONSTRAINT u_pkey"));
+    ok(instar_check(db, NULL, NULL, &sum));
+    expect_u64(sum.rows, 2);
     expect_u64(sum.findings, 0);
     ok(instar_close(db));
 }

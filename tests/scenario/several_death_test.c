@@ -37,8 +37,7 @@ static const char *kill_and_finish(const struct victim *v, const char *spoil)
     static char after[16384];
     (void)snprintf(after, sizeof(after), "%s", severals_schema(db));
     cr_assert((strcmp(before, after) == 0) == (spoil != NULL), "%s: %s", v->point, after);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&keeper);
     return after;
 }

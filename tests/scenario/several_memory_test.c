@@ -27,17 +27,12 @@ static bool is_there(instar *db)
 /* The change with its nth request refused. False: none was. */
 static bool run_once(instar *db, uint64_t nth, const char *schemas[2])
 {
-    instar_change_info info;
     bool there = is_there(db);
 
-    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
+    bool refused;
+    scene_refuse_memory(nth);
     uint64_t change = severals_submit(db, there ? BACK : THERE);
-    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
-    test_shortage_set(NULL);
-    bool refused = test_shortage_fired() > 0;
-    cr_assert(rc == INSTAR_OK || (rc == INSTAR_EFAILED && info.error == INSTAR_ENOMEM), "%d: %s",
-              (int)nth, instar_error_text());
-    cr_assert(rc == INSTAR_OK || refused);
+    int rc = scene_await_refusal(db, change, &refused);
     cr_assert_str_eq(severals_schema(db), schemas[is_there(db)], "%d", (int)nth);
     expect(is_there(db) == (rc == INSTAR_OK ? !there : there));
     return refused;
@@ -71,8 +66,7 @@ Test(several_memory, refused_once, .timeout = 300)
         refused += more;
     }
     cr_assert_gt(refused, 20);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A submission that gets none submits nothing, and takes no name. */
@@ -95,6 +89,5 @@ Test(several_memory, refused_at_submission, .timeout = 300)
     scene_await(db, change, INSTAR_OK, NULL);
     expect(is_there(db));
     instar_sql_free(sql);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

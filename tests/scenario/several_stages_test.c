@@ -31,7 +31,7 @@ static void scene_begin(struct scene *s, const struct several_case *c, const cha
 
 static void scene_end(struct scene *s)
 {
-    moves_check_clean(s->held.db);
+    dbs_check_sound(s->held.db);
     scene_held_close(&s->held);
 }
 

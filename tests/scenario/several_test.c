@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statements about several tables as one change: all public in one version step, or none. */
-#include "support/moves.h"
+#include "support/severals.h"
+
+#include "api/api_impl.h"
+#include "catalog/catalog_impl.h"
+#include "change/several_impl.h"
 
 #include <instar_sql.h>
 #include <stdio.h>
@@ -50,7 +54,27 @@ Test(several, tables_that_are_made_together)
     fails(moves_run(db, "insert b 2,9,w"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete a 1"), INSTAR_EREFERENCE);
     fails(moves_run(db, "insert c 1,null,null"), INSTAR_EUNIQUE);
-    moves_check_clean(db);
+    dbs_end_sound(db);
+}
+
+/* A name whose record cannot be read may be somebody's: it is not given to an index that is made.
+ */
+Test(several, a_name_that_cannot_be_read)
+{
+    static const uint8_t key[] = {CATALOG_KIND_NAME, 'a', '_', 'v'};
+    struct store_txn *t;
+    instar *db = dbs_open(0);
+
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(store_txn_put(t, CATALOG_TREE, base_slice(key, sizeof(key)), base_slice("damaged", 7),
+                       &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    fails(sqls_run(db, "BEGIN; CREATE TABLE a (id int8 PRIMARY KEY, v text);"
+                       "CREATE INDEX a_v ON a (v); CREATE TABLE b (id int8 PRIMARY KEY); COMMIT"),
+          INSTAR_ECORRUPT);
+    expect_u64(tables(db), 0);
+    ok(sqls_run(db, "BEGIN; CREATE TABLE a (id int8 PRIMARY KEY, v text);"
+                    "CREATE INDEX a_w ON a (v); CREATE TABLE b (id int8 PRIMARY KEY); COMMIT"));
     ok(instar_close(db));
 }
 
@@ -65,18 +89,7 @@ Test(several, made_with_a_reference_to_itself)
     fails(moves_run(db, "insert n 3,9"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete n 1"), INSTAR_EREFERENCE);
     ok(moves_run(db, "delete n 2 ; delete n 1"));
-    moves_check_clean(db);
-    ok(instar_close(db));
-}
-
-static void make_tables(instar *db)
-{
-    ok(sqls_run(db, "CREATE TABLE p (id int8 PRIMARY KEY, v int8);"
-                    "CREATE TABLE c (id int8 PRIMARY KEY, p int8 REFERENCES p, w int8);"
-                    "CREATE TABLE d (id int8 PRIMARY KEY, p int8 REFERENCES p);"
-                    "CREATE INDEX c_w ON c (w)"));
-    ok(moves_run(db, "insert p 1,10 ; insert p 2,20 ; insert p 3,30 ; insert c 1,1,7 ; insert c "
-                     "2,2,8 ; insert d 1,1"));
+    dbs_end_sound(db);
 }
 
 /* One table gets another primary key, the other a column: each takes the steps that it needs. */
@@ -84,14 +97,13 @@ Test(several, another_key_beside_a_column)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(sqls_run(db, "BEGIN; ALTER TABLE c DROP CONSTRAINT c_pkey, ADD PRIMARY KEY (w);"
                     "ALTER TABLE p ADD x int8 DEFAULT 5; COMMIT"));
     expect(shows(db, "c", "PRIMARY KEY (w)") && shows(db, "p", "x int8 DEFAULT 5"));
     fails(moves_run(db, "insert c 3,1,8"), INSTAR_EEXISTS);
     ok(moves_run(db, "insert c 2,1,9"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 #define ALL                                                                                 \
@@ -128,7 +140,7 @@ Test(several, made_dropped_and_altered)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(sqls_run(db, "BEGIN; " ALL "; COMMIT"));
     expect_all(db);
     fails(moves_run(db, "insert n 1,9,null"), INSTAR_EREFERENCE);
@@ -136,8 +148,7 @@ Test(several, made_dropped_and_altered)
     fails(moves_run(db, "delete p 3"), INSTAR_EREFERENCE);
     fails(moves_run(db, "delete m 4"), INSTAR_EREFERENCE);
     cr_assert_str_eq(sqls_scan(db, "c", "x,w,id", "c_x", NULL), "5,7,1;5,8,2");
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The order of the statements is that of the tables only where one needs another. */
@@ -145,7 +156,7 @@ Test(several, altered_before_what_it_refers_to_is_made)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(sqls_run(db, "BEGIN; CREATE INDEX c_x ON c (w, p); ALTER TABLE p ADD COLUMN y int8;"
                     "CREATE TABLE n (id int8 PRIMARY KEY, p int8 REFERENCES p);"
                     "ALTER TABLE c ADD COLUMN n int8 REFERENCES n; ALTER TABLE p ADD FOREIGN KEY "
@@ -156,8 +167,7 @@ Test(several, altered_before_what_it_refers_to_is_made)
     fails(moves_run(db, "insert c 9,7,1,2"), INSTAR_EREFERENCE);
     ok(moves_run(db, "insert c 9,7,1,1"));
     fails(moves_run(db, "delete n 1"), INSTAR_EREFERENCE);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* What fails on the rows of one table leaves all of them as they were. */
@@ -165,7 +175,7 @@ Test(several, fails_as_a_whole)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(moves_run(db, "insert p 4,10"));
     fails(sqls_run(db, "BEGIN; " ALL "; COMMIT"), INSTAR_EFAILED);
     expect(sqls_say("p_z"));
@@ -177,8 +187,7 @@ Test(several, fails_as_a_whole)
     ok(moves_run(db, "delete c 3"));
     ok(sqls_run(db, "BEGIN; " ALL "; COMMIT"));
     expect_all(db);
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* EXPLAIN tells the steps, without doing them. */
@@ -186,7 +195,7 @@ Test(several, explained)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     const char *told = sqls_explain(db, "EXPLAIN BEGIN; " ALL "; COMMIT");
     expect(strstr(told, "8 statements about several tables: 2 made, 1 dropped") != NULL);
     expect(strstr(told, "1. absent: publish new tables, without names yet") != NULL);
@@ -252,7 +261,7 @@ Test(several, refused_by_name)
     };
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         char text[512];
 
@@ -272,7 +281,7 @@ Test(several, drops_and_what_is_left_out)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(sqls_run(db, "CREATE TABLE e (id int8 PRIMARY KEY)"));
     ok(sqls_run(db, "BEGIN; ALTER TABLE c DROP CONSTRAINT c_p_fkey; DROP TABLE p; DROP TABLE d;"
                     "DROP TABLE IF EXISTS nope; CREATE TABLE IF NOT EXISTS e (id int8 PRIMARY "
@@ -280,8 +289,7 @@ Test(several, drops_and_what_is_left_out)
     expect_u64(tables(db), 2);
     ok(sqls_run(db, "BEGIN; DROP TABLE IF EXISTS p; DROP TABLE IF EXISTS d; COMMIT"));
     ok(sqls_run(db, "CREATE TABLE p (id int8 PRIMARY KEY); CREATE TABLE d (id int8)"));
-    moves_check_clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 #define TYPES                                                                              \
@@ -299,7 +307,7 @@ Test(several, types_of_indexed_columns)
 {
     instar *db = dbs_open(INSTAR_OPEN_CREATE);
 
-    make_tables(db);
+    severals_make_tables(db);
     ok(sqls_run(db, "COMMENT ON INDEX c_w IS 'what they are'"));
     ok(sqls_run(db, "BEGIN; " TYPES "; COMMIT"));
     cr_assert_str_eq(sqls_scan(db, "c", "w,id", "c_w", NULL), "7,1;8,2");
@@ -313,7 +321,7 @@ Test(several, types_of_indexed_columns)
     expect(sqls_say("table c: column w"));
     expect(shows(db, "c", "w text") && shows(db, "p", "v numeric(8,2)"));
     expect(shows(db, "d", "FOREIGN KEY (p) REFERENCES p (id);"));
-    moves_check_clean(db);
+    dbs_check_sound(db);
     ok(moves_run(db, "delete c 4"));
     ok(sqls_run(db, "BEGIN; " TYPES_BACK "; COMMIT"));
     cr_assert_str_eq(sqls_scan(db, "c", "w,id", "c_w", NULL), "7,1;8,2;10,3");
@@ -323,6 +331,39 @@ Test(several, types_of_indexed_columns)
     expect(shows(db, "c", "COMMENT ON INDEX c_w IS 'what they are';"));
     expect(shows(db, "p", "CONSTRAINT p_v UNIQUE (v)"));
     ok(sqls_run(db, "ALTER INDEX c_w RENAME TO c_x")); /* nothing holds the name */
-    moves_check_clean(db);
+    dbs_end_sound(db);
+}
+
+/* A record whose checksum is right, but whose new table is described as another one, makes nothing.
+ */
+Test(several, made_of_the_description_of_another_one)
+{
+    struct several_request request;
+    struct change_record r;
+    struct store_txn *t;
+    instar_change_info info;
+    uint64_t change;
+    instar *db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+
+    ok(sqls_submit(db, "BEGIN; CREATE TABLE a (x int8); CREATE TABLE b (y int8); COMMIT", &change));
+    must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+    must(record_get(t, change, STORE_READ_NORMAL, &r, &test_err));
+    must(several_decode(base_buf_slice(&r.descriptor), &request, &test_err));
+    struct base_buf first = request.list[0].bytes;
+    request.list[0].bytes = request.list[1].bytes;
+    request.list[1].bytes = first;
+    base_buf_clear(&r.descriptor);
+    must(several_encode(&request, &r.descriptor, &test_err));
+    must(record_put(t, &r, &test_err));
+    must(store_txn_commit(t, NULL, NULL, &test_err));
+    several_free(&request);
+    record_free(&r);
     ok(instar_close(db));
+    db = dbs_open(0);
+    fails(instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info), INSTAR_EFAILED);
+    cr_assert(info.error == INSTAR_ECORRUPT && strstr(info.reason, "names id") != NULL, "%s",
+              info.reason);
+    expect_u64(tables(db), 0);
+    ok(sqls_run(db, "CREATE TABLE a (x int8); CREATE TABLE b (y int8)"));
+    dbs_end_sound(db);
 }

@@ -7,11 +7,6 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-static void clean(instar *db)
-{
-    ok(instar_check(db, NULL, NULL, NULL));
-}
-
 /* t(a, b, c), rows (1, 11, x1) … (3, 13, x3). */
 static instar *open_t(uint32_t flags)
 {
@@ -78,7 +73,7 @@ Test(undo_column, comes_back_as_it_was)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,x1,5;2,x2,5;3,x3,5");
     ok(alters_update(db, "t", "c", 2, "y2"));
     ok(alters_insert(db, "t", "a,c", "4,x4"));
-    clean(db);
+    dbs_check_sound(db);
     ok(undo(db, change));
     cr_assert_str_eq(alters_schema(db, "t"),
                      "a int8 not null; b int8 default 7; c text; d int8 not null default 5");
@@ -86,13 +81,12 @@ Test(undo_column, comes_back_as_it_was)
     ok(alters_insert(db, "t", "a", "5"));
     cr_assert_str_eq(alters_rows(db, "t", "a,b"), "1,11;2,12;3,13;4,null;5,7");
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
-    clean(db);
+    dbs_check_sound(db);
     fails(undo(db, change), INSTAR_ESTATE);
     ok(instar_close(db));
     db = dbs_open(0);
     cr_assert_str_eq(alters_rows(db, "t", "a,b"), "1,11;2,12;3,13;4,null;5,7");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A dropped primary key column is refused as before; so are the others that something needs. */
@@ -125,8 +119,7 @@ Test(undo_column, name_taken)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,11,x1,new;2,12,x2,new;3,13,x3,new");
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; old_b int8; c text; b text default "
                                              "new");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Several columns of one change come back together, each to its place; those of another change stay
@@ -147,8 +140,7 @@ Test(undo_column, several)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,11,4,6;2,12,4,5;3,13,4,5");
     ok(undo(db, second));
     cr_assert_str_eq(alters_rows(db, "t", "a,b,c,d,e"), "1,11,x1,4,6;2,12,x2,4,5;3,13,x3,4,5");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* NOT NULL is validated: rows that were inserted meanwhile hold null, so the undo fails and names
@@ -168,13 +160,12 @@ Test(undo_column, not_null_is_validated)
     cr_assert_str_eq(info.reason, "table t: column other is null in 1 row: row (a=4)");
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; c text");
     expect(scene_look(db, change).undo_until_us != 0);
-    clean(db);
+    dbs_check_sound(db);
     fails(undo_as(db, change, NULL, 0, NULL), INSTAR_EFAILED);
     ok(undo_as(db, change, NULL, INSTAR_CHANGE_NULLABLE, NULL));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8; c text");
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,11,x1;2,12,x2;3,13,x3;4,null,x4");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A column that came with a default has that in rows of meanwhile: NOT NULL holds. */
@@ -209,8 +200,7 @@ Test(undo_column, table_altered_meanwhile)
     ok(undo(db, change));
     cr_assert_str_eq(alters_rows(db, "u", NULL), "1,11,10;2,12,20;3,13,1");
     cr_assert_str_eq(sqls_scan(db, "u", "a,d", "u_d", NULL), "3,1;1,10;2,20");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* An index and a constraint that go with the column do not come back, and are named. */
@@ -229,7 +219,7 @@ Test(undo_column, what_does_not_come_back_is_named)
                     "WITH (undo_window_s = 3600); COMMIT"));
     cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; c text");
     ok(alters_update(db, "t", "c", 2, "y2"));
-    clean(db);
+    dbs_check_sound(db);
     uint64_t change = 4;
     cr_assert_str_eq(scene_look(db, change).kind, "compound");
     ok(undo_as(db, change, NULL, 0, &info));
@@ -239,8 +229,7 @@ Test(undo_column, what_does_not_come_back_is_named)
     snprintf(text, sizeof(text), "UNDO CHANGE %llu", (unsigned long long)change);
     fails(sqls_run(db, text), INSTAR_ESTATE);
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The window over, the column is gone from the layout, while the table is used. Its table dropped
@@ -255,7 +244,7 @@ Test(undo_column, window_over)
     expect(says("purged"));
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,x1;2,x2;3,x3");
     ok(alters_insert(db, "t", NULL, "4,x4"));
-    clean(db);
+    dbs_check_sound(db);
     instar_change_options o = scene_options(30000);
     uint64_t table, id;
     change = alter(db, "drop c", 1);
@@ -270,7 +259,7 @@ Test(undo_column, window_over)
     scene_await(db, id, INSTAR_OK, NULL);
     scene_await_purge(db, change);
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1;2;3;4");
-    clean(db);
+    dbs_check_sound(db);
     /* Gone with its table. */
     ok(alters_run(db, "t", "add d int8"));
     change = alter(db, "drop d", 1);
@@ -317,8 +306,7 @@ Test(undo_column, beside_writers_of_the_versions_before)
     cr_assert_str_eq(alters_rows(db, "t", NULL), "1,111,o1;2,12,m2;3,13,m3;4,null,m4;5,15,n5");
     instar_projection_free(abc);
     instar_projection_free(ac);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -363,7 +351,6 @@ Test(undo_column, runner_is_killed)
         }
         cr_assert_str_eq(alters_schema(db, "t"), "a int8 not null; b int8 not null; c text");
         cr_assert_str_eq(alters_rows(db, "t", NULL), "1,11,x1;2,12,x2;3,13,x3");
-        clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }

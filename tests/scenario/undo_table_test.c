@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A dropped table is kept for its undo window: it comes back as it was, or is purged. */
+#include "api/api_impl.h"
+#include "change/undo_impl.h"
 #include "support/sqls.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define NS_PER_MS UINT64_C(1000000)
-
-static void clean(instar *db)
-{
-    ok(instar_check(db, NULL, NULL, NULL));
-}
 
 /* t(a, b, c) with rows (1, 11) … (`rows`, …), an index, a unique index, a UNIQUE and a check. */
 static instar *open_t(uint32_t flags, int64_t rows)
@@ -67,7 +64,7 @@ Test(undo_table, comes_back_as_it_was)
     expect(info.undo_until_us > info.finished_us + 3500 * INT64_C(1000000));
     expect_u64(info.taken_by, 0);
     fails(dbs_insert(db, "t", 50, 60), INSTAR_EUNKNOWN);
-    clean(db);
+    dbs_check_sound(db);
     ok(undo(db, change, NULL));
     cr_assert_str_eq(sqls_schema(db, "t"), schema);
     ok(dbs_insert(db, "t", 50, 60));
@@ -80,11 +77,9 @@ Test(undo_table, comes_back_as_it_was)
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("was undone by change"));
     ok(alters_run(db, "t", "rename-column c cc , add d int8 default 1"));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     db = dbs_open(0);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The name is free meanwhile. When another table has it, undo asks for another one; indexes get
@@ -109,8 +104,7 @@ Test(undo_table, name_taken)
     cr_assert_str_eq(dbs_dump(db, "t", NULL), "");
     ok(dbs_drop_index(db, "t_b_1"));
     ok(dbs_index(db, "t_b_1", "t", "b", false, NULL));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Several are taken, one of them so long that it is cut, between two characters; and what would be
@@ -148,8 +142,7 @@ Test(undo_table, names_taken)
     expect(strstr(info.reason, "index i3 is taken, it is now i3_3") != NULL);
     expect(strstr(info.reason, "foreign key r1 is not brought back: add it again; foreign key r2 "
                                "is not brought back") != NULL);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Without a window all is purged at once, and nothing can be undone; so it is by default. */
@@ -165,8 +158,7 @@ Test(undo_table, nothing_is_kept_unless_asked_for)
     expect(says("keeps nothing"));
     fails(undo(db, 4711, NULL), INSTAR_EUNKNOWN);
     fails(undo(db, 1, NULL), INSTAR_ESTATE); /* it made the table */
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* The option of the one who opens counts where the request says nothing; 0 in the request wins. */
@@ -200,13 +192,13 @@ Test(undo_table, window_over)
 
     scene_runner(&runner);
     instar *db = open_t(INSTAR_OPEN_NO_RUNNER, 5);
-    clean(db); /* waits for the applier */
+    dbs_check_sound(db); /* waits for the applier */
     uint64_t before = trees(db);
     uint64_t change = drop(db, "t", 1);
     scene_await_purge(db, change);
     fails(undo(db, change, NULL), INSTAR_ESTATE);
     expect(says("purged"));
-    clean(db);
+    dbs_check_sound(db);
     expect_u64(trees(db), before - 4);
     ok(instar_close(db));
     scene_runner_end(&runner);
@@ -251,7 +243,84 @@ Test(undo_table, window_over_while_closed)
     scene_await_purge(db, change);
     ok(undo(db, kept, NULL));
     cr_assert_str_eq(dbs_dump(db, "u", NULL), "1:2 ");
-    clean(db);
+    dbs_end_sound(db);
+}
+
+static instar *reopen(instar *db, uint32_t flags)
+{
+    ok(instar_close(db));
+    return dbs_open(flags);
+}
+
+static uint64_t drop_column(instar *db, const char *table)
+{
+    instar_alteration step = {.kind = INSTAR_ALTER_DROP_COLUMN, .name = "c"};
+    instar_change_options o = scene_options(30000);
+    uint64_t change;
+
+    o.undo_window_s = 1;
+    ok(instar_alter_table(db, table, &step, 1, &o, &change));
+    scene_await(db, change, INSTAR_OK, NULL);
+    return change;
+}
+
+/* Of two processes that find a window over, or of one and somebody who undoes the drop, one comes
+ * too late: it does nothing, and says nothing. */
+Test(undo_table, somebody_else_was_faster)
+{
+    instar *db = reopen(open_t(0, 3), 0);
+    uint64_t change = drop(db, "t", 3600);
+
+    must(undo_submit_purge(db->changes, change, &test_err)); /* its window is not over */
+    expect(scene_look(db, change).taken_by == 0);
+    ok(undo(db, change, NULL));
+    uint64_t taken_by = scene_look(db, change).taken_by;
+    must(undo_submit_purge(db->changes, change, &test_err));
+    expect_u64(scene_look(db, change).taken_by, taken_by);
+    dbs_check_sound(db);
+    ok(instar_close(db));
+}
+
+/* Memory is refused to the submission of a purge, one request at a time: it comes to nothing, and
+ * can be tried again; of a table, of a column, and of a column whose table has gone since. */
+Test(undo_table, purge_without_memory)
+{
+    instar *db = dbs_open(0);
+    uint64_t drops[3];
+
+    dbs_make_table(db, "t");
+    dbs_make_table(db, "u");
+    dbs_make_table(db, "v");
+    ok(instar_close(db));
+    db = dbs_open(0);
+    drops[0] = drop_column(db, "t");
+    drops[1] = drop_column(db, "u");
+    ok(scene_drop_table(db, "u"));
+    drops[2] = drop(db, "v", 1);
+    int64_t until = scene_look(db, drops[2]).undo_until_us;
+    db = reopen(db, INSTAR_OPEN_NO_RUNNER);
+    while (os_realtime_us() <= until) {
+        os_sleep_ns(20 * NS_PER_MS);
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(drops); i++) {
+        for (uint64_t nth = 1;; nth++) {
+            test_shortage_set(&(struct test_shortage){.nth = nth, .mine = true});
+            base_err_clear(&test_err);
+            int rc = undo_submit_purge(db->changes, drops[i], &test_err);
+            bool fired = test_shortage_fired() > 0;
+            test_shortage_set(NULL);
+            if (rc == INSTAR_OK) {
+                expect(nth > 5);
+                break;
+            }
+            cr_assert(rc == INSTAR_ENOMEM && fired, "%zu, request %llu: %s: %s", i,
+                      (unsigned long long)nth, instar_error_name(rc), test_err.text);
+        }
+    }
+    db = reopen(db, 0);
+    scene_await_purge(db, drops[0]);
+    scene_await_purge(db, drops[2]);
+    dbs_check_sound(db);
     ok(instar_close(db));
 }
 
@@ -277,8 +346,7 @@ Test(undo_table, transactions_of_the_version_before)
     scene_await(db, id, INSTAR_OK, NULL);
     cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 7:17 ");
     instar_projection_free(p);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -310,8 +378,7 @@ Test(undo_table, cancelled)
     ok(undo(db, change, "back"));
     cr_assert_str_eq(dbs_dump(db, "back", NULL), "1:11 2:12 3:13 ");
     instar_projection_free(p);
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -342,8 +409,7 @@ Test(undo_table, again_and_again_beside_writers)
     cr_assert_str_eq(sqls_scan(db, "t", "a,b", "t_b", NULL),
                      "2,12;3,13;4,14;5,15;6,16;7,17;8,18;9,19;10,20;1,104;20,200;21,201;22,202;"
                      "23,203;24,204");
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
     scene_runner_end(&runner);
 }
 
@@ -437,8 +503,7 @@ Test(undo_table, runner_is_killed)
             }
         }
         cr_assert_str_eq(dbs_dump(db, "t", "t_b"), "1:11 2:12 3:13 4:14 5:15 ", "%s", v->point);
-        clean(db);
-        ok(instar_close(db));
+        dbs_end_sound(db);
     }
 }
 
@@ -473,6 +538,5 @@ Test(undo_table, by_sql)
     fails(sqls_run(db, "DROP TABLE t WITH (undo_window_s = 1, undo_window_s = 2)"),
           INSTAR_EINVALID);
     expect(sqls_say("given twice"));
-    clean(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }

@@ -39,8 +39,7 @@ Test(unique, with_the_table)
     ok(sqls_run(db, "drop table t"));
     ok(sqls_run(db, "create table t (a int8 primary key, b int8 unique)"));
     expect(shows(db, "t", "CONSTRAINT t_b_key UNIQUE (b)"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Added to a table with rows: built, validated, enforced. Duplicates fail the change and are named;
@@ -71,8 +70,7 @@ Test(unique, added_and_dropped)
     expect(!shows(db, "t", "UNIQUE"));
     ok(sqls_run(db, "alter table t drop constraint if exists u"));
     fails(sqls_run(db, "alter table t drop constraint u"), INSTAR_EUNKNOWN);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Beside other steps, before and behind, all of it is one change; also with a column that comes
@@ -106,8 +104,7 @@ Test(unique, beside_other_steps)
     cr_assert(shows(db, "t", "CONSTRAINT t_a_b_key UNIQUE (a, bb)"), "%s", sqls_schema(db, "t"));
     expect(shows(db, "t", "CREATE INDEX i ON t (bb)"));
     ok(sqls_run(db, "alter table t rename column bb to b"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* The index is the constraint's: it goes with it, and not by itself; a new name is one of both. */
@@ -138,8 +135,7 @@ Test(unique, index_and_constraint_are_one)
     ok(sqls_run(db, "alter table t drop constraint x; create unique index x on t (b)"));
     fails(sqls_run(db, "alter table t drop constraint x"), INSTAR_EUNKNOWN);
     ok(sqls_run(db, "drop index x"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Names that are taken get a number, in the table or elsewhere; one that was asked for is refused.
@@ -170,8 +166,7 @@ Test(unique, names_and_definitions)
     ok(sqls_run(db, "create table w (a int8 primary key, b int8 unique)"));
     fails(sqls_run(db, "create unique index if not exists w_b_key on w (b)"), INSTAR_EDEFINITION);
     expect(sqls_say("it is a UNIQUE constraint"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* Cancelled in the middle of the build, it leaves the table as it was, and its names free. */
@@ -205,8 +200,7 @@ Test(unique, cancelled)
     dbs_check_clean(db);
     ok(sqls_run(db, "alter table t add unique (b)"));
     expect(shows(db, "t", "CONSTRAINT t_b_key UNIQUE (b)"));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }
 

@@ -37,11 +37,9 @@ long __real_syscall(long number, ...);
 
 void sim_begin(uint64_t seed)
 {
-    void *shared =
-        mmap(NULL, sizeof(*sim), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *shared = test_shared(sizeof(*sim));
     struct test_random r = {.state = seed * 0x9e3779b97f4a7c15u};
 
-    expect(shared != MAP_FAILED);
     sim = shared;
     sim->choice.state = test_random_next(&r);
     sim->bytes.state = test_random_next(&r);

@@ -122,12 +122,10 @@ static uint64_t order_of(uint64_t seed, struct story *s)
 /* The order of what threads do is the seed's, and no other. */
 Test(sched, the_seed_is_the_order)
 {
-    struct story *s =
-        mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct story *s = test_shared(sizeof(*s));
     char letters[THREADS * LETTERS + 1];
     int others = 0;
 
-    cr_assert(s != MAP_FAILED);
     uint64_t trace = order_of(7, s);
     memcpy(letters, s->letters, sizeof(letters));
     for (int i = 0; i < 10; i++) {

@@ -388,14 +388,6 @@ void sim_try(uint64_t seed, void (*fn)(void *arg), void *arg, struct sim_result 
     sim_finish();
 }
 
-static void *share(size_t size)
-{
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    expect(at != MAP_FAILED);
-    return at;
-}
-
 /* One processor, on which one thread at a time runs: handing a turn over is then a mere switch. */
 static void stay_on_one(void)
 {
@@ -447,8 +439,8 @@ void sim_run_world(uint64_t seed, struct sim_result *result_out)
     struct world w = {.random.state = seed * 0xbf58476d1ce4e5b9u, .result = result_out};
 
     *result_out = (struct sim_result){.worlds = 1};
-    w.history = share(sizeof(*w.history));
-    w.job = share(sizeof(*w.job));
+    w.history = test_shared(sizeof(*w.history));
+    w.job = test_shared(sizeof(*w.job));
     w.job->history = w.history;
     test_remove(sim_path());
     copy_tree(template_path(), sim_path());

@@ -109,10 +109,8 @@ Test(worlds, keep_what_was_promised, .timeout = 3000)
 {
     struct sim_result sum = {.steps = 0};
     uint64_t only = test_env_u64("INSTAR_SIM_WORLD", 0);
-    struct lanes *all =
-        mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct lanes *all = test_shared(sizeof(*all));
 
-    cr_assert(all != MAP_FAILED);
     all->count = only != 0 ? 1 : lane_count();
     all->worlds = only != 0 ? 1 : test_env_u64("INSTAR_SIM_WORLDS", WORLDS);
     all->first = only != 0 ? only : (test_seed() - 1) * all->worlds + 1;

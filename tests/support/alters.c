@@ -366,6 +366,16 @@ const char *alters_schema(instar *db, const char *table)
     return last;
 }
 
+instar_change_info alters_failure(instar *db, const char *table, const char *text)
+{
+    instar_change_info info;
+    uint64_t change;
+
+    ok(alters_submit(db, table, text, NULL, &change));
+    scene_await(db, change, INSTAR_EFAILED, &info);
+    return info;
+}
+
 void alters_await_late_writer(const struct alters_late *late)
 {
     struct test_child runner;
@@ -390,7 +400,6 @@ void alters_await_late_writer(const struct alters_late *late)
         ok(alters_insert(db, "t", "a,b", late->later));
     }
     instar_projection_free(p);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&runner);
 }

@@ -35,6 +35,9 @@ int alters_submit(instar *db, const char *table, const char *text,
 /* Submit and wait: the code of the call or the verdict. */
 int alters_run(instar *db, const char *table, const char *text);
 
+/* Submit; the change fails. What is known of it then. */
+instar_change_info alters_failure(instar *db, const char *table, const char *text);
+
 /* A transaction that began before the alteration of t(a, b, c) writes this row, which breaks it: at
  * that stage it is waited for, and its row found. `first`: one that is done meanwhile, or NULL. */
 struct alters_late {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -104,6 +105,15 @@ static void await_quiet(void)
 {
 }
 #endif
+
+void *test_shared(size_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        test_fail(__FILE__, __LINE__, "mmap: %s", strerror(errno));
+    }
+    return at;
+}
 
 void test_fork(struct test_child *c, void (*fn)(struct test_child *self, void *arg), void *arg)
 {

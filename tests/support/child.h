@@ -16,6 +16,9 @@ struct test_child {
     int out;
 };
 
+/* Memory of zeros that this process shares with the children that it forks from now on. munmap. */
+void *test_shared(size_t size);
+
 /* Run fn in a fork; it ends with status 0 when fn returns. */
 void test_fork(struct test_child *c, void (*fn)(struct test_child *self, void *arg), void *arg);
 /* Run tests/support/programs/<program>.c with these arguments (the last one NULL; argv[0] is

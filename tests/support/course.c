@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define TEXT_BYTES 900
@@ -19,9 +18,7 @@ enum row_verb { ROW_UPSERT, ROW_DELETE };
 
 struct course_book *course_book_new(void)
 {
-    struct course_book *book =
-        mmap(NULL, sizeof(*book), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(book != MAP_FAILED);
+    struct course_book *book = test_shared(sizeof(*book));
     course_book_clear(book);
     return book;
 }

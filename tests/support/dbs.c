@@ -68,6 +68,14 @@ instar *dbs_open(uint32_t flags)
     return db;
 }
 
+void dbs_create(instar *db, const instar_table_def *def)
+{
+    uint64_t change = 0;
+
+    ok(instar_create_table(db, def, NULL, &change));
+    ok(instar_change_wait(db, change, 60000, NULL));
+}
+
 void dbs_make_table(instar *db, const char *name)
 {
     instar_column_def columns[] = {{"a", INSTAR_INT8, true, NULL, 0},
@@ -76,10 +84,8 @@ void dbs_make_table(instar *db, const char *name)
     instar_key_column key = {.name = "a"};
     instar_table_def def = {
         .name = name, .columns = columns, .column_count = 3, .key = &key, .key_count = 1};
-    uint64_t change = 0;
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, 60000, NULL));
+    dbs_create(db, &def);
 }
 
 uint64_t dbs_submit_index(instar *db, const char *name, const char *table, const char *columns,
@@ -227,31 +233,10 @@ static int print_finding(void *arg, const instar_finding *finding)
     return 0;
 }
 
-static int compare_texts(const void *a, const void *b)
+/* Sorted, scans by different indexes compare equal. */
+static char *sorted_dump(instar *db, const char *table, const char *index)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The words of a dump, sorted: scans by different indexes then compare equal. */
-static char *sorted_words(char *text)
-{
-    char *rest = NULL, *out = NULL;
-    char **words = calloc(strlen(text) / 2 + 1, sizeof(*words));
-    size_t count = 0, size = 0;
-    FILE *memory = open_memstream(&out, &size);
-
-    expect(words != NULL && memory != NULL);
-    for (char *w = strtok_r(text, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest)) {
-        words[count++] = w;
-    }
-    qsort(words, count, sizeof(*words), compare_texts);
-    for (size_t i = 0; i < count; i++) {
-        fprintf(memory, "%s ", words[i]);
-    }
-    (void)fclose(memory);
-    free(words);
-    free(text);
-    return out;
+    return test_sorted(dump(db, table, index), " ");
 }
 
 /* A partial index has some of the rows; which, the checker knows. Both are sorted words. */
@@ -271,11 +256,11 @@ static bool agree(const char *by_table, const char *by_index, bool partial)
 static int compare_scans(void *arg, const instar_table_info *info)
 {
     instar *db = arg;
-    char *by_table = sorted_words(dump(db, info->name, NULL));
+    char *by_table = sorted_dump(db, info->name, NULL);
 
     for (size_t i = 0; i < info->index_count; i++) {
         if (info->indexes[i].stage == INSTAR_STAGE_PUBLIC && info->indexes[i].change == 0) {
-            char *by_index = sorted_words(dump(db, info->name, info->indexes[i].name));
+            char *by_index = sorted_dump(db, info->name, info->indexes[i].name);
 
             if (!agree(by_table, by_index, info->indexes[i].predicate != NULL)) {
                 test_fail(__FILE__, __LINE__, "index %s gives other rows than the table:\n%s\n%s",
@@ -302,11 +287,28 @@ uint32_t dbs_version(instar *db, const char *table)
     return version;
 }
 
-void dbs_check_clean(instar *db)
+void dbs_check_sound(instar *db)
 {
     instar_check_summary sum;
 
     ok(instar_check(db, print_finding, NULL, &sum));
     expect_u64(sum.findings, 0);
+}
+
+void dbs_check_clean(instar *db)
+{
+    dbs_check_sound(db);
     ok(instar_table_list(db, NULL, compare_scans, db));
+}
+
+void dbs_end_sound(instar *db)
+{
+    dbs_check_sound(db);
+    ok(instar_close(db));
+}
+
+void dbs_end(instar *db)
+{
+    dbs_check_clean(db);
+    ok(instar_close(db));
 }

@@ -21,6 +21,8 @@ instar_options dbs_options(void);
 /* Of so many segments its log is, at most, when no backup holds it. */
 uint64_t dbs_log_segments_bound(void);
 
+/* Create a table and wait. */
+void dbs_create(instar *db, const instar_table_def *def);
 /* Table t(a int8, b int8, c text, primary key a), b and c nullable. */
 void dbs_make_table(instar *db, const char *name);
 /* Create an index and wait: the verdict's code. columns: "b" or "b,c desc". info may be NULL. */
@@ -38,7 +40,12 @@ int dbs_delete(instar *db, const char *table, int64_t a);
 const char *dbs_dump(instar *db, const char *table, const char *index);
 /* The table's version. */
 uint32_t dbs_version(instar *db, const char *table);
-/* The checker finds nothing, and a scan by each index gives the same rows as the table. */
+/* The checker finds nothing, whatever columns the tables have. */
+void dbs_check_sound(instar *db);
+/* And a scan by each index gives the same rows as the table; for tables with columns a and b. */
 void dbs_check_clean(instar *db);
+/* Close a store of which that is so. */
+void dbs_end_sound(instar *db);
+void dbs_end(instar *db);
 
 #endif

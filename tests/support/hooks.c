@@ -374,9 +374,7 @@ uint64_t test_point_hits(const char *name)
 
 void test_clock_start(uint64_t boottime_ns)
 {
-    void *shared =
-        mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(shared != MAP_FAILED);
+    void *shared = test_shared(sizeof(uint64_t));
     hooked.clock_ns = shared;
     atomic_store(hooked.clock_ns, boottime_ns);
     attach();

@@ -76,15 +76,3 @@ int moves_run(instar *db, const char *text)
 
     return instar_run(db, 0, run, &r);
 }
-
-static int print_finding(void *arg, const instar_finding *finding)
-{
-    (void)arg;
-    fprintf(stderr, "finding: %s\n", finding->text);
-    return 0;
-}
-
-void moves_check_clean(instar *db)
-{
-    ok(instar_check(db, print_finding, NULL, NULL));
-}

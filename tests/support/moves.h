@@ -17,7 +17,5 @@ int moves_do(instar *db, instar_txn *txn, const char *text);
 int moves_commit(instar *db, unsigned flags, const char *text);
 /* The same, run again as instar_run does. */
 int moves_run(instar *db, const char *text);
-/* The checker finds nothing, whatever columns the tables have. */
-void moves_check_clean(instar *db);
 
 #endif

@@ -360,9 +360,7 @@ void powercut_run(const struct powercut *job, struct powercut_result *result_out
     struct walk *w = calloc(1, sizeof(*w));
     expect(w != NULL);
     w->job = job;
-    w->shared =
-        mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(w->shared != MAP_FAILED);
+    w->shared = test_shared(sizeof(*w->shared));
     struct test_child child;
     test_fork(&child, walk_in_child, w);
     int status = test_wait(&child);

@@ -2,6 +2,9 @@
 /* Two processes around a schema change. */
 #include "support/scenes.h"
 
+#include "api/api_impl.h"
+#include "change/record.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -178,6 +181,49 @@ uint64_t scene_last_change(instar *db)
     return change;
 }
 
+void scene_refuse_memory(uint64_t nth)
+{
+    test_shortage_set(&(struct test_shortage){.nth = nth, .thread = SCENE_CHANGE_THREAD});
+}
+
+int scene_await_refusal(instar *db, uint64_t change, bool *refused_out)
+{
+    instar_change_info info;
+    int rc = instar_change_wait(db, change, TEST_AWAIT_S * 1000, &info);
+
+    test_shortage_set(NULL);
+    *refused_out = test_shortage_fired() > 0;
+    if (rc != INSTAR_OK && (rc != INSTAR_EFAILED || info.error != INSTAR_ENOMEM)) {
+        test_fail(__FILE__, __LINE__, "%s: %s", info.statement, instar_error_text());
+    }
+    expect(rc == INSTAR_OK || *refused_out);
+    return rc;
+}
+
+uint64_t scene_claim(instar *db, uint64_t change, bool drop)
+{
+    struct change_record r;
+    struct store_txn *t;
+    int rc;
+
+    do {
+        must(store_txn_begin(db->env.store, STORE_TXN_SYNC, &t, &test_err));
+        must(record_get(t, change, STORE_READ_PROBE, &r, &test_err));
+        uint64_t claim = r.owner.claim;
+        if (drop) {
+            r.owner = (struct change_owner){.claim = claim};
+            must(record_put(t, &r, &test_err));
+        }
+        record_free(&r);
+        base_err_clear(&test_err);
+        rc = store_txn_commit(t, NULL, NULL, &test_err);
+        if (rc == INSTAR_OK) {
+            return claim;
+        }
+        expect(rc == INSTAR_ECONFLICT);
+    } while (true);
+}
+
 /* ---- held and killed ---------------------------------------------------------------------- */
 
 void scene_hold(struct scene_held *h, const char *point, uint64_t nth)
@@ -185,6 +231,32 @@ void scene_hold(struct scene_held *h, const char *point, uint64_t nth)
     test_hold_set(&h->hold, point, nth);
     scene_runner(&h->runner);
     h->db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+}
+
+void scene_held_done(struct scene_held *h)
+{
+    test_hold_release(&h->hold);
+    scene_await(h->db, h->change, INSTAR_OK, NULL);
+}
+
+void scene_held_cancel(struct scene_held *h)
+{
+    ok(instar_change_cancel(h->db, h->change));
+    test_hold_release(&h->hold);
+    scene_await(h->db, h->change, INSTAR_ECANCELLED, NULL);
+}
+
+void scene_release_beside(struct scene_held *h, uint32_t version)
+{
+    instar_change_info info = {.finished_us = 0};
+
+    test_hold_release(&h->hold);
+    while (dbs_version(h->db, "t") == version && info.finished_us == 0 &&
+           info.waiting_for[0] == 0) {
+        /* Returns at each thing that happens to the change. */
+        (void)instar_change_wait(h->db, h->change, 5, &info);
+    }
+    expect(dbs_version(h->db, "t") <= version + 1);
 }
 
 void scene_held_close(struct scene_held *h)

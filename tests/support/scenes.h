@@ -41,8 +41,17 @@ void scene_await_waiting(instar *db, uint64_t change, const char *stage, instar_
 /* What this change dropped and kept has been purged. */
 void scene_await_purge(instar *db, uint64_t change);
 instar_change_info scene_look(instar *db, uint64_t change);
+/* How often the change has been claimed. With `drop`, nobody owns it any more: as if its runner
+ * were thought dead. */
+uint64_t scene_claim(instar *db, uint64_t change, bool drop);
 /* That which was submitted last. */
 uint64_t scene_last_change(instar *db);
+
+/* The thread that runs the next change gets no memory for this request of it, counted from 1. */
+void scene_refuse_memory(uint64_t nth);
+/* What became of that change: its verdict, INSTAR_OK or that it failed for memory. *refused_out:
+ * there was such a request. */
+int scene_await_refusal(instar *db, uint64_t change, bool *refused_out);
 
 /* ---- held and killed ---------------------------------------------------------------------- */
 
@@ -56,6 +65,12 @@ struct scene_held {
 /* Both processes open the store; the first change that hits the point for the nth time is held. It
  * is for the caller to submit one, and to wait until it is there: test_hold_await. */
 void scene_hold(struct scene_held *h, const char *point, uint64_t nth);
+/* Let it go on: it is done then. Cancelled first: it is undone. */
+void scene_held_done(struct scene_held *h);
+void scene_held_cancel(struct scene_held *h);
+/* Beside a transaction of this version of t that is open: go on until the next one is published,
+ * the change waits for somebody, or it has ended. It may not be two versions on. */
+void scene_release_beside(struct scene_held *h, uint32_t version);
 /* Close the store in both. */
 void scene_held_close(struct scene_held *h);
 /* The same of one that the checker finds nothing in. */

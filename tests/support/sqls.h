@@ -8,6 +8,9 @@
 /* Run a script and wait for each change; the code of the first that fails, in reading, submission
  * or verdict. sqls_words() then says why: the error's text or the change's reason. */
 int sqls_run(instar *db, const char *text);
+/* Submit one statement, or BEGIN … COMMIT, and do not wait. *change_out 0: there is nothing to do,
+ * or it failed; sqls_words() says why. */
+int sqls_submit(instar *db, const char *text, uint64_t *change_out);
 /* How long each change is waited for, in milliseconds; two minutes unless told otherwise. */
 void sqls_patience(uint32_t ms);
 /* After how long each change, from now on, fences whoever holds it up; UINT32_MAX: as it would. */

@@ -36,6 +36,13 @@ struct store *stores_make(const instar_options *options)
     return stores_open(&o);
 }
 
+struct store *stores_make_tree(const instar_options *options, uint64_t tree)
+{
+    struct store *s = stores_make(options);
+    stores_tree_op(s, STORE_TREE_CREATE, tree);
+    return s;
+}
+
 struct store *stores_open(const instar_options *options)
 {
     instar_options o = options != NULL ? *options : stores_options();
@@ -126,6 +133,18 @@ void stores_fold(struct store *s)
     uint64_t deadline = os_now_ns() + (uint64_t)30 * 1000000000;
     must(store_flush(s, lsn, deadline, &test_err));
     must(store_wait_applied(s, lsn, deadline, &test_err));
+}
+
+void stores_churn(struct store *s, uint64_t tree, int times)
+{
+    static const char value[3000];
+    for (int i = 0; i < times; i++) {
+        struct store_txn *t = stores_begin(s, 0);
+        must(
+            store_txn_put(t, tree, stores_text("big"), base_slice(value, sizeof value), &test_err));
+        stores_commit(t);
+        stores_fold(s);
+    }
 }
 
 void stores_await_folding(struct store *s, uint64_t lsn)

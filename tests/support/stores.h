@@ -14,6 +14,8 @@ instar_options stores_options(void);
 const char *stores_path(void);
 /* Make it, and open it. options NULL: as above. */
 struct store *stores_make(const instar_options *options);
+/* With this tree in it. */
+struct store *stores_make_tree(const instar_options *options, uint64_t tree);
 /* Open it, also in another process. */
 struct store *stores_open(const instar_options *options);
 void stores_close(struct store *s);
@@ -38,6 +40,8 @@ uint64_t stores_tree_op(struct store *s, enum store_tree_op op, uint64_t tree);
 void stores_read(struct store *s, uint64_t tree, const char *key, const char *value);
 /* Flush and fold everything committed so far. */
 void stores_fold(struct store *s);
+/* So many times over: write a value of a page or so, fold it. */
+void stores_churn(struct store *s, uint64_t tree, int times);
 /* Wait until the applier has folded everything up to there without being asked. */
 void stores_await_folding(struct store *s, uint64_t lsn);
 /* Of the map, by pages that hold something. */

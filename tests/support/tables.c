@@ -6,16 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ITEMS_MAX 32
-
-/* The items of a list and what they are cut from. */
-struct items {
-    char text[1024];
-    char *item[ITEMS_MAX];
-    size_t count;
-};
-
-static void split(struct items *items, const char *text)
+void tables_split(struct tables_items *items, const char *text)
 {
     char *rest = items->text;
     expect(strlen(text) < sizeof(items->text));
@@ -24,7 +15,7 @@ static void split(struct items *items, const char *text)
     while (rest != NULL) {
         char *item = strsep(&rest, ",");
         item += strspn(item, " ");
-        expect(items->count < ITEMS_MAX);
+        expect(items->count < TABLES_ITEMS_MAX);
         items->item[items->count++] = item;
     }
 }
@@ -41,9 +32,9 @@ static bool cut_word(char *item, const char *word)
     return true;
 }
 
-static void parse_key(struct items *items, const char *text, instar_key_column *key)
+static void parse_key(struct tables_items *items, const char *text, instar_key_column *key)
 {
-    split(items, text);
+    tables_split(items, text);
     for (size_t i = 0; i < items->count; i++) {
         key[i].descending = cut_word(items->item[i], "desc");
         key[i].name = items->item[i];
@@ -52,12 +43,12 @@ static void parse_key(struct items *items, const char *text, instar_key_column *
 
 struct catalog_table *tables_make(const char *name, const char *columns, const char *key)
 {
-    struct items column_items;
-    struct items key_items;
-    instar_column_def defs[ITEMS_MAX] = {0};
-    instar_key_column keys[ITEMS_MAX] = {0};
+    struct tables_items column_items;
+    struct tables_items key_items;
+    instar_column_def defs[TABLES_ITEMS_MAX] = {0};
+    instar_key_column keys[TABLES_ITEMS_MAX] = {0};
     struct catalog_table *table = NULL;
-    split(&column_items, columns);
+    tables_split(&column_items, columns);
     for (size_t i = 0; i < column_items.count; i++) {
         char *item = column_items.item[i];
         defs[i].not_null = cut_word(item, "not null");
@@ -88,8 +79,8 @@ static const char *cut_before(char *text, const char *word)
 struct catalog_index *tables_add_index(struct catalog_table *table, const char *name,
                                        const char *columns, bool unique)
 {
-    struct items items;
-    instar_key_column keys[ITEMS_MAX] = {0};
+    struct tables_items items;
+    instar_key_column keys[TABLES_ITEMS_MAX] = {0};
     struct catalog_index *index = NULL;
     char text[256];
     snprintf(text, sizeof(text), "%s", columns);

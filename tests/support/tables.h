@@ -6,6 +6,16 @@
 #include "catalog/catalog.h"
 #include "support/test.h"
 
+/* The pieces of a text between its commas, without the blanks in front of them. */
+#define TABLES_ITEMS_MAX 32
+#define TABLES_TEXT_MAX 1024
+struct tables_items {
+    char text[TABLES_TEXT_MAX]; /* that they lie in */
+    char *item[TABLES_ITEMS_MAX];
+    size_t count;
+};
+void tables_split(struct tables_items *items, const char *text);
+
 /* Columns as "id int8, name text not null", key as "id, name desc". Ids and tree stay 0. Free with
  * catalog_table_free. */
 struct catalog_table *tables_make(const char *name, const char *columns, const char *key);

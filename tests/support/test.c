@@ -78,3 +78,32 @@ uint64_t test_seed(void)
     }
     return seed;
 }
+
+/* ---- texts -------------------------------------------------------------------------------- */
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *test_sorted(char *text, const char *separator)
+{
+    char *rest = NULL, *out = NULL;
+    char **pieces = calloc(strlen(text) / 2 + 1, sizeof(*pieces));
+    size_t count = 0, size = 0;
+    FILE *memory = open_memstream(&out, &size);
+
+    expect(pieces != NULL && memory != NULL);
+    for (char *p = strtok_r(text, separator, &rest); p != NULL;
+         p = strtok_r(NULL, separator, &rest)) {
+        pieces[count++] = p;
+    }
+    qsort(pieces, count, sizeof(*pieces), compare_texts);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(memory, "%s%s", pieces[i], separator);
+    }
+    (void)fclose(memory);
+    free(pieces);
+    free(text);
+    return out;
+}

@@ -50,6 +50,8 @@ void test_remove(const char *path);
 /* A whole file. size_out may be NULL. Free with base_free. */
 uint8_t *test_read_file(const char *path, size_t *size_out);
 void test_write_file(const char *path, const void *data, size_t size);
+/* The pieces of a text in order, each with the separator behind it. Frees the text; to be freed. */
+char *test_sorted(char *text, const char *separator);
 /* Descriptors that this process has open, for comparing. */
 size_t test_descriptors(void);
 

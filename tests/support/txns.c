@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALUES_MAX 32
-#define TEXT_MAX 1024
-
 /* ---- open and close ---------------------------------------------------------------------------
  */
 
@@ -59,6 +56,14 @@ uint64_t txns_table(struct txn_env *env, const char *name, const char *columns, 
     must(lease_publish(env->leases, t, &what, NULL, NULL, &test_err));
     catalog_table_free(table);
     return id;
+}
+
+struct txn_env *txns_open_t(const instar_options *options, const char *columns, uint64_t *table_out)
+{
+    txns_make(options);
+    struct txn_env *env = txns_open(options);
+    *table_out = txns_table(env, "t", columns, "a");
+    return env;
 }
 
 struct catalog_table *txns_current(struct txn_env *env, uint64_t table)
@@ -200,42 +205,26 @@ struct txn_projection *txns_projection(struct txn_env *env, const char *table, c
 
 /* Values of a line of text, and the text they lie in. */
 struct line {
-    char text[TEXT_MAX];
-    char scratch[TEXT_MAX];
-    char *item[VALUES_MAX];
-    size_t count;
-    instar_value value[VALUES_MAX];
+    struct tables_items items;
+    char scratch[TABLES_TEXT_MAX];
+    instar_value value[TABLES_ITEMS_MAX];
 };
-
-static void split(struct line *line, const char *text)
-{
-    char *rest = line->text;
-    expect(strlen(text) < sizeof(line->text));
-    memcpy(line->text, text, strlen(text) + 1);
-    line->count = 0;
-    while (rest != NULL) {
-        char *item = strsep(&rest, ",");
-        item += strspn(item, " ");
-        expect(line->count < VALUES_MAX);
-        line->item[line->count++] = item;
-    }
-}
 
 struct txn_projection *txns_columns(struct txn_env *env, const char *table, const char *columns,
                                     const char *index)
 {
     struct txn_projection *p = NULL;
-    struct line line;
-    split(&line, columns);
-    must(txn_projection_prepare(env, table, (const char *const *)line.item, line.count, index, &p,
+    struct tables_items names;
+    tables_split(&names, columns);
+    must(txn_projection_prepare(env, table, (const char *const *)names.item, names.count, index, &p,
                                 &test_err));
     return p;
 }
 
 static void parse_one(struct line *line, size_t at, enum instar_type type)
 {
-    const char *item = line->item[at];
-    char *scratch = line->scratch + (item - line->text);
+    const char *item = line->items.item[at];
+    char *scratch = line->scratch + (item - line->items.text);
     if (strcmp(item, "null") == 0) {
         line->value[at] = (instar_value){.type = INSTAR_NULL};
         return;
@@ -247,9 +236,9 @@ static void parse_one(struct line *line, size_t at, enum instar_type type)
 /* Values for the projection's columns, in its order. */
 static void parse_row(struct line *line, const struct txn_projection *p, const char *text)
 {
-    split(line, text);
-    expect_u64(line->count, txn_projection_count(p));
-    for (size_t i = 0; i < line->count; i++) {
+    tables_split(&line->items, text);
+    expect_u64(line->items.count, txn_projection_count(p));
+    for (size_t i = 0; i < line->items.count; i++) {
         parse_one(line, i, txn_projection_type(p, i));
     }
 }
@@ -257,18 +246,18 @@ static void parse_row(struct line *line, const struct txn_projection *p, const c
 /* Keys and bounds: the types are guessed, integers or text, which is all that these tests use. */
 static void parse_key(struct line *line, const char *text)
 {
-    split(line, text);
-    for (size_t i = 0; i < line->count; i++) {
+    tables_split(&line->items, text);
+    for (size_t i = 0; i < line->items.count; i++) {
         char *end;
-        long number = strtol(line->item[i], &end, 10);
-        if (strcmp(line->item[i], "null") == 0) {
+        long number = strtol(line->items.item[i], &end, 10);
+        if (strcmp(line->items.item[i], "null") == 0) {
             line->value[i] = (instar_value){.type = INSTAR_NULL};
-        } else if (*end == '\0' && end != line->item[i]) {
+        } else if (*end == '\0' && end != line->items.item[i]) {
             line->value[i] = (instar_value){.type = INSTAR_INT8, .i = number};
         } else {
-            line->value[i] =
-                (instar_value){.type = INSTAR_TEXT,
-                               .bytes = {.data = line->item[i], .size = strlen(line->item[i])}};
+            line->value[i] = (instar_value){
+                .type = INSTAR_TEXT,
+                .bytes = {.data = line->items.item[i], .size = strlen(line->items.item[i])}};
         }
     }
 }
@@ -328,8 +317,8 @@ static void add_row(char *text, size_t size, const instar_value *values, size_t 
 
 const char *txns_get(struct txn *t, struct txn_projection *p, const char *key)
 {
-    static char text[TEXT_MAX];
-    instar_value values[VALUES_MAX];
+    static char text[TABLES_TEXT_MAX];
+    instar_value values[TABLES_ITEMS_MAX];
     struct line line;
     parse_key(&line, key);
     text[0] = '\0';
@@ -344,7 +333,7 @@ const char *txns_get(struct txn *t, struct txn_projection *p, const char *key)
 /* "(1,2": exclusive. */
 static size_t parse_bound(struct line *line, const char *text, bool *exclusive_out)
 {
-    char plain[TEXT_MAX];
+    char plain[TABLES_TEXT_MAX];
     size_t size;
     *exclusive_out = false;
     if (text == NULL) {
@@ -357,14 +346,14 @@ static size_t parse_bound(struct line *line, const char *text, bool *exclusive_o
         plain[size - 1] = '\0';
     }
     parse_key(line, plain);
-    return line->count;
+    return line->items.count;
 }
 
 const char *txns_scan(struct txn *t, struct txn_projection *p, const char *lower, const char *upper,
                       bool reverse)
 {
-    static char text[64 * TEXT_MAX];
-    instar_value values[VALUES_MAX];
+    static char text[64 * TABLES_TEXT_MAX];
+    instar_value values[TABLES_ITEMS_MAX];
     struct line from;
     struct line to;
     struct txn_cursor *c = NULL;
@@ -422,7 +411,7 @@ static const struct store_range whole = {.lower = {"", 0}};
 static void add_entry(char *text, size_t size, const struct catalog_index *index,
                       struct base_slice key)
 {
-    instar_value values[VALUES_MAX];
+    instar_value values[TABLES_ITEMS_MAX];
     struct base_arena arena = {0};
     must(row_key_decode(index->key_parts, index->key_part_count, &key, &arena, values, &test_err));
     for (uint32_t i = 0; i < index->key_part_count; i++) {
@@ -444,7 +433,7 @@ int txns_entry_key(struct txn_rows *rows, const struct catalog_index *index, str
 
 const char *txns_entries(struct txn_env *env, const struct catalog_table *table, const char *name)
 {
-    static char text[64 * TEXT_MAX];
+    static char text[64 * TABLES_TEXT_MAX];
     struct base_slice key;
     struct base_slice value;
     struct store_cursor *c = NULL;
@@ -531,7 +520,7 @@ static void check_rows(struct check *c, const struct catalog_index *index)
 
 const char *txns_wrong(struct txn_env *env, const struct catalog_table *table, const char *complete)
 {
-    static char text[4 * TEXT_MAX];
+    static char text[4 * TABLES_TEXT_MAX];
     struct check c = {.table = table, .text = text, .size = sizeof(text)};
     struct catalog_table *any = NULL;
     text[0] = '\0';

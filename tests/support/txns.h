@@ -15,6 +15,9 @@ void txns_make(const instar_options *options);
 /* Open it: what transactions stand on. Also in another process. */
 struct txn_env *txns_open(const instar_options *options);
 void txns_close(struct txn_env *env);
+/* Make a store with a table t of these columns, primary key a, and open it. */
+struct txn_env *txns_open_t(const instar_options *options, const char *columns,
+                            uint64_t *table_out);
 
 /* ---- versions ---------------------------------------------------------------------------------
  */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,9 +89,7 @@ struct shared {
 
 static struct shared *make_shared(void)
 {
-    struct shared *s =
-        mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(s, MAP_FAILED);
+    struct shared *s = test_shared(sizeof(*s));
     cr_assert_eq(os_mutex_init_shared(&s->mutex), 0);
     return s;
 }

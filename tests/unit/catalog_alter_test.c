@@ -126,6 +126,12 @@ Test(catalog_alter, missing_values_never_change)
     expect_u64(newest->column_count, 3);
     expect(newest->columns[1].missing.i == 5 && t->columns[1].default_value.i == 6);
     expect(catalog_table_layout(t, 1)->column_count == 2);
+    expect_u64(catalog_table_layout_since(t), t->version);
+    must(next(&t, (instar_alteration){.kind = INSTAR_ALTER_DROP_DEFAULT, .name = "d"}));
+    must(catalog_table_finish(t, &test_err));
+    expect_u64(catalog_table_layout_since(t), t->version - 1);
+    expect(catalog_table_layout(t, t->version - 1) == catalog_table_layout(t, t->version));
+    expect(catalog_table_layout(t, t->version - 2) != catalog_table_layout(t, t->version));
     catalog_table_free(t);
 }
 

@@ -166,6 +166,23 @@ Test(catalog_record, descriptors)
     stores_close(s);
 }
 
+/* One whose rows would lie in the catalog's own tree is not written, wherever it was read. */
+Test(catalog_record, descriptor_without_a_place_of_its_own)
+{
+    struct store *s = make();
+    struct catalog_table *table = a_table(7, "seven");
+    struct store_txn *t = stores_begin(s, 0);
+
+    table->tree = CATALOG_TREE;
+    must_fail(catalog_put_table(t, table, &test_err), INSTAR_ECORRUPT);
+    table->tree = CATALOG_FIRST_FREE_TREE;
+    table->id = 0;
+    must_fail(catalog_put_table(t, table, &test_err), INSTAR_ECORRUPT);
+    store_txn_abort(t);
+    catalog_table_free(table);
+    stores_close(s);
+}
+
 /* The bytes of a record as they stand, to change them. */
 static void read_raw(struct store *s, struct base_slice key, struct base_buf *out)
 {

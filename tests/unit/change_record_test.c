@@ -342,6 +342,25 @@ Test(change_record, what_needs_a_description)
     }
 }
 
+/* Each table that a change is about is named once: it is published once. */
+Test(change_record, tables_that_are_named_twice)
+{
+    struct change_record r = {.id = 9,
+                              .kind = CHANGE_DROP_TABLE,
+                              .state = INSTAR_CHANGE_RUNNING,
+                              .table = 3,
+                              .table_name = "t",
+                              .object = "t",
+                              .other_count = 2,
+                              .others = {{.table = 4, .name = "u"}, {.table = 5, .name = "v"}}};
+
+    cr_assert_eq(decoded(&r), INSTAR_OK);
+    r.others[1].table = 4;
+    cr_assert_eq(decoded(&r), INSTAR_ECORRUPT);
+    r.others[1].table = 3;
+    cr_assert_eq(decoded(&r), INSTAR_ECORRUPT);
+}
+
 /* A drop that can be undone, and the one that undoes it; a record that says what cannot be is
  * refused. */
 Test(change_record, undo)

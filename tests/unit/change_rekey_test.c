@@ -5,6 +5,7 @@
  */
 #include "change/rekey_impl.h"
 #include "support/tables.h"
+#include "txn/txn.h"
 
 #include <string.h>
 
@@ -163,6 +164,60 @@ static struct catalog_index *find(struct catalog_table *t, bool rows)
         }
     }
     return NULL;
+}
+
+/* An entry of the tree of rows: its own key, which is held to the limit alone, and behind it that
+ * by which the row is found. Without memory there is none. */
+Test(change_rekey, entries_of_the_rows)
+{
+    static char text[INSTAR_KEY_BYTES_MAX];
+    struct catalog_table *now, *next;
+    struct base_buf key = {0}, record = {0}, made = {0}, wanted = {0};
+    struct txn_entry entry = {.key = &made};
+    struct txn_rows *rows;
+    int rc;
+
+    before_swap(&now, &next);
+    const struct catalog_index *index = find(now, true);
+    const struct row_layout *layout = catalog_table_layout(now, now->version);
+    instar_value values[] = {{.type = INSTAR_INT8, .i = 1},
+                             {.type = INSTAR_TEXT, .bytes = {text, 1}},
+                             {.type = INSTAR_INT8, .i = 2}};
+    memset(text, 'x', sizeof(text));
+    must(row_key_encode(index->key_parts, &values[1], 1, &wanted, &test_err));
+    /* The longest that is allowed, with which the whole is over the limit. */
+    values[1].bytes.size = INSTAR_KEY_BYTES_MAX - (wanted.size - 1);
+    for (size_t over = 0; over < 2; over++) {
+        values[1].bytes.size += over;
+        base_buf_clear(&key);
+        base_buf_clear(&record);
+        base_buf_clear(&wanted);
+        must(row_key_encode(index->key_parts, &values[1], 1, &wanted, &test_err));
+        expect_u64(wanted.size, INSTAR_KEY_BYTES_MAX + over);
+        must(row_key_encode(now->key_parts, &values[0], 1, &key, &test_err));
+        expect(base_buf_add(&wanted, key.data, key.size));
+        must(row_encode(layout, now->version, base_buf_slice(&key), values, &record, &test_err));
+        must(txn_rows_open(now, 10000, &rows, &test_err));
+        /* The first request is for the key. */
+        test_shortage_set(&(struct test_shortage){.nth = 1});
+        must_fail(txn_rows_entry(rows, index, base_buf_slice(&key), base_buf_slice(&record), &entry,
+                                 &test_err),
+                  INSTAR_ENOMEM);
+        test_shortage_set(NULL);
+        base_buf_clear(&made);
+        rc = txn_rows_entry(rows, index, base_buf_slice(&key), base_buf_slice(&record), &entry,
+                            &test_err);
+        expect(rc == (over ? INSTAR_ELIMIT : INSTAR_OK));
+        expect(over || base_slice_eq(base_buf_slice(&made), base_buf_slice(&wanted)));
+        txn_rows_close(rows);
+        base_buf_free(&made);
+    }
+    base_buf_free(&key);
+    base_buf_free(&record);
+    base_buf_free(&made);
+    base_buf_free(&wanted);
+    catalog_table_free(now);
+    catalog_table_free(next);
 }
 
 /* Without the witness, or while it is not enforced, or with nulls, or before all writers write the

@@ -39,6 +39,20 @@ Test(change_several, round_trip)
     base_buf_free(&bytes);
 }
 
+/* A table is a member once: it has one next version. */
+Test(change_several, member_that_is_there_twice)
+{
+    struct several_member list[] = {{.kind = SEVERAL_DROP, .table = 7, .name = "d"},
+                                    {.kind = SEVERAL_PARENT, .table = 7, .name = "p"}};
+    struct base_buf bytes = {0};
+    struct several_request r;
+
+    must(several_encode(&(struct several_request){list, BASE_ARRAY_LEN(list)}, &bytes, &test_err));
+    must_fail(several_decode(base_buf_slice(&bytes), &r, &test_err), INSTAR_ECORRUPT);
+    several_free(&r);
+    base_buf_free(&bytes);
+}
+
 /* Bytes that are cut short or changed are refused, or harmless. */
 Test(change_several, nonsense_is_refused_or_harmless)
 {

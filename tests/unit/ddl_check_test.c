@@ -164,8 +164,7 @@ Test(ddl_check, statements)
                                  "    CONSTRAINT t_c_check CHECK (c > 2),\n"
                                  "    PRIMARY KEY (a)\n"
                                  ");\n");
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
 }
 
 /* What only the engine can refuse is refused with its words. */

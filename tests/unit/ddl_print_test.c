@@ -238,7 +238,6 @@ static void random_table(struct test_random *r, instar *db, struct names *object
     struct names names = {.count = 0};
     size_t count = 1 + test_random_below(r, COLUMNS_MAX), indexes = test_random_below(r, 4);
     size_t key_count = 1 + test_random_below(r, count < 3 ? count : 3);
-    uint64_t change;
 
     for (size_t i = 0; i < count; i++) {
         columns[i].name = new_name(r, &names);
@@ -264,8 +263,7 @@ static void random_table(struct test_random *r, instar *db, struct names *object
                             .key = key,
                             .key_count = key_count};
 
-    ok(instar_create_table(db, &def, NULL, &change));
-    ok(instar_change_wait(db, change, UINT32_MAX, NULL));
+    dbs_create(db, &def);
     for (size_t i = 0; i < indexes; i++) {
         random_index(r, db, &def, new_name(r, objects));
     }

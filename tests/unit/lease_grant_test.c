@@ -71,8 +71,7 @@ Test(lease_grant_alone, only_a_durable_version_is_granted)
     struct test_child child;
     struct lease_use use;
     options = stores_options();
-    store = stores_make(&options);
-    stores_tree_op(store, STORE_TREE_CREATE, 1);
+    store = stores_make_tree(&options, 1);
     stores_close(store);
     test_hold_set(&hold, "flush.loaded", 1);
     test_fork(&child, publish, NULL);

@@ -10,9 +10,7 @@ static uint64_t table;
 
 static void setup(void)
 {
-    txns_make(NULL);
-    env = txns_open(NULL);
-    table = txns_table(env, "t", "a int8, b int8", "a");
+    env = txns_open_t(NULL, "a int8, b int8", &table);
 }
 
 static void teardown(void)

@@ -25,6 +25,14 @@ static const struct row_found *found(struct base_slice key, struct base_slice re
     return &row;
 }
 
+static bool no_null(const struct row_layout *layout, struct base_slice record,
+                    const uint32_t *positions, size_t count)
+{
+    struct row_header header;
+    struct row_found row = {a_key, record, BYTES_MAX, NULL, &header};
+    return row_header(record, &header, NULL) == 0 && row_no_null(layout, &row, positions, count);
+}
+
 /* A layout of one text column. */
 static const struct row_column text_column = {.id = 1, .type = INSTAR_TEXT};
 static const struct row_layout text_layout = {1, 1, &text_column};
@@ -121,9 +129,12 @@ Test(row_record, rows_round_trip)
         }
         must(row_decode_some(&layout, found(a_key, base_buf_slice(&b), BYTES_MAX, &arena),
                              positions, count, some, &test_err));
+        bool null = false;
         for (size_t i = 0; i < count; i++) {
             expect(test_value_same(&some[i], &values[positions[i]]));
+            null = null || values[positions[i]].type == INSTAR_NULL;
         }
+        expect(no_null(&layout, base_buf_slice(&b), positions, count) == !null);
         base_arena_reset(&arena);
     }
     base_buf_free(&b);
@@ -133,6 +144,7 @@ Test(row_record, rows_round_trip)
 /* Every changed bit and every lost tail of a record is found by its checksum or its form. */
 Test(row_record, every_changed_bit_is_found)
 {
+    const uint32_t first = 0;
     struct test_random r = test_random(2);
     struct base_arena arena = {0};
     struct base_buf b = {0};
@@ -148,6 +160,7 @@ Test(row_record, every_changed_bit_is_found)
                                  &test_err),
                       INSTAR_ECORRUPT);
             cr_assert_eq(back[0].type, INSTAR_NULL);
+            expect(!no_null(&layout, base_buf_slice(&b), &first, 1));
             b.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         }
         for (size_t size = 0; size < b.size; size++) {
@@ -156,6 +169,7 @@ Test(row_record, every_changed_bit_is_found)
             must_fail(row_decode(&layout, found(a_key, base_slice(cut, size), BYTES_MAX, &arena),
                                  back, &test_err),
                       INSTAR_ECORRUPT);
+            expect(!no_null(&layout, base_slice(cut, size), &first, 1));
             base_free(cut);
         }
         base_arena_reset(&arena);

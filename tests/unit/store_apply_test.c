@@ -25,8 +25,7 @@ static const char *keyed(const char *fmt, int i)
 /* What is folded reads the same as before, and nothing is pending then. */
 Test(store_apply, folding_changes_nothing_that_is_read)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     for (int i = 0; i < 50; i++) {
         stores_write(s, T, keyed("k%02d", i), keyed("%d", i));
     }
@@ -47,8 +46,7 @@ Test(store_apply, folding_changes_nothing_that_is_read)
 /* A full disk is told to whoever waits, each time that there is one. */
 Test(store_apply, a_full_disk_is_told_again)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_fold(s);
     for (int i = 0; i < 3; i++) {
         int rc;
@@ -190,8 +188,7 @@ Test(store_apply, a_fold_in_steps_is_seen_whole)
 {
     struct test_hold hold;
     instar_options o = big_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     write_big(s, 'a');
     stores_fold(s);
     uint64_t lsn = write_big(s, 'b');
@@ -234,8 +231,7 @@ Test(store_apply, a_reader_is_overtaken_by_a_fold_in_steps)
     struct ahead a = {0};
     struct test_listener listener = {.point = fold_a_step, .arg = &a};
     instar_options o = big_options();
-    a.s = stores_make(&o);
-    stores_tree_op(a.s, STORE_TREE_CREATE, T);
+    a.s = stores_make_tree(&o, T);
     write_big(a.s, 'a');
     stores_fold(a.s);
     test_hold_set(&a.hold, "apply.committed", 1);
@@ -264,8 +260,7 @@ Test(store_apply, a_fold_killed_between_steps_is_done_again)
 {
     struct test_child child;
     instar_options o = big_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     write_big(s, 'a');
     stores_close(s);
     test_fork(&child, fold_a_step_and_die, NULL);
@@ -355,8 +350,7 @@ Test(store_apply, a_fold_killed_between_steps_needs_its_log)
     struct test_child child;
     instar_options o = big_options();
     char path[400];
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     stores_close(s);
     test_fork(&child, fold_a_step_and_die, NULL);
     uint64_t end = test_receive(&child);
@@ -374,62 +368,6 @@ Test(store_apply, a_fold_killed_between_steps_needs_its_log)
     must_fail(store_cut_log(stores_path(), &o, &cut, &test_err), INSTAR_ECORRUPT);
     expect(strstr(test_err.text, "the trees hold") != NULL);
     test_boot_set(0);
-}
-
-#define ENTRIES 3000 /* more than one turn empties, when it is three pages */
-
-static void fill_large(struct store *s)
-{
-    purge_pages_at_once = 3;
-    stores_tree_op(s, STORE_TREE_CREATE, T);
-    for (int i = 0; i < ENTRIES;) {
-        struct store_txn *t = stores_begin(s, 0);
-        for (int k = 0; k < 100; k++, i++) {
-            stores_put(t, T, keyed("key%05d", i), "some value that takes a little room");
-        }
-        stores_commit(t);
-    }
-    stores_fold(s);
-}
-
-/* Names go at some moment without readers, which is announced nowhere. */
-static void await_name_gone(struct store *s)
-{
-    uint64_t limit = os_now_ns() + (uint64_t)20 * 1000000000;
-    for (bool gone = false; !gone;) {
-        struct base_slice value;
-        struct trees_read *r;
-        char name[TREES_META_MAX];
-        trees_state_name(name, T);
-        must(trees_read_begin(s->trees, &r, &test_err));
-        gone = trees_read_meta(r, name, &value, &test_err) == INSTAR_ENOTFOUND;
-        trees_read_end(s->trees, r);
-        expect(os_now_ns() < limit);
-        os_sleep_ns(10000000);
-    }
-    struct listed l = {0};
-    must(store_tree_list(s, list, &l, &test_err));
-    expect_u64(l.count, 0);
-}
-
-/* A dropped tree that is too large for one turn is emptied in several, while a reader still sees it
- * whole; then its name goes. */
-Test(store_apply, a_large_tree_is_emptied_in_turns)
-{
-    struct store *s = stores_make(NULL);
-    struct base_slice value;
-    fill_large(s);
-    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
-    stores_tree_op(s, STORE_TREE_DROP, T);
-    stores_write(s, T, "late", "skipped");
-    stores_fold(s);
-    for (int i = 0; i < ENTRIES; i++) {
-        must(store_txn_get(t, T, stores_text(keyed("key%05d", i)), STORE_READ_NORMAL, &value,
-                           &test_err));
-    }
-    store_txn_abort(t);
-    await_name_gone(s);
-    stores_close(s);
 }
 
 /* ---- kills --------------------------------------------------------------------------------- */
@@ -510,31 +448,6 @@ Test(store_apply, a_kill_while_folding_changes_nothing)
             test_remove(stores_path());
         }
     }
-}
-
-static void drop_and_die(struct test_child *self, void *arg)
-{
-    struct store *s = stores_open(NULL);
-    (void)self;
-    (void)arg;
-    test_kill_at_point("purge.batch_written", 1);
-    stores_tree_op(s, STORE_TREE_DROP, T);
-    stores_fold(s);
-    await_name_gone(s);
-}
-
-/* Nor does one while a dropped tree is emptied: whoever comes next does it. */
-Test(store_apply, a_kill_while_emptying_is_made_up_for)
-{
-    struct test_child child;
-    struct store *s = stores_make(NULL);
-    fill_large(s);
-    stores_close(s);
-    test_fork(&child, drop_and_die, NULL);
-    expect(test_wait(&child) == -SIGKILL);
-    s = stores_open(NULL);
-    await_name_gone(s);
-    stores_close(s);
 }
 
 /* When the process with the role is killed, another one goes on folding at once. */

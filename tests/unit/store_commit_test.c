@@ -111,8 +111,7 @@ Test(store_commit, publications)
  * the retry of a sync transaction reads it. */
 Test(store_commit, conflict_drives_the_flush)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     struct store_txn *loser = stores_begin(s, STORE_TXN_SYNC);
     stores_put(loser, TREE, "key", "loser");
     uint64_t lsn = stores_write(s, TREE, "key", "winner");
@@ -310,8 +309,7 @@ Test(store_commit, death_inside)
         struct victim victim = {cases[i].point, true};
         test_fork(&children[i], die_in_commit, &victim);
     }
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         uint64_t voids = atomic_load(&s->ctl->voids);
         stores_write(s, TREE, "a", NULL);
@@ -338,8 +336,7 @@ Test(store_commit, publication_without_its_flush)
     struct victim victim = {"commit.appended", true};
     stores_path();
     test_fork(&child, die_in_commit, &victim);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     stores_write(s, TREE, "a", NULL);
     uint64_t schema = store_schema_lsn(s);
     let_die(&child);
@@ -361,8 +358,7 @@ Test(store_commit, death_of_the_successor)
         struct victim victim = {points[i], false};
         test_fork(&children[i], die_in_commit, &victim);
     }
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     stores_write(s, TREE, "b", "old");
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
         let_die(&children[i]);
@@ -383,8 +379,7 @@ Test(store_commit, failure_of_the_successor)
     struct test_fault fault = {.op = OS_OP_WRITE, .path = ".seg", .nth = 1, .error = EIO};
     stores_path();
     test_fork(&child, die_in_commit, &victim);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     stores_write(s, TREE, "b", "old");
     let_die(&child);
     test_fault_set(&fault);
@@ -396,15 +391,6 @@ Test(store_commit, failure_of_the_successor)
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     must(store_verify(s, NULL, NULL, &test_err));
     stores_close(s);
-}
-
-/* Shared, so that it holds the first that comes, in whatever process. */
-static struct test_hold *shared_hold(void)
-{
-    void *p = mmap(NULL, sizeof(struct test_hold), PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(p != MAP_FAILED);
-    return p;
 }
 
 static void stop_in_commit(struct test_child *self, void *arg)
@@ -423,13 +409,12 @@ Test(store_commit, a_stopped_holder_is_named)
 {
     struct store_commit how = {0};
     struct test_child child;
-    struct test_hold *hold = shared_hold();
+    struct test_hold *hold = test_shared(sizeof(*hold));
     char pid[32];
     stores_path();
     test_hold_set(hold, "commit.mark_set", 0); /* makes its pipes; another process arms it */
     test_fork(&child, stop_in_commit, hold);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     test_send(&child, GO);
     snprintf(pid, sizeof(pid), "process %llu ", (unsigned long long)test_receive(&child));
     test_hold_await(hold);

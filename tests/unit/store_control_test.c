@@ -114,6 +114,43 @@ Test(store_control, a_missing_runtime_directory)
     close_with_opener(s);
 }
 
+/* Who cannot reach the shared memory in which another process has the store open waits where there
+ * is none, as that one may just be making it; and is refused where it may not go there. */
+static void open_without_shm(struct test_child *self, void *arg)
+{
+    static const struct {
+        int error, code;
+    } cases[] = {{ENOENT, INSTAR_EBUSY}, {EACCES, INSTAR_EFOREIGN}, {ENOENT, INSTAR_EBUSY}};
+    instar_options o = stores_options();
+    struct store *s;
+    (void)arg;
+    o.lock_timeout_ms = 100;
+    test_receive(self);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        test_fault_set(&(struct test_fault){.op = OS_OP_OPEN,
+                                            .name = "/dev/shm",
+                                            .nth = 1,
+                                            .error = cases[i].error,
+                                            .sticky = true});
+        must_fail(store_open(stores_path(), &o, &s, &test_err), cases[i].code);
+        expect(test_fault_fired() > 0);
+    }
+    test_fault_set(NULL);
+    stores_close(stores_open(&o));
+}
+
+Test(store_control, shared_memory_out_of_reach)
+{
+    struct test_child child;
+    stores_path();
+    test_fork(&child, open_without_shm, NULL);
+    struct store *s = stores_make(NULL);
+    expect(strcmp(s->runtime_path, "run") != 0);
+    test_send(&child, 1);
+    test_wait_ok(&child);
+    stores_close(s);
+}
+
 /* A copy of the directory has a runtime directory of its own. */
 Test(store_control, copies_do_not_meet)
 {

@@ -16,8 +16,7 @@ static void setup(void)
     o.segment_bytes = 64 << 10; /* several segments come and go */
     o.txn_bytes_max = o.segment_bytes / 4;
     o.row_bytes_max = 4096;
-    s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    s = stores_make_tree(&o, T);
 }
 
 static void teardown(void)
@@ -181,6 +180,32 @@ Test(store_cursor, sees_later_writes_ahead)
         expect(base_slice_eq(value, stores_text("ahead")));
         must(store_cursor_next(c, &key, &value, &test_err));
         expect(base_slice_eq(key, stores_text(reverse ? "b" : "f")));
+        must_fail(store_cursor_next(c, &key, &value, &test_err), INSTAR_END);
+        store_cursor_close(c);
+        store_txn_abort(t);
+    }
+}
+
+/* Where a cursor has said that it has ended, nothing comes any more: what is written ahead of it
+ * since then would be seen by this cursor and not count as read. */
+Test(store_cursor, the_end_is_final)
+{
+    struct base_slice key;
+    struct base_slice value;
+    stores_write(s, T, "d", "1");
+    for (int round = 0; round < 4; round++) {
+        bool reverse = round % 2 != 0;
+        if (round == 2) {
+            stores_fold(s);
+        }
+        struct store_txn *t = stores_begin(s, 0);
+        struct store_range range = {
+            .lower = stores_text("b"), .upper = stores_text("g"), .reverse = reverse};
+        struct store_cursor *c;
+        must(store_cursor_open(t, T, &range, STORE_READ_NORMAL, &c, &test_err));
+        must(store_cursor_next(c, &key, &value, &test_err));
+        must_fail(store_cursor_next(c, &key, &value, &test_err), INSTAR_END);
+        stores_put(t, T, reverse ? "c" : "e", "ahead");
         must_fail(store_cursor_next(c, &key, &value, &test_err), INSTAR_END);
         store_cursor_close(c);
         store_txn_abort(t);

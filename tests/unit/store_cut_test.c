@@ -57,8 +57,7 @@ static void work_and_die(struct test_child *self, void *arg)
     static struct test_hold hold;
     const struct work *w = arg;
     instar_options o = cut_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(&o, TREE);
     if (w->building) {
         stores_tree_op(s, STORE_TREE_CREATE, TREE + 1);
         stores_tree_op(s, STORE_TREE_BEGIN_BUILD, TREE + 1);
@@ -179,8 +178,7 @@ Test(store_cut, after_it_was_met_at_work)
     instar_log_cut out;
     struct left left;
     instar_options o = cut_options();
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(&o, TREE);
     stores_fold(s);
     test_clock_start(os_now_ns()); /* so that nothing is folded unasked */
     left.kept = commit(s, "kept");

@@ -14,8 +14,7 @@ static struct store *s;
 
 static void setup(void)
 {
-    s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    s = stores_make_tree(NULL, T);
     stores_tree_op(s, STORE_TREE_CREATE, OTHER);
 }
 

@@ -32,8 +32,7 @@ static void await_durable(struct store *s, uint64_t lsn)
 /* An async commit becomes durable by itself. */
 Test(store_flush, async_commits_are_flushed)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     await_durable(s, stores_write(s, TREE, "key", "value"));
     await_durable(s, stores_write(s, TREE, "key", "other"));
     stores_close(s);
@@ -42,8 +41,7 @@ Test(store_flush, async_commits_are_flushed)
 /* A sync commit is durable when it returns, with all before it. */
 Test(store_flush, sync_commits_are_durable)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     stores_write(s, TREE, "a", "async");
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
     stores_expect(t, TREE, "a", "async"); /* this process reads its own writes */
@@ -71,8 +69,7 @@ Test(store_flush, sync_transactions_read_what_is_durable)
     struct test_child writer;
     stores_path();
     test_fork(&writer, write_async, NULL);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     int rc;
     while ((rc = control_lock_take(s, &s->ctl->flush, "hold flushes up", NS_PER_MS)) != 0) {
@@ -95,8 +92,7 @@ Test(store_flush, sync_transactions_read_what_is_durable)
 /* What is durable already is not synced again. */
 Test(store_flush, nothing_to_do)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     uint64_t lsn = stores_write(s, TREE, "key", "value");
     must(store_flush(s, lsn, STORE_FOREVER, &test_err));
     uint64_t flushes = atomic_load(&s->ctl->flushes);
@@ -138,8 +134,7 @@ Test(store_flush, failure_stops_the_store)
     struct test_child child;
     stores_path();
     test_fork(&child, see_the_stop, NULL); /* before this process has other threads */
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(put_sync(s, "before"));
     test_send(&child, GO);
     test_await(&child, 1);
@@ -334,8 +329,7 @@ Test(store_flush, successor_writes_back)
     struct test_listener listener = {.after = count_below, .arg = &writes};
     stores_path();
     test_fork(&child, die_in_flush, (void *)(uintptr_t) "flush.loaded");
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     uint64_t durable = store_durable(s);
     writes.at = UINT64_MAX;
@@ -394,8 +388,7 @@ Test(store_flush, successor_finds_damage)
     struct test_child child;
     stores_path();
     test_fork(&child, flush_damaged, NULL);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     uint64_t durable = store_durable(s);
     let_die(&child);
@@ -415,8 +408,7 @@ Test(store_flush, death_at_each_point)
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
         test_fork(&children[i], die_in_flush, (void *)(uintptr_t)points[i]);
     }
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
         let_die(&children[i]);
         must(put_sync(s, "next"));

@@ -49,8 +49,7 @@ static const char *inside(const char *name)
 
 static void make_closed(void)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_write(s, T, "k", "value");
     stores_close(s);
 }
@@ -143,8 +142,7 @@ static void write_with_small_map(struct test_child *self, void *arg)
 Test(store_hazards_places, another_map_size)
 {
     struct test_child child;
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_write(s, T, "k", "value");
     test_fork(&child, write_with_small_map, NULL);
     test_wait_ok(&child);
@@ -381,8 +379,7 @@ Test(store_hazards_places, garbage_as_control_of_others)
     struct test_random r = test_random(2);
     struct test_child child;
     char away[520];
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     snprintf(control_path, sizeof control_path, "%s/control", s->runtime_path);
     snprintf(away, sizeof away, "%s.away", control_path);
     expect(rename(control_path, away) == 0);
@@ -442,8 +439,7 @@ Test(store_hazards_places, few_descriptors_to_write)
     static char value[100000];
     struct store_commit how = {0};
     int refused = 0;
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_fold(s);
     set_limit(RLIMIT_NOFILE, 3);
     for (int i = 0; i < 60 && refused < 3; i++) {

@@ -23,31 +23,19 @@ static void read_and_wait(struct test_child *self, void *arg)
     stores_close(s);
 }
 
-static void churn(struct store *s, int folds)
-{
-    static const char value[3000];
-    for (int i = 0; i < folds; i++) {
-        struct store_txn *t = stores_begin(s, 0);
-        must(store_txn_put(t, T, stores_text("big"), base_slice(value, sizeof value), &test_err));
-        stores_commit(t);
-        stores_fold(s);
-    }
-}
-
 /* Killed readers are noticed with their node's death, without anybody asking for it: the trees stop
  * growing. */
 Test(store_hazards_readers, killed_readers_are_noticed)
 {
     struct test_child children[READERS];
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_write(s, T, "k", "first");
-    churn(s, 10);
+    stores_churn(s, T, 10);
     for (int i = 0; i < READERS; i++) {
         test_fork(&children[i], read_and_wait, NULL);
         test_await(&children[i], 1);
     }
-    churn(s, 20);
+    stores_churn(s, T, 20);
     uint32_t seen = store_event_seen(s, STORE_EVENT_LEASE);
     struct store_node nodes[READERS + 1];
     for (int i = 0; i < READERS; i++) {
@@ -57,9 +45,9 @@ Test(store_hazards_readers, killed_readers_are_noticed)
         (void)store_event_wait(s, STORE_EVENT_LEASE, seen, (uint64_t)5 * 1000000000);
         seen = store_event_seen(s, STORE_EVENT_LEASE);
     }
-    churn(s, 10);
+    stores_churn(s, T, 10);
     uint64_t before = stores_used_bytes(s);
-    churn(s, 60);
+    stores_churn(s, T, 60);
     expect(stores_used_bytes(s) <= before + before / 5);
     stores_close(s);
 }
@@ -69,15 +57,14 @@ Test(store_hazards_readers, killed_readers_are_noticed)
 Test(store_hazards_readers, a_stopped_reader_holds_nobody_up)
 {
     struct test_child child;
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_write(s, T, "k", "first");
     stores_fold(s);
     test_fork(&child, read_and_wait, NULL);
     test_await(&child, 1);
     test_kill(&child, SIGSTOP);
     stores_write(s, T, "k", "second");
-    churn(s, 40);
+    stores_churn(s, T, 40);
     stores_read(s, T, "k", "second");
     test_kill(&child, SIGCONT);
     test_send(&child, 2);
@@ -106,8 +93,7 @@ Test(store_hazards_readers, threads_take_no_slots)
     struct trees_usage usage;
     instar_options o = stores_options();
     o.readers_max = 64;
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     stores_write(s, T, "k", "first");
     stores_fold(s);
     for (int round = 0; round < THREADS / TOGETHER; round++) {

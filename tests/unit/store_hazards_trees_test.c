@@ -141,20 +141,12 @@ static void fold_on_request(struct test_child *self, void *arg)
     stores_close(s);
 }
 
-static struct test_hold *shared_hold(void)
-{
-    void *p = mmap(NULL, sizeof(struct test_hold), PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(p != MAP_FAILED);
-    return p;
-}
-
 /* A process that is stopped inside an LMDB write transaction is named, within the time limit, by
  * whoever needs LMDB's lock; reads and commits go on, and once it is killed so does the folding. */
 Test(store_hazards_trees, a_stopped_lmdb_writer_is_named)
 {
     struct test_child child;
-    struct test_hold *hold = shared_hold();
+    struct test_hold *hold = test_shared(sizeof(*hold));
     instar_options o = stores_options();
     char pid[32];
     o.lock_timeout_ms = 200;

@@ -417,8 +417,7 @@ Test(store_open, many_openers)
 {
     struct test_child children[OPENERS];
     char keys[OPENERS][2] = {0};
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, 1);
+    struct store *s = stores_make_tree(NULL, 1);
     stores_close(s);
     for (int i = 0; i < OPENERS; i++) {
         keys[i][0] = (char)('a' + i);

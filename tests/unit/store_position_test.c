@@ -9,8 +9,7 @@
 /* A fold that failed is told to who waits for it, until one has succeeded. */
 Test(store_position, a_failure_is_over_when_a_fold_succeeds)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_fold(s);
     test_fault_set(&(struct test_fault){
         .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
@@ -28,8 +27,7 @@ Test(store_position, a_failure_is_over_when_a_fold_succeeds)
 /* Without being asked, the applier folds what has been pending for a while. */
 Test(store_position, folds_when_idle)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_await_folding(s, stores_write(s, T, "k", "1"));
     stores_close(s);
 }
@@ -38,8 +36,7 @@ Test(store_position, folds_when_idle)
  * not needed again: a log that ends at lo is a whole log. */
 Test(store_position, close_folds_everything)
 {
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(NULL, T);
     stores_write(s, T, "k", "1");
     stores_close(s);
     s = stores_open(NULL);

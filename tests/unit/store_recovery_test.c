@@ -22,8 +22,7 @@ struct left {
 static void work_and_die(struct test_child *self, void *arg)
 {
     const instar_options *o = arg;
-    struct store *s = stores_make(o);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(o, TREE);
     stores_fold(s);
     test_send(self, store_tail(s));
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
@@ -148,8 +147,7 @@ static void void_and_die(struct test_child *self, void *arg)
     struct test_child victim;
     (void)arg;
     test_fork(&victim, die_in_commit, NULL);
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     test_send(self, store_tail(s));
     test_send(&victim, 1);
@@ -223,8 +221,7 @@ Test(store_recovery, corruption_is_refused)
 static void promise_and_die(struct test_child *self, void *arg)
 {
     (void)arg;
-    struct store *s = stores_make(NULL);
-    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    struct store *s = stores_make_tree(NULL, TREE);
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
     stores_put(t, TREE, "promised", "1");
     test_send(self, stores_commit(t));
@@ -265,6 +262,41 @@ Test(store_recovery, missing_and_short_segments)
     expect(truncate(path, 64 << 10) == 0);
     s = stores_open(NULL);
     expect_three(s, "1", "2", "3");
+    stores_close(s);
+}
+
+static void fill_two_and_die(struct test_child *self, void *arg)
+{
+    static char value[4000];
+    const instar_options *o = arg;
+    struct store *s = stores_make(o);
+    memset(value, 'v', sizeof value - 1);
+    stores_tree_op(s, STORE_TREE_CREATE, TREE);
+    while (store_tail(s) < 2 * o->segment_bytes) {
+        stores_write(s, TREE, "filler", value);
+    }
+    stores_fold(s);
+    stores_write(s, TREE, "last", "1");
+    test_send(self, 1);
+    kill(os_pid(), SIGKILL);
+}
+
+/* A segment from before what the trees hold says nothing about the end of the log: it may be cut
+ * short. */
+Test(store_recovery, segments_that_were_folded_are_not_asked)
+{
+    instar_options o = stores_options();
+    struct test_child child;
+    char path[400];
+    o.segment_bytes = (uint64_t)64 << 10;
+    stores_path();
+    snprintf(path, sizeof(path), "%s/log/%016x.seg", stores_path(), 0);
+    test_fork(&child, fill_two_and_die, &o);
+    test_receive(&child);
+    expect(test_wait(&child) == -SIGKILL);
+    test_write_file(path, "short", 5);
+    struct store *s = stores_open(&o);
+    stores_read(s, TREE, "last", "1");
     stores_close(s);
 }
 

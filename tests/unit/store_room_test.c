@@ -17,8 +17,7 @@ Test(store_room, deletes_when_the_map_is_nearly_full)
     o.segment_bytes = (uint64_t)64 << 10;
     o.txn_bytes_max = o.segment_bytes / 4;
     o.map_bytes = (uint64_t)16 << 20;
-    struct store *s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    struct store *s = stores_make_tree(&o, T);
     memset(value, 'v', sizeof(value) - 1);
     while (rc == 0) {
         char key[16];

@@ -15,8 +15,7 @@ static void setup(void)
     o.segment_bytes = 64 << 10;
     o.txn_bytes_max = o.segment_bytes / 4;
     o.row_bytes_max = 4096;
-    s = stores_make(&o);
-    stores_tree_op(s, STORE_TREE_CREATE, T);
+    s = stores_make_tree(&o, T);
 }
 
 static void teardown(void)

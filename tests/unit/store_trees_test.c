@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LMDB's sharp edges as the store meets them: handles shared by threads, trees dropped by other
  * processes, names that go, readers that are killed; and the entries of the main tree. */
-#include "store/trees.h"
+#include "store/trees_lmdb.h"
 #include "support/stores.h"
 
 #include <signal.h>
@@ -146,6 +146,77 @@ Test(store_trees, another_log_is_refused)
     s.log_id[3] ^= 1;
     must_fail(trees_open(&s, true, &test_err), INSTAR_EFOREIGN);
     os_close(s.dirfd);
+}
+
+static void put_mark(struct store *s, struct base_slice bytes)
+{
+    MDB_val key = trees_val(stores_text(TREES_POSITION_NAME));
+    MDB_val value = trees_val(bytes);
+    MDB_txn *txn;
+    must(gate_enter(s, "damage", STORE_FOREVER, &test_err));
+    expect(mdb_txn_begin(s->trees->env, NULL, 0, &txn) == 0);
+    expect(mdb_put(txn, s->trees->main, &key, &value, 0) == 0);
+    expect(mdb_txn_commit(txn) == 0);
+    gate_leave(s);
+}
+
+/* Nothing is written where the position of the trees cannot be read; and nobody is kept out. */
+Test(store_trees, without_a_position_nothing_is_written)
+{
+    struct store *s = stores_make(NULL);
+    struct trees_write *w;
+    struct base_buf bytes = {0};
+    must(gate_enter(s, "look", STORE_FOREVER, &test_err));
+    must(trees_write_begin(s->trees, false, &w, &test_err));
+    trees_mark_encode(trees_write_mark(w), &bytes);
+    trees_write_abort(w);
+    gate_leave(s);
+    expect(bytes.size > 0);
+    bytes.data[0] ^= 1;
+    put_mark(s, base_buf_slice(&bytes));
+    bytes.data[0] ^= 1;
+    must(gate_enter(s, "write", STORE_FOREVER, &test_err));
+    must_fail(trees_write_begin(s->trees, false, &w, &test_err), INSTAR_ECORRUPT);
+    expect(w == NULL);
+    gate_leave(s);
+    put_mark(s, base_buf_slice(&bytes));
+    base_buf_free(&bytes);
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    stores_write(s, T, "k", "1");
+    stores_fold(s);
+    stores_read(s, T, "k", "1");
+    stores_close(s);
+}
+
+/* A cursor that was closed serves who next opens one of its tree: that asks for no memory, also
+ * where one of another tree was closed since. */
+Test(store_trees, cursors_are_used_again)
+{
+    struct store *s = stores_make(NULL);
+    struct trees_read *r;
+    struct trees_cursor *c;
+    struct base_slice key;
+    struct base_slice value;
+    for (uint64_t tree = T; tree < T + 2; tree++) {
+        stores_tree_op(s, STORE_TREE_CREATE, tree);
+        stores_write(s, tree, tree == T ? "a" : "b", "1");
+    }
+    stores_fold(s);
+    must(trees_read_begin(s->trees, &r, &test_err));
+    for (uint64_t tree = T; tree < T + 2; tree++) {
+        must(trees_cursor_open(r, trees_data(tree), &c, &test_err));
+        trees_cursor_close(c);
+    }
+    test_shortage_set(&(struct test_shortage){.nth = 1, .sticky = true, .mine = true});
+    for (uint64_t tree = T; tree < T + 2; tree++) {
+        must(trees_cursor_open(r, trees_data(tree), &c, &test_err));
+        must(trees_cursor_move(c, TREES_FIRST, &key, &value, &test_err));
+        expect(base_slice_eq(key, stores_text(tree == T ? "a" : "b")));
+        trees_cursor_close(c);
+    }
+    test_shortage_set(NULL);
+    trees_read_end(s->trees, r);
+    stores_close(s);
 }
 
 /* ---- processes ----------------------------------------------------------------------------- */
@@ -299,17 +370,6 @@ static void read_until_killed(struct test_child *self, void *arg)
     test_receive(self);
 }
 
-static void churn(struct store *s, int commits)
-{
-    static char value[3000];
-    for (int i = 0; i < commits; i++) {
-        struct store_txn *t = stores_begin(s, 0);
-        must(store_txn_put(t, T, stores_text("k"), base_slice(value, sizeof value), &test_err));
-        stores_commit(t);
-        stores_fold(s);
-    }
-}
-
 /* The pages that a killed reader kept are used again once it is noticed (H-6). */
 Test(store_trees, killed_readers_keep_nothing)
 {
@@ -320,12 +380,12 @@ Test(store_trees, killed_readers_keep_nothing)
     test_await(&child, 1);
     struct store *s = stores_open(NULL);
     stores_tree_op(s, STORE_TREE_CREATE, T);
-    churn(s, 40);
+    stores_churn(s, T, 40);
     test_kill(&child, SIGKILL);
     trees_reap_readers(s);
-    churn(s, 10);
+    stores_churn(s, T, 10);
     uint64_t before = stores_used_bytes(s);
-    churn(s, 60);
+    stores_churn(s, T, 60);
     expect(stores_used_bytes(s) <= before + before / 5);
     stores_close(s);
 }

@@ -10,9 +10,7 @@ static struct txn_projection *all;
 
 static void setup(void)
 {
-    txns_make(NULL);
-    env = txns_open(NULL);
-    table = txns_table(env, "t", "a int8, b int8, c int8", "a");
+    env = txns_open_t(NULL, "a int8, b int8, c int8", &table);
     txns_index(env, table, "t_b", "b", true, "public");
     all = txns_projection(env, "t", NULL);
 }

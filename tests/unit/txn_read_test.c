@@ -11,9 +11,7 @@ static struct txn_projection *all, *by_bc, *by_b_desc;
 
 static void setup(void)
 {
-    txns_make(NULL);
-    env = txns_open(NULL);
-    table = txns_table(env, "t", "a int8, b int8, c text", "a");
+    env = txns_open_t(NULL, "a int8, b int8, c text", &table);
     txns_index(env, table, "t_bc", "b, c", false, "public");
     txns_index(env, table, "t_b_desc", "b desc", false, "public");
     all = txns_projection(env, "t", NULL);

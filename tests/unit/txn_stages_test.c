@@ -20,9 +20,7 @@ static void setup(void)
     instar_options o = stores_options();
     o.segment_bytes = (uint64_t)8 << 20;
     o.txn_bytes_max = o.segment_bytes / 4;
-    txns_make(&o);
-    env = txns_open(&o);
-    table = txns_table(env, "t", "a int8, b int8", "a");
+    env = txns_open_t(&o, "a int8, b int8", &table);
     all = txns_projection(env, "t", NULL);
 }
 

@@ -23,6 +23,14 @@ static int alter(struct director *d, const instar_alteration *steps, size_t coun
     return rc != INSTAR_OK ? rc : follow(d, change, info);
 }
 
+/* A step that is one alteration. */
+static int alter_step(struct director *d, const char *name, const instar_alteration *steps,
+                      size_t count, instar_change_info *info)
+{
+    step_begin(d);
+    return step_end_change(d, name, alter(d, steps, count, info));
+}
+
 /* How long the change itself took, from its submission to its verdict. */
 static void print_duration(const instar_change_info *info)
 {
@@ -39,14 +47,10 @@ int step_add_columns(struct director *d)
         {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &without},
         {.kind = INSTAR_ALTER_SET_DEFAULT, .name = "demo_score", .value = &score}};
     instar_change_info info;
-    int rc;
 
-    step_begin(d);
-    rc = alter(d, steps, 3, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("adding columns", rc);
+    if (alter_step(d, "add two columns, one with a default", steps, 3, &info) != 0) {
+        return -1;
     }
-    step_end(d, "add two columns, one with a default");
     print_duration(&info);
     return 0;
 }
@@ -57,19 +61,10 @@ int step_not_null_fails(struct director *d)
 {
     instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "demo_score"};
     instar_change_info info;
-    int rc;
 
     step_begin(d);
-    rc = alter(d, &step, 1, &info);
-    if (rc == INSTAR_OK) {
-        return wrong("demo_score was made NOT NULL, though rows hold nulls");
-    }
-    if (rc != INSTAR_EFAILED || info.error != INSTAR_ENOT_NULL || info.duplicate_count == 0) {
-        return wrong_call("NOT NULL failed otherwise than expected", rc);
-    }
-    step_end(d, "set not null, fails, reverts");
-    printf("%s\n", info.reason);
-    return 0;
+    return step_end_failed(d, "set not null, fails, reverts", alter(d, &step, 1, &info), &info,
+                           INSTAR_ENOT_NULL);
 }
 
 /* Rows from before have the default, and so has every row that was inserted since. */
@@ -77,14 +72,10 @@ int step_not_null(struct director *d)
 {
     instar_alteration step = {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "demo_origin"};
     instar_change_info info;
-    int rc;
 
-    step_begin(d);
-    rc = alter(d, &step, 1, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("setting NOT NULL", rc);
+    if (alter_step(d, "set not null", &step, 1, &info) != 0) {
+        return -1;
     }
-    step_end(d, "set not null");
     printf("%" PRIu64 " rows read, none holds a null\n", info.rows_done);
     return 0;
 }
@@ -114,10 +105,9 @@ int step_type(struct director *d)
 
     step_begin(d);
     rc = rc != INSTAR_OK ? rc : alter(d, &step, 1, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("changing the type of an indexed column", rc);
+    if (step_end_change(d, "another type of an indexed column", rc) != 0) {
+        return -1;
     }
-    step_end(d, "another type of an indexed column");
     printf("%s: %" PRIu64 " rows read for its index, none rewritten\n", info.statement,
            info.rows_done);
     rc = index_score(d, false);
@@ -133,14 +123,10 @@ int step_several(struct director *d)
         {.kind = INSTAR_ALTER_ADD_COLUMN, .column = &added},
         {.kind = INSTAR_ALTER_RENAME_INDEX, .name = "entries_unique", .new_name = "entries_key"}};
     instar_change_info info;
-    int rc;
 
-    step_begin(d);
-    rc = alter(d, steps, 4, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("altering several things at once", rc);
+    if (alter_step(d, "rename, drop, add, rename: one change", steps, 4, &info) != 0) {
+        return -1;
     }
-    step_end(d, "rename, drop, add, rename: one change");
     print_duration(&info);
     return 0;
 }
@@ -153,14 +139,10 @@ int step_key(struct director *d)
         {.kind = INSTAR_ALTER_DROP_PRIMARY_KEY},
         {.kind = INSTAR_ALTER_ADD_PRIMARY_KEY, .key = key, .key_count = 2}};
     instar_change_info info;
-    int rc;
 
-    step_begin(d);
-    rc = alter(d, steps, 2, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("changing the primary key", rc);
+    if (alter_step(d, "another primary key", steps, 2, &info) != 0) {
+        return -1;
     }
-    step_end(d, "another primary key");
     printf("%s: %" PRIu64 " rows and all indexes written anew\n", info.statement, info.rows_done);
     return 0;
 }
@@ -182,10 +164,9 @@ int step_undo(struct director *d)
     rc = rc == INSTAR_OK ? follow(d, drop, &info) : rc;
     rc = rc == INSTAR_OK ? instar_change_undo(d->db, drop, NULL, NULL, &undo) : rc;
     rc = rc == INSTAR_OK ? follow(d, undo, &info) : rc;
-    if (rc != INSTAR_OK) {
-        return wrong_call("undoing a dropped column", rc);
+    if (step_end_change(d, "drop column, undo", rc) != 0) {
+        return -1;
     }
-    step_end(d, "drop column, undo");
     printf("%s: %" PRIu64 " rows read, for its NOT NULL\n", info.statement, info.rows_done);
     return 0;
 }
@@ -202,10 +183,9 @@ int step_vacuum(struct director *d)
     step_begin(d);
     rc = instar_vacuum(d->db, DEMO_TABLE, &options, &change);
     rc = rc == INSTAR_OK ? follow(d, change, &info) : rc;
-    if (rc != INSTAR_OK) {
-        return wrong_call("vacuum", rc);
+    if (step_end_change(d, "vacuum, in a hurry", rc) != 0) {
+        return -1;
     }
-    step_end(d, "vacuum, in a hurry");
     printf("%" PRIu64 " rows looked at, those of older layouts rewritten\n", info.rows_done);
     return 0;
 }

@@ -70,6 +70,29 @@ void step_end(struct director *d, const char *name)
     printf("%s%s: %.2f s\n", d->terminal ? "\r\x1b[K" : "", name, step->seconds);
 }
 
+int step_end_change(struct director *d, const char *name, int rc)
+{
+    if (rc != INSTAR_OK) {
+        return wrong_call(name, rc);
+    }
+    step_end(d, name);
+    return 0;
+}
+
+int step_end_failed(struct director *d, const char *name, int rc, const instar_change_info *info,
+                    int error)
+{
+    if (rc == INSTAR_OK) {
+        return wrong("%s: it was made, though rows forbid it", name);
+    }
+    if (rc != INSTAR_EFAILED || info->error != error || info->duplicate_count == 0) {
+        return wrong_call(name, rc);
+    }
+    step_end(d, name);
+    printf("%s\n", info->reason);
+    return 0;
+}
+
 /* ---- processes ---------------------------------------------------------------------------- */
 
 /* Run a program; with `ready`, wait until it writes a byte to its standard output. */

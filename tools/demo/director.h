@@ -43,6 +43,11 @@ void draw(struct director *d, const char *what);
 /* A step of the final table: what the writers did meanwhile. */
 void step_begin(struct director *d);
 void step_end(struct director *d, const char *name);
+/* The same for one that was a change, by what it came to; 0, or -1 after wrong(). */
+int step_end_change(struct director *d, const char *name, int rc);
+/* And for one that was to fail for what rows hold, with this error: the reason is printed. */
+int step_end_failed(struct director *d, const char *name, int rc, const instar_change_info *info,
+                    int error);
 /* Run `instar COMMAND STORE A B`; -1 when its exit code is not 0. */
 int run_tool(struct director *d, const char *command, const char *a, const char *b);
 

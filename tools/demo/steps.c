@@ -67,6 +67,14 @@ static int submit_index(struct director *d, const char *name, bool unique, uint6
     return instar_create_index(d->db, &def, &options, change);
 }
 
+static int make_index(struct director *d, const char *name, bool unique, instar_change_info *info)
+{
+    uint64_t change = 0;
+    int rc = submit_index(d, name, unique, 0, &change);
+
+    return rc ? rc : follow(d, change, info);
+}
+
 /* ---- steps -------------------------------------------------------------------------------- */
 
 int step_import(struct director *d)
@@ -99,38 +107,19 @@ int step_idle(struct director *d)
 int step_index(struct director *d)
 {
     instar_change_info info;
-    uint64_t change = 0;
-    int rc;
 
     step_begin(d);
-    rc = submit_index(d, "entries_by_value", false, 0, &change);
-    rc = rc ? rc : follow(d, change, &info);
-    if (rc != INSTAR_OK) {
-        return wrong_call("creating the index", rc);
-    }
-    step_end(d, "create index");
-    return 0;
+    return step_end_change(d, "create index", make_index(d, "entries_by_value", false, &info));
 }
 
 /* Data of yours may have no duplicate: then one row is entered twice, and said so. */
 int step_unique_fails(struct director *d)
 {
     instar_change_info info;
-    uint64_t change = 0;
-    int rc;
 
     step_begin(d);
-    rc = submit_index(d, "entries_unique", true, 0, &change);
-    rc = rc ? rc : follow(d, change, &info);
-    if (rc == INSTAR_OK) {
-        return wrong("the unique index was built, though the data has duplicates");
-    }
-    if (rc != INSTAR_EFAILED || info.error != INSTAR_EUNIQUE || info.duplicate_count == 0) {
-        return wrong_call("the unique index failed otherwise than expected", rc);
-    }
-    step_end(d, "create unique index, fails, reverts");
-    printf("%s\n", info.reason);
-    return 0;
+    return step_end_failed(d, "create unique index, fails, reverts",
+                           make_index(d, "entries_unique", true, &info), &info, INSTAR_EUNIQUE);
 }
 
 /* Where the repair stands in the index: it goes on from there in the next transaction. */
@@ -230,19 +219,15 @@ int step_repair(struct director *d)
 
 int step_unique(struct director *d)
 {
-    instar_change_info info;
-    uint64_t change = 0;
+    instar_change_info info = {.reason = ""};
     int rc;
 
     step_begin(d);
-    rc = submit_index(d, "entries_unique", true, 0, &change);
-    rc = rc ? rc : follow(d, change, &info);
+    rc = make_index(d, "entries_unique", true, &info);
     if (rc != INSTAR_OK) {
         fprintf(stderr, "%s\n", info.reason);
-        return wrong_call("creating the unique index", rc);
     }
-    step_end(d, "create unique index");
-    return 0;
+    return step_end_change(d, "create unique index", rc);
 }
 
 static int count_rows(void *arg, const instar_table_info *info)
@@ -317,10 +302,9 @@ int step_kill(struct director *d)
                        info.rows_total > 0 ? info.rows_done * 100 / info.rows_total : 0);
         draw(d, what);
     }
-    if (rc != INSTAR_OK) {
-        return wrong_call("the build after the kill", rc);
+    if (step_end_change(d, "create index, its runner killed", rc) != 0) {
+        return -1;
     }
-    step_end(d, "create index, its runner killed");
     if (finisher == 0) {
         return wrong("no other process was seen to go on with the build");
     }

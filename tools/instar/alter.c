@@ -283,7 +283,6 @@ int command_alter_table(struct cli *cli)
     uint64_t change = 0;
     int rc;
 
-    instar_change_options_init(&options);
     if (a.steps == NULL || a.rooms == NULL) {
         rc = cli_fail(cli, INSTAR_ENOMEM, "alter-table");
     } else {
@@ -309,10 +308,8 @@ int command_rename_index(struct cli *cli)
 {
     instar_change_options options;
     uint64_t change = 0;
-    int rc;
+    int rc = cli_change_options(cli, &options);
 
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
     if (rc != CLI_OK) {
         return rc;
     }

@@ -233,7 +233,8 @@ int cli_print_fkeys(void *arg, const instar_table_info *info);
 /* "a" or "b:desc", or with ":nulls-first" behind it: a key column. The name is cut out of `text` in
  * place, when it is one. An expression stands in parentheses. */
 bool cli_key_column(char *text, instar_key_column *column);
-/* What the options of a command say of a change (schema.c). CLI_OK, or CLI_USAGE with a message. */
+/* What the options of a command say of a change, the rest as it is by default (schema.c). CLI_OK,
+ * or CLI_USAGE with a message. */
 int cli_change_options(const struct cli *cli, instar_change_options *options);
 /* After a submission that gave rc: follow it, or print its id. */
 int cli_submitted(struct cli *cli, int rc, uint64_t change);

@@ -63,7 +63,6 @@ static int create_index(struct cli *cli, instar_index_def *def)
 
     def->include = include;
     def->predicate = cli_option(cli, "where");
-    instar_change_options_init(&options);
     rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
     if (rc == CLI_OK) {
         int rc_submit = instar_create_index(cli->db, def, &options, &change);

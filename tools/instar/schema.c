@@ -468,6 +468,7 @@ int command_schema(struct cli *cli)
 
 int cli_change_options(const struct cli *cli, instar_change_options *options)
 {
+    instar_change_options_init(options);
     int rc = cli_number(cli, "rate", UINT64_MAX, &options->rows_per_second_max);
 
     rc = rc == CLI_OK ? cli_number(cli, "bytes-rate", UINT64_MAX, &options->bytes_per_second_max)
@@ -518,10 +519,8 @@ int cli_change_named(struct cli *cli,
 {
     instar_change_options options;
     uint64_t change = 0;
-    int rc;
+    int rc = cli_change_options(cli, &options);
 
-    instar_change_options_init(&options);
-    rc = cli_change_options(cli, &options);
     if (rc != CLI_OK) {
         return rc;
     }
@@ -613,7 +612,6 @@ static int create_parsed(struct cli *cli, instar_table_def *def)
              : list != NULL ? parse_key(cli, list, key, &def->key_count)
                             : cli_fail(cli, INSTAR_ENOMEM, "create-table");
 
-    instar_change_options_init(&options);
     def->key = key;
     rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
     if (rc == CLI_OK) {

@@ -8,7 +8,6 @@ int command_undo(struct cli *cli)
     uint64_t drop = 0, change = 0;
     int rc = cli_change_id(cli, &drop);
 
-    instar_change_options_init(&options);
     rc = rc == CLI_OK ? cli_change_options(cli, &options) : rc;
     if (rc != CLI_OK) {
         return rc;
