@@ -275,18 +275,34 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
     return rc;
 }
 
-static int look(struct changes *c, struct round *round, struct base_err *err)
+/* No room on the disk, or no memory: it waits, and whoever asks is told for what. */
+static void show_refusal(struct changes *c, uint64_t id, const struct base_err *err)
+{
+    struct base_slice words = base_slice(err->text, strlen(err->text));
+    struct live live;
+    size_t slot = live_open(c->store, id, &live);
+
+    live.retries++;
+    record_cut(words, live.trouble, sizeof(live.trouble));
+    record_cut(words, live.waiting_for, sizeof(live.waiting_for));
+    live_write(c->store, slot, id, &live);
+}
+
+static int look(struct changes *c, struct round *round)
 {
     uint64_t ids[CHANGE_JOBS_MAX];
     size_t count;
-    int rc = find_orphans(c, ids, &count, round, err);
+    int rc = find_orphans(c, ids, &count, round, NULL);
 
     for (size_t i = 0; rc == 0 && i < count && c->job_count < CHANGE_JOBS_MAX; i++) {
+        struct base_err err = {0};
         bool claimed;
-        rc = start(c, ids[i], &claimed, err);
+        rc = start(c, ids[i], &claimed, &err);
         if (rc == INSTAR_ECONFLICT) {
             round->again = true;
             rc = 0;
+        } else if (rc != 0 && base_error_class(rc) != INSTAR_CLASS_RETRY) {
+            show_refusal(c, ids[i], &err);
         }
     }
     return rc;
@@ -330,7 +346,7 @@ static void *runner_main(void *arg)
         reap_jobs(c, false);
         store_node_reap(c->store);
         forget_old(c, &prune_ns);
-        int rc = look(c, &round, NULL);
+        int rc = look(c, &round);
         uint64_t rest = round.watch ? WATCH_NS : REST_NS;
         if (rc == 0) {
             purge_due(c, &round);
