@@ -87,6 +87,12 @@ static inline struct base_slice trees_slice(const MDB_val *v)
 {
     return base_slice(v->mv_data, v->mv_size);
 }
+/* What stands under a name in LMDB's main tree; LMDB's code. */
+static inline int trees_get_named(MDB_txn *txn, MDB_dbi main, const char *name, MDB_val *value_out)
+{
+    MDB_val key = trees_val(base_slice(name, strlen(name)));
+    return mdb_get(txn, main, &key, value_out);
+}
 static inline const uint8_t *trees_page_of(const void *at, size_t page_bytes)
 {
     return (const uint8_t *)((uintptr_t)at & ~(uintptr_t)(page_bytes - 1));

@@ -194,10 +194,9 @@ int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
 int trees_read_meta(struct trees_read *r, const char *name, struct base_slice *value_out,
                     struct base_err *err)
 {
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
     *value_out = base_slice(NULL, 0);
-    int rc = mdb_get(r->txn, r->main, &k, &v);
+    int rc = trees_get_named(r->txn, r->main, name, &v);
     if (rc != 0) {
         return trees_failed(err, rc, name);
     }
@@ -210,10 +209,9 @@ int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
 {
     char name[TREES_NAME_MAX];
     trees_name(name, tree);
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
     MDB_stat st;
-    int rc = mdb_get(txn, main, &k, &v);
+    int rc = trees_get_named(txn, main, name, &v);
     if (rc == MDB_NOTFOUND) {
         return 0;
     }

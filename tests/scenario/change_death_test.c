@@ -347,10 +347,7 @@ Test(change_death, closes_beside_another_runner)
     expect(info.state == INSTAR_CHANGE_RUNNING && info.owner_pid == 0);
     expect_u64(scene_look(db, theirs).owner_pid, (uint64_t)other.pid);
     test_hold_release(&hold);
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, ours, &steering));
+    ok(scene_steer(db, ours, 0, INSTAR_CHANGE_PAUSE));
     scene_await(db, ours, INSTAR_OK, NULL);
     scene_await(db, theirs, INSTAR_OK, NULL);
     dbs_end(db);
