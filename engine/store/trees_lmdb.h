@@ -31,7 +31,7 @@ struct trees_cursor {
         const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
         unsigned at, count;    /* its place among the leaf's entries */
         bool ahead;            /* LMDB's cursor is left behind on this leaf */
-        struct base_slice key; /* where it stands then */
+        struct base_slice key; /* where a read stands; of none: nowhere yet */
     } leaf;
     struct trees_cursor *next;
 };
@@ -106,6 +106,7 @@ static inline bool trees_in_place(const struct trees_read *r, const void *at)
     return r->map + base_get_u64(page) * r->page_bytes == page && (flags == 2 || flags == 4);
 }
 int trees_out_of_place(const struct trees_read *r, const void *at, struct base_err *err);
+int trees_out_of_order(const struct trees_read *r, const void *at, struct base_err *err);
 /* The store's code for one of LMDB's. */
 int trees_failed(struct base_err *err, int rc, const char *what);
 

@@ -286,6 +286,33 @@ Test(store_cut, at_a_segment_that_is_too_short)
     stores_close(s);
 }
 
+/* Where the file is to get its size again there must be room for it: what fails is told. */
+Test(store_cut, without_room_for_the_segment)
+{
+    static const struct {
+        int op, error, code;
+    } cases[] = {{OS_OP_TRUNCATE, EIO, INSTAR_EIO},
+                 {OS_OP_ALLOCATE, ENOSPC, INSTAR_ENOSPACE},
+                 {OS_OP_SYNC, EIO, INSTAR_EIO}};
+    instar_log_cut out;
+    char copy[400];
+    struct left left = leave_store(&(struct work){0});
+    snprintf(copy, sizeof(copy), "%s/log.before-cut", stores_path());
+    expect(truncate(segment_path("log", 0), (off_t)left.small - 8) == 0);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        test_fault_set(&(struct test_fault){
+            .op = cases[i].op, .path = "/log/", .nth = 1, .error = cases[i].error});
+        must_fail(cut(&out), cases[i].code);
+        expect_u64(test_fault_fired(), 1);
+        test_fault_set(NULL);
+        expect(truncate(segment_path("log", 0), (off_t)left.small - 8) == 0);
+        test_remove(copy);
+    }
+    must(cut(&out));
+    instar_options o = cut_options();
+    stores_close(stores_open(&o));
+}
+
 /* While a tree is built it holds rows that were read anywhere: nothing is cut. */
 Test(store_cut, not_while_a_tree_is_built)
 {
