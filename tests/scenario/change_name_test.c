@@ -48,13 +48,13 @@ Test(change_name, one_of_two_gives_it_back)
         ok(instar_projection_prepare(db, tables[gets], columns, 2, NULL, &p));
         ok(instar_begin(db, 0, &txn));
         ok(instar_insert(txn, p, row));
-        ok(queues_steer(db, changes[gets], 0, INSTAR_CHANGE_PAUSE));
+        ok(scene_steer(db, changes[gets], 0, INSTAR_CHANGE_PAUSE));
         scene_await_waiting(db, changes[gets], "delete-only", &info);
         ok(instar_change_cancel(db, changes[gets]));
         do {
             (void)instar_change_wait(db, changes[gets], 5, &info);
         } while (info.state != INSTAR_CHANGE_REVERTING);
-        ok(queues_steer(db, changes[1 - gets], 0, INSTAR_CHANGE_PAUSE));
+        ok(scene_steer(db, changes[1 - gets], 0, INSTAR_CHANGE_PAUSE));
         await_words(db, changes[1 - gets], "is at work on \"i\"");
         ok(instar_commit(txn));
         scene_await(db, changes[gets], INSTAR_ECANCELLED, NULL);
@@ -80,7 +80,7 @@ Test(change_name, table_behind_it_has_it)
     queues_done(db, drop);
     await_words(db, first, "pause");
     uint64_t second = queues_submit(db, "CREATE TABLE p (x int8 REFERENCES q)");
-    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     queues_failed(db, first, INSTAR_ESTATE, "which came later");
     queues_done(db, second);
     dbs_end_sound(db);
