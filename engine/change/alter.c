@@ -200,16 +200,25 @@ static int alter_index(struct submission *s, struct base_err *err)
     return rc;
 }
 
+/* step: about that index. */
+static int submit_index(struct changes *c, const instar_alteration *step,
+                        const instar_change_options *options, uint64_t *id_out,
+                        struct base_err *err)
+{
+    struct submission s = {
+        .c = c, .options = options, .name = step->name, .steps = step, .step_count = 1};
+
+    return submit_run(&s, alter_index, id_out, err);
+}
+
 int change_rename_index(struct changes *c, const char *index, const char *new_name,
                         const instar_change_options *options, uint64_t *id_out,
                         struct base_err *err)
 {
     instar_alteration step = {
         .kind = INSTAR_ALTER_RENAME_INDEX, .name = index, .new_name = new_name};
-    struct submission s = {
-        .c = c, .options = options, .name = index, .steps = &step, .step_count = 1};
 
-    return submit_run(&s, alter_index, id_out, err);
+    return submit_index(c, &step, options, id_out, err);
 }
 
 int change_comment_index(struct changes *c, const char *index, const char *comment,
@@ -218,8 +227,6 @@ int change_comment_index(struct changes *c, const char *index, const char *comme
 {
     instar_alteration step = {
         .kind = INSTAR_ALTER_COMMENT_INDEX, .name = index, .comment = comment};
-    struct submission s = {
-        .c = c, .options = options, .name = index, .steps = &step, .step_count = 1};
 
-    return submit_run(&s, alter_index, id_out, err);
+    return submit_index(c, &step, options, id_out, err);
 }

@@ -59,9 +59,6 @@ int alter_enforce(struct job *j, struct base_err *err)
         catalog_table_free(w.e.next);
         w.e.next = NULL;
     }
-    if (rc == 0) {
-        j->rec.version = w.e.now->version; /* what the drain is to prove, if nothing is published */
-    }
     catalog_table_free(target);
     return finish(&w, rc, err);
 }

@@ -181,9 +181,6 @@ int compound_publish(struct job *j, enum change_work work, struct base_err *err)
         rc = beside(&w, work, err);
         rc = rc == 0 ? kin_follow(&w.e.kin, w.e.now, w.e.next, err) : rc;
     }
-    if (rc == 0 && w.e.next == NULL) {
-        j->rec.version = w.e.now->version; /* what a drain is to prove */
-    }
     rc = edit_publish(&w.e, rc, err);
     compound_free(&w.request);
     return rc;

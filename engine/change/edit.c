@@ -31,6 +31,9 @@ int edit_open_with_kin(struct edit *e, struct base_err *err)
 
 int edit_publish(struct edit *e, int rc, struct base_err *err)
 {
+    if (rc == 0 && e->next == NULL) {
+        e->j->rec.version = e->now->version;
+    }
     if (rc == 0) {
         rc = step_publish_next(e->j, e->t, e->next, &e->kin, e->seen, err);
     } else if (e->t != NULL) {

@@ -25,8 +25,9 @@ int edit_begin(struct edit *e, struct job *j, struct base_err *err);
 int edit_open(struct edit *e, struct base_err *err);
 /* The same, and what foreign keys tie to it. */
 int edit_open_with_kin(struct edit *e, struct base_err *err);
-/* The step ends with e->next, or by an ordinary commit where there is none; or with the transaction
- * if rc says that something went wrong before. Ends and frees all. */
+/* The step ends with e->next, or by an ordinary commit where there is none: then the table as it
+ * stands is what a drain is to prove. Or with the transaction if rc says that something went wrong
+ * before. Ends and frees all. */
 int edit_publish(struct edit *e, int rc, struct base_err *err);
 /* What it has but the transaction, which has ended. */
 void edit_free(struct edit *e);

@@ -467,6 +467,7 @@ void *job_main(void *arg)
     struct job *j = arg;
 
     j->slot = live_open(j->store, j->id, &j->live);
+    j->live.waiting_for[0] = '\0'; /* of whoever had it before, or could not have it */
     run(j);
     record_free(&j->rec);
     base_buf_free(&j->failure);

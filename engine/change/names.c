@@ -94,9 +94,27 @@ int name_free_all(struct job *j, struct store_txn *t, const struct catalog_table
     return rc;
 }
 
-/* What join.c would say to a submission now, of a create that had to wait for its name. Who took it
- * meanwhile is waited for; but not a later change of the same table, which has its turn behind this
- * one (CHANGE-4): an index of another one is another definition. */
+/* A change has the name for which this one waits. Who took it meanwhile is waited for, too; but not
+ * one that has its turn behind this one (CHANGE-4). Sets the error. */
+static int wait_for(struct job *j, struct store_txn *t, uint64_t other, struct base_err *err)
+{
+    struct change_record r = {0};
+    int rc = record_get(t, other, STORE_READ_NORMAL, &r, err);
+
+    if (rc == 0) {
+        struct record_marker own = record_marker_of(&j->rec);
+        struct record_marker its = record_marker_of(&r);
+        bool behind = other > j->rec.id && record_marker_meet(&own, &its);
+        rc = base_err_set(err, behind ? INSTAR_ESTATE : INSTAR_EBUSY,
+                          behind ? "change %llu, which came later, has the name \"%s\""
+                                 : "change %llu is at work on \"%s\"",
+                          (unsigned long long)other, j->rec.object);
+    }
+    record_free(&r);
+    return rc;
+}
+
+/* What join.c would say to a submission now, of a create that had to wait for its name. */
 static int ask_again(struct job *j, struct store_txn *t, const struct catalog_table *table,
                      bool *exists_out, struct base_err *err)
 {
@@ -113,11 +131,7 @@ static int ask_again(struct job *j, struct store_txn *t, const struct catalog_ta
         record_index_free(&wanted);
     }
     if (rc == 0 && (join == JOIN_BEHIND || join == JOIN_ATTACH)) {
-        bool behind = table == NULL && other > j->rec.id;
-        rc = base_err_set(err, behind ? INSTAR_ESTATE : INSTAR_EBUSY,
-                          behind ? "change %llu, which came later, has the name \"%s\""
-                                 : "change %llu is at work on \"%s\"",
-                          (unsigned long long)other, j->rec.object);
+        rc = wait_for(j, t, other, err);
     }
     if (rc == 0 && join == JOIN_FREE) { /* the name that the record has is not */
         rc = base_err_set(err, INSTAR_ECORRUPT, "what is to be made is not called \"%s\"",

@@ -209,6 +209,10 @@ struct record_marker {
     uint32_t other_count;
     uint64_t others[RECORD_OTHERS_MAX];
 };
+/* What the change's marker says. */
+struct record_marker record_marker_of(const struct change_record *r);
+/* Have the two changes a table in common? Then the later one has its turn behind the other. */
+bool record_marker_meet(const struct record_marker *a, const struct record_marker *b);
 /* Is the change at work on the table, or does it need it to stay as it is? */
 bool record_marker_about(const struct record_marker *m, uint64_t table);
 /* EUNKNOWN: no such change. */

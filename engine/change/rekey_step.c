@@ -139,9 +139,6 @@ int rekey_publish(struct job *j, enum change_work work, struct base_err *err)
     if (rc == 0 && w.e.next != NULL) {
         rc = beside(&w, work, err);
     }
-    if (rc == 0 && w.e.next == NULL) {
-        j->rec.version = w.e.now->version; /* what a drain is to prove */
-    }
     return edit_publish(&w.e, rc, err);
 }
 

@@ -49,21 +49,11 @@ static int add_marker(void *arg, const struct record_marker *marker)
     return 0;
 }
 
-static bool share_table(const struct record_marker *a, const struct record_marker *b)
-{
-    bool found = record_marker_about(a, b->table);
-
-    for (uint32_t i = 0; i < b->other_count; i++) {
-        found = found || record_marker_about(a, b->others[i]);
-    }
-    return found;
-}
-
 /* Is the marker at `at` held up by an earlier one? */
 static bool queued(const struct markers *m, const struct record_marker *marker, size_t at)
 {
     for (size_t i = 0; i < at; i++) {
-        if (share_table(&m->list[i], marker) || m->list[i].id == marker->after) {
+        if (record_marker_meet(&m->list[i], marker) || m->list[i].id == marker->after) {
             return true;
         }
     }
@@ -116,11 +106,7 @@ static int claim(struct changes *c, uint64_t id, struct change_record *record_ou
     if (rc == 0) {
         rc = record_markers(t, id, STORE_READ_NORMAL, add_marker, &m, err);
     }
-    struct record_marker own = {
-        .id = id, .table = r->table, .after = r->after, .other_count = r->other_count};
-    for (uint32_t i = 0; i < r->other_count; i++) {
-        own.others[i] = r->others[i].table;
-    }
+    struct record_marker own = record_marker_of(r);
     bool waits = rc == 0 && queued(&m, &own, m.count);
     base_free(m.list);
     if (rc == 0 && !waits) {
@@ -289,18 +275,34 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
     return rc;
 }
 
-static int look(struct changes *c, struct round *round, struct base_err *err)
+/* No room on the disk, or no memory: it waits, and whoever asks is told for what. */
+static void show_refusal(struct changes *c, uint64_t id, const struct base_err *err)
+{
+    struct base_slice words = base_slice(err->text, strlen(err->text));
+    struct live live;
+    size_t slot = live_open(c->store, id, &live);
+
+    live.retries++;
+    record_cut(words, live.trouble, sizeof(live.trouble));
+    record_cut(words, live.waiting_for, sizeof(live.waiting_for));
+    live_write(c->store, slot, id, &live);
+}
+
+static int look(struct changes *c, struct round *round)
 {
     uint64_t ids[CHANGE_JOBS_MAX];
     size_t count;
-    int rc = find_orphans(c, ids, &count, round, err);
+    int rc = find_orphans(c, ids, &count, round, NULL);
 
     for (size_t i = 0; rc == 0 && i < count && c->job_count < CHANGE_JOBS_MAX; i++) {
+        struct base_err err = {0};
         bool claimed;
-        rc = start(c, ids[i], &claimed, err);
+        rc = start(c, ids[i], &claimed, &err);
         if (rc == INSTAR_ECONFLICT) {
             round->again = true;
             rc = 0;
+        } else if (rc != 0 && base_error_class(rc) != INSTAR_CLASS_RETRY) {
+            show_refusal(c, ids[i], &err);
         }
     }
     return rc;
@@ -344,7 +346,7 @@ static void *runner_main(void *arg)
         reap_jobs(c, false);
         store_node_reap(c->store);
         forget_old(c, &prune_ns);
-        int rc = look(c, &round, NULL);
+        int rc = look(c, &round);
         uint64_t rest = round.watch ? WATCH_NS : REST_NS;
         if (rc == 0) {
             purge_due(c, &round);

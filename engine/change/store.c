@@ -108,6 +108,27 @@ bool record_marker_about(const struct record_marker *m, uint64_t table)
     return found;
 }
 
+bool record_marker_meet(const struct record_marker *a, const struct record_marker *b)
+{
+    bool found = record_marker_about(a, b->table);
+
+    for (uint32_t i = 0; i < b->other_count; i++) {
+        found = found || record_marker_about(a, b->others[i]);
+    }
+    return found;
+}
+
+struct record_marker record_marker_of(const struct change_record *r)
+{
+    struct record_marker m = {
+        .id = r->id, .table = r->table, .after = r->after, .other_count = r->other_count};
+
+    for (uint32_t i = 0; i < r->other_count; i++) {
+        m.others[i] = r->others[i].table;
+    }
+    return m;
+}
+
 int record_markers(struct store_txn *t, uint64_t below, enum store_read how,
                    int (*fn)(void *arg, const struct record_marker *marker), void *arg,
                    struct base_err *err)

@@ -313,19 +313,20 @@ int vacuum_prune(struct job *j, struct base_err *err)
     int rc = edit_begin(&e, j, err);
 
     if (rc == 0) {
-        rc = catalog_get_table(e.t, j->rec.table, &e.next, err);
+        rc = edit_open(&e, err);
     }
-    if (rc == 0 && e.next->version != j->rec.version) {
+    if (rc == 0 && e.now->version != j->rec.version) {
         rc = base_err_set(err, INSTAR_ESTATE,
                           "table %s has another version since its rows were "
                           "rewritten",
-                          e.next->name);
+                          e.now->name);
     }
-    if (rc == 0 && catalog_has_old_layouts(e.next)) {
+    bool any = rc == 0 && catalog_has_old_layouts(e.now);
+    if (any) {
+        rc = catalog_table_copy(e.now, &e.next, err);
+    }
+    if (e.next != NULL) {
         rc = catalog_prune_layouts(e.next, err);
-    } else if (rc == 0) {
-        catalog_table_free(e.next);
-        e.next = NULL;
     }
     return edit_publish(&e, rc, err);
 }

@@ -163,9 +163,8 @@ int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m)
 
 int trees_mark_get(MDB_txn *txn, MDB_dbi main, struct trees_mark *out, struct base_err *err)
 {
-    MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
     MDB_val value;
-    int rc = mdb_get(txn, main, &key, &value);
+    int rc = trees_get_named(txn, main, TREES_POSITION_NAME, &value);
     if (rc == MDB_NOTFOUND) {
         return base_err_set(err, INSTAR_ECORRUPT, "data.mdb has no position");
     }
@@ -210,9 +209,8 @@ int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16], s
 /* The page that holds the position says where the file is mapped. */
 static int find_map(struct trees *t, MDB_txn *txn, struct base_err *err)
 {
-    MDB_val key = trees_val(base_slice(TREES_POSITION_NAME, strlen(TREES_POSITION_NAME)));
     MDB_val value;
-    int rc = mdb_get(txn, t->main, &key, &value);
+    int rc = trees_get_named(txn, t->main, TREES_POSITION_NAME, &value);
     if (rc != 0) {
         return trees_failed(err, rc, "position");
     }

@@ -31,7 +31,7 @@ struct trees_cursor {
         const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
         unsigned at, count;    /* its place among the leaf's entries */
         bool ahead;            /* LMDB's cursor is left behind on this leaf */
-        struct base_slice key; /* where it stands then */
+        struct base_slice key; /* where a read stands; of none: nowhere yet */
     } leaf;
     struct trees_cursor *next;
 };
@@ -87,6 +87,12 @@ static inline struct base_slice trees_slice(const MDB_val *v)
 {
     return base_slice(v->mv_data, v->mv_size);
 }
+/* What stands under a name in LMDB's main tree; LMDB's code. */
+static inline int trees_get_named(MDB_txn *txn, MDB_dbi main, const char *name, MDB_val *value_out)
+{
+    MDB_val key = trees_val(base_slice(name, strlen(name)));
+    return mdb_get(txn, main, &key, value_out);
+}
 static inline const uint8_t *trees_page_of(const void *at, size_t page_bytes)
 {
     return (const uint8_t *)((uintptr_t)at & ~(uintptr_t)(page_bytes - 1));
@@ -100,6 +106,7 @@ static inline bool trees_in_place(const struct trees_read *r, const void *at)
     return r->map + base_get_u64(page) * r->page_bytes == page && (flags == 2 || flags == 4);
 }
 int trees_out_of_place(const struct trees_read *r, const void *at, struct base_err *err);
+int trees_out_of_order(const struct trees_read *r, const void *at, struct base_err *err);
 /* The store's code for one of LMDB's. */
 int trees_failed(struct base_err *err, int rc, const char *what);
 

@@ -229,9 +229,8 @@ static int is_gone(struct trees *t, MDB_txn *txn, uint64_t tree, bool *gone_out)
     char name[TREES_META_MAX];
     struct trees_state st;
     trees_state_name(name, tree >> 1);
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
-    int rc = mdb_get(txn, t->main, &k, &v);
+    int rc = trees_get_named(txn, t->main, name, &v);
     *gone_out = rc == MDB_NOTFOUND;
     if (rc != 0) {
         return rc == MDB_NOTFOUND ? 0 : rc;

@@ -157,6 +157,15 @@ int trees_out_of_place(const struct trees_read *r, const void *at, struct base_e
                         (unsigned long long)base_get_u64(page), base_get_u16(page + 10));
 }
 
+int trees_out_of_order(const struct trees_read *r, const void *at, struct base_err *err)
+{
+    const uint8_t *page = trees_page_of(at, r->page_bytes);
+    uint64_t byte = (uint64_t)(page - r->map);
+    return base_err_set(err, INSTAR_ECORRUPT,
+                        "data.mdb: page %llu (byte %llu): a key that is not in its turn",
+                        (unsigned long long)(byte / r->page_bytes), (unsigned long long)byte);
+}
+
 int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
                    struct base_slice *value_out, struct base_err *err)
 {
@@ -185,10 +194,9 @@ int trees_read_get(struct trees_read *r, uint64_t tree, struct base_slice key,
 int trees_read_meta(struct trees_read *r, const char *name, struct base_slice *value_out,
                     struct base_err *err)
 {
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
     *value_out = base_slice(NULL, 0);
-    int rc = mdb_get(r->txn, r->main, &k, &v);
+    int rc = trees_get_named(r->txn, r->main, name, &v);
     if (rc != 0) {
         return trees_failed(err, rc, name);
     }
@@ -201,10 +209,9 @@ int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
 {
     char name[TREES_NAME_MAX];
     trees_name(name, tree);
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
     MDB_stat st;
-    int rc = mdb_get(txn, main, &k, &v);
+    int rc = trees_get_named(txn, main, name, &v);
     if (rc == MDB_NOTFOUND) {
         return 0;
     }
@@ -288,6 +295,7 @@ static int open_on(struct trees_read *r, bool exists, MDB_dbi handle,
     c->read = r;
     c->leaf.page = NULL;
     c->leaf.ahead = false;
+    c->leaf.key = base_slice(NULL, 0);
     *cursor_out = c;
     return 0;
 }
@@ -361,11 +369,34 @@ static void leaf_found(struct trees_cursor *c, const void *key)
     }
 }
 
+/* Keys of 8 to 16 bytes, as most are, without a call. */
+static inline bool is_before(struct base_slice a, struct base_slice b)
+{
+    if (a.size != b.size || a.size < 8 || a.size > 16) {
+        return base_slice_cmp(a, b) < 0;
+    }
+    uint64_t x = base_get_be64(a.data);
+    uint64_t y = base_get_be64(b.data);
+    if (x == y) {
+        x = base_get_be64((const uint8_t *)a.data + a.size - 8);
+        y = base_get_be64((const uint8_t *)b.data + b.size - 8);
+    }
+    return x < y;
+}
+
+/* Does the key come where it should? LMDB does not ask. A branch that leads to a page twice would
+ * have a walk go round for ever, an entry that stands for another one hand out a row twice. */
+static inline bool in_turn(struct base_slice last, struct base_slice key, enum trees_move move)
+{
+    return last.data == NULL || (move == TREES_NEXT ? is_before(last, key) : is_before(key, last));
+}
+
 static inline bool leaf_move(struct trees_cursor *c, enum trees_move move, struct base_slice *key,
                              struct base_slice *value)
 {
     unsigned at = c->leaf.at + (move == TREES_NEXT ? 1u : -1u); /* from 0 back: beyond count */
-    if (c->leaf.page == NULL || at >= c->leaf.count || !leaf_entry(c, at, key, value)) {
+    if (c->leaf.page == NULL || at >= c->leaf.count || !leaf_entry(c, at, key, value) ||
+        !in_turn(c->leaf.key, *key, move)) {
         return false;
     }
     c->leaf.at = at;
@@ -412,16 +443,27 @@ int trees_cursor_move(struct trees_cursor *c, enum trees_move move, struct base_
             op = MDB_FIRST; /* LMDB knows no empty key */
         }
     }
+    struct base_slice last = moves_on(move) ? c->leaf.key : base_slice(NULL, 0);
     int rc = c->leaf.ahead && moves_on(move) ? catch_up(c) : 0;
+    if (rc == MDB_NOTFOUND) { /* a search passes by what the walk has met */
+        return trees_out_of_order(c->read, last.data, err);
+    }
     c->leaf.ahead = false;
     c->leaf.page = NULL;
+    c->leaf.key = base_slice(NULL, 0);
     rc = rc == 0 ? mdb_cursor_get(c->cursor, &k, &v, op) : rc;
     if (rc == 0 && c->read != NULL && !trees_in_place(c->read, k.mv_data)) {
         return trees_out_of_place(c->read, k.mv_data, err);
     }
+    if (rc == 0 && c->read != NULL && !in_turn(last, trees_slice(&k), move)) {
+        return trees_out_of_order(c->read, k.mv_data, err);
+    }
     if (rc == 0) {
         if (c->read != NULL && moves_on(move)) {
             leaf_found(c, k.mv_data);
+        }
+        if (c->read != NULL) {
+            c->leaf.key = trees_slice(&k);
         }
         *key = trees_slice(&k);
         *value_out = trees_slice(&v);

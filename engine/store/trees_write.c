@@ -81,10 +81,9 @@ int trees_write_state(struct trees_write *w, uint64_t tree, struct trees_state *
 {
     char name[TREES_META_MAX];
     trees_state_name(name, tree);
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
     *out = (struct trees_state){0};
-    int rc = mdb_get(w->txn, w->trees->main, &k, &v);
+    int rc = trees_get_named(w->txn, w->trees->main, name, &v);
     return rc == 0 ? trees_state_decode(trees_slice(&v), tree, out, err)
                    : trees_failed(err, rc, name);
 }
@@ -139,9 +138,8 @@ static int handle_of(struct trees_write *w, uint64_t tree, MDB_dbi *handle_out,
 {
     char name[TREES_NAME_MAX];
     trees_name(name, tree);
-    MDB_val k = trees_val(base_slice(name, strlen(name)));
     MDB_val v;
-    int rc = mdb_get(w->txn, w->trees->main, &k, &v);
+    int rc = trees_get_named(w->txn, w->trees->main, name, &v);
     if (rc != 0) {
         return trees_failed(err, rc, name);
     }

@@ -122,7 +122,7 @@ HOSTILE = Campaign(
        for name in ("store_hazards_places", "store_hazards_fork", "store_hazards_readers",
                     "store_open", "store_control", "api_open", "api_handle"))))
 # Shell tests of the tool that belong to it; each is one.
-HOSTILE_SCRIPTS = ("places", "hardening")
+HOSTILE_SCRIPTS = ("cli/places", "cli/hardening", "fault/images")
 # A seed is twenty runs, half a second each.
 CLOCK = Campaign(
     "clock", "runs",
@@ -236,7 +236,7 @@ def shell_tests(args):
     from campaign.figures import ROOT
     env = {"INSTAR": str(args.build / "asan/instar"), "INSTAR_BUILD": str(args.build)}
     for name in HOSTILE_SCRIPTS:
-        yield (Heard(f"cli/{name}", ["bash", ROOT / f"tests/cli/{name}.sh"], 300, env=env),
+        yield (Heard(name, ["bash", ROOT / f"tests/{name}.sh"], 600, env=env),
                r"^()ok$")
 
 

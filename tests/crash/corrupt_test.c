@@ -278,6 +278,10 @@ static void scan_all(instar_txn *txn, instar *db, const char *table, const char 
     while (rc == INSTAR_OK && (rc = instar_cursor_next(cursor, row)) == INSTAR_OK) {
         compare_row(index != NULL ? index : table, row);
         if (row[0].i > 0 && row[0].i <= ROWS + LOGGED) {
+            if (seen[row[0].i]) {
+                wrong_row("twice", row);
+                break; /* it may go round for ever */
+            }
             seen[row[0].i] = true;
         }
     }

@@ -158,7 +158,6 @@ static void beside(const struct operation *o)
 {
     char setup[TEXT];
     struct operation more = *o;
-    instar_change_steering steering;
     instar_change_info info;
     struct scene s;
 
@@ -178,9 +177,7 @@ static void beside(const struct operation *o)
     scene_old_end(&s);
     steps_free(&s.steps);
     steps_help(&s.steps);
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(s.db, other, &steering));
+    ok(scene_steer(s.db, other, 0, INSTAR_CHANGE_HOLD));
     scene_await(s.db, other, INSTAR_OK, NULL);
     (void)snprintf(s.before, sizeof(s.before), "%s", sqls_schema(s.db, NULL));
     scene_expect(&s, o->error == 0);

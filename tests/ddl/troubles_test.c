@@ -45,12 +45,7 @@ static const char *const names[TROUBLES] = {"no memory",        "cancel",      "
 
 static int steer(struct scene *s, uint32_t set, uint32_t clear)
 {
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.set_flags = set;
-    steering.clear_flags = clear;
-    return instar_change_steer(s->db, s->change, &steering);
+    return scene_steer(s->db, s->change, set, clear);
 }
 
 /* Is there no way back any more? */

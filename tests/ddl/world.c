@@ -225,11 +225,7 @@ void world_take(struct world *w, int table, int64_t a, const struct world_row *r
 
 struct world *world_shared(void)
 {
-    struct world *w =
-        mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    expect(w != MAP_FAILED);
-    return w;
+    return test_shared(sizeof(struct world));
 }
 
 void world_unshare(struct world *w)

@@ -510,10 +510,12 @@ Test(allocation_calls, each_of_each_call, .timeout = 3600)
     uint64_t total = 0;
     begin(&w);
     base_alloc_hook = refuse_one;
+    test_lmdb_alloc_hook = refuse_one;
     for (size_t i = 0; i < BASE_ARRAY_LEN(calls); i++) {
         refuse_each(&w, &calls[i], &total);
     }
     base_alloc_hook = NULL;
+    test_lmdb_alloc_hook = NULL;
     printf("%llu requests of %zu calls refused\n", (unsigned long long)total,
            BASE_ARRAY_LEN(calls));
     cr_assert_gt(total, 300);

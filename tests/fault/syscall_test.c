@@ -310,8 +310,7 @@ static uint64_t disarm_place(const struct trial *t)
 
 static void note_places(struct course_book *book)
 {
-    places = mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    expect(places != MAP_FAILED);
+    places = test_shared(sizeof(*places));
     for (int recover = 0; recover < 2; recover++) {
         struct trial t = {
             .name = "places", .recover = recover == 1, .arm = arm_place, .disarm = disarm_place};

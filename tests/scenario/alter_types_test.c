@@ -276,20 +276,15 @@ Test(alter_types, cancelled_while_it_is_validated)
 Test(alter_types, paused_while_it_is_validated)
 {
     struct scene_held s;
-    instar_change_steering steering;
     instar_change_info info;
 
     scene_begin(&s, "nulls.batch", 5000);
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, INSTAR_CHANGE_PAUSE, 0));
     test_hold_release(&s.hold);
     scene_await_waiting(s.db, s.change, "validate", &info);
     ok(alters_update(s.db, "t", "b", 3, "3"));
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int8 becoming int4; c text");
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_PAUSE));
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_schema(s.db, "t"), "a int8 not null; b int4; c text");
     scene_held_end(&s);

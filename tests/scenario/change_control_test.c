@@ -177,7 +177,6 @@ Test(change_control, name_stays_with_the_drop_behind)
 {
     struct scene_held s;
     instar_change_options o = scene_options(30000);
-    instar_change_steering go_on;
     uint64_t change;
     uint64_t drop;
 
@@ -189,9 +188,7 @@ Test(change_control, name_stays_with_the_drop_behind)
     test_hold_release(&s.hold);
     scene_await(s.db, change, INSTAR_ECANCELLED, NULL);
     fails(submit(s.db, "t_b", "c", false, 0, &change), INSTAR_ESTATE);
-    instar_change_steering_init(&go_on);
-    go_on.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, drop, &go_on));
+    ok(scene_steer(s.db, drop, 0, INSTAR_CHANGE_PAUSE));
     scene_await(s.db, drop, INSTAR_OK, NULL);
     ok(dbs_index(s.db, "t_b", "t", "c", false, NULL));
     scene_held_end(&s);
@@ -332,8 +329,7 @@ Test(change_control, claimed_by_another_since_it_looked)
     expect_u64(scene_claim(db, changes[1], false), 1);
     test_hold_release(&second);
     scene_await(db, changes[1], INSTAR_OK, NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&one);
     scene_runner_end(&other);
     test_hold_end(&first);

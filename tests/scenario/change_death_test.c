@@ -129,8 +129,7 @@ Test(change_death, its_progress_goes)
     uint64_t change = scene_last_change(db);
     ok(dbs_index(db, "t_c", "t", "c", false, NULL));
     expect(!live_read(db->env.store, change, &seen));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&keeper);
 }
 
@@ -169,8 +168,7 @@ Test(change_death, runs_that_cannot_be_read)
     expect(info.error == INSTAR_EIO && test_fault_fired() == 1);
     test_fault_set(NULL);
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&keeper);
 }
 
@@ -349,14 +347,10 @@ Test(change_death, closes_beside_another_runner)
     expect(info.state == INSTAR_CHANGE_RUNNING && info.owner_pid == 0);
     expect_u64(scene_look(db, theirs).owner_pid, (uint64_t)other.pid);
     test_hold_release(&hold);
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, ours, &steering));
+    ok(scene_steer(db, ours, 0, INSTAR_CHANGE_PAUSE));
     scene_await(db, ours, INSTAR_OK, NULL);
     scene_await(db, theirs, INSTAR_OK, NULL);
-    dbs_check_clean(db);
-    ok(instar_close(db));
+    dbs_end(db);
     scene_runner_end(&other);
     test_hold_end(&hold);
 }

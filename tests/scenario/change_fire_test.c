@@ -311,12 +311,7 @@ static void signal_stopped(struct run *r, int number)
 
 static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
 {
-    instar_change_steering how;
-
-    instar_change_steering_init(&how);
-    how.set_flags = set;
-    how.clear_flags = clear;
-    int rc = instar_change_steer(db, change, &how);
+    int rc = scene_steer(db, change, set, clear);
     expect(rc == 0 || rc == INSTAR_ESTATE); /* it may have ended */
 }
 

@@ -59,12 +59,7 @@ static void await_words(const struct scene *s, const char *words)
 
 static int steer(const struct scene *s, uint32_t set, uint32_t clear)
 {
-    instar_change_steering how;
-
-    instar_change_steering_init(&how);
-    how.set_flags = set;
-    how.clear_flags = clear;
-    return instar_change_steer(s->db, s->change, &how);
+    return scene_steer(s->db, s->change, set, clear);
 }
 
 /* It gives up when the time is over: the transaction commits, the schema is as before, the reason

@@ -27,9 +27,9 @@ Test(change_queue, create_behind_a_cancelled_one)
 
     fails(instar_change_get_failure(db, first, never, NULL), INSTAR_ESTATE);
     ok(instar_change_cancel(db, first));
-    fails(queues_steer(db, first, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
+    fails(scene_steer(db, first, INSTAR_CHANGE_PAUSE, 0), INSTAR_ESTATE);
     expect(says("is being undone"));
-    fails(queues_steer(db, first, INSTAR_CHANGE_HOLD, 0), INSTAR_ESTATE);
+    fails(scene_steer(db, first, INSTAR_CHANGE_HOLD, 0), INSTAR_ESTATE);
     expect(says("is being undone"));
     queues_refused(db, "CREATE INDEX i ON t (b)", INSTAR_ESTATE, "\"i\" is being");
     uint64_t second = queues_submit(db, "CREATE INDEX IF NOT EXISTS i ON t (c)");
@@ -75,7 +75,7 @@ Test(change_queue, name_taken_by_a_later_one)
         (void)instar_change_wait(db, second, 5, &info);
     } while (strstr(info.waiting_for, "pause") == NULL);
     uint64_t third = queues_submit(db, "CREATE INDEX i ON t (b)");
-    ok(queues_steer(db, second, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, second, 0, INSTAR_CHANGE_PAUSE));
     queues_failed(db, second, INSTAR_ESTATE, "which came later");
     queues_done(db, third);
     dbs_end_sound(db);
@@ -103,9 +103,9 @@ Test(change_queue, table_whose_name_is_taken)
     queues_done(db, drop);
     await_words(db, first, "pause");
     uint64_t later = queues_submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
-    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     await_words(db, first, "is at work on \"p\"");
-    ok(queues_steer(db, later, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, later, 0, INSTAR_CHANGE_PAUSE));
     queues_done(db, later);
     queues_done(db, first);
     expect(queues_shows(db, "p", "x int8"));
@@ -117,9 +117,9 @@ Test(change_queue, table_whose_name_is_taken)
     await_words(db, first, "pause");
     ok(sqls_run(db, "CREATE TABLE q (y int8)"));
     drop = queues_submit(db, "DROP TABLE q WITH (pause = on)");
-    ok(queues_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     await_words(db, first, "is at work on \"q\"");
-    ok(queues_steer(db, drop, 0, INSTAR_CHANGE_PAUSE));
+    ok(scene_steer(db, drop, 0, INSTAR_CHANGE_PAUSE));
     queues_done(db, drop);
     queues_done(db, first);
     expect(queues_shows(db, "q", "x int8"));

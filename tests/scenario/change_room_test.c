@@ -6,6 +6,7 @@
  */
 #include "support/scenes.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define FILL_BYTES 2000
@@ -134,4 +135,57 @@ Test(change_room, cancel_without_room)
     test_hold_release(&h.hold);
     fails(instar_change_wait(h.db, h.change, WAIT_MS, NULL), INSTAR_ECANCELLED);
     end_held(&h);
+}
+
+/* ---- a full disk -------------------------------------------------------------------------- */
+
+#define READY 1
+#define ROOM 2
+
+/* The process that would run it finds no room for a commit. */
+static void run_without_room(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_await(self, READY);
+    test_fault_set(&(struct test_fault){
+        .op = OS_OP_WRITE, .path = "/log/", .nth = 1, .error = ENOSPC, .sticky = true});
+    instar *db = dbs_open(0);
+    test_send(self, READY);
+    test_await(self, ROOM);
+    test_fault_set(NULL);
+    test_until_told(self);
+    ok(instar_close(db));
+}
+
+/* A change that cannot be begun on a full disk says what it waits for, and goes on when there is
+ * room. */
+Test(change_room, no_room_to_begin)
+{
+    struct test_child runner;
+    instar_change_info info;
+    uint64_t give_up = os_now_ns() + TEST_AWAIT_S * UINT64_C(1000000000);
+
+    make_small_store();
+    instar *db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+    test_fork(&runner, run_without_room, NULL);
+    db = dbs_open(INSTAR_OPEN_NO_RUNNER);
+    test_send(&runner, READY);
+    test_await(&runner, READY);
+    uint64_t change = dbs_submit_index(db, "t_b", "t", "b", false, NULL);
+    do { /* returns at each thing that happens to the change */
+        fails(instar_change_wait(db, change, 5, &info), INSTAR_EBUSY);
+        cr_assert(os_now_ns() < give_up, "nothing is said: %s", instar_error_text());
+    } while (strstr(info.waiting_for, "No space left") == NULL);
+    cr_assert_str_eq(info.stage, "queued");
+    expect(info.retries > 0 && strstr(info.last_error, "No space left") != NULL);
+    expect(says("No space left"));
+    test_send(&runner, ROOM);
+    ok(instar_change_wait(db, change, WAIT_MS, &info));
+    cr_assert_str_eq(info.waiting_for, "");
+    dbs_check_clean(db);
+    ok(instar_close(db));
+    test_send(&runner, 0);
+    test_wait_ok(&runner);
 }

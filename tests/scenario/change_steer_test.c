@@ -15,12 +15,7 @@
 
 static void steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
 {
-    instar_change_steering s;
-
-    instar_change_steering_init(&s);
-    s.set_flags = set;
-    s.clear_flags = clear;
-    ok(instar_change_steer(db, change, &s));
+    ok(scene_steer(db, change, set, clear));
 }
 
 /* As fast as it can, and no pause any more. */
@@ -573,9 +568,7 @@ Test(change_steer, refused)
     ok(dbs_index(db, "t_b", "t", "b", false, NULL));
     ok(instar_drop_index(db, "t_b", NULL, &change));
     test_hold_await(&hold); /* only the purge is left */
-    instar_change_steering_init(&s);
-    s.set_flags = INSTAR_CHANGE_HOLD;
-    fails(instar_change_steer(db, change, &s), INSTAR_ESTATE);
+    fails(scene_steer(db, change, INSTAR_CHANGE_HOLD, 0), INSTAR_ESTATE);
     expect(strstr(instar_error_text(), "past the point") != NULL);
     test_hold_release(&hold);
     scene_await(db, change, INSTAR_OK, NULL);

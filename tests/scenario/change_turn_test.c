@@ -153,11 +153,11 @@ Test(change_turn, validated_behind_what_gave_it_up)
         db = dbs_open(INSTAR_OPEN_NO_RUNNER);
         uint64_t first = queues_submit(db, "ALTER TABLE t ALTER b DROP NOT NULL");
         uint64_t second = queues_submit(db, seconds[i]);
-        ok(queues_steer(db, second, INSTAR_CHANGE_PAUSE, 0));
+        ok(scene_steer(db, second, INSTAR_CHANGE_PAUSE, 0));
         db = queues_reopen(db);
         scene_await(db, first, INSTAR_OK, NULL);
         ok(moves_run(db, "insert t 3,null,23,1"));
-        ok(queues_steer(db, second, 0, INSTAR_CHANGE_PAUSE));
+        ok(scene_steer(db, second, 0, INSTAR_CHANGE_PAUSE));
         queues_failed(db, second, INSTAR_ENOT_NULL, "column b is null in 1 row");
         expect(queues_shows(db, "t", "b int8,") && !queues_shows(db, "t", "x int8") &&
                !queues_shows(db, "t", "t_i"));

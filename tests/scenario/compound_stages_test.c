@@ -152,7 +152,6 @@ Test(compound_stages, held_and_released)
 {
     struct test_child runner;
     instar_change_options options = scene_options(30000);
-    instar_change_steering steering;
     instar_change_info info;
     uint64_t change;
 
@@ -166,9 +165,7 @@ Test(compound_stages, held_and_released)
     expect_u64(info.step, 8);
     expect_u64(info.steps, 11);
     cr_assert_str_eq(compounds_indexes(db, "t"), points[8].indexes);
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(db, change, &steering));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_HOLD));
     scene_await(db, change, INSTAR_OK, NULL);
     cr_assert_str_eq(alters_schema(db, "t"), AFTER);
     dbs_end(db);

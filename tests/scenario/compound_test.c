@@ -317,22 +317,17 @@ Test(compound, table_dropped_in_mid_build)
 Test(compound, paused_and_resumed)
 {
     struct scene_held s;
-    instar_change_steering steering;
     instar_change_info info;
 
     scene_begin(&s, "build.batch_scanned");
-    instar_change_steering_init(&steering);
-    steering.set_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, INSTAR_CHANGE_PAUSE, 0));
     test_hold_release(&s.hold);
     do {
         instar_change_wait(s.db, s.change, 5, &info);
         expect(info.state == INSTAR_CHANGE_RUNNING);
     } while (strstr(info.waiting_for, "resume") == NULL);
     ok(dbs_insert(s.db, "t", 41, -1));
-    steering.set_flags = 0;
-    steering.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_PAUSE));
     scene_await(s.db, s.change, INSTAR_OK, NULL);
     scene_held_end(&s);
 }

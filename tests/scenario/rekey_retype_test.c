@@ -171,7 +171,6 @@ static void skew(bool new_first)
     instar_txn *old;
     instar_txn *new;
     instar_change_info info;
-    instar_change_steering steering;
 
     test_remove(dbs_path());
     instar *made = open_t("text", "insert t 05,1,x ; insert t 06,2,y ; insert t 7,3,z");
@@ -185,9 +184,7 @@ static void skew(bool new_first)
     instar_projection *by_old = keys_and_b(s.db);
     ok(instar_begin(s.db, 0, &old));
     read_and_write(old, by_old, text("05"), text("06"));
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_HOLD));
     test_hold_await(&s.hold);
     instar_projection *by_new = keys_and_b(s.db);
     ok(instar_begin(s.db, 0, &new));

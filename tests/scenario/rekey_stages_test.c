@@ -148,12 +148,9 @@ Test(rekey_stages, paused_at_each)
 {
     for (size_t i = 1; i < BASE_ARRAY_LEN(to_key); i++) {
         struct scene_held s;
-        instar_change_steering steering;
         instar_change_info info;
         scene_begin(&s, &rekeys_kinds[i % 2], &to_key[i]);
-        instar_change_steering_init(&steering);
-        steering.set_flags = INSTAR_CHANGE_PAUSE;
-        int rc = instar_change_steer(s.db, s.change, &steering);
+        int rc = scene_steer(s.db, s.change, INSTAR_CHANGE_PAUSE, 0);
         bool paused = rc == INSTAR_OK;
         expect(paused || rc == INSTAR_ESTATE); /* it has ended */
         test_hold_release(&s.hold);
@@ -162,9 +159,7 @@ Test(rekey_stages, paused_at_each)
                 instar_change_wait(s.db, s.change, 5, &info);
             } while (strstr(info.waiting_for, "pause") == NULL && info.finished_us == 0);
             write_some(s.db, 100);
-            steering.clear_flags = INSTAR_CHANGE_PAUSE;
-            steering.set_flags = 0;
-            rc = instar_change_steer(s.db, s.change, &steering);
+            rc = scene_steer(s.db, s.change, 0, INSTAR_CHANGE_PAUSE);
             expect(rc == INSTAR_OK || rc == INSTAR_ESTATE);
         } else {
             write_some(s.db, 100);
@@ -255,7 +250,6 @@ Test(rekey_stages, held_and_released)
 {
     struct test_child runner;
     instar_change_options options = scene_options(30000);
-    instar_change_steering steering;
     instar_change_info info;
     uint64_t change;
     uint64_t other;
@@ -274,9 +268,7 @@ Test(rekey_stages, held_and_released)
     fails(rekeys_call(db, REKEYS_INSERT, 100, rekeys_model[1]), INSTAR_EUNIQUE);
     fails(alters_insert(db, "t", "a,b", "300,null"), INSTAR_ENOT_NULL);
     write_some(db, 100);
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(db, change, &steering));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_HOLD));
     scene_await(db, change, INSTAR_OK, NULL);
     fails(rekeys_call(db, REKEYS_INSERT, 110, rekeys_model[1]), INSTAR_EEXISTS);
     cr_assert_str_eq(alters_schema(db, "t"),

@@ -375,10 +375,7 @@ static void skew(const char *old_row, int64_t old_looks, const char *new_row, co
     ok(instar_begin(s.db, 0, &old));
     expect_u64(count_in(old, by_b, &looks), 0);
     ok(alters_insert_in(old, rows, old_row));
-    instar_change_steering steering;
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_HOLD));
     test_hold_await(&s.hold);
     instar_projection *new_rows = alters_projection(s.db, "t", NULL);
     instar_projection *by_text = by_index(s.db, "b", "t_u");
@@ -407,7 +404,6 @@ Test(retype_index, unique_between_two_versions)
     struct scene_held s;
     instar_txn *old;
     instar_change_options options = scene_options(60000);
-    instar_change_steering steering;
     instar_change_info info;
 
     make_t(&widens, 40, scene_plus_10);
@@ -418,9 +414,7 @@ Test(retype_index, unique_between_two_versions)
     instar_projection *rows = alters_projection(s.db, "t", NULL);
     ok(instar_begin(s.db, INSTAR_TXN_SNAPSHOT, &old));
     ok(alters_insert_in(old, rows, "301,7001,x"));
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_HOLD));
     test_hold_await(&s.hold);
     ok(alters_insert(s.db, "t", NULL, "302,7001,x"));
     /* Text alone, and it is no duplicate of anything in the old type either. */
@@ -441,7 +435,6 @@ Test(retype_index, entry_that_was_read_is_known_by_its_row)
     struct scene_held s;
     instar_txn *old;
     instar_change_options options = scene_options(60000);
-    instar_change_steering steering;
     instar_change_info info;
     const instar_value half = {.type = INSTAR_FLOAT8, .f = 5012.5};
 
@@ -456,9 +449,7 @@ Test(retype_index, entry_that_was_read_is_known_by_its_row)
     ok(instar_begin(s.db, 0, &old));
     expect_u64(count_in(old, by_b, &half), 1);
     ok(alters_insert_in(old, rows, "301,6001,x"));
-    instar_change_steering_init(&steering);
-    steering.clear_flags = INSTAR_CHANGE_HOLD;
-    ok(instar_change_steer(s.db, s.change, &steering));
+    ok(scene_steer(s.db, s.change, 0, INSTAR_CHANGE_HOLD));
     test_hold_await(&s.hold);
     ok(dbs_delete(s.db, "t", 300));
     fails(instar_commit(old), INSTAR_ECONFLICT);

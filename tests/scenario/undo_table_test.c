@@ -277,8 +277,7 @@ Test(undo_table, somebody_else_was_faster)
     uint64_t taken_by = scene_look(db, change).taken_by;
     must(undo_submit_purge(db->changes, change, &test_err));
     expect_u64(scene_look(db, change).taken_by, taken_by);
-    dbs_check_sound(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Memory is refused to the submission of a purge, one request at a time: it comes to nothing, and
@@ -320,8 +319,7 @@ Test(undo_table, purge_without_memory)
     db = reopen(db, 0);
     scene_await_purge(db, drops[0]);
     scene_await_purge(db, drops[2]);
-    dbs_check_sound(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* A transaction that was open at the drop still writes into the table: what it commits is kept with

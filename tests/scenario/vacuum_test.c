@@ -146,8 +146,7 @@ Test(vacuum, rows_that_need_nothing)
     ok(vacuum(db, "t", &info));
     expect_u64(info.rows_done, ROWS - 1 + 10);
     expect_vacuumed(db, "t");
-    dbs_check_sound(db);
-    ok(instar_close(db));
+    dbs_end_sound(db);
 }
 
 /* Rows of which few fill a transaction are rewritten in several. */
@@ -342,9 +341,7 @@ Test(vacuum, paused_and_retuned)
     do {
         instar_change_wait(db, change, 5, &info);
     } while (strstr(info.waiting_for, "resume") == NULL);
-    instar_change_steering_init(&s);
-    s.clear_flags = INSTAR_CHANGE_PAUSE;
-    ok(instar_change_steer(db, change, &s));
+    ok(scene_steer(db, change, 0, INSTAR_CHANGE_PAUSE));
     do {
         instar_change_wait(db, change, 5, &info);
         expect(info.state == INSTAR_CHANGE_RUNNING);

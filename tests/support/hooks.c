@@ -265,6 +265,7 @@ uint64_t test_fault_fired(void)
 void test_shortage_set(const struct test_shortage *shortage)
 {
     base_alloc_hook = NULL;
+    test_lmdb_alloc_hook = NULL;
     if (shortage != NULL) {
         hooked.short_nth = shortage->nth;
         hooked.short_sticky = shortage->sticky;
@@ -274,6 +275,7 @@ void test_shortage_set(const struct test_shortage *shortage)
         hooked.short_seen = 0;
         hooked.short_fired = 0;
         base_alloc_hook = grant_memory;
+        test_lmdb_alloc_hook = shortage->lmdb ? grant_memory : NULL;
     }
 }
 

@@ -196,10 +196,12 @@ void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, o
 /* LMDB never gives back a single page: it keeps them for the next transaction that writes. */
 static _Atomic uint64_t kept;
 
-/* Its memory is refused as ours is. */
+bool (*_Atomic test_lmdb_alloc_hook)(size_t size);
+
 static bool refused(size_t size)
 {
-    bool is = base_alloc_refused(size);
+    bool (*hook)(size_t size) = test_lmdb_alloc_hook;
+    bool is = hook != NULL && !hook(size);
     errno = is ? ENOMEM : errno;
     return is;
 }

@@ -58,16 +58,6 @@ void queues_failed(instar *db, uint64_t change, int code, const char *words)
               instar_error_name(info.error), info.reason);
 }
 
-int queues_steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
-{
-    instar_change_steering steering;
-
-    instar_change_steering_init(&steering);
-    steering.set_flags = set;
-    steering.clear_flags = clear;
-    return instar_change_steer(db, change, &steering);
-}
-
 bool queues_shows(instar *db, const char *table, const char *words)
 {
     return strstr(sqls_schema(db, table), words) != NULL;

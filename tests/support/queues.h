@@ -20,8 +20,6 @@ void queues_refused(instar *db, const char *text, int code, const char *wanted);
 /* Wait for the verdict: done, or failed with this code and words. */
 void queues_done(instar *db, uint64_t change);
 void queues_failed(instar *db, uint64_t change, int code, const char *words);
-/* Flags to set, and to clear; the code of the call. */
-int queues_steer(instar *db, uint64_t change, uint32_t set, uint32_t clear);
 /* Does the table's definition have these words? */
 bool queues_shows(instar *db, const char *table, const char *words);
 

@@ -110,6 +110,16 @@ instar_change_options scene_options(uint32_t fence_after_ms)
     return o;
 }
 
+int scene_steer(instar *db, uint64_t change, uint32_t set, uint32_t clear)
+{
+    instar_change_steering steering;
+
+    instar_change_steering_init(&steering);
+    steering.set_flags = set;
+    steering.clear_flags = clear;
+    return instar_change_steer(db, change, &steering);
+}
+
 int scene_drop_table(instar *db, const char *table)
 {
     uint64_t change;

@@ -32,6 +32,8 @@ int64_t scene_scattered(int64_t i); /* distinct, in no order */
 
 /* Options with a grace period for those who hold a change up. */
 instar_change_options scene_options(uint32_t fence_after_ms);
+/* Flags of a change that runs, to be set and to be cleared: the call's code. */
+int scene_steer(instar *db, uint64_t change, uint32_t set, uint32_t clear);
 /* Submit and wait; the verdict's code. */
 int scene_drop_table(instar *db, const char *table);
 /* Wait for the verdict: this code. info may be NULL. */
