@@ -31,9 +31,9 @@ struct test_child test_child_self(void);
 #define TEST_AWAIT_S 60
 void test_send(struct test_child *c, uint64_t word);
 uint64_t test_receive(struct test_child *c);
-/* In a child that has nothing to do until it is told to end: receive, for as long as the parent
- * lives. */
-void test_until_told(struct test_child *self);
+/* In a child that has nothing to do until it is told what, or to end: receive, for as long as the
+ * parent lives. */
+uint64_t test_until_told(struct test_child *self);
 /* Receive, and it must be this word. */
 void test_await(struct test_child *c, uint64_t word);
 
