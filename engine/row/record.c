@@ -20,7 +20,7 @@
  */
 #include "row/row_impl.h"
 
-#define FORMAT 0x10
+#define FORMAT ROW_PLAIN
 #define FLAG_COMPRESSED 0x01
 #define HEADER_MAX 10
 #define COMPRESS_ABOVE 1024
@@ -132,18 +132,6 @@ int row_encode(const struct row_layout *layout, uint32_t version, struct base_sl
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* The front that nearly all rows have, without a look at each byte of it: plain, and one of the
- * first versions. */
-static inline bool open_plain(struct base_slice record, struct row_header *header)
-{
-    const uint8_t *at = record.data;
-    if (record.size < 6 || at[0] != FORMAT || at[1] >= 0x80) {
-        return false;
-    }
-    *header = (struct row_header){.version = at[1], .checksum = base_get_u32(at + 2), .size = 6};
-    return true;
-}
-
 /* Header, and a reader that stands at the body. */
 static int open_record(struct base_slice record, struct row_header *header, struct base_reader *r,
                        struct base_err *err)
@@ -168,10 +156,10 @@ static int open_record(struct base_slice record, struct row_header *header, stru
     return base_err_set(err, INSTAR_ECORRUPT, "row: no whole header in %zu bytes", record.size);
 }
 
-int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err)
+int row_header_of_any(struct base_slice record, struct row_header *header_out, struct base_err *err)
 {
     struct base_reader r;
-    return open_plain(record, header_out) ? 0 : open_record(record, header_out, &r, err);
+    return open_record(record, header_out, &r, err);
 }
 
 static int check_sum(const struct row_header *h, struct base_slice key, const struct base_reader *r,

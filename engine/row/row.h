@@ -135,8 +135,22 @@ size_t row_size(const struct row_layout *layout, const instar_value *values);
  * or more. The values stand in the layout's order. ETYPE and ERANGE name the column's position. */
 int row_encode(const struct row_layout *layout, uint32_t version, struct base_slice key,
                const instar_value *values, struct base_buf *out, struct base_err *err);
-/* Read the tag, so that the caller can find the layout. ECORRUPT. */
-int row_header(struct base_slice record, struct row_header *header_out, struct base_err *err);
+#define ROW_PLAIN 0x10 /* the first byte of a record that is not compressed */
+int row_header_of_any(struct base_slice record, struct row_header *header_out,
+                      struct base_err *err);
+/* Read the tag, so that the caller can find the layout. ECORRUPT. Inline: nearly all rows are
+ * plain, and of one of the first versions. */
+static inline int row_header(struct base_slice record, struct row_header *header_out,
+                             struct base_err *err)
+{
+    const uint8_t *at = record.data;
+    if (record.size < 6 || at[0] != ROW_PLAIN || at[1] >= 0x80) {
+        return row_header_of_any(record, header_out, err);
+    }
+    *header_out =
+        (struct row_header){.version = at[1], .checksum = base_get_u32(at + 2), .size = 6};
+    return 0;
+}
 /* A row as it was found. */
 struct row_found {
     struct base_slice key; /* the encoded primary key under which it stands */

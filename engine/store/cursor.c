@@ -302,16 +302,15 @@ static struct source *choose(struct store_cursor *c)
 static bool in_range(const struct store_cursor *c, struct base_slice key)
 {
     if (c->reverse) {
-        return base_slice_cmp(key, base_buf_slice(&c->lower)) >= 0;
+        return !base_slice_before(key, base_buf_slice(&c->lower));
     }
-    return !c->has_upper || base_slice_cmp(key, base_buf_slice(&c->upper)) < 0;
+    return !c->has_upper || base_slice_before(key, base_buf_slice(&c->upper));
 }
 
 /* Does a key come before another one on this walk? */
 static bool before(const struct store_cursor *c, struct base_slice a, struct base_slice b)
 {
-    int order = base_slice_cmp(a, b);
-    return c->reverse ? order > 0 : order < 0;
+    return c->reverse ? base_slice_before(b, a) : base_slice_before(a, b);
 }
 
 /* Whether LMDB's source leads, when src was chosen: and up to which key. */

@@ -369,26 +369,12 @@ static void leaf_found(struct trees_cursor *c, const void *key)
     }
 }
 
-/* Keys of 8 to 16 bytes, as most are, without a call. */
-static inline bool is_before(struct base_slice a, struct base_slice b)
-{
-    if (a.size != b.size || a.size < 8 || a.size > 16) {
-        return base_slice_cmp(a, b) < 0;
-    }
-    uint64_t x = base_get_be64(a.data);
-    uint64_t y = base_get_be64(b.data);
-    if (x == y) {
-        x = base_get_be64((const uint8_t *)a.data + a.size - 8);
-        y = base_get_be64((const uint8_t *)b.data + b.size - 8);
-    }
-    return x < y;
-}
-
 /* Does the key come where it should? LMDB does not ask. A branch that leads to a page twice would
  * have a walk go round for ever, an entry that stands for another one hand out a row twice. */
 static inline bool in_turn(struct base_slice last, struct base_slice key, enum trees_move move)
 {
-    return last.data == NULL || (move == TREES_NEXT ? is_before(last, key) : is_before(key, last));
+    return last.data == NULL ||
+           (move == TREES_NEXT ? base_slice_before(last, key) : base_slice_before(key, last));
 }
 
 static inline bool leaf_move(struct trees_cursor *c, enum trees_move move, struct base_slice *key,

@@ -9,6 +9,29 @@ static struct base_slice text(const char *s)
     return base_slice(s, strlen(s));
 }
 
+/* The same order, of keys that are alike in front, behind, or all over. */
+Test(base_bytes, before_is_the_order_of_slices)
+{
+    struct test_random r = test_random(3);
+    int equal = 0;
+    for (int round = 0; round < 200000; round++) {
+        uint8_t a[20];
+        uint8_t b[20];
+        size_t sizes[2] = {test_random_below(&r, 19), 0};
+        sizes[1] = test_random_chance(&r, 80) ? sizes[0] : test_random_below(&r, 19);
+        for (size_t i = 0; i < sizeof(a); i++) {
+            a[i] = b[i] = (uint8_t)(test_random_below(&r, 3) * 0x7f);
+        }
+        b[test_random_below(&r, sizeof(b))] = (uint8_t)(test_random_below(&r, 3) * 0x7f);
+        struct base_slice x = base_slice(a, sizes[0]);
+        struct base_slice y = base_slice(b, sizes[1]);
+        cr_assert_eq(base_slice_before(x, y), base_slice_cmp(x, y) < 0);
+        cr_assert_eq(base_slice_before(y, x), base_slice_cmp(y, x) < 0);
+        equal += base_slice_eq(x, y);
+    }
+    cr_expect(equal > 1000);
+}
+
 /* Slices order like memcmp, and a prefix sorts first. */
 Test(base_bytes, slices_order_by_bytes_then_length)
 {
