@@ -211,7 +211,7 @@ static void give_up_claims(struct changes *c)
 
 /* A runner that was killed between its last commit and the end of its job has left its slot of live
  * progress. shown: whose the slots were before the markers were read. A slot is taken when the
- * change has been claimed for good, so one that has no marker by then has ended. */
+ * change's marker is durable, so one that has no marker by then has ended. */
 static void free_slots(struct changes *c, const uint64_t *shown, size_t slots,
                        const struct markers *m)
 {
