@@ -167,7 +167,7 @@ int step_run(struct job *j, struct base_err *err);
 int step_publish(struct job *j, struct store_txn *t, struct lease_publication *what, uint32_t seen,
                  struct base_err *err);
 /* The same for the next version of the record's table, with which the step ends; NULL: there is
- * none, the step ends by an ordinary commit. kin: what goes with it, or NULL. */
+ * none, the step ends by an ordinary commit. kin: what goes with it. */
 struct kin;
 int step_publish_next(struct job *j, struct store_txn *t, const struct catalog_table *next,
                       const struct kin *kin, uint32_t seen, struct base_err *err);

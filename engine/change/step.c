@@ -154,14 +154,13 @@ int step_publish_next(struct job *j, struct store_txn *t, const struct catalog_t
         return job_commit(j, t, err);
     }
     j->rec.version = next->version;
-    return step_publish(
-        j, t,
-        &(struct lease_publication){.table = next->id,
-                                    .descriptor = next,
-                                    .drained_below = next->version - 1,
-                                    .also = kin != NULL ? kin->also : NULL,
-                                    .also_count = kin != NULL ? kin->also_count : 0},
-        seen, err);
+    return step_publish(j, t,
+                        &(struct lease_publication){.table = next->id,
+                                                    .descriptor = next,
+                                                    .drained_below = next->version - 1,
+                                                    .also = kin->also,
+                                                    .also_count = kin->also_count},
+                        seen, err);
 }
 
 int step_finish_early(struct job *j, struct store_txn *t, struct base_err *err)

@@ -114,6 +114,12 @@ Test(change_turn, nothing_to_do_before_its_turn)
          "d int8", NULL},
         {"ALTER TABLE t ALTER b SET NOT NULL; ", "ALTER TABLE t ALTER b DROP NOT NULL, ADD f int8",
          "f int8", "b int8 NOT NULL"},
+        {"ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0)", "ALTER TABLE t ALTER b DROP DEFAULT",
+         "CHECK (a > 0)", "DEFAULT"},
+        {"ALTER TABLE t ALTER b SET DEFAULT 9", "ALTER TABLE t VALIDATE CONSTRAINT k",
+         "CHECK (a > 0)", "NOT VALID"},
+        {"ALTER TABLE t DROP CONSTRAINT k; ", "ALTER TABLE t DROP CONSTRAINT IF EXISTS k", "f int8",
+         "CHECK"},
         {"ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0)",
          "BEGIN; ALTER TABLE t DROP CONSTRAINT IF EXISTS k; DROP INDEX t_a; COMMIT", "f int8",
          "CHECK"},
@@ -179,6 +185,7 @@ Test(change_turn, index_on_its_way_is_not_renamed)
         {.kind = INSTAR_ALTER_DROP_DEFAULT, .name = "b"}};
     uint64_t change;
 
+    fails(instar_alter_table(db, "t", steps, 2, NULL, &change), INSTAR_EINVALID); /* of no name */
     steps[0].name = "i";
     fails(instar_alter_table(db, "t", steps, 2, NULL, &change), INSTAR_ESTATE);
     expect(says("\"i\" is being created"));
@@ -192,6 +199,67 @@ Test(change_turn, index_on_its_way_is_not_renamed)
     ok(instar_alter_table(db, "t", steps, 2, NULL, &change));
     scene_await(db, change, INSTAR_OK, NULL);
     expect(queues_shows(db, "t", "CONSTRAINT j UNIQUE (a)"));
+    dbs_end_sound(db);
+}
+
+/* What is no index of the table, or not any more by then, is left out. */
+Test(change_turn, what_is_no_index_of_the_table_is_not_renamed)
+{
+    static const char *const names[] = {"p", "q_v", "t_b"};
+    instar_alteration steps[] = {
+        {.kind = INSTAR_ALTER_RENAME_INDEX, .flags = INSTAR_ALTER_IF_EXISTS, .new_name = "j"},
+        {.kind = INSTAR_ALTER_SET_NOT_NULL, .name = "b"}};
+    const instar_statement both[] = {
+        {.kind = INSTAR_STATEMENT_DROP_INDEX, .name = "t_b"},
+        {.kind = INSTAR_STATEMENT_ALTER_TABLE, .name = "t", .steps = steps, .step_count = 2}};
+    instar *db = queues_reopen(queues_begin());
+    uint64_t change;
+
+    ok(sqls_run(db, "ALTER TABLE q ADD v int8; CREATE INDEX q_v ON q (v)"));
+    for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
+        steps[0].name = names[i];
+        bool last = i + 1 == BASE_ARRAY_LEN(names);
+        ok(last ? instar_submit(db, both, 2, NULL, &change)
+                : instar_alter_table(db, "t", steps, 2, NULL, &change));
+        scene_await(db, change, INSTAR_OK, NULL);
+        expect(queues_shows(db, "t", "b int8 NOT NULL"));
+        expect(queues_shows(db, "t", "CREATE INDEX t_b") == !last);
+        ok(sqls_run(db, "ALTER TABLE t ALTER b DROP NOT NULL"));
+    }
+    expect(queues_shows(db, "q", "CREATE INDEX q_v"));
+    dbs_end_sound(db);
+}
+
+/* A table is dropped while a change of it can only end: it does, and then the table goes. */
+Test(change_turn, dropped_behind_one_that_cannot_go_back)
+{
+    struct test_hold hold;
+    instar *db = queues_reopen(queues_begin());
+
+    test_hold_set(&hold, "change.altered", 1);
+    uint64_t first = queues_submit(db, "ALTER TABLE t DROP COLUMN d");
+    test_hold_await(&hold);
+    uint64_t drop = queues_submit(db, "DROP TABLE t");
+    test_hold_release(&hold);
+    queues_done(db, first);
+    queues_done(db, drop);
+    test_hold_end(&hold);
+    dbs_end_sound(db);
+}
+
+/* A table is dropped while one change of it is on its way back already, for another reason. */
+Test(change_turn, dropped_behind_one_that_is_cancelled)
+{
+    instar *db = queues_begin();
+    uint64_t first = queues_submit(db, "CREATE INDEX i ON t (b)");
+    uint64_t second = queues_submit(db, "CREATE INDEX k ON t (c)");
+
+    ok(instar_change_cancel(db, first));
+    uint64_t drop = queues_submit(db, "DROP TABLE t");
+    db = queues_reopen(db);
+    scene_await(db, first, INSTAR_ECANCELLED, NULL);
+    scene_await(db, second, INSTAR_ECANCELLED, NULL);
+    queues_done(db, drop);
     dbs_end_sound(db);
 }
 

@@ -334,6 +334,21 @@ Test(several, types_of_indexed_columns)
     dbs_end_sound(db);
 }
 
+/* A foreign key that is validated beside another table's column stands as it stood, but valid. */
+Test(several, foreign_key_that_is_validated)
+{
+    instar *db = dbs_open(0);
+
+    ok(sqls_run(db, "CREATE TABLE p (a int8 PRIMARY KEY); CREATE TABLE o (a int8);"
+                    "CREATE TABLE c (a int8 PRIMARY KEY, p int8);"
+                    "ALTER TABLE c ADD CONSTRAINT r FOREIGN KEY (p) REFERENCES p NOT VALID"));
+    ok(sqls_run(db,
+                "BEGIN; ALTER TABLE c VALIDATE CONSTRAINT r; ALTER TABLE o ADD x int8; COMMIT"));
+    expect(shows(db, "c", "CONSTRAINT r FOREIGN KEY (p) REFERENCES p (a)"));
+    expect(!shows(db, "c", "NOT VALID") && shows(db, "o", "x int8"));
+    dbs_end_sound(db);
+}
+
 /* A record whose checksum is right, but whose new table is described as another one, makes nothing.
  */
 Test(several, made_of_the_description_of_another_one)
