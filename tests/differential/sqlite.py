@@ -14,11 +14,11 @@ import collections
 import pathlib
 import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from engine import Engine  # noqa: E402
 from tables import literal  # noqa: E402
 
 KEYS = {"int8": [str(n) for n in range(-5, 25)], "text": [f"k{n}" for n in range(30)]}
@@ -56,16 +56,13 @@ class Stream:
         self.kinds, self.refused = collections.Counter(), 0
         self.lite = sqlite3.connect(":memory:", isolation_level=None)
         self.lite.execute("pragma foreign_keys = on")
-        self.engine = subprocess.Popen([program, place], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, text=True)
+        self.engine = Engine(program, place)
         for _ in range(length):
             self.step()
         self.both("check", "select 'ok'")
         for table in self.tables:
             self.look(table)
-        self.engine.stdin.close()
-        if self.engine.wait() != 0:
-            raise RuntimeError(f"the engine's program ended with {self.engine.returncode}")
+        self.engine.close()
 
     # ---- both ---------------------------------------------------------------------------------
 
@@ -80,12 +77,7 @@ class Stream:
 
     def both(self, line, sql, must_find=False):
         """True: both have done it."""
-        self.engine.stdin.write(line + "\n")
-        self.engine.stdin.flush()
-        ours = self.engine.stdout.readline()
-        if not ours:
-            raise RuntimeError(f"the engine died of: {line}")
-        ours, theirs = ours.rstrip("\n"), self.do_lite(sql, must_find)
+        ours, theirs = self.engine.ask(line), self.do_lite(sql, must_find)
         self.kinds[line.split("\t")[0]] += 1
         self.steps.append((line, ours))
         if not self.agree(ours, theirs):

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from harness import rivals  # noqa: E402
 from domains import (CHECKS, DIRECTIONS, FORMS, INTEGERS, KEYS,  # noqa: E402
                      NUMBERS, NUMERICS, TEXTS, VALUES)
+from engine import Engine  # noqa: E402
 from tables import (ForeignKey, Index, Table, comments_of, literal,  # noqa: E402
                     ordered, rows_of)
 
@@ -50,26 +51,18 @@ class Stream:
         self.number = 0
         self.steps = []
         self.kinds = collections.Counter()
-        self.engine = subprocess.Popen([program, place], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, text=True)
+        self.engine = Engine(program, place)
         self.create_table()
         for _ in range(length):
             self.step()
         self.ask("check", "select 'ok'")
         for table in self.tables:
             self.look(table)
-        self.engine.stdin.close()
-        if self.engine.wait() != 0:
-            raise RuntimeError(f"the engine's program ended with {self.engine.returncode}")
+        self.engine.close()
 
     def ask(self, line, sql):
         """Have the engine do it; note what PostgreSQL is to do. True: it was done."""
-        self.engine.stdin.write(line + "\n")
-        self.engine.stdin.flush()
-        answer = self.engine.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"the engine died of: {line}")
-        answer = answer.rstrip("\n")
+        answer = self.engine.ask(line)
         if line.startswith("comments"):
             answer = "\t".join(sorted(answer.rstrip("\t").split("\t")))
         self.steps.append((line, sql, answer))

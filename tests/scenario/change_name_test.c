@@ -7,16 +7,6 @@
 
 #include <string.h>
 
-static void await_words(instar *db, uint64_t change, const char *words)
-{
-    instar_change_info info;
-
-    do {
-        (void)instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strstr(info.waiting_for, words) == NULL);
-}
-
 /* Two indexes of two tables wait for one name. One of them gets it, and goes back: the other one
  * waits for that, whichever was asked for first, and makes its own then. */
 Test(change_name, one_of_two_gives_it_back)
@@ -55,7 +45,7 @@ Test(change_name, one_of_two_gives_it_back)
             (void)instar_change_wait(db, changes[gets], 5, &info);
         } while (info.state != INSTAR_CHANGE_REVERTING);
         ok(scene_steer(db, changes[1 - gets], 0, INSTAR_CHANGE_PAUSE));
-        await_words(db, changes[1 - gets], "is at work on \"i\"");
+        queues_await_words(db, changes[1 - gets], "is at work on \"i\"");
         ok(instar_commit(txn));
         scene_await(db, changes[gets], INSTAR_ECANCELLED, NULL);
         queues_done(db, changes[1 - gets]);
@@ -78,7 +68,7 @@ Test(change_name, table_behind_it_has_it)
         queues_submit(db, "CREATE TABLE IF NOT EXISTS p (x int8 REFERENCES q) WITH (pause = on)");
     db = queues_reopen(db);
     queues_done(db, drop);
-    await_words(db, first, "pause");
+    queues_await_words(db, first, "pause");
     uint64_t second = queues_submit(db, "CREATE TABLE p (x int8 REFERENCES q)");
     ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
     queues_failed(db, first, INSTAR_ESTATE, "which came later");

@@ -81,16 +81,6 @@ Test(change_queue, name_taken_by_a_later_one)
     dbs_end_sound(db);
 }
 
-static void await_words(instar *db, uint64_t change, const char *words)
-{
-    instar_change_info info;
-
-    do {
-        (void)instar_change_wait(db, change, 5, &info);
-        expect(info.state == INSTAR_CHANGE_RUNNING);
-    } while (strstr(info.waiting_for, words) == NULL);
-}
-
 /* The same of a table, which has no turn: who has the name, to make or to drop it, is waited for.
  */
 Test(change_queue, table_whose_name_is_taken)
@@ -101,10 +91,10 @@ Test(change_queue, table_whose_name_is_taken)
 
     db = queues_reopen(db);
     queues_done(db, drop);
-    await_words(db, first, "pause");
+    queues_await_words(db, first, "pause");
     uint64_t later = queues_submit(db, "CREATE TABLE p (x int8) WITH (pause = on)");
     ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
-    await_words(db, first, "is at work on \"p\"");
+    queues_await_words(db, first, "is at work on \"p\"");
     ok(scene_steer(db, later, 0, INSTAR_CHANGE_PAUSE));
     queues_done(db, later);
     queues_done(db, first);
@@ -114,11 +104,11 @@ Test(change_queue, table_whose_name_is_taken)
     first = queues_submit(db, "CREATE TABLE IF NOT EXISTS q (x int8) WITH (pause = on)");
     db = queues_reopen(db);
     queues_done(db, drop);
-    await_words(db, first, "pause");
+    queues_await_words(db, first, "pause");
     ok(sqls_run(db, "CREATE TABLE q (y int8)"));
     drop = queues_submit(db, "DROP TABLE q WITH (pause = on)");
     ok(scene_steer(db, first, 0, INSTAR_CHANGE_PAUSE));
-    await_words(db, first, "is at work on \"q\"");
+    queues_await_words(db, first, "is at work on \"q\"");
     ok(scene_steer(db, drop, 0, INSTAR_CHANGE_PAUSE));
     queues_done(db, drop);
     queues_done(db, first);

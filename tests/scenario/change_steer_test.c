@@ -378,10 +378,7 @@ static int insert_wide(instar_txn *txn, void *arg)
         for (size_t i = 0; i < sizeof(text); i++) {
             text[i] = (char)(' ' + test_random_below(&chance, 64));
         }
-        const instar_value row[3] = {{.type = INSTAR_INT8, .i = a},
-                                     {.type = INSTAR_INT8, .i = scene_scattered(a)},
-                                     {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
-        int rc = instar_insert(txn, ((void **)arg)[0], row);
+        int rc = scene_insert(txn, ((void **)arg)[0], a, text, sizeof(text));
         if (rc != INSTAR_OK) {
             return rc;
         }

@@ -263,14 +263,15 @@ Test(change_turn, dropped_behind_one_that_is_cancelled)
     dbs_end_sound(db);
 }
 
+#define LEAD_ELSEWHERE \
+    "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) REFERENCES q"
+
 /* A foreign key of that name is another one by then: it leads to a table that the change does not
  * have its turn in. */
 Test(change_turn, foreign_key_that_is_another_one)
 {
     instar *db = begin_referring();
-    uint64_t first =
-        queues_submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
-                          "REFERENCES q");
+    uint64_t first = queues_submit(db, LEAD_ELSEWHERE);
     uint64_t second = queues_submit(db, "ALTER TABLE t DROP CONSTRAINT r");
     uint64_t third =
         queues_submit(db, "BEGIN; ALTER TABLE t DROP CONSTRAINT r; ALTER TABLE p ADD g int8; "
@@ -287,9 +288,7 @@ Test(change_turn, foreign_key_that_is_another_one)
 Test(change_turn, foreign_key_that_leads_elsewhere)
 {
     instar *db = begin_referring();
-    uint64_t first =
-        queues_submit(db, "ALTER TABLE t DROP CONSTRAINT r, ADD CONSTRAINT r FOREIGN KEY (d) "
-                          "REFERENCES q");
+    uint64_t first = queues_submit(db, LEAD_ELSEWHERE);
     uint64_t second = queues_submit(db, "ALTER TABLE t DROP CONSTRAINT r");
     db = queues_reopen(db);
     queues_done(db, first);

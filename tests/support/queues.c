@@ -62,3 +62,13 @@ bool queues_shows(instar *db, const char *table, const char *words)
 {
     return strstr(sqls_schema(db, table), words) != NULL;
 }
+
+void queues_await_words(instar *db, uint64_t change, const char *words)
+{
+    instar_change_info info;
+
+    do {
+        (void)instar_change_wait(db, change, 5, &info);
+        expect(info.state == INSTAR_CHANGE_RUNNING);
+    } while (strstr(info.waiting_for, words) == NULL);
+}

@@ -20,6 +20,8 @@ void queues_refused(instar *db, const char *text, int code, const char *wanted);
 /* Wait for the verdict: done, or failed with this code and words. */
 void queues_done(instar *db, uint64_t change);
 void queues_failed(instar *db, uint64_t change, int code, const char *words);
+/* Until it is told to wait for something with these words. */
+void queues_await_words(instar *db, uint64_t change, const char *words);
 /* Does the table's definition have these words? */
 bool queues_shows(instar *db, const char *table, const char *words);
 

@@ -91,6 +91,15 @@ instar *scene_open_t(uint32_t flags, int64_t rows)
     return db;
 }
 
+int scene_insert(instar_txn *txn, instar_projection *p, int64_t a, const char *text, size_t size)
+{
+    const instar_value row[3] = {{.type = INSTAR_INT8, .i = a},
+                                 {.type = INSTAR_INT8, .i = scene_scattered(a)},
+                                 {.type = INSTAR_TEXT, .bytes = {text, size}}};
+
+    return instar_insert(txn, p, row);
+}
+
 int64_t scene_plus_10(int64_t i)
 {
     return i + 10;

@@ -27,6 +27,8 @@ void scene_fill(instar *db, const char *table, int64_t from, int64_t to, int64_t
 void scene_make_t(instar *db, int64_t rows);
 /* A store with it. */
 instar *scene_open_t(uint32_t flags, int64_t rows);
+/* One row (a, scattered(a), text) in a transaction; the call's code. */
+int scene_insert(instar_txn *txn, instar_projection *p, int64_t a, const char *text, size_t size);
 int64_t scene_plus_10(int64_t i);
 int64_t scene_scattered(int64_t i); /* distinct, in no order */
 
