@@ -456,7 +456,7 @@ static int copy_columns(void *arg, const instar_table_info *info)
 {
     struct columns *columns = arg;
 
-    columns->list = calloc(info->column_count + columns->room, sizeof(*columns->list));
+    columns->list = ddl_calloc(info->column_count + columns->room, sizeof(*columns->list));
     if (columns->list == NULL) {
         return INSTAR_ENOMEM;
     }
@@ -505,7 +505,7 @@ static int fit_defaults(const struct ddl_statement *s, struct columns *columns,
         if (step->kind == INSTAR_ALTER_SET_DEFAULT && step->value != NULL && column != NULL) {
             size_t size = constant->value.type == INSTAR_TEXT ? constant->value.bytes.size : 0;
 
-            made->rooms[i] = malloc(size + 64);
+            made->rooms[i] = ddl_malloc(size + 64);
             rc = made->rooms[i] != NULL
                      ? ddl_fit(constant, column->type, made->rooms[i], &made->values[i], words)
                      : INSTAR_ENOMEM;
@@ -526,9 +526,9 @@ int ddl_alteration_make(instar *db, const struct ddl_statement *s,
 
     words[0] = '\0';
     made->count = count;
-    made->steps = calloc(count, sizeof(*made->steps));
-    made->values = calloc(count, sizeof(*made->values));
-    made->rooms = calloc(count, sizeof(*made->rooms));
+    made->steps = ddl_calloc(count, sizeof(*made->steps));
+    made->values = ddl_calloc(count, sizeof(*made->values));
+    made->rooms = ddl_calloc(count, sizeof(*made->rooms));
     rc = made->steps != NULL && made->values != NULL && made->rooms != NULL
              ? instar_table_list(db, s->info.name, copy_columns, &columns)
              : INSTAR_ENOMEM;

@@ -4,7 +4,7 @@
  *
  * text.c      where statements and words begin and end, limits, places in the text
  * grammar.c   the one file that knows libpg_query: a statement becomes a tree of nodes
- * worker.c    the thread in which it runs
+ * heap.c      its memory; worker.c: the thread in which it runs
  * tree.c      taking a tree apart, so that nothing in it is overlooked
  * map.c       nodes -> the requests of instar.h; alter.c: ALTER; type.c: types and constants
  * group.c     what stands between BEGIN and COMMIT
@@ -19,8 +19,18 @@
 #define INSTAR_DDL_IMPL_H
 
 #include <instar_sql.h>
+#include <pthread.h>
 
 /* ---- memory ------------------------------------------------------------------------------- */
+
+#if defined(INSTAR_TEST)
+/* Called before each request, libpg_query's too; false makes it fail. NULL: not used. */
+extern bool (*_Atomic ddl_alloc_hook)(size_t size);
+#endif
+/* As in the C library, whose free() takes it back. */
+void *ddl_malloc(size_t size);
+void *ddl_calloc(size_t count, size_t size);
+void *ddl_realloc(void *p, size_t size);
 
 /* Everything of one script lies in one arena and goes with it. */
 struct ddl_arena {
@@ -112,6 +122,9 @@ int ddl_fail(instar_sql *sql, int code, size_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void ddl_place(instar_sql *sql, size_t offset, uint32_t *line_out, uint32_t *column_out);
 
+/* Why a call failed: the engine's words, which a want of memory need not have. Until the next call.
+ */
+const char *ddl_reason(int code);
 /* The failure of a statement as a whole: returns the code. error_out may be NULL. */
 int ddl_fail_statement(const instar_sql_statement *s, int code, const char *text,
                        instar_sql_error *error_out);
@@ -135,11 +148,28 @@ struct ddl_node {
     struct ddl_node *parent, *first, *next;
 };
 
-/* Parse one statement. NULL when it is empty. The tree lies in the script's arena. */
+/* Parse one statement. NULL when it is empty. The tree lies in the script's arena. In ddl_run()
+ * only. */
 int ddl_parse(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **node_out);
-/* Is a plain name a word of PostgreSQL's grammar that cannot name a thing everywhere? Both in
- * ddl_run() only. */
+/* Is a plain name a word of PostgreSQL's grammar that cannot name a thing everywhere? */
 bool ddl_needs_quotes(const char *name);
+
+/* Call fn(arg), which calls libpg_query and holds nothing else meanwhile. False: a request for
+ * memory was refused, and it was left half way; or one was earlier in the same errand. */
+bool ddl_heap_run(void (*fn)(void *arg), void *arg);
+/* At the end of an errand. True: libpg_query was left half way, so it must not be called again in
+ * this thread; its memory is given back. */
+bool ddl_heap_clear(void);
+/* In the child of a fork(): the thread is gone, and wherever it was with its memory. */
+void ddl_heap_forget(void);
+
+/* What our copy of libpg_query calls in place of the C library's functions. */
+void *ddl_libc_malloc(size_t size);
+void *ddl_libc_realloc(void *p, size_t size);
+void ddl_libc_free(void *p);
+char *ddl_libc_strdup(const char *text);
+int ddl_libc_pthread_key_create(pthread_key_t *key, void (*end)(void *value));
+int ddl_libc_pthread_setspecific(pthread_key_t key, const void *value);
 
 /* Call fn(arg) in the thread of libpg_query and wait for its end; false: there is no such thread,
  * nothing was done. Any thread but that one. */

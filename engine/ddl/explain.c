@@ -641,13 +641,13 @@ int instar_sql_explain(instar *db, const instar_sql *sql, size_t at,
     found.from = s->index != NULL ? s->index->table : NULL;
     rc = instar_table_list(db, NULL, ddl_look, &found);
     if (rc != INSTAR_OK) {
-        return ddl_fail_statement(s, rc, instar_error_text(), error_out);
+        return ddl_fail_statement(s, rc, ddl_reason(rc), error_out);
     }
     if (s->verb != INSTAR_SQL_UNDO_CHANGE) {
         rc_cost = ddl_explain_cost(db, s, &cost);
     }
     if (rc_cost != INSTAR_OK && rc_cost != INSTAR_EUNKNOWN) {
-        return ddl_fail_statement(s, rc_cost, instar_error_text(), error_out);
+        return ddl_fail_statement(s, rc_cost, ddl_reason(rc_cost), error_out);
     }
     if (rc_cost == INSTAR_OK) {
         found.window_s = cost.undo_window_s;

@@ -89,7 +89,7 @@ void ddl_tell_cost(struct telling *t, const instar_estimate *e)
 int ddl_explain_cost(instar *db, const instar_sql_statement *s, instar_estimate *estimate_out)
 {
     size_t count = s->verb == INSTAR_SQL_COMPOUND ? s->part_count : 1;
-    instar_statement *statements = calloc(count, sizeof(*statements));
+    instar_statement *statements = ddl_calloc(count, sizeof(*statements));
 
     *estimate_out = (instar_estimate){.rows = 0};
     if (statements == NULL) {

@@ -132,8 +132,8 @@ static void gather(const instar_sql_statement *s, size_t first, struct needs *ow
 /* Table by table: what is validated before an index is built depends on whether there is one. */
 static int look_at_all(instar *db, const instar_sql_statement *s, struct parts *p)
 {
-    struct needs *own = calloc(s->part_count, sizeof(*own));
-    bool *taken = calloc(s->part_count, sizeof(*taken));
+    struct needs *own = ddl_calloc(s->part_count, sizeof(*own));
+    bool *taken = ddl_calloc(s->part_count, sizeof(*taken));
     int rc = own != NULL && taken != NULL ? INSTAR_OK : INSTAR_ENOMEM;
 
     for (size_t i = 0; rc == INSTAR_OK && i < s->part_count; i++) {
@@ -153,10 +153,11 @@ void ddl_tell_several(struct telling *t, instar *db, const instar_sql_statement 
 {
     uint32_t wait_ms = s->options->fence_after_ms;
     struct parts p = {.made = 0};
+    int rc = look_at_all(db, s, &p);
     int step = 0;
 
-    if (look_at_all(db, s, &p) != INSTAR_OK) {
-        ddl_tell(t, "note: %s", instar_error_text());
+    if (rc != INSTAR_OK) {
+        ddl_tell(t, "note: %s", ddl_reason(rc));
     }
     ddl_tell(t,
              "%zu statements about several tables: %zu made, %zu dropped; at most about %" PRIu64

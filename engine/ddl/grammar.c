@@ -9,19 +9,23 @@
  * What is known about it (15-4.0.0):
  *  - its output is recursive and a deep tree ends the stack: text.c bounds the depth before, and
  *    all runs in a thread with a large stack;
- *  - it uses up a thread-local key in each thread that calls it: so that is always the same one,
- *    worker.c;
  *  - its JSON form loses negative integers, so the protobuf form is used;
- *  - it does not look at the result of some of its allocations: so what a statement may need is
- *    asked for first;
+ *  - it does not bear that memory is refused: so it is left then (heap.c), whatever it was at;
  *  - its scanner cuts names at 63 bytes without a word: text.c refuses them before.
  */
 #include "ddl/ddl_impl.h"
 
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
-#include <stdlib.h>
 #include <string.h>
+
+/* PostgreSQL's keywords, as its scanner knows them. libpg_query has no header for them, and its own
+ * function that scans a text needs memory. */
+#define UNRESERVED 0
+struct ScanKeywordList;
+extern const struct ScanKeywordList ScanKeywords;
+extern const uint8_t ScanKeywordCategories[];
+int ScanKeywordLookup(const char *text, const struct ScanKeywordList *keywords);
 
 /* ---- from messages to nodes --------------------------------------------------------------- */
 
@@ -237,55 +241,42 @@ static int make_tree(struct walk *w, const PgQueryProtobuf *packed, struct ddl_n
     return w->failed ? ddl_fail(w->sql, INSTAR_ENOMEM, w->offset, "out of memory") : INSTAR_OK;
 }
 
-/* Up to 480 bytes were seen for each byte of a text, our nodes among them. Nothing of it is touched
- * here, so it costs an address range for a moment. */
-static bool has_memory(size_t text_size)
-{
-    void *probe = malloc(512 * text_size + (64 << 10));
-    bool has = probe != NULL;
+struct parse {
+    const char *text;
+    PgQueryProtobufParseResult result;
+};
 
-    free(probe);
-    return has;
+static void run_parse(void *arg)
+{
+    struct parse *p = arg;
+
+    p->result = pg_query_parse_protobuf(p->text);
 }
 
 int ddl_parse(instar_sql *sql, const struct ddl_piece *piece, struct ddl_node **node_out)
 {
     struct walk w = {.sql = sql, .offset = piece->offset};
-    char *text = ddl_copy(&sql->arena, sql->text + piece->offset, piece->size);
+    struct parse p = {.text = ddl_copy(&sql->arena, sql->text + piece->offset, piece->size)};
     int rc;
 
     *node_out = NULL;
-    if (text == NULL || !has_memory(piece->size)) {
+    if (p.text == NULL || !ddl_heap_run(run_parse, &p)) {
         return ddl_fail(sql, INSTAR_ENOMEM, piece->offset, "out of memory");
     }
-    PgQueryProtobufParseResult result = pg_query_parse_protobuf(text);
-
-    if (result.error != NULL) {
+    if (p.result.error != NULL) {
         rc = ddl_fail(sql, INSTAR_EINVALID,
-                      piece->offset + error_offset(text, result.error->cursorpos), "%s",
-                      result.error->message);
+                      piece->offset + error_offset(p.text, p.result.error->cursorpos), "%s",
+                      p.result.error->message);
     } else {
-        rc = make_tree(&w, &result.parse_tree, node_out);
+        rc = make_tree(&w, &p.result.parse_tree, node_out);
     }
-    pg_query_free_protobuf_parse_result(result);
+    pg_query_free_protobuf_parse_result(p.result);
     return rc;
 }
 
 bool ddl_needs_quotes(const char *name)
 {
-    PgQueryScanResult scan = pg_query_scan(name);
-    bool needed = true;
+    int number = ScanKeywordLookup(name, &ScanKeywords);
 
-    if (scan.error == NULL) {
-        PgQuery__ScanResult *result =
-            pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
-
-        needed = result == NULL || result->n_tokens != 1 ||
-                 result->tokens[0]->keyword_kind > PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD;
-        if (result != NULL) {
-            pg_query__scan_result__free_unpacked(result, NULL);
-        }
-    }
-    pg_query_free_scan_result(scan);
-    return needed;
+    return number >= 0 && ScanKeywordCategories[number] != UNRESERVED;
 }

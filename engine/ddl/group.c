@@ -212,14 +212,15 @@ static struct line *find_line(struct line *lines, size_t *count, const instar_sq
 static int append(struct line *line, const struct ddl_statement *part)
 {
     size_t old = line->all.info.step_count, more = part->info.step_count;
-    instar_alteration *steps = realloc((void *)line->all.info.steps, (old + more) * sizeof(*steps));
+    instar_alteration *steps =
+        ddl_realloc((void *)line->all.info.steps, (old + more) * sizeof(*steps));
 
     if (steps == NULL) {
         return INSTAR_ENOMEM;
     }
     line->all.info.steps = steps;
     struct ddl_constant *constants =
-        realloc((void *)line->all.constants, (old + more) * sizeof(*constants));
+        ddl_realloc((void *)line->all.constants, (old + more) * sizeof(*constants));
     if (constants == NULL) {
         return INSTAR_ENOMEM;
     }
@@ -323,8 +324,8 @@ int ddl_submit_group(instar *db, const struct ddl_statement *s, uint64_t *change
                      char words[DDL_WORDS_SIZE])
 {
     size_t count = s->info.part_count, line_count = 0;
-    instar_statement *statements = calloc(count, sizeof(*statements));
-    struct line *lines = calloc(count, sizeof(*lines));
+    instar_statement *statements = ddl_calloc(count, sizeof(*statements));
+    struct line *lines = ddl_calloc(count, sizeof(*lines));
     int rc = statements != NULL && lines != NULL ? INSTAR_OK : INSTAR_ENOMEM;
 
     if (rc == INSTAR_OK) {

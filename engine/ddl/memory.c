@@ -1,10 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arena of a script: what is read lives as long as the script, so nothing is freed singly. */
+/*
+ * All memory of the library, behind one hook that lets a test make any request fail; and the arena
+ * of a script: what is read lives as long as the script, so nothing is freed singly.
+ */
 #include "ddl/ddl_impl.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(INSTAR_TEST)
+bool (*_Atomic ddl_alloc_hook)(size_t size);
+
+static bool refused(size_t size)
+{
+    bool (*hook)(size_t size) = ddl_alloc_hook;
+    return hook != NULL && !hook(size);
+}
+#else
+static bool refused(size_t size)
+{
+    (void)size;
+    return false;
+}
+#endif
+
+void *ddl_malloc(size_t size)
+{
+    return refused(size) ? NULL : malloc(size);
+}
+
+void *ddl_calloc(size_t count, size_t size)
+{
+    return refused(size) ? NULL : calloc(count, size);
+}
+
+void *ddl_realloc(void *p, size_t size)
+{
+    return refused(size) ? NULL : realloc(p, size);
+}
 
 #define BLOCK_BYTES ((size_t)16 << 10)
 
@@ -25,7 +59,7 @@ void *ddl_alloc(struct ddl_arena *arena, size_t size)
     if (block == NULL || block->size - block->used < rounded) {
         size_t room = rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES;
 
-        block = malloc(sizeof(*block) + room);
+        block = ddl_malloc(sizeof(*block) + room);
         if (block == NULL) {
             return NULL;
         }

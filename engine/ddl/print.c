@@ -14,7 +14,6 @@
 struct sink {
     char *text;
     size_t room, size;
-    bool quote_all; /* the grammar cannot be asked for its words */
     const instar_table_info *info;
 };
 
@@ -55,7 +54,7 @@ static void put_name(struct sink *sink, const char *name)
     bool escape = has_control(name, strlen(name));
 
     if (strspn(name, plain) == strlen(name) && (name[0] < '0' || name[0] > '9') &&
-        !sink->quote_all && !ddl_needs_quotes(name)) {
+        !ddl_needs_quotes(name)) {
         say(sink, name);
         return;
     }
@@ -381,10 +380,8 @@ static void put_comments(struct sink *sink, const instar_table_info *info)
     }
 }
 
-static void put_all(void *arg)
+static void put_all(struct sink *sink)
 {
-    struct sink *sink = arg;
-
     put_table(sink, sink->info);
     for (size_t i = 0; i < sink->info->check_count; i++) {
         if (!sink->info->checks[i].valid) {
@@ -411,10 +408,8 @@ static void put_names(struct sink *sink, const char *const *names, size_t count)
     say(sink, ")");
 }
 
-static void put_fkeys(void *arg)
+static void put_fkeys(struct sink *sink)
 {
-    struct sink *sink = arg;
-
     for (size_t i = 0; i < sink->info->fkey_count; i++) {
         const instar_fkey_info *fkey = &sink->info->fkeys[i];
 
@@ -436,13 +431,12 @@ static void put_fkeys(void *arg)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static size_t format(const instar_table_info *info, void (*fn)(void *arg), char *text_out,
+static size_t format(const instar_table_info *info, void (*fn)(struct sink *sink), char *text_out,
                      size_t size)
 {
     struct sink sink = {.text = text_out, .room = size, .info = info};
 
-    if (info != NULL && !ddl_run(fn, &sink)) {
-        sink.quote_all = true;
+    if (info != NULL) {
         fn(&sink);
     }
     if (size > 0) {

@@ -220,9 +220,9 @@ int instar_sql_read(const char *text, size_t size, const instar_sql_options *opt
         return INSTAR_EMISUSE;
     }
     *sql_out = NULL;
-    sql = calloc(1, sizeof(*sql));
+    sql = ddl_calloc(1, sizeof(*sql));
     if (sql == NULL) {
-        none.code = INSTAR_ENOMEM;
+        none = (instar_sql_error){.code = INSTAR_ENOMEM, .text = "out of memory"};
         rc = INSTAR_ENOMEM;
     } else {
         rc = read_script(sql, text, size, options);
@@ -360,6 +360,11 @@ static int submit(instar *db, const instar_sql_statement *s, uint64_t *change_ou
     return INSTAR_EMISUSE;
 }
 
+const char *ddl_reason(int code)
+{
+    return code == INSTAR_ENOMEM ? "out of memory" : instar_error_text();
+}
+
 int ddl_fail_statement(const instar_sql_statement *s, int code, const char *text,
                        instar_sql_error *error_out)
 {
@@ -398,7 +403,7 @@ int instar_sql_submit(instar *db, const instar_sql *sql, size_t at, uint64_t *ch
         return rc;
     }
     *change_out = 0;
-    const char *text = words[0] != '\0' ? words : instar_error_text();
+    const char *text = words[0] != '\0' ? words : ddl_reason(rc);
 
     s = ddl_failed_part(s, &text);
     return ddl_fail_statement(s, rc, text, error_out);

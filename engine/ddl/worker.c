@@ -3,9 +3,9 @@
  * The thread in which libpg_query runs, one for the whole process.
  *
  * It has a stack for the deepest tree that the limits let through, whatever the caller's stack is.
- * It is one, and stays: libpg_query makes a key for thread-local data in each thread that it meets
- * and never gives it back, so a thread for each script would use up the keys of the process (there
- * are 1024). What it keeps between two calls is a few KiB.
+ * It is one, and stays, with the few KiB that libpg_query keeps between two calls. Only when that
+ * was left half way for want of memory (heap.c) it ends behind its errand, and the next one has a
+ * new thread.
  *
  * The thread blocks all signals. A child of fork() does not have it and starts its own.
  */
@@ -18,10 +18,11 @@
 #define STACK_BYTES ((size_t)64 << 20)
 
 static struct {
-    pthread_mutex_t turn;  /* held by a caller for its whole errand; guards started */
+    pthread_mutex_t
+        turn; /* held by a caller for its whole errand; guards started between errands */
     pthread_mutex_t mutex; /* guards fn and arg */
     pthread_cond_t moved;
-    bool started;
+    bool started;          /* it is there, for the next errand as well */
     void (*fn)(void *arg); /* the errand; NULL: none, the caller goes on */
     void *arg;
 } worker = {.turn = PTHREAD_MUTEX_INITIALIZER,
@@ -37,11 +38,16 @@ static void *work(void *arg)
         }
         (void)pthread_mutex_unlock(&worker.mutex);
         worker.fn(worker.arg);
+        bool ends = ddl_heap_clear();
         (void)pthread_mutex_lock(&worker.mutex);
         worker.fn = NULL;
+        worker.started = !ends;
         (void)pthread_cond_broadcast(&worker.moved);
+        if (ends) {
+            (void)pthread_mutex_unlock(&worker.mutex);
+            return arg;
+        }
     }
-    return arg;
 }
 
 /* In the child of a fork(), which has one thread: whatever the parent's were at is void. */
@@ -52,6 +58,7 @@ static void start_anew(void)
     (void)pthread_cond_init(&worker.moved, NULL);
     worker.started = false;
     worker.fn = NULL;
+    ddl_heap_forget();
 }
 
 static void watch_fork(void)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each call of the public interface gets no memory, at each of its requests in turn. It says
- * ENOMEM, or does without; it leaves nothing behind; and the same handle does the same thing next
- * time. Threads of the library are not touched: for those, alloc_test.c.
+ * Each call of the public interface gets no memory, at each of its requests in turn, once or from
+ * then on: its own, LMDB's, zstd's, libpg_query's. It says ENOMEM, or does without; it leaves
+ * nothing behind; and the same handle does the same thing next time. Threads of the library are not
+ * touched, but that in which libpg_query works for the call: for the others, alloc_test.c.
  */
+#include "ddl/ddl_impl.h"
 #include "support/sqls.h"
 
 #include <instar_sql.h>
@@ -17,17 +19,36 @@
 
 #define ENOUGH 400 /* requests of one call, after which not each is refused */
 
-static _Thread_local uint64_t left;    /* until one is refused; 0: none is */
-static _Thread_local uint64_t refused; /* since armed */
+/* Of the caller's thread, and that of libpg_query, which are never at work at once. */
+static struct {
+    bool on, lasts;
+    uint64_t nth, seen, refused;
+} shortage;
+static _Thread_local bool is_caller;
 
-static bool refuse_one(size_t size)
+static bool refuse(size_t size)
 {
     (void)size;
-    if (left == 0 || --left != 0) {
+    shortage.seen += shortage.on;
+    if (!shortage.on ||
+        (shortage.lasts ? shortage.seen < shortage.nth : shortage.seen != shortage.nth)) {
         return true;
     }
-    refused++;
+    shortage.refused++;
     return false;
+}
+
+static bool refuse_of_caller(size_t size)
+{
+    return !is_caller || refuse(size);
+}
+
+/* For what belongs to the test; the way back is to set shortage.on to the result. */
+static bool pause_shortage(void)
+{
+    bool was = shortage.on;
+    shortage.on = false;
+    return was;
 }
 
 struct world {
@@ -35,6 +56,7 @@ struct world {
     instar_projection *all, *by_b;
     char other[300], backup[300], made[300]; /* a store that is closed; what calls make */
     uint64_t change;                         /* the latest */
+    instar_sql_error error;                  /* of the latest text */
 };
 
 /* ---- the calls ---------------------------------------------------------------------------- */
@@ -133,13 +155,11 @@ static int call_statement(struct world *w)
                           {.type = INSTAR_INT8, .i = 100},
                           {.type = INSTAR_TEXT, .bytes = {"text", 4}}};
     instar_txn *txn = NULL;
-    uint64_t keep = left;
-    left = 0;
+    bool keep = pause_shortage();
     ok(instar_begin(w->db, 0, &txn));
-    left = keep;
+    shortage.on = keep;
     int rc = instar_insert(txn, w->all, row);
-    keep = left;
-    left = 0;
+    keep = pause_shortage();
     expect(rc == INSTAR_OK || instar_error_text()[0] != '\0');
     int again = rc != INSTAR_OK ? instar_insert(txn, w->all, row) : rc;
     if (again == INSTAR_OK) {
@@ -150,7 +170,7 @@ static int call_statement(struct world *w)
         expect(strstr(instar_error_text(), "half way: abort it") != NULL);
         instar_abort(txn);
     }
-    left = keep;
+    shortage.on = keep;
     return rc;
 }
 
@@ -177,13 +197,12 @@ static int call_scan(struct world *w)
 static int run_sql(struct world *w, const char *text)
 {
     instar_sql *sql = NULL;
-    instar_sql_error error = {0};
     w->change = 0;
-    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
+    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &w->error);
     if (rc == INSTAR_OK) {
-        rc = instar_sql_submit(w->db, sql, 0, &w->change, &error);
+        rc = instar_sql_submit(w->db, sql, 0, &w->change, &w->error);
     }
-    expect(rc == INSTAR_OK || error.text[0] != '\0');
+    expect(w->error.code == rc);
     instar_sql_free(sql);
     return rc;
 }
@@ -260,14 +279,33 @@ static int take_line(void *arg, const char *line)
     return 0;
 }
 
+/* What the grammar says of a text that it does not take is kept in memory, too. */
+static int call_syntax_error(struct world *w)
+{
+    int rc = run_sql(w, "DROP TABLE t; CREATE TABLE n (a int8 b)");
+    return rc == INSTAR_EINVALID ? INSTAR_OK : rc;
+}
+
+/* A statement for which the grammar's own memory grows several times. */
+static int call_long_statement(struct world *w)
+{
+    char text[30000] = "CREATE INDEX n ON t ((b";
+    size_t size = strlen(text);
+    for (int i = 0; i < 400; i++) {
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "+(b-%d*b)", i);
+    }
+    (void)snprintf(text + size, sizeof(text) - size, "))");
+    int rc = run_sql(w, text);
+    return rc == INSTAR_ELIMIT ? INSTAR_OK : rc;
+}
+
 static int call_explain(struct world *w)
 {
     static const char *const text = "ALTER TABLE t ADD COLUMN n int4, ALTER b TYPE int4";
-    instar_sql_error error = {0};
     instar_sql *sql = NULL;
-    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &error);
+    int rc = instar_sql_read(text, strlen(text), NULL, &sql, &w->error);
     if (rc == INSTAR_OK) {
-        rc = instar_sql_explain(w->db, sql, 0, take_line, NULL, &error);
+        rc = instar_sql_explain(w->db, sql, 0, take_line, NULL, &w->error);
     }
     instar_sql_free(sql);
     return rc;
@@ -419,6 +457,8 @@ static const struct call {
              {"drop index", call_drop_index, make_index_again},
              {"alter", call_alter, alter_back},
              {"several statements", call_compound, compound_back},
+             {"syntax error", call_syntax_error, NULL},
+             {"long statement", call_long_statement, NULL},
              {"explain", call_explain, NULL},
              {"tables", call_tables, NULL},
              {"changes", call_changes, NULL},
@@ -442,31 +482,38 @@ static const struct call {
 /* The call with its nth request refused. False: there was none. */
 static bool refuse_nth(struct world *w, const struct call *c, uint64_t nth)
 {
-    refused = 0;
-    left = nth;
+    shortage.nth = nth;
+    shortage.seen = shortage.refused = 0;
+    shortage.on = true;
+    w->error.code = INSTAR_OK;
     int rc = c->call(w);
-    left = 0;
+    shortage.on = false;
     if (rc != INSTAR_OK && rc != INSTAR_ENOMEM) {
         test_fail(__FILE__, __LINE__, "%s, request %llu: %s: %s", c->name, (unsigned long long)nth,
-                  instar_error_name(rc), instar_error_text());
+                  instar_error_name(rc),
+                  w->error.code != INSTAR_OK ? w->error.text : instar_error_text());
     }
     bool looked = c->call == call_statement; /* it has gone on since */
-    if (rc != INSTAR_OK && !looked && instar_error_text()[0] == '\0') {
+    const char *words = w->error.code != INSTAR_OK ? w->error.text : instar_error_text();
+    if (rc != INSTAR_OK && !looked && words[0] == '\0') {
         test_fail(__FILE__, __LINE__, "%s, request %llu: no words", c->name,
                   (unsigned long long)nth);
     }
-    expect(rc == INSTAR_OK || refused > 0);
+    expect(rc == INSTAR_OK || shortage.refused > 0);
     if (rc == INSTAR_OK && c->undo != NULL) {
         c->undo(w);
     }
-    return refused > 0;
+    return shortage.refused > 0;
 }
 
 static void refuse_each(struct world *w, const struct call *c, uint64_t *total)
 {
-    uint64_t nth = 1, done = 0;
-    for (; refuse_nth(w, c, nth); nth += nth < ENOUGH ? 1 : 1 + nth / 16) {
-        done++;
+    uint64_t done = 0;
+    for (int lasts = 0; lasts < 2; lasts++) {
+        shortage.lasts = lasts != 0;
+        for (uint64_t nth = 1; refuse_nth(w, c, nth); nth += nth < ENOUGH ? 1 : 1 + nth / 16) {
+            done++;
+        }
     }
     if (c->call(w) != INSTAR_OK) { /* with all the memory that it wants */
         test_fail(__FILE__, __LINE__, "%s: %s", c->name, instar_error_text());
@@ -509,13 +556,16 @@ Test(allocation_calls, each_of_each_call, .timeout = 3600)
     struct world w = {.change = 0};
     uint64_t total = 0;
     begin(&w);
-    base_alloc_hook = refuse_one;
-    test_lmdb_alloc_hook = refuse_one;
+    is_caller = true;
+    base_alloc_hook = refuse_of_caller;
+    test_libs_alloc_hook = refuse_of_caller;
+    ddl_alloc_hook = refuse;
     for (size_t i = 0; i < BASE_ARRAY_LEN(calls); i++) {
         refuse_each(&w, &calls[i], &total);
     }
     base_alloc_hook = NULL;
-    test_lmdb_alloc_hook = NULL;
+    test_libs_alloc_hook = NULL;
+    ddl_alloc_hook = NULL;
     printf("%llu requests of %zu calls refused\n", (unsigned long long)total,
            BASE_ARRAY_LEN(calls));
     cr_assert_gt(total, 300);

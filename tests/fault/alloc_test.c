@@ -28,7 +28,7 @@ struct refusing {
 static void arm(const struct trial *t)
 {
     const struct refusing *r = t->arg;
-    test_shortage_set(&(struct test_shortage){.nth = r->nth, .sticky = r->lasts, .lmdb = true});
+    test_shortage_set(&(struct test_shortage){.nth = r->nth, .sticky = r->lasts, .all = true});
 }
 
 static uint64_t disarm(const struct trial *t)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TEXT_BYTES 900
+#define TEXT_BYTES 1100
 #define PASS_MAX 31
 #define FOLD_WAIT_MS 10000
 #define NS_PER_MS 1000000u
@@ -82,7 +82,7 @@ struct row_work {
 
 static const char *const columns[] = {"a", "b", "c"};
 
-/* Hardly to be compressed, so that log and pages fill. */
+/* Long enough to be compressed, but not by much, so that log and pages fill. */
 static void fill_text(char *text, int64_t key, uint32_t pass)
 {
     uint64_t state = base_hash64(&key, sizeof(key), pass);
@@ -218,7 +218,7 @@ static int leg_alter(struct course *c)
 
 static int leg_type(struct course *c)
 {
-    return sqls_run(c->db, "ALTER TABLE t ALTER d TYPE int8, ALTER c TYPE varchar(1000)");
+    return sqls_run(c->db, "ALTER TABLE t ALTER d TYPE int8, ALTER c TYPE varchar(1200)");
 }
 
 static int leg_drop(struct course *c)
@@ -394,7 +394,7 @@ void course_look(struct course *c, bool whole)
     dbs_check_clean(c->db);
     if (whole) {
         const char *schema = sqls_schema(c->db, "t");
-        static const char *const parts[] = {" b int8 NOT NULL", " c varchar(1000)",
+        static const char *const parts[] = {" b int8 NOT NULL", " c varchar(1200)",
                                             " d int8 DEFAULT 5", " e int4 DEFAULT 7", "INDEX t_b"};
         for (size_t i = 0; i < BASE_ARRAY_LEN(parts); i++) {
             if (strstr(schema, parts[i]) == NULL) {

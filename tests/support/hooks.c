@@ -4,6 +4,7 @@
  * before threads start, or atomic.
  */
 #define _GNU_SOURCE
+#include "ddl/ddl_impl.h"
 #include "support/test.h"
 
 #include <errno.h>
@@ -265,7 +266,8 @@ uint64_t test_fault_fired(void)
 void test_shortage_set(const struct test_shortage *shortage)
 {
     base_alloc_hook = NULL;
-    test_lmdb_alloc_hook = NULL;
+    test_libs_alloc_hook = NULL;
+    ddl_alloc_hook = NULL;
     if (shortage != NULL) {
         hooked.short_nth = shortage->nth;
         hooked.short_sticky = shortage->sticky;
@@ -275,7 +277,8 @@ void test_shortage_set(const struct test_shortage *shortage)
         hooked.short_seen = 0;
         hooked.short_fired = 0;
         base_alloc_hook = grant_memory;
-        test_lmdb_alloc_hook = shortage->lmdb ? grant_memory : NULL;
+        test_libs_alloc_hook = shortage->all ? grant_memory : NULL;
+        ddl_alloc_hook = shortage->all ? grant_memory : NULL;
     }
 }
 

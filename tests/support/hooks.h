@@ -35,8 +35,8 @@ const char *test_op_name(int op);
  * largest of them needed. */
 uint64_t test_lmdb_kept(void);
 
-/* As base_alloc_hook, of LMDB's own requests. */
-extern bool (*_Atomic test_lmdb_alloc_hook)(size_t size);
+/* As base_alloc_hook, of the requests of LMDB and zstd. */
+extern bool (*_Atomic test_libs_alloc_hook)(size_t size);
 
 /* Refuse the nth request for memory. */
 struct test_shortage {
@@ -44,7 +44,7 @@ struct test_shortage {
     bool sticky;        /* and all after it */
     bool mine;          /* of the thread that sets it alone */
     const char *thread; /* of threads of this name alone, or NULL */
-    bool lmdb;          /* LMDB's requests as well */
+    bool all;           /* those of LMDB, zstd, libinstar-sql and its libpg_query as well */
 };
 /* As with faults; also while threads run. */
 void test_shortage_set(const struct test_shortage *shortage);

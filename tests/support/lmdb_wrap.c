@@ -3,6 +3,8 @@
  * LMDB's system calls, bent to the seam of base/os: lmdb.syms renames them in a private copy of the
  * library that test programs link. LMDB looks at errno and at -1, and repeats what was interrupted,
  * so each of these is one attempt. Its byte-range locks, which tell it who lives, stay its own.
+ *
+ * Requests for memory go through a hook of the tests, zstd's too (zstd.syms).
  */
 #define _GNU_SOURCE
 #include "base/base.h"
@@ -35,6 +37,8 @@ void *os_wrap_calloc(size_t count, size_t size);
 void *os_wrap_realloc(void *p, size_t size);
 int os_wrap_posix_memalign(void **p, size_t alignment, size_t size);
 char *os_wrap_strdup(const char *text);
+void *zstd_wrap_malloc(size_t size);
+void *zstd_wrap_calloc(size_t count, size_t size);
 #define LMDB_PAGE 4096
 
 /* As libc gives it: -1 and errno. */
@@ -196,11 +200,11 @@ void *os_wrap_mmap(void *addr, size_t size, int protection, int flags, int fd, o
 /* LMDB never gives back a single page: it keeps them for the next transaction that writes. */
 static _Atomic uint64_t kept;
 
-bool (*_Atomic test_lmdb_alloc_hook)(size_t size);
+bool (*_Atomic test_libs_alloc_hook)(size_t size);
 
 static bool refused(size_t size)
 {
-    bool (*hook)(size_t size) = test_lmdb_alloc_hook;
+    bool (*hook)(size_t size) = test_libs_alloc_hook;
     bool is = hook != NULL && !hook(size);
     errno = is ? ENOMEM : errno;
     return is;
@@ -233,6 +237,16 @@ int os_wrap_posix_memalign(void **p, size_t alignment, size_t size)
 char *os_wrap_strdup(const char *text)
 {
     return refused(strlen(text) + 1) ? NULL : strdup(text);
+}
+
+void *zstd_wrap_malloc(size_t size)
+{
+    return refused(size) ? NULL : malloc(size);
+}
+
+void *zstd_wrap_calloc(size_t count, size_t size)
+{
+    return refused(count * size) ? NULL : calloc(count, size);
 }
 
 uint64_t test_lmdb_kept(void)
