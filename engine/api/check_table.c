@@ -44,6 +44,12 @@ static instar_value *inputs_of(struct check *c, const instar_value *values, cons
     return inputs;
 }
 
+/* What could not be read or computed is no finding: it ends the check. */
+static int failed(int rc, const struct base_err *err)
+{
+    return base_err_set(api_err(), rc, "%s", err->text);
+}
+
 static int is_inside(struct check *c, const struct catalog_index *index, const instar_value *values,
                      bool *inside_out, struct base_err *err)
 {
@@ -74,7 +80,7 @@ static int check_entry_of_row(struct check *c, const struct catalog_index *index
     rc =
         rc == INSTAR_OK ? txn_entry_key(c->table, index, values, &c->scratch, &c->entry, &err) : rc;
     if (rc == INSTAR_ENOMEM) {
-        return base_err_set(api_err(), rc, "%s", err.text);
+        return failed(rc, &err);
     }
     if (rc != INSTAR_OK) {
         return check_report(c, INSTAR_PROBLEM_ENTRY_MISSING, &where, err.text);
@@ -85,7 +91,7 @@ static int check_entry_of_row(struct check *c, const struct catalog_index *index
         return check_report(c, INSTAR_PROBLEM_ENTRY_MISSING, &where,
                             "the row has no entry in the index");
     }
-    return rc;
+    return rc == INSTAR_OK ? rc : failed(rc, &err);
 }
 
 /* The valid checks; the others bind only what is written. */
@@ -108,7 +114,7 @@ static int check_checks(struct check *c, const instar_value *values, uint32_t ve
         }
         rc = catalog_check_row(c->table, check, inputs, &c->scratch, &err);
         if (rc == INSTAR_ENOMEM) {
-            return base_err_set(api_err(), rc, "%s", err.text);
+            return failed(rc, &err);
         }
         rc = rc != INSTAR_OK ? check_report(c, INSTAR_PROBLEM_CONSTRAINT, &where, err.text) : rc;
     }
@@ -196,6 +202,9 @@ static int check_row(struct check *c, struct base_slice key, struct base_slice r
         return check_report(c, newer ? INSTAR_PROBLEM_VERSION : INSTAR_PROBLEM_ROW_UNREADABLE,
                             &where, err.text);
     }
+    if (rc != INSTAR_OK) {
+        return failed(rc, &err);
+    }
     for (uint32_t i = 0; rc == INSTAR_OK && i < c->table->column_count; i++) {
         if (c->table->columns[i].not_null && values[i].type == INSTAR_NULL) {
             char what[160];
@@ -245,13 +254,13 @@ static int check_row_of_entry(struct check *c, const struct catalog_index *index
                             "the entry's row does not exist");
     }
     if (rc != INSTAR_OK) {
-        return rc;
+        return failed(rc, &err);
     }
     base_buf_clear(&c->entry);
     base_buf_clear(&c->include);
     rc = txn_rows_entry(c->rows, index, found->row_key, record, &made, &err);
     if (rc == INSTAR_ENOMEM) {
-        return base_err_set(api_err(), rc, "%s", err.text);
+        return failed(rc, &err);
     }
     if (rc != INSTAR_OK) {
         return INSTAR_OK; /* the row itself was reported in the other direction */

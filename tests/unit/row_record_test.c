@@ -389,6 +389,61 @@ Test(row_record, no_memory_is_an_error)
     base_buf_free(&b);
 }
 
+/* Where zstd gets no memory a row is stored as it is. */
+Test(row_record, no_memory_to_compress)
+{
+    static char zeros[5000];
+    instar_value value = text(zeros, sizeof(zeros));
+    uint64_t plain = 0;
+    for (uint64_t nth = 1, fired = 1; fired > 0; nth++) {
+        struct base_buf b = {0};
+        struct base_arena arena = {0};
+        instar_value back;
+        test_shortage_set(&(struct test_shortage){.nth = nth, .all = true});
+        int rc = row_encode(&text_layout, 1, a_key, &value, &b, &test_err);
+        fired = test_shortage_fired();
+        test_shortage_set(NULL);
+        if (rc != 0) {
+            expect_u64(nth, 1); /* the buffer */
+            cr_assert_eq(rc, INSTAR_ENOMEM);
+            continue;
+        }
+        cr_assert_eq(b.size > sizeof(zeros), fired > 0);
+        plain += fired;
+        must(row_decode(&text_layout, found(a_key, base_buf_slice(&b), BYTES_MAX, &arena), &back,
+                        &test_err));
+        expect(test_value_same(&value, &back));
+        base_arena_free(&arena);
+        base_buf_free(&b);
+    }
+    expect_u64(plain, 2); /* a context, and what it works in */
+}
+
+/* Where zstd gets no memory to decompress a row, that is no corruption. */
+Test(row_record, no_memory_to_decompress)
+{
+    static char zeros[5000];
+    instar_value value = text(zeros, sizeof(zeros));
+    struct base_buf b = {0};
+    uint64_t nth = 0, of_zstd = 0;
+    int rc;
+    must(row_encode(&text_layout, 1, a_key, &value, &b, &test_err));
+    cr_assert_lt(b.size, 1000);
+    do {
+        struct base_arena arena = {0};
+        instar_value back;
+        test_shortage_set(&(struct test_shortage){.nth = ++nth, .all = true});
+        rc = row_decode(&text_layout, found(a_key, base_buf_slice(&b), BYTES_MAX, &arena), &back,
+                        &test_err);
+        test_shortage_set(NULL);
+        expect(rc == 0 || rc == INSTAR_ENOMEM);
+        of_zstd += rc != 0 && strstr(test_err.text, "no memory to decompress") != NULL;
+        base_arena_free(&arena);
+    } while (rc != 0);
+    expect_u64(of_zstd, 1); /* a context */
+    base_buf_free(&b);
+}
+
 /* Values move between layouts by column id: what is gone is skipped, what is new gets its missing
  * value, and an id that was dropped and a new one of the same type are never mixed up. */
 Test(row_record, convert_goes_by_column_id)
