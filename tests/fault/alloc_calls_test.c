@@ -528,6 +528,26 @@ static void refuse_each(struct world *w, const struct call *c, uint64_t *total)
 #endif
 }
 
+/* A row that is compressed, in a table that comes before the other one. */
+static int insert_long(instar_txn *txn, void *arg)
+{
+    static char text[3000];
+    memset(text, 'x', sizeof(text));
+    const instar_value row[] = {{.type = INSTAR_INT8, .i = 1},
+                                {.type = INSTAR_INT8, .i = 1},
+                                {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+    return instar_insert(txn, arg, row);
+}
+
+static void make_long(instar *db)
+{
+    instar_projection *p = NULL;
+    ok(sqls_run(db, "CREATE TABLE long (a int8 PRIMARY KEY, b int8, c text)"));
+    ok(instar_projection_prepare(db, "long", NULL, 0, NULL, &p));
+    ok(instar_run(db, 0, insert_long, p));
+    instar_projection_free(p);
+}
+
 static void begin(struct world *w)
 {
     instar_options o = dbs_options();
@@ -539,6 +559,7 @@ static void begin(struct world *w)
     dbs_make_table(other, "t");
     ok(instar_close(other));
     w->db = dbs_open(0);
+    make_long(w->db);
     dbs_make_table(w->db, "t");
     for (int64_t i = 1; i < 20; i++) {
         ok(dbs_insert(w->db, "t", i, i + 10));
