@@ -14,7 +14,8 @@ not apply or compile, or that nobody finds, makes the run fail: then it is the c
 mended.
 
 A run goes on where an earlier one stopped: a bug that was found is passed over as long as nothing
-that is compiled or run has changed since. --only plants it again.
+that is compiled or run has changed since. --only plants it again; --ask shows whether another
+campaign would find it, which is then worth a line in its head.
 """
 import os
 import pathlib
@@ -172,7 +173,7 @@ def hunt(copy, bug, args, scratch):
     if applied.returncode != 0:
         return [], f"does not apply: {applied.stderr.strip()}"
     rows = []
-    for finder in [Finder(line) for line in bug.finders]:
+    for finder in [Finder(line) for line in args.ask or bug.finders]:
         made = copy.make([finder.path])
         if made.returncode != 0:
             return rows, f"does not compile: {made.stderr.strip()[-2000:]}"
@@ -194,7 +195,7 @@ def show(bug, rows, trouble, seconds):
         missed = [row.finder for row in rows if not row.test]
         text += f"; not by {', '.join(missed)}" if missed else ""
     else:
-        text = "NOT FOUND by " + ", ".join(bug.finders)
+        text = "NOT FOUND by " + ", ".join(row.finder for row in rows)
     print(f"{bug.name}: {text} [{seconds:.0f} s in all]", flush=True)
 
 
@@ -212,11 +213,11 @@ def run(root, args):
     copy.bring_up_to_date()
     bugs = choose(root, args)
     earlier = Before(root)
-    before = [] if args.only else [row for row in map(earlier.row_of, bugs) if row]
+    before = [] if args.only or args.ask else [row for row in map(earlier.row_of, bugs) if row]
     left = [bug for bug in bugs if bug.name not in {row.bug for row in before}]
     if before:
         print(f"{len(before)} of {len(bugs)} were found on sources that are the same", flush=True)
-    clean = copy.make({Finder(line).path for bug in left for line in bug.finders})
+    clean = copy.make({Finder(line).path for bug in left for line in args.ask or bug.finders})
     if clean.returncode != 0:
         print(f"the tree without a bug does not compile:\n{clean.stderr}")
         return 1
