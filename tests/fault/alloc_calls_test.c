@@ -5,6 +5,7 @@
  * nothing behind; and the same handle does the same thing next time. Threads of the library are not
  * touched, but that in which libpg_query works for the call: for the others, alloc_test.c.
  */
+#include "api/api_impl.h"
 #include "ddl/ddl_impl.h"
 #include "support/sqls.h"
 
@@ -486,6 +487,7 @@ static bool refuse_nth(struct world *w, const struct call *c, uint64_t nth)
     shortage.seen = shortage.refused = 0;
     shortage.on = true;
     w->error.code = INSTAR_OK;
+    *api_err() = (struct base_err){.code = 0}; /* no words of an earlier call */
     int rc = c->call(w);
     shortage.on = false;
     if (rc != INSTAR_OK && rc != INSTAR_ENOMEM) {

@@ -314,6 +314,7 @@ void course_run(struct course *c)
         if (!possible(c, &legs[i])) {
             continue;
         }
+        *api_err() = (struct base_err){.code = 0}; /* no words of an earlier leg */
         int rc = legs[i].run(c);
         if (rc != INSTAR_OK) {
             c->book->failed++;
