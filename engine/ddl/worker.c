@@ -18,11 +18,10 @@
 #define STACK_BYTES ((size_t)64 << 20)
 
 static struct {
-    pthread_mutex_t
-        turn; /* held by a caller for its whole errand; guards started between errands */
+    pthread_mutex_t turn;  /* held by a caller for its whole errand */
     pthread_mutex_t mutex; /* guards fn and arg */
     pthread_cond_t moved;
-    bool started;          /* it is there, for the next errand as well */
+    bool started;          /* it is there; the caller's, and during an errand the thread's */
     void (*fn)(void *arg); /* the errand; NULL: none, the caller goes on */
     void *arg;
 } worker = {.turn = PTHREAD_MUTEX_INITIALIZER,

@@ -325,8 +325,8 @@ Test(ddl_read, threads)
     }
 }
 
-/* libpg_query takes a thread-local key for each thread that it runs in and keeps it; the keys of
- * the host are not used up by reading from many threads. */
+/* libpg_query would take a thread-local key for each thread that it runs in and keep it; the keys
+ * of the host are not used up by reading from many threads. */
 Test(ddl_read, leaves_thread_keys)
 {
     static char text[] = "drop table t";
