@@ -193,10 +193,15 @@ static inline bool base_slice_before(struct base_slice a, struct base_slice b)
         if (size == b.size && size <= 16) {
             return base_get_be64(p + size - 8) < base_get_be64(q + size - 8);
         }
-    } else if (size == b.size && size >= 4) {
+    } else if (size >= 4 && b.size >= 4) {
         uint32_t x = base_get_be32(p);
         uint32_t y = base_get_be32(q);
-        return x != y ? x < y : base_get_be32(p + size - 4) < base_get_be32(q + size - 4);
+        if (x != y) {
+            return x < y;
+        }
+        if (size == b.size) {
+            return base_get_be32(p + size - 4) < base_get_be32(q + size - 4);
+        }
     }
     return base_slice_cmp(a, b) < 0;
 }

@@ -278,6 +278,11 @@ static bool filter_has(const struct segment *seg, uint64_t hash)
     return true;
 }
 
+void memtable_fetch(const struct segment *seg, uint64_t hash)
+{
+    __builtin_prefetch((const void *)memtable_filter_block(seg, hash));
+}
+
 int memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key, uint64_t snapshot,
                  struct memtable_hit *hit_out)
 {
