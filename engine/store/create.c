@@ -340,7 +340,8 @@ static int lock_directory(int dirfd, const char *path, const instar_options *o, 
     while ((rc = os_lock_exclusive(*lock_out)) == -EAGAIN) {
         rc = check_empty(dirfd, path, err);
         if (rc == 0 && control_left_ns(deadline) == 0) {
-            rc = base_err_set(err, INSTAR_EEXISTS, "%s: is in use", path);
+            rc = base_err_set(err, INSTAR_EBUSY, "%s: another process is making a store there",
+                              path);
         }
         if (rc != 0) {
             goto out_close;

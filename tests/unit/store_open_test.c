@@ -217,6 +217,35 @@ Test(store_open, two_makers)
     test_hold_end(&hold);
 }
 
+static void create_beside(struct test_child *self, void *arg)
+{
+    instar_options o = stores_options();
+    (void)self;
+    (void)arg;
+    test_hooks_clear();
+    o.lock_timeout_ms = 50;
+    must_fail(store_create_filled(stores_path(), &o, fill, &test_err), INSTAR_EBUSY);
+    expect_words("another process is making a store there", stores_path());
+}
+
+/* A maker that takes longer than the second one waits: that one is told to try again, and leaves
+ * what is half made alone. */
+Test(store_open, a_maker_that_takes_long)
+{
+    struct test_child first, second;
+    struct test_hold hold;
+    test_hold_set(&hold, "create.made", 1);
+    stores_path();
+    test_fork(&first, create_first, NULL);
+    test_hold_await(&hold);
+    test_fork(&second, create_beside, NULL);
+    test_wait_ok(&second);
+    test_hold_release(&hold);
+    test_wait_ok(&first);
+    test_hold_end(&hold);
+    must(try_open(stores_path()));
+}
+
 /* Files and directories are for their owner alone, whatever the umask says. */
 Test(store_open, modes)
 {
