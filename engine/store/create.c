@@ -337,6 +337,7 @@ static int lock_directory(int dirfd, const char *path, const instar_options *o, 
     if (rc != 0) {
         return rc;
     }
+    os_overwrite_in_place(*lock_out); /* its note is written when the disk is full, too */
     while ((rc = os_lock_exclusive(*lock_out)) == -EAGAIN) {
         rc = check_empty(dirfd, path, err);
         if (rc == 0 && control_left_ns(deadline) == 0) {

@@ -157,7 +157,7 @@ static bool create_without_space(const struct test_fault *fault, bool directory_
  * again where there is space, it is a store. */
 Test(store_open, create_without_space)
 {
-    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_TRUNCATE, OS_OP_MKDIR};
+    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_MKDIR};
     uint64_t n = 1;
     while (create_without_space(&(struct test_fault){.op = TEST_ANY_OP, .nth = n, .error = ENOSPC},
                                 n % 2 == 0)) {
@@ -486,4 +486,19 @@ Test(store_open, spill_files)
     s = stores_open(NULL);
     must_fail(store_spill_open(s, "run-1", &fd, &test_err), INSTAR_ENOTFOUND);
     stores_close(s);
+}
+
+/* LMDB's lock file, which is mapped and written to, has its room from the start, also when it had
+ * to be made anew: on a disk that is full by then it would be a SIGBUS. */
+Test(store_open, the_lock_file_has_its_room)
+{
+    struct stat st;
+    must(try_create(stores_path()));
+    for (int anew = 0; anew < 2; anew++) {
+        must(try_open(stores_path()));
+        expect(stat(inside("lock.mdb"), &st) == 0);
+        expect(st.st_size > 64 * (off_t)stores_options().readers_max);
+        expect((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size);
+        expect(unlink(inside("lock.mdb")) == 0);
+    }
 }
