@@ -184,17 +184,26 @@ static inline bool base_slice_before(struct base_slice a, struct base_slice b)
     const uint8_t *p = a.data;
     const uint8_t *q = b.data;
     size_t size = a.size;
-    if (size != b.size || size < 4 || size > 16) {
-        return base_slice_cmp(a, b) < 0;
-    }
-    if (size < 8) {
+    if (size >= 8 && b.size >= 8) {
+        uint64_t x = base_get_be64(p);
+        uint64_t y = base_get_be64(q);
+        if (x != y) {
+            return x < y;
+        }
+        if (size == b.size && size <= 16) {
+            return base_get_be64(p + size - 8) < base_get_be64(q + size - 8);
+        }
+    } else if (size >= 4 && b.size >= 4) {
         uint32_t x = base_get_be32(p);
         uint32_t y = base_get_be32(q);
-        return x != y ? x < y : base_get_be32(p + size - 4) < base_get_be32(q + size - 4);
+        if (x != y) {
+            return x < y;
+        }
+        if (size == b.size) {
+            return base_get_be32(p + size - 4) < base_get_be32(q + size - 4);
+        }
     }
-    uint64_t x = base_get_be64(p);
-    uint64_t y = base_get_be64(q);
-    return x != y ? x < y : base_get_be64(p + size - 8) < base_get_be64(q + size - 8);
+    return base_slice_cmp(a, b) < 0;
 }
 
 /* A bounds-checked reader over untrusted bytes. After the first failure `bad` stays set and every

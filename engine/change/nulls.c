@@ -22,6 +22,7 @@
 
 #define BATCH 1024
 #define ROWS_PER_WORKER 50000u
+#define BOUNDS_MAX (INSTAR_COLUMNS_MAX + 64)
 
 /* What all workers share. */
 struct scan {
@@ -37,8 +38,11 @@ struct scan {
     size_t check_count;
     const struct catalog_fkey *fkeys[CATALOG_FKEYS_MAX];
     size_t fkey_count;
-    bool only_nulls; /* nothing but that they are not null */
-    struct kin kin;  /* the tables to which they lead */
+    struct kin kin; /* the tables to which they lead */
+    /* A row within these bounds breaks nothing: so it is neither decoded nor evaluated. */
+    bool by_bounds;
+    struct row_bound bounds[BOUNDS_MAX];
+    size_t bound_count;
     struct gaps gaps;
     struct findings findings;
     struct os_plain_mutex lock; /* of job and what is shown */
@@ -194,7 +198,7 @@ static int read_row(struct worker *w, struct base_slice key, struct base_slice r
 {
     const struct scan *s = w->s;
 
-    if (s->only_nulls && txn_rows_no_null(w->rows, key, record, s->needed, s->needed_count)) {
+    if (s->by_bounds && txn_rows_as_expected(w->rows, key, record)) {
         return 0;
     }
     int rc = txn_rows_columns(w->rows, key, record, s->needed, s->needed_count, w->values, err);
@@ -359,6 +363,9 @@ static int work(void *arg, unsigned number, struct base_err *err)
         rc = txn_rows_open(s->table, (size_t)store_options(store)->row_bytes_max, &w->rows, err);
     }
     if (rc == 0) {
+        rc = txn_rows_expect(w->rows, s->bounds, s->bound_count, err);
+    }
+    if (rc == 0) {
         rc = read_gaps(w, err);
     }
     txn_rows_close(w->rows);
@@ -372,18 +379,50 @@ static int work(void *arg, unsigned number, struct base_err *err)
 
 /* ---- begin -------------------------------------------------------------------------------- */
 
+/* The bounds of a check, if it is made of nothing else. They are of the values as they are. */
+static bool bound_check(struct scan *s, const struct catalog_check *check)
+{
+    struct row_bound *own = s->bounds + s->bound_count;
+    const struct row_expr_column *columns;
+    size_t count = row_expr_columns(check->expr, &columns);
+    bool whole = true;
+
+    for (size_t i = 0; whole && i < count; i++) {
+        const struct catalog_column *c = &s->table->columns[check->inputs[i]];
+        whole = c->type_coming == INSTAR_NULL && c->type == columns[i].type;
+    }
+    whole = whole && row_expr_bounds(check->expr, own, BOUNDS_MAX - s->bound_count, &count);
+    for (size_t i = 0; whole && i < count; i++) {
+        own[i].position = check->inputs[own[i].position];
+    }
+    s->bound_count += whole ? count : 0;
+    return whole;
+}
+
+/* After what must be read: the bounds that say all of it, if there are such. */
+static void choose_bounds(struct scan *s)
+{
+    s->by_bounds = s->fkey_count == 0;
+    for (size_t i = 0; i < s->column_count; i++) {
+        const struct catalog_column *c = &s->table->columns[s->columns[i]];
+        s->by_bounds = s->by_bounds && c->type_coming == INSTAR_NULL;
+        s->bounds[s->bound_count++].position = s->columns[i];
+    }
+    for (size_t i = 0; s->by_bounds && i < s->check_count; i++) {
+        s->by_bounds = bound_check(s, s->checks[i]);
+    }
+}
+
 /* What must be read of a row. */
 static void choose(struct scan *s)
 {
     bool needed[INSTAR_COLUMNS_MAX] = {false};
 
-    s->only_nulls = true;
     for (uint32_t i = 0; i < s->table->column_count; i++) {
         const struct catalog_column *c = &s->table->columns[i];
         if (c->enforcing || c->type_coming != INSTAR_NULL) {
             s->columns[s->column_count++] = i;
             needed[i] = true;
-            s->only_nulls = s->only_nulls && c->type_coming == INSTAR_NULL;
         }
     }
     for (uint32_t i = 0; i < s->table->check_count; i++) {
@@ -404,13 +443,13 @@ static void choose(struct scan *s)
             }
         }
     }
-    s->only_nulls = s->only_nulls && s->check_count + s->fkey_count == 0;
     for (uint32_t i = 0; i < s->table->column_count; i++) {
         if (needed[i]) {
             s->slots[i] = (uint32_t)s->needed_count;
             s->needed[s->needed_count++] = i;
         }
     }
+    choose_bounds(s);
 }
 
 /* The last key, for dividing the rows. */

@@ -7,6 +7,7 @@
  * expr_parse.c   from a text to nodes
  * expr_type.c    types of constants that stand beside others
  * expr_eval.c    from nodes and a row to a value; expr_text.c: what is done to texts and casts
+ * expr_bounds.c  what bounds of single columns say the same
  * expr_print.c   from nodes back to a text
  */
 #ifndef INSTAR_ROW_EXPR_IMPL_H

@@ -332,21 +332,60 @@ int row_decode_some(const struct row_layout *layout, const struct row_found *row
     return decode(layout, row, &want, err);
 }
 
-bool row_no_null(const struct row_layout *layout, const struct row_found *row,
-                 const uint32_t *positions, size_t count)
+/* Where a column begins in a body, from where an earlier one does. Past the end, or SIZE_MAX: that
+ * is not to be told so quickly. */
+static inline size_t skip(const struct row_layout *layout, struct base_slice body, size_t at,
+                          uint32_t from, uint32_t to)
 {
-    const struct row_header *h = row->header;
-    const uint8_t *body = (const uint8_t *)row->record.data + h->size;
-    size_t size = row->record.size - h->size;
-    if (h->compressed || size < bitmap_size(layout) ||
-        checksum_of(FORMAT, h->version, row->key, body, size) != h->checksum) {
+    const uint8_t *data = body.data;
+    const struct row_column *column = &layout->columns[from];
+    bool nulls = to >= 8 || data[0] != 0; /* perhaps */
+    for (uint32_t i = from; i < to; i++, column++) {
+        size_t size = row_fixed_size[column->type];
+        if (nulls && is_null(data, i)) {
+            continue;
+        }
+        if (size == 0) {
+            if (at >= body.size || data[at] >= 0x80 || !row_type_is_bytes(column->type)) {
+                return SIZE_MAX;
+            }
+            size = (size_t)1 + data[at];
+        }
+        at += size;
+    }
+    return at;
+}
+
+bool row_within(const struct row_layout *layout, const struct row_header *h, struct base_slice key,
+                struct base_slice record, const struct row_bound *bounds, size_t count)
+{
+    const uint8_t *data = (const uint8_t *)record.data + h->size;
+    struct base_slice body = base_slice(data, record.size - h->size);
+    size_t at = bitmap_size(layout);
+    uint32_t column = 0; /* that begins there */
+    if (h->compressed || body.size < at ||
+        checksum_of(FORMAT, h->version, key, data, body.size) != h->checksum) {
         return false;
     }
-    bool any = false;
-    for (size_t i = 0; i < count; i++) {
-        any = any || is_null(body, positions[i]);
+    for (const struct row_bound *b = bounds; b < bounds + count; b++) {
+        if (is_null(data, b->position)) {
+            return false;
+        }
+        if (!b->ranged) {
+            continue;
+        }
+        at = skip(layout, body, at, column, b->position);
+        column = b->position;
+        size_t size = row_fixed_size[layout->columns[column].type];
+        if (at >= body.size || body.size - at < size) {
+            return false;
+        }
+        int64_t value = row_integer_at(data + at, size);
+        if (value < b->low || value > b->high) {
+            return false;
+        }
     }
-    return !any;
+    return true;
 }
 
 /* Ids ascend in every layout as long as columns are only appended, so the search nearly always ends

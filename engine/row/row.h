@@ -168,10 +168,19 @@ int row_decode(const struct row_layout *layout, const struct row_found *row,
 int row_decode_some(const struct row_layout *layout, const struct row_found *row,
                     const uint32_t *positions, size_t count, instar_value *values_out,
                     struct base_err *err);
-/* Whether the checksum holds and none of these columns is null, by a look at the bitmap alone.
- * False says nothing, a compressed record is not looked into: decode it. row->header is read. */
-bool row_no_null(const struct row_layout *layout, const struct row_found *row,
-                 const uint32_t *positions, size_t count);
+/* What may be expected of the value at a position: it is not null; and if it is ranged, and so of a
+ * type whose value is .i, it lies between two. */
+struct row_bound {
+    uint32_t position;
+    bool ranged;
+    int64_t low, high;
+};
+/* Whether the checksum holds and the row is within these bounds, whose positions ascend, by a look
+ * at the bitmap and these columns alone. False says nothing, a compressed record is not looked
+ * into: decode it. */
+bool row_within(const struct row_layout *layout, const struct row_header *header,
+                struct base_slice key, struct base_slice record, const struct row_bound *bounds,
+                size_t count);
 /* Bring values of an older layout into a newer one: missing values filled, columns skipped, and
  * those whose type has changed since cast, once for each change, in order: so float8 2.5, int4,
  * float8 is 2. Bytes lie in the arena or are the values'. ECORRUPT (a value that cannot be cast:
@@ -221,6 +230,11 @@ bool row_expr_same(const struct row_expr *a, const struct row_expr *b);
 bool row_expr_is_column(const struct row_expr *expr);
 /* Its columns, each once: inputs of an evaluation stand in this order. */
 size_t row_expr_columns(const struct row_expr *expr, const struct row_expr_column **columns_out);
+/* Bounds of its columns, whose places in that order are the positions, within which it is true: of
+ * comparisons of columns with constants, IS NOT NULL, BETWEEN, and AND of these. False: it is not
+ * made of these alone, or takes more than `max`. One column may have several. */
+bool row_expr_bounds(const struct row_expr *expr, struct row_bound *bounds_out, size_t max,
+                     size_t *count_out);
 /* inputs: a value, or null, for each of its columns. Bytes of the value lie in the arena, or are
  * the inputs' or the expression's. ERANGE (overflow, division by zero, a cast), ETYPE (a cast of a
  * text), ELIMIT (too much work), ENOMEM. */

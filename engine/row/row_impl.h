@@ -56,6 +56,24 @@ static inline bool row_type_is_integer(unsigned type)
     return (type >= INSTAR_INT2 && type <= INSTAR_INT8) || type == INSTAR_TIMESTAMPTZ ||
            type == INSTAR_DATE || type == INSTAR_TIME;
 }
+/* Of their payloads, 2, 4 or 8 bytes. */
+static inline int64_t row_integer_at(const uint8_t *p, size_t size)
+{
+    int16_t i2;
+    int32_t i4;
+    int64_t i8;
+    switch (size) {
+    case 2:
+        memcpy(&i2, p, 2);
+        return i2;
+    case 4:
+        memcpy(&i4, p, 4);
+        return i4;
+    default:
+        memcpy(&i8, p, 8);
+        return i8;
+    }
+}
 /* Is .i inside the type's range? Only for those types. */
 bool row_integer_in_range(unsigned type, int64_t i);
 int row_integer_range_error(unsigned type, int64_t i, struct base_err *err);

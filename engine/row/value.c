@@ -190,24 +190,6 @@ uint8_t *row_payload_put(uint8_t *at, const instar_value *v)
     }
 }
 
-static int64_t integer_at(const uint8_t *p, size_t size)
-{
-    int16_t i2;
-    int32_t i4;
-    int64_t i8;
-    switch (size) {
-    case 2:
-        memcpy(&i2, p, 2);
-        return i2;
-    case 4:
-        memcpy(&i4, p, 4);
-        return i4;
-    default:
-        memcpy(&i8, p, 8);
-        return i8;
-    }
-}
-
 /* What is read here can be written again: times are held to their range. Text is not tested for
  * UTF-8 once more; nothing above relies on it. */
 bool row_payload_get(struct base_reader *r, unsigned type, instar_value *v)
@@ -248,7 +230,7 @@ bool row_payload_get(struct base_reader *r, unsigned type, instar_value *v)
         memcpy(v->uuid, p, 16);
         return true;
     default:
-        v->i = integer_at(p, size);
+        v->i = row_integer_at(p, size);
         return type < INSTAR_TIMESTAMPTZ || row_integer_in_range(type, v->i);
     }
 }

@@ -278,6 +278,11 @@ static bool filter_has(const struct segment *seg, uint64_t hash)
     return true;
 }
 
+void memtable_fetch(const struct segment *seg, uint64_t hash)
+{
+    __builtin_prefetch((const void *)memtable_filter_block(seg, hash));
+}
+
 int memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key, uint64_t snapshot,
                  struct memtable_hit *hit_out)
 {
@@ -318,6 +323,19 @@ static struct memtable_target iter_target(const struct memtable_iter *it, struct
     return (struct memtable_target){it->tree, memtable_key_prefix(key), lsn, key};
 }
 
+/* Have the node behind n at hand when the walk gets there, and the one behind that: each lies
+ * somewhere else in memory, its key and value in yet another place. */
+static void look_ahead(const struct segment *seg, const struct memnode *n)
+{
+    uint32_t next = load_link(&n->next[0]);
+    const struct memnode *ahead = next != 0 ? memtable_node(seg, next) : NULL;
+    if (ahead != NULL) {
+        __builtin_prefetch(seg->bytes + ahead->key_at);
+        __builtin_prefetch(seg->bytes + ahead->value_at);
+        __builtin_prefetch((const uint8_t *)seg->mem + load_link(&ahead->next[0]));
+    }
+}
+
 /* Stand on the first visible node from `at` on, in this tree. Nodes of one key come newest first,
  * so the first visible one is the key's newest. */
 static int settle_forward(struct memtable_iter *it, uint32_t at)
@@ -335,6 +353,7 @@ static int settle_forward(struct memtable_iter *it, uint32_t at)
             it->node = at;
             it->key = memtable_node_key(it->seg, n);
             set_hit(it->seg, n, &it->hit);
+            look_ahead(it->seg, n);
             return 0;
         }
         at = load_link(&n->next[0]);

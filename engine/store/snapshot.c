@@ -71,6 +71,12 @@ void snapshot_release(struct store *s, struct snapshot *snap)
 int snapshot_get(struct store *s, const struct snapshot *snap, uint64_t tree, struct base_slice key,
                  struct base_slice *value_out, struct base_err *err)
 {
+    if (snap->pins.count > 1) {
+        uint64_t hash = memtable_key_hash(tree, key);
+        for (size_t i = 0; i < snap->pins.count; i++) {
+            memtable_fetch(snap->pins.seg[i], hash);
+        }
+    }
     for (size_t i = snap->pins.count; i > 0; i--) {
         struct memtable_hit hit;
         int rc = memtable_get(snap->pins.seg[i - 1], tree, key, snap->lsn, &hit);

@@ -132,6 +132,10 @@ int segment_pin_range(struct store *s, uint64_t from, uint64_t to, struct segmen
                       struct base_err *err);
 void segment_unpin(struct store *s, struct segment_pins *pins);
 
+/* Have at hand what a look for a key of this hash begins with: each memtable's filter is in another
+ * place of memory, and most looks end there. */
+uint64_t memtable_key_hash(uint64_t tree, struct base_slice key);
+void memtable_fetch(const struct segment *seg, uint64_t hash);
 /* The newest version with LSN <= snapshot that this memtable has of a key: 0, ENOTFOUND, ECORRUPT
  * (a link that leads nowhere: the store is poisoned by the caller through store_poison). */
 struct memtable_hit {

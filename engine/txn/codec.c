@@ -209,13 +209,12 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
     return rc == INSTAR_OK ? rc : txn_row_error(c->table, key, header.version, rc, err);
 }
 
-bool txn_codec_no_null(const struct txn_codec *c, struct base_slice key, struct base_slice record,
-                       const uint32_t *positions, size_t count)
+bool txn_codec_within(const struct txn_codec *c, struct base_slice key, struct base_slice record,
+                      const struct row_bound *bounds, size_t count)
 {
     struct row_header header;
-    struct row_found row = {key, record, c->row_bytes_max, NULL, &header};
     return row_header(record, &header, NULL) == 0 && is_own(c, header.version) &&
-           row_no_null(c->layout, &row, positions, count);
+           row_within(c->layout, &header, key, record, bounds, count);
 }
 
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,

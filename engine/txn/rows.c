@@ -7,6 +7,7 @@
  */
 #include "txn/txn_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct txn_rows {
@@ -16,6 +17,8 @@ struct txn_rows {
     instar_value *image;
     instar_value *values;
     uint32_t *columns; /* places of the columns that were asked for */
+    const struct row_bound *expected;
+    size_t expected_count;
     /* The plan for the index that was asked for last. */
     const struct catalog_index *index;
     uint32_t *positions; /* ascending, distinct */
@@ -134,16 +137,34 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
     return rc;
 }
 
-bool txn_rows_no_null(struct txn_rows *r, struct base_slice key, struct base_slice record,
-                      const uint32_t *columns, size_t count)
+static int by_position(const void *a, const void *b)
 {
-    if (r->codec.places != NULL) {
-        for (size_t i = 0; i < count; i++) {
-            r->columns[i] = r->codec.places[columns[i]];
-        }
-        columns = r->columns;
+    const struct row_bound *x = a;
+    const struct row_bound *y = b;
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+int txn_rows_expect(struct txn_rows *r, const struct row_bound *bounds, size_t count,
+                    struct base_err *err)
+{
+    struct row_bound *mine = base_arena_alloc(&r->arena, sizeof(*mine) * (count + 1));
+    if (mine == NULL) {
+        return base_err_set(err, INSTAR_ENOMEM, "rows of table %s: no memory",
+                            r->codec.table->name);
     }
-    return txn_codec_no_null(&r->codec, key, record, columns, count);
+    for (size_t i = 0; i < count; i++) {
+        mine[i] = bounds[i];
+        mine[i].position = txn_place(&r->codec, bounds[i].position);
+    }
+    qsort(mine, count, sizeof(*mine), by_position);
+    r->expected = mine;
+    r->expected_count = count;
+    return INSTAR_OK;
+}
+
+bool txn_rows_as_expected(const struct txn_rows *r, struct base_slice key, struct base_slice record)
+{
+    return txn_codec_within(&r->codec, key, record, r->expected, r->expected_count);
 }
 
 /* The column that is needed at this place. */

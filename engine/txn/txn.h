@@ -103,10 +103,13 @@ int txn_rows_rewrite(struct txn_rows *r, struct base_slice key, struct base_slic
 int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slice record,
                      const uint32_t *columns, size_t count, instar_value *values_out,
                      struct base_err *err);
-/* Whether the record is sound and none of these columns is null, told without decoding it. False
- * says nothing. */
-bool txn_rows_no_null(struct txn_rows *r, struct base_slice key, struct base_slice record,
-                      const uint32_t *columns, size_t count);
+/* What nearly all rows will be: within bounds, whose positions are those of the table's columns, in
+ * any order. Then whether a record is sound and so, told without decoding it; false says nothing.
+ * ENOMEM. */
+int txn_rows_expect(struct txn_rows *r, const struct row_bound *bounds, size_t count,
+                    struct base_err *err);
+bool txn_rows_as_expected(const struct txn_rows *r, struct base_slice key,
+                          struct base_slice record);
 /* A row's entry in an index: appended to these where it has one. */
 struct txn_entry {
     struct base_buf *key;

@@ -65,10 +65,10 @@ int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
                           struct base_slice record, struct base_arena *arena,
                           const uint32_t *positions, size_t count, instar_value *values_out,
                           struct base_err *err);
-/* Whether the record is sound, of the own layout, and has no null at these positions of it. False
- * says none of that: decode it. */
-bool txn_codec_no_null(const struct txn_codec *c, struct base_slice key, struct base_slice record,
-                       const uint32_t *positions, size_t count);
+/* Whether the record is sound, of the own layout, and within these bounds of it. False says none of
+ * that: decode it. */
+bool txn_codec_within(const struct txn_codec *c, struct base_slice key, struct base_slice record,
+                      const struct row_bound *bounds, size_t count);
 /* Append the record of an image. ELIMIT names the table. */
 int txn_codec_encode(const struct txn_codec *c, struct base_slice key, const instar_value *image,
                      struct base_buf *out, struct base_err *err);

@@ -14,7 +14,9 @@ not apply or compile, or that nobody finds, makes the run fail: then it is the c
 mended.
 
 A run goes on where an earlier one stopped: a bug that was found is passed over as long as nothing
-that is compiled or run has changed since. --only plants it again.
+that is compiled or run has changed since; --only plants it again. Each finder has to pass without
+a bug first. --ask shows whether another campaign would find it, which is then worth a line in its
+head.
 """
 import os
 import pathlib
@@ -69,11 +71,9 @@ class Finder:
             env = {"INSTAR": str(build / self.path), "INSTAR_BUILD": str(build)}
             return item.Command(self.name, ["bash", root / f"tests/{self.name}.sh"], self.seconds,
                                 env=env).run(scratch)
-        one = item.Criterion(self.line.replace(" ", "-").replace("/", "-"), build / self.path,
-                             self.seconds)
+        one = item.Criterion(self.line.replace(" ", "-").replace("/", "-").replace("*", ""),
+                             build / self.path, self.seconds, self.filter)
         one.env = {"INSTAR_SEED": str(seed), **self.env}
-        if self.filter:
-            one.words.append(f"--filter={self.filter}")
         return one.run(scratch)
 
 
@@ -166,13 +166,25 @@ def failure_words(result):
     return failure.test or failure.reason
 
 
+def fails_without(copy, finders, args, scratch):
+    """Those that find something where there is no bug: what they then say of one proves nothing."""
+    failing = []
+    for finder in finders:
+        folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+        result = finder.run(copy.build, copy.root, args.seed or 1, folder)
+        if result.failures:
+            print(f"{finder.line}: fails without a bug ({failure_words(result)})", flush=True)
+            failing.append(finder.line)
+    return failing
+
+
 def hunt(copy, bug, args, scratch):
     """The Found rows of this bug, and what stands in the way, if something does."""
     applied = copy.apply(bug)
     if applied.returncode != 0:
         return [], f"does not apply: {applied.stderr.strip()}"
     rows = []
-    for finder in [Finder(line) for line in bug.finders]:
+    for finder in [Finder(line) for line in args.ask or bug.finders]:
         made = copy.make([finder.path])
         if made.returncode != 0:
             return rows, f"does not compile: {made.stderr.strip()[-2000:]}"
@@ -194,7 +206,7 @@ def show(bug, rows, trouble, seconds):
         missed = [row.finder for row in rows if not row.test]
         text += f"; not by {', '.join(missed)}" if missed else ""
     else:
-        text = "NOT FOUND by " + ", ".join(bug.finders)
+        text = "NOT FOUND by " + ", ".join(row.finder for row in rows)
     print(f"{bug.name}: {text} [{seconds:.0f} s in all]", flush=True)
 
 
@@ -212,17 +224,21 @@ def run(root, args):
     copy.bring_up_to_date()
     bugs = choose(root, args)
     earlier = Before(root)
-    before = [] if args.only else [row for row in map(earlier.row_of, bugs) if row]
+    before = [] if args.only or args.ask else [row for row in map(earlier.row_of, bugs) if row]
     left = [bug for bug in bugs if bug.name not in {row.bug for row in before}]
     if before:
         print(f"{len(before)} of {len(bugs)} were found on sources that are the same", flush=True)
-    clean = copy.make({Finder(line).path for bug in left for line in bug.finders})
+    finders = [Finder(line) for line in sorted({line for bug in left
+                                                for line in args.ask or bug.finders})]
+    clean = copy.make({finder.path for finder in finders})
     if clean.returncode != 0:
         print(f"the tree without a bug does not compile:\n{clean.stderr}")
         return 1
     started, failed = time.monotonic(), []
     seconds = [row.seconds for row in before]
     with tempfile.TemporaryDirectory(prefix="instar-planted-") as scratch:
+        if fails_without(copy, finders, args, scratch):
+            return 1
         for bug in left:
             began = time.monotonic()
             if args.minutes and began - started > args.minutes * 60:

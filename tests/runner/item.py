@@ -5,6 +5,7 @@ Whatever an item does, these make it fail: a sanitizer report of any process it 
 it left behind, a test that was skipped, no test at all, more time than its limit.
 """
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import re
@@ -224,11 +225,16 @@ class Command(Item):
 class Criterion(Item):
     """A program of Criterion tests, one at a time: the parallelism is in the runner's lanes."""
 
-    def __init__(self, name, binary, seconds):
+    def __init__(self, name, binary, seconds, only=None):
         super().__init__(name, [binary], seconds)
+        self.only = only  # a pattern, SUITE/TEST
 
     def command(self, folder):
-        return [*self.words, "-j1", f"--tap={folder}/report.tap"]
+        chosen = [f"--filter={self.only}"] if self.only else []
+        return [*self.words, "-j1", *chosen, f"--tap={folder}/report.tap"]
+
+    def is_chosen(self, name):
+        return not self.only or fnmatch.fnmatchcase(name, self.only)
 
     def judge(self, status, output, folder):
         # TAP, since Criterion 2.4.1 writes broken JSON and XML when a message holds a quote.
@@ -241,6 +247,7 @@ class Criterion(Item):
         if not plan or int(plan[1]) != len(tests):
             return 0, [Failure(self.name, "", f"{describe(status)}, report cut short", tail(output),
                                self.replay())]
+        tests = [t for t in tests if self.is_chosen(f"{t[1]}/{t[2]}")]
         passed, failures = 0, []
         for verdict, suite, test, note in tests:
             if verdict == "ok" and "# SKIP" not in note:

@@ -50,6 +50,12 @@ def main():
         scratch.mkdir()
         checks = [(item.Criterion(case, build(number, folder), 2 if case == "hangs" else 60),
                    passed, reason) for number, (case, passed, reason) in enumerate(CASES)]
+        fails = next(number for number, (case, *_) in enumerate(CASES) if case == "fails")
+        checks += [(item.Criterion("chosen_passes", build(fails, folder), 60, "runner/other"), 1,
+                    None),
+                   (item.Criterion("chosen_fails", build(fails, folder), 60, "*/case"), 0, "failed"),
+                   (item.Criterion("chosen_none", build(fails, folder), 60, "runner/third"), 0,
+                    "holds no test")]
         checks += [(item.Command(case, words, 10), passed, reason)
                    for case, words, passed, reason in COMMANDS]
         for thing, passed, reason in checks:

@@ -12,6 +12,7 @@
 #include "support/alters.h"
 #include "support/golden.h"
 #include "support/sqls.h"
+#include "support/stores.h"
 
 #include "store/backup.h"
 #include "store/log.h"
@@ -399,6 +400,7 @@ static void be_other(struct test_child *self, void *arg)
     struct store_control *ctl = db->env.store->ctl;
     uint32_t layout = ctl->layout, signature = ctl->signature;
     (void)arg;
+    stores_fold(db->env.store); /* from now on nothing in its files changes by itself */
     test_send(self, READY);
     for (uint64_t word = test_receive(self); word != 0; word = test_receive(self)) {
         ctl->layout = word == 1 ? layout + 1 : layout;

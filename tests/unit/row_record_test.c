@@ -29,8 +29,12 @@ static bool no_null(const struct row_layout *layout, struct base_slice record,
                     const uint32_t *positions, size_t count)
 {
     struct row_header header;
-    struct row_found row = {a_key, record, BYTES_MAX, NULL, &header};
-    return row_header(record, &header, NULL) == 0 && row_no_null(layout, &row, positions, count);
+    struct row_bound bounds[20] = {0};
+    for (size_t i = 0; i < count; i++) {
+        bounds[i].position = positions[i];
+    }
+    return row_header(record, &header, NULL) == 0 &&
+           row_within(layout, &header, a_key, record, bounds, count);
 }
 
 /* A layout of one text column. */

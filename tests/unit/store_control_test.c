@@ -114,6 +114,21 @@ Test(store_control, a_missing_runtime_directory)
     close_with_opener(s);
 }
 
+/* So is one that others may write to: what it holds could be changed under us. */
+Test(store_control, an_open_runtime_directory)
+{
+    struct store *s = make_with_opener();
+    bool differs;
+    expect(strcmp(s->runtime_path, "run") != 0);
+    expect(chmod(s->runtime_path, 0770) == 0);
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN);
+    expect(chmod(s->runtime_path, 0702) == 0);
+    expect(code_of_another_open(&differs) == INSTAR_EFOREIGN);
+    expect(chmod(s->runtime_path, 0700) == 0);
+    must(code_of_another_open(&differs));
+    close_with_opener(s);
+}
+
 /* Who cannot reach the shared memory in which another process has the store open waits where there
  * is none, as that one may just be making it; and is refused where it may not go there. */
 static void open_without_shm(struct test_child *self, void *arg)
