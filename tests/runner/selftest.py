@@ -53,7 +53,8 @@ def main():
         fails = next(number for number, (case, *_) in enumerate(CASES) if case == "fails")
         checks += [(item.Criterion("chosen_passes", build(fails, folder), 60, "runner/other"), 1,
                     None),
-                   (item.Criterion("chosen_fails", build(fails, folder), 60, "*/case"), 0, "failed"),
+                   (item.Criterion("chosen_fails", build(fails, folder), 60, "*/case"), 0,
+                    "failed"),
                    (item.Criterion("chosen_none", build(fails, folder), 60, "runner/third"), 0,
                     "holds no test")]
         checks += [(item.Command(case, words, 10), passed, reason)
