@@ -101,7 +101,7 @@ int os_read_pipe(int fd, void *buf, size_t size, size_t *read_out);
 int os_fdatasync(int fd);
 int os_fsync_dir(int dirfd);
 int os_fallocate(int fd, off_t offset, off_t size);  /* really allocated, size grows */
-int os_zero_range(int fd, off_t offset, off_t size); /* falls back to writing zeros */
+int os_zero_range(int fd, off_t offset, off_t size); /* or zeros are written */
 int os_ftruncate(int fd, off_t size);
 /* The first run of bytes from `offset` on that may be other than zeros: [data, data_end), cut at
  * `end`; data == end: none. Where the file system cannot tell, all of it. */
@@ -119,6 +119,9 @@ int os_list_dir(int dirfd, char ***names_out, size_t *count_out);
 int os_fs_is_network(int fd, bool *network_out);
 int os_fs_is_tmpfs(int fd, bool *tmpfs_out);
 int os_fs_free_bytes(int fd, uint64_t *free_out);
+/* For an empty file that will be mapped and written to: where the file system writes each page
+ * elsewhere (btrfs), this one's are overwritten, so that they need room once only. */
+void os_overwrite_in_place(int fd);
 
 /* Maps. writable maps are MAP_SHARED. prefault touches every page now. */
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out);

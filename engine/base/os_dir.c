@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -204,4 +206,15 @@ int os_fs_free_bytes(int fd, uint64_t *free_out)
         *free_out = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
     }
     return rc;
+}
+
+void os_overwrite_in_place(int fd)
+{
+    struct statfs fs;
+    int flags;
+    if (file_system(fd, &fs) == 0 && (uint32_t)fs.f_type == BTRFS_SUPER_MAGIC &&
+        ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
 }

@@ -282,7 +282,8 @@ int os_zero_range(int fd, off_t offset, off_t size)
             rc = os_after(&call, os_result(fallocate(fd, FALLOC_FL_ZERO_RANGE, offset, size)));
         }
     } while (rc == -EINTR);
-    return rc == -EOPNOTSUPP ? write_zeros(fd, offset, size) : rc;
+    /* A disk may be too full to change what is allocated, and not to overwrite it. */
+    return rc == -EOPNOTSUPP || rc == -ENOSPC ? write_zeros(fd, offset, size) : rc;
 }
 
 int os_ftruncate(int fd, off_t size)

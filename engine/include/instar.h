@@ -283,7 +283,8 @@ INSTAR_API void instar_options_init(instar_options *options);
  * options may be NULL. Nothing stays open. What a failed call has made is removed again; what a
  * death in it left is no store, and the next call clears it away.
  * Errors: EEXISTS (there is a store, or the directory is not empty), EINVALID, EACCESS, ENOSPACE,
- * EFOREIGN (not a plain directory of ours, network file system). */
+ * EFOREIGN (not a plain directory of ours, network file system), EBUSY (another process has been
+ * making one there for lock_timeout_ms). */
 INSTAR_API int instar_create(const char *path, const instar_options *options);
 /* Open a store; recovers what a crash left. options may be NULL.
  * The handle belongs to the caller, who closes it.

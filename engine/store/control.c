@@ -128,6 +128,7 @@ int control_build(struct store *s, uint64_t builder, struct base_err *err)
     if (rc != 0) {
         return rc;
     }
+    os_overwrite_in_place(fd);
     rc = os_fallocate(fd, 0, (off_t)size);
     if (rc == 0) {
         rc = os_map(fd, size, true, true, &map);

@@ -337,10 +337,12 @@ static int lock_directory(int dirfd, const char *path, const instar_options *o, 
     if (rc != 0) {
         return rc;
     }
+    os_overwrite_in_place(*lock_out); /* its note is written when the disk is full, too */
     while ((rc = os_lock_exclusive(*lock_out)) == -EAGAIN) {
         rc = check_empty(dirfd, path, err);
         if (rc == 0 && control_left_ns(deadline) == 0) {
-            rc = base_err_set(err, INSTAR_EEXISTS, "%s: is in use", path);
+            rc = base_err_set(err, INSTAR_EBUSY, "%s: another process is making a store there",
+                              path);
         }
         if (rc != 0) {
             goto out_close;

@@ -112,6 +112,29 @@ int file_remove(int dirfd, const char *name, struct base_err *err)
     return 0;
 }
 
+int file_make_allocated(int dirfd, const char *name, uint64_t size, int *fd_out,
+                        struct base_err *err)
+{
+    *fd_out = -1;
+    int rc = file_remove(dirfd, name, err);
+    if (rc == 0) {
+        rc = file_open(dirfd, name, O_RDWR | O_CREAT | O_EXCL, fd_out, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    os_overwrite_in_place(*fd_out);
+    rc = os_fallocate(*fd_out, 0, (off_t)size);
+    if (rc != 0) {
+        os_close(*fd_out);
+        *fd_out = -1;
+        os_unlinkat(dirfd, name, 0);
+        return base_err_errno(err, -rc, "%s: cannot allocate %llu bytes", name,
+                              (unsigned long long)size);
+    }
+    return 0;
+}
+
 int file_copy(int from, int to, const char *name, struct base_err *err)
 {
     uint8_t *chunk = base_alloc(COPY_CHUNK);

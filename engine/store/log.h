@@ -16,6 +16,10 @@ int file_open(int dirfd, const char *name, int flags, int *fd_out, struct base_e
 int file_open_dir(int dirfd, const char *name, bool create, int *fd_out, struct base_err *err);
 /* Remove, also when it is not there. */
 int file_remove(int dirfd, const char *name, struct base_err *err);
+/* A new file of this size, in the place of one that may be there; all of it is allocated, and is
+ * overwritten in place. */
+int file_make_allocated(int dirfd, const char *name, uint64_t size, int *fd_out,
+                        struct base_err *err);
 /* All of it, synced. `name` is that of the copy. */
 int file_copy(int from, int to, const char *name, struct base_err *err);
 void file_free_names(char **names, size_t count);

@@ -50,7 +50,8 @@ int store_wait_applied(struct store *s, uint64_t lsn, uint64_t deadline_ns, stru
         int stands = atomic_load_explicit(&ctl->apply_error, memory_order_acquire);
         rc = store_poisoned(s, err);
         if (rc == 0 && stands != 0) {
-            rc = base_err_set(err, stands, "the log cannot be folded into the trees");
+            rc = base_err_set(err, stands, "the log cannot be folded into the trees: %s",
+                              base_error_what(stands));
         }
         if (rc == 0 && control_left_ns(deadline_ns) == 0) {
             rc = control_lock_busy(&ctl->applier, "applier", err);

@@ -44,29 +44,6 @@ static bool has_size(int dirfd, const char *name, uint64_t size)
     return os_fstatat(dirfd, name, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-/* A new file of this size under a temporary name, allocated. */
-static int make_allocated(int dirfd, const char *name, uint64_t size, int *fd_out,
-                          struct base_err *err)
-{
-    *fd_out = -1;
-    int rc = file_remove(dirfd, name, err);
-    if (rc == 0) {
-        rc = file_open(dirfd, name, O_RDWR | O_CREAT | O_EXCL, fd_out, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    rc = os_fallocate(*fd_out, 0, (off_t)size);
-    if (rc != 0) {
-        os_close(*fd_out);
-        *fd_out = -1;
-        os_unlinkat(dirfd, name, 0);
-        return base_err_errno(err, -rc, "%s: cannot allocate %llu bytes", name,
-                              (unsigned long long)size);
-    }
-    return 0;
-}
-
 int segment_make_file(struct store *s, uint64_t start, struct base_err *err)
 {
     char name[SEGMENT_NAME_SIZE];
@@ -75,7 +52,7 @@ int segment_make_file(struct store *s, uint64_t start, struct base_err *err)
     segment_name(fresh, start, "new");
     if (!has_size(s->log_fd, name, s->segment_bytes)) {
         int fd;
-        int rc = make_allocated(s->log_fd, fresh, s->segment_bytes, &fd, err);
+        int rc = file_make_allocated(s->log_fd, fresh, s->segment_bytes, &fd, err);
         if (rc != 0) {
             return rc;
         }
@@ -106,7 +83,7 @@ int segment_make_mem(struct store *s, uint64_t start, uint64_t nonce, struct bas
     if (has_size(s->runtime_fd, name, size)) {
         return 0;
     }
-    int rc = make_allocated(s->runtime_fd, fresh, size, &fd, err);
+    int rc = file_make_allocated(s->runtime_fd, fresh, size, &fd, err);
     if (rc != 0) {
         base_err_prefix(err, "memtable in %s", s->runtime_path);
         return rc;

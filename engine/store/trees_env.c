@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The LMDB environment: made, opened, closed; the mark of the log; LMDB's errors in our words. */
 #define _GNU_SOURCE
+#include "store/log.h"
 #include "store/trees_lmdb.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCK_FILE "lock.mdb"
 #define OPEN_TRIES 50
 #define TREES_FILE_LEAST 8192 /* two meta pages */
 
@@ -57,7 +61,7 @@ static void assert_failed(MDB_env *env, const char *text)
  * Looked at by name only; a descriptor of ours that is closed would drop LMDB's own locks. */
 static int check_files(int dirfd, bool create, struct base_err *err)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    static const char *const names[] = {"data.mdb", LOCK_FILE};
     struct stat dir;
     int rc = os_fstat(dirfd, &dir);
     for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(names); i++) {
@@ -89,6 +93,23 @@ static int check_files(int dirfd, bool create, struct base_err *err)
         }
     }
     return rc == 0 ? 0 : base_err_errno(err, -rc, "data.mdb");
+}
+
+/* LMDB maps its lock file and writes to it. It would make it without allocating it, and a page for
+ * which the disk has no room by then is a SIGBUS; so its room is taken here. For each reader a line
+ * of the cache, and two for the head. Not with LMDB's locks in hand: closing would drop them. */
+static int make_lock_file(int dirfd, const instar_options *o, struct base_err *err)
+{
+    struct stat st;
+    int fd;
+    if (os_fstatat(dirfd, LOCK_FILE, &st) != -ENOENT) {
+        return 0;
+    }
+    int rc = file_make_allocated(dirfd, LOCK_FILE, ((uint64_t)o->readers_max + 2) * 64, &fd, err);
+    if (rc == 0) {
+        os_close(fd);
+    }
+    return rc;
 }
 
 static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
@@ -126,7 +147,10 @@ static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
 static int env_open(int dirfd, const instar_options *o, bool alone, MDB_env **env_out,
                     struct base_err *err)
 {
-    int rc = 0;
+    int rc = alone ? make_lock_file(dirfd, o, err) : 0;
+    if (rc != 0) {
+        return rc;
+    }
     for (int tries = 0; tries < OPEN_TRIES; tries++) {
         rc = env_open_once(dirfd, o, env_out);
         bool may_pass = rc == EAGAIN || rc == EBUSY || rc == MDB_INVALID || rc == EOWNERDEAD ||

@@ -15,10 +15,12 @@
  * nothing is left then that says it was there.
  *
  * Damages: a bit, a byte, a sector of zeros, a page or sector of an earlier time, one from another
- * place, an end that is cut off; in format, data.mdb, lock.mdb and the log; and in control, after a
- * kill. INSTAR_CORRUPT_CASES sets how many, INSTAR_CORRUPT_FIRST from which on, and with
- * INSTAR_CORRUPT_EVERY_BYTE each bit of each header is tried, in place of one of each byte.
+ * place, an end that is cut off; in format, data.mdb, lock.mdb and the log; and after a kill in
+ * what lies in shared memory, whose files may also be others or not there. INSTAR_CORRUPT_CASES
+ * sets how many, INSTAR_CORRUPT_FIRST from which on, and with INSTAR_CORRUPT_EVERY_BYTE each bit of
+ * each header is tried, in place of one of each byte.
  */
+#include "store/control.h"
 #include "store/log.h"
 #include "support/damage.h"
 #include "support/dbs.h"
@@ -35,11 +37,13 @@
 #if defined(__SANITIZE_ADDRESS__)
 #define CASES 150
 #define STEP 6
-#define CONTROLS 24
+#define LEFTOVERS 40
+#define CONTROL_STEP 16
 #else
 #define CASES 700
 #define STEP 1
-#define CONTROLS 80
+#define LEFTOVERS 200
+#define CONTROL_STEP 4
 #endif
 #define ROWS 400
 #define LONG_EVERY 50 /* rows that take pages of their own */
@@ -47,6 +51,7 @@
 #define GENERATIONS 3
 #define OLD 1000000 /* what is added to the first values */
 #define PAGE 4096u
+#define CONTROL_HEAD offsetof(struct store_control, writer)
 #define CASE_LIMIT_MS 60000
 
 /* ---- what the store holds ----------------------------------------------------------------- */
@@ -600,35 +605,94 @@ static void commit_and_die(struct test_child *self, void *arg)
     kill(getpid(), SIGKILL);
 }
 
-/* What a killed process leaves in shared memory is evidence for the next opener. Damage of it may
- * have the store refused, with a reason, and nothing is lost by it. */
-Test(corrupt, control_of_a_dead_process)
+/* Of what lies in a directory, the nth whose name ends so. False: there are fewer. */
+static bool nth_file(const char *folder, const char *ending, uint64_t nth, char path[700])
+{
+    DIR *dir = opendir(folder);
+    bool found = false;
+    expect(dir != NULL);
+    for (struct dirent *e = readdir(dir); e != NULL && !found; e = readdir(dir)) {
+        size_t size = strlen(e->d_name), end = strlen(ending);
+        if (size >= end && strcmp(e->d_name + size - end, ending) == 0 && nth-- == 0) {
+            (void)snprintf(path, 700, "%.400s/%.255s", folder, e->d_name);
+            found = true;
+        }
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+/* A store whose process has been killed, with what that has left. */
+static void make_leftovers(void)
+{
+    struct test_child child;
+    copy_folder(base[GENERATIONS - 1], copy);
+    test_fork(&child, commit_and_die, NULL);
+    expect(test_wait(&child) == -SIGKILL);
+}
+
+/* It is opened, read, closed and checked. `control` is evidence for the next opener: damage of it
+ * may have the store refused, with a reason, until a reboot. Memtables are made anew from the log,
+ * the note in `lock` by who is alone. */
+static void look_at_leftovers(const struct damage *d, struct tally *t)
+{
+    struct test_child child;
+    forget();
+    test_fork(&child, read_all, NULL);
+    int reader = test_wait(&child);
+    test_fork(&child, check_all, NULL);
+    int checker = test_wait(&child);
+    judge(d, reader, checker, t);
+    expect(world->errors == 0 || strstr(d->what, "control") != NULL);
+    expect(world->errors > 0 || (world->missed == 0 && world->logged == LOGGED && world->old == 0));
+    test_remove(copy);
+}
+
+static bool choose_leftover(struct test_random *r, struct damage *d)
+{
+    uint64_t draw = test_random_below(r, 100);
+    return draw < 50   ? nth_file(world->words, "control", 0, d->path)
+           : draw < 85 ? nth_file(world->words, ".mem", test_random_below(r, 3), d->path)
+                       : nth_file(copy, "lock", 0, d->path);
+}
+
+/* What a killed process leaves beside the store's files, damaged: nothing is lost by it. */
+Test(corrupt, what_a_dead_process_leaves)
 {
     struct test_random r = test_random(98);
     struct tally t = {0};
     begin();
-    for (int i = 0; i < CONTROLS; i++) {
+    while (t.cases < LEFTOVERS) {
         struct damage d = {.log = false};
-        struct test_child child;
-        size_t size;
-        copy_folder(base[GENERATIONS - 1], copy);
-        test_fork(&child, commit_and_die, NULL);
-        expect(test_wait(&child) == -SIGKILL);
-        (void)snprintf(d.path, sizeof(d.path), "%.600s/control", world->words);
-        uint8_t *bytes = test_read_file(d.path, &size);
-        size_t at = test_random_below(&r, i % 2 == 0 ? 1200 : size);
-        bytes[at] ^= (uint8_t)(1u << test_random_below(&r, 8));
-        test_write_file(d.path, bytes, i % 8 == 7 ? at : size);
-        base_free(bytes);
-        (void)snprintf(d.what, sizeof(d.what), "control, byte %zu", at);
-        forget();
-        test_fork(&child, read_all, NULL);
-        int reader = test_wait(&child);
-        uint64_t errors = world->errors;
-        world->findings = errors; /* the reader has put it in order */
-        judge(&d, reader, 0, &t);
-        expect(errors > 0 || (world->missed == 0 && world->logged == LOGGED && world->old == 0));
-        test_remove(copy);
+        make_leftovers();
+        if (choose_leftover(&r, &d) && damage_leftover(&r, &d)) {
+            look_at_leftovers(&d, &t);
+        } else {
+            test_remove(copy);
+        }
     }
     tell(&t);
+}
+
+/* The same of each byte of what stands in control before its locks: a bit of it. */
+Test(corrupt, every_byte_of_control)
+{
+    struct test_random r = test_random(97);
+    struct tally t = {0};
+    size_t step = test_env_u64("INSTAR_CORRUPT_EVERY_BYTE", 0) != 0 ? 1 : CONTROL_STEP;
+    begin();
+    for (size_t at = 0; at < CONTROL_HEAD; at += step) {
+        struct damage d = {.log = false};
+        size_t size, byte = at + test_random_below(&r, step);
+        make_leftovers();
+        expect(nth_file(world->words, "control", 0, d.path));
+        uint8_t *bytes = test_read_file(d.path, &size);
+        bytes[byte] ^= (uint8_t)(1u << test_random_below(&r, 8));
+        test_write_file(d.path, bytes, size);
+        base_free(bytes);
+        (void)snprintf(d.what, sizeof(d.what), "control, byte %zu", byte);
+        look_at_leftovers(&d, &t);
+    }
+    tell(&t);
+    expect(step > 1 || t.refused > 0); /* a durable position beyond the log's end */
 }

@@ -268,16 +268,14 @@ static void try_one(const struct call *c, const struct file *f, const struct hos
     cases++;
 }
 
-/* Whatever stands in the place of a file: refused by name, and nothing is touched. */
-Test(hostile, in_place_of_a_file)
+static void try_all(bool of_root)
 {
     alarm(HANG_S);
     make_all();
     for (size_t f = 0; f < BASE_ARRAY_LEN(files); f++) {
         for (size_t h = 0; h < BASE_ARRAY_LEN(hostilities); h++) {
             for (size_t c = 0; c < BASE_ARRAY_LEN(calls); c++) {
-                if (calls[c].of_backup == files[f].of_backup &&
-                    (!hostilities[h].root || geteuid() == 0)) {
+                if (calls[c].of_backup == files[f].of_backup && hostilities[h].root == of_root) {
                     try_one(&calls[c], &files[f], &hostilities[h]);
                 }
             }
@@ -285,4 +283,17 @@ Test(hostile, in_place_of_a_file)
         expect_whole();
     }
     printf("%llu hostile surroundings\n", (unsigned long long)cases);
+}
+
+/* Whatever stands in the place of a file: refused by name, and nothing is touched. */
+Test(hostile, in_place_of_a_file)
+{
+    try_all(false);
+}
+
+/* The same of what only root can put there. */
+Test(hostile, of_root_in_place_of_a_file)
+{
+    test_needs_root("devices, and files of strangers");
+    try_all(true);
 }

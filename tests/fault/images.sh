@@ -1,24 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A disk that is full, of each file system that can be made here, as an image: writes and a backup
-# fail, a change fails or waits, with the reason, reads go on, and all else when there is room. A
-# part of `make campaign-hostile`: it needs root and loop devices.
+# A disk that is full, of each file system, as an image: writes and a backup fail, a change fails or
+# waits, with the reason, reads go on, and all else when there is room. A part of
+# `make campaign-hostile`: it needs root, loop devices, and mkfs of each (tools/setup --bench).
 . "$(dirname "$0")/../cli/lib.sh.inc"
 trap 'umount "$scratch/disk" 2>/dev/null; rm -rf "$scratch"' EXIT
 
 disk=$scratch/disk
 db=$disk/db
 pad=$(printf '%400s' x | tr ' ' x)
+reason='[Nn]o space left'
 mkdir "$disk"
 {
     echo id,pad
     for i in $(seq 1 40000); do echo "$i,$i$pad"; done
 } >"$scratch/rows.csv"
 
-full() { # full FILESYSTEM: a new one, with 12 MB of it free, for everybody
+full() { # full FILESYSTEM OPTION…: a new one, with 12 MB of it free, for everybody
     truncate -s 400M "$scratch/image"
-    # shellcheck disable=SC2046
-    "mkfs.$1" $([ "$1" = ext4 ] && echo -m 0) "$scratch/image" >/dev/null 2>&1 || fail "mkfs.$1"
+    "mkfs.$1" "${@:2}" "$scratch/image" >/dev/null 2>&1 || fail "mkfs.$1 (tools/setup --bench)"
     mount -o loop "$scratch/image" "$disk" || fail "$1: mounting needs root and a loop device"
     local free
     free=$(df --output=avail -B1 "$disk" | tail -1)
@@ -27,8 +27,8 @@ full() { # full FILESYSTEM: a new one, with 12 MB of it free, for everybody
 
 made=0
 for kind in ext4 xfs btrfs; do
-    command -v "mkfs.$kind" >/dev/null || continue
-    full "$kind"
+    # shellcheck disable=SC2046
+    full "$kind" $([ "$kind" = ext4 ] && echo -m 0)
     expect 0 "$kind: init" "$INSTAR" init "$db" --segment-bytes 1M --map-bytes 256M
     expect 0 "$kind: create" "$INSTAR" create-table "$db" t id:int8 pad:text --key id
     expect 1 "$kind: full" "$INSTAR" import "$db" t "$scratch/rows.csv"
@@ -38,12 +38,14 @@ for kind in ext4 xfs btrfs; do
     has "$kind: a backup" "$err" 'ENOSPACE'
     [ ! -e "$disk/backup" ] || fail "$kind: a backup has left something"
     "$INSTAR" create-index "$db" by_pad t pad >"$scratch/index" 2>&1 &
-    until "$INSTAR" changes "$db" --no-header | grep -q 'No space left' || ! kill -0 $!; do :; done
+    until "$INSTAR" changes "$db" --no-header | grep -qE "$reason" || ! kill -0 $! 2>/dev/null; do
+        :
+    done
     expect 0 "$kind: reads go on" "$INSTAR" scan "$db" t --columns id --no-header
     same "$kind: all that was imported is there" "$(printf '%s\n' "$out" | grep -c .)" "$imported"
     rm "$disk/ballast"
     expect 0 "$kind: writes go on" "$INSTAR" put "$db" t id=100000 pad=after
-    wait $! || has "$kind: an index" "$(cat "$scratch/index")" 'No space left'
+    wait $! || has "$kind: an index" "$(cat "$scratch/index")" "$reason"
     expect 0 "$kind: changes go on" "$INSTAR" create-index "$db" by_id t id pad
     expect 0 "$kind: check" "$INSTAR" check "$db"
     expect 0 "$kind: nothing is left running" "$INSTAR" changes "$db" --running --no-header
@@ -52,6 +54,5 @@ for kind in ext4 xfs btrfs; do
     rm "$scratch/image"
     made=$((made + 1))
 done
-[ "$made" -gt 0 ] || fail 'no file system can be made here'
 echo "$made file systems"
 finish

@@ -306,15 +306,14 @@ static void with_read_only_shm(struct test_child *self, void *arg)
 /* What is shared in memory lies in the store's own directory when there is no room for it. */
 Test(surroundings, shared_memory)
 {
-    if (geteuid() == 0) {
-        char *dir = strdup(test_dir());
-        alone_at("/dev/shm", with_full_shm, dir);
-        course_remove(&(struct course){.dir = dir});
-        alone_at("/dev", without_shm, dir);
-        course_remove(&(struct course){.dir = dir});
-        alone_at("/dev/shm", with_read_only_shm, dir);
-        free(dir);
-    }
+    test_needs_root("mounts");
+    char *dir = strdup(test_dir());
+    alone_at("/dev/shm", with_full_shm, dir);
+    course_remove(&(struct course){.dir = dir});
+    alone_at("/dev", without_shm, dir);
+    course_remove(&(struct course){.dir = dir});
+    alone_at("/dev/shm", with_read_only_shm, dir);
+    free(dir);
     say();
 }
 
@@ -362,11 +361,10 @@ static void on_read_only_disk(struct test_child *self, void *arg)
 /* A disk that is only read: each call says so, and what can be done without writing works. */
 Test(surroundings, read_only_disk)
 {
-    if (geteuid() == 0) {
-        char *dir = strdup(test_dir());
-        alone_at(dir, on_read_only_disk, dir);
-        free(dir);
-    }
+    test_needs_root("mounts");
+    char *dir = strdup(test_dir());
+    alone_at(dir, on_read_only_disk, dir);
+    free(dir);
     say();
 }
 
@@ -402,21 +400,20 @@ Test(surroundings, another_user)
 {
     instar *db = NULL;
     struct stat st;
-    if (geteuid() == 0) {
-        (void)umask(0);
-        db = dbs_open(0);
-        dbs_make_table(db, "t");
-        ok(instar_close(db));
-        char *path = strdup(dbs_path());
-        expect(chmod(test_fast_dir(), 0755) == 0);
-        alone(as_stranger, path);
-        expect(chmod(path, 0755) == 0);
-        alone(as_stranger_with_open_modes, path);
-        expect(stat(path, &st) == 0 && st.st_uid == 0);
-        expect(chmod(path, 0700) == 0);
-        db = dbs_open(0);
-        dbs_end(db);
-        free(path);
-    }
+    test_needs_root("another user");
+    (void)umask(0);
+    db = dbs_open(0);
+    dbs_make_table(db, "t");
+    ok(instar_close(db));
+    char *path = strdup(dbs_path());
+    expect(chmod(test_fast_dir(), 0755) == 0);
+    alone(as_stranger, path);
+    expect(chmod(path, 0755) == 0);
+    alone(as_stranger_with_open_modes, path);
+    expect(stat(path, &st) == 0 && st.st_uid == 0);
+    expect(chmod(path, 0700) == 0);
+    db = dbs_open(0);
+    dbs_end(db);
+    free(path);
     say();
 }

@@ -37,19 +37,19 @@
 /* How each operation may fail. */
 static const int errors[OPS][7] = {[OS_OP_OPEN] = {EMFILE, ENOSPC, EIO, EACCES, EINTR, ENFILE},
                                    [OS_OP_CLOSE] = {EIO, EINTR},
-                                   [OS_OP_READ] = {EIO, EINTR, SHORT},
-                                   [OS_OP_WRITE] = {ENOSPC, EIO, EDQUOT, EINTR, SHORT},
+                                   [OS_OP_READ] = {EIO, EINTR, SHORT, EAGAIN},
+                                   [OS_OP_WRITE] = {ENOSPC, EIO, EDQUOT, EINTR, SHORT, EAGAIN},
                                    [OS_OP_SYNC] = {EIO, ENOSPC, EDQUOT},
                                    [OS_OP_SYNC_DIR] = {EIO, ENOSPC},
-                                   [OS_OP_ALLOCATE] = {ENOSPC, EDQUOT, EIO, EINTR, EFBIG},
-                                   [OS_OP_ZERO_RANGE] = {ENOSPC, EIO, EINTR},
-                                   [OS_OP_TRUNCATE] = {ENOSPC, EIO, EINTR},
+                                   [OS_OP_ALLOCATE] = {ENOSPC, EDQUOT, EIO, EINTR, EFBIG, EAGAIN},
+                                   [OS_OP_ZERO_RANGE] = {ENOSPC, EIO, EINTR, EAGAIN},
+                                   [OS_OP_TRUNCATE] = {ENOSPC, EIO, EINTR, EAGAIN},
                                    [OS_OP_RENAME] = {ENOSPC, EIO, EDQUOT},
                                    [OS_OP_UNLINK] = {EIO, EACCES},
                                    [OS_OP_MKDIR] = {ENOSPC, EDQUOT, EACCES},
-                                   [OS_OP_MAP] = {ENOMEM, ENODEV},
+                                   [OS_OP_MAP] = {ENOMEM, ENODEV, EAGAIN},
                                    [OS_OP_STAT] = {EIO, ENOMEM},
-                                   [OS_OP_LOCK] = {ENOLCK, EINTR}};
+                                   [OS_OP_LOCK] = {ENOLCK, EINTR, EAGAIN}};
 
 /* Operations of a course, by kind; shared with the trial that counts them. */
 static uint64_t *counts;
@@ -391,9 +391,11 @@ Test(syscalls, each_place_fails, .timeout = 3600)
         if (p->id == 0 || (at++ + all - first) % all >= wanted) {
             continue;
         }
-        int error = errors[p->op][test_seed() % error_count(p->op)];
+        uint64_t kinds = error_count(p->op);
+        int error = errors[p->op][test_seed() % kinds];
+        bool lasts = test_seed() / kinds % 2 == 0; /* each error both ways, some time */
         tried++;
-        failed += run_place(p, error, test_seed() % 2 == 0 && may_last(error), book);
+        failed += run_place(p, error, lasts && may_last(error), book);
         wrong += book->wrong;
     }
     printf("%llu of %llu places tried, %llu failed, %llu violations\n", (unsigned long long)tried,

@@ -310,6 +310,32 @@ Test(change_steer, pause_outlives_the_runner_and_can_be_cancelled)
     end(db, &next);
 }
 
+static uint64_t submit_paused(instar *db, const void *arg)
+{
+    (void)arg;
+    return submit(db, false, INSTAR_CHANGE_PAUSE, 0);
+}
+
+/* The same when it dies in the very moment in which it begins to stand still, and nobody else is
+ * there: who opens the store next stands still too, until it is resumed. */
+Test(change_steer, death_as_it_stands_still)
+{
+    static const struct scene_death death = {"job.stands_still", 1, NULL, submit_paused, NULL};
+    instar_change_info info;
+    instar *db = scene_open_t(0, ROWS);
+
+    ok(instar_close(db));
+    scene_kill(&death);
+    db = dbs_open(0);
+    uint64_t change = scene_last_change(db);
+    await_pause(db, change, &info);
+    expect(!public_now(db, "t_b"));
+    steer(db, change, 0, INSTAR_CHANGE_PAUSE);
+    scene_await(db, change, INSTAR_OK, &info);
+    expect_u64(info.rows_done, ROWS);
+    dbs_end(db);
+}
+
 /* ---- hold --------------------------------------------------------------------------------- */
 
 /* All is done but the last step: the index is not there for readers, yet unique for writers. */

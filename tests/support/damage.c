@@ -11,6 +11,7 @@
 #define PAGE 4096u
 #define SECTOR 512u
 #define FILES_MAX 24
+#define HEAD 1200u
 
 struct files {
     char names[FILES_MAX][64]; /* below the store */
@@ -47,12 +48,17 @@ static void choose_file(struct damage *d, struct test_random *r, const char *cop
     (void)snprintf(d->what, sizeof(d->what), "%s", name);
 }
 
-/* Bytes that are in use, more often than what lies behind them. */
-static size_t choose_place(struct test_random *r, const uint8_t *bytes, size_t size, bool log)
+/* Bytes that are in use, more often than what lies behind them; of what lies in shared memory, more
+ * often what stands at its head. */
+static size_t choose_place(struct test_random *r, const uint8_t *bytes, size_t size, bool log,
+                           bool shared)
 {
     size_t used = size;
     while (log && used > 64 && bytes[used - 1] == 0) {
         used--;
+    }
+    if (shared && used > HEAD && test_random_chance(r, 60)) {
+        return test_random_below(r, HEAD);
     }
     size_t at = test_random_below(r, used);
     if (!log && size > 2 * PAGE && test_random_chance(r, 35)) {
@@ -96,19 +102,20 @@ static bool put_stale(struct test_random *r, const struct damage *d,
     return changed;
 }
 
-/* One damage to the bytes of a file, whose size may shrink. False: nothing was changed. */
+/* One damage to the bytes of a file, whose size may shrink; none of an earlier time where there is
+ * no place. False: nothing was changed. */
 static bool damage_bytes(struct test_random *r, struct damage *d, const struct damage_place *place,
                          struct bytes *bytes)
 {
     static const char *const names[] = {"bit", "byte", "zeros", "stale", "moved", "cut"};
     enum { BIT, BYTE, ZEROS, STALE, MOVED, CUT };
-    size_t whole = bytes->size, at = choose_place(r, bytes->data, whole, d->log);
+    size_t whole = bytes->size, at = choose_place(r, bytes->data, whole, d->log, place == NULL);
     size_t unit = strstr(d->what, "data.mdb") != NULL ? PAGE : SECTOR;
     uint64_t draw = test_random_below(r, 100);
     int kind = draw < 40   ? BIT
                : draw < 55 ? BYTE
                : draw < 68 ? ZEROS
-               : draw < 80 ? STALE
+               : draw < 80 ? (place != NULL ? STALE : MOVED)
                : draw < 93 ? MOVED
                            : CUT;
     uint8_t before = bytes->data[at];
@@ -147,6 +154,32 @@ static void to_positions(struct damage *d)
         d->from += start;
         d->to += start;
     }
+}
+
+bool damage_leftover(struct test_random *r, struct damage *d)
+{
+    enum { BYTES, FOREIGN, ABSENT };
+    uint64_t draw = test_random_below(r, 100);
+    int kind = draw < 70 ? BYTES : draw < 88 ? FOREIGN : ABSENT;
+    struct bytes bytes;
+    bool changed = true;
+    bytes.data = test_read_file(d->path, &bytes.size);
+    (void)snprintf(d->what, sizeof(d->what), "%s", strrchr(d->path, '/') + 1);
+    size_t length = strlen(d->what);
+    if (kind == BYTES) {
+        changed = bytes.size > 0 && damage_bytes(r, d, NULL, &bytes);
+    } else if (kind == FOREIGN) {
+        test_random_fill(r, bytes.data, bytes.size);
+        (void)snprintf(d->what + length, sizeof(d->what) - length, ", other content");
+    } else {
+        expect(unlink(d->path) == 0);
+        (void)snprintf(d->what + length, sizeof(d->what) - length, ", not there");
+    }
+    if (changed && kind != ABSENT) {
+        test_write_file(d->path, bytes.data, bytes.size);
+    }
+    base_free(bytes.data);
+    return changed;
 }
 
 bool damage_copy(struct test_random *r, const struct damage_place *place, struct damage *d)

@@ -22,4 +22,7 @@ struct damage_place {
 /* False: chance has changed nothing. */
 bool damage_copy(struct test_random *r, const struct damage_place *place, struct damage *d);
 
+/* Of the file at d->path: that, or all of it is other bytes, or it is not there. */
+bool damage_leftover(struct test_random *r, struct damage *d);
+
 #endif

@@ -107,3 +107,10 @@ char *test_sorted(char *text, const char *separator)
     free(text);
     return out;
 }
+
+void test_needs_root(const char *what_for)
+{
+    if (geteuid() != 0) {
+        cr_skip_test("needs root: %s", what_for);
+    }
+}

@@ -35,6 +35,8 @@ void test_expect_u64(const char *file, int line, const char *what, uint64_t got,
 void test_fail(const char *file, int line, const char *fmt, ...) BASE_PRINTF(3, 4)
     __attribute__((noreturn));
 #define TEST_FAILED 99
+/* Without root this test is skipped, which tests/run tells with the reason, as a failure. */
+void test_needs_root(const char *what_for);
 
 /* ---- places ------------------------------------------------------------------------------- */
 

@@ -5,11 +5,15 @@
 #include "store/control.h"
 #include "support/stores.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #define SEGMENT (UINT64_C(64) << 20)
 #define MIB (UINT64_C(1) << 20)
 #define NS_PER_S UINT64_C(1000000000)
+#define TREE 1
+#define COST (1000 * NS_PER_S) /* for a MiB: a commit of some bytes is due for a tenth */
+#define WRITES_MAX 100000
 #define NS_PER_MIB (NS_PER_S / 16) /* 16 MiB are folded in a second */
 
 /* A store of which nothing is there but the words that these functions share: four segments of 64
@@ -127,5 +131,41 @@ Test(store_admit, a_store_tells_its_limit)
         uint32_t seen = atomic_load(&s->ctl->urge.seen);
         control_sleep(&s->ctl->urge, seen, UINT64_MAX, NS_PER_S / 100);
     }
+    stores_close(s);
+}
+
+/* ---- death of one who waits ---------------------------------------------------------------- */
+
+static void die_as_it_waits(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_until_told(self);
+    struct store *s = stores_open(NULL);
+    test_kill_at_point("admit.waits", 1);
+    for (int i = 0; i < WRITES_MAX; i++) {
+        atomic_store(&s->ctl->admit_cost, COST); /* the applier takes it back */
+        stores_write(s, TREE, i % 2 == 0 ? "even" : "odd", "value");
+    }
+    test_fail(__FILE__, __LINE__, "it did not wait");
+}
+
+/* Who dies as he waits to be let in has committed nothing of what he waits for, holds nothing, and
+ * what he has taken of the rate passes with time. */
+Test(store_admit, death_of_one_who_waits)
+{
+    struct test_child victim;
+    stores_path();
+    test_fork(&victim, die_as_it_waits, NULL);
+    struct store *s = stores_make_tree(NULL, TREE);
+    stores_write(s, TREE, "before", "value");
+    test_send(&victim, 0);
+    expect(test_wait(&victim) == -SIGKILL);
+    stores_read(s, TREE, "before", "value");
+    stores_write(s, TREE, "after", "value");
+    must(store_verify(s, NULL, NULL, &test_err));
+    stores_close(s);
+    s = stores_open(NULL);
+    stores_read(s, TREE, "before", "value");
+    stores_read(s, TREE, "after", "value");
     stores_close(s);
 }

@@ -417,3 +417,80 @@ Test(store_flush, death_at_each_point)
     }
     stores_close(s);
 }
+
+/* ---- death as the store stops ------------------------------------------------------------- */
+
+static void fail_and_die(struct test_child *self, void *arg)
+{
+    struct test_fault fault = {.op = OS_OP_SYNC, .path = ".seg", .nth = 1, .error = EIO};
+    (void)arg;
+    test_await(self, GO);
+    struct store *s = stores_open(NULL);
+    test_fault_set(&fault);
+    test_kill_at_point("stop.poisoned", 1);
+    put_sync(s, "unknown");
+    test_fail(__FILE__, __LINE__, "it did not stop");
+}
+
+static void expect_stopped_until_reboot(void)
+{
+    instar_options o = stores_options();
+    struct store *s;
+    for (int twice = 0; twice < 2; twice++) {
+        must_fail(store_open(stores_path(), &o, &s, &test_err), INSTAR_ESTOPPED);
+        expect(strstr(test_err.text, "reboot") != NULL);
+    }
+    test_boot_set(2);
+    s = stores_open(NULL);
+    stores_read(s, TREE, "promised", "value");
+    must(put_sync(s, "again"));
+    must(store_verify(s, NULL, NULL, &test_err));
+    stores_close(s);
+    test_boot_set(0);
+}
+
+/* For what will not be folded, so it is the stop that ends this. */
+static void wait_for_folding(struct test_child *self, void *arg)
+{
+    (void)arg;
+    test_await(self, GO);
+    struct store *s = stores_open(NULL);
+    test_send(self, GO);
+    must_fail(store_wait_applied(s, store_tail(s) + (1 << 30), STORE_FOREVER, &test_err),
+              INSTAR_ESTOPPED);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+}
+
+/* The process whose flush has failed dies before it has woken anybody or left its marker. All
+ * others stop, and the store stays closed until a reboot. */
+Test(store_flush, death_as_the_store_stops)
+{
+    struct test_child victim, waiter;
+    stores_path();
+    test_fork(&victim, fail_and_die, NULL);
+    test_fork(&waiter, wait_for_folding, NULL);
+    struct store *s = stores_make_tree(NULL, TREE);
+    must(put_sync(s, "promised"));
+    test_send(&waiter, GO);
+    test_await(&waiter, GO);
+    let_die(&victim);
+    must_fail(put_sync(s, "after"), INSTAR_ESTOPPED);
+    stores_read(s, TREE, "promised", "value"); /* reading goes on */
+    stores_read(s, TREE, "unknown", NULL);
+    test_wait_ok(&waiter);
+    must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
+    expect_stopped_until_reboot();
+}
+
+/* The same when it was the only one: what it has left in shared memory tells of it. */
+Test(store_flush, death_of_the_only_one_as_the_store_stops)
+{
+    struct test_child victim;
+    stores_path();
+    test_fork(&victim, fail_and_die, NULL);
+    struct store *s = stores_make_tree(NULL, TREE);
+    must(put_sync(s, "promised"));
+    stores_close(s);
+    let_die(&victim);
+    expect_stopped_until_reboot();
+}

@@ -157,7 +157,7 @@ static bool create_without_space(const struct test_fault *fault, bool directory_
  * again where there is space, it is a store. */
 Test(store_open, create_without_space)
 {
-    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_TRUNCATE, OS_OP_MKDIR};
+    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_MKDIR};
     uint64_t n = 1;
     while (create_without_space(&(struct test_fault){.op = TEST_ANY_OP, .nth = n, .error = ENOSPC},
                                 n % 2 == 0)) {
@@ -215,6 +215,35 @@ Test(store_open, two_makers)
     test_wait_ok(&first);
     test_wait_ok(&second);
     test_hold_end(&hold);
+}
+
+static void create_beside(struct test_child *self, void *arg)
+{
+    instar_options o = stores_options();
+    (void)self;
+    (void)arg;
+    test_hooks_clear();
+    o.lock_timeout_ms = 50;
+    must_fail(store_create_filled(stores_path(), &o, fill, &test_err), INSTAR_EBUSY);
+    expect_words("another process is making a store there", stores_path());
+}
+
+/* A maker that takes longer than the second one waits: that one is told to try again, and leaves
+ * what is half made alone. */
+Test(store_open, a_maker_that_takes_long)
+{
+    struct test_child first, second;
+    struct test_hold hold;
+    test_hold_set(&hold, "create.made", 1);
+    stores_path();
+    test_fork(&first, create_first, NULL);
+    test_hold_await(&hold);
+    test_fork(&second, create_beside, NULL);
+    test_wait_ok(&second);
+    test_hold_release(&hold);
+    test_wait_ok(&first);
+    test_hold_end(&hold);
+    must(try_open(stores_path()));
 }
 
 /* Files and directories are for their owner alone, whatever the umask says. */
@@ -457,4 +486,19 @@ Test(store_open, spill_files)
     s = stores_open(NULL);
     must_fail(store_spill_open(s, "run-1", &fd, &test_err), INSTAR_ENOTFOUND);
     stores_close(s);
+}
+
+/* LMDB's lock file, which is mapped and written to, has its room from the start, also when it had
+ * to be made anew: on a disk that is full by then it would be a SIGBUS. */
+Test(store_open, the_lock_file_has_its_room)
+{
+    struct stat st;
+    must(try_create(stores_path()));
+    for (int anew = 0; anew < 2; anew++) {
+        must(try_open(stores_path()));
+        expect(stat(inside("lock.mdb"), &st) == 0);
+        expect(st.st_size > 64 * (off_t)stores_options().readers_max);
+        expect((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size);
+        expect(unlink(inside("lock.mdb")) == 0);
+    }
 }

@@ -4,6 +4,7 @@
 #include "support/stores.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -91,6 +92,44 @@ Test(store_repair, a_meta_page)
         stores_close(s);
         expect(unlink(path_of("data.mdb.before-repair")) == 0);
     }
+}
+
+static void die_in_repair(struct test_child *self, void *arg)
+{
+    char text[400];
+    (void)self;
+    (void)arg;
+    test_kill_at_point("repair.copied", 1);
+    (void)repair(text);
+}
+
+/* Killed behind its copy it has changed nothing; and once that copy, which is the file, is moved
+ * away, the next repair does it. */
+Test(store_repair, death_behind_the_copy)
+{
+    struct test_child child;
+    char text[400];
+    size_t size;
+    put(16, "damaged", 7);
+    uint8_t *damaged = test_read_file(path_of("data.mdb"), &size);
+    test_fork(&child, die_in_repair, NULL);
+    expect(test_wait(&child) == -SIGKILL);
+    static const char *const same[] = {"data.mdb", "data.mdb.before-repair"};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(same); i++) {
+        size_t now;
+        uint8_t *bytes = test_read_file(path_of(same[i]), &now);
+        expect(now == size && memcmp(bytes, damaged, size) == 0);
+        base_free(bytes);
+    }
+    base_free(damaged);
+    must_fail(repair(text), INSTAR_EEXISTS);
+    expect(strstr(test_err.text, "move it away first") != NULL);
+    expect(unlink(path_of("data.mdb.before-repair")) == 0);
+    must(repair(text));
+    cr_assert_str_eq(finding(), "");
+    struct store *s = stores_open(NULL);
+    stores_read(s, TREE, "key", "value");
+    stores_close(s);
 }
 
 /* What an earlier repair has kept is not lost by the next one. */

@@ -105,6 +105,10 @@ PLANTED = [
     ("engine/row/row.c", TOP + call("int x = MDB_NOMEMINIT"), 5, "never set it"),
     ("engine/row/row.c", TOP + call("int x = y == INSTAR_STAGE_PUBLIC"), 5, "ask catalog_may_"),
     ("engine/txn/txn.c", TOP + call("int x = a->stage == y"), 5, "ask catalog_may_"),
+    # points
+    ("engine/row/row.c", TOP + call('os_point("row.read")'), 5, "no test names the point"),
+    ("engine/change/a.c", TOP + 'static const char *const a = "change.step";\n', 2,
+     'the point "change.step"'),
     # shape
     ("tools/instar/a.c", TOP + "int  a;\n", 2, "make format"),
     ("tools/instar/a.c", TOP + "/* a comment that nobody looks at */\n" * FILE_LINES_MAX,
