@@ -325,6 +325,8 @@ int trees_cursor_open_main(struct trees_read *r, struct trees_cursor **cursor_ou
  */
 #define LEAF_OFFSETS 16u
 #define NODE_KEY 8u
+/* So many entries are fetched ahead of a walk: they lie in a page in any order, and pages that were
+ * written again lie anywhere. */
 #define LEAF_AHEAD 4u
 
 /* An entry of which key and value lie on the leaf; false: LMDB has to be asked. */
@@ -349,8 +351,19 @@ static inline bool leaf_entry(const struct trees_cursor *c, unsigned at, struct 
     return true;
 }
 
+/* Have an entry at hand when the walk gets there. */
+static inline void leaf_fetch(const struct trees_cursor *c, unsigned at)
+{
+    if (at < c->leaf.count) {
+        const uint8_t *page = c->leaf.page;
+        const uint8_t *node = page + base_get_u16(page + LEAF_OFFSETS + 2 * at);
+        __builtin_prefetch(node);
+        __builtin_prefetch(node + 64);
+    }
+}
+
 /* LMDB's cursor has been placed on this key. */
-static void leaf_found(struct trees_cursor *c, const void *key)
+static void leaf_found(struct trees_cursor *c, const void *key, enum trees_move move)
 {
     const uint8_t *page = trees_page_of(key, c->read->page_bytes);
     size_t node = (size_t)((const uint8_t *)key - page) - NODE_KEY;
@@ -365,6 +378,9 @@ static void leaf_found(struct trees_cursor *c, const void *key)
         if (base_get_u16(page + LEAF_OFFSETS + 2 * at) == node) {
             c->leaf.page = page;
             c->leaf.at = at;
+            for (unsigned i = 1; i < LEAF_AHEAD; i++) {
+                leaf_fetch(c, move == TREES_NEXT ? at + i : at - i);
+            }
             return;
         }
     }
@@ -378,19 +394,6 @@ static inline bool in_turn(struct base_slice last, struct base_slice key, enum t
            (move == TREES_NEXT ? base_slice_before(last, key) : base_slice_before(key, last));
 }
 
-/* Have at hand what comes after some more moves: entries lie in a page in any order, and processors
- * guess only the next one that is in front or behind. */
-static inline void leaf_look_ahead(const struct trees_cursor *c, unsigned at, enum trees_move move)
-{
-    unsigned ahead = at + (move == TREES_NEXT ? LEAF_AHEAD : -LEAF_AHEAD);
-    if (ahead < c->leaf.count) {
-        const uint8_t *page = c->leaf.page;
-        const uint8_t *node = page + base_get_u16(page + LEAF_OFFSETS + 2 * ahead);
-        __builtin_prefetch(node);
-        __builtin_prefetch(node + 64);
-    }
-}
-
 static inline bool leaf_move(struct trees_cursor *c, enum trees_move move, struct base_slice *key,
                              struct base_slice *value)
 {
@@ -399,7 +402,7 @@ static inline bool leaf_move(struct trees_cursor *c, enum trees_move move, struc
         !in_turn(c->leaf.key, *key, move)) {
         return false;
     }
-    leaf_look_ahead(c, at, move);
+    leaf_fetch(c, move == TREES_NEXT ? at + LEAF_AHEAD : at - LEAF_AHEAD);
     c->leaf.at = at;
     c->leaf.key = *key;
     c->leaf.ahead = true;
@@ -461,7 +464,7 @@ int trees_cursor_move(struct trees_cursor *c, enum trees_move move, struct base_
     }
     if (rc == 0) {
         if (c->read != NULL && moves_on(move)) {
-            leaf_found(c, k.mv_data);
+            leaf_found(c, k.mv_data, move);
         }
         if (c->read != NULL) {
             c->leaf.key = trees_slice(&k);
