@@ -36,7 +36,10 @@ static struct {
 
 bool ddl_heap_run(void (*fn)(void *arg), void *arg)
 {
-    if (heap.spent || setjmp(heap.out) != 0) {
+    if (heap.spent) {
+        return false;
+    }
+    if (setjmp(heap.out) != 0) {
         return false;
     }
     fn(arg);
