@@ -379,24 +379,25 @@ static int work(void *arg, unsigned number, struct base_err *err)
 
 /* ---- begin -------------------------------------------------------------------------------- */
 
-/* The bounds of a check, if it is made of nothing else. They are of the values as they are. */
+/* The bounds of a check, if it is made of nothing else. No column is to have another type, so they
+ * are of the values as they are. */
 static bool bound_check(struct scan *s, const struct catalog_check *check)
 {
     struct row_bound *own = s->bounds + s->bound_count;
     const struct row_expr_column *columns;
-    size_t count = row_expr_columns(check->expr, &columns);
-    bool whole = true;
+    size_t count;
 
-    for (size_t i = 0; whole && i < count; i++) {
-        const struct catalog_column *c = &s->table->columns[check->inputs[i]];
-        whole = c->type_coming == INSTAR_NULL && c->type == columns[i].type;
+    if (!row_expr_bounds(check->expr, own, BOUNDS_MAX - s->bound_count, &count)) {
+        return false;
     }
-    whole = whole && row_expr_bounds(check->expr, own, BOUNDS_MAX - s->bound_count, &count);
-    for (size_t i = 0; whole && i < count; i++) {
-        own[i].position = check->inputs[own[i].position];
+    (void)row_expr_columns(check->expr, &columns);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = own[i].position;
+        own[i].position = check->inputs[slot];
+        base_assert(s->table->columns[own[i].position].type == columns[slot].type);
     }
-    s->bound_count += whole ? count : 0;
-    return whole;
+    s->bound_count += count;
+    return true;
 }
 
 /* After what must be read: the bounds that say all of it, if there are such. */
