@@ -185,3 +185,17 @@ instar_value *test_random_row(struct test_random *r, const struct row_layout *la
     }
     return values;
 }
+
+bool test_column_find(void *arg, const char *name, struct row_expr_column *column_out,
+                      struct base_err *err)
+{
+    const struct test_column *columns = arg;
+    (void)err;
+    for (uint32_t i = 0; columns[i].name != NULL; i++) {
+        if (strcmp(columns[i].name, name) == 0) {
+            *column_out = (struct row_expr_column){i + 1, columns[i].type};
+            return true;
+        }
+    }
+    return false;
+}

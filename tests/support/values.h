@@ -21,4 +21,14 @@ struct row_layout test_random_layout(struct test_random *r, uint32_t columns,
 instar_value *test_random_row(struct test_random *r, const struct row_layout *layout,
                               unsigned null_percent, size_t bytes_max, struct base_arena *arena);
 
+/* Columns that an expression may name, the last one without a name; their ids count from 1. find of
+ * a scope, whose arg is the list. */
+struct test_column {
+    const char *name;
+    enum instar_type type;
+    const char *text; /* of a value; the test's own */
+};
+bool test_column_find(void *arg, const char *name, struct row_expr_column *column_out,
+                      struct base_err *err);
+
 #endif

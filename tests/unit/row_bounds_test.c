@@ -12,31 +12,16 @@ static const struct base_slice a_key = {"key", 3};
 
 /* ---- conditions --------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    enum instar_type type;
-} columns[] = {{"s", INSTAR_INT2}, {"i", INSTAR_INT4},        {"l", INSTAR_INT8},
-               {"d", INSTAR_DATE}, {"z", INSTAR_TIMESTAMPTZ}, {"c", INSTAR_TIME},
-               {"t", INSTAR_TEXT}, {"n", INSTAR_NUMERIC},     {"f", INSTAR_FLOAT8},
-               {"b", INSTAR_BOOL}};
-
-static bool find(void *arg, const char *name, struct row_expr_column *column_out,
-                 struct base_err *err)
-{
-    (void)arg;
-    (void)err;
-    for (uint32_t i = 0; i < BASE_ARRAY_LEN(columns); i++) {
-        if (strcmp(columns[i].name, name) == 0) {
-            *column_out = (struct row_expr_column){i + 1, columns[i].type};
-            return true;
-        }
-    }
-    return false;
-}
+static const struct test_column columns[] = {
+    {"s", INSTAR_INT2, NULL}, {"i", INSTAR_INT4, NULL},        {"l", INSTAR_INT8, NULL},
+    {"d", INSTAR_DATE, NULL}, {"z", INSTAR_TIMESTAMPTZ, NULL}, {"c", INSTAR_TIME, NULL},
+    {"t", INSTAR_TEXT, NULL}, {"n", INSTAR_NUMERIC, NULL},     {"f", INSTAR_FLOAT8, NULL},
+    {"b", INSTAR_BOOL, NULL}, {NULL, INSTAR_NULL, NULL}};
 
 static struct row_expr *compile(const char *text, struct base_arena *arena)
 {
-    static const struct row_expr_scope scope = {.wanted = INSTAR_BOOL, .find = find};
+    static const struct row_expr_scope scope = {
+        .wanted = INSTAR_BOOL, .find = test_column_find, .arg = (void *)columns};
     struct row_expr *expr;
     size_t at;
     must(row_expr_compile(base_slice(text, strlen(text)), &scope, arena, &expr, &at, &test_err));

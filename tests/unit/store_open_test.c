@@ -200,15 +200,21 @@ static void create_second(struct test_child *self, void *arg)
     must(try_open(stores_path()));
 }
 
+/* It has made the store's directory and stands still. */
+static void hold_a_maker(struct test_child *first, struct test_hold *hold)
+{
+    test_hold_set(hold, "create.made", 1);
+    stores_path();
+    test_fork(first, create_first, NULL);
+    test_hold_await(hold);
+}
+
 /* Of two makers at once the second one waits for the first, and finds its store. */
 Test(store_open, two_makers)
 {
     struct test_child first, second;
     struct test_hold hold;
-    test_hold_set(&hold, "create.made", 1);
-    stores_path();
-    test_fork(&first, create_first, NULL);
-    test_hold_await(&hold);
+    hold_a_maker(&first, &hold);
     test_fork(&second, create_second, NULL);
     test_await(&second, 1);
     test_hold_release(&hold);
@@ -234,10 +240,7 @@ Test(store_open, a_maker_that_takes_long)
 {
     struct test_child first, second;
     struct test_hold hold;
-    test_hold_set(&hold, "create.made", 1);
-    stores_path();
-    test_fork(&first, create_first, NULL);
-    test_hold_await(&hold);
+    hold_a_maker(&first, &hold);
     test_fork(&second, create_beside, NULL);
     test_wait_ok(&second);
     test_hold_release(&hold);
