@@ -26,6 +26,7 @@ struct report {
     uint64_t issued, durable;
     uint64_t fired;
     uint64_t failed; /* workloads that ended with an error */
+    uint64_t whole;  /* those that were killed at their end */
 };
 
 static struct report *report;
@@ -95,7 +96,8 @@ static void run_until_killed(struct test_child *self, void *arg)
     test_kill_at_op(KILL_AT);
     must(store_open(store_path(), &options, &s, &test_err));
     must(oracle_run(a->oracle, 0, store_path(), &options, &s, &watch, &test_err));
-    (void)raise(SIGKILL); /* where flushes were slow and so there were fewer of them */
+    report->whole++; /* flushes were slow, and so there were fewer of them */
+    (void)raise(SIGKILL);
 }
 
 static void run_with_fault(struct test_child *self, void *arg)
@@ -205,6 +207,7 @@ static void fail_each(const char *name, struct oracle *o, enum begin begin)
 {
     uint64_t attempts = 0;
     uint64_t failed = 0;
+    uint64_t killed_inside = 0;
     oracle_ready(o);
     report = test_shared(sizeof(*report));
     uint64_t stride = test_env_u64("INSTAR_FAULT_STRIDE", STRIDE);
@@ -213,6 +216,7 @@ static void fail_each(const char *name, struct oracle *o, enum begin begin)
         a.fault = (struct test_fault){
             .op = TEST_ANY_OP, .nth = n, .error = n / stride % 2 != 0 ? EIO : ENOSPC};
         prepare(&a);
+        killed_inside += begin == FROM_KILLED && report->whole == 0;
         run_child(run_with_fault, &a);
         failed += report->failed;
         if (report->fired == 0) {
@@ -228,6 +232,7 @@ static void fail_each(const char *name, struct oracle *o, enum begin begin)
     oracle_free(o);
     cr_assert_gt(attempts, 50 / stride);
     cr_assert_gt(failed, 10 / stride);
+    cr_assert(begin != FROM_KILLED || killed_inside > attempts / 2);
 }
 
 /* Making a store, and opening it for the first time. */
