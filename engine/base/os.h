@@ -33,6 +33,7 @@ enum os_op {
     OS_OP_RENAME,
     OS_OP_UNLINK,
     OS_OP_MKDIR,
+    OS_OP_SYMLINK,
     OS_OP_MAP,
     OS_OP_STAT,
     OS_OP_LOCK
@@ -44,8 +45,8 @@ struct os_call {
     int fd;
     int dirfd;
     int dirfd2;        /* of the rename target */
-    const char *name;  /* open, rename (source), unlink, mkdir, stat */
-    const char *name2; /* rename target */
+    const char *name;  /* open, rename (source), unlink, mkdir, symlink, stat */
+    const char *name2; /* rename target; what a link leads to */
     const void *data;  /* bytes to be written */
     size_t size;
     off_t offset;
@@ -111,6 +112,7 @@ void os_advise_random(int fd);
 int os_renameat(int dirfd, const char *from, int dirfd2, const char *to);
 int os_unlinkat(int dirfd, const char *name, int flags);
 int os_mkdirat(int dirfd, const char *name); /* mode 0700 whatever the umask */
+int os_symlinkat(const char *to, int dirfd, const char *name);
 int os_fstat(int fd, struct stat *st);
 int os_fstatat(int dirfd, const char *name, struct stat *st); /* never follows a link */
 /* Names in a directory, sorted; free each and the array with base_free. */

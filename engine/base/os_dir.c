@@ -48,6 +48,14 @@ int os_mkdirat(int dirfd, const char *name)
     return rc;
 }
 
+int os_symlinkat(const char *to, int dirfd, const char *name)
+{
+    struct os_call call = {
+        .op = OS_OP_SYMLINK, .fd = -1, .dirfd = dirfd, .name = name, .name2 = to};
+    int rc = os_before(&call);
+    return rc < 0 ? rc : os_after(&call, os_result(symlinkat(to, dirfd, name)));
+}
+
 int os_fstatat(int dirfd, const char *name, struct stat *st)
 {
     struct os_call call = {.op = OS_OP_STAT, .fd = -1, .dirfd = dirfd, .name = name};

@@ -283,7 +283,7 @@ int os_zero_range(int fd, off_t offset, off_t size)
         }
     } while (rc == -EINTR);
     /* A disk may be too full to change what is allocated, and not to overwrite it. */
-    return rc == -EOPNOTSUPP || rc == -ENOSPC ? write_zeros(fd, offset, size) : rc;
+    return rc == -EOPNOTSUPP || rc == -ENOSPC || rc == -EDQUOT ? write_zeros(fd, offset, size) : rc;
 }
 
 int os_ftruncate(int fd, off_t size)

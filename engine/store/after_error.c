@@ -110,6 +110,22 @@ static int check_log(struct store *s, const struct control_past *past, struct ba
                : rc;
 }
 
+/* As LMDB opens it. */
+static int check_opened(struct store *s, const struct control_past *past, struct base_err *err)
+{
+    int rc = runtime_make(s, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = trees_open(s, true, err);
+    if (rc == 0) {
+        rc = check_log(s, past, err);
+        trees_close(s);
+    }
+    runtime_give_up(s);
+    return rc;
+}
+
 static int check_alone(struct store *s, struct base_err *err)
 {
     struct control_past past;
@@ -118,11 +134,7 @@ static int check_alone(struct store *s, struct base_err *err)
         rc = check_trees(s, err);
     }
     if (rc == 0) {
-        rc = trees_open(s, true, err);
-        if (rc == 0) {
-            rc = check_log(s, &past, err);
-            trees_close(s);
-        }
+        rc = check_opened(s, &past, err);
     }
     bool of_disk = rc == INSTAR_EIO || rc == INSTAR_ECORRUPT || rc == INSTAR_ESTOPPED;
     if (rc == INSTAR_ENOTFOUND) {

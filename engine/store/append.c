@@ -88,6 +88,7 @@ static int make_void(struct store *s, struct segment *seg, struct base_err *err)
     uint64_t start = atomic_load(&ctl->mark.start);
     uint64_t end = atomic_load(&ctl->mark.end);
     memtable_void(seg, ctl->mark.arena);
+    control_store(&ctl->schema, atomic_load(&ctl->mark.schema));
     struct record r = {
         .start = start,
         .end = end,
@@ -103,7 +104,6 @@ static int make_void(struct store *s, struct segment *seg, struct base_err *err)
                               (unsigned long long)start);
     }
     os_point("commit.void_written");
-    control_store(&ctl->schema, atomic_load(&ctl->mark.schema));
     atomic_fetch_add_explicit(&ctl->voids, 1, memory_order_relaxed);
     publish(ctl, chain, end);
     return 0;

@@ -364,8 +364,8 @@ int control_lock_busy(const struct control_lock *l, const char *name, struct bas
                         (unsigned long long)(now > since ? (now - since) / 1000000 : 0));
 }
 
-int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns,
-                         struct base_err *err)
+static int enter(struct store *s, const char *what, uint64_t deadline_ns, bool appends,
+                 struct base_err *err)
 {
     struct control_lock *l = &s->ctl->writer;
     /* The clock is looked at only when the lock is not free. */
@@ -390,11 +390,27 @@ int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns
         if (rc == INSTAR_ECORRUPT) {
             store_poison_damaged(s, "the end of the log does not verify after a process died");
         }
+        if (rc == INSTAR_ENOSPACE && !appends) {
+            base_err_clear(err);
+            rc = 0;
+        }
     }
     if (rc != 0) {
         control_lock_leave(l);
     }
     return rc;
+}
+
+int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns,
+                         struct base_err *err)
+{
+    return enter(s, what, deadline_ns, true, err);
+}
+
+int control_memory_enter(struct store *s, const char *what, uint64_t deadline_ns,
+                         struct base_err *err)
+{
+    return enter(s, what, deadline_ns, false, err);
 }
 
 void control_writer_leave(struct store *s)

@@ -27,7 +27,7 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 5u
+#define CONTROL_LAYOUT 6u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
@@ -241,6 +241,10 @@ int control_lock_busy(const struct control_lock *l, const char *name, struct bas
 
 /* The writer lock: as above, and puts in order what a dead owner left. 0, EBUSY, ESTOPPED, EIO. */
 int control_writer_enter(struct store *s, const char *what, uint64_t deadline_ns,
+                         struct base_err *err);
+/* The same for who appends nothing: a record that cannot be made void yet, for want of room, stays
+ * as it is, so that leases go on where the disk is full. In memory it never was. */
+int control_memory_enter(struct store *s, const char *what, uint64_t deadline_ns,
                          struct base_err *err);
 void control_writer_leave(struct store *s);
 

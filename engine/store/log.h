@@ -246,8 +246,14 @@ int append_settle(struct store *s, struct base_err *err);
  * each, little-endian. */
 #define RUNTIME_NAME_SIZE 64
 void runtime_shm_name(const uint8_t id[48], char name[RUNTIME_NAME_SIZE]);
-/* The directory of control and memtables: found or made; recorded in the lock file. */
-int runtime_make(struct store *s, uint64_t builder, struct base_err *err);
+/* Alone in the store: the directory of control, memtables and LMDB's lock file, found or made; of
+ * an earlier time only `control` is left. It is opened, and given up with runtime_give_up where no
+ * control gets its name. */
+int runtime_make(struct store *s, struct base_err *err);
+void runtime_give_up(struct store *s);
+/* Recorded in the lock file, for those who join: the place, and the builder of its control. Without
+ * room for it `builder` becomes the one that stands there. */
+int runtime_note(struct store *s, uint64_t *builder, struct base_err *err);
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err);
 /* Remove controls and memtables wherever they are. Alone in the store. */
 void runtime_forget(struct store *s);

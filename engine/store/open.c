@@ -165,6 +165,26 @@ static void close_fd(int *fd)
 
 /* ---- open --------------------------------------------------------------------------------- */
 
+static int recover_alone(struct store *s, const struct control_past *past, struct base_err *err)
+{
+    int rc = trees_open(s, true, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = spill_remove_all(s, err);
+    if (rc == 0) {
+        rc = recovery_run(s, past, err);
+    }
+    if (rc == 0) {
+        rc = os_lock_shared(s->lock_fd);
+        rc = rc == 0 ? 0 : base_err_errno(err, -rc, LOCK_NAME ": cannot be shared");
+    }
+    if (rc != 0) {
+        trees_close(s);
+    }
+    return rc;
+}
+
 /* With the exclusive lock. */
 static int open_alone(struct store *s, struct base_err *err)
 {
@@ -177,21 +197,14 @@ static int open_alone(struct store *s, struct base_err *err)
         rc = stopped_past(&past, err);
     }
     if (rc == 0) {
-        rc = trees_open(s, true, err);
+        rc = runtime_make(s, err);
     }
     if (rc != 0) {
         return rc;
     }
-    rc = spill_remove_all(s, err);
-    if (rc == 0) {
-        rc = recovery_run(s, &past, err);
-    }
-    if (rc == 0) {
-        rc = os_lock_shared(s->lock_fd);
-        rc = rc == 0 ? 0 : base_err_errno(err, -rc, LOCK_NAME ": cannot be shared");
-    }
+    rc = recover_alone(s, &past, err);
     if (rc != 0) {
-        trees_close(s);
+        runtime_give_up(s);
     }
     return rc;
 }

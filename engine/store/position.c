@@ -122,7 +122,7 @@ void *store_shared_area(struct store *s, enum store_area area, size_t *size_out)
 int store_locked(struct store *s, int (*fn)(void *arg), void *arg, struct base_err *err)
 {
     uint64_t deadline = os_now_ns() + (uint64_t)s->options.lock_timeout_ms * NS_PER_MS;
-    int rc = control_writer_enter(s, "a change of shared memory", deadline, err);
+    int rc = control_memory_enter(s, "a change of shared memory", deadline, err);
     if (rc == 0) {
         rc = fn(arg);
         control_writer_leave(s);

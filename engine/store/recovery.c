@@ -22,7 +22,10 @@
  */
 #include "store/log.h"
 
+#include <errno.h>
 #include <string.h>
+
+#define CLEAR_CHUNK ((size_t)4096) /* of a segment, read at once */
 
 struct recovery {
     struct store *s;
@@ -199,6 +202,25 @@ static int write_back_all(struct recovery *r, struct base_err *err)
     return rc != 0 ? rc : ended;
 }
 
+/* Is there nothing in the segment from `used` on? */
+static bool is_clear(const struct segment *seg, uint64_t used)
+{
+    uint8_t bytes[CLEAR_CHUNK];
+    for (uint64_t at = used; at < seg->size;) {
+        size_t want = seg->size - at < sizeof(bytes) ? seg->size - at : sizeof(bytes);
+        size_t got;
+        if (os_pread(seg->fd, bytes, want, (off_t)at, &got) != 0 || got != want) {
+            return false;
+        }
+        /* The first is 0, and each is like the one before it. */
+        if (bytes[0] != 0 || memcmp(bytes, bytes + 1, want - 1) != 0) {
+            return false;
+        }
+        at += want;
+    }
+    return true;
+}
+
 static int clear_rest(struct recovery *r, struct base_err *err)
 {
     struct store *s = r->s;
@@ -209,6 +231,9 @@ static int clear_rest(struct recovery *r, struct base_err *err)
     }
     uint64_t used = r->stop - seg->start;
     rc = os_zero_range(seg->fd, (off_t)used, (off_t)(s->segment_bytes - used));
+    if ((rc == -EDQUOT || rc == -ENOSPC) && is_clear(seg, used)) {
+        rc = 0; /* a full quota forbids even what would change nothing */
+    }
     if (rc != 0) {
         rc = base_err_errno(err, -rc, "log position %llu: the rest cannot be zeroed",
                             (unsigned long long)r->stop);
@@ -300,7 +325,7 @@ static int recover(struct recovery *r, const struct control_past *past, struct b
     }
     os_point("recovery.judged");
     if (rc == 0) {
-        rc = runtime_make(s, builder, err);
+        rc = runtime_note(s, &builder, err);
     }
     if (rc == 0) {
         rc = control_build(s, builder, err);

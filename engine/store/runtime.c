@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The runtime directory: control and memtables, in shared memory, because on a disk file system
- * write-back stalls single stores into a shared mapping for many milliseconds. It is
+ * The runtime directory: control, memtables and LMDB's lock file, in shared memory, because on a
+ * disk file system write-back stalls single stores into a shared mapping for many milliseconds, and
+ * a store for which there is no room is a SIGBUS. It is
  *
  *   /dev/shm/instar-<user>-<hash of log id, instance id, device, inode>
  *              where that is a tmpfs with room enough, else
@@ -112,18 +113,47 @@ static int sweep(int dirfd, bool control_too, struct base_err *err)
     return rc;
 }
 
-static int write_note(struct store *s, enum kind kind, uint64_t builder, struct base_err *err)
+struct note {
+    enum kind kind; /* 0: there is none */
+    uint64_t builder;
+};
+
+static int read_note(const struct store *s, struct note *out, struct base_err *err)
 {
-    uint8_t note[NOTE_SIZE] = {0};
-    base_put_u64(note, NOTE_MAGIC);
-    base_put_u32(note + 8, (uint32_t)kind);
-    base_put_u64(note + 16, builder);
-    base_put_u64(note + 24, base_hash64(note, 24, 0));
-    int rc = os_pwrite(s->lock_fd, note, sizeof(note), 0);
+    uint8_t note[NOTE_SIZE];
+    size_t size;
+    *out = (struct note){0};
+    int rc = os_pread(s->lock_fd, note, sizeof(note), 0, &size);
+    if (rc != 0) {
+        return base_err_errno(err, -rc, "lock: cannot be read");
+    }
+    if (size == sizeof(note) && base_get_u64(note) == NOTE_MAGIC &&
+        base_get_u64(note + 24) == base_hash64(note, 24, 0)) {
+        *out = (struct note){.kind = (enum kind)base_get_u32(note + 8),
+                             .builder = base_get_u64(note + 16)};
+    }
+    return 0;
+}
+
+/* Not even the file's own page may be written to where a quota is full. The note of an earlier time
+ * does as well when it says the same place: what was built by it was superseded before. */
+static int write_note(struct store *s, enum kind kind, uint64_t *builder, struct base_err *err)
+{
+    uint8_t bytes[NOTE_SIZE] = {0};
+    struct note old;
+    base_put_u64(bytes, NOTE_MAGIC);
+    base_put_u32(bytes + 8, (uint32_t)kind);
+    base_put_u64(bytes + 16, *builder);
+    base_put_u64(bytes + 24, base_hash64(bytes, 24, 0));
+    int rc = os_pwrite(s->lock_fd, bytes, sizeof(bytes), 0);
+    if ((rc == -EDQUOT || rc == -ENOSPC) && read_note(s, &old, NULL) == 0 && old.kind == kind) {
+        *builder = old.builder;
+        return 0;
+    }
     return rc == 0 ? 0 : base_err_errno(err, -rc, "lock: cannot be written");
 }
 
-int runtime_make(struct store *s, uint64_t builder, struct base_err *err)
+int runtime_make(struct store *s, struct base_err *err)
 {
     enum kind kind = KIND_STORE;
     if (shm_has_room(s) && open_place(s, KIND_SHM, true, &s->runtime_fd, NULL) == 0) {
@@ -135,14 +165,23 @@ int runtime_make(struct store *s, uint64_t builder, struct base_err *err)
     }
     set_path(s, kind);
     /* A memtable from before would be taken for one of this time. */
-    rc = sweep(s->runtime_fd, false, err);
-    return rc == 0 ? write_note(s, kind, builder, err) : rc;
+    return sweep(s->runtime_fd, false, err);
+}
+
+static bool is_in_store(const struct store *s)
+{
+    return strcmp(s->runtime_path, RUNTIME_DIR) == 0;
+}
+
+int runtime_note(struct store *s, uint64_t *builder, struct base_err *err)
+{
+    return write_note(s, is_in_store(s) ? KIND_STORE : KIND_SHM, builder, err);
 }
 
 void runtime_settle(struct store *s)
 {
     /* The new control has its name: what the other place still holds is no evidence any more. */
-    enum kind other = strcmp(s->runtime_path, RUNTIME_DIR) == 0 ? KIND_SHM : KIND_STORE;
+    enum kind other = is_in_store(s) ? KIND_SHM : KIND_STORE;
     int fd;
     if (open_place(s, other, false, &fd, NULL) == 0) {
         (void)sweep(fd, true, NULL);
@@ -152,27 +191,23 @@ void runtime_settle(struct store *s)
 
 int runtime_join(struct store *s, uint64_t *builder_out, struct base_err *err)
 {
-    uint8_t note[NOTE_SIZE];
-    size_t size;
+    struct note note;
     *builder_out = 0;
-    int rc = os_pread(s->lock_fd, note, sizeof(note), 0, &size);
+    int rc = read_note(s, &note, err);
     if (rc != 0) {
-        return base_err_errno(err, -rc, "lock: cannot be read");
+        return rc;
     }
-    uint32_t kind = base_get_u32(note + 8);
-    if (size != sizeof(note) || base_get_u64(note) != NOTE_MAGIC ||
-        base_get_u64(note + 24) != base_hash64(note, 24, 0) ||
-        (kind != KIND_SHM && kind != KIND_STORE)) {
+    if (note.kind != KIND_SHM && note.kind != KIND_STORE) {
         return base_err_set(err, INSTAR_EBUSY, "the first opener has not got ready yet");
     }
-    set_path(s, kind);
-    rc = open_place(s, kind, false, &s->runtime_fd, err);
+    set_path(s, note.kind);
+    rc = open_place(s, note.kind, false, &s->runtime_fd, err);
     if (rc != 0) {
         return base_err_set(err, rc == INSTAR_ENOTFOUND ? INSTAR_EBUSY : INSTAR_EFOREIGN,
                             "%s: cannot be reached, but another process has the store open there",
                             s->runtime_path);
     }
-    *builder_out = base_get_u64(note + 16);
+    *builder_out = note.builder;
     return 0;
 }
 
@@ -206,12 +241,12 @@ void runtime_forget(struct store *s)
     }
 }
 
-void runtime_remove(struct store *s)
+/* The directory itself, when it is empty. */
+static void remove_place(struct store *s)
 {
     char name[RUNTIME_NAME_SIZE];
     int shm;
-    (void)sweep(s->runtime_fd, true, NULL);
-    if (strcmp(s->runtime_path, RUNTIME_DIR) == 0) {
+    if (is_in_store(s)) {
         (void)os_unlinkat(s->dirfd, RUNTIME_DIR, AT_REMOVEDIR);
         return;
     }
@@ -220,6 +255,18 @@ void runtime_remove(struct store *s)
         (void)os_unlinkat(shm, name, AT_REMOVEDIR);
         os_close(shm);
     }
+}
+
+void runtime_remove(struct store *s)
+{
+    (void)sweep(s->runtime_fd, true, NULL);
+    remove_place(s);
+}
+
+void runtime_give_up(struct store *s)
+{
+    (void)sweep(s->runtime_fd, false, NULL);
+    remove_place(s);
 }
 
 void runtime_discard(struct store *s)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCK_FILE "lock.mdb"
 #define OPEN_TRIES 50
 #define TREES_FILE_LEAST 8192 /* two meta pages */
 
@@ -58,65 +57,44 @@ static void assert_failed(MDB_env *env, const char *text)
 }
 
 /* What LMDB will open must be a plain file of ours: it follows links, and overwrites what is empty.
- * Looked at by name only; a descriptor of ours that is closed would drop LMDB's own locks. */
-static int check_files(int dirfd, bool create, struct base_err *err)
+ */
+static int check_file(int dirfd, bool create, struct base_err *err)
 {
-    static const char *const names[] = {"data.mdb", LOCK_FILE};
-    struct stat dir;
+    struct stat dir, st;
     int rc = os_fstat(dirfd, &dir);
-    for (size_t i = 0; rc == 0 && i < BASE_ARRAY_LEN(names); i++) {
-        struct stat st;
-        rc = os_fstatat(dirfd, names[i], &st);
-        if (rc == -ENOENT) {
-            if (!create && i == 0) {
-                return base_err_set(err, INSTAR_ECORRUPT, "%s is missing", names[i]);
-            }
-            rc = 0;
-            continue;
-        }
-        if (rc == 0 && create) {
-            return base_err_set(err, INSTAR_EEXISTS, "%s exists already", names[i]);
-        }
-        if (rc == 0 && (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != dir.st_uid)) {
-            return base_err_set(err, INSTAR_EFOREIGN,
-                                "%s is not a plain file of the store's owner with one name",
-                                names[i]);
-        }
-        if (rc == 0 && (st.st_mode & 022) != 0) {
-            return base_err_set(err, INSTAR_EFOREIGN,
-                                "%s: others may write to this file (mode %03o); chmod it to 600",
-                                names[i], (unsigned)(st.st_mode & 0777));
-        }
-        if (rc == 0 && i == 0 && st.st_size < TREES_FILE_LEAST) {
-            return base_err_set(err, INSTAR_ECORRUPT, "%s: has %lld bytes, expected at least %d",
-                                names[i], (long long)st.st_size, TREES_FILE_LEAST);
-        }
+    rc = rc == 0 ? os_fstatat(dirfd, TREES_FILE, &st) : rc;
+    if (rc == -ENOENT) {
+        return create ? 0 : base_err_set(err, INSTAR_ECORRUPT, TREES_FILE " is missing");
     }
-    return rc == 0 ? 0 : base_err_errno(err, -rc, "data.mdb");
+    if (rc != 0) {
+        return base_err_errno(err, -rc, TREES_FILE);
+    }
+    if (create) {
+        return base_err_set(err, INSTAR_EEXISTS, TREES_FILE " exists already");
+    }
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != dir.st_uid) {
+        return base_err_set(err, INSTAR_EFOREIGN,
+                            TREES_FILE " is not a plain file of the store's owner with one name");
+    }
+    if ((st.st_mode & 022) != 0) {
+        return base_err_set(err, INSTAR_EFOREIGN,
+                            TREES_FILE ": others may write to this file (mode %03o); chmod it to "
+                                       "600",
+                            (unsigned)(st.st_mode & 0777));
+    }
+    if (st.st_size < TREES_FILE_LEAST) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            TREES_FILE ": has %lld bytes, expected at least "
+                                       "%d",
+                            (long long)st.st_size, TREES_FILE_LEAST);
+    }
+    return 0;
 }
 
-/* LMDB maps its lock file and writes to it. It would make it without allocating it, and a page for
- * which the disk has no room by then is a SIGBUS; so its room is taken here. For each reader a line
- * of the cache, and two for the head. Not with LMDB's locks in hand: closing would drop them. */
-static int make_lock_file(int dirfd, const instar_options *o, struct base_err *err)
-{
-    struct stat st;
-    int fd;
-    if (os_fstatat(dirfd, LOCK_FILE, &st) != -ENOENT) {
-        return 0;
-    }
-    int rc = file_make_allocated(dirfd, LOCK_FILE, ((uint64_t)o->readers_max + 2) * 64, &fd, err);
-    if (rc == 0) {
-        os_close(fd);
-    }
-    return rc;
-}
-
-static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
+static int env_open_once(const char *path, const instar_options *o, unsigned flags,
+                         MDB_env **env_out)
 {
     MDB_env *env = NULL;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
     int rc = mdb_env_create(&env);
     if (rc != 0) {
         return rc;
@@ -133,7 +111,7 @@ static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
         rc = mdb_env_set_assert(env, assert_failed);
     }
     if (rc == 0) {
-        rc = mdb_env_open(env, path, MDB_NOTLS, 0600);
+        rc = mdb_env_open(env, path, MDB_NOTLS | flags, 0600);
     }
     if (rc != 0) {
         mdb_env_close(env);
@@ -143,16 +121,25 @@ static int env_open_once(int dirfd, const instar_options *o, MDB_env **env_out)
     return 0;
 }
 
+static int env_failed(struct base_err *err, int rc, const instar_options *o)
+{
+    if (rc != ENOMEM) {
+        return trees_failed(err, rc, "open");
+    }
+    return base_err_set(err, INSTAR_ENOMEM,
+                        "data.mdb: cannot be mapped: %llu MiB of address space are needed "
+                        "(map_bytes); raise the limit of the process (ulimit -v), or make the "
+                        "store with less",
+                        (unsigned long long)(o->map_bytes >> 20));
+}
+
 /* Opening may fail for a moment while another process opens or closes. */
-static int env_open(int dirfd, const instar_options *o, bool alone, MDB_env **env_out,
+static int env_open(const char *path, const instar_options *o, bool alone, MDB_env **env_out,
                     struct base_err *err)
 {
-    int rc = alone ? make_lock_file(dirfd, o, err) : 0;
-    if (rc != 0) {
-        return rc;
-    }
+    int rc = EAGAIN;
     for (int tries = 0; tries < OPEN_TRIES; tries++) {
-        rc = env_open_once(dirfd, o, env_out);
+        rc = env_open_once(path, o, MDB_NOSUBDIR, env_out);
         bool may_pass = rc == EAGAIN || rc == EBUSY || rc == MDB_INVALID || rc == EOWNERDEAD ||
                         rc == MDB_VERSION_MISMATCH;
         if (rc == 0 || alone || !may_pass) {
@@ -160,14 +147,7 @@ static int env_open(int dirfd, const instar_options *o, bool alone, MDB_env **en
         }
         os_sleep_ns(1000000 + (os_now_ns() % 1000) * 2000);
     }
-    if (rc == ENOMEM) {
-        return base_err_set(err, INSTAR_ENOMEM,
-                            "data.mdb: cannot be mapped: %llu MiB of address space are needed "
-                            "(map_bytes); raise the limit of the process (ulimit -v), or make the "
-                            "store with less",
-                            (unsigned long long)(o->map_bytes >> 20));
-    }
-    return rc == 0 ? 0 : trees_failed(err, rc, "open");
+    return rc == 0 ? 0 : env_failed(err, rc, o);
 }
 
 int trees_mark_put(MDB_txn *txn, MDB_dbi main, const struct trees_mark *m)
@@ -203,12 +183,16 @@ int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16], s
     MDB_dbi main = 0;
     struct trees_mark mark = {.epoch = 1};
     memcpy(mark.log_id, log_id, sizeof mark.log_id);
-    int rc = check_files(dirfd, true, err);
-    if (rc == 0) {
-        rc = env_open(dirfd, o, true, &env, err);
-    }
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
+    int rc = check_file(dirfd, true, err);
     if (rc != 0) {
         return rc;
+    }
+    /* Nobody else knows of it. Not by its own name, which LMDB would note down in the file. */
+    rc = env_open_once(path, o, MDB_NOLOCK, &env);
+    if (rc != 0) {
+        return env_failed(err, rc, o);
     }
     rc = mdb_txn_begin(env, NULL, 0, &txn);
     if (rc == 0) {
@@ -278,7 +262,7 @@ static int open_main(struct trees *t, struct base_err *err)
 
 int trees_open(struct store *s, bool exclusive, struct base_err *err)
 {
-    int rc = check_files(s->dirfd, false, err);
+    int rc = check_file(s->dirfd, false, err);
     if (rc == 0 && exclusive) {
         rc = trees_look_before(s->dirfd, err);
     }
@@ -294,9 +278,10 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
     if (rc != 0) {
         goto free_trees;
     }
-    rc = env_open(s->dirfd, &s->options, exclusive, &t->env, err);
+    rc = trees_place_take(s, exclusive, &t->place, err);
+    rc = rc == 0 ? env_open(t->place.path, &s->options, exclusive, &t->env, err) : rc;
     if (rc != 0) {
-        goto free_handles;
+        goto leave_place;
     }
     os_plain_init(&t->pool_lock);
     s->trees = t;
@@ -322,7 +307,8 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
     }
     return rc;
 
-free_handles:
+leave_place:
+    trees_place_leave(&t->place);
     handles_free(&t->handles);
 free_trees:
     base_free(t);
@@ -343,6 +329,7 @@ void trees_close(struct store *s)
         trees_read_free(r);
     }
     mdb_env_close(t->env);
+    trees_place_leave(&t->place);
     os_plain_destroy(&t->pool_lock);
     handles_free(&t->handles);
     base_free(t);

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <lmdb.h>
 
+#define TREES_FILE "data.mdb"
+#define TREES_LINK_MAX 40
 #define TREES_NAME_MAX 20
 #define TREES_DIGEST_NAME 24
 #define TREES_CREATED_MAX 64 /* named trees made, or removed, by one LMDB transaction */
@@ -64,9 +66,20 @@ struct trees_write {
     } created[TREES_CREATED_MAX];
 };
 
+/* What LMDB is opened by; while it is open the lock file is. */
+struct trees_place {
+    int lock_fd;
+    char path[32 + TREES_LINK_MAX];
+};
+/* Needs the runtime directory. `alone`: nobody else has the store open. */
+int trees_place_take(const struct store *s, bool alone, struct trees_place *out,
+                     struct base_err *err);
+void trees_place_leave(struct trees_place *p); /* when LMDB is closed */
+
 struct trees {
     struct store *s;
     MDB_env *env;
+    struct trees_place place;
     MDB_dbi main;
     size_t page_bytes;
     const uint8_t *map; /* LMDB does not tell: it follows from a page that says its own number */

@@ -15,7 +15,7 @@
  * nothing is left then that says it was there.
  *
  * Damages: a bit, a byte, a sector of zeros, a page or sector of an earlier time, one from another
- * place, an end that is cut off; in format, data.mdb, lock.mdb and the log; and after a kill in
+ * place, an end that is cut off; in format, data.mdb and the log; and after a kill in
  * what lies in shared memory, whose files may also be others or not there. INSTAR_CORRUPT_CASES
  * sets how many, INSTAR_CORRUPT_FIRST from which on, and with INSTAR_CORRUPT_EVERY_BYTE each bit of
  * each header is tried, in place of one of each byte.
@@ -560,7 +560,7 @@ static struct header record_header(uint32_t commit)
     return h;
 }
 
-/* Each byte of the format file, of both meta pages, of LMDB's lock file and of the first, a middle
+/* Each byte of the format file, of both meta pages, and of the first, a middle
  * and the last record that only the log has: a bit of it or each one. */
 Test(corrupt, every_byte_of_every_header)
 {
@@ -571,7 +571,6 @@ Test(corrupt, every_byte_of_every_header)
     const struct header headers[] = {{.name = "format", .size = 128},
                                      {.name = "data.mdb", .size = 152},
                                      {.name = "data.mdb", .at = PAGE, .size = 152},
-                                     {.name = "lock.mdb", .size = 64},
                                      record_header(0),
                                      record_header(LOGGED / 2),
                                      record_header(LOGGED - 1)};
@@ -652,7 +651,8 @@ static bool choose_leftover(struct test_random *r, struct damage *d)
 {
     uint64_t draw = test_random_below(r, 100);
     return draw < 50   ? nth_file(world->words, "control", 0, d->path)
-           : draw < 85 ? nth_file(world->words, ".mem", test_random_below(r, 3), d->path)
+           : draw < 80 ? nth_file(world->words, ".mem", test_random_below(r, 3), d->path)
+           : draw < 90 ? nth_file(world->words, "lock.mdb", 0, d->path)
                        : nth_file(copy, "lock", 0, d->path);
 }
 

@@ -213,9 +213,8 @@ static const struct call {
 static const struct file {
     const char *name;
     bool of_backup, vital;
-} files[] = {{"format", false, true}, {"data.mdb", false, true}, {"lock.mdb", false, false},
-             {"lock", false, false},  {"manifest", true, true},  {"data.mdb", true, true},
-             {"log", true, true}};
+} files[] = {{"format", false, true},  {"data.mdb", false, true}, {"lock", false, false},
+             {"manifest", true, true}, {"data.mdb", true, true},  {"log", true, true}};
 
 static bool refuses(int code)
 {

@@ -319,6 +319,27 @@ static uint64_t count_keys(struct store *s)
     return count;
 }
 
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* A process that comes while the disk is full: it reads what is there, as one more beside the first
+ * and alone. */
+static void read_elsewhere(struct test_child *self, void *arg)
+{
+    uint64_t *expected = arg;
+    instar_options options = small_options();
+    struct store *s;
+    (void)self;
+    must(store_open(store_path(), &options, &s, &test_err));
+    must(store_locked(s, do_nothing, NULL, &test_err)); /* as a lease is taken */
+    cr_assert_eq(count_keys(s), *expected);
+    must_fail(commit_one(s, *expected, true), INSTAR_ENOSPACE);
+    (void)store_close(s, NULL);
+}
+
 /* The disk is full for the log's next segment, or for the trees: commits end with ENOSPACE and
  * leave nothing, reads go on, and when there is space again commits go on without a reopen. */
 Test(store_fault, full_disk_stops_writing_only)
@@ -352,6 +373,9 @@ Test(store_fault, full_disk_stops_writing_only)
         cr_expect_eq(count_keys(s), committed);
         must_fail(commit_one(s, committed, true), INSTAR_ENOSPACE);
         cr_expect_eq(count_keys(s), committed);
+        struct test_child child;
+        test_fork(&child, read_elsewhere, &committed);
+        test_wait_ok(&child);
         test_hooks_clear();
         for (int again = 0; again < 40; again++) {
             /* The applier notices within moments; until then a commit may still be refused. */

@@ -47,6 +47,7 @@ static const int errors[OPS][7] = {[OS_OP_OPEN] = {EMFILE, ENOSPC, EIO, EACCES, 
                                    [OS_OP_RENAME] = {ENOSPC, EIO, EDQUOT},
                                    [OS_OP_UNLINK] = {EIO, EACCES},
                                    [OS_OP_MKDIR] = {ENOSPC, EDQUOT, EACCES},
+                                   [OS_OP_SYMLINK] = {ENOSPC, EDQUOT, EIO},
                                    [OS_OP_MAP] = {ENOMEM, ENODEV, EAGAIN},
                                    [OS_OP_STAT] = {EIO, ENOMEM},
                                    [OS_OP_LOCK] = {ENOLCK, EINTR, EAGAIN}};

@@ -37,7 +37,7 @@ static void choose_file(struct damage *d, struct test_random *r, const char *cop
 {
     struct files f = {.count = 0};
     uint64_t draw = test_random_below(r, 100);
-    const char *name = draw < 70 ? "data.mdb" : draw < 76 ? "format" : draw < 80 ? "lock.mdb" : "";
+    const char *name = draw < 74 ? "data.mdb" : draw < 80 ? "format" : "";
     if (name[0] == '\0') {
         list(&f, copy, "log");
         expect(f.count > 0);

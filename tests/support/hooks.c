@@ -61,8 +61,8 @@ static const char *const op_names[] = {
     [OS_OP_ALLOCATE] = "allocate", [OS_OP_ZERO_RANGE] = "zero-range",
     [OS_OP_TRUNCATE] = "truncate", [OS_OP_RENAME] = "rename",
     [OS_OP_UNLINK] = "unlink",     [OS_OP_MKDIR] = "mkdir",
-    [OS_OP_MAP] = "map",           [OS_OP_STAT] = "stat",
-    [OS_OP_LOCK] = "lock",
+    [OS_OP_SYMLINK] = "symlink",   [OS_OP_MAP] = "map",
+    [OS_OP_STAT] = "stat",         [OS_OP_LOCK] = "lock",
 };
 
 const char *test_op_name(int op)

@@ -88,13 +88,14 @@ bool trace_whole_path(int dirfd, const char *name, char path[PATH_MAX])
     return true;
 }
 
-/* LMDB may be told its place as /proc/self/fd/N/data.mdb: put the directory's own path there. */
-static void resolve_proc(char path[PATH_MAX])
+/* LMDB is told its place as /proc/self/fd/N/NAME: put the directory's own path there. False: the
+ * path is no such one. */
+static bool resolve_fd(char path[PATH_MAX])
 {
     int fd;
     int used = 0;
     if (sscanf(path, "/proc/self/fd/%d%n", &fd, &used) != 1 || used == 0) {
-        return;
+        return false;
     }
     char rest[PATH_MAX];
     snprintf(rest, sizeof(rest), "%s", path + used);
@@ -102,6 +103,19 @@ static void resolve_proc(char path[PATH_MAX])
     if (trace_whole_path(fd, NULL, dir) && strlen(dir) + strlen(rest) < PATH_MAX) {
         memcpy(path, dir, strlen(dir));
         memcpy(path + strlen(dir), rest, strlen(rest) + 1);
+    }
+    return true;
+}
+
+/* What NAME leads to may be such a path again. */
+static void resolve_proc(char path[PATH_MAX])
+{
+    char to[PATH_MAX];
+    ssize_t size = resolve_fd(path) ? readlink(path, to, sizeof(to) - 1) : 0;
+    if (size > 0) {
+        to[size] = '\0';
+        memcpy(path, to, (size_t)size + 1);
+        (void)resolve_fd(path);
     }
 }
 

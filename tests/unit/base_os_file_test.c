@@ -174,6 +174,8 @@ static int call_each(int dir, int fd, int op)
         return os_unlinkat(dir, "file", 0);
     case OS_OP_MKDIR:
         return os_mkdirat(dir, "made");
+    case OS_OP_SYMLINK:
+        return os_symlinkat("file", dir, "link");
     case OS_OP_MAP:
         return os_map(fd, 4096, true, false, &at);
     case OS_OP_STAT:

@@ -114,6 +114,23 @@ Test(store_control, a_missing_runtime_directory)
     close_with_opener(s);
 }
 
+/* LMDB's lock file is made by whoever is alone, never by one who joins: with two of them two would
+ * write at once. */
+Test(store_control, a_missing_lock_file)
+{
+    struct store *s = make_with_opener();
+    char there[300], away[310];
+    bool differs;
+    snprintf(there, sizeof(there), "%s/lock.mdb", s->runtime_path);
+    snprintf(away, sizeof(away), "%s.away", there);
+    expect(rename(there, away) == 0);
+    expect(code_of_another_open(&differs) == INSTAR_EBUSY);
+    expect(access(there, F_OK) != 0);
+    expect(rename(away, there) == 0);
+    must(code_of_another_open(&differs));
+    close_with_opener(s);
+}
+
 /* So is one that others may write to: what it holds could be changed under us. */
 Test(store_control, an_open_runtime_directory)
 {

@@ -153,22 +153,22 @@ Test(store_hazards_places, another_map_size)
 
 /* ---- links and modes ----------------------------------------------------------------------- */
 
-/* LMDB's lock file is looked at as its data is; and a file that others may write to is refused,
- * since whoever writes there steers every process that has it open (H-19, H-20). */
+/* A link in place of a file is refused and not followed; and a file that others may write to is
+ * refused, since whoever writes there steers every process that has it open (H-19, H-20). */
 Test(store_hazards_places, links_and_modes)
 {
-    static const char *const names[] = {"format", "data.mdb", "lock.mdb"};
+    static const char *const names[] = {"format", "data.mdb", "lock"};
     char victim[400];
     struct stat st;
     make_closed();
     snprintf(victim, sizeof victim, "%s/victim", test_fast_dir());
     test_write_file(victim, "", 0);
-    test_remove(inside("lock.mdb"));
-    expect(symlink(victim, inside("lock.mdb")) == 0);
+    test_remove(inside("lock"));
+    expect(symlink(victim, inside("lock")) == 0);
     must_fail(try_open(NULL), INSTAR_EFOREIGN);
-    expect_words("lock.mdb");
+    expect_words("lock");
     expect(stat(victim, &st) == 0 && st.st_size == 0);
-    test_remove(inside("lock.mdb"));
+    test_remove(inside("lock"));
     must(try_open(NULL)); /* it is made anew */
     for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
         expect(chmod(inside(names[i]), 0620) == 0);

@@ -157,7 +157,7 @@ static bool create_without_space(const struct test_fault *fault, bool directory_
  * again where there is space, it is a store. */
 Test(store_open, create_without_space)
 {
-    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_MKDIR};
+    static const int writing[] = {OS_OP_WRITE, OS_OP_ALLOCATE, OS_OP_MKDIR, OS_OP_SYMLINK};
     uint64_t n = 1;
     while (create_without_space(&(struct test_fault){.op = TEST_ANY_OP, .nth = n, .error = ENOSPC},
                                 n % 2 == 0)) {
@@ -252,7 +252,7 @@ Test(store_open, a_maker_that_takes_long)
 /* Files and directories are for their owner alone, whatever the umask says. */
 Test(store_open, modes)
 {
-    static const char *const files[] = {"format", "data.mdb", "lock.mdb", "lock"};
+    static const char *const files[] = {"format", "data.mdb", "lock"};
     static const char *const dirs[] = {".", "log", "spill"};
     struct stat st;
     mode_t masks[] = {0, 077};
@@ -491,17 +491,42 @@ Test(store_open, spill_files)
     stores_close(s);
 }
 
-/* LMDB's lock file, which is mapped and written to, has its room from the start, also when it had
- * to be made anew: on a disk that is full by then it would be a SIGBUS. */
+/* LMDB's lock file, which is mapped and written to, has its room from the start, and is not among
+ * the store's files but in shared memory: on a disk that is full it would be a SIGBUS. */
 Test(store_open, the_lock_file_has_its_room)
 {
     struct stat st;
+    char path[300];
     must(try_create(stores_path()));
     for (int anew = 0; anew < 2; anew++) {
-        must(try_open(stores_path()));
-        expect(stat(inside("lock.mdb"), &st) == 0);
+        struct store *s = stores_open(NULL);
+        (void)snprintf(path, sizeof(path), "%s/lock.mdb", s->runtime_path);
+        expect(strcmp(s->runtime_path, "run") != 0);
+        expect(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
         expect(st.st_size > 64 * (off_t)stores_options().readers_max);
         expect((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size);
-        expect(unlink(inside("lock.mdb")) == 0);
+        expect(access(inside("lock.mdb"), F_OK) != 0);
+        stores_close(s);
+        expect(access(path, F_OK) != 0);
+    }
+}
+
+/* An opening that fails leaves nothing in shared memory. */
+Test(store_open, a_failed_open_leaves_nothing)
+{
+    char path[300];
+    struct store *s = stores_make(NULL);
+    (void)snprintf(path, sizeof(path), "%s", s->runtime_path);
+    stores_close(s);
+    for (uint64_t n = 1, fired = 1; fired > 0; n++) {
+        test_fault_set(
+            &(struct test_fault){.op = OS_OP_MAP, .path = "data.mdb", .nth = n, .error = ENOMEM});
+        int rc = try_open(stores_path());
+        fired = test_fault_fired();
+        test_fault_set(NULL);
+        expect(rc == 0 || rc == INSTAR_ENOMEM);
+        expect((rc == 0) == (fired == 0));
+        expect(access(path, F_OK) != 0);
+        expect(n > 1 || fired == 1);
     }
 }

@@ -109,6 +109,8 @@ static int make_trees(const char *path, struct store *s)
 {
     s->options = stores_options();
     expect(os_open_dir(path, &s->dirfd) == 0);
+    expect(os_mkdirat(s->dirfd, "run") == 0);
+    expect(os_open_dir(test_path("run"), &s->runtime_fd) == 0);
     return trees_create(s->dirfd, &s->options, s->log_id, &test_err);
 }
 
@@ -135,6 +137,7 @@ Test(store_trees, links_are_refused)
     must_fail(trees_create(s.dirfd, &s.options, s.log_id, &test_err), INSTAR_EEXISTS);
     expect(unlink(test_path("data.mdb")) == 0);
     must_fail(trees_open(&s, true, &test_err), INSTAR_ECORRUPT); /* missing, not made anew */
+    os_close(s.runtime_fd);
     os_close(s.dirfd);
 }
 
@@ -145,6 +148,7 @@ Test(store_trees, another_log_is_refused)
     must(make_trees(test_dir(), &s));
     s.log_id[3] ^= 1;
     must_fail(trees_open(&s, true, &test_err), INSTAR_EFOREIGN);
+    os_close(s.runtime_fd);
     os_close(s.dirfd);
 }
 
