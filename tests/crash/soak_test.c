@@ -18,11 +18,13 @@
  * the windows of a quarter was 35, 33, 36 and 43 us of the updater and 162, 126, 117 and 137 us of
  * the reader (7 minutes), or 37, 35, 30 and 51 us and 0.2, 2.1, 0.08 and 0.06 ms (7 minutes); by
  * that of a yardstick in the same process, which is preempted as often, it came to 5.6, 5.7, 6.1
- * and 6.8, or 6.6, 5.1, 5.0 and 8.6, of the updater. So these are printed and not judged. What nine
- * of ten steps take of the processor, by what nine of ten yardsticks take, was 4.77, 4.69, 4.78
- * and 4.86, or 4.37, 4.79, 4.52 and 4.37, and of the reader 0.316, 0.314, 0.314 and 0.319, or 0.32,
- * 0.33, 0.32 and 0.37. That is judged: in the last quarter it is not a fourth more than in the
- * second. Who waits longer, or one step in a hundred that takes more, is not seen by it.
+ * and 6.8, or 6.6, 5.1, 5.0 and 8.6, of the updater. So these are printed in short runs, and judged
+ * in those of an hour, which want a machine of their own: a drift of the engine's would be seen by
+ * the clock and by the yardstick, so one that only one of them shows is not one. What nine of ten
+ * steps take of the processor, by what nine of ten yardsticks take, was 4.77, 4.69, 4.78 and 4.86,
+ * or 4.37, 4.79, 4.52 and 4.37, and of the reader 0.316, 0.314, 0.314 and 0.319, or 0.32, 0.33,
+ * 0.32 and 0.37. That is judged: in the last quarter it is not a fourth more than in the second.
+ * Who waits longer, or one step in a hundred that takes more, is not seen by that.
  *
  * INSTAR_SECONDS says how long. Where changes take too long for that, it takes longer.
  */
@@ -74,6 +76,9 @@
 /* Of nine of ten steps' processor time by the yardstick's, in runs of so long. */
 #define DRIFT_PERCENT 25
 #define TIMES_JUDGED_S 300
+/* Of p99 by the clock and by the yardstick. */
+#define P99_DRIFT_PERCENT 10
+#define P99_JUDGED_S 3600
 
 enum { UPDATER, INSERTER, READER, WORKERS };
 static const char *const names[WORKERS] = {"updater", "inserter", "reader"};
@@ -485,6 +490,12 @@ static void await_segments_given_back(const struct test_child *workers)
     }
 }
 
+/* The median of the last quarter in percent of that of the second. */
+static uint64_t drift_of(const struct figure *f)
+{
+    return of_quarter(f, 3).median * 100 / (of_quarter(f, 1).median + 1);
+}
+
 static void judge_times(uint64_t seconds)
 {
     for (size_t i = 0; i < WORKERS; i++) {
@@ -501,11 +512,15 @@ static void judge_times(uint64_t seconds)
         tell(&p99_by);
         tell(&p90);
         tell(&p90_by);
-        uint64_t before = of_quarter(&p90_by, 1).median, end = of_quarter(&p90_by, 3).median;
-        if (seconds >= TIMES_JUDGED_S && end > before + before * DRIFT_PERCENT / 100) {
-            test_fail(__FILE__, __LINE__, "%s %s: %llu at the end, %llu before", p90_by.name,
-                      p90_by.of, (unsigned long long)end, (unsigned long long)before);
-        }
+        uint64_t by_clock = drift_of(&p99), by_yard = drift_of(&p99_by), cpu = drift_of(&p90_by);
+        fprintf(stderr,
+                "%s: at the end, in %% of the second quarter: p99 %llu, by the yardstick %llu; "
+                "processor time %llu\n",
+                names[i], (unsigned long long)by_clock, (unsigned long long)by_yard,
+                (unsigned long long)cpu);
+        expect(seconds < TIMES_JUDGED_S || cpu <= 100 + DRIFT_PERCENT);
+        expect(seconds < P99_JUDGED_S || by_clock < 100 + P99_DRIFT_PERCENT ||
+               by_yard < 100 + P99_DRIFT_PERCENT);
     }
 }
 
@@ -595,11 +610,11 @@ Test(soak, nothing_grows, .timeout = 100000)
         test_wait_ok(&workers[i]);
         expect(atomic_load(&shared->done[i]) > 0);
     }
-    judge_times(seconds);
     fprintf(stderr, "%llu seconds, with %zu changes\n", (unsigned long long)seconds, changes);
     judge(seconds);
     ok(instar_check(db, NULL, NULL, &found));
     ok(instar_close(db));
+    judge_times(seconds);
     munmap(shared, sizeof(*shared));
     free(samples);
 }
