@@ -84,7 +84,8 @@ static bool shm_has_room(struct store *s)
     int fd;
     bool tmpfs = false;
     uint64_t room = 0;
-    uint64_t need = control_bytes(s) + MEMTABLES_LEAST * memtable_size(s->segment_bytes);
+    uint64_t need = control_bytes(s) + trees_lock_bytes(&s->options) +
+                    MEMTABLES_LEAST * memtable_size(s->segment_bytes);
     if (os_open_dir(SHM_PATH, &fd) != 0) {
         return false;
     }

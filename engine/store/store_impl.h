@@ -228,6 +228,8 @@ int trees_create(int dirfd, const instar_options *o, const uint8_t log_id[16],
  * here. */
 int trees_open(struct store *s, bool exclusive, struct base_err *err);
 void trees_close(struct store *s);
+/* Of the lock file that trees_open makes in the runtime directory. */
+uint64_t trees_lock_bytes(const instar_options *o);
 /* Called by trees_open and trees_close. */
 int txn_pool_open(struct store *s, struct base_err *err);
 void txn_pool_close(struct store *s);

@@ -279,7 +279,11 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
         goto free_trees;
     }
     rc = trees_place_take(s, exclusive, &t->place, err);
-    rc = rc == 0 ? env_open(t->place.path, &s->options, exclusive, &t->env, err) : rc;
+    if (rc != 0) {
+        goto free_handles;
+    }
+    rc = env_open(t->place.path, &s->options, exclusive, &t->env, err);
+    trees_place_forget(s);
     if (rc != 0) {
         goto leave_place;
     }
@@ -309,6 +313,7 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
 
 leave_place:
     trees_place_leave(&t->place);
+free_handles:
     handles_free(&t->handles);
 free_trees:
     base_free(t);

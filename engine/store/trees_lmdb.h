@@ -16,7 +16,6 @@
 #include <lmdb.h>
 
 #define TREES_FILE "data.mdb"
-#define TREES_LINK_MAX 40
 #define TREES_NAME_MAX 20
 #define TREES_DIGEST_NAME 24
 #define TREES_CREATED_MAX 64 /* named trees made, or removed, by one LMDB transaction */
@@ -69,12 +68,13 @@ struct trees_write {
 /* What LMDB is opened by; while it is open the lock file is. */
 struct trees_place {
     int lock_fd;
-    char path[32 + TREES_LINK_MAX];
+    char path[64];
 };
 /* Needs the runtime directory. `alone`: nobody else has the store open. */
 int trees_place_take(const struct store *s, bool alone, struct trees_place *out,
                      struct base_err *err);
-void trees_place_leave(struct trees_place *p); /* when LMDB is closed */
+void trees_place_forget(const struct store *s); /* the path, when LMDB has opened it */
+void trees_place_leave(struct trees_place *p);  /* when LMDB is closed */
 
 struct trees {
     struct store *s;

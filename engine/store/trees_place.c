@@ -4,15 +4,13 @@
  * each reader and each writer stores into it. On a disk such a store may need room that is not
  * there (btrfs writes each page elsewhere, a quota counts it anew) and ends the process by SIGBUS.
  * So the lock file lies where control lies, in shared memory, and LMDB is given a name there that
- * leads to both:
+ * leads to both, for the moment in which it opens them:
  *
- *   data.mdb.<d>.<l>       ->  /proc/self/fd/<d>/data.mdb    d: the store's directory
- *   data.mdb.<d>.<l>-lock  ->  /proc/self/fd/<l>             l: the lock file, held open
+ *   data.mdb.<pid>       ->  /proc/self/fd/<the store's directory>/data.mdb
+ *   data.mdb.<pid>-lock  ->  /proc/self/fd/<the lock file, held open>
  *
- * What a link says follows from its name alone, so all processes share the links, and none is
- * removed while the store is open. LMDB itself makes no file: whoever is alone makes the lock file
- * anew, with all its room, and one who joins finds it or is refused. Two lock files of one store
- * would be two writers at once.
+ * LMDB itself makes no file: whoever is alone makes the lock file anew, with all its room, and one
+ * who joins finds it or is refused. Two lock files of one store would be two writers at once.
  *
  * The descriptor is closed behind LMDB's own: closing any of a file drops the locks of the process
  * (H-4).
@@ -26,33 +24,56 @@
 #define LOCK_FILE "lock.mdb"
 
 /* For each reader a line of the cache, and two for the head. */
-static uint64_t lock_file_size(const instar_options *o)
+uint64_t trees_lock_bytes(const instar_options *o)
 {
     return ((uint64_t)o->readers_max + 2) * 64;
 }
 
+struct names {
+    char data[32], lock[40];
+};
+
+static struct names names_of(const struct store *s)
+{
+    struct names n;
+    snprintf(n.data, sizeof(n.data), TREES_FILE ".%d", (int)s->pid);
+    snprintf(n.lock, sizeof(n.lock), "%s-lock", n.data);
+    return n;
+}
+
+/* One that is there was left by a process of the same number, which was killed. */
 static int make_link(int dirfd, const char *name, const char *to, struct base_err *err)
 {
     int rc = os_symlinkat(to, dirfd, name);
-    return rc == 0 || rc == -EEXIST ? 0 : base_err_errno(err, -rc, "%s: cannot be made", name);
+    if (rc == -EEXIST && file_remove(dirfd, name, NULL) == 0) {
+        rc = os_symlinkat(to, dirfd, name);
+    }
+    return rc == 0 ? 0 : base_err_errno(err, -rc, "%s: cannot be made", name);
 }
 
 static int make_links(const struct store *s, int lock_fd, struct base_err *err)
 {
-    char name[TREES_LINK_MAX], lock_name[TREES_LINK_MAX + 8], to[64];
-    snprintf(name, sizeof(name), TREES_FILE ".%d.%d", s->dirfd, lock_fd);
-    snprintf(lock_name, sizeof(lock_name), "%s-lock", name);
+    struct names n = names_of(s);
+    char to[64];
     snprintf(to, sizeof(to), "/proc/self/fd/%d/" TREES_FILE, s->dirfd);
-    int rc = make_link(s->runtime_fd, name, to, err);
+    int rc = make_link(s->runtime_fd, n.data, to, err);
     snprintf(to, sizeof(to), "/proc/self/fd/%d", lock_fd);
-    return rc == 0 ? make_link(s->runtime_fd, lock_name, to, err) : rc;
+    return rc == 0 ? make_link(s->runtime_fd, n.lock, to, err) : rc;
+}
+
+void trees_place_forget(const struct store *s)
+{
+    struct names n = names_of(s);
+    /* Where they stay they are swept by the next who is alone. */
+    (void)file_remove(s->runtime_fd, n.data, NULL);
+    (void)file_remove(s->runtime_fd, n.lock, NULL);
 }
 
 int trees_place_take(const struct store *s, bool alone, struct trees_place *out,
                      struct base_err *err)
 {
     *out = (struct trees_place){.lock_fd = -1};
-    int rc = alone ? file_make_allocated(s->runtime_fd, LOCK_FILE, lock_file_size(&s->options),
+    int rc = alone ? file_make_allocated(s->runtime_fd, LOCK_FILE, trees_lock_bytes(&s->options),
                                          &out->lock_fd, err)
                    : file_open(s->runtime_fd, LOCK_FILE, O_RDWR, &out->lock_fd, err);
     if (rc == INSTAR_ENOTFOUND) {
@@ -66,11 +87,11 @@ int trees_place_take(const struct store *s, bool alone, struct trees_place *out,
     rc = make_links(s, out->lock_fd, err);
     if (rc != 0) {
         base_err_prefix(err, "%s", s->runtime_path);
+        trees_place_forget(s);
         trees_place_leave(out);
         return rc;
     }
-    snprintf(out->path, sizeof(out->path), "/proc/self/fd/%d/" TREES_FILE ".%d.%d", s->runtime_fd,
-             s->dirfd, out->lock_fd);
+    snprintf(out->path, sizeof(out->path), "/proc/self/fd/%d/%s", s->runtime_fd, names_of(s).data);
     return 0;
 }
 
