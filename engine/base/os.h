@@ -54,7 +54,7 @@ struct os_call {
 };
 
 /* Installed by tests only, before any store is opened. Any member may be NULL. What is compiled for
- * the library (without INSTAR_TEST) has neither hooks nor points. */
+ * the library (without INSTAR_TEST) has no hooks. */
 struct os_hooks {
     /* Before each system call. 0: go on. Negative errno: it fails with that and does nothing;
      * -EINTR is retried like a real one. Positive, for reads and writes: at most so many bytes are
@@ -80,6 +80,15 @@ extern const struct os_hooks *_Atomic os_hooks_now;
  * "commit.record_written". Costs one load when no hook is set. */
 #define os_point(name) (__builtin_expect(os_hooks_now != NULL, 0) ? os_point_hit(name) : (void)0)
 void os_point_hit(const char *name);
+#elif defined(__x86_64__)
+/* In the library a point is one instruction that does nothing. Where it is and how it is called
+ * stands in a section of the object, which is left out of what is installed; test programs of the
+ * same objects put a breakpoint there (tests/support/points.c). `name` is a literal. */
+#define os_point(name)                                                                    \
+    __asm__ volatile("771: nop\n\t.pushsection " OS_POINTS ",\"a\"\n\t.long 771b - .\n\t" \
+                     ".asciz \"" name "\"\n\t.popsection" ::                              \
+                         : "memory")
+#define OS_POINTS "instar_points"
 #else
 #define os_point(name) ((void)0)
 #endif
@@ -189,8 +198,8 @@ struct os_thread {
     void *arg;
     char name[16]; /* what the kernel keeps, with a 0 */
 };
-/* Signals are blocked in the new thread; its name is for tools that show threads, which cut it. t
- * stays where it is until the join. */
+/* Signals but those of faults are blocked in the new thread; its name is for tools that show
+ * threads, which cut it. t stays where it is until the join. */
 int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), void *arg);
 void os_thread_join(struct os_thread *t);
 

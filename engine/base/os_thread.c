@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads of the library. They take no signals: those are the application's. */
+/* Threads of the library. They take no signals: those are the application's. But what a fault
+ * raises is for whoever it happens to; blocked, it would end the process past any handler. */
 #define _GNU_SOURCE
 #include "base/os_impl.h"
 
@@ -14,13 +15,22 @@ static void *begin(void *arg)
     return t->fn(t->arg);
 }
 
+static void all_but_faults(sigset_t *set)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    (void)sigfillset(set);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        (void)sigdelset(set, faults[i]);
+    }
+}
+
 int os_thread_start(struct os_thread *t, const char *name, void *(*fn)(void *), void *arg)
 {
-    sigset_t all;
+    sigset_t blocked;
     sigset_t before;
-    sigfillset(&all);
+    all_but_faults(&blocked);
     /* A new thread inherits the mask, so it never runs without it. */
-    int rc = -pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = -pthread_sigmask(SIG_SETMASK, &blocked, &before);
     if (rc != 0) {
         return rc;
     }

@@ -58,16 +58,13 @@ static const struct plan create_table = {
 /* With foreign keys to other tables. */
 static const struct plan create_waiting = {
     2,
-    {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0, .point = "change.hidden"},
-     {.shown = "hidden",
-      .work = WORK_SHOW_TABLE,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.public"}},
+    {{.shown = "absent", .work = WORK_ADD_TABLE, .revert = 0, .point = POINT_HIDDEN},
+     {.shown = "hidden", .work = WORK_SHOW_TABLE, .revert = PLAN_NO_RETURN, .point = POINT_PUBLIC}},
 };
 static const struct plan drop_table = {
     2,
     {{.shown = "public", .work = WORK_REMOVE_TABLE, .revert = 0},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = POINT_PURGED}},
 };
 static const struct plan drop_table_kept = {
     1,
@@ -79,24 +76,24 @@ static const struct plan create_plain = {
       .work = WORK_ADD_INDEX,
       .stage = DELETE_ONLY,
       .revert = BACK_FINISH,
-      .point = "change.delete_only"},
+      .point = POINT_DELETE_ONLY},
      {.shown = "delete-only",
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .revert = BACK_ABSENT,
-      .point = "change.write_only"},
-     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = "change.cut"},
+      .point = POINT_WRITE_ONLY},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = POINT_CUT},
      {.shown = "build",
       .work = WORK_BUILD,
       .applied = true,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.fold_end"},
+      .point = POINT_FOLD_END},
      {.shown = "fold",
       .work = WORK_FINISH_INDEX,
       .stage = PUBLIC,
       .applied = true,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.public"}},
+      .point = POINT_PUBLIC}},
 };
 static const struct plan create_unique = {
     8,
@@ -104,36 +101,36 @@ static const struct plan create_unique = {
       .work = WORK_ADD_INDEX,
       .stage = DELETE_ONLY,
       .revert = BACK_FINISH,
-      .point = "change.delete_only"},
+      .point = POINT_DELETE_ONLY},
      {.shown = "delete-only",
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .revert = BACK_ABSENT,
-      .point = "change.write_only"},
-     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = "change.cut"},
+      .point = POINT_WRITE_ONLY},
+     {.shown = "write-only", .work = WORK_CUT, .revert = BACK_DELETE_ONLY, .point = POINT_CUT},
      {.shown = "build",
       .work = WORK_BUILD,
       .applied = true,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.fold_end"},
+      .point = POINT_FOLD_END},
      {.shown = "fold",
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .enforcing = true,
       .applied = true,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.write_only"},
+      .point = POINT_WRITE_ONLY},
      {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_DELETE_ONLY},
      {.shown = "validate",
       .work = WORK_VALIDATE,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.validated"},
+      .point = POINT_VALIDATED},
      {.shown = "validated",
       .work = WORK_FINISH_INDEX,
       .stage = PUBLIC,
       .enforcing = true,
       .revert = BACK_DELETE_ONLY,
-      .point = "change.public"}},
+      .point = POINT_PUBLIC}},
 };
 static const struct plan drop_index = {
     4,
@@ -141,18 +138,18 @@ static const struct plan drop_index = {
       .work = WORK_STAGE,
       .stage = WRITE_ONLY,
       .revert = BACK_UNTOUCHED,
-      .point = "change.write_only"},
+      .point = POINT_WRITE_ONLY},
      {.shown = "write-only",
       .work = WORK_STAGE,
       .stage = DELETE_ONLY,
       .revert = BACK_PUBLIC,
-      .point = "change.delete_only"},
+      .point = POINT_DELETE_ONLY},
      {.shown = "delete-only",
       .work = WORK_REMOVE_INDEX,
       .stage = ABSENT,
       .revert = PLAN_NO_RETURN,
-      .point = "change.absent"},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+      .point = POINT_ABSENT},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = POINT_PURGED}},
 };
 static const struct plan drop_unique = {
     4,
@@ -161,18 +158,18 @@ static const struct plan drop_unique = {
       .stage = WRITE_ONLY,
       .enforcing = true,
       .revert = BACK_UNTOUCHED,
-      .point = "change.write_only"},
+      .point = POINT_WRITE_ONLY},
      {.shown = "write-only",
       .work = WORK_STAGE,
       .stage = DELETE_ONLY,
       .revert = BACK_PUBLIC,
-      .point = "change.delete_only"},
+      .point = POINT_DELETE_ONLY},
      {.shown = "delete-only",
       .work = WORK_REMOVE_INDEX,
       .stage = ABSENT,
       .revert = PLAN_NO_RETURN,
-      .point = "change.absent"},
-     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+      .point = POINT_ABSENT},
+     {.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = POINT_PURGED}},
 };
 
 static const struct plan back_nothing = {
@@ -185,17 +182,17 @@ static const struct plan back_create_index = {
       .work = WORK_STAGE,
       .stage = DELETE_ONLY,
       .revert = PLAN_NO_RETURN,
-      .point = "change.delete_only"},
+      .point = POINT_DELETE_ONLY},
      {.shown = "delete-only",
       .work = WORK_REMOVE_INDEX,
       .stage = ABSENT,
       .revert = PLAN_NO_RETURN,
-      .point = "change.absent"},
+      .point = POINT_ABSENT},
      {.shown = "purge",
       .work = WORK_PURGE,
       .ends = true,
       .revert = PLAN_NO_RETURN,
-      .point = "change.purged"},
+      .point = POINT_PURGED},
      {.shown = "absent", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 static const struct plan back_drop_index = {
@@ -205,7 +202,7 @@ static const struct plan back_drop_index = {
       .ends = true,
       .stage = PUBLIC,
       .revert = PLAN_NO_RETURN,
-      .point = "change.public"},
+      .point = POINT_PUBLIC},
      {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 static const struct plan back_drop_unique = {
@@ -216,28 +213,27 @@ static const struct plan back_drop_unique = {
       .stage = PUBLIC,
       .enforcing = true,
       .revert = PLAN_NO_RETURN,
-      .point = "change.public"},
+      .point = POINT_PUBLIC},
      {.shown = "public", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
 /* An alteration stands complete in one version; what is done before only makes sure that it may. */
-#define ALTER(from, back)                                                                \
-    {                                                                                    \
-        .shown = (from), .work = WORK_ALTER, .revert = (back), .point = "change.altered" \
+#define ALTER(from, back)                                                             \
+    {                                                                                 \
+        .shown = (from), .work = WORK_ALTER, .revert = (back), .point = POINT_ALTERED \
     }
-#define RETIRE                                                             \
-    {                                                                      \
-        .shown = "altered", .work = WORK_RETIRE, .revert = PLAN_NO_RETURN, \
-        .point = "change.retired"                                          \
+#define RETIRE                                                                                    \
+    {                                                                                             \
+        .shown = "altered", .work = WORK_RETIRE, .revert = PLAN_NO_RETURN, .point = POINT_RETIRED \
     }
-#define VALIDATION                                                                                 \
-    {.shown = "unaltered",                                                                         \
-     .work = WORK_ENFORCE,                                                                         \
-     .revert = BACK_UNALTERED,                                                                     \
-     .point = "change.enforcing"},                                                                 \
-        {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_RELAX},                          \
-    {                                                                                              \
-        .shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = "change.validated" \
+#define VALIDATION                                                                              \
+    {.shown = "unaltered",                                                                      \
+     .work = WORK_ENFORCE,                                                                      \
+     .revert = BACK_UNALTERED,                                                                  \
+     .point = POINT_ENFORCING},                                                                 \
+        {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_RELAX},                       \
+    {                                                                                           \
+        .shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = POINT_VALIDATED \
     }
 
 static const struct plan alter = {1, {ALTER("unaltered", BACK_UNALTERED)}};
@@ -246,46 +242,43 @@ static const struct plan alter_validate = {4, {VALIDATION, ALTER("validated", BA
 static const struct plan alter_both = {5, {VALIDATION, ALTER("validated", BACK_RELAX), RETIRE}};
 static const struct plan back_alter = {
     2,
-    {{.shown = "enforcing",
-      .work = WORK_RELAX,
-      .revert = PLAN_NO_RETURN,
-      .point = "change.relaxed"},
+    {{.shown = "enforcing", .work = WORK_RELAX, .revert = PLAN_NO_RETURN, .point = POINT_RELAXED},
      {.shown = "unaltered", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 
 /* What was dropped comes back, or goes. */
 static const struct plan undo = {
     1,
-    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = "change.restored"}},
+    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = POINT_RESTORED}},
 };
 static const struct plan undo_validate = {
     4,
-    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = "change.restored"},
+    {{.shown = "kept", .work = WORK_RESTORE, .revert = BACK_UNALTERED, .point = POINT_RESTORED},
      {.shown = "enforcing", .work = WORK_DRAIN, .revert = BACK_RELAX},
-     {.shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = "change.validated"},
-     {.shown = "validated", .work = WORK_SETTLE, .revert = BACK_RELAX, .point = "change.settled"}},
+     {.shown = "validate", .work = WORK_NULLS, .revert = BACK_RELAX, .point = POINT_VALIDATED},
+     {.shown = "validated", .work = WORK_SETTLE, .revert = BACK_RELAX, .point = POINT_SETTLED}},
 };
 static const struct plan back_undo = {
     2,
     {{.shown = "enforcing",
       .work = WORK_KEEP_AGAIN,
       .revert = PLAN_NO_RETURN,
-      .point = "change.kept_again"},
+      .point = POINT_KEPT_AGAIN},
      {.shown = "kept", .work = WORK_NOTHING, .revert = PLAN_NO_RETURN}},
 };
 static const struct plan purge_table = {
     1,
-    {{.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+    {{.shown = "purge", .work = WORK_PURGE, .revert = PLAN_NO_RETURN, .point = POINT_PURGED}},
 };
 static const struct plan purge_columns = {
     1,
-    {{.shown = "purge", .work = WORK_FORGET, .revert = PLAN_NO_RETURN, .point = "change.purged"}},
+    {{.shown = "purge", .work = WORK_FORGET, .revert = PLAN_NO_RETURN, .point = POINT_PURGED}},
 };
 static const struct plan vacuum = {
     3,
     {{.shown = "drain", .work = WORK_BEGIN_PASS, .revert = 0},
-     {.shown = "rewrite", .work = WORK_REWRITE, .revert = 0, .point = "change.rewritten"},
-     {.shown = "rewritten", .work = WORK_PRUNE, .revert = 0, .point = "change.pruned"}},
+     {.shown = "rewrite", .work = WORK_REWRITE, .revert = 0, .point = POINT_REWRITTEN},
+     {.shown = "rewritten", .work = WORK_PRUNE, .revert = 0, .point = POINT_PRUNED}},
 };
 
 /* [kind][variant][going back] */

@@ -10,26 +10,26 @@
 /* Another primary key, up to where it is known to be one: the witness is built and validated, or
  * every row has its id. What follows builds rows and indexes by it. */
 #define PLAN_KEY_STEPS_COUNT 11
-#define PLAN_KEY_STEPS(unchanged, withdraw)                                                    \
-    {STEP("unaltered", WORK_KEY_ADD, withdraw, "rekey.key_added"),                             \
-     .needs = PLAN_REKEYS | PLAN_FORESEES},                                                    \
-        {STEP("unaltered", WORK_KEY_ADD, unchanged, "rekey.key_added"), .needs = PLAN_REKEYS,  \
-         .unless = PLAN_FORESEES},                                                             \
-        {STEP("key delete-only", WORK_KEY_RAISE, withdraw, "rekey.key_write_only"),            \
-         .needs = PLAN_WITNESS},                                                               \
-        {STEP("key write-only", WORK_CUT, withdraw, "rekey.key_cut"), .needs = PLAN_WITNESS},  \
-        {STEP("key build", WORK_BUILD, withdraw, "rekey.key_fold_end"), .applied = true,       \
-         .needs = PLAN_WITNESS},                                                               \
-        {STEP("row ids", WORK_DRAIN, withdraw, NULL), .needs = PLAN_NUMBERS},                  \
-        {STEP("numbering", WORK_FILL, withdraw, "rekey.filled"), .needs = PLAN_NUMBERS},       \
-        {STEP("key fold", WORK_KEY_ENFORCE, withdraw, "rekey.key_enforcing"), .applied = true, \
-         .needs = PLAN_WITNESS},                                                               \
-        {STEP("numbered", WORK_KEY_ENFORCE, withdraw, "rekey.key_enforcing"),                  \
-         .needs = PLAN_NUMBERS, .unless = PLAN_WITNESS},                                       \
-        {STEP("key enforcing", WORK_DRAIN, withdraw, NULL), .needs = PLAN_REKEYS},             \
-    {                                                                                          \
-        STEP("key validate", WORK_VALIDATE_ALL, withdraw, "rekey.key_validated"),              \
-            .needs = PLAN_REKEYS                                                               \
+#define PLAN_KEY_STEPS(unchanged, withdraw)                                                        \
+    {STEP("unaltered", WORK_KEY_ADD, withdraw, POINT_REKEY_KEY_ADDED),                             \
+     .needs = PLAN_REKEYS | PLAN_FORESEES},                                                        \
+        {STEP("unaltered", WORK_KEY_ADD, unchanged, POINT_REKEY_KEY_ADDED), .needs = PLAN_REKEYS,  \
+         .unless = PLAN_FORESEES},                                                                 \
+        {STEP("key delete-only", WORK_KEY_RAISE, withdraw, POINT_REKEY_KEY_WRITE_ONLY),            \
+         .needs = PLAN_WITNESS},                                                                   \
+        {STEP("key write-only", WORK_CUT, withdraw, POINT_REKEY_KEY_CUT), .needs = PLAN_WITNESS},  \
+        {STEP("key build", WORK_BUILD, withdraw, POINT_REKEY_KEY_FOLD_END), .applied = true,       \
+         .needs = PLAN_WITNESS},                                                                   \
+        {STEP("row ids", WORK_DRAIN, withdraw, POINT_NONE), .needs = PLAN_NUMBERS},                \
+        {STEP("numbering", WORK_FILL, withdraw, POINT_REKEY_FILLED), .needs = PLAN_NUMBERS},       \
+        {STEP("key fold", WORK_KEY_ENFORCE, withdraw, POINT_REKEY_KEY_ENFORCING), .applied = true, \
+         .needs = PLAN_WITNESS},                                                                   \
+        {STEP("numbered", WORK_KEY_ENFORCE, withdraw, POINT_REKEY_KEY_ENFORCING),                  \
+         .needs = PLAN_NUMBERS, .unless = PLAN_WITNESS},                                           \
+        {STEP("key enforcing", WORK_DRAIN, withdraw, POINT_NONE), .needs = PLAN_REKEYS},           \
+    {                                                                                              \
+        STEP("key validate", WORK_VALIDATE_ALL, withdraw, POINT_REKEY_KEY_VALIDATED),              \
+            .needs = PLAN_REKEYS                                                                   \
     }
 
 #endif

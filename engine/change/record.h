@@ -301,14 +301,22 @@ enum change_work {
 #define PLAN_NO_RETURN UINT32_MAX
 #define PLAN_STEPS_MAX 40
 
+/* Where a test may stop or kill a runner: when a step's commit is done. */
+enum plan_point {
+    POINT_NONE,
+#define X(name, text) POINT_##name,
+#include "change/points.def"
+#undef X
+};
+
 struct plan_step {
     const char *shown; /* the stage that people see while this step is being done */
     enum change_work work;
     enum instar_stage stage; /* of the index, when one is published */
     bool enforcing;
-    bool applied;      /* wait until all that the change has logged is in the trees */
-    bool ends;         /* gives the verdict, though it does not stand last */
-    const char *point; /* for tests: reached when the step's commit is done */
+    bool applied; /* wait until all that the change has logged is in the trees */
+    bool ends;    /* gives the verdict, though it does not stand last */
+    enum plan_point point;
     uint32_t revert; /* at which step the way back begins from here; PLAN_NO_RETURN: not possible */
     unsigned needs;  /* the step is in the plan of those variants only that have all of these, */
     unsigned unless; /* and none of these */

@@ -588,6 +588,20 @@ static int special(struct job *j, enum change_work work, struct base_err *err)
     }
 }
 
+static void reach(enum plan_point point)
+{
+    switch (point) {
+#define X(name, text)   \
+    case POINT_##name:  \
+        os_point(text); \
+        break;
+#include "change/points.def"
+#undef X
+    case POINT_NONE:
+        break;
+    }
+}
+
 int step_run(struct job *j, struct base_err *err)
 {
     const struct plan_step *step = plan_step(&j->rec);
@@ -638,8 +652,8 @@ int step_run(struct job *j, struct base_err *err)
         rc = special(j, step->work, err);
         break;
     }
-    if (rc == 0 && step->point != NULL) {
-        os_point(step->point);
+    if (rc == 0) {
+        reach(step->point);
     }
     return rc == 0 && record_ended(&j->rec) ? JOB_ENDED : rc;
 }

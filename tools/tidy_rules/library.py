@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+from tidy_rules.points import POINT
 from tidy_rules.tree import Finding
 
 # What declares the functions of a library, and the map that it is linked with.
@@ -60,10 +61,15 @@ def hardening(tree, library):
 def seam(tree, library):
     """The hooks of base/os are the tests' own."""
     files = [library, *(p for p in [library.with_name("instar")] if p.exists())]
+    points = {(m[1] or m[2]).encode() for s in tree.engine for m in POINT.finditer(s.text)}
     for file in files:
         for name in sorted(set(re.findall(r"\bos_(?:hooks\w*|point_hit)", tool("nm", str(file))))):
             yield Finding("engine/base/os.h", 1, f"{file.name} holds {name}",
                           "compile it with INSTAR_TEST alone")
+        content = file.read_bytes()
+        for name in sorted(p for p in points if p + b"\0" in content):
+            yield Finding("engine/base/os.h", 1, f"{file.name} knows the point {name.decode()}",
+                          "remove the section of points where it is linked")
 
 
 RULES = [exports, hardening, seam]
