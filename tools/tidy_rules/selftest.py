@@ -107,8 +107,7 @@ PLANTED = [
     ("engine/txn/txn.c", TOP + call("int x = a->stage == y"), 5, "ask catalog_may_"),
     # points
     ("engine/row/row.c", TOP + call('os_point("row.read")'), 5, "no test names the point"),
-    ("engine/change/a.c", TOP + 'static const char *const a = "change.step";\n', 2,
-     'the point "change.step"'),
+    ("engine/change/a.def", TOP + 'X(STEP, "change.step")\n', 2, 'the point "change.step"'),
     # shape
     ("tools/instar/a.c", TOP + "int  a;\n", 2, "make format"),
     ("tools/instar/a.c", TOP + "/* a comment that nobody looks at */\n" * FILE_LINES_MAX,
