@@ -28,8 +28,8 @@
  *     values they hand out belong to one thread at a time: a second one that comes meanwhile gets
  *     EMISUSE. A projection may be shared. A callback (fn) may call any function but instar_close.
  *  8. The library starts a few threads of its own in every process that opens a store; they
- *     block all signals. No signal handler is installed. A store's file that is truncated from
- *     outside while mapped raises SIGBUS.
+ *     block all signals but those of faults. No signal handler is installed. A store's file that
+ *     is truncated from outside while mapped raises SIGBUS.
  *
  * Caveats
  *  9. One open per process: a second open of the same store in one process is refused

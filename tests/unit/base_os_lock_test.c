@@ -269,7 +269,7 @@ static void *meet(void *arg)
     return NULL;
 }
 
-/* Threads block all signals, leave their starter's mask alone, and meet at a condition. */
+/* Threads block all signals but those of faults, leave their starter's mask alone, and meet at a condition. */
 Test(base_os_lock, threads_block_signals_and_meet)
 {
     struct meeting m = {.phase = 0};
@@ -290,6 +290,7 @@ Test(base_os_lock, threads_block_signals_and_meet)
     os_plain_unlock(&m.mutex);
     os_thread_join(&thread);
     cr_expect(sigismember(&m.mask, SIGINT) == 1);
+    cr_expect(sigismember(&m.mask, SIGSEGV) == 0);
     cr_expect(sigismember(&m.mask, SIGTERM) == 1);
     cr_expect_eq(sigismember(&before, SIGINT), sigismember(&after, SIGINT));
     os_plain_lock(&m.mutex);
