@@ -597,7 +597,7 @@ static void reach(enum plan_point point)
         break;
 #include "change/points.def"
 #undef X
-    case POINT_NONE:
+    default: /* POINT_NONE */
         break;
     }
 }

@@ -269,7 +269,8 @@ static void *meet(void *arg)
     return NULL;
 }
 
-/* Threads block all signals but those of faults, leave their starter's mask alone, and meet at a condition. */
+/* Threads block all signals but those of faults, leave their starter's mask alone, and meet at a
+ * condition. */
 Test(base_os_lock, threads_block_signals_and_meet)
 {
     struct meeting m = {.phase = 0};
