@@ -189,7 +189,7 @@ expect 0 create "$INSTAR" create-table "$scratch/small" t id:int8 pad:text --key
 pad=$(printf '%100s' x | tr ' ' x)
 {
     echo id,pad
-    for i in $(seq 1 6000); do echo "$i,$i-$pad"; done
+    for i in $(seq 1 20000); do echo "$i,$i-$pad"; done
 } >"$scratch/rows.csv"
 expect 1 'until it is full' "$INSTAR" import "$scratch/small" t "$scratch/rows.csv"
 has 'until it is full' "$err" 'EMAPFULL'
