@@ -56,8 +56,8 @@ static void assert_failed(MDB_env *env, const char *text)
     base_assert_fail(text, "data.mdb", 0);
 }
 
-/* What LMDB will open must be a plain file of ours: it follows links, and overwrites what is empty.
- */
+/* What LMDB will open must be a plain file of ours: it follows links, and overwrites one that is
+ * empty. */
 static int check_file(int dirfd, bool create, struct base_err *err)
 {
     struct stat dir, st;
@@ -83,10 +83,8 @@ static int check_file(int dirfd, bool create, struct base_err *err)
                             (unsigned)(st.st_mode & 0777));
     }
     if (st.st_size < TREES_FILE_LEAST) {
-        return base_err_set(err, INSTAR_ECORRUPT,
-                            TREES_FILE ": has %lld bytes, expected at least "
-                                       "%d",
-                            (long long)st.st_size, TREES_FILE_LEAST);
+        return base_err_set(err, INSTAR_ECORRUPT, "%s: has %lld bytes, expected at least %d",
+                            TREES_FILE, (long long)st.st_size, TREES_FILE_LEAST);
     }
     return 0;
 }
