@@ -62,6 +62,24 @@ int instar_cut_log(const char *path, instar_log_cut *cut_out)
     return rc == INSTAR_OK ? store_cut_log(path, &options, cut_out, api_err()) : rc;
 }
 
+int instar_overwrite(const char *path, uint64_t *bytes_out)
+{
+    uint64_t bytes = 0;
+    instar_options options;
+    int rc = api_need(path, "path");
+
+    if (rc == INSTAR_OK) {
+        rc = api_options_complete(NULL, &options);
+    }
+    if (rc == INSTAR_OK) {
+        rc = store_overwrite(path, &options, &bytes, api_err());
+    }
+    if (bytes_out != NULL) {
+        *bytes_out = bytes;
+    }
+    return rc;
+}
+
 int instar_repair(const char *path, int (*fn)(void *arg, const char *text), void *arg)
 {
     char text[512] = "";

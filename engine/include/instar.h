@@ -1254,6 +1254,24 @@ typedef struct instar_log_cut {
  * ENOSPACE (for the copy). */
 INSTAR_API int instar_cut_log(const char *path, instar_log_cut *cut_out);
 
+/* Overwrite with zeros what no row needs any more, in a store that nobody has open: rows that were
+ * deleted, values that were updated, what was dropped and may not be undone. They stay else in
+ * pages of data.mdb that are free, or not full, and in the log, until new data need the room. All
+ * of the log is folded and what was dropped is emptied first, so the store is opened and closed;
+ * then all of data.mdb and of the log is read, and written where it is neither in use nor zero. A
+ * process that dies on the way leaves a store that is whole. *bytes_out (may be NULL): how much was
+ * written, in pieces of up to 64 KiB.
+ *
+ * What it cannot reach: a key that was deleted may stand in an inner page as the border of others,
+ * until its table or index is made anew; rows of older layouts have what a dropped column held,
+ * until instar_vacuum(); a failed change tells some of the keys that it failed at; and what the
+ * file system or the disk has put elsewhere, in files that were removed as well (old segments,
+ * backups, copies that a repair made). Errors: ENOSTORE, EACCESS, EFOREIGN, EINUSE and EBUSY (this
+ * process, or another one, has it open; or the log cannot be folded, or what was dropped not
+ * emptied, say for want of room), ECORRUPT (data.mdb is damaged: nothing was overwritten),
+ * ESTOPPED, EIO and others of instar_open. */
+INSTAR_API int instar_overwrite(const char *path, uint64_t *bytes_out);
+
 #ifdef __cplusplus
 }
 #endif

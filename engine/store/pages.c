@@ -110,6 +110,12 @@ static bool take_page(struct pages *p, uint64_t page)
     return fresh;
 }
 
+/* So many bytes of a page, from one on, hold nothing. */
+static int give_unused(const struct pages *p, uint64_t page, uint64_t from, uint64_t size)
+{
+    return p->unused == NULL ? 0 : p->unused(p->arg, page * p->meta.page_bytes + from, size);
+}
+
 /* With the system's words, if it has any; else the file has ended. */
 static int unreadable(struct tree *t, uint64_t page, int rc)
 {
@@ -330,7 +336,8 @@ static int check_overflow(struct tree *t, const struct node *node, uint8_t *scra
         }
     }
     t->found.overflows += count;
-    return rc;
+    uint64_t used = PAGE_HEADER + node->size;
+    return rc == 0 ? give_unused(p, node->child, used, count * p->meta.page_bytes - used) : rc;
 }
 
 /* A list of free pages: none of them may be in use. */
@@ -350,6 +357,8 @@ static int note_free(struct tree *t, uint64_t page, struct base_slice list)
                        (unsigned long long)free_page);
         } else if (free_page < p->file_pages && !take_page(p, free_page)) {
             rc = wrong(p, free_page, t->name, "is free, and reached besides");
+        } else if (free_page < p->file_pages) {
+            rc = give_unused(p, free_page, 0, p->meta.page_bytes);
         }
     }
     return rc;
@@ -467,6 +476,10 @@ static int walk(struct tree *t, uint64_t page, unsigned depth, const struct span
         rc = check_nodes(t, page, bytes, span, &usable);
     }
     if (rc == 0 && usable) {
+        size_t lower = base_get_u16(bytes + 12), upper = base_get_u16(bytes + 14);
+        rc = give_unused(t->p, page, lower, upper - lower);
+    }
+    if (rc == 0 && usable) {
         rc = leaf ? walk_leaf(t, page, bytes, bytes + size) : walk_branch(t, bytes, depth, span);
     }
     base_free(bytes);
@@ -516,6 +529,18 @@ static int walk_all(struct pages *p)
     return rc == 0 && p->findings == 0 ? compare_seals(&main_tree) : rc;
 }
 
+/* Neither in use nor in the list of those that are free: behind the last page, or lost. */
+static int give_unseen(const struct pages *p)
+{
+    int rc = 0;
+    for (uint64_t page = 2; rc == 0 && p->unused != NULL && page < p->file_pages; page++) {
+        if ((p->seen[page / 8] >> page % 8 & 1) == 0) {
+            rc = give_unused(p, page, 0, p->meta.page_bytes);
+        }
+    }
+    return rc;
+}
+
 int pages_walk(struct pages *p, struct base_err *err)
 {
     p->err = err;
@@ -524,6 +549,7 @@ int pages_walk(struct pages *p, struct base_err *err)
         return base_err_set(err, INSTAR_ENOMEM, "no memory to check data.mdb");
     }
     int rc = walk_all(p);
+    rc = rc == 0 && p->findings == 0 ? give_unseen(p) : rc;
     base_buf_free(&p->digests);
     base_free(p->seen);
     p->seen = NULL;
@@ -591,4 +617,17 @@ int pages_metas(struct pages *p, struct base_err *err)
     p->meta = metas[good[1] && (!good[0] || metas[1].txn > metas[0].txn) ? 1 : 0];
     p->file_pages = (uint64_t)st.st_size / p->meta.page_bytes;
     return 0;
+}
+
+/* Each number of a transaction has its page: that of the one before belongs on the other. */
+int pages_meta_copy(int fd, const struct pages_meta *from, uint64_t to, struct base_err *err)
+{
+    uint8_t bytes[PAGES_META_BYTES];
+    memcpy(bytes, from->bytes, sizeof(bytes));
+    base_put_u64(bytes, to);
+    base_put_u64(bytes + 144, from->txn > 0 ? from->txn - 1 : 0);
+    int rc = os_pwrite(fd, bytes, sizeof(bytes), (off_t)(to * from->page_bytes));
+    return rc == 0 ? 0
+                   : base_err_errno(err, -rc, "data.mdb: meta page %llu cannot be written",
+                                    (unsigned long long)to);
 }

@@ -30,6 +30,9 @@ struct pages {
     int (*unlike)(void *arg, const char *name, const char *text);
     /* Each plain entry of the main tree, or NULL. Not 0 stops, and is returned. */
     int (*entry)(void *arg, struct base_slice key, struct base_slice value);
+    /* Each part of the file, in no order, that is in no node and no value, or NULL. Metas aside.
+     * Not 0 stops, and is returned. */
+    int (*unused)(void *arg, uint64_t at, uint64_t size);
     void *arg;
     uint64_t findings, seen_pages, entries, trees;
     struct base_buf digests; /* struct pages_digest, as the main tree has them, in order */
@@ -48,6 +51,9 @@ bool pages_meta_read(const uint8_t bytes[PAGES_META_BYTES], uint64_t page, struc
                      const char **what_out);
 /* Both meta pages, and p->meta is the newer one. ECORRUPT when none can be used. */
 int pages_metas(struct pages *p, struct base_err *err);
+/* Make meta page `to`, the other one, hold this snapshot as that of the transaction before. Not
+ * synced. */
+int pages_meta_copy(int fd, const struct pages_meta *from, uint64_t to, struct base_err *err);
 /* Every page that can be reached from p->meta: once, whole, in its place, and in order. */
 int pages_walk(struct pages *p, struct base_err *err);
 

@@ -16,7 +16,6 @@
 
 #define TREES "data.mdb"
 #define TREES_BEFORE "data.mdb.before-repair"
-#define META_TXN 144
 
 struct metas {
     struct pages_meta page[2];
@@ -63,25 +62,14 @@ static int keep_copy(int dirfd, int fd, struct base_err *err)
     return rc;
 }
 
-/* The good page, made that of the transaction before it. */
 static int write_meta(int fd, const struct pages_meta *good, uint64_t bad, struct base_err *err)
 {
-    size_t size = good->page_bytes, got;
-    uint8_t *bytes = base_alloc(size);
-    if (bytes == NULL) {
-        return base_err_set(err, INSTAR_ENOMEM, "no memory for a page");
+    int rc = pages_meta_copy(fd, good, bad, err);
+    if (rc != 0) {
+        return rc;
     }
-    int rc = os_pread(fd, bytes, size, (off_t)((1 - bad) * size), &got);
-    if (rc == 0 && got == size) {
-        base_put_u64(bytes, bad);
-        base_put_u64(bytes + META_TXN, good->txn > 0 ? good->txn - 1 : 0);
-        rc = os_pwrite(fd, bytes, size, (off_t)(bad * size));
-        rc = rc == 0 ? os_fdatasync(fd) : rc;
-    }
-    base_free(bytes);
-    return rc == 0 && got == size ? 0
-                                  : base_err_errno(err, rc != 0 ? -rc : EIO,
-                                                   TREES ": the meta page cannot be written");
+    rc = os_fdatasync(fd);
+    return rc == 0 ? 0 : base_err_errno(err, -rc, TREES ": cannot be synced");
 }
 
 static int repair(int dirfd, char *text, size_t size, struct base_err *err)

@@ -298,6 +298,9 @@ int store_check_files(const char *path, const instar_options *options,
  * data.mdb from the other one. `text` says what was done, "" when nothing was to be done. */
 int store_repair(const char *path, const instar_options *options, char *text, size_t size,
                  struct base_err *err);
+/* As instar_overwrite; all options are given. */
+int store_overwrite(const char *path, const instar_options *options, uint64_t *bytes_out,
+                    struct base_err *err);
 /* As instar_cut_log; all options are given. */
 int store_cut_log(const char *path, const instar_options *options, instar_log_cut *cut_out,
                   struct base_err *err);

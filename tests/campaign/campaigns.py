@@ -8,6 +8,7 @@ import dataclasses
 import re
 import time
 
+from campaign.figures import ROOT
 from runner import item
 
 
@@ -129,6 +130,7 @@ CLOCK = Campaign(
     {"pr": Size(1), "nightly": Size(25), "release": Size(250)},
     (Program("release/tests/scenario/clock_test", (("INSTAR_CLOCK_RUNS", "20"),), r"^(\d+) runs$",
              900),))
+# A seed is the whole suite, sanitized, ten minutes; and what is watched for races and by Valgrind.
 SANITIZERS = Campaign(
     "sanitizers", "tests", {"pr": Size(1), "nightly": Size(5), "release": Size(20)})
 # Nightly: all targets one after the other in less than ninety minutes.
@@ -179,7 +181,10 @@ class Watched(item.Criterion):
         return passed, failures
 
 
-def watched(args, seed):
+def sanitized(args, seed):
+    # All test programs and shell tests, by the sanitizers' build; then those of the other builds.
+    yield (Heard("suite", [ROOT / "tests/run", "--build", args.build, "--variant", "asan"], 3000,
+                 env={"INSTAR_SEED": str(seed)}), r"^(\d+) passed, ")
     for binary in args.program:
         yield Watched(args.build, binary.resolve(), seed), r"^(\d+) tests passed$"
 
@@ -197,16 +202,16 @@ class Heard(item.Command):
 class Fuzzed(Heard):
     """A fuzz target for so many seconds; what it finds goes to its corpus in the build folder."""
 
-    def __init__(self, root, build, target, seed, seconds):
+    def __init__(self, build, target, seed, seconds):
         name = target.stem.removesuffix("_fuzz")
         corpus = build / "fuzz/corpus" / name
         corpus.mkdir(parents=True, exist_ok=True)
-        dictionary = root / "fuzz/dict" / f"{name}.dict"
+        dictionary = ROOT / "fuzz/dict" / f"{name}.dict"
         super().__init__(f"fuzz/{name}", [
             target, f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=1",
             "-malloc_limit_mb=64", "-print_final_stats=1", f"-artifact_prefix={build}/fuzz/",
             *([f"-dict={dictionary}"] if dictionary.exists() else []),
-            corpus, root / "fuzz/corpus" / name], seconds + 300)
+            corpus, ROOT / "fuzz/corpus" / name], seconds + 300)
 
 
 def count(pattern, output):
@@ -215,9 +220,9 @@ def count(pattern, output):
     return sum(int(n) if n else 1 for n in found)
 
 
-def compared(root, build, seed):
+def compared(build, seed):
     """Streams and expressions beside PostgreSQL, and streams beside SQLite."""
-    folder = root / "tests/differential"
+    folder = ROOT / "tests/differential"
     yield (Heard("differential/streams", [
         folder / "stream.py", "--program", build / "release/tests/bin/stream",
         "--seed", str(1 + (seed - 1) * STREAMS), "--count", str(STREAMS),
@@ -233,7 +238,6 @@ def compared(root, build, seed):
 
 
 def shell_tests(args):
-    from campaign.figures import ROOT
     env = {"INSTAR": str(args.build / "asan/instar"), "INSTAR_BUILD": str(args.build)}
     for name in HOSTILE_SCRIPTS:
         yield (Heard(name, ["bash", ROOT / f"tests/{name}.sh"], 600, env=env),
@@ -242,19 +246,17 @@ def shell_tests(args):
 
 def items_of(campaign, args, seed):
     if campaign is DIFFERENTIAL:
-        from campaign.figures import ROOT
-        yield from compared(ROOT, args.build, seed)
+        yield from compared(args.build, seed)
         return
     if campaign is FUZZ:
-        from campaign.figures import ROOT
         seconds = args.seconds or campaign.sizes[args.size].seconds
         for source in sorted((ROOT / "fuzz").glob("*_fuzz.c")):
             target = args.build / "fuzz" / source.stem
-            yield (Fuzzed(ROOT, args.build, target, seed, seconds),
+            yield (Fuzzed(args.build, target, seed, seconds),
                    r"stat::number_of_executed_units: (\d+)")
         return
     if campaign is SANITIZERS:
-        yield from watched(args, seed)
+        yield from sanitized(args, seed)
         return
     seconds = args.seconds or campaign.sizes[args.size].seconds
     for program in campaign.programs:

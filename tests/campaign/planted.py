@@ -7,9 +7,10 @@ Each tests/planted/NN-name.patch takes one rule out. Its head says which, and wh
     Found by: unit/store_flush_test
     Found by: campaign-power-cut powercut/commits_and_segments
 
-A finder is a test program, a shell test of the tool (cli/NAME), or a campaign (its first program,
-with a seed's worth); a name behind it is a filter, so that no time goes into what is known to have
-no part in it. Finders are asked in this order, and each may take ten minutes. A patch that does
+A finder is a campaign (its first program, with a seed's worth), or of the campaign sanitizers a
+program of the suite, or a shell test of the tool (cli/NAME), in the sanitizers' build; a name
+behind it is a filter, so that no time goes into what is known to have no part in it. Finders are
+asked in this order, and each may take ten minutes. A patch that does
 not apply or compile, or that nobody finds, makes the run fail: then it is the campaign that must be
 mended.
 
@@ -53,9 +54,9 @@ class Finder:
             program = campaigns.ALL[self.name.removeprefix("campaign-")].programs[0]
             self.path, self.env = program.path, dict(program.env)
         elif self.name.startswith("cli/"):
-            self.path = "release/instar"
+            self.path = "asan/instar"
         else:
-            self.path = f"release/tests/{self.name}"
+            self.path = f"asan/tests/{self.name}"
             if self.name.startswith("unit/"):
                 self.seconds = UNIT_SECONDS
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The power is cut while a backup is written, and while a store is restored: whatever is left is
- * either refused as not finished, or whole; and what was promised is whole.
+ * The power is cut while a backup is written, while a store is restored, and while what nothing
+ * needs any more is overwritten: whatever is left is either refused as not finished, or whole; and
+ * what was promised is whole.
  */
 #include "support/dbs.h"
 #include "support/powercut.h"
@@ -111,18 +112,45 @@ Test(powercut_backup, backup)
     cut(t, "backup", look_at_backup);
 }
 
-Test(powercut_backup, restore)
+/* Into root()/store, from a backup; the trace goes on. */
+static struct trace *restored(instar *db, char to[600])
 {
-    char from[600], to[600];
-    instar *db = filled();
+    char from[600];
     (void)snprintf(from, sizeof(from), "%s/backup", test_dir());
     ok(instar_backup(db, from, NULL, NULL));
     ok(instar_close(db));
     expect(mkdir(root(), 0700) == 0);
-    (void)snprintf(to, sizeof(to), "%s/store", root());
+    (void)snprintf(to, 600, "%s/store", root());
     struct trace *t = trace_start(root());
     ok(instar_restore(from, to, NULL));
     trace_mark(t, POWERCUT_DURABLE, 1);
+    return t;
+}
+
+Test(powercut_backup, restore)
+{
+    char to[600];
+    struct trace *t = restored(filled(), to);
     trace_stop();
     cut(t, "restore", look_at_store);
+}
+
+/* Of rows that were deleted, some before the trees were copied and some behind. */
+Test(powercut_backup, overwrite)
+{
+    char to[600];
+    uint64_t bytes;
+    instar *db = filled();
+    for (int64_t i = ROWS + 1; i <= 2 * ROWS; i++) {
+        ok(dbs_insert(db, "t", i, i));
+    }
+    for (int64_t i = ROWS + 1; i <= 2 * ROWS; i++) {
+        ok(dbs_delete(db, "t", i));
+    }
+    struct trace *t = restored(db, to);
+    ok(instar_overwrite(to, &bytes));
+    expect(bytes > 0);
+    trace_mark(t, POWERCUT_DURABLE, 2);
+    trace_stop();
+    cut(t, "overwrite", look_at_store);
 }

@@ -419,6 +419,11 @@ static int call_cut_log(struct world *w)
     return instar_cut_log(w->other, &cut);
 }
 
+static int call_overwrite(struct world *w)
+{
+    return instar_overwrite(w->other, NULL);
+}
+
 static int call_after_io_error(struct world *w)
 {
     return instar_check_after_io_error(w->other);
@@ -473,6 +478,7 @@ static const struct call {
              {"check files", call_check_files, NULL},
              {"repair", call_repair, NULL},
              {"cut the log", call_cut_log, NULL},
+             {"overwrite", call_overwrite, NULL},
              {"check after I/O error", call_after_io_error, NULL},
              {"backup", call_backup, remove_made},
              {"look at a backup", call_look, NULL},

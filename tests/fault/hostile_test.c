@@ -178,6 +178,11 @@ static int call_cut_log(void)
     return rc;
 }
 
+static int call_overwrite(void)
+{
+    return instar_overwrite(store, NULL);
+}
+
 static int call_after_io_error(void)
 {
     return instar_check_after_io_error(store);
@@ -205,6 +210,7 @@ static const struct call {
              {"check", call_check, false},
              {"repair", call_repair, false},
              {"cut the log", call_cut_log, false},
+             {"overwrite", call_overwrite, false},
              {"check after an I/O error", call_after_io_error, false},
              {"look at a backup", call_look, true},
              {"restore", call_restore, true}};

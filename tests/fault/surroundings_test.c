@@ -348,6 +348,7 @@ static void on_read_only_disk(struct test_child *self, void *arg)
     fails(instar_check_files(path, NULL, NULL, &sum), INSTAR_EACCESS);
     fails(instar_repair(path, NULL, NULL), INSTAR_EACCESS);
     fails(instar_cut_log(path, &cut), INSTAR_EACCESS);
+    fails(instar_overwrite(path, NULL), INSTAR_EACCESS);
     fails(instar_create(test_path("%s", "none/none"), NULL), INSTAR_EINVALID);
     ok(instar_backup_look(other, &info));
     (void)snprintf(path, sizeof(path), "%s/restored", dir);

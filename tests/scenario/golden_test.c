@@ -346,6 +346,7 @@ static void expect_refusal(const struct golden *g, uint32_t version)
         cr_assert(version < FORMAT_VERSION || says("newer"), "%s", instar_error_text());
         fails(instar_repair(place(), NULL, NULL), INSTAR_EVERSION);
         fails(instar_cut_log(place(), &cut), INSTAR_EVERSION);
+        fails(instar_overwrite(place(), NULL), INSTAR_EVERSION);
         fails(instar_check_after_io_error(place()), INSTAR_EVERSION);
         fails(instar_check_files(place(), note_finding, text, NULL), INSTAR_ECORRUPT);
         cr_assert(strstr(text, words) != NULL, "%s", text);

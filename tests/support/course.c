@@ -257,6 +257,11 @@ static int leg_restore(struct course *c)
     return rc;
 }
 
+static int leg_overwrite(struct course *c)
+{
+    return instar_overwrite(course_store(c), NULL);
+}
+
 static int leg_check(struct course *c)
 {
     instar_check_summary sum;
@@ -274,16 +279,17 @@ static const struct leg {
     enum words words;
     enum needs needs;
 } legs[] = {
-    {"create", leg_create, OF_CALL, CLOSED},     {"open", course_open, OF_CALL, CLOSED},
-    {"table", leg_table, OF_SQL, OPEN},          {"rows", leg_rows, OF_CALL, TABLE},
-    {"index", leg_index, OF_SQL, TABLE},         {"unique", leg_unique, OF_SQL, TABLE},
-    {"deletes", leg_deletes, OF_CALL, TABLE},    {"rows again", leg_async, OF_CALL, TABLE},
-    {"alter", leg_alter, OF_SQL, TABLE},         {"type", leg_type, OF_SQL, TABLE},
-    {"fold", leg_fold, OF_STORE, OPEN},          {"backup", leg_backup, OF_CALL, OPEN},
-    {"close", leg_close, OF_CALL, OPEN},         {"open again", course_open, OF_CALL, CLOSED},
-    {"vacuum", leg_vacuum, OF_SQL, TABLE},       {"last rows", leg_rows, OF_CALL, TABLE},
-    {"drop", leg_drop, OF_SQL, TABLE},           {"check", leg_check, OF_CALL, OPEN},
-    {"restore", leg_restore, OF_CALL, ANYTHING}, {"close again", leg_close, OF_CALL, OPEN}};
+    {"create", leg_create, OF_CALL, CLOSED},      {"open", course_open, OF_CALL, CLOSED},
+    {"table", leg_table, OF_SQL, OPEN},           {"rows", leg_rows, OF_CALL, TABLE},
+    {"index", leg_index, OF_SQL, TABLE},          {"unique", leg_unique, OF_SQL, TABLE},
+    {"deletes", leg_deletes, OF_CALL, TABLE},     {"rows again", leg_async, OF_CALL, TABLE},
+    {"alter", leg_alter, OF_SQL, TABLE},          {"type", leg_type, OF_SQL, TABLE},
+    {"fold", leg_fold, OF_STORE, OPEN},           {"backup", leg_backup, OF_CALL, OPEN},
+    {"close", leg_close, OF_CALL, OPEN},          {"overwrite", leg_overwrite, OF_CALL, CLOSED},
+    {"open again", course_open, OF_CALL, CLOSED}, {"vacuum", leg_vacuum, OF_SQL, TABLE},
+    {"last rows", leg_rows, OF_CALL, TABLE},      {"drop", leg_drop, OF_SQL, TABLE},
+    {"check", leg_check, OF_CALL, OPEN},          {"restore", leg_restore, OF_CALL, ANYTHING},
+    {"close again", leg_close, OF_CALL, OPEN}};
 
 /* What the leg needs is there. */
 static bool possible(const struct course *c, const struct leg *leg)

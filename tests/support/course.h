@@ -2,7 +2,8 @@
 /*
  * course: a way through the whole engine by its public interface, for trials in which something
  * fails underway: a store is made, gets a table, rows, indexes, alterations, several segments of
- * log that are folded, a backup, a vacuum, a drop, and is closed and opened in between.
+ * log that are folded, a backup, a vacuum, a drop, and is closed, overwritten where nothing needs
+ * it, and opened in between.
  *
  * Each leg can be run again, whether it was done, has failed, or was never begun. So a course that
  * was disturbed can be run to its end afterwards, and then everything is as it would have been.

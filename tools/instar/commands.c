@@ -38,6 +38,7 @@ static const struct cli_option undo_options[] = {
     {NULL, NULL, NULL}};
 
 static const struct cli_option vacuum_options[] = {
+    {"overwrite", NULL, "of the whole store: zeros in place of all that was deleted"},
     {"rate", "ROWS", "read at most so many rows per second"},
     {"bytes-rate", "BYTES", "read at most so many bytes of rows per second"},
     {"latency-target", "MS", "stand back more while durable commits take longer than that"},
@@ -201,10 +202,12 @@ const struct cli_command cli_commands[] = {
      "comes back with its rows and indexes, a column with what it held. Indexes and constraints\n"
      "that were dropped together with a column are named and do not come back.",
      undo_options, 1, 1, command_undo, true, false},
-    {"vacuum", "TABLE", "rewrite rows of older layouts, while others read and write",
+    {"vacuum", "[TABLE]", "rewrite rows of older layouts, while others read and write",
      "Gives the space of dropped columns back and lets the table's old layouts go. Ctrl-C leaves\n"
-     "the change running; pause, resume, retune and cancel work as for an index build.",
-     vacuum_options, 1, 1, command_vacuum, true, false},
+     "the change running; pause, resume, retune and cancel work as for an index build.\n"
+     "--overwrite, without a TABLE and while nobody else has the store open, overwrites what was\n"
+     "deleted with zeros, in data.mdb and the log; the manual says what that does not reach.",
+     vacuum_options, 0, 1, command_vacuum, true, false},
     {"put", "TABLE COL=VALUE...", "write one row",
      "Inserts the row, or sets the given columns when its key exists. COL without = is null.",
      put_options, 2, -1, command_put, false, false},

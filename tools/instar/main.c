@@ -236,7 +236,7 @@ static int run_command(struct cli *cli)
         cli_catch_interrupts();
     }
     rc = cli->command->run(cli);
-    rc_close = instar_close(cli->db);
+    rc_close = cli->db != NULL ? instar_close(cli->db) : INSTAR_OK;
     if (rc_close != INSTAR_OK && rc == CLI_OK) {
         return cli_fail(cli, rc_close, "closing the store");
     }
