@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,6 +165,40 @@ Test(store_overwrite, death_on_the_way)
         test_remove(stores_path());
         setup();
     }
+}
+
+#define PIECES 200
+#define PAGES 3 /* of an overflow, at most */
+
+/* What the process had in its memory, and has freed, is in no file. All threads share a heap; what
+ * is freed there has the size of one page or several, and does not become one with its neighbours,
+ * so that LMDB's pages get it. */
+Test(store_overwrite, no_heap_in_files)
+{
+    char *pieces[PAGES * PIECES], *between[PAGES * PIECES];
+    (void)mallopt(M_ARENA_MAX, 1);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(pieces); i++) {
+        size_t size = 4096 * (1 + i % PAGES);
+        pieces[i] = base_alloc(size);
+        between[i] = base_alloc(64);
+        for (size_t at = 0; at < size; at += 16) {
+            memcpy(pieces[i] + at, "a heap's secret;", 16);
+        }
+        __asm__ volatile("" : : "r"(pieces[i]) : "memory"); /* or it would not be written */
+    }
+    for (size_t i = 0; i < BASE_ARRAY_LEN(pieces); i++) {
+        base_free(pieces[i]);
+    }
+    struct store *s = stores_open(NULL);
+    for (int i = 0; i < 3; i++) {
+        write_rows(s, KEPT, "again");
+        stores_fold(s);
+    }
+    stores_close(s);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(between); i++) {
+        base_free(between[i]);
+    }
+    expect(!holds("a heap's secret"));
 }
 
 /* No page is needed of the snapshot before: either meta page tells all that the other one does. */
