@@ -25,8 +25,11 @@
  * the clock and by the yardstick, so one that only one of them shows is not one. What nine of ten
  * steps take of the processor, by what nine of ten yardsticks take, was 4.77, 4.69, 4.78 and 4.86,
  * or 4.37, 4.79, 4.52 and 4.37, and of the reader 0.316, 0.314, 0.314 and 0.319, or 0.32, 0.33,
- * 0.32 and 0.37. That is judged: in the last quarter it is not a fourth more than in the second.
- * Who waits longer, or one step in a hundred that takes more, is not seen by that.
+ * 0.32 and 0.37. That is judged, by the same rule: a fourth more in the last quarter than in the
+ * second, by itself and by the yardstick. (In an hour whose last quarter was the quiet one the
+ * reader's went from 11.3 to 10.8 us, and by the yardstick from 0.31 to 0.45: it was the yardstick
+ * that had become faster.) Who waits longer, or one step in a hundred that takes more, is not seen
+ * by that.
  *
  * INSTAR_SECONDS says how long. Where changes take too long for that, it takes longer.
  */
@@ -79,7 +82,7 @@
 #define YARD_FILE 65536 /* of which the file grows to so many */
 #define YARD_MEMORY (1u << 20)
 #define YARD_READS 400 /* about as long as a step of the reader */
-/* Of nine of ten steps' processor time by the yardstick's, in runs of so long. */
+/* Of nine of ten steps' processor time, by itself and by the yardstick's, in runs of so long. */
 #define DRIFT_PERCENT 25
 #define TIMES_JUDGED_S 300
 /* Of p99 by the clock and by the yardstick. */
@@ -293,6 +296,7 @@ static void work(struct test_child *self, void *arg)
 struct sample {
     uint64_t memory_kib[WORKERS + 1]; /* private, ours last */
     uint64_t in_use_kib;              /* ours, without what LMDB keeps */
+    uint64_t kept_kib;                /* by LMDB, ours: the pages of its largest transaction */
     uint64_t descriptors[WORKERS + 1];
     uint64_t segments[WORKERS + 1]; /* that are mapped: a descriptor each, not counted above */
     uint64_t files, memtables;      /* of the log */
@@ -363,6 +367,7 @@ static void take(instar *db, const struct test_child *workers, struct sample *ou
     }
     struct mallinfo2 heap = mallinfo2();
     out->in_use_kib = (heap.uordblks + heap.hblkhd - test_lmdb_kept()) / 1024;
+    out->kept_kib = test_lmdb_kept() / 1024;
     ok(instar_stat(db, &stats));
     (void)snprintf(path, sizeof(path), "%s/log", dbs_path());
     out->files = files_in(path, ".seg");
@@ -464,6 +469,8 @@ static void judge(uint64_t seconds)
         is_flat(&(struct figure){"memory in use, KiB,", "the changes' process",
                                  offsetof(struct sample, in_use_kib)},
                 0, USE_KIB);
+        tell(&(struct figure){"pages that LMDB keeps, KiB,", "the changes' process",
+                              offsetof(struct sample, kept_kib)});
     }
     is_bounded(&(struct figure){"files of the log", "", offsetof(struct sample, files)},
                dbs_log_segments_bound());
@@ -518,13 +525,15 @@ static void judge_times(uint64_t seconds)
         tell(&p99_by);
         tell(&p90);
         tell(&p90_by);
-        uint64_t by_clock = drift_of(&p99), by_yard = drift_of(&p99_by), cpu = drift_of(&p90_by);
+        uint64_t by_clock = drift_of(&p99), by_yard = drift_of(&p99_by);
+        uint64_t cpu = drift_of(&p90), cpu_by_yard = drift_of(&p90_by);
         fprintf(stderr,
                 "%s: at the end, in %% of the second quarter: p99 %llu, by the yardstick %llu; "
-                "processor time %llu\n",
+                "processor time %llu, by the yardstick %llu\n",
                 names[i], (unsigned long long)by_clock, (unsigned long long)by_yard,
-                (unsigned long long)cpu);
-        expect(seconds < TIMES_JUDGED_S || cpu <= 100 + DRIFT_PERCENT);
+                (unsigned long long)cpu, (unsigned long long)cpu_by_yard);
+        expect(seconds < TIMES_JUDGED_S || cpu <= 100 + DRIFT_PERCENT ||
+               cpu_by_yard <= 100 + DRIFT_PERCENT);
         expect(seconds < P99_JUDGED_S || by_clock < 100 + P99_DRIFT_PERCENT ||
                by_yard < 100 + P99_DRIFT_PERCENT);
     }
