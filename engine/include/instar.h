@@ -1268,8 +1268,9 @@ INSTAR_API int instar_cut_log(const char *path, instar_log_cut *cut_out);
  * file system or the disk has put elsewhere, in files that were removed as well (old segments,
  * backups, copies that a repair made). Errors: ENOSTORE, EACCESS, EFOREIGN, EINUSE and EBUSY (this
  * process, or another one, has it open; or the log cannot be folded, or what was dropped not
- * emptied, say for want of room), ECORRUPT (data.mdb is damaged: nothing was overwritten),
- * ESTOPPED, EIO and others of instar_open. */
+ * emptied, say for want of room), ECORRUPT (data.mdb is damaged: nothing was overwritten), EIO (the
+ * disk failed; when it did in a sync, the store has stopped: ESTOPPED), and those of instar_open.
+ */
 INSTAR_API int instar_overwrite(const char *path, uint64_t *bytes_out);
 
 #ifdef __cplusplus

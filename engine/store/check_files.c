@@ -118,11 +118,20 @@ static int refuse(void *arg, enum instar_problem problem, const char *file, cons
     return problem == INSTAR_PROBLEM_DIGEST ? 0 : base_err_set(arg, INSTAR_ECORRUPT, "%s", text);
 }
 
-int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out, struct base_err *err)
+static int refuse_all(void *arg, enum instar_problem problem, const char *file, const char *text)
+{
+    (void)problem;
+    (void)file;
+    return base_err_set(arg, INSTAR_ECORRUPT, "%s", text);
+}
+
+int files_position(int dirfd, bool digests, struct trees_mark *mark_out, bool *building_out,
+                   struct base_err *err)
 {
     struct base_err first = {0};
     struct store_files sum = {0};
-    struct files f = {.shell.dirfd = dirfd, .fn = refuse, .arg = &first, .sum = &sum};
+    struct files f = {
+        .shell.dirfd = dirfd, .fn = digests ? refuse_all : refuse, .arg = &first, .sum = &sum};
     int rc = check_trees(&f, err);
     if (first.code != 0) {
         return base_err_set(err, INSTAR_ECORRUPT, "%s", first.text);

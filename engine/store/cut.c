@@ -79,7 +79,7 @@ static int refuse(const struct cut *c, bool building, struct base_err *err)
 static int get_position(struct cut *c, bool *building_out, struct base_err *err)
 {
     struct trees_mark mark = {0};
-    int rc = files_position(c->s->dirfd, &mark, building_out, err);
+    int rc = files_position(c->s->dirfd, false, &mark, building_out, err);
     if (rc == 0 && memcmp(mark.log_id, c->s->log_id, sizeof(mark.log_id)) != 0) {
         rc = base_err_set(err, INSTAR_ECORRUPT, "data.mdb and the log are of different stores");
     }

@@ -283,10 +283,10 @@ void node_close(struct store *s);
  * where there is no lock to be had. */
 int files_keep_out(int dirfd, const char *path, int *lock_out, struct base_err *err);
 
-/* Read the position from data.mdb, every page of which must hold, and whether a tree is being
- * built. Nobody has the store open. */
+/* Read the position from data.mdb, every page of which must hold, and with `digests` every tree's,
+ * too; and whether a tree is being built. Nobody has the store open. */
 struct trees_mark; /* trees.h */
-int files_position(int dirfd, struct trees_mark *mark_out, bool *building_out,
+int files_position(int dirfd, bool digests, struct trees_mark *mark_out, bool *building_out,
                    struct base_err *err);
 
 int spill_remove_all(struct store *s, struct base_err *err);

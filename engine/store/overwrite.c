@@ -202,7 +202,7 @@ static int all_is_folded(struct overwriting *o)
     bool building;
     int rc = stopped_check(s, err);
     rc = rc == 0 ? runtime_past(s, &past, err) : rc;
-    rc = rc == 0 ? files_position(s->dirfd, &mark, &building, err) : rc;
+    rc = rc == 0 ? files_position(s->dirfd, true, &mark, &building, err) : rc;
     if (rc == 0) {
         struct trees_position position = {mark.lo, mark.hi, mark.chain};
         rc = recovery_look(s, &position, &past, &stop, err);

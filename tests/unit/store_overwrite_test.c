@@ -246,11 +246,9 @@ Test(store_overwrite, not_beside_another)
     expect_overwritten();
 }
 
-/* What would be overwritten is known from the pages; so all of them must hold. */
-Test(store_overwrite, damaged_pages_are_left_alone)
+static void damage(bool head)
 {
     char path[600];
-    uint64_t bytes;
     struct store *s = stores_open(NULL); /* all is folded, and the tree dropped */
     stores_close(s);
     snprintf(path, sizeof(path), "%s/data.mdb", stores_path());
@@ -258,11 +256,24 @@ Test(store_overwrite, damaged_pages_are_left_alone)
     uint8_t *file = test_read_file(path, &size);
     uint8_t *at = memmem(file, size, "kept value 5;", 13);
     expect(at != NULL);
-    size_t page = (size_t)(at - file) / 4096 * 4096;
+    size_t byte = (size_t)(at - file), to = head ? byte / 4096 * 4096 : byte;
     base_free(file);
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    expect(fd >= 0 && pwrite(fd, "damaged", 7, (off_t)page) == 7);
+    expect(fd >= 0 && pwrite(fd, "damaged", 7, (off_t)to) == 7);
     close(fd);
-    must_fail(overwrite(&bytes), INSTAR_ECORRUPT);
-    expect(bytes == 0 && holds("kept value 0;"));
+}
+
+/* What would be overwritten is known from the pages, and may help to mend what is damaged: so all
+ * of them must hold, and what stands on them must be what was written. */
+Test(store_overwrite, damaged_stores_are_left_alone)
+{
+    for (int head = 0; head < 2; head++) {
+        uint64_t bytes;
+        damage(head != 0);
+        must_fail(overwrite(&bytes), INSTAR_ECORRUPT);
+        expect(bytes == 0 && holds("kept value 0;"));
+        expect(strstr(test_err.text, head != 0 ? "says that it is page" : "digest") != NULL);
+        test_remove(stores_path());
+        setup();
+    }
 }
