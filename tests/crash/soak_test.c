@@ -360,6 +360,7 @@ static void take(instar *db, const struct test_child *workers, struct sample *ou
     instar_stats stats = {.struct_size = sizeof(stats)};
     char path[320];
 
+    (void)malloc_trim(0); /* what is free amid what is not goes, too */
     for (int i = 0; i <= WORKERS; i++) {
         pid_t pid = i < WORKERS ? workers[i].pid : getpid();
         out->memory_kib[i] = private_kib(pid);
