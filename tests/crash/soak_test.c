@@ -25,11 +25,11 @@
  * the clock and by the yardstick, so one that only one of them shows is not one. What nine of ten
  * steps take of the processor, by what nine of ten yardsticks take, was 4.77, 4.69, 4.78 and 4.86,
  * or 4.37, 4.79, 4.52 and 4.37, and of the reader 0.316, 0.314, 0.314 and 0.319, or 0.32, 0.33,
- * 0.32 and 0.37. That is judged, by the same rule: a fourth more in the last quarter than in the
- * second, by itself and by the yardstick. (In an hour whose last quarter was the quiet one the
- * reader's went from 11.3 to 10.8 us, and by the yardstick from 0.31 to 0.45: it was the yardstick
- * that had become faster.) Who waits longer, or one step in a hundred that takes more, is not seen
- * by that.
+ * 0.32 and 0.37. That is judged: in the last quarter it is not a fourth more than in the second.
+ * Who waits longer, or one step in a hundred that takes more, is not seen by that. An hour whose
+ * last quarter was the quiet one was stopped by it all the same: the reader's went from 11.3 to
+ * 10.8 us, and by the yardstick, which had become faster, from 0.31 to 0.45. So an hour wants a
+ * machine of its own.
  *
  * INSTAR_SECONDS says how long. Where changes take too long for that, it takes longer.
  */
@@ -82,7 +82,7 @@
 #define YARD_FILE 65536 /* of which the file grows to so many */
 #define YARD_MEMORY (1u << 20)
 #define YARD_READS 400 /* about as long as a step of the reader */
-/* Of nine of ten steps' processor time, by itself and by the yardstick's, in runs of so long. */
+/* Of nine of ten steps' processor time by the yardstick's, in runs of so long. */
 #define DRIFT_PERCENT 25
 #define TIMES_JUDGED_S 300
 /* Of p99 by the clock and by the yardstick. */
@@ -533,8 +533,7 @@ static void judge_times(uint64_t seconds)
                 "processor time %llu, by the yardstick %llu\n",
                 names[i], (unsigned long long)by_clock, (unsigned long long)by_yard,
                 (unsigned long long)cpu, (unsigned long long)cpu_by_yard);
-        expect(seconds < TIMES_JUDGED_S || cpu <= 100 + DRIFT_PERCENT ||
-               cpu_by_yard <= 100 + DRIFT_PERCENT);
+        expect(seconds < TIMES_JUDGED_S || cpu_by_yard <= 100 + DRIFT_PERCENT);
         expect(seconds < P99_JUDGED_S || by_clock < 100 + P99_DRIFT_PERCENT ||
                by_yard < 100 + P99_DRIFT_PERCENT);
     }
