@@ -34,6 +34,7 @@
 #define LAG_ENOUGH ((uint64_t)16 << 20) /* of log that is not yet in the trees */
 #define ENTRY_LOG_BYTES 64              /* that an entry takes there, at least */
 #define CATCH_UP_NS ((uint64_t)200000000)
+#define RUNS_BESIDE_MEMORY 8 /* whose blocks take a sixteenth of the memory at most */
 /* A build gets at least this, however much others have taken. */
 #define SORT_MEMORY_MIN ((uint64_t)1 << 20)
 #define WAIT_CLAIM_NS 100000000u
@@ -326,11 +327,12 @@ void build_show_throttle(struct build *b)
     b->stood_back_shown = stood;
 }
 
-/* Has a part of what was read gone into runs? Then all of it goes there. */
-static bool any_spilled(const struct build *b)
+/* Each run has a block in memory while it is merged. Beside what is gathered there is room for
+ * some; where there are more, all goes into runs. */
+static bool too_many_runs(const struct build *b)
 {
     for (size_t i = 0; i < b->count; i++) {
-        if (!b->all[i].ck->loaded && b->all[i].ck->run_count > 0) {
+        if (!b->all[i].ck->loaded && b->all[i].ck->run_count > RUNS_BESIDE_MEMORY) {
             return true;
         }
     }
@@ -341,9 +343,6 @@ static void end_scan(struct build *b)
 {
     /* What it really was. */
     b->rows_total = atomic_load(&b->rows);
-    for (size_t i = 0; i < b->count; i++) {
-        b->all[i].ck->rows_done = b->rows_total;
-    }
     b->job->live.rows_total = b->rows_total;
     job_show_rows(b->job, b->rows_total, b->rows_total);
     os_point("build.scanned");
@@ -362,8 +361,8 @@ static int scan(struct build *b, struct base_err *err)
         }
         choose_workers(b);
     }
-    if (rc == 0 && any_spilled(b)) {
-        rc = spill_write(b, err); /* the rest: all is in runs now */
+    if (rc == 0 && too_many_runs(b)) {
+        rc = spill_write(b, err); /* the rest */
     }
     if (rc == 0) {
         end_scan(b);

@@ -96,9 +96,9 @@ struct checkpoint_run {
  * or in the tree; or an operation after the cut, which the delta has, made it irrelevant. */
 struct checkpoint {
     uint64_t token;
-    uint32_t next_run; /* number of the next run of that token */
-    bool loaded;       /* all is in the tree: only the delta is left */
-    uint64_t rows_done;
+    uint32_t next_run;  /* number of the next run of that token */
+    bool loaded;        /* all is in the tree: only the delta is left */
+    uint64_t rows_done; /* those that lie in no gap */
     uint64_t entries_loaded;
     struct gap_key last; /* key that was loaded last; size 0: none */
     size_t gap_count;
@@ -170,6 +170,16 @@ struct build {
     _Atomic uint64_t stood_back_ns;              /* all of them together, for commits */
     uint64_t stood_back_shown;
 };
+/* Entries in memory. */
+static inline uint64_t built_gathered(const struct built *x)
+{
+    uint64_t entries = 0;
+
+    for (unsigned i = 0; i < x->build->workers; i++) {
+        entries += x->streams[i].entries;
+    }
+    return entries;
+}
 /* Say in the change's progress why the build is slowed down, if it is. Main thread of the build. */
 void build_show_throttle(struct build *b);
 /* A worker lets commits go before it, between its pieces of work; arg is the build. */
@@ -199,7 +209,7 @@ void spill_remove(struct store *s, uint64_t tree, const struct checkpoint *ck);
 void load_entry_value(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE]);
 /* Commit the checkpoint as it stands, without entries. */
 int load_checkpoint(struct built *x, struct base_err *err);
-/* Everything that is in memory, or everything in the runs, into the trees that are not loaded. */
+/* Everything that is in memory and in the runs, into the trees that are not loaded. */
 int load_run(struct build *b, struct base_err *err);
 
 #endif

@@ -29,15 +29,25 @@ struct loading {
     uint64_t looked_up;
     struct store_txn *txn;
     uint64_t until_ns; /* of that snapshot */
+    bool beyond;       /* what the checkpoint says is loaded */
+    /* What was spilled, merged, and its next entry; NULL: nothing was, or all of it is loaded. */
+    struct merge *runs;
+    struct base_slice run_key;
+    struct base_slice run_value;
 };
 
 static int commit_batch(struct loading *l, struct base_err *err)
 {
     struct base_buf bytes = {0};
     struct store_bulk *bulk = l->bulk;
-    int rc = checkpoint_encode(l->x->ck, &bytes, err);
+    struct base_slice last;
+    int rc = store_bulk_last(bulk, &last, err);
 
     l->bulk = NULL;
+    if (rc == 0 && last.size != 0) {
+        gap_key_set(&l->x->ck->last, last);
+    }
+    rc = rc == 0 ? checkpoint_encode(l->x->ck, &bytes, err) : rc;
     if (rc == 0) {
         rc = store_bulk_progress(bulk, base_buf_slice(&bytes), err);
     }
@@ -170,12 +180,28 @@ static void close_rows(struct loading *l)
     l->rows = NULL;
 }
 
-/* Is it in the tree already, from this runner or one before? */
-static bool is_loaded(const struct loading *l, struct base_slice key)
+/* Is it in the tree already, from a runner before? Keys ascend, so those behind one that is not are
+ * not, either. */
+static bool is_loaded(struct loading *l, struct base_slice key)
 {
     const struct checkpoint *ck = l->x->ck;
 
-    return ck->last.size != 0 && base_slice_cmp(key, gap_key_slice(&ck->last)) <= 0;
+    l->beyond =
+        l->beyond || ck->last.size == 0 || base_slice_cmp(key, gap_key_slice(&ck->last)) > 0;
+    return !l->beyond;
+}
+
+/* A key that is not greater than the last one. It may come twice, as a row that was read twice. */
+static int skip_entry(struct loading *l, struct base_slice key, struct base_err *err)
+{
+    struct base_slice last;
+
+    base_err_clear(err);
+    int rc = store_bulk_last(l->bulk, &last, err);
+    if (rc == 0 && !base_slice_eq(key, last)) {
+        rc = base_err_set(err, INSTAR_ECORRUPT, "the entries of an index build do not ascend");
+    }
+    return rc;
 }
 
 static int append_entry(struct loading *l, struct base_slice key, struct base_slice value,
@@ -188,9 +214,8 @@ static int append_entry(struct loading *l, struct base_slice key, struct base_sl
         rc = store_bulk_append(l->bulk, key, value, err);
     }
     if (rc != 0) {
-        return rc;
+        return rc == INSTAR_EEXISTS ? skip_entry(l, key, err) : rc;
     }
-    gap_key_set(&ck->last, key);
     ck->entries_loaded++;
     return store_bulk_full(l->bulk) ? end_batch(l, err) : 0;
 }
@@ -285,6 +310,32 @@ static int load_entry(struct loading *l, struct base_slice key, struct base_slic
     return rc != 0 || is_loaded(l, key) ? rc : append_entry(l, key, value, err);
 }
 
+/* ---- from runs and memory ----------------------------------------------------------------- */
+
+static int next_of_runs(struct loading *l, struct base_err *err)
+{
+    int rc = merge_next(l->runs, &l->run_key, &l->run_value, err);
+
+    if (rc == INSTAR_END) {
+        merge_end(l->runs);
+        l->runs = NULL;
+        rc = 0;
+    }
+    return rc;
+}
+
+/* What the runs have up to a key; NULL: all of it. */
+static int load_runs(struct loading *l, const struct base_slice *upto, struct base_err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && l->runs != NULL && (upto == NULL || base_slice_cmp(l->run_key, *upto) <= 0)) {
+        rc = load_entry(l, l->run_key, l->run_value, err);
+        rc = rc == 0 ? next_of_runs(l, err) : rc;
+    }
+    return rc;
+}
+
 static int load_block(void *arg, const struct sort_block *block, struct base_err *err)
 {
     struct loading *l = arg;
@@ -295,7 +346,8 @@ static int load_block(void *arg, const struct sort_block *block, struct base_err
 
     for (size_t at = 0;
          rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad);) {
-        rc = load_entry(l, key, value, err);
+        rc = load_runs(l, &key, err);
+        rc = rc == 0 ? load_entry(l, key, value, err) : rc;
     }
     base_assert(!bad);
     return rc;
@@ -340,13 +392,11 @@ static int load_memory(struct loading *l, struct base_err *err)
     return drain_run(&d, err);
 }
 
-static int load_runs(struct loading *l, struct base_err *err)
+/* What was spilled, and among it what is in memory. */
+static int load_merged(struct loading *l, struct base_err *err)
 {
     struct checkpoint *ck = l->x->ck;
     struct run_reader readers[CHECKPOINT_RUNS_MAX];
-    struct merge *m = NULL;
-    struct base_slice key;
-    struct base_slice value;
     bool ok;
     int rc = spill_open(l->x, readers, &ok, err);
 
@@ -356,25 +406,29 @@ static int load_runs(struct loading *l, struct base_err *err)
                                       "a sorted run of the index build "
                                       "is gone");
     }
-    rc = merge_begin(readers, ck->run_count, &m, err);
-    while (rc == 0 && (rc = merge_next(m, &key, &value, err)) == 0) {
-        rc = load_entry(l, key, value, err);
+    rc = merge_begin(readers, ck->run_count, &l->runs, err);
+    rc = rc == 0 ? next_of_runs(l, err) : rc;
+    if (rc == 0 && built_gathered(l->x) != 0) {
+        rc = load_memory(l, err);
     }
-    merge_end(m);
+    rc = rc == 0 ? load_runs(l, NULL, err) : rc;
+    merge_end(l->runs);
+    l->runs = NULL;
     spill_close(readers, ck->run_count);
-    return rc == INSTAR_END ? 0 : rc;
+    return rc;
 }
 
 static int load_index(struct built *x, struct base_err *err)
 {
     struct loading l = {.x = x};
-    int rc = x->ck->run_count > 0 ? load_runs(&l, err) : load_memory(&l, err);
+    int rc = x->ck->run_count > 0 ? load_merged(&l, err) : load_memory(&l, err);
 
     rc = rc == 0 ? write_ahead(&l, err) : rc;
     if (rc == 0) {
         /* The last batch says that only the delta is left. */
         x->ck->loaded = true;
         x->ck->gap_count = 0;
+        x->ck->rows_done = x->build->rows_total;
         base_assert(l.bulk == NULL); /* write_ahead has ended it */
         rc = load_checkpoint(x, err);
     } else if (rc == INSTAR_ECORRUPT && x->ck->run_count > 0) {
@@ -390,11 +444,8 @@ static int load_index(struct built *x, struct base_err *err)
 /* Entries in memory and in runs. */
 static uint64_t gathered(const struct built *x)
 {
-    uint64_t entries = 0;
+    uint64_t entries = built_gathered(x);
 
-    for (unsigned i = 0; i < x->build->workers; i++) {
-        entries += x->streams[i].entries;
-    }
     for (size_t i = 0; i < x->ck->run_count; i++) {
         entries += x->ck->runs[i].run.entries;
     }

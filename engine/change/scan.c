@@ -35,6 +35,7 @@ struct reader {
     uint64_t until_ns; /* of the snapshot */
     uint64_t wait_ns;  /* before the batch that the limit has granted */
     bool granted;
+    bool may_repeat; /* the next row may be the one before the interval */
 };
 
 /* ---- one snapshot ------------------------------------------------------------------------- */
@@ -72,6 +73,7 @@ static int open_snapshot(struct reader *r, struct base_err *err)
         return rc;
     }
     atomic_fetch_add(&r->b->reading, 1);
+    r->may_repeat = g->after;
     r->until_ns = os_now_ns() + SNAPSHOT_NS;
     os_point("build.snapshot");
     return 0;
@@ -115,11 +117,14 @@ static int read_row(struct reader *r, struct base_slice *key_out, struct base_er
 {
     struct build *b = r->b;
     struct base_slice record;
+    bool again;
     int rc;
 
     do {
         rc = store_cursor_next(r->cursor, key_out, &record, err);
-    } while (rc == 0 && r->gap->after && base_slice_eq(*key_out, gap_key_slice(&r->gap->lower)));
+        again = r->may_repeat && rc == 0 && base_slice_eq(*key_out, gap_key_slice(&r->gap->lower));
+        r->may_repeat = false;
+    } while (again);
     for (size_t i = 0; rc == 0 && i < b->count; i++) {
         if (r->rows[i] != NULL) {
             rc = gather(r, &b->all[i], r->rows[i], *key_out, record, err);

@@ -129,16 +129,6 @@ static void take_gaps(struct built *x)
     x->ck->rows_done = atomic_load(&x->build->rows);
 }
 
-static bool nothing_gathered(const struct built *x)
-{
-    uint64_t entries = 0;
-
-    for (unsigned i = 0; i < x->build->workers; i++) {
-        entries += x->streams[i].entries;
-    }
-    return entries == 0;
-}
-
 /* ---- merging runs ------------------------------------------------------------------------- */
 
 static int open_run(struct built *x, const struct checkpoint_run *cr, struct run_reader *reader,
@@ -287,7 +277,7 @@ static int spill_index(struct built *x, struct base_err *err)
     int fd = -1;
     int rc = 0;
 
-    if (!nothing_gathered(x)) {
+    if (built_gathered(x) != 0) {
         struct drain d = {.pool = &b->pool,
                           .streams = x->streams,
                           .stream_count = b->workers,

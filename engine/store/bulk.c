@@ -130,9 +130,21 @@ int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_s
 {
     int rc = trees_cursor_put(b->to, key, base_slice(NULL, 0), value, true, err);
     b->appended += rc == 0;
-    if (rc != 0 && rc != INSTAR_EINVALID) {
+    if (rc != 0 && rc != INSTAR_EINVALID && rc != INSTAR_EEXISTS) {
         b->failed = rc;
     }
+    return rc;
+}
+
+int store_bulk_last(struct store_bulk *b, struct base_slice *key_out, struct base_err *err)
+{
+    struct base_slice value;
+    *key_out = base_slice(NULL, 0);
+    int rc = trees_cursor_move(b->to, TREES_LAST, key_out, &value, err);
+    if (rc == INSTAR_END) {
+        return 0;
+    }
+    b->failed = rc != 0 ? rc : b->failed;
     return rc;
 }
 

@@ -185,7 +185,8 @@ int trees_write_create(struct trees_write *w, uint64_t tree, struct base_err *er
 int trees_write_cursor(struct trees_write *w, uint64_t tree, struct trees_cursor **cursor_out,
                        struct base_err *err);
 /* Set the value to head (of head_size bytes) and value. append: the key must be greater than all,
- * else EINVALID. Costs are added to the transaction's written bytes. */
+ * else EEXISTS. EINVALID: no key, or too long a one. Costs are added to the transaction's written
+ * bytes. */
 int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_slice head,
                      struct base_slice value, bool append, struct base_err *err);
 /* ENOTFOUND: it was not there. */

@@ -216,7 +216,7 @@ int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_
     int rc =
         mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : MDB_NOOVERWRITE));
     if (rc == MDB_KEYEXIST && append) {
-        return base_err_set(err, INSTAR_EINVALID, "the keys to append do not ascend");
+        return base_err_set(err, INSTAR_EEXISTS, "the keys to append do not ascend");
     }
     if (rc == MDB_KEYEXIST) { /* v is what was there; the cursor stands on it */
         c->sum -= trees_entry_hash(key, trees_slice(&v));

@@ -97,9 +97,10 @@ Test(change_death, builder_is_killed)
         {"change.cut", 1, BUILD},           {"build.snapshot", 2, BUILD},
         {"build.range_done", 1, BUILD},     {"build.spilled", 1, BUILD},
         {"build.batch_scanned", 60, BUILD}, {"build.scanned", 1, BUILD},
-        {"bulk.batch_written", 2, BUILD},   {"bulk.committed", 3, BUILD},
-        {"build.loaded", 1, BUILD},         {"build.folded", 1, BUILD},
-        {"change.fold_end", 1, BUILD},      {"change.public", 1, BUILD}};
+        {"build.batch_loaded", 1, BUILD},   {"bulk.batch_written", 2, BUILD},
+        {"bulk.committed", 3, BUILD},       {"build.loaded", 1, BUILD},
+        {"build.folded", 1, BUILD},         {"change.fold_end", 1, BUILD},
+        {"change.public", 1, BUILD}};
     struct test_child keeper;
     instar_change_info info;
 
@@ -160,7 +161,7 @@ Test(change_death, runs_that_cannot_be_read)
     instar_change_info info;
 
     scene_keeper(&keeper);
-    fill(ROWS, scene_scattered, false);
+    fill(2 * ROWS, scene_scattered, false);
     scene_kill(&death);
     test_fault_set(
         &(struct test_fault){.op = OS_OP_READ, .path = "/spill/", .nth = 1, .error = EIO});

@@ -166,15 +166,22 @@ Test(store_bulk, after_the_end_operations_go_to_the_tree)
 Test(store_bulk, keys_must_ascend)
 {
     struct store_bulk *b;
+    struct base_slice last;
     cut();
     must(store_build_claim(s, T, 10, &test_err));
+    must(store_bulk_begin(s, T, 10, false, &b, &test_err));
+    must(store_bulk_last(b, &last, &test_err));
+    expect(last.size == 0);
+    must(store_bulk_commit(b, &test_err));
     load(10, "b d", "x");
     must(store_bulk_begin(s, T, 10, false, &b, &test_err));
-    must_fail(store_bulk_append(b, stores_text("d"), stores_text("y"), &test_err), INSTAR_EINVALID);
-    must_fail(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err), INSTAR_EINVALID);
+    must_fail(store_bulk_append(b, stores_text("d"), stores_text("y"), &test_err), INSTAR_EEXISTS);
+    must_fail(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err), INSTAR_EEXISTS);
     must(store_bulk_append(b, stores_text("e"), stores_text("y"), &test_err));
-    must_fail(store_bulk_append(b, stores_text("e"), stores_text("z"), &test_err), INSTAR_EINVALID);
+    must_fail(store_bulk_append(b, stores_text("e"), stores_text("z"), &test_err), INSTAR_EEXISTS);
     must_fail(store_bulk_append(b, stores_text(""), stores_text("z"), &test_err), INSTAR_EINVALID);
+    must(store_bulk_last(b, &last, &test_err));
+    expect(base_slice_eq(last, stores_text("e")));
     must(store_bulk_commit(b, &test_err));
     end_build(10);
     expect_dump("b=x d=x e=y ");
