@@ -139,16 +139,25 @@ int row_encode(const struct row_layout *layout, uint32_t version, struct base_sl
 int row_header_of_any(struct base_slice record, struct row_header *header_out,
                       struct base_err *err);
 /* Read the tag, so that the caller can find the layout. ECORRUPT. Inline: nearly all rows are
- * plain, and of one of the first versions. */
+ * plain, and of a version that takes one byte or, behind the 127th, two. */
 static inline int row_header(struct base_slice record, struct row_header *header_out,
                              struct base_err *err)
 {
     const uint8_t *at = record.data;
-    if (record.size < 6 || at[0] != ROW_PLAIN || at[1] >= 0x80) {
+    if (record.size < 7 || at[0] != ROW_PLAIN) {
         return row_header_of_any(record, header_out, err);
     }
-    *header_out =
-        (struct row_header){.version = at[1], .checksum = base_get_u32(at + 2), .size = 6};
+    if (at[1] < 0x80) {
+        *header_out =
+            (struct row_header){.version = at[1], .checksum = base_get_u32(at + 2), .size = 6};
+        return 0;
+    }
+    if (at[2] == 0 || at[2] >= 0x80) {
+        return row_header_of_any(record, header_out, err);
+    }
+    *header_out = (struct row_header){.version = (at[1] & 0x7fu) | (uint32_t)at[2] << 7,
+                                      .checksum = base_get_u32(at + 3),
+                                      .size = 7};
     return 0;
 }
 /* A row as it was found. */

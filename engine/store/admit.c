@@ -17,6 +17,9 @@
  * longer a fold takes. By the mean each slow fold was followed by too many writers, and these by a
  * stop.
  *
+ * Where a tree's build ends, the applier folds what is left of its delta before it goes on with the
+ * log. The room must do for that and for the fold behind it.
+ *
  * The time of a fold is that of its transactions, without its pauses: those it shortens when the
  * log fills. It is not told by the operations that are done: they cost little in one tree and much
  * in the next.
@@ -27,6 +30,7 @@
  */
 #include "store/admit.h"
 
+#include "store/apply_impl.h"
 #include "store/control.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -43,22 +47,43 @@ static double cost_of_folding(const struct store *s)
     return (double)atomic_load_explicit(&s->ctl->fold_cost, memory_order_relaxed) / MIB;
 }
 
+static uint64_t wall_of(const struct store *s, uint64_t from)
+{
+    return segment_base(from, s->segment_bytes) +
+           (uint64_t)s->options.segments_pending * s->segment_bytes;
+}
+
+static double room_before(const struct store *s, uint64_t wall)
+{
+    uint64_t tail = store_tail(s);
+    return tail < wall ? (double)(wall - tail) : 0;
+}
+
+static void share_out(struct store *s, double room, double left_ns)
+{
+    double cost = left_ns * MIB / (room * CAREFUL + 1);
+    cost = cost < (double)COST_MAX ? cost : (double)COST_MAX;
+    atomic_store_explicit(&s->ctl->admit_cost, (uint64_t)cost, memory_order_relaxed);
+}
+
 void admit_folding(struct store *s, uint64_t from, uint64_t to, uint64_t took_ns)
 {
-    uint64_t wall = segment_base(from, s->segment_bytes) +
-                    (uint64_t)s->options.segments_pending * s->segment_bytes;
-    uint64_t tail = store_tail(s);
-    double room = tail < wall ? (double)(wall - tail) : 0;
+    uint64_t wall = wall_of(s, from);
+    double room = room_before(s, wall);
     double all_ns = cost_of_folding(s) * (double)(to - from);
     double left_ns = all_ns - (double)took_ns;
-    double cost = 0;
     double least_ns = (double)took_ns / LEFT_LEAST;
     left_ns = left_ns > least_ns ? left_ns : least_ns;
-    if (room * all_ns < left_ns * (double)(wall - to)) {
-        cost = left_ns * MIB / (room * CAREFUL + 1);
-        cost = cost < (double)COST_MAX ? cost : (double)COST_MAX;
-    }
-    atomic_store_explicit(&s->ctl->admit_cost, (uint64_t)cost, memory_order_relaxed);
+    bool too_fast = room * all_ns < left_ns * (double)(wall - to);
+    share_out(s, room, too_fast ? left_ns : 0);
+}
+
+void admit_held_up(struct store *s, uint64_t from, uint64_t left_ns)
+{
+    uint64_t pending = store_tail(s) - from;
+    uint64_t next = fold_segments(s) * s->segment_bytes;
+    double fold_ns = cost_of_folding(s) * (double)(pending < next ? pending : next);
+    share_out(s, room_before(s, wall_of(s, from)), (double)left_ns + fold_ns);
 }
 
 /* A slower one counts at once, a faster one bit by bit. A fold of little counts little: its

@@ -337,6 +337,15 @@ static void note_async(struct store *s, uint64_t lsn)
     }
 }
 
+/* A segment ends when it is full or its memtable is: what a commit takes of it, in bytes of log. */
+static uint64_t share_of_segment(const struct commit *c)
+{
+    uint64_t segment = c->s->segment_bytes;
+    uint64_t log = record_room(c->append.body.size);
+    uint64_t nodes = c->node_bytes * segment / memtable_capacity(segment);
+    return log > nodes ? log : nodes;
+}
+
 static int finish(struct commit *c, int rc, uint64_t end, struct base_err *err)
 {
     struct store *s = c->s;
@@ -382,7 +391,7 @@ int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_
     if (rc == 0) {
         turn_hold(s, req->turn, c.deadline_ns);
         if (req->kind == RECORD_BATCH && req->turn == 0) {
-            admit_wait(s, record_room(req->body.size), c.deadline_ns);
+            admit_wait(s, share_of_segment(&c), c.deadline_ns);
         }
         rc = append_valid(&c, &end, err);
     }

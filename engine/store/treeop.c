@@ -18,6 +18,8 @@
  */
 #include "store/apply_impl.h"
 
+#include "store/admit.h"
+
 static int set_stage(struct trees_write *w, uint64_t tree, struct trees_state *st,
                      enum trees_stage stage, uint64_t lsn, struct base_err *err)
 {
@@ -145,11 +147,36 @@ static int execute_all(const struct fold *f, struct trees_write *w, bool *purge_
     return rc == INSTAR_END ? 0 : rc;
 }
 
+/* How far a delta is folded whose tree's build ends. */
+struct ending {
+    uint64_t had, left;
+    uint64_t worked_ns;
+};
+
+/* One turn: as much of the delta as the pace allows. */
+static int fold_turn(struct trees_write *w, uint64_t tree, const struct pace *pace,
+                     struct ending *e, struct base_err *err)
+{
+    struct trees_stat delta;
+    int rc = 0;
+    if (e->had == 0) {
+        rc = trees_write_stat(w, trees_delta(tree), &delta, err);
+        e->had = rc == 0 ? delta.entries : 0;
+    }
+    return rc == 0 ? delta_fold(w, tree, pace, &e->left, err) : rc;
+}
+
+/* Entries are folded in the order of their keys, so each part takes about as long as the others. */
+static uint64_t time_left(const struct ending *e)
+{
+    return e->left < e->had ? e->worked_ns / (e->had - e->left) * e->left : 0;
+}
+
 /* Shorten the delta of a tree whose build ends, in turns, so that the last step is short. */
 static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
 {
-    uint64_t left = 1;
-    while (left != 0) {
+    struct ending e = {.left = 1};
+    while (e.left != 0) {
         struct trees_write *w;
         struct trees_state st;
         struct pace pace;
@@ -170,7 +197,7 @@ static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
             return 0;
         }
         if (rc == 0) {
-            rc = delta_fold(w, tree, &pace, &left, err);
+            rc = fold_turn(w, tree, &pace, &e, err);
         }
         if (rc == 0) {
             rc = trees_write_commit(w, err);
@@ -181,6 +208,9 @@ static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
         if (rc != 0) {
             return rc;
         }
+        e.worked_ns += os_now_ns() - pace.began_ns;
+        admit_held_up(f->s, f->from, time_left(&e));
+        os_point("apply.delta_folded");
         pace_pause(f->s, &pace);
     }
     return 0;

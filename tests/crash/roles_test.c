@@ -57,6 +57,7 @@ static const struct point {
               {FLUSHER, "flush.durable_set", true},
               {APPLIER, "apply.batch_written", false},
               {APPLIER, "apply.committed", false},
+              {APPLIER, "apply.delta_folded", false},
               {APPLIER, "apply.tree_op", false},
               {APPLIER, "apply.tree_op_committed", false},
               {APPLIER, "purge.batch_written", false},

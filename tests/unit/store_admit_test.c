@@ -3,9 +3,11 @@
 #include "store/admit.h"
 #include "store/apply_impl.h"
 #include "store/control.h"
+#include "store/memtable.h"
 #include "support/stores.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SEGMENT (UINT64_C(64) << 20)
@@ -14,6 +16,7 @@
 #define TREE 1
 #define COST (1000 * NS_PER_S) /* for a MiB: a commit of some bytes is due for a tenth */
 #define WRITES_MAX 100000
+#define ROWS 100
 #define NS_PER_MIB (NS_PER_S / 16) /* 16 MiB are folded in a second */
 
 /* A store of which nothing is there but the words that these functions share: four segments of 64
@@ -73,6 +76,23 @@ Test(store_admit, a_slow_fold_lets_less_and_less_in)
     expect_u64(rate_at(3.7, 4), 1);
 }
 
+/* While the applier folds the delta of a build that ends, the room must do for that and for the
+ * fold behind it: however little of the log is pending. */
+Test(store_admit, a_delta_goes_first)
+{
+    control_store(&half.ctl->tail, 2 * SEGMENT);
+    admit_held_up(&half, 0, 0);
+    expect_u64(admit_rate(&half) / MIB, 12);
+    admit_held_up(&half, 0, 8 * NS_PER_S);
+    expect_u64(admit_rate(&half) / MIB, 6);
+    control_store(&half.ctl->tail, 3 * SEGMENT + SEGMENT / 2);
+    admit_held_up(&half, 0, 8 * NS_PER_S);
+    expect_u64(admit_rate(&half) / MIB, 1);
+    control_store(&half.ctl->tail, SEGMENT / 64);
+    admit_held_up(&half, 0, NS_PER_S);
+    expect(admit_rate(&half) / MIB > 150);
+}
+
 /* A slower fold counts at once, a faster one bit by bit, a small one little. */
 Test(store_admit, slow_folds_are_remembered)
 {
@@ -102,6 +122,31 @@ Test(store_admit, commits_take_their_turns)
     admit_wait(&half, 0, begun + NS_PER_S / 100);
     expect(os_now_ns() >= begun + NS_PER_S / 100);
     expect(atomic_load(&half.ctl->admit_due_ns) <= os_now_ns() + NS_PER_S / 10);
+}
+
+/* Rows that are small fill the memtable of a segment before its log: that is what they take. */
+Test(store_admit, small_rows_take_of_the_memtable)
+{
+    struct store *s = stores_make_tree(NULL, TREE);
+    uint64_t begun, due, tail, cost = 100 * NS_PER_S;
+    do { /* the applier takes the cost back */
+        struct store_txn *t = stores_begin(s, 0);
+        for (int i = 0; i < ROWS; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof(key), "%d", i);
+            stores_put(t, TREE, key, "");
+        }
+        atomic_store(&s->ctl->admit_due_ns, 0);
+        atomic_store(&s->ctl->admit_cost, cost);
+        tail = store_tail(s);
+        begun = os_now_ns();
+        stores_commit(t);
+        due = atomic_load(&s->ctl->admit_due_ns);
+    } while (due == 0);
+    uint64_t nodes = memtable_bytes_for(ROWS) - memtable_bytes_for(0);
+    expect(store_tail(s) - tail < nodes);
+    expect(due + NS_PER_S / 100 > begun + nodes * cost / MIB);
+    stores_close(s);
 }
 
 /* With nothing to fold, or none who can, all commits go on. */

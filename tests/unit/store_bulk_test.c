@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Building a tree past the log: the cut, sorted appends, the delta and its deletes, tokens,
  * checkpoints, and the end. */
+#include "store/control.h"
 #include "store/trees.h"
 #include "support/stores.h"
 
@@ -352,20 +353,26 @@ Test(store_bulk, the_third_fold_step_has_no_memory)
     expect_dump("2=new 3=new ");
 }
 
-/* A full disk ends the fold that goes before fold-end, too: who waits is told, and it is done when
- * there is room. */
-Test(store_bulk, no_room_before_the_end)
+/* More than one step while others commit. */
+static void fill_delta(void)
 {
     static char value[8000];
     memset(value, 'v', sizeof(value) - 1);
-    cut();
-    must(store_build_claim(s, T, 10, &test_err));
-    for (int i = 0; i < 400; i++) { /* more than one step while others commit */
+    for (int i = 0; i < 400; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "%03d", i);
         stores_write(s, T, key, value);
     }
     stores_fold(s);
+}
+
+/* A full disk ends the fold that goes before fold-end, too: who waits is told, and it is done when
+ * there is room. */
+Test(store_bulk, no_room_before_the_end)
+{
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    fill_delta();
     must(store_build_settle(s, T, 10, &test_err));
     test_fault_set(&(struct test_fault){
         .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
@@ -384,6 +391,42 @@ Test(store_bulk, no_room_before_the_end)
     struct store_tree_stat st;
     must(store_tree_stat(s, T, &st, &test_err));
     expect_u64(st.entries, 400);
+}
+
+static _Atomic unsigned turns, told;
+
+static void takes_time(void *arg, const struct os_call *call)
+{
+    (void)arg;
+    test_clock_advance(call->op == OS_OP_WRITE ? 1000 : 0);
+}
+
+static void at_turn(void *arg, const char *name)
+{
+    const struct store *store = arg;
+    if (strcmp(name, "apply.delta_folded") == 0) {
+        atomic_fetch_add(&turns, 1);
+        atomic_fetch_add(&told, atomic_load(&store->ctl->admit_cost) != 0);
+    }
+}
+
+/* While the applier folds the delta it takes nothing of the log away: commits are told. */
+Test(store_bulk, the_end_holds_up_the_log)
+{
+    const struct test_listener listener = {.before = takes_time, .point = at_turn, .arg = s};
+    cut();
+    must(store_build_claim(s, T, 10, &test_err));
+    fill_delta();
+    must(store_build_settle(s, T, 10, &test_err));
+    test_listener_set(&listener);
+    test_clock_start(os_now_ns()); /* so that this sync commit is a recent one: steps are small */
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    must(store_txn_tree_op(t, STORE_TREE_FOLD_END, T, &test_err));
+    must(store_wait_applied(s, stores_commit(t), STORE_FOREVER, &test_err));
+    test_hooks_clear();
+    expect(turns > 1);
+    expect(told + 1 >= turns); /* the last one leaves nothing to wait for */
+    expect_u64(delta_entries(), 0);
 }
 
 /* A drop in mid-build takes tree and delta, and later operations on it are skipped. */
