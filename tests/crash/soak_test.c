@@ -17,15 +17,14 @@
  *
  * And how long steps take, in the windows between samples. p99 by the clock says what other
  * programs do: beside compilers and campaigns, two cores with a load of 6 to 20, its median over
- * the windows of a quarter was 35, 33, 36 and 43 us of the updater and 162, 126, 117 and 137 us of
- * the reader (7 minutes), or 37, 35, 30 and 51 us and 0.2, 2.1, 0.08 and 0.06 ms (7 minutes); by
- * that of a yardstick in the same process, which is preempted as often, it came to 5.6, 5.7, 6.1
- * and 6.8, or 6.6, 5.1, 5.0 and 8.6, of the updater. So these are printed in short runs, and judged
- * in those of an hour, which want a machine of their own: a drift of the engine's would be seen by
- * the clock and by the yardstick, so one that only one of them shows is not one. What nine of ten
- * steps take of the processor, by what nine of ten yardsticks take, was 4.77, 4.69, 4.78 and 4.86,
- * or 4.37, 4.79, 4.52 and 4.37. That is judged: in the last quarter it is not a fourth more than in
- * the second. Who waits longer, or one step in a hundred that takes more, is not seen by that.
+ * the windows of a quarter was 37, 35, 30 and 51 us of the updater and 0.2, 2.1, 0.08 and 0.06 ms
+ * of the reader (7 minutes); by that of a yardstick in the same process, which is preempted as
+ * often, it came to 6.6, 5.1, 5.0 and 8.6, of the updater. So these are printed in short runs, and
+ * judged in those of an hour, which want a machine of their own: a drift of the engine's would be
+ * seen by the clock and by the yardstick, so one that only one of them shows is not one. What nine
+ * of ten steps take of the processor, by what nine of ten yardsticks take, was 4.37, 4.79, 4.52
+ * and 4.37. That is judged: in the last quarter it is not a fourth more than in the second. Who
+ * waits longer, or one step in a hundred that takes more, is not seen by that.
  *
  * The reader's yardstick reads memory that the processor's nearer caches hold. With a MiB in place
  * of 64 KiB it told how many others used those caches: two hours were stopped by it while the
@@ -53,6 +52,7 @@
 #define CHANGE_S 10 /* from one change to the next, at most */
 #define CYCLES 2    /* in a quarter, at least */
 #define KEYS 20000
+#define OLD_CYCLES 12 /* of 11 or 12 versions of each table */
 #define WARM_ROWS 18000
 #define WARM_STRIDE 7919 /* a prime */
 #define WARM_BYTES 130   /* of a row's text */
@@ -60,9 +60,7 @@
 #define WARM_KEPT (UINT64_C(7) << 19) /* bytes of pages; the soak alone came to 3.2 MiB */
 #define WARM_ROUNDS 100
 #define READY 1
-#define PIECE_BYTES                                                              \
-    (128 << 10) /* of the allocator's: larger ones are mapped, and go when freed \
-                 */
+#define PIECE_BYTES (128 << 10) /* larger ones are mapped, and go when freed */
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -565,6 +563,28 @@ static int write_wide(instar_txn *txn, void *arg)
     return rc;
 }
 
+/* After all of them the schema is as it was. */
+static const char *const steps[] = {"CREATE INDEX t_b ON t (b)",
+                                    "ALTER TABLE u ADD COLUMN d int8 NOT NULL DEFAULT 5",
+                                    "CREATE UNIQUE INDEX u_d ON u (d, a)",
+                                    "ALTER TABLE t ALTER COLUMN c TYPE varchar(9)",
+                                    "CREATE TABLE v (a int8 PRIMARY KEY)",
+                                    "ALTER TABLE t ADD CONSTRAINT low CHECK (b >= 0)",
+                                    "DROP INDEX u_d; ALTER TABLE u DROP COLUMN d",
+                                    "ALTER TABLE t DROP CONSTRAINT low",
+                                    "DROP INDEX t_b",
+                                    "DROP TABLE v",
+                                    "ALTER TABLE t ALTER COLUMN c TYPE text",
+                                    "VACUUM t",
+                                    "VACUUM u"};
+
+static void do_step(instar *db, const char *step)
+{
+    if (sqls_run(db, step) != INSTAR_OK) {
+        test_fail(__FILE__, __LINE__, "%s: %s", step, sqls_words());
+    }
+}
+
 /* LMDB keeps the pages of its largest transaction so far. So that those of a later one do not look
  * like growth, that comes first: a table as large as all trees of the soak, whose rows come in an
  * order in which each fold goes through all of its pages; and again, as folds are small while
@@ -587,35 +607,23 @@ static void warm(instar *db)
         }
     }
     instar_projection_free(s.p);
-    if (sqls_run(db, "DROP TABLE w") != INSTAR_OK) {
-        test_fail(__FILE__, __LINE__, "the table of the warm-up: %s", sqls_words());
-    }
+    do_step(db, "DROP TABLE w");
 }
 
+/* The tables are as old as those of a store in use: a row's tag takes two bytes then, until the
+ * 16384th version. Where it grows amid the run each row does, and full leaves are split, once. */
 static void fill(instar *db)
 {
     dbs_make_table(db, "t");
     dbs_make_table(db, "u");
+    for (size_t i = 0; i < OLD_CYCLES * BASE_ARRAY_LEN(steps); i++) {
+        do_step(db, steps[i % BASE_ARRAY_LEN(steps)]);
+    }
     for (int64_t a = 0; a < KEYS; a++) {
         ok(dbs_insert(db, "t", a, 0));
         ok(dbs_insert(db, "u", a, 0));
     }
 }
-
-/* After all of them the schema is as it was. */
-static const char *const steps[] = {"CREATE INDEX t_b ON t (b)",
-                                    "ALTER TABLE u ADD COLUMN d int8 NOT NULL DEFAULT 5",
-                                    "CREATE UNIQUE INDEX u_d ON u (d, a)",
-                                    "ALTER TABLE t ALTER COLUMN c TYPE varchar(9)",
-                                    "CREATE TABLE v (a int8 PRIMARY KEY)",
-                                    "ALTER TABLE t ADD CONSTRAINT low CHECK (b >= 0)",
-                                    "DROP INDEX u_d; ALTER TABLE u DROP COLUMN d",
-                                    "ALTER TABLE t DROP CONSTRAINT low",
-                                    "DROP INDEX t_b",
-                                    "DROP TABLE v",
-                                    "ALTER TABLE t ALTER COLUMN c TYPE text",
-                                    "VACUUM t",
-                                    "VACUUM u"};
 
 static void sleep_until(uint64_t ns)
 {
@@ -636,11 +644,7 @@ static size_t run(instar *db, const struct test_child *workers, uint64_t seconds
     expect(samples != NULL);
     uint64_t began = os_now_ns(), every = seconds * NS_PER_S / (4 * per_quarter);
     for (size_t i = 0; i < 4 * per_quarter; i++) {
-        const char *step = steps[i % BASE_ARRAY_LEN(steps)];
-        int rc = sqls_run(db, step);
-        if (rc != INSTAR_OK) {
-            test_fail(__FILE__, __LINE__, "%s: %s", step, sqls_words());
-        }
+        do_step(db, steps[i % BASE_ARRAY_LEN(steps)]);
         sleep_until(began + (i + 1) * every);
         take(db, workers, &samples[i]);
     }
