@@ -67,7 +67,7 @@ static void round_trip(const struct row_layout *layout, const struct row_found *
     for (uint32_t i = 0; i < layout->column_count; i++) {
         base_assert(same(&values[i], &again[i]));
     }
-    rc = row_decode_some(layout, row, &last, 1, again, NULL);
+    rc = row_decode_some(layout, row, &(struct row_wanted){&last, 1, again}, NULL);
     base_assert(rc == 0);
     base_assert(same(&values[last], &again[0]));
     base_buf_free(&b);
@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((data[0] & REPAIR) != 0) {
         repair(record, record_size);
     }
-    struct row_found row = {key, base_slice(record, record_size), BYTES_MAX, &arena, NULL};
+    struct row_found row = {key, base_slice(record, record_size), BYTES_MAX, &arena, {0}};
     int rc = row_decode(&layout, &row, values, NULL);
     base_assert(rc == 0 || rc == INSTAR_ECORRUPT);
     base_assert(arena.used_bytes <= BYTES_MAX + 16);

@@ -61,12 +61,16 @@ struct api_shell *api_shell_child(struct api_shell *shell);
 /* Is there a live child of which is_one says so? It is asked under the shells' lock. */
 bool api_shell_any(struct api_shell *shell, bool (*is_one)(const struct api_shell *child));
 
-/* Is this a live handle of this kind and process? */
-static inline bool api_is_live(const struct api_shell *shell, enum api_magic magic)
+/* Is this a live handle of this kind? */
+static inline bool api_is(const struct api_shell *shell, enum api_magic magic)
 {
     return shell != NULL &&
-           atomic_load_explicit(&shell->magic, memory_order_relaxed) == (uint32_t)magic &&
-           shell->pid == os_pid();
+           atomic_load_explicit(&shell->magic, memory_order_relaxed) == (uint32_t)magic;
+}
+/* And of this process? */
+static inline bool api_is_live(const struct api_shell *shell, enum api_magic magic)
+{
+    return api_is(shell, magic) && shell->pid == os_pid();
 }
 /* Take it for this thread alone; false: another one has it. */
 static inline bool api_take(struct api_shell *shell)

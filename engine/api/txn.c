@@ -383,9 +383,10 @@ int instar_cursor_next(instar_cursor *cursor, instar_value *values_out)
     struct api_shell *txn;
     int rc;
 
-    /* The same questions as below, for the millions of times that there is nothing to say. */
+    /* The same questions as below, for the millions of times that there is nothing to say. The
+     * transaction is of the cursor's process. */
     if (values_out != NULL && api_is_live(&cursor->shell, API_MAGIC_CURSOR) &&
-        api_is_live(cursor->shell.owner, API_MAGIC_TXN) && api_take(cursor->shell.owner)) {
+        api_is(cursor->shell.owner, API_MAGIC_TXN) && api_take(cursor->shell.owner)) {
         txn = cursor->shell.owner;
         rc = next_row(cursor, values_out);
         api_leave(txn);

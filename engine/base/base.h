@@ -177,6 +177,11 @@ static inline uint64_t base_get_be64(const void *at)
     return be64toh(v);
 }
 
+/* Of a function: kept out of its callers, so that what they nearly always do stays short. SELDOM:
+ * and of no matter how slow it is. */
+#define BASE_APART __attribute__((noinline))
+#define BASE_SELDOM __attribute__((cold, noinline))
+
 /* base_slice_cmp(a, b) < 0. Keys of one size of 4 to 16 bytes, as most are, without a call: a walk
  * asks this of each key. Two words cover them, and may overlap. */
 static inline bool base_slice_before(struct base_slice a, struct base_slice b)

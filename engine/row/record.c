@@ -132,48 +132,35 @@ int row_encode(const struct row_layout *layout, uint32_t version, struct base_sl
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* Header, and a reader that stands at the body. */
-static int open_record(struct base_slice record, struct row_header *header, struct base_reader *r,
-                       struct base_err *err)
+int row_header_of_any(struct base_slice record, struct row_header *header_out, struct base_err *err)
 {
-    *r = base_reader(record);
-    uint8_t flags = base_read_u8(r);
-    uint64_t version = base_read_varint(r);
-    *header = (struct row_header){
+    struct base_reader r = base_reader(record);
+    uint8_t flags = base_read_u8(&r);
+    uint64_t version = base_read_varint(&r);
+    *header_out = (struct row_header){
         .version = (uint32_t)version,
-        .checksum = base_read_u32(r),
+        .checksum = base_read_u32(&r),
         .compressed = (flags & FLAG_COMPRESSED) != 0,
     };
-    header->size = (uint32_t)(record.size - base_reader_left(r));
-    if (!r->bad && (flags & ~FLAG_COMPRESSED) == FORMAT && version <= UINT32_MAX) {
+    header_out->size = (uint32_t)(record.size - base_reader_left(&r));
+    if (!r.bad && (flags & ~FLAG_COMPRESSED) == FORMAT && version <= UINT32_MAX) {
         return 0;
     }
-    *header = (struct row_header){0};
-    if (!r->bad && version <= UINT32_MAX) {
+    *header_out = (struct row_header){0};
+    if (!r.bad && version <= UINT32_MAX) {
         return base_err_set(err, INSTAR_ECORRUPT,
                             "row: flags %02x found, format 1 (10 or 11) expected", flags);
     }
     return base_err_set(err, INSTAR_ECORRUPT, "row: no whole header in %zu bytes", record.size);
 }
 
-int row_header_of_any(struct base_slice record, struct row_header *header_out, struct base_err *err)
+BASE_SELDOM static int bad_sum(const struct row_header *h, uint32_t found, size_t size,
+                               struct base_err *err)
 {
-    struct base_reader r;
-    return open_record(record, header_out, &r, err);
-}
-
-static int check_sum(const struct row_header *h, struct base_slice key, const struct base_reader *r,
-                     struct base_err *err)
-{
-    uint8_t flags = (uint8_t)(FORMAT | (h->compressed ? FLAG_COMPRESSED : 0));
-    uint32_t found = checksum_of(flags, h->version, key, r->at, (size_t)(r->end - r->at));
-    if (found == h->checksum) {
-        return 0;
-    }
     return base_err_set(err, INSTAR_ECORRUPT,
                         "row: checksum %08x expected by the record, %08x found (tag %u, %zu bytes "
                         "of body)",
-                        h->checksum, found, h->version, (size_t)(r->end - r->at));
+                        h->checksum, found, h->version, size);
 }
 
 /* Replace the reader's compressed body by a plain one in the arena. */
@@ -211,48 +198,104 @@ static bool is_null(const uint8_t *bitmap, uint32_t column)
     return (bitmap[column / 8] >> (column % 8) & 1) != 0;
 }
 
-/* What the caller wants of a row: all columns, or those at ascending positions. */
-struct wanted {
-    const uint32_t *positions; /* NULL: all */
-    size_t count;
-    instar_value *values;
-};
-
-/* The types of most columns without a call; whatever is unusual goes the long way. */
-static inline bool get_value(struct base_reader *r, unsigned type, instar_value *v)
+/* The types of most columns without a call. Where the value ends; NULL: whatever is unusual goes
+ * the long way. */
+static inline const uint8_t *get_usual(const uint8_t *at, const uint8_t *end, unsigned type,
+                                       instar_value *v)
 {
-    size_t left = (size_t)(r->end - r->at);
+    size_t left = (size_t)(end - at);
     if (type == INSTAR_INT8 && left >= 8) {
         *v = (instar_value){.type = INSTAR_INT8};
-        memcpy(&v->i, r->at, 8);
-        r->at += 8;
-        return true;
+        memcpy(&v->i, at, 8);
+        return at + 8;
     }
-    if ((type == INSTAR_TEXT || type == INSTAR_BYTEA) && left > 0 && *r->at < 0x80 &&
-        left > *r->at) {
-        *v = (instar_value){.type = (uint8_t)type, .bytes = {r->at + 1, *r->at}};
-        r->at += 1 + v->bytes.size;
-        return true;
+    if ((type == INSTAR_TEXT || type == INSTAR_BYTEA) && left > 0 && *at < 0x80 && left > *at) {
+        *v = (instar_value){.type = (uint8_t)type, .bytes = {at + 1, *at}};
+        return at + 1 + v->bytes.size;
     }
-    return row_payload_get(r, type, v);
+    if (type == INSTAR_INT4 && left >= 4) {
+        *v = (instar_value){.type = INSTAR_INT4, .i = (int32_t)base_get_u32(at)};
+        return at + 4;
+    }
+    return NULL;
 }
 
-/* A row of few columns, none of them null, all wanted: as most are. */
-static int read_whole(const struct row_layout *layout, struct base_reader *r, instar_value *values,
-                      struct base_err *err)
+BASE_APART static const uint8_t *get_unusual(const uint8_t *at, const uint8_t *end, unsigned type,
+                                             instar_value *v)
 {
-    const struct row_column *column = layout->columns;
-    const struct row_column *end = column + layout->column_count;
-    for (instar_value *v = values; column < end; column++, v++) {
-        if (!get_value(r, column->type, v)) {
-            return bad_body(layout, (uint32_t)(column - layout->columns), NO_VALUE, err);
+    struct base_reader r = base_reader(base_slice(at, (size_t)(end - at)));
+    return row_payload_get(&r, type, v) ? r.at : NULL;
+}
+
+static inline const uint8_t *get_value(const uint8_t *at, const uint8_t *end, unsigned type,
+                                       instar_value *v)
+{
+    const uint8_t *behind = get_usual(at, end, type, v);
+    return behind != NULL ? behind : get_unusual(at, end, type, v);
+}
+
+/* The size of a value's payload, by its type or by its first byte; 0: that is not to be told so
+ * quickly. */
+static inline size_t usual_size(const uint8_t *at, const uint8_t *end, unsigned type)
+{
+    size_t size = row_fixed_size[type];
+    if (size == 0 && at < end && *at < 0x80 && row_type_is_bytes(type)) {
+        size = (size_t)1 + *at;
+    }
+    return size;
+}
+
+/* All values of a row without nulls. */
+static inline bool read_all(const struct row_column *column, const uint8_t *at, const uint8_t *end,
+                            const struct row_wanted *want)
+{
+    const instar_value *behind = want->values + want->count;
+    for (instar_value *v = want->values; v < behind; column++, v++) {
+        at = get_value(at, end, column->type, v);
+        if (at == NULL) {
+            return false;
         }
     }
-    return 0;
+    return at == end || want->positions != NULL;
+}
+
+/* Some of them. */
+static inline bool read_wanted(const struct row_column *columns, const uint8_t *at,
+                               const uint8_t *end, const struct row_wanted *want)
+{
+    uint32_t column = 0;
+    for (size_t i = 0; i < want->count; i++, column++) {
+        for (; column < want->positions[i]; column++) {
+            size_t size = usual_size(at, end, columns[column].type);
+            if (size == 0 || size > (size_t)(end - at)) {
+                return false;
+            }
+            at += size;
+        }
+        at = get_value(at, end, columns[column].type, &want->values[i]);
+        if (at == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A plain row of few columns, none of them null, as most are. False: it is not such a one, or
+ * something is wrong with it. */
+static inline bool read_usual(const struct row_layout *layout, struct base_slice body,
+                              const struct row_wanted *want)
+{
+    const uint8_t *at = body.data;
+    const uint8_t *end = at + body.size;
+    if (layout->column_count > 8 || at == end || *at != 0) {
+        return false;
+    }
+    return want->count == layout->column_count ? read_all(layout->columns, at + 1, end, want)
+                                               : read_wanted(layout->columns, at + 1, end, want);
 }
 
 static int read_some(const struct row_layout *layout, const uint8_t *nulls, struct base_reader *r,
-                     const struct wanted *want, struct base_err *err)
+                     const struct row_wanted *want, struct base_err *err)
 {
     size_t done = 0;
     for (uint32_t i = 0; i < layout->column_count && done < want->count; i++) {
@@ -261,8 +304,12 @@ static int read_some(const struct row_layout *layout, const uint8_t *nulls, stru
         instar_value *v = take ? &want->values[done++] : &ignored;
         if (is_null(nulls, i)) {
             *v = (instar_value){0};
-        } else if (!get_value(r, layout->columns[i].type, v)) {
-            return bad_body(layout, i, NO_VALUE, err);
+        } else {
+            const uint8_t *behind = get_value(r->at, r->end, layout->columns[i].type, v);
+            if (behind == NULL) {
+                return bad_body(layout, i, NO_VALUE, err);
+            }
+            r->at = behind;
         }
     }
     base_assert(done == want->count);
@@ -270,7 +317,7 @@ static int read_some(const struct row_layout *layout, const uint8_t *nulls, stru
 }
 
 static int read_body(const struct row_layout *layout, struct base_reader *r,
-                     const struct wanted *want, struct base_err *err)
+                     const struct row_wanted *want, struct base_err *err)
 {
     uint32_t columns = layout->column_count;
     const uint8_t *nulls = base_read_take(r, bitmap_size(layout));
@@ -280,56 +327,73 @@ static int read_body(const struct row_layout *layout, struct base_reader *r,
     if (columns % 8 != 0 && nulls[columns / 8] >> (columns % 8) != 0) {
         return bad_body(layout, columns - 1, "null bit of a column behind it", err);
     }
-    int rc = columns <= 8 && nulls[0] == 0 && want->count == columns
-                 ? read_whole(layout, r, want->values, err)
-                 : read_some(layout, nulls, r, want, err);
+    int rc = read_some(layout, nulls, r, want, err);
     if (rc == 0 && want->positions == NULL && base_reader_left(r) != 0) {
         return bad_body(layout, columns - 1, "bytes left behind it", err);
     }
     return rc;
 }
 
-static inline int decode(const struct row_layout *layout, const struct row_found *row,
-                         const struct wanted *want, struct base_err *err)
+/* Whatever the quick look could not deal with; the checksum holds. */
+BASE_APART static int read_any(const struct row_layout *layout, const struct row_found *row,
+                               struct base_slice body, const struct row_wanted *want,
+                               struct base_err *err)
 {
-    struct row_header header;
-    struct base_reader r;
+    struct base_reader r = base_reader(body);
     int rc = 0;
-    if (row->header != NULL) {
-        header = *row->header;
-        r = base_reader(row->record);
-        r.at += header.size;
-    } else {
-        rc = open_record(row->record, &header, &r, err);
-    }
-    if (rc == 0) {
-        rc = check_sum(&header, row->key, &r, err);
-    }
-    if (rc == 0 && header.compressed) {
+    if (row->header.compressed) {
         rc = open_compressed(&r, row->bytes_max, row->arena, err);
     }
-    if (rc == 0) {
-        rc = read_body(layout, &r, want, err);
+    return rc == 0 ? read_body(layout, &r, want, err) : rc;
+}
+
+static inline int decode(const struct row_layout *layout, const struct row_found *row,
+                         const struct row_wanted *want, struct base_err *err)
+{
+    const struct row_header *h = &row->header;
+    uint8_t flags = (uint8_t)(FORMAT | (h->compressed ? FLAG_COMPRESSED : 0));
+    struct base_slice body =
+        base_slice((const uint8_t *)row->record.data + h->size, row->record.size - h->size);
+    uint32_t found = checksum_of(flags, h->version, row->key, body.data, body.size);
+    if (found != h->checksum) {
+        return bad_sum(h, found, body.size, err);
     }
-    if (rc != 0) {
-        memset(want->values, 0, want->count * sizeof(*want->values));
+    if (!h->compressed && read_usual(layout, body, want)) {
+        return 0;
     }
+    return read_any(layout, row, body, want, err);
+}
+
+BASE_SELDOM static int none_of(const struct row_wanted *want, int rc)
+{
+    memset(want->values, 0, want->count * sizeof(*want->values));
     return rc;
+}
+
+/* A row of which not even the header has been read. */
+BASE_APART static int decode_unread(const struct row_layout *layout, const struct row_found *row,
+                                    const struct row_wanted *want, struct base_err *err)
+{
+    struct row_found opened = *row;
+    int rc = row_header(row->record, &opened.header, err);
+    return rc == 0 ? row_decode_some(layout, &opened, want, err) : none_of(want, rc);
+}
+
+int row_decode_some(const struct row_layout *layout, const struct row_found *row,
+                    const struct row_wanted *want, struct base_err *err)
+{
+    if (row->header.size == 0) {
+        return decode_unread(layout, row, want, err);
+    }
+    int rc = decode(layout, row, want, err);
+    return rc == 0 ? 0 : none_of(want, rc);
 }
 
 int row_decode(const struct row_layout *layout, const struct row_found *row,
                instar_value *values_out, struct base_err *err)
 {
-    struct wanted want = {.count = layout->column_count, .values = values_out};
-    return decode(layout, row, &want, err);
-}
-
-int row_decode_some(const struct row_layout *layout, const struct row_found *row,
-                    const uint32_t *positions, size_t count, instar_value *values_out,
-                    struct base_err *err)
-{
-    struct wanted want = {.positions = positions, .count = count, .values = values_out};
-    return decode(layout, row, &want, err);
+    struct row_wanted want = {.count = layout->column_count, .values = values_out};
+    return row_decode_some(layout, row, &want, err);
 }
 
 /* Where a column begins in a body, from where an earlier one does. Past the end, or SIZE_MAX: that
@@ -341,15 +405,15 @@ static inline size_t skip(const struct row_layout *layout, struct base_slice bod
     const struct row_column *column = &layout->columns[from];
     bool nulls = to >= 8 || data[0] != 0; /* perhaps */
     for (uint32_t i = from; i < to; i++, column++) {
-        size_t size = row_fixed_size[column->type];
         if (nulls && is_null(data, i)) {
             continue;
         }
+        if (at > body.size) {
+            return at;
+        }
+        size_t size = usual_size(data + at, data + body.size, column->type);
         if (size == 0) {
-            if (at >= body.size || data[at] >= 0x80 || !row_type_is_bytes(column->type)) {
-                return SIZE_MAX;
-            }
-            size = (size_t)1 + data[at];
+            return SIZE_MAX;
         }
         at += size;
     }

@@ -164,19 +164,24 @@ static inline int row_header(struct base_slice record, struct row_header *header
 struct row_found {
     struct base_slice key; /* the encoded primary key under which it stands */
     struct base_slice record;
-    size_t bytes_max;                /* what it may take when decompressed: row_bytes_max */
-    struct base_arena *arena;        /* for the bytes of a compressed row */
-    const struct row_header *header; /* as row_header() read it, or NULL */
+    size_t bytes_max;         /* what it may take when decompressed: row_bytes_max */
+    struct base_arena *arena; /* for the bytes of a compressed row */
+    struct row_header header; /* as row_header() read it; of size 0: it has not been read */
+};
+/* What the caller wants of a row. */
+struct row_wanted {
+    const uint32_t *positions; /* ascending, of the layout's columns; NULL: all */
+    size_t count;
+    instar_value *values; /* so many */
 };
 /* Verify the checksum and decode by the layout of the record's own tag. Bytes of values point into
  * the record, or into the arena when it was compressed. ECORRUPT names what was expected and
  * found. */
 int row_decode(const struct row_layout *layout, const struct row_found *row,
                instar_value *values_out, struct base_err *err);
-/* The same, but only the columns at `count` ascending positions of the layout, in that order. */
+/* The same, but only what is wanted. */
 int row_decode_some(const struct row_layout *layout, const struct row_found *row,
-                    const uint32_t *positions, size_t count, instar_value *values_out,
-                    struct base_err *err);
+                    const struct row_wanted *want, struct base_err *err);
 /* What may be expected of the value at a position: it is not null; and if it is ranged, and so of a
  * type whose value is .i, it lies between two. */
 struct row_bound {

@@ -299,7 +299,7 @@ static struct source *choose(struct store_cursor *c)
     return best;
 }
 
-static bool in_range(const struct store_cursor *c, struct base_slice key)
+static inline bool in_range(const struct store_cursor *c, struct base_slice key)
 {
     if (c->reverse) {
         return !base_slice_before(key, base_buf_slice(&c->lower));
@@ -328,40 +328,17 @@ static void follow(struct store_cursor *c, const struct source *src)
     }
 }
 
-/* Move on. True: the key that LMDB's source stands on now is next. */
-static bool lead(struct store_cursor *c, int *rc_out, struct base_err *err)
+/* The next of all sources. moved: they have been moved on. */
+BASE_APART static int next_of_all(struct store_cursor *c, bool moved, struct base_slice *key_out,
+                                  struct base_slice *value_out, struct base_err *err)
 {
-    struct source *src = base_source(c);
-    int rc = trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, &src->key,
-                               &src->value, err);
-    if (rc == 0 && (!c->has_rival || before(c, src->key, c->rival)) && in_range(c, src->key)) {
-        c->last = src->key; /* src->has and src->used stay true */
-        return true;
-    }
-    *rc_out = settle(c, src, rc, err);
-    c->leads = false;
-    return false;
-}
-
-int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
-                      struct base_slice *value_out, struct base_err *err)
-{
-    bool moved = false;
-    int rc = 0;
-    if (c->leads && c->own_version == c->t->writes.version) {
-        if (lead(c, &rc, err)) {
-            *key_out = c->last;
-            *value_out = base_source(c)->value;
-            return 0;
-        }
-        moved = true;
-    }
     *key_out = base_slice(NULL, 0);
     *value_out = base_slice(NULL, 0);
     if (c->ended) {
         return INSTAR_END;
     }
     for (;; moved = false) {
+        int rc = 0;
         if (!moved) {
             rc = c->placed ? advance(c, err) : place(c, err);
         }
@@ -385,6 +362,31 @@ int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
         *value_out = own ? base_slice(c->own->value, c->own->value_size) : src->value;
         return 0;
     }
+}
+
+int store_cursor_next(struct store_cursor *c, struct base_slice *key_out,
+                      struct base_slice *value_out, struct base_err *err)
+{
+    if (!c->leads || c->own_version != c->t->writes.version) {
+        return next_of_all(c, false, key_out, value_out, err);
+    }
+    int rc =
+        trees_cursor_move(c->base, c->reverse ? TREES_PREV : TREES_NEXT, key_out, value_out, err);
+    if (rc == 0 && (!c->has_rival || before(c, *key_out, c->rival)) && in_range(c, *key_out)) {
+        c->last = *key_out; /* the source still has an entry, and it is used */
+        return 0;
+    }
+    struct source *src = base_source(c);
+    c->leads = false;
+    src->key = *key_out;
+    src->value = *value_out;
+    rc = settle(c, src, rc, err);
+    if (rc == 0) {
+        return next_of_all(c, true, key_out, value_out, err);
+    }
+    *key_out = base_slice(NULL, 0);
+    *value_out = base_slice(NULL, 0);
+    return rc;
 }
 
 /* ---- end ----------------------------------------------------------------------------------- */

@@ -32,6 +32,9 @@ struct trees_cursor {
         const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
         unsigned at, count;    /* its place among the leaf's entries */
         bool ahead;            /* LMDB's cursor is left behind on this leaf */
+        bool walked;           /* it has come to a leaf before this one */
+        const uint8_t *parent; /* of the leaf, NULL: not known */
+        unsigned nth;          /* the leaf's place in it */
         struct base_slice key; /* where a read stands; of none: nowhere yet */
     } leaf;
     struct trees_cursor *next;
@@ -39,7 +42,10 @@ struct trees_cursor {
 
 struct trees_read {
     MDB_txn *txn;
-    const uint8_t *map; /* where LMDB has mapped the file, in this process */
+    const uint8_t *map;   /* where LMDB has mapped the file, in this process */
+    const uint8_t *there; /* so far the file reaches, if not further */
+    bool there_is_new;    /* it has been asked in this transaction */
+    uint64_t map_pages;
     size_t page_bytes;
     MDB_dbi main;
     const struct handles *handles;
@@ -88,6 +94,9 @@ struct trees {
     struct trees_read *pool;
     unsigned pool_count;
 };
+
+/* The leaf that comes behind a leaf of a walk, on which this key lies; NULL: not known. */
+const uint8_t *trees_next_leaf(struct trees_cursor *c, const uint8_t *leaf, struct base_slice key);
 
 /* `t` or `d` and 16 hex digits. */
 void trees_name(char name[TREES_NAME_MAX], uint64_t tree);

@@ -100,15 +100,15 @@ static int find_layout(const struct txn_codec *c, struct base_slice key, uint32_
 
 /* By a layout that is not ours. */
 static int decode_foreign(const struct txn_codec *c, const struct row_layout *layout,
-                          struct base_slice key, struct base_slice record, struct base_arena *arena,
-                          instar_value *image_out, struct base_err *err)
+                          const struct row_found *row, instar_value *image_out,
+                          struct base_err *err)
 {
+    struct base_arena *arena = row->arena;
     instar_value *values = base_arena_alloc(arena, sizeof(*values) * (layout->column_count + 1));
     if (values == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "table %s: no memory", c->table->name);
     }
-    struct row_found row = {key, record, c->row_bytes_max, arena, NULL};
-    int rc = row_decode(layout, &row, values, err);
+    int rc = row_decode(layout, row, values, err);
     return rc == INSTAR_OK ? row_convert(layout, values, c->layout, arena, image_out, err) : rc;
 }
 
@@ -116,33 +116,34 @@ int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct ba
                      struct base_arena *arena, instar_value *image_out, uint32_t *version_out,
                      struct base_err *err)
 {
-    struct row_header header = {0};
+    struct row_found row = {key, record, c->row_bytes_max, arena, {0}};
     const struct row_layout *layout = NULL;
-    int rc = row_header(record, &header, err);
+    int rc = row_header(record, &row.header, err);
     if (version_out != NULL) {
-        *version_out = header.version;
+        *version_out = row.header.version;
     }
     if (rc != INSTAR_OK) {
-        return txn_row_error(c->table, key, header.version, rc, err);
+        return txn_row_error(c->table, key, row.header.version, rc, err);
     }
-    rc = find_layout(c, key, header.version, &layout, err);
+    rc = find_layout(c, key, row.header.version, &layout, err);
     if (rc != INSTAR_OK) {
         return rc;
     }
     if (layout == c->layout) {
-        struct row_found row = {key, record, c->row_bytes_max, arena, &header};
         rc = row_decode(layout, &row, image_out, err);
     } else {
-        rc = decode_foreign(c, layout, key, record, arena, image_out, err);
+        rc = decode_foreign(c, layout, &row, image_out, err);
     }
-    return txn_row_error(c->table, key, header.version, rc, err);
+    return txn_row_error(c->table, key, row.header.version, rc, err);
 }
 
 /* Some columns by a layout that is not ours. Ids ascend in both, so one walk finds their places. */
 static int decode_some_foreign(const struct txn_codec *c, const struct row_layout *layout,
-                               const struct row_found *row, const uint32_t *positions, size_t count,
-                               instar_value *values_out, struct base_err *err)
+                               const struct row_found *row, const struct row_wanted *want,
+                               struct base_err *err)
 {
+    const uint32_t *positions = want->positions;
+    size_t count = want->count;
     uint32_t few_places[FEW_COLUMNS] = {0};
     instar_value few[FEW_COLUMNS];
     uint32_t *places = few_places;
@@ -165,48 +166,46 @@ static int decode_some_foreign(const struct txn_codec *c, const struct row_layou
             places[found++] = at;
         }
     }
-    int rc = row_decode_some(layout, row, places, found, values, err);
+    int rc = row_decode_some(layout, row, &(struct row_wanted){places, found, values}, err);
     for (size_t i = count; i > 0 && rc == INSTAR_OK; i--) {
         const struct row_column *column = &c->layout->columns[positions[i - 1]];
         const struct row_column *there = found > 0 ? &layout->columns[places[found - 1]] : NULL;
         if (there == NULL || there->id != column->id) {
-            values_out[i - 1] = column->missing;
+            want->values[i - 1] = column->missing;
         } else if (there->form == column->form) {
-            values_out[i - 1] = values[--found];
+            want->values[i - 1] = values[--found];
         } else {
-            rc = row_column_cast(there, column, &values[--found], row->arena, &values_out[i - 1],
+            rc = row_column_cast(there, column, &values[--found], row->arena, &want->values[i - 1],
                                  err);
         }
     }
     return rc;
 }
 
-int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
-                          struct base_slice record, struct base_arena *arena,
-                          const uint32_t *positions, size_t count, instar_value *values_out,
-                          struct base_err *err)
+/* A version that is not the own layout's. */
+BASE_APART static int decode_some_other(const struct txn_codec *c, const struct row_found *row,
+                                        const struct row_wanted *want, struct base_err *err)
 {
-    struct row_header header = {0};
-    struct row_found row = {key, record, c->row_bytes_max, arena, &header};
-    const struct row_layout *layout = NULL;
-    int rc = row_header(record, &header, err);
-    if (rc != INSTAR_OK) {
-        return txn_row_error(c->table, key, header.version, rc, err);
-    }
-    if (is_own(c, header.version)) {
-        layout = c->layout; /* nearly always */
-    } else {
-        rc = find_layout(c, key, header.version, &layout, err);
-    }
+    const struct row_layout *layout;
+    int rc = find_layout(c, row->key, row->header.version, &layout, err);
     if (rc != INSTAR_OK) {
         return rc;
     }
-    if (layout == c->layout) {
-        rc = row_decode_some(layout, &row, positions, count, values_out, err);
-    } else {
-        rc = decode_some_foreign(c, layout, &row, positions, count, values_out, err);
+    rc = layout == c->layout ? row_decode_some(layout, row, want, err)
+                             : decode_some_foreign(c, layout, row, want, err);
+    return txn_row_error(c->table, row->key, row->header.version, rc, err);
+}
+
+int txn_codec_decode_some(const struct txn_codec *c, struct row_found *row,
+                          const struct row_wanted *want, struct base_err *err)
+{
+    row->bytes_max = c->row_bytes_max;
+    int rc = row_header(row->record, &row->header, err);
+    if (rc == INSTAR_OK && !is_own(c, row->header.version)) {
+        return decode_some_other(c, row, want, err);
     }
-    return rc == INSTAR_OK ? rc : txn_row_error(c->table, key, header.version, rc, err);
+    rc = rc == INSTAR_OK ? row_decode_some(c->layout, row, want, err) : rc;
+    return rc == INSTAR_OK ? rc : txn_row_error(c->table, row->key, row->header.version, rc, err);
 }
 
 bool txn_codec_within(const struct txn_codec *c, struct base_slice key, struct base_slice record,

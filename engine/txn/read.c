@@ -40,6 +40,12 @@ struct txn_cursor {
     struct store_cursor *store;        /* NULL: the range is empty */
     struct base_arena arena;           /* of the row that was handed out last */
     struct reader reader;
+    /* Rows of the primary key that are handed out as they are decoded, as most are; in a
+     * transaction that writes nothing, so none of its statements can have failed half way. */
+    bool straight;
+    const struct txn_codec *codec;
+    struct row_found row;
+    struct row_wanted want;
 };
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -74,8 +80,8 @@ static int meet_coming(const struct reader *reader, const struct catalog_index *
     return rc;
 }
 
-static int hand_out_picked(const struct reader *reader, struct base_slice key,
-                           struct base_slice record, instar_value *values_out, struct base_err *err)
+static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
+                    instar_value *values_out, struct base_err *err)
 {
     const struct txn_projection *p = reader->bound->projection;
     const struct txn_resolution *r = reader->bound->resolution;
@@ -93,9 +99,12 @@ static int hand_out_picked(const struct reader *reader, struct base_slice key,
         txn_read_only(reader->t) ? NULL : catalog_coming_rows(codec->table);
     int rc = coming != NULL ? meet_coming(reader, coming, key, record, err) : INSTAR_OK;
     if (rc == INSTAR_OK) {
-        rc = txn_codec_decode_some(codec, key, record, arena, r->positions, p->count, decoded, err);
+        struct row_found row = {.key = key, .record = record, .arena = arena};
+        rc = txn_codec_decode_some(codec, &row,
+                                   &(struct row_wanted){r->positions, p->count, decoded}, err);
     }
-    for (size_t i = 0; i < p->count && rc == INSTAR_OK; i++) {
+    bool as_decoded = r->straight && txn_read_only(reader->t);
+    for (size_t i = 0; i < p->count && rc == INSTAR_OK && !as_decoded; i++) {
         if (!r->straight) {
             values_out[i] = decoded[r->picks[i]];
         }
@@ -106,19 +115,7 @@ static int hand_out_picked(const struct reader *reader, struct base_slice key,
     return rc;
 }
 
-static int hand_out(const struct reader *reader, struct base_slice key, struct base_slice record,
-                    instar_value *values_out, struct base_err *err)
-{
-    const struct txn_bound *b = reader->bound;
-    if (b->resolution->straight && txn_read_only(reader->t)) { /* as most scans are */
-        return txn_codec_decode_some(&b->table->codec, key, record, reader->arena,
-                                     b->resolution->positions, b->projection->count, values_out,
-                                     err);
-    }
-    return hand_out_picked(reader, key, record, values_out, err);
-}
-
-static void clear_values(const struct txn_projection *p, instar_value *values_out)
+BASE_SELDOM static void clear_values(const struct txn_projection *p, instar_value *values_out)
 {
     memset(values_out, 0, sizeof(*values_out) * p->count);
 }
@@ -347,11 +344,15 @@ int txn_scan(struct txn *t, struct txn_projection *p, const instar_range *range,
     }
     *c = (struct txn_cursor){.t = t, .bound = b, .index = index};
     c->reader = (struct reader){.t = t, .bound = b, .arena = &c->arena};
+    c->codec = &b->table->codec;
+    c->row.arena = &c->arena;
+    c->want = (struct row_wanted){.positions = b->resolution->positions, .count = p->count};
     rc = open_store_cursor(c, range != NULL ? range : &everything, err);
     if (rc != INSTAR_OK) {
         txn_cursor_close(c);
         return rc;
     }
+    c->straight = c->store != NULL && index == NULL && b->resolution->straight && txn_read_only(t);
     *cursor_out = c;
     return INSTAR_OK;
 }
@@ -455,7 +456,8 @@ static int next_of_index(struct txn_cursor *c, struct base_slice entry, struct b
     return rc == INSTAR_OK ? hand_out(&c->reader, key, record, values_out, err) : rc;
 }
 
-int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_err *err)
+BASE_APART static int next_of_any(struct txn_cursor *c, instar_value *values_out,
+                                  struct base_err *err)
 {
     struct base_slice key;
     struct base_slice record;
@@ -473,6 +475,22 @@ int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_
     if (rc == INSTAR_OK) {
         rc = c->index != NULL ? next_of_index(c, key, record, values_out, err)
                               : hand_out(&c->reader, key, record, values_out, err);
+    }
+    if (rc != INSTAR_OK) {
+        clear_values(c->bound->projection, values_out);
+    }
+    return rc;
+}
+
+int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_err *err)
+{
+    if (!c->straight || c->arena.used_bytes > 0) {
+        return next_of_any(c, values_out, err);
+    }
+    int rc = store_cursor_next(c->store, &c->row.key, &c->row.record, err);
+    if (rc == INSTAR_OK) {
+        c->want.values = values_out;
+        rc = txn_codec_decode_some(c->codec, &c->row, &c->want, err);
     }
     if (rc != INSTAR_OK) {
         clear_values(c->bound->projection, values_out);

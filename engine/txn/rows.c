@@ -127,8 +127,9 @@ int txn_rows_columns(struct txn_rows *r, struct base_slice key, struct base_slic
         ascends = ascends && (i == 0 || r->columns[i] > r->columns[i - 1]);
     }
     if (ascends) {
-        return txn_codec_decode_some(&r->codec, key, record, &r->row, r->columns, count, values_out,
-                                     err);
+        struct row_found row = {.key = key, .record = record, .arena = &r->row};
+        struct row_wanted want = {r->columns, count, values_out};
+        return txn_codec_decode_some(&r->codec, &row, &want, err);
     }
     int rc = txn_rows_decode(r, key, record, &all, NULL, err);
     for (size_t i = 0; rc == INSTAR_OK && i < count; i++) {
@@ -315,8 +316,9 @@ int txn_rows_entry(struct txn_rows *r, const struct catalog_index *index, struct
         plan_for(r, index);
     }
     entry->inside = false;
-    int rc = txn_codec_decode_some(&r->codec, key, record, &r->row, r->positions, r->position_count,
-                                   r->decoded, err);
+    struct row_found row = {.key = key, .record = record, .arena = &r->row};
+    struct row_wanted want = {r->positions, r->position_count, r->decoded};
+    int rc = txn_codec_decode_some(&r->codec, &row, &want, err);
     if (rc != INSTAR_OK) {
         return rc;
     }

@@ -60,11 +60,10 @@ int txn_codec_init(struct txn_codec *c, const struct catalog_table *table,
 int txn_codec_decode(const struct txn_codec *c, struct base_slice key, struct base_slice record,
                      struct base_arena *arena, instar_value *image_out, uint32_t *version_out,
                      struct base_err *err);
-/* The same, but only these ascending positions of the own layout. */
-int txn_codec_decode_some(const struct txn_codec *c, struct base_slice key,
-                          struct base_slice record, struct base_arena *arena,
-                          const uint32_t *positions, size_t count, instar_value *values_out,
-                          struct base_err *err);
+/* The same, but only what is wanted of the own layout, by its positions. Of the row, key, record
+ * and arena are the caller's; the rest is set here. */
+int txn_codec_decode_some(const struct txn_codec *c, struct row_found *row,
+                          const struct row_wanted *want, struct base_err *err);
 /* Whether the record is sound, of the own layout, and within these bounds of it. False says none of
  * that: decode it. */
 bool txn_codec_within(const struct txn_codec *c, struct base_slice key, struct base_slice record,

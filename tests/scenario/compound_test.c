@@ -37,6 +37,25 @@ Test(compound, several_indexes_are_one_change)
     dbs_end(db);
 }
 
+/* Their entries share the memory. When it is full the one that has none of them makes no run. */
+Test(compound, index_without_entries_beside_one_that_spills)
+{
+    instar *db = scene_open_t(0, 160000);
+    instar_change_options o = scene_options(30000);
+    instar_change_info info;
+    uint64_t change;
+
+    o.sort_memory_bytes = 1 << 20;
+    test_points_count(true);
+    ok(compounds_submit(db, "CREATE INDEX t_b ON t (b, a); CREATE INDEX none ON t (b) WHERE b < 0",
+                        &o, &change));
+    scene_await(db, change, INSTAR_OK, &info);
+    expect(test_point_hits("build.spilled") >= 1);
+    test_points_count(false);
+    expect_u64(info.rows_done, 160000);
+    dbs_end(db);
+}
+
 /* One of them has duplicates: none stays, and the reason names the one. */
 Test(compound, one_that_fails_reverts_all)
 {

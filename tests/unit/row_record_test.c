@@ -21,7 +21,7 @@ static const struct row_found *found(struct base_slice key, struct base_slice re
                                      size_t bytes_max, struct base_arena *arena)
 {
     static struct row_found row;
-    row = (struct row_found){key, record, bytes_max, arena, NULL};
+    row = (struct row_found){key, record, bytes_max, arena, {0}};
     return &row;
 }
 
@@ -132,7 +132,7 @@ Test(row_record, rows_round_trip)
             }
         }
         must(row_decode_some(&layout, found(a_key, base_buf_slice(&b), BYTES_MAX, &arena),
-                             positions, count, some, &test_err));
+                             &(struct row_wanted){positions, count, some}, &test_err));
         bool null = false;
         for (size_t i = 0; i < count; i++) {
             expect(test_value_same(&some[i], &values[positions[i]]));

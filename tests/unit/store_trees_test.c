@@ -223,6 +223,65 @@ Test(store_trees, cursors_are_used_again)
     stores_close(s);
 }
 
+#define LEAVES_KEYS 30000
+#define LEAVES_ROUNDS 3
+
+/* Keys in no order, folded in rounds: the leaves lie anywhere, below branches of two levels. */
+static void scatter(struct store *s, uint64_t tree)
+{
+    struct store_txn *t = NULL;
+    for (unsigned i = 0; i < LEAVES_KEYS; i++) {
+        char key[32];
+        t = i % 1000 == 0 ? stores_begin(s, 0) : t;
+        (void)snprintf(key, sizeof(key), "%024u", (unsigned)(i * 7919ull % LEAVES_KEYS));
+        stores_put(t, tree, key, "some value of it, so that a leaf is full soon");
+        if (i % 1000 == 999) {
+            stores_commit(t);
+        }
+        if (i % (LEAVES_KEYS / LEAVES_ROUNDS) == LEAVES_KEYS / LEAVES_ROUNDS - 1) {
+            stores_fold(s);
+        }
+    }
+}
+
+/* Wherever a walk stands, the leaf that it will come to is told, but behind the last of a branch.
+ * Of what is no leaf of the tree nothing is told. */
+Test(store_trees, the_next_leaf_is_known)
+{
+    struct store *s = stores_make_tree(NULL, T);
+    const uint8_t *leaf = NULL;
+    const uint8_t *told = NULL;
+    unsigned leaves = 0;
+    unsigned untold = 0;
+    struct trees_read *r;
+    struct trees_cursor *c;
+    struct base_slice key;
+    struct base_slice value;
+
+    scatter(s, T);
+    must(trees_read_begin(s->trees, &r, &test_err));
+    must(trees_cursor_open(r, trees_data(T), &c, &test_err));
+    for (int rc = trees_cursor_move(c, TREES_FIRST, &key, &value, &test_err); rc == 0;
+         rc = trees_cursor_move(c, TREES_NEXT, &key, &value, &test_err)) {
+        const uint8_t *page = trees_page_of(key.data, r->page_bytes);
+        if (page == leaf) {
+            continue;
+        }
+        expect(told == NULL || told == page);
+        untold += told == NULL;
+        leaves++;
+        leaf = page;
+        told = trees_next_leaf(c, leaf, key);
+        cr_assert_null(trees_next_leaf(c, r->map, key));
+        expect(trees_next_leaf(c, leaf, key) == told);
+    }
+    cr_assert_null(told);
+    expect(leaves > 400 && untold >= 3 && untold < leaves / 20);
+    trees_cursor_close(c);
+    trees_read_end(s->trees, r);
+    stores_close(s);
+}
+
 /* ---- processes ----------------------------------------------------------------------------- */
 
 static void expect_tree(struct store *s, uint64_t tree)

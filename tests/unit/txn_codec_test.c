@@ -88,8 +88,9 @@ Test(txn_codec, some_columns_of_any_layout)
     for (uint32_t version = 3; version <= 4; version++) {
         instar_value values[2];
         struct base_buf record = record_of(&layouts[version - 3], version);
-        must(txn_codec_decode_some(codec, key, base_buf_slice(&record), &arena, positions, 2,
-                                   values, &test_err));
+        struct row_found row = {.key = key, .record = base_buf_slice(&record), .arena = &arena};
+        must(txn_codec_decode_some(codec, &row, &(struct row_wanted){positions, 2, values},
+                                   &test_err));
         cr_assert(memcmp(values[0].bytes.data, version == 3 ? "m" : "x", 1) == 0);
         cr_assert_eq(values[1].i, 2);
         base_buf_free(&record);
