@@ -4,6 +4,7 @@
 #include "store/trees_lmdb.h"
 #include "support/stores.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -277,6 +278,60 @@ Test(store_trees, the_next_leaf_is_known)
     }
     cr_assert_null(told);
     expect(leaves > 400 && untold >= 3 && untold < leaves / 20);
+    trees_cursor_close(c);
+    trees_read_end(s->trees, r);
+    stores_close(s);
+}
+
+static int walk(struct trees_cursor *c)
+{
+    struct base_slice key;
+    struct base_slice value;
+    int rc = trees_cursor_move(c, TREES_FIRST, &key, &value, &test_err);
+    while (rc == 0) {
+        rc = trees_cursor_move(c, TREES_NEXT, &key, &value, &test_err);
+    }
+    return rc;
+}
+
+/* Where the first leaf's parent says which one is its third child, in the file. */
+static off_t third_child(struct store *s)
+{
+    struct trees_read *r;
+    struct trees_cursor *c;
+    struct base_slice key;
+    struct base_slice value;
+    must(trees_read_begin(s->trees, &r, &test_err));
+    must(trees_cursor_open(r, trees_data(T), &c, &test_err));
+    must(trees_cursor_move(c, TREES_FIRST, &key, &value, &test_err));
+    cr_assert_not_null(trees_next_leaf(c, trees_page_of(key.data, r->page_bytes), key));
+    const uint8_t *parent = c->leaf.parent;
+    off_t at = (off_t)(parent - r->map) + base_get_u16(parent + 16 + 2 * 2);
+    trees_cursor_close(c);
+    trees_read_end(s->trees, r);
+    return at;
+}
+
+/* A branch leads out of the file, but not out of the map: an error of the walk, and no signal. */
+Test(store_trees, a_branch_that_leads_out_of_the_file)
+{
+    static const uint8_t beyond[6] = {[2] = 2}; /* page 131,072 */
+    struct store *s = stores_make_tree(NULL, T);
+    struct trees_read *r;
+    struct trees_cursor *c;
+    char path[400];
+
+    scatter(s, T);
+    off_t at = third_child(s);
+    (void)snprintf(path, sizeof(path), "%s/" TREES_FILE, stores_path());
+    stores_close(s);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    expect(pwrite(fd, beyond, sizeof(beyond), at) == (ssize_t)sizeof(beyond));
+    expect(close(fd) == 0);
+    s = stores_open(NULL);
+    must(trees_read_begin(s->trees, &r, &test_err));
+    must(trees_cursor_open(r, trees_data(T), &c, &test_err));
+    must_fail(walk(c), INSTAR_ECORRUPT);
     trees_cursor_close(c);
     trees_read_end(s->trees, r);
     stores_close(s);
