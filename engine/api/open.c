@@ -61,6 +61,7 @@ static int bring_up(const char *path, const instar_options *options, instar *db)
     return INSTAR_OK;
 
 close_named:
+    txn_env_end(&db->env);
     txn_named_close(db->env.named);
     db->env.named = NULL;
 close_leases:
@@ -147,6 +148,7 @@ int instar_close(instar *db)
     while ((child = api_shell_child(&db->shell)) != NULL) {
         end_child(child);
     }
+    txn_env_end(&db->env);
     txn_named_close(db->env.named);
     lease_close(db->env.leases);
     catalog_close(db->env.catalog);

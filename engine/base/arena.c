@@ -91,6 +91,14 @@ void base_arena_reset(struct base_arena *a)
     a->used_bytes = 0;
 }
 
+void base_arena_trim(struct base_arena *a, size_t most)
+{
+    base_arena_reset(a);
+    if (a->chunks != NULL && a->chunks->size > most) {
+        base_arena_free(a);
+    }
+}
+
 void base_arena_free(struct base_arena *a)
 {
     base_arena_reset(a);

@@ -294,6 +294,8 @@ void *base_arena_alloc(struct base_arena *a, size_t size); /* 16-byte aligned, N
 void *base_arena_copy(struct base_arena *a, const void *data, size_t size);
 char *base_arena_strdup(struct base_arena *a, const char *s);
 void base_arena_reset(struct base_arena *a); /* keeps the first chunk */
+void base_arena_trim(struct base_arena *a,
+                     size_t most); /* the same, if it has at most so many bytes */
 void base_arena_free(struct base_arena *a);
 
 /* ---- hashes and text ---------------------------------------------------------------------- */

@@ -23,6 +23,79 @@
 
 /* How often a transaction that has read nothing follows a schema that moves on. */
 #define FOLLOW_MAX 200
+/* What one that has ended keeps of each of its buffers, for the next one. */
+#define KEEP_BYTES ((size_t)4 << 10)
+
+/* ---- memory --------------------------------------------------------------------------------
+ *
+ * A transaction that has ended is kept, one of an env, with the memory of its statements: so one
+ * that begins behind it asks for none.
+ */
+
+static void free_memory(struct txn *t)
+{
+    base_buf_free(&t->from_key);
+    base_buf_free(&t->to_key);
+    base_buf_free(&t->plan_bytes);
+    base_buf_free(&t->plan_steps);
+    base_buf_free(&t->probes);
+    base_buf_free(&t->probe_keys);
+    base_buf_free(&t->references);
+    base_buf_free(&t->reference_keys);
+    base_arena_free(&t->scratch);
+    base_arena_free(&t->arena);
+    base_free(t);
+}
+
+/* Empty, and with little memory. */
+static struct base_buf trimmed(struct base_buf b)
+{
+    base_buf_clear(&b);
+    if (b.capacity > KEEP_BYTES) {
+        base_buf_free(&b);
+    }
+    return b;
+}
+
+static void give_memory(struct txn *t)
+{
+    struct txn_env *env = t->env;
+    struct txn *none = NULL;
+    base_arena_trim(&t->scratch, KEEP_BYTES);
+    base_arena_trim(&t->arena, KEEP_BYTES);
+    *t = (struct txn){.env = env,
+                      .arena = t->arena,
+                      .scratch = t->scratch,
+                      .from_key = trimmed(t->from_key),
+                      .to_key = trimmed(t->to_key),
+                      .plan_bytes = trimmed(t->plan_bytes),
+                      .plan_steps = trimmed(t->plan_steps),
+                      .probes = trimmed(t->probes),
+                      .probe_keys = trimmed(t->probe_keys),
+                      .references = trimmed(t->references),
+                      .reference_keys = trimmed(t->reference_keys)};
+    /* A test that refuses memory is to meet each request. */
+    if (base_alloc_watched() || !atomic_compare_exchange_strong(&env->idle, &none, t)) {
+        free_memory(t);
+    }
+}
+
+static struct txn *take_memory(struct txn_env *env)
+{
+    struct txn *t = atomic_exchange(&env->idle, NULL);
+    if (t == NULL) {
+        t = base_alloc_zero(1, sizeof(*t));
+    }
+    return t;
+}
+
+void txn_env_end(struct txn_env *env)
+{
+    struct txn *t = atomic_exchange(&env->idle, NULL);
+    if (t != NULL) {
+        free_memory(t);
+    }
+}
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
@@ -44,7 +117,7 @@ int txn_begin_store(struct txn_env *env, unsigned store_flags, struct txn **txn_
                     struct base_err *err)
 {
     *txn_out = NULL;
-    struct txn *t = base_alloc_zero(1, sizeof(*t));
+    struct txn *t = take_memory(env);
     if (t == NULL) {
         return base_err_set(err, INSTAR_ENOMEM, "beginning a transaction: no memory");
     }
@@ -53,7 +126,7 @@ int txn_begin_store(struct txn_env *env, unsigned store_flags, struct txn **txn_
     t->begun_ns = os_now_ns();
     int rc = take_snapshot(t, err);
     if (rc != INSTAR_OK) {
-        base_free(t);
+        give_memory(t);
         return rc;
     }
     *txn_out = t;
@@ -275,17 +348,7 @@ static void end(struct txn *t)
 {
     unbind(t);
     catalog_view_release(t->env->catalog, t->view);
-    base_buf_free(&t->from_key);
-    base_buf_free(&t->to_key);
-    base_buf_free(&t->plan_bytes);
-    base_buf_free(&t->plan_steps);
-    base_buf_free(&t->probes);
-    base_buf_free(&t->probe_keys);
-    base_buf_free(&t->references);
-    base_buf_free(&t->reference_keys);
-    base_arena_free(&t->scratch);
-    base_arena_free(&t->arena);
-    base_free(t);
+    give_memory(t);
 }
 
 void txn_abort(struct txn *t)

@@ -9,14 +9,17 @@
 #include "lease/lease.h"
 
 /* What transactions stand on; one per open store. */
+struct txn;
 struct txn_env {
     struct store *store;
     struct catalog *catalog;
     struct leases *leases;
-    struct txn_named *named; /* NULL: nobody is told what its projections name */
+    struct txn_named *named;  /* NULL: nobody is told what its projections name */
+    struct txn *_Atomic idle; /* one that has ended, for whoever begins next; or NULL */
 };
+/* Frees what was kept of transactions that have ended; none is left. */
+void txn_env_end(struct txn_env *env);
 
-struct txn;
 struct txn_cursor;
 struct txn_projection;
 

@@ -28,6 +28,7 @@ struct txn_env *txns_open(const instar_options *options)
 
 void txns_close(struct txn_env *env)
 {
+    txn_env_end(env);
     lease_close(env->leases);
     catalog_close(env->catalog);
     stores_close(env->store);

@@ -2,8 +2,11 @@
 /* The life of a transaction: snapshots, isolation, versions, leases, the end. */
 #include "lease/lease_impl.h"
 #include "support/txns.h"
+#include "txn/txn_impl.h"
 
 #include <string.h>
+
+#define KEPT 4096 /* bytes of a buffer, at most */
 
 static struct txn_env *env;
 static uint64_t table;
@@ -35,6 +38,36 @@ static struct lease_node_stat leases(void)
     struct lease_node_stat stat;
     lease_node_stat(env->leases, store_node_self(env->store), store_node_nonce(env->store), &stat);
     return stat;
+}
+
+/* One that has ended serves the next one, and keeps little; nothing of it is seen there. */
+Test(txn, memory_is_used_again)
+{
+    static char text[1 << 16];
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = 1},
+                           {.type = INSTAR_TEXT, .bytes = {text, sizeof(text)}}};
+    txns_table(env, "u", "a int8, c text", "a");
+    struct txn_projection *u = txns_projection(env, "u", NULL);
+    struct txn *first = txns_begin(env, INSTAR_TXN_ASYNC);
+    struct txn *beside = txns_begin(env, INSTAR_TXN_ASYNC);
+    expect(first != beside && atomic_load(&env->idle) == NULL);
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = (char)('a' + i * i * i % 23); /* not to be compressed to nothing */
+    }
+    must(txn_insert(first, u, row, &test_err));
+    expect(first->plan_bytes.capacity > KEPT && first->tables != NULL);
+    must(txn_commit(first, &test_err));
+    expect(atomic_load(&env->idle) == first);
+    txn_abort(beside);
+    expect(atomic_load(&env->idle) == first);
+    expect(first->plan_bytes.capacity <= KEPT && first->plan_steps.capacity > 0);
+    expect(first->tables == NULL && first->bounds == NULL && first->store == NULL);
+    struct txn *second = txns_begin(env, INSTAR_TXN_ASYNC);
+    expect(second == first && atomic_load(&env->idle) == NULL);
+    must(txns_insert(second, all, "1,10"));
+    must(txn_commit(second, &test_err));
+    cr_assert_str_eq(txns_dump(env, all), "1,10 ");
+    txn_projection_free(u);
 }
 
 /* ---- snapshots and isolation --------------------------------------------------------------- */
