@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define READY 1
-#define STOP 2
+#define GO 2
 
 /* p(id, v) with 5 rows, c(id, p, v) that refers to both of its keys. */
 static void make_tables(instar *db)
@@ -62,10 +62,12 @@ Test(foreign_key_race, insert_and_change_of_the_key)
 /* ---- processes ---------------------------------------------------------------------------- */
 
 #define ROUNDS 300
+#define LAPS 20
 
 struct role {
     bool child;
     uint32_t seed;
+    int laps; /* of its rounds; all set out together in each */
 };
 
 static uint32_t next(uint32_t *state)
@@ -83,6 +85,10 @@ static void work(struct test_child *self, void *arg)
     test_await(self, READY);
     instar *db = dbs_open(0);
     for (int i = 0; i < ROUNDS; i++) {
+        if (i % (ROUNDS / role->laps) == 0) {
+            test_send(self, READY);
+            test_await(self, GO);
+        }
         unsigned id = next(&role->seed) % 12 + 1;
         unsigned other = next(&role->seed) % 5 + 1;
         char text[128];
@@ -105,14 +111,26 @@ static void work(struct test_child *self, void *arg)
     test_send(self, done);
 }
 
+/* They set out together: an end that has come to its own would leave nothing to do for the other.
+ */
+static void go(struct test_child children[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        test_await(&children[i], READY);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        test_send(&children[i], GO);
+    }
+}
+
 /* Two processes on each end are at work from now on, with chances from the first on. */
-static instar *begin_on_both_ends(struct test_child children[4], unsigned first)
+static instar *begin_on_both_ends(struct test_child children[4], unsigned first, int laps)
 {
     struct role roles[4];
 
     (void)dbs_path(); /* the children's too */
     for (unsigned i = 0; i < 4; i++) {
-        roles[i] = (struct role){i % 2 == 0, first + i};
+        roles[i] = (struct role){i % 2 == 0, first + i, laps};
         test_fork(&children[i], work, &roles[i]);
     }
     instar *db = dbs_open(0);
@@ -120,6 +138,7 @@ static instar *begin_on_both_ends(struct test_child children[4], unsigned first)
     for (unsigned i = 0; i < 4; i++) {
         test_send(&children[i], READY);
     }
+    go(children);
     return db;
 }
 
@@ -128,8 +147,11 @@ Test(foreign_key_race, processes_on_both_ends)
 {
     struct test_child children[4];
     uint64_t done[4];
-    instar *db = begin_on_both_ends(children, 1);
+    instar *db = begin_on_both_ends(children, 1, LAPS);
 
+    for (int lap = 1; lap < LAPS; lap++) {
+        go(children);
+    }
     for (unsigned i = 0; i < 4; i++) {
         done[i] = test_receive(&children[i]);
         test_wait_ok(&children[i]);
@@ -142,7 +164,7 @@ Test(foreign_key_race, processes_on_both_ends)
 Test(foreign_key_race, processes_while_it_comes_and_goes)
 {
     struct test_child children[4];
-    instar *db = begin_on_both_ends(children, 11);
+    instar *db = begin_on_both_ends(children, 11, 1);
     unsigned added = 0;
 
     for (unsigned i = 0; i < 20; i++) {
