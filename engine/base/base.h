@@ -178,7 +178,7 @@ static inline uint64_t base_get_be64(const void *at)
 }
 
 /* Of a function: kept out of its callers, so that what they nearly always do stays short. SELDOM:
- * and of no matter how slow it is. */
+ * and how fast it is does not matter. */
 #define BASE_APART __attribute__((noinline))
 #define BASE_SELDOM __attribute__((cold, noinline))
 
@@ -294,8 +294,8 @@ void *base_arena_alloc(struct base_arena *a, size_t size); /* 16-byte aligned, N
 void *base_arena_copy(struct base_arena *a, const void *data, size_t size);
 char *base_arena_strdup(struct base_arena *a, const char *s);
 void base_arena_reset(struct base_arena *a); /* keeps the first chunk */
-void base_arena_trim(struct base_arena *a,
-                     size_t most); /* the same, if it has at most so many bytes */
+/* The same, if that has at most so many bytes. */
+void base_arena_trim(struct base_arena *a, size_t most);
 void base_arena_free(struct base_arena *a);
 
 /* ---- hashes and text ---------------------------------------------------------------------- */

@@ -4,20 +4,18 @@
  * then it waits for memory. The leaf's parent says so, so a walk along leaves keeps a place in the
  * parent, and looks it up from the root when that is read to its end.
  *
- *   page    0 number (8) | 10 flags (2) | 12 lower (2): end of the offsets | 16 offset of each node
- * (2) … node    of a branch: 0 low, high (2 + 2) and 4 (2) the child's number | 6 size of the key
- * (2) | 8 key record  of a tree: 6 depth (2) | 40 root (8)
+ *   page    0 number (8) | 10 flags (2) | 12 lower (2): end of the offsets
+ *           | 16 offset of each node (2) …
+ *   node    of a branch: 0 low, high (2 + 2), 4 (2) the child's number
+ *           | 6 size of the key (2) | 8 key
+ *   record  of a tree: 6 depth (2) | 40 root (8)
  *
  * What is found is fetched, not believed: LMDB goes its own way. So damage in a branch costs time
  * at most; but nothing outside of a page is read, and no page that the file does not have.
  */
 #include "store/trees_lmdb.h"
 
-#define PAGE_HEADER 16u
-#define NODE_HEADER 8u
-#define BRANCH 1u
 #define RECORD_BYTES 48u
-#define DEPTH_MAX 32u
 
 /* Does the file reach so far? It only grows, so one look lasts, and there is one in a transaction
  * at most. */
@@ -48,15 +46,17 @@ static const uint8_t *page_at(struct trees_read *r, uint64_t number)
 static unsigned children(const struct trees_read *r, const uint8_t *page)
 {
     size_t lower = base_get_u16(page + 12);
-    bool fits = lower >= PAGE_HEADER && lower <= r->page_bytes;
-    return fits && base_get_u16(page + 10) == BRANCH ? (unsigned)(lower - PAGE_HEADER) / 2 : 0;
+    bool fits = lower >= TREES_PAGE_HEADER && lower <= r->page_bytes;
+    return fits && base_get_u16(page + 10) == TREES_PAGE_BRANCH
+               ? (unsigned)(lower - TREES_PAGE_HEADER) / 2
+               : 0;
 }
 
 /* Where the nth node lies; NULL: not on the page. */
 static const uint8_t *node_at(const struct trees_read *r, const uint8_t *page, unsigned nth)
 {
-    size_t offset = base_get_u16(page + PAGE_HEADER + (size_t)2 * nth);
-    size_t room = r->page_bytes - NODE_HEADER;
+    size_t offset = base_get_u16(page + TREES_PAGE_HEADER + (size_t)2 * nth);
+    size_t room = r->page_bytes - TREES_NODE_HEADER;
     return offset <= room && base_get_u16(page + offset + 6) <= room - offset ? page + offset
                                                                               : NULL;
 }
@@ -77,7 +77,7 @@ static const uint8_t *child_with(const struct trees_read *r, const uint8_t *page
         if (node == NULL) {
             return NULL;
         }
-        struct base_slice first = base_slice(node + NODE_HEADER, base_get_u16(node + 6));
+        struct base_slice first = base_slice(node + TREES_NODE_HEADER, base_get_u16(node + 6));
         if (base_slice_cmp(first, key) <= 0) {
             low = middle;
         } else {
@@ -101,7 +101,7 @@ static bool find_parent(struct trees_cursor *c, const uint8_t *leaf, struct base
     const uint8_t *bytes = record.mv_data;
     const uint8_t *page = page_at(r, base_get_u64(bytes + 40));
     unsigned depth = base_get_u16(bytes + 6);
-    for (unsigned level = 1; page != NULL && level < depth && level < DEPTH_MAX; level++) {
+    for (unsigned level = 1; page != NULL && level < depth && level < TREES_DEPTH_MAX; level++) {
         unsigned nth = 0;
         const uint8_t *node = children(r, page) > 0 ? child_with(r, page, key, &nth) : NULL;
         const uint8_t *child = node != NULL ? page_at(r, child_of(node)) : NULL;

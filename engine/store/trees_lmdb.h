@@ -18,6 +18,11 @@
 #define TREES_FILE "data.mdb"
 #define TREES_NAME_MAX 20
 #define TREES_DIGEST_NAME 24
+/* Of LMDB's pages, where they are read as they lie: trees_read.c, trees_ahead.c, trees_tail.c. */
+#define TREES_PAGE_HEADER 16u /* then the offsets of the nodes */
+#define TREES_NODE_HEADER 8u  /* then the key */
+#define TREES_PAGE_BRANCH 1u
+#define TREES_DEPTH_MAX 32u
 #define TREES_CREATED_MAX 64 /* named trees made, or removed, by one LMDB transaction */
 
 struct trees_cursor {
@@ -26,7 +31,7 @@ struct trees_cursor {
     struct trees_read *read; /* or */
     struct trees_write *write;
     const uint8_t *page; /* the last one written to */
-    uint64_t tree;       /* of a write: whose digest grows */
+    uint64_t tree;       /* of a write: whose digest grows; of a read: whose leaves are walked */
     uint64_t sum;        /* by so much, when the cursor is closed */
     struct {
         const uint8_t *page;   /* of a read: the leaf that it stands on, NULL: not known */
@@ -45,7 +50,7 @@ struct trees_read {
     const uint8_t *map;   /* where LMDB has mapped the file, in this process */
     const uint8_t *there; /* so far the file reaches, if not further */
     bool there_is_new;    /* it has been asked in this transaction */
-    uint64_t map_pages;
+    uint64_t map_pages;   /* as many as the map has room for */
     size_t page_bytes;
     MDB_dbi main;
     const struct handles *handles;

@@ -331,8 +331,6 @@ int trees_cursor_open_main(struct trees_read *r, struct trees_cursor **cursor_ou
  *   leaf   12 lower (2): end of the offsets | 16 offset of each node (2) …
  *   node   0 size of the value (4) | 4 flags (2) | 6 size of the key (2) | 8 key, value
  */
-#define LEAF_OFFSETS 16u
-#define NODE_KEY 8u
 /* So many entries are fetched ahead of a walk: they lie in a page in any order, and pages that were
  * written again lie anywhere. */
 #define LEAF_AHEAD 4u
@@ -343,8 +341,8 @@ static inline bool leaf_entry(const struct trees_cursor *c, unsigned at, struct 
                               struct base_slice *value)
 {
     const uint8_t *page = c->leaf.page;
-    size_t room = c->read->page_bytes - NODE_KEY;
-    size_t offset = base_get_u16(page + LEAF_OFFSETS + 2 * at);
+    size_t room = c->read->page_bytes - TREES_NODE_HEADER;
+    size_t offset = base_get_u16(page + TREES_PAGE_HEADER + 2 * at);
     if (offset > room) {
         return false;
     }
@@ -355,8 +353,8 @@ static inline bool leaf_entry(const struct trees_cursor *c, unsigned at, struct 
     if (base_get_u16(node + 4) != 0 || key_size > room || value_size > room - key_size) {
         return false;
     }
-    *key = base_slice(node + NODE_KEY, key_size);
-    *value = base_slice(node + NODE_KEY + key_size, value_size);
+    *key = base_slice(node + TREES_NODE_HEADER, key_size);
+    *value = base_slice(node + TREES_NODE_HEADER + key_size, value_size);
     return true;
 }
 
@@ -365,7 +363,7 @@ static inline void leaf_fetch(const struct trees_cursor *c, unsigned at)
 {
     if (at < c->leaf.count) {
         const uint8_t *page = c->leaf.page;
-        const uint8_t *node = page + base_get_u16(page + LEAF_OFFSETS + 2 * at);
+        const uint8_t *node = page + base_get_u16(page + TREES_PAGE_HEADER + 2 * at);
         __builtin_prefetch(node);
         __builtin_prefetch(node + 64);
     }
@@ -394,16 +392,16 @@ static void leaf_fetch_next(struct trees_cursor *c, const uint8_t *page, struct 
 static void leaf_found(struct trees_cursor *c, struct base_slice key, enum trees_move move)
 {
     const uint8_t *page = trees_page_of(key.data, c->read->page_bytes);
-    size_t node = (size_t)((const uint8_t *)key.data - page) - NODE_KEY;
+    size_t node = (size_t)((const uint8_t *)key.data - page) - TREES_NODE_HEADER;
     size_t lower = base_get_u16(page + 12);
     c->leaf.page = NULL;
     c->leaf.count = 0;
-    if (lower < LEAF_OFFSETS || lower > c->read->page_bytes) {
+    if (lower < TREES_PAGE_HEADER || lower > c->read->page_bytes) {
         return;
     }
-    c->leaf.count = (unsigned)(lower - LEAF_OFFSETS) / 2;
+    c->leaf.count = (unsigned)(lower - TREES_PAGE_HEADER) / 2;
     for (unsigned at = 0; at < c->leaf.count; at++) {
-        if (base_get_u16(page + LEAF_OFFSETS + 2 * at) == node) {
+        if (base_get_u16(page + TREES_PAGE_HEADER + 2 * at) == node) {
             c->leaf.page = page;
             c->leaf.at = at;
             for (unsigned i = 1; i < LEAF_AHEAD; i++) {

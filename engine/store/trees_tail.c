@@ -18,13 +18,9 @@
 
 #include <string.h>
 
-#define PAGE_HEADER 16u
 #define PAGE_MAX 65536u
-#define NODE_HEADER 8u
 #define NODE_BIG 1u /* the data lies in overflow pages */
-#define BRANCH 1u
 #define LEAF 2u
-#define DEPTH_MAX 32u
 #define NO_PAGE UINT64_MAX
 
 struct tail {
@@ -77,14 +73,14 @@ static int note_free(struct tail *t, uint64_t page, const uint8_t *list, size_t 
 /* A list too long for its leaf. */
 static int note_big(struct tail *t, uint64_t page, uint64_t at, size_t size)
 {
-    if (at >= t->end || size > (t->end - at) * t->page_bytes - PAGE_HEADER) {
+    if (at >= t->end || size > (t->end - at) * t->page_bytes - TREES_PAGE_HEADER) {
         return damaged(t, page, "a list beyond the file's end");
     }
     uint8_t *list = base_alloc(size);
     if (list == NULL) {
         return base_err_set(t->err, INSTAR_ENOMEM, "no memory for the free list");
     }
-    int rc = read_at(t, at, PAGE_HEADER, list, size);
+    int rc = read_at(t, at, TREES_PAGE_HEADER, list, size);
     if (rc == 0) {
         rc = note_free(t, at, list, size);
     }
@@ -95,16 +91,16 @@ static int note_big(struct tail *t, uint64_t page, uint64_t at, size_t size)
 /* The nth node of a page. *child_out: of a branch; of a leaf the list is noted. */
 static int visit(struct tail *t, uint64_t page, const uint8_t *bytes, size_t n, uint64_t *child_out)
 {
-    size_t at = base_get_u16(bytes + PAGE_HEADER + n * 2);
-    if (at < PAGE_HEADER || at + NODE_HEADER > t->page_bytes) {
+    size_t at = base_get_u16(bytes + TREES_PAGE_HEADER + n * 2);
+    if (at < TREES_PAGE_HEADER || at + TREES_NODE_HEADER > t->page_bytes) {
         return damaged(t, page, "a node outside it");
     }
     const uint8_t *node = bytes + at;
     uint32_t low = base_get_u32(node);
     uint32_t flags = base_get_u16(node + 4);
-    size_t data = at + NODE_HEADER + base_get_u16(node + 6);
+    size_t data = at + TREES_NODE_HEADER + base_get_u16(node + 6);
     *child_out = (uint64_t)flags << 32 | low;
-    if ((base_get_u16(bytes + 10) & BRANCH) != 0) {
+    if ((base_get_u16(bytes + 10) & TREES_PAGE_BRANCH) != 0) {
         return 0;
     }
     if (data + 8 > t->page_bytes || ((flags & NODE_BIG) == 0 && low > t->page_bytes - data)) {
@@ -124,13 +120,13 @@ static int walk(struct tail *t, uint64_t page, unsigned depth)
         return base_err_set(t->err, INSTAR_ENOMEM, "no memory for a page");
     }
     int rc = read_at(t, page, 0, bytes, t->page_bytes);
-    if (rc == 0 &&
-        ((base_get_u16(bytes + 10) & (BRANCH | LEAF)) == 0 || depth > DEPTH_MAX ||
-         base_get_u16(bytes + 12) < PAGE_HEADER || base_get_u16(bytes + 12) > t->page_bytes)) {
+    if (rc == 0 && ((base_get_u16(bytes + 10) & (TREES_PAGE_BRANCH | LEAF)) == 0 ||
+                    depth > TREES_DEPTH_MAX || base_get_u16(bytes + 12) < TREES_PAGE_HEADER ||
+                    base_get_u16(bytes + 12) > t->page_bytes)) {
         rc = damaged(t, page, "is no page of a tree");
     }
-    size_t count = rc == 0 ? (base_get_u16(bytes + 12) - PAGE_HEADER) / 2 : 0;
-    bool branch = rc == 0 && (base_get_u16(bytes + 10) & BRANCH) != 0;
+    size_t count = rc == 0 ? (base_get_u16(bytes + 12) - TREES_PAGE_HEADER) / 2 : 0;
+    bool branch = rc == 0 && (base_get_u16(bytes + 10) & TREES_PAGE_BRANCH) != 0;
     for (size_t n = 0; rc == 0 && n < count; n++) {
         uint64_t child = NO_PAGE;
         rc = visit(t, page, bytes, n, &child);

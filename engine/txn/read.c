@@ -43,7 +43,6 @@ struct txn_cursor {
     /* Rows of the primary key that are handed out as they are decoded, as most are; in a
      * transaction that writes nothing, so none of its statements can have failed half way. */
     bool straight;
-    const struct txn_codec *codec;
     struct row_found row;
     struct row_wanted want;
 };
@@ -344,7 +343,6 @@ int txn_scan(struct txn *t, struct txn_projection *p, const instar_range *range,
     }
     *c = (struct txn_cursor){.t = t, .bound = b, .index = index};
     c->reader = (struct reader){.t = t, .bound = b, .arena = &c->arena};
-    c->codec = &b->table->codec;
     c->row.arena = &c->arena;
     c->want = (struct row_wanted){.positions = b->resolution->positions, .count = p->count};
     rc = open_store_cursor(c, range != NULL ? range : &everything, err);
@@ -490,7 +488,7 @@ int txn_cursor_next(struct txn_cursor *c, instar_value *values_out, struct base_
     int rc = store_cursor_next(c->store, &c->row.key, &c->row.record, err);
     if (rc == INSTAR_OK) {
         c->want.values = values_out;
-        rc = txn_codec_decode_some(c->codec, &c->row, &c->want, err);
+        rc = txn_codec_decode_some(&c->bound->table->codec, &c->row, &c->want, err);
     }
     if (rc != INSTAR_OK) {
         clear_values(c->bound->projection, values_out);

@@ -8,8 +8,9 @@
 
 #include "lease/lease.h"
 
-/* What transactions stand on; one per open store. */
 struct txn;
+
+/* What transactions stand on; one per open store. */
 struct txn_env {
     struct store *store;
     struct catalog *catalog;
