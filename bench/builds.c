@@ -4,10 +4,6 @@
 
 #include <stdio.h>
 
-/* Before the idle window in front of a build the foreground runs for so many windows: until the
- * system also does in the background what these commits leave it to do (our applier, a checkpoint).
- * A window that begins with an empty log would lend its work to the build. */
-#define SETTLE_WINDOWS 2
 #define DROP_SLICES 10 /* behind the drop: what it leaves to be done in the background */
 
 static int drop_again(const struct driver *d, void *session, const char *metric)
@@ -122,11 +118,14 @@ int bench_half_rate(struct foreground *f, uint64_t ms)
     return rc;
 }
 
-/* The foreground alone, during the build, with the index, and alone again. */
+/* The foreground alone, during the build, with the index, and alone again. Before all that it runs
+ * unmeasured, until the system also does in the background what these commits leave it to do (our
+ * applier, a checkpoint): a window that begins with an empty log would lend its work to the build.
+ */
 static int measure_phases(const struct driver *d, void *session, const struct parameters *p,
                           struct workers *w)
 {
-    size_t settled = WARM_UP_SLICES + SETTLE_WINDOWS * bench_slices(p->ms);
+    size_t settled = WARM_UP_SLICES + p->settle * bench_slices(p->ms);
     struct phases at = {.idle_from = settled, .build_from = settled + bench_slices(p->ms)};
     int rc = workers_wait(w, at.build_from);
 

@@ -24,11 +24,11 @@ static int set(struct parameters *p, const char *word)
         const char *name;
         uint64_t *number;
         bool *yes;
-    } names[] = {{"rows", &p->rows, NULL},      {"ms", &p->ms, NULL},
-                 {"rate", &p->rate, NULL},      {"sort_mib", &p->sort_mib, NULL},
-                 {"sync", NULL, &p->sync},      {"unique", NULL, &p->unique},
-                 {"online", NULL, &p->online},  {"hurry", NULL, &p->hurry},
-                 {"at_rate", NULL, &p->at_rate}};
+    } names[] = {{"rows", &p->rows, NULL},     {"ms", &p->ms, NULL},
+                 {"rate", &p->rate, NULL},     {"sort_mib", &p->sort_mib, NULL},
+                 {"settle", &p->settle, NULL}, {"sync", NULL, &p->sync},
+                 {"unique", NULL, &p->unique}, {"online", NULL, &p->online},
+                 {"hurry", NULL, &p->hurry},   {"at_rate", NULL, &p->at_rate}};
     const char *equals = strchr(word, '=');
     uint64_t value = equals != NULL ? strtoull(equals + 1, NULL, 10) : 0;
 
@@ -81,7 +81,7 @@ static int run(const char *system, const char *name, const struct parameters *p)
 int main(int argc, char **argv)
 {
     struct parameters p = {
-        .rows = 100000, .ms = 1000, .processes = 1, .sync = true, .work = WORK_INSERT};
+        .rows = 100000, .ms = 1000, .settle = 2, .processes = 1, .sync = true, .work = WORK_INSERT};
 
     if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
         return hist_self_test() != 0 || mix_self_test() != 0 || workers_self_test() != 0;

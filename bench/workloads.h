@@ -11,6 +11,7 @@ struct parameters {
     uint64_t ms;       /* of a measurement */
     uint64_t rate;     /* commits per second of the foreground, 0: as fast as it can */
     uint64_t sort_mib; /* memory of a build for sorting, 0: the default */
+    uint64_t settle;   /* measurements long: the foreground in front of a build, unmeasured */
     unsigned processes;
     const char *change; /* of the schema, by name */
     bool sync;

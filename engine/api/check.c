@@ -102,7 +102,8 @@ static int wait_for_drops(const struct check *c)
     struct store *s = c->db->env.store;
     uint64_t limit_ns = (uint64_t)store_options(s)->lock_timeout_ms * 1000000u;
 
-    return store_wait_applied(s, store_durable(s), os_now_ns() + limit_ns, api_err());
+    return store_wait_applied(s, store_durable(s), STORE_URGE_SOON, os_now_ns() + limit_ns,
+                              api_err());
 }
 
 static int check_digests_left(struct check *c)

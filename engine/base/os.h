@@ -136,6 +136,8 @@ void os_overwrite_in_place(int fd);
 
 /* Maps. writable maps are MAP_SHARED. prefault touches every page now. */
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out);
+/* What fd has in place of what is mapped at addr, to be read only. */
+int os_map_instead(int fd, const void *addr, size_t size);
 /* Have its pages at hand, as if each had been read. Others may write to them meanwhile. */
 void os_map_touch(const void *addr, size_t size);
 int os_unmap(void *addr, size_t size);

@@ -25,6 +25,17 @@ int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out)
     return rc;
 }
 
+int os_map_instead(int fd, const void *addr, size_t size)
+{
+    struct os_call call = {.op = OS_OP_MAP, .fd = fd, .size = size};
+    int rc = os_before(&call);
+    if (rc < 0) {
+        return rc;
+    }
+    void *at = mmap((void *)(uintptr_t)addr, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    return os_after(&call, at == MAP_FAILED ? -errno : 0);
+}
+
 void os_map_touch(const void *addr, size_t size)
 {
     const uint8_t *at = addr;

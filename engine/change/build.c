@@ -381,7 +381,7 @@ static int catch_up(struct build *b, uint64_t *lag_out, struct base_err *err)
     int rc = 0;
 
     if (tail - store_applied(b->store) > LAG_ENOUGH) {
-        rc = store_wait_applied(b->store, tail, os_now_ns() + CATCH_UP_NS, err);
+        rc = store_wait_applied(b->store, tail, job_urge(b->job), os_now_ns() + CATCH_UP_NS, err);
         rc = rc == INSTAR_EBUSY ? 0 : rc; /* not yet */
     }
     *lag_out = store_tail(b->store) - store_applied(b->store);

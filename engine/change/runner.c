@@ -232,7 +232,9 @@ struct round {
     struct undo_due due; /* drops whose undo window is over */
 };
 
-/* The changes that look free, oldest first. */
+/* The changes that look free, oldest first. Every process looks five times a second while there is
+ * a change, and none of them waits for the disk: what is not durable yet is told from what is when
+ * the change is claimed. */
 static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, struct round *round,
                         struct base_err *err)
 {
@@ -241,7 +243,7 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
     uint64_t shown[LIVE_SLOTS_MAX];
     size_t slots = live_list(c->store, shown);
     size_t count = 0;
-    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY, &t, err);
 
     *count_out = 0;
     if (rc != 0) {

@@ -23,6 +23,7 @@
 
 #include "store/admit.h"
 #include "store/control.h"
+#include "store/log.h"
 
 #include <errno.h>
 
@@ -102,9 +103,8 @@ static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_
             a->purge_ns = 0;
         }
     } else {
-        enum pace_kind kind = small                      ? PACE_SMALL
-                              : behind(a->s, a->mark.lo) ? PACE_HURRY
-                                                         : PACE_POLITE;
+        bool hurry = behind(a->s, a->mark.lo) || applier_urged(a->s, STORE_URGE_NOW) > a->mark.lo;
+        enum pace_kind kind = small ? PACE_SMALL : hurry ? PACE_HURRY : PACE_POLITE;
         rc = fold_apply(f, kind, &a->mark, err);
     }
     fold_done(f);
@@ -118,14 +118,14 @@ static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_
 static uint64_t wanted(struct applier *a, uint64_t now, struct base_err *err)
 {
     struct store *s = a->s;
-    uint64_t urged = applier_urged(s);
+    uint64_t urged = applier_urged(s, STORE_URGE_CALM);
     uint64_t tail = store_tail(s);
     if (tail != a->seen_tail) {
         a->seen_tail = tail;
         a->quiet_since_ns = now;
     }
     if (urged > a->mark.lo && store_durable(s) < urged && store_durable(s) < tail) {
-        (void)store_flush(s, urged < tail ? urged : tail, trees_deadline(s), err);
+        (void)flush_to(s, urged < tail ? urged : tail, trees_deadline(s), false, err);
     }
     uint64_t durable = store_durable(s);
     uint64_t first = segment_base(a->mark.lo, s->segment_bytes);

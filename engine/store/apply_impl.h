@@ -42,6 +42,9 @@ void fold_free(struct fold *f);
 /* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position. */
 int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err);
 
+/* How many times as long as its work the applier pauses between this fold's transactions. */
+unsigned fold_patience(const struct fold *f);
+
 /* Where operations on a tree go, within one LMDB transaction. Zero-initialise, close at its end. */
 struct fold_target {
     uint64_t tree;

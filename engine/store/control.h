@@ -27,7 +27,7 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 6u
+#define CONTROL_LAYOUT 7u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
@@ -158,7 +158,8 @@ struct store_control {
     _Atomic uint64_t turn_next;
 
     /* -- pacing and requests: any process; advisory -- */
-    _Atomic uint64_t urged_lsn;    /* somebody waits for lo to come so far; only upward */
+    /* Somebody waits for lo to come so far, in this way or a more urgent one; only upward. */
+    _Atomic uint64_t urged_lsn[STORE_URGES];
     _Atomic uint64_t sync_wait_ns; /* when a sync committer last waited */
     _Atomic uint64_t flush_ns;     /* smoothed time of a flush */
     _Atomic int32_t apply_error;   /* applier: why it stands still, a status code; 0: it does not */
@@ -180,7 +181,7 @@ struct store_control {
     _Atomic uint64_t unread[CONTROL_UNREAD_MAX];
     _Atomic uint64_t flush_round; /* flusher: what the flush that goes on covers; see flush.c */
     _Atomic uint64_t commit_ns;   /* smoothed time that sync committers wait; advisory */
-    uint8_t counter_pad[40];
+    uint8_t counter_pad[24];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
 };

@@ -290,7 +290,7 @@ static int fill_and_install(int dirfd, const char *path, const struct create *c,
     if (rc == 0) {
         /* A disk without room for it shows now, not when the store is there. */
         uint64_t limit_ns = (uint64_t)c->options->lock_timeout_ms * 1000000u;
-        rc = store_wait_applied(s, store_tail(s), os_now_ns() + limit_ns, err);
+        rc = store_wait_applied(s, store_tail(s), STORE_URGE_SOON, os_now_ns() + limit_ns, err);
     }
     if (rc == 0) {
         rc = install(dirfd, err);

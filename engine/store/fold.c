@@ -25,6 +25,7 @@
 #define FOLD_SEGMENTS 2
 #define OPS_KEPT 4096 /* room from one fold to the next; of a large one it is given back */
 #define PATIENCE_MAX 6
+#define PATIENCE_CALM 4 /* on the way to where somebody waits, and is in no hurry */
 #define CHECK_EVERY 32
 
 static uint64_t prefix_of(struct base_slice key)
@@ -318,14 +319,17 @@ static int write_batch(const struct fold *f, const struct pace *pace, size_t *at
 
 /* As long as nobody waits for the fold it has until the next segments are full. So its pages are
  * spread over that time, and commits are not slow for some seconds and fast for some. */
-static unsigned patience(const struct fold *f)
+unsigned fold_patience(const struct fold *f)
 {
     uint64_t come = store_tail(f->s) - f->to;
     uint64_t room = fold_segments(f->s) * f->s->segment_bytes;
-    if (applier_urged(f->s) > f->from || come >= room) {
+    if (applier_urged(f->s, STORE_URGE_SOON) > f->from) {
         return 1;
     }
-    return 1 + (unsigned)((PATIENCE_MAX - 1) * (room - come) / room);
+    if (applier_urged(f->s, STORE_URGE_CALM) > f->from) {
+        return come < 2 * room ? PATIENCE_CALM : 1;
+    }
+    return come < room ? 1 + (unsigned)((PATIENCE_MAX - 1) * (room - come) / room) : 1;
 }
 
 int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err)
@@ -338,7 +342,7 @@ int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, str
             return rc;
         }
         pace_begin(f->s, kind, &pace);
-        pace.patience = patience(f);
+        pace.patience = fold_patience(f);
         rc = write_batch(f, &pace, &at, mark, err);
         gate_leave(f->s);
         if (rc != 0) {

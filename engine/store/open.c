@@ -395,7 +395,7 @@ int store_close(struct store *s, struct base_err *err)
     if (clean) {
         /* Nobody can come in now. All in the trees makes the next open short. */
         uint64_t tail = control_load(&s->ctl->tail);
-        clean = store_wait_applied(s, tail, os_now_ns() + limit_ns, NULL) == 0;
+        clean = store_wait_applied(s, tail, STORE_URGE_NOW, os_now_ns() + limit_ns, NULL) == 0;
     }
     atomic_store(&s->closing, true); /* what the threads look at */
     applier_stop(s);

@@ -11,6 +11,7 @@
 #include "store/pace.h"
 
 #define SYNC_SEEN_NS ((uint64_t)200000000) /* a sync committer this long ago still counts */
+#define SYNC_BUSY_NS ((uint64_t)20000000)  /* they come again and again: patience pays */
 #define GENTLE_BYTES ((uint64_t)1 << 20)
 #define SMALL_BYTES ((uint64_t)64 << 10)
 #define LARGE_BYTES ((uint64_t)32 << 20)
@@ -63,7 +64,8 @@ void pace_pause(struct store *s, const struct pace *p)
     uint64_t pause = p->stands_back ? stand_back_ns(s, took, p->tail, STAND_BACK_SYNC) : 0;
     if (p->gentle) {
         uint64_t flush = flush_latency_ns(s);
-        uint64_t polite = (took > flush ? took : flush) * p->patience;
+        uint64_t polite = took > flush ? took : flush;
+        polite *= flush_waited_for_within(s, SYNC_BUSY_NS) ? p->patience : 1;
         pause = pause > polite ? pause : polite;
     }
     if (pause > 0 && !atomic_load(&s->closing)) {

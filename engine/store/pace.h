@@ -12,7 +12,8 @@ struct pace {
     bool gentle;        /* somebody waits for the disk */
     bool stands_back;   /* from commits, and from the applier */
     uint64_t tail;      /* as the turn began */
-    unsigned patience;  /* pauses of a gentle turn are so many times as long; pace_begin sets 1 */
+    unsigned patience;  /* where others often wait for the disk, pauses of a gentle turn are so many
+                         * times as long; pace_begin sets 1 */
 };
 
 enum pace_kind {

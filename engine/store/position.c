@@ -37,16 +37,18 @@ int store_flush(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base
     return flush_to(s, lsn, deadline_ns, true, err);
 }
 
-int store_wait_applied(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err)
+/* Not a committer that waits for the disk: the applier need not be gentle for its sake. */
+int store_wait_applied(struct store *s, uint64_t lsn, enum store_urge how, uint64_t deadline_ns,
+                       struct base_err *err)
 {
     struct store_control *ctl = s->ctl;
-    int rc = control_load(&ctl->lo) >= lsn ? 0 : flush_to(s, lsn, deadline_ns, true, err);
+    int rc = control_load(&ctl->lo) >= lsn ? 0 : flush_to(s, lsn, deadline_ns, false, err);
     while (rc == 0) {
         uint32_t seen = atomic_load_explicit(&ctl->applied.seen, memory_order_acquire);
         if (control_load(&ctl->lo) >= lsn) {
             return 0;
         }
-        applier_urge(s, lsn);
+        applier_urge(s, lsn, how);
         int stands = atomic_load_explicit(&ctl->apply_error, memory_order_acquire);
         rc = store_poisoned(s, err);
         if (rc == 0 && stands != 0) {
@@ -74,20 +76,26 @@ void control_set_applied(struct store *s, uint64_t lo)
     control_wake(&s->ctl->applied);
 }
 
-void applier_urge(struct store *s, uint64_t lsn)
+static void raise(_Atomic uint64_t *word, uint64_t lsn)
 {
-    _Atomic uint64_t *urged = &s->ctl->urged_lsn;
-    uint64_t old = atomic_load_explicit(urged, memory_order_relaxed);
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     bool raised = false;
     while (old < lsn && !raised) {
-        raised = atomic_compare_exchange_weak(urged, &old, lsn);
+        raised = atomic_compare_exchange_weak(word, &old, lsn);
+    }
+}
+
+void applier_urge(struct store *s, uint64_t lsn, enum store_urge how)
+{
+    for (int i = 0; i <= (int)how; i++) {
+        raise(&s->ctl->urged_lsn[i], lsn);
     }
     control_wake(&s->ctl->urge);
 }
 
-uint64_t applier_urged(const struct store *s)
+uint64_t applier_urged(const struct store *s, enum store_urge how)
 {
-    return atomic_load_explicit(&s->ctl->urged_lsn, memory_order_acquire);
+    return atomic_load_explicit(&s->ctl->urged_lsn[how], memory_order_acquire);
 }
 
 void applier_set_error(struct store *s, int code)

@@ -79,7 +79,7 @@ static int wait_for_applier(struct store *s, uint64_t start, uint64_t deadline_n
         if (within_pending(s, start)) {
             return 0;
         }
-        applier_urge(s, lsn);
+        applier_urge(s, lsn, STORE_URGE_NOW);
         int stands = atomic_load_explicit(&ctl->apply_error, memory_order_acquire);
         rc = store_poisoned(s, err);
         if (rc == 0 && stands != 0) {

@@ -54,8 +54,16 @@ uint64_t store_schema_lsn(const struct store *s);
 /* Wait until everything before lsn is durable, driving the flush. EBUSY at the deadline. Deadlines
  * are points of os_now_ns(), or STORE_FOREVER. */
 int store_flush(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err);
+/* How the applier goes to where somebody waits for it. While others wait for the disk: */
+enum store_urge {
+    STORE_URGE_CALM, /* with long pauses: they hardly notice */
+    STORE_URGE_SOON, /* with pauses as long as its work */
+    STORE_URGE_NOW,  /* with none */
+    STORE_URGES
+};
 /* Wait until lo >= lsn, urging the applier on, also past a segment that is not full. */
-int store_wait_applied(struct store *s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err);
+int store_wait_applied(struct store *s, uint64_t lsn, enum store_urge how, uint64_t deadline_ns,
+                       struct base_err *err);
 
 /* Words in shared memory that count happenings of the layers above; bump wakes every waiter in
  * every process. Read `seen` first, look at the state, then wait. */

@@ -196,8 +196,9 @@ void control_set_applied(struct store *s, uint64_t lo); /* wakes who waits for i
 /* The oldest snapshot of a write transaction of this process: retirement lags behind it. */
 void node_set_write_snapshot(struct store *s, uint64_t lsn); /* UINT64_MAX: none */
 /* Ask for the applier: something waits for lo to move up to lsn. */
-void applier_urge(struct store *s, uint64_t lsn);
-uint64_t applier_urged(const struct store *s);
+void applier_urge(struct store *s, uint64_t lsn, enum store_urge how);
+/* How far it is asked to go in this way, or a more urgent one. */
+uint64_t applier_urged(const struct store *s, enum store_urge how);
 /* Why the applier stands still (ENOSPACE, EMAPFULL …), 0: it does not. Commits that wait for it
  * fail with that code in place of waiting. */
 void applier_set_error(struct store *s, int code);

@@ -89,6 +89,11 @@ static int check_file(int dirfd, bool create, struct base_err *err)
     return 0;
 }
 
+static size_t map_size(const instar_options *o)
+{
+    return (o->map_bytes + 4095) & ~UINT64_C(4095);
+}
+
 static int env_open_once(const char *path, const instar_options *o, unsigned flags,
                          MDB_env **env_out)
 {
@@ -103,7 +108,7 @@ static int env_open_once(const char *path, const instar_options *o, unsigned fla
         rc = mdb_env_set_maxreaders(env, o->readers_max);
     }
     if (rc == 0) {
-        rc = mdb_env_set_mapsize(env, (o->map_bytes + 4095) & ~UINT64_C(4095));
+        rc = mdb_env_set_mapsize(env, map_size(o));
     }
     if (rc == 0) {
         rc = mdb_env_set_assert(env, assert_failed);
@@ -258,6 +263,20 @@ static int open_main(struct trees *t, struct base_err *err)
     return rc;
 }
 
+/* LMDB maps the file through a descriptor that can write. Before the kernel writes a page out it
+ * walks the page tables of all who have it mapped so: of each process, for each page that a fold
+ * has written. Through one that cannot write there is nothing to look for. */
+static int map_unwritable(struct trees *t, struct base_err *err)
+{
+    int rc = file_open(t->s->dirfd, TREES_FILE, O_RDONLY, &t->map_fd, err);
+    if (rc != 0) {
+        t->map_fd = -1;
+        return rc;
+    }
+    rc = os_map_instead(t->map_fd, t->map, map_size(&t->s->options));
+    return rc == 0 ? 0 : base_err_errno(err, -rc, TREES_FILE ": cannot be mapped");
+}
+
 int trees_open(struct store *s, bool exclusive, struct base_err *err)
 {
     int rc = check_file(s->dirfd, false, err);
@@ -272,6 +291,7 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
         return base_err_set(err, INSTAR_ENOMEM, "no memory to open the trees");
     }
     t->s = s;
+    t->map_fd = -1;
     rc = handles_init(&t->handles, (size_t)s->options.trees_max * 2 + 16, err);
     if (rc != 0) {
         goto free_trees;
@@ -294,6 +314,9 @@ int trees_open(struct store *s, bool exclusive, struct base_err *err)
     }
     if (rc == 0) {
         rc = open_main(t, err);
+    }
+    if (rc == 0) {
+        rc = map_unwritable(t, err);
     }
     if (rc == 0 && exclusive) {
         bool left = true;
@@ -332,6 +355,9 @@ void trees_close(struct store *s)
         trees_read_free(r);
     }
     mdb_env_close(t->env);
+    if (t->map_fd >= 0) {
+        os_close(t->map_fd);
+    }
     trees_place_leave(&t->place);
     os_plain_destroy(&t->pool_lock);
     handles_free(&t->handles);

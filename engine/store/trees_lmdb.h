@@ -94,6 +94,7 @@ struct trees {
     MDB_dbi main;
     size_t page_bytes;
     const uint8_t *map; /* LMDB does not tell: it follows from a page that says its own number */
+    int map_fd;         /* what is mapped there: it cannot write */
     struct handles handles;
     struct os_plain_mutex pool_lock;
     struct trees_read *pool;

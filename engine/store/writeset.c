@@ -16,6 +16,11 @@ static uint64_t prefix_of(struct base_slice key)
     return base_get_be64(bytes);
 }
 
+static uint64_t filter_bit(uint64_t tree, uint64_t prefix)
+{
+    return UINT64_C(1) << ((prefix ^ tree << 32) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
 /* Sign of entry - (tree, key). */
 static int compare(const struct writeset_entry *e, uint64_t tree, uint64_t prefix,
                    struct base_slice key)
@@ -37,6 +42,7 @@ void writeset_reset(struct writeset *ws)
     ws->count = 0;
     ws->bytes = 0;
     ws->version = 0;
+    ws->filter = 0;
 }
 
 void writeset_free(struct writeset *ws)
@@ -88,6 +94,9 @@ struct writeset_entry *writeset_before(const struct writeset *ws, uint64_t tree,
 struct writeset_entry *writeset_find(const struct writeset *ws, uint64_t tree,
                                      struct base_slice key)
 {
+    if ((ws->filter & filter_bit(tree, prefix_of(key))) == 0) {
+        return NULL;
+    }
     struct writeset_entry *e = writeset_at_least(ws, tree, key);
     return e != NULL && e->tree == tree && base_slice_eq(writeset_key(e), key) ? e : NULL;
 }
@@ -149,6 +158,7 @@ static struct writeset_entry *link_new(struct writeset *ws, uint64_t tree, struc
     if (e->next[0] != NULL) {
         e->next[0]->prev = e;
     }
+    ws->filter |= filter_bit(tree, e->prefix);
     ws->count++;
     return e;
 }

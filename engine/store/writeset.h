@@ -31,6 +31,7 @@ struct writeset {
     uint64_t bytes_max, count_max;
     uint64_t version; /* grows with every change */
     uint64_t random;
+    uint64_t filter; /* bit by tree and prefix: what has another one is not in here */
 };
 
 /* Zero-initialise, and set bytes_max and count_max, first. Keeps them. */

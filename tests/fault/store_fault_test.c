@@ -363,7 +363,7 @@ Test(store_fault, full_disk_stops_writing_only)
         must(store_txn_tree_op(t, STORE_TREE_CREATE, 1, &test_err));
         must(store_txn_commit(t, NULL, NULL, &test_err));
         must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
-        must(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err));
+        must(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err));
         test_fault_set(&full[i]);
         while (rc == 0 && committed < 500) {
             rc = commit_one(s, committed, committed % 3 == 0);

@@ -6,6 +6,8 @@
  * nothing.
  */
 #define _GNU_SOURCE /* pthread_getname_np */
+#include "api/api_impl.h"
+#include "store/log.h"
 #include "support/moves.h"
 #include "support/scenes.h"
 
@@ -239,4 +241,56 @@ Test(change_claim, vacuum)
 {
     steal_at_each_snapshot(
         &(struct theft){"ALTER TABLE t ADD e int8", "VACUUM t", "ALTER TABLE t DROP e"});
+}
+
+/* ---- who looks for work ---------------------------------------------------------------------- */
+
+static _Atomic unsigned looks;
+
+static void count_look(void *arg, const char *point)
+{
+    char name[16];
+
+    (void)arg;
+    if (strcmp(point, "txn.lsn_chosen") == 0 &&
+        pthread_getname_np(pthread_self(), name, sizeof(name)) == 0 &&
+        strcmp(name, "instar-runner") == 0) {
+        atomic_fetch_add(&looks, 1);
+    }
+}
+
+static int insert_next(instar_txn *txn, void *arg)
+{
+    static int64_t next = 1000;
+    instar_value row[2] = {{.type = INSTAR_INT8, .i = next}, {.type = INSTAR_INT8, .i = next}};
+
+    next++;
+    return instar_insert(txn, arg, row);
+}
+
+/* Every process looks for changes that nobody runs, several times a second. It does not wait for
+ * the disk then, though its own commits are not durable yet: the applier would give way to it. */
+Test(change_claim, who_looks_for_work_waits_for_no_flush)
+{
+    const struct test_listener listener = {.point = count_look};
+    instar *db = scene_open_t(0, 4);
+    struct store *s = db->env.store;
+    const char *columns[] = {"a", "b"};
+    instar_projection *p;
+
+    ok(instar_projection_prepare(db, "t", columns, 2, NULL, &p));
+    test_listener_set(&listener);
+    for (int i = 0; i < 20; i++) {
+        ok(instar_run(db, INSTAR_TXN_ASYNC, insert_next, p));
+        uint64_t seen = atomic_load(&s->ctl->sync_wait_ns);
+        unsigned before = looks;
+        store_event_bump(s, STORE_EVENT_CHANGE);
+        while (looks == before) {
+            os_sleep_ns(100000);
+        }
+        cr_assert_eq(atomic_load(&s->ctl->sync_wait_ns), seen);
+    }
+    test_listener_set(NULL);
+    instar_projection_free(p);
+    dbs_end(db);
 }

@@ -39,7 +39,7 @@ struct build {
 static void drained_tree_op(struct build *b, enum store_tree_op op)
 {
     b->cut = txns_tree_op(env, table, b->at->version, op, b->index->tree);
-    must(store_wait_applied(env->store, b->cut, STORE_FOREVER, &test_err));
+    must(store_wait_applied(env->store, b->cut, STORE_URGE_SOON, STORE_FOREVER, &test_err));
 }
 
 static void begin_build(struct build *b, bool unique)
@@ -94,7 +94,8 @@ static void load(struct build *b)
 static void fold(struct build *b)
 {
     uint64_t left;
-    must(store_wait_applied(env->store, store_tail(env->store), STORE_FOREVER, &test_err));
+    must(store_wait_applied(env->store, store_tail(env->store), STORE_URGE_SOON, STORE_FOREVER,
+                            &test_err));
     must(store_build_fold(env->store, b->index->tree, b->token, false, &left, &test_err));
 }
 
@@ -215,7 +216,8 @@ Test(folding, rows_come_and_go_beside_a_fold_that_does_not_stop)
         txns_put_row(env, all, "1,1");
         if (i % 8 == 0) {
             /* Past the applier, so that the fold meets each state. */
-            must(store_wait_applied(env->store, store_tail(env->store), STORE_FOREVER, &test_err));
+            must(store_wait_applied(env->store, store_tail(env->store), STORE_URGE_SOON,
+                                    STORE_FOREVER, &test_err));
         }
     }
     atomic_store(&f.stop, true);

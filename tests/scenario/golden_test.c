@@ -109,7 +109,8 @@ static void make_log(const char *path)
     for (int64_t a = 0; a < 20; a++) {
         ok(dbs_insert(db, "t", a, a * 10));
     }
-    must(store_wait_applied(db->env.store, store_tail(db->env.store), STORE_FOREVER, &test_err));
+    must(store_wait_applied(db->env.store, store_tail(db->env.store), STORE_URGE_SOON,
+                            STORE_FOREVER, &test_err));
     for (int64_t a = 0; a < 20; a++) {
         ok(a % 3 == 0   ? dbs_delete(db, "t", a)
            : a % 3 == 1 ? dbs_update(db, "t", a, a * 10 + 1)
@@ -134,7 +135,8 @@ static void make_building(const char *path)
         ok(dbs_insert(db, "t", 10000 + a, 1000000 + a));
         ok(dbs_delete(db, "t", 100 + a));
     }
-    must(store_wait_applied(db->env.store, store_tail(db->env.store), STORE_FOREVER, &test_err));
+    must(store_wait_applied(db->env.store, store_tail(db->env.store), STORE_URGE_SOON,
+                            STORE_FOREVER, &test_err));
     kill(getpid(), SIGKILL);
 }
 

@@ -128,7 +128,7 @@ Test(stages, an_index_that_is_dropped)
     txns_index(env, table, "i", "c2", false, "absent");
     struct catalog_table *now = txns_current(env, table);
     uint64_t lsn = txns_tree_op(env, table, now->version, STORE_TREE_DROP, tree);
-    must(store_wait_applied(env->store, lsn, STORE_FOREVER, &test_err));
+    must(store_wait_applied(env->store, lsn, STORE_URGE_SOON, STORE_FOREVER, &test_err));
     expect_entries("");
     catalog_table_free(now);
     txn_projection_free(by_i);

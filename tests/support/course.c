@@ -236,7 +236,7 @@ static int leg_fold(struct course *c)
     struct store *s = c->db->env.store;
     uint64_t until = os_now_ns() + (uint64_t)FOLD_WAIT_MS * NS_PER_MS;
     base_err_clear(&test_err);
-    return store_wait_applied(s, store_tail(s), until, &test_err);
+    return store_wait_applied(s, store_tail(s), STORE_URGE_SOON, until, &test_err);
 }
 
 static int leg_backup(struct course *c)

@@ -99,7 +99,7 @@ void kill_build(struct store *s, struct kill_world *world, struct test_random *r
     uint64_t old = atomic_load(&world->building);
     if (old != 0) {
         struct store_tree_stat stat;
-        must(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err));
+        must(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err));
         must(store_tree_stat(s, old, &stat, &test_err));
         if (stat.exists) {
             tree_op(s, STORE_TREE_DROP, old);
@@ -111,17 +111,17 @@ void kill_build(struct store *s, struct kill_world *world, struct test_random *r
     atomic_store(&world->building, tree);
     tree_op(s, STORE_TREE_CREATE, tree);
     uint64_t token = tree_op(s, STORE_TREE_BEGIN_BUILD, tree);
-    must(store_wait_applied(s, token, STORE_FOREVER, &test_err));
+    must(store_wait_applied(s, token, STORE_URGE_SOON, STORE_FOREVER, &test_err));
     must(store_build_claim(s, tree, token, &test_err));
     uint64_t wanted = write_beside(s, tree, r);
     load(s, tree, token, r);
-    must(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err));
+    must(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err));
     while (left > 0) {
         must(store_build_fold(s, tree, token, false, &left, &test_err));
     }
     must(store_build_settle(s, tree, token, &test_err));
     uint64_t end = tree_op(s, STORE_TREE_FOLD_END, tree);
-    must(store_wait_applied(s, end, STORE_FOREVER, &test_err));
+    must(store_wait_applied(s, end, STORE_URGE_SOON, STORE_FOREVER, &test_err));
     expect_u64(count_keys(s, tree), wanted);
     tree_op(s, STORE_TREE_DROP, tree);
     atomic_store(&world->building, 0);

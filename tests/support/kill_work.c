@@ -167,7 +167,8 @@ void kill_work(struct test_child *self, void *arg)
         } else if (what < 98) {
             read_all(&w);
         } else {
-            must(store_wait_applied(w.s, store_tail(w.s), STORE_FOREVER, &test_err));
+            must(store_wait_applied(w.s, store_tail(w.s), STORE_URGE_SOON, STORE_FOREVER,
+                                    &test_err));
         }
     }
 }

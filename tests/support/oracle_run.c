@@ -111,7 +111,7 @@ static int claim(struct run *run, uint64_t tree, struct base_err *err)
     }
     int rc = store_flush(*run->store, store_tail(*run->store), soon(), err);
     if (rc == 0) {
-        rc = store_wait_applied(*run->store, store_tail(*run->store), soon(), err);
+        rc = store_wait_applied(*run->store, store_tail(*run->store), STORE_URGE_SOON, soon(), err);
     }
     if (rc == 0) {
         tell_durable(run, run->last);
@@ -209,7 +209,8 @@ static int finish_build(struct run *run, const struct oracle_step *step, struct 
     while (rc == 0 && left > 0) {
         rc = store_flush(*run->store, store_tail(*run->store), soon(), err);
         if (rc == 0) {
-            rc = store_wait_applied(*run->store, store_tail(*run->store), soon(), err);
+            rc = store_wait_applied(*run->store, store_tail(*run->store), STORE_URGE_SOON, soon(),
+                                    err);
         }
         if (rc == 0) {
             rc = store_build_fold(*run->store, step->tree, run->token, false, &left, err);
@@ -242,7 +243,7 @@ static int flush_step(struct run *run, bool apply, struct base_err *err)
         tell_durable(run, run->last);
     }
     if (rc == 0 && apply) {
-        rc = store_wait_applied(*run->store, tail, soon(), err);
+        rc = store_wait_applied(*run->store, tail, STORE_URGE_SOON, soon(), err);
     }
     return rc;
 }

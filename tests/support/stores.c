@@ -132,7 +132,7 @@ void stores_fold(struct store *s)
     uint64_t lsn = store_tail(s);
     uint64_t deadline = os_now_ns() + (uint64_t)30 * 1000000000;
     must(store_flush(s, lsn, deadline, &test_err));
-    must(store_wait_applied(s, lsn, deadline, &test_err));
+    must(store_wait_applied(s, lsn, STORE_URGE_SOON, deadline, &test_err));
 }
 
 void stores_churn(struct store *s, uint64_t tree, int times)

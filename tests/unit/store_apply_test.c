@@ -53,10 +53,11 @@ Test(store_apply, a_full_disk_is_told_again)
         test_fault_set(&(struct test_fault){
             .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
         uint64_t end = stores_write(s, T, keyed("k%d", i), "value");
-        must_fail(store_wait_applied(s, end, STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+        must_fail(store_wait_applied(s, end, STORE_URGE_SOON, STORE_FOREVER, &test_err),
+                  INSTAR_ENOSPACE);
         test_hooks_clear();
         do {
-            rc = store_wait_applied(s, end, STORE_FOREVER, &test_err);
+            rc = store_wait_applied(s, end, STORE_URGE_SOON, STORE_FOREVER, &test_err);
         } while (rc == INSTAR_ENOSPACE); /* until it has tried again */
         must(rc);
     }
@@ -193,7 +194,7 @@ Test(store_apply, a_fold_in_steps_is_seen_whole)
     stores_fold(s);
     uint64_t lsn = write_big(s, 'b');
     test_hold_set(&hold, "apply.committed", 1);
-    applier_urge(s, lsn);
+    applier_urge(s, lsn, STORE_URGE_SOON);
     test_hold_await(&hold);
     expect(store_applied(s) < lsn);
     struct trees_position at;
@@ -220,7 +221,7 @@ static void fold_a_step(void *arg, const char *name)
     struct ahead *a = arg;
     if (strcmp(name, "txn.lsn_chosen") == 0 && !a->done) {
         a->done = true;
-        applier_urge(a->s, write_big(a->s, 'b'));
+        applier_urge(a->s, write_big(a->s, 'b'), STORE_URGE_SOON);
         test_hold_await(&a->hold);
     }
 }
@@ -313,7 +314,7 @@ static void fold_less(void *arg, const char *name)
     test_send(&b->child, 1);
     uint64_t lsn = test_receive(&b->child);
     expect(test_wait(&b->child) == -SIGKILL);
-    applier_urge(b->s, lsn);
+    applier_urge(b->s, lsn, STORE_URGE_SOON);
     test_hold_await(&b->hold);
 }
 
@@ -391,7 +392,7 @@ static void fold_and_die(struct test_child *self, void *arg)
     stores_write(s, T + 1, "k", "2");
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     test_send(self, 1);
-    store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err);
+    store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err);
     test_send(self, 2);
 }
 

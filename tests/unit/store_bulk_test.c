@@ -380,12 +380,13 @@ Test(store_bulk, no_room_before_the_end)
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
     must(store_txn_tree_op(t, STORE_TREE_FOLD_END, T, &test_err));
     uint64_t end = stores_commit(t);
-    must_fail(store_wait_applied(s, end, STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+    must_fail(store_wait_applied(s, end, STORE_URGE_SOON, STORE_FOREVER, &test_err),
+              INSTAR_ENOSPACE);
     test_hooks_clear();
     test_clock_stop();
     int rc;
     do {
-        rc = store_wait_applied(s, end, STORE_FOREVER, &test_err);
+        rc = store_wait_applied(s, end, STORE_URGE_SOON, STORE_FOREVER, &test_err);
     } while (rc == INSTAR_ENOSPACE); /* until it has tried again */
     must(rc);
     struct store_tree_stat st;
@@ -422,7 +423,7 @@ Test(store_bulk, the_end_holds_up_the_log)
     test_clock_start(os_now_ns()); /* so that this sync commit is a recent one: steps are small */
     struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
     must(store_txn_tree_op(t, STORE_TREE_FOLD_END, T, &test_err));
-    must(store_wait_applied(s, stores_commit(t), STORE_FOREVER, &test_err));
+    must(store_wait_applied(s, stores_commit(t), STORE_URGE_SOON, STORE_FOREVER, &test_err));
     test_hooks_clear();
     expect(turns > 1);
     expect(told + 1 >= turns); /* the last one leaves nothing to wait for */

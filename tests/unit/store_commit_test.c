@@ -470,7 +470,8 @@ Test(store_commit, a_tree_operation_in_a_batch)
                                  .snapshot = store_tail(s),
                                  .body = base_buf_slice(&body)};
     must(commit_run(s, &req, &lsn, &test_err));
-    int rc = store_wait_applied(s, lsn, os_now_ns() + UINT64_C(60) * 1000000000, &test_err);
+    int rc = store_wait_applied(s, lsn, STORE_URGE_SOON, os_now_ns() + UINT64_C(60) * 1000000000,
+                                &test_err);
     expect(rc == INSTAR_ESTOPPED || rc == INSTAR_ECORRUPT);
     expect(strstr(test_err.text, "tree operation") != NULL);
     base_buf_free(&body);

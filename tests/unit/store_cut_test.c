@@ -185,7 +185,8 @@ Test(store_cut, after_it_was_met_at_work)
     commit(s, "broken");
     left.end = commit(s, "behind");
     damage(left.kept + RECORD_HEADER);
-    must_fail(store_wait_applied(s, left.end, STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
+    must_fail(store_wait_applied(s, left.end, STORE_URGE_SOON, STORE_FOREVER, &test_err),
+              INSTAR_ESTOPPED);
     expect(strstr(test_err.text, "damaged") != NULL);
     test_clock_stop();
     stores_close(s);

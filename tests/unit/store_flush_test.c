@@ -456,8 +456,9 @@ static void wait_for_folding(struct test_child *self, void *arg)
     test_await(self, GO);
     struct store *s = stores_open(NULL);
     test_send(self, GO);
-    must_fail(store_wait_applied(s, store_tail(s) + (1 << 30), STORE_FOREVER, &test_err),
-              INSTAR_ESTOPPED);
+    must_fail(
+        store_wait_applied(s, store_tail(s) + (1 << 30), STORE_URGE_SOON, STORE_FOREVER, &test_err),
+        INSTAR_ESTOPPED);
     must_fail(store_close(s, &test_err), INSTAR_ESTOPPED);
 }
 

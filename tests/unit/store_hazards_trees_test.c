@@ -108,7 +108,8 @@ Test(store_hazards_trees, a_short_write_is_a_full_disk)
     stores_fold(s);
     test_fault_set(&fault);
     stores_write(s, T, "k", "1");
-    must_fail(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+    must_fail(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err),
+              INSTAR_ENOSPACE);
     must(store_poisoned(s, &test_err));
     expect(test_fault_fired() > 0);
     stores_read(s, T, "k", "1");

@@ -532,3 +532,27 @@ Test(store_open, a_failed_open_leaves_nothing)
         expect(n > 1 || fired == 1);
     }
 }
+
+/* LMDB's file is mapped by a descriptor that cannot write: otherwise the kernel would walk the page
+ * tables of every process for each page that a fold writes. */
+Test(store_open, the_map_is_by_a_descriptor_that_cannot_write)
+{
+    struct store *s = stores_make(NULL);
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool ours = false;
+    int found = 0;
+    cr_assert_not_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (strchr(line, '-') != NULL && strstr(line, " r--s ") != NULL) {
+            ours = strstr(line, "/data.mdb") != NULL;
+        } else if (ours && strncmp(line, "VmFlags:", 8) == 0) {
+            ours = false;
+            found++;
+            cr_assert(strstr(line, " sh") == NULL && strstr(line, " mw") == NULL, "%s", line);
+        }
+    }
+    (void)fclose(maps);
+    expect(found == 1);
+    stores_close(s);
+}

@@ -2,6 +2,9 @@
 /* How far the log is folded, and who waits for it. */
 #include "support/stores.h"
 
+#include "store/apply_impl.h"
+#include "store/control.h"
+
 #include <errno.h>
 
 #define T 1
@@ -15,12 +18,12 @@ Test(store_position, a_failure_is_over_when_a_fold_succeeds)
         .op = OS_OP_WRITE, .path = "data.mdb", .nth = 1, .error = ENOSPC, .sticky = true});
     uint64_t lsn = stores_write(s, T, "a", "1");
     uint64_t until_ns = os_now_ns() + UINT64_C(60000000000);
-    must_fail(store_wait_applied(s, lsn, until_ns, &test_err), INSTAR_ENOSPACE);
+    must_fail(store_wait_applied(s, lsn, STORE_URGE_SOON, until_ns, &test_err), INSTAR_ENOSPACE);
     cr_assert(strstr(test_err.text, "cannot be folded") != NULL, "%s", test_err.text);
     test_fault_set(NULL);
     stores_await_folding(s, lsn);
     lsn = stores_write(s, T, "b", "2");
-    must(store_wait_applied(s, lsn, until_ns, &test_err));
+    must(store_wait_applied(s, lsn, STORE_URGE_SOON, until_ns, &test_err));
     stores_close(s);
 }
 
@@ -42,5 +45,74 @@ Test(store_position, close_folds_everything)
     s = stores_open(NULL);
     expect_u64(store_applied(s), store_tail(s));
     stores_read(s, T, "k", "1");
+    stores_close(s);
+}
+
+/* Who waits for the applier has not committed anything: nobody gives way to it on the disk. */
+Test(store_position, who_waits_for_folding_waits_for_no_flush)
+{
+    struct store *s = stores_make_tree(NULL, T);
+    stores_fold(s);
+    for (int i = 0; i < 20; i++) {
+        uint64_t lsn = stores_write(s, T, "k", "1");
+        uint64_t seen = atomic_load(&s->ctl->sync_wait_ns);
+        must(store_wait_applied(s, lsn, STORE_URGE_CALM, STORE_FOREVER, &test_err));
+        expect_u64(atomic_load(&s->ctl->sync_wait_ns), seen);
+    }
+    struct store_txn *t = stores_begin(s, STORE_TXN_SYNC);
+    uint64_t before = os_now_ns();
+    stores_put(t, T, "k", "2");
+    stores_commit(t);
+    expect(atomic_load(&s->ctl->sync_wait_ns) >= before);
+    stores_close(s);
+}
+
+static void expect_urged(const struct store *s, uint64_t calm, uint64_t soon, uint64_t now)
+{
+    expect_u64(applier_urged(s, STORE_URGE_CALM), calm);
+    expect_u64(applier_urged(s, STORE_URGE_SOON), soon);
+    expect_u64(applier_urged(s, STORE_URGE_NOW), now);
+}
+
+/* What is urgent is asked for in the calmer ways too, and not the other way round; nobody takes
+ * back what another one asked for. */
+Test(store_position, who_urges_more_urges_less)
+{
+    struct store *s = stores_make(NULL);
+    uint64_t at = store_tail(s) + 1000; /* where no log is yet */
+    applier_urge(s, at + 10, STORE_URGE_SOON);
+    expect(applier_urged(s, STORE_URGE_NOW) < at);
+    applier_urge(s, at, STORE_URGE_NOW);
+    expect_urged(s, at + 10, at + 10, at);
+    applier_urge(s, at + 20, STORE_URGE_CALM);
+    expect_urged(s, at + 20, at + 10, at);
+    applier_urge(s, at, STORE_URGE_SOON);
+    expect_urged(s, at + 20, at + 10, at);
+    stores_close(s);
+}
+
+/* The more urgent, the shorter the pauses of a fold; and while nobody asks, the fewer the more has
+ * come since. */
+Test(store_position, a_fold_has_patience)
+{
+    instar_options o = stores_options();
+    o.segments_pending = 8;
+    struct store *s = stores_make(&o);
+    uint64_t room = fold_segments(s) * s->segment_bytes;
+    uint64_t far = store_tail(s) + 10 * room;
+    struct fold f = {.s = s, .from = far, .to = store_tail(s)};
+    unsigned nobody = fold_patience(&f);
+    f.to = store_tail(s) - room / 2;
+    expect(fold_patience(&f) < nobody && fold_patience(&f) > 1);
+    f.to = store_tail(s) - room;
+    expect_u64(fold_patience(&f), 1);
+    f.to = store_tail(s);
+    applier_urge(s, far + 1, STORE_URGE_CALM);
+    expect(fold_patience(&f) > 1 && fold_patience(&f) < nobody);
+    f.to = store_tail(s) - 2 * room;
+    expect_u64(fold_patience(&f), 1);
+    f.to = store_tail(s);
+    applier_urge(s, far + 1, STORE_URGE_SOON);
+    expect_u64(fold_patience(&f), 1);
     stores_close(s);
 }

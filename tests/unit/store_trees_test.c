@@ -655,7 +655,8 @@ Test(store_trees, a_full_disk_is_survived)
     stores_fold(s);
     test_fault_set(&fault);
     stores_write(s, T, "k", "1");
-    must_fail(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ENOSPACE);
+    must_fail(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err),
+              INSTAR_ENOSPACE);
     must(store_poisoned(s, &test_err));
     stores_read(s, T, "k", "1");
     expect(test_fault_fired() > 0);
@@ -675,7 +676,8 @@ Test(store_trees, a_failed_sync_poisons)
     stores_write(s, T, "k", "1");
     must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
     test_fault_set(&fault);
-    must_fail(store_wait_applied(s, store_tail(s), STORE_FOREVER, &test_err), INSTAR_ESTOPPED);
+    must_fail(store_wait_applied(s, store_tail(s), STORE_URGE_SOON, STORE_FOREVER, &test_err),
+              INSTAR_ESTOPPED);
     struct store_txn *t = stores_begin(s, 0);
     stores_expect(t, T, "k", "1");
     stores_put(t, T, "k", "2");
