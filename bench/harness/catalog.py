@@ -193,6 +193,7 @@ RUNS = (
     *(_mix(letter) for letter in "abcf"),
     _under_load("sync", 8, ("instar", "postgres")),
     _under_load("async", 32, ("instar",)),
+    _under_load("async", 32, ("instar",), "touch"),
     _under_load("sync", 8, ("instar",), extra=("hurry",)),
     _under_load("sync", 8, ("instar",), extra=("at_rate",), full=True),
     _under_load("async", 32, ("instar",), extra=("at_rate",), full=True),
@@ -212,6 +213,7 @@ RUNS = (
     _change("drop-table", "drop-table", 8, when=LAST),
     *(_mix(letter) for letter in "de"),
     _under_load("sync", 8, ("instar", "postgres"), "add", full=True),
+    _under_load("async", 32, ("instar",), "add", full=True),
 )
 
 def names():

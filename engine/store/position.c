@@ -76,7 +76,7 @@ void control_set_applied(struct store *s, uint64_t lo)
     control_wake(&s->ctl->applied);
 }
 
-static void raise(_Atomic uint64_t *word, uint64_t lsn)
+static void move_up(_Atomic uint64_t *word, uint64_t lsn)
 {
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     bool raised = false;
@@ -88,7 +88,7 @@ static void raise(_Atomic uint64_t *word, uint64_t lsn)
 void applier_urge(struct store *s, uint64_t lsn, enum store_urge how)
 {
     for (int i = 0; i <= (int)how; i++) {
-        raise(&s->ctl->urged_lsn[i], lsn);
+        move_up(&s->ctl->urged_lsn[i], lsn);
     }
     control_wake(&s->ctl->urge);
 }

@@ -265,7 +265,7 @@ static int open_main(struct trees *t, struct base_err *err)
 
 /* LMDB maps the file through a descriptor that can write. Before the kernel writes a page out it
  * walks the page tables of all who have it mapped so: of each process, for each page that a fold
- * has written. Through one that cannot write there is nothing to look for. */
+ * has written. Through one that cannot write there is nothing to look for (H-28). */
 static int map_unwritable(struct trees *t, struct base_err *err)
 {
     int rc = file_open(t->s->dirfd, TREES_FILE, O_RDONLY, &t->map_fd, err);
