@@ -84,8 +84,9 @@ BENT(store_cursor_next,
       struct base_err *err),
      (c, key_out, value_out, err), (void)0, INSTAR_ECORRUPT)
 BENT(store_wait_applied,
-     (struct store * s, uint64_t lsn, uint64_t deadline_ns, struct base_err *err),
-     (s, lsn, deadline_ns, err), (void)0, INSTAR_EMAPFULL)
+     (struct store * s, uint64_t lsn, enum store_urge how, uint64_t deadline_ns,
+      struct base_err *err),
+     (s, lsn, how, deadline_ns, err), (void)0, INSTAR_EMAPFULL)
 BENT(store_build_claim, (struct store * s, uint64_t tree, uint64_t token, struct base_err *err),
      (s, tree, token, err), (void)0, INSTAR_ESLOTS, INSTAR_EIO)
 BENT(store_bulk_begin,
