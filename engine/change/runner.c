@@ -233,8 +233,9 @@ struct round {
 };
 
 /* The changes that look free, oldest first. Every process looks five times a second while there is
- * a change, and none of them waits for the disk: what is not durable yet is told from what is when
- * the change is claimed. */
+ * a change, and none of them waits for the disk, but where one is free: a claim reads what is
+ * durable.
+ */
 static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, struct round *round,
                         struct base_err *err)
 {
@@ -272,7 +273,11 @@ static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, str
     if (rc == 0) {
         rc = undo_find_due(t, &round->due, err);
     }
+    uint64_t lsn = store_txn_lsn(t);
     store_txn_abort(t);
+    if (rc == 0 && count > 0) {
+        rc = store_flush(c->store, lsn, os_now_ns() + WATCH_NS, err);
+    }
     *count_out = count;
     return rc;
 }

@@ -294,3 +294,43 @@ Test(change_claim, who_looks_for_work_waits_for_no_flush)
     instar_projection_free(p);
     dbs_end(db);
 }
+
+struct submission {
+    instar *db;
+    uint64_t change;
+};
+
+static void *submit(void *arg)
+{
+    struct submission *s = arg;
+
+    s->change = dbs_submit_index(s->db, "t_b", "t", "b", false, NULL);
+    return NULL;
+}
+
+/* A change that somebody finds before it is durable is claimed when it is, and no sooner. */
+Test(change_claim, who_finds_a_change_claims_it_when_it_is_durable)
+{
+    const struct test_listener listener = {.point = count_look};
+    struct submission s = {.db = scene_open_t(0, 4)};
+    instar_change_info info;
+    struct os_thread thread;
+    struct test_hold hold;
+
+    test_listener_set(&listener);
+    test_hold_set(&hold, "commit.appended", 1);
+    cr_assert_eq(os_thread_start(&thread, "submitter", submit, &s), 0);
+    test_hold_await(&hold);
+    unsigned before = looks;
+    store_event_bump(s.db->env.store, STORE_EVENT_CHANGE);
+    while (looks < before + 2) { /* the second one is the claim */
+        os_sleep_ns(100000);
+    }
+    test_hold_release(&hold);
+    os_thread_join(&thread);
+    test_hold_end(&hold);
+    test_listener_set(NULL);
+    ok(instar_change_wait(s.db, s.change, TEST_AWAIT_S * 1000, &info));
+    expect_u64(info.retries, 0);
+    dbs_end(s.db);
+}
