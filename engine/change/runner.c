@@ -233,9 +233,7 @@ struct round {
 };
 
 /* The changes that look free, oldest first. Every process looks five times a second while there is
- * a change, and none of them waits for the disk, but where one is free: a claim reads what is
- * durable.
- */
+ * a change, and waits for the disk only where one is free: a claim reads what is durable. */
 static int find_orphans(struct changes *c, uint64_t *ids, size_t *count_out, struct round *round,
                         struct base_err *err)
 {
