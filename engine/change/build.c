@@ -133,7 +133,7 @@ static int read_table(struct build *b, struct base_err *err)
     struct job *j = b->job;
     struct store_txn *t;
     struct store_tree_stat stat;
-    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;
@@ -162,7 +162,7 @@ static int read_hint(struct build *b, struct base_err *err)
     struct store_cursor *cursor;
     struct base_slice key;
     struct base_slice value;
-    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;

@@ -535,7 +535,7 @@ int change_estimate(struct changes *c, const instar_statement *statements, size_
     const struct catalog_view *view;
     struct store_txn *t;
     struct wish w = {statements, count, options->sort_memory_bytes};
-    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;

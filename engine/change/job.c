@@ -78,7 +78,7 @@ static int begin(struct job *j, unsigned flags, struct store_txn **t_out, struct
 
     *t_out = NULL;
     uint32_t seen = store_event_seen(j->store, STORE_EVENT_CHANGE);
-    int rc = store_txn_begin(j->store, STORE_TXN_SYNC | flags, &t, err);
+    int rc = store_txn_begin(j->store, STORE_TXN_BACKGROUND | flags, &t, err);
     if (rc != 0) {
         return rc;
     }
@@ -186,7 +186,7 @@ int job_poll(void *job, struct base_err *err)
     if (seen == j->event_seen) {
         return 0;
     }
-    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
     if (rc != 0) {
         return base_error_class(rc) == INSTAR_CLASS_RETRY ? 0 : rc;
     }

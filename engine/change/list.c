@@ -101,7 +101,7 @@ static int read_record(struct changes *c, uint64_t id, struct change_record *r,
                        instar_change_info *info_out, struct base_err *err)
 {
     struct store_txn *t;
-    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     *r = (struct change_record){0};
     if (rc == 0) {
@@ -163,7 +163,7 @@ int change_list(struct changes *c, int (*fn)(void *arg, const instar_change_info
                 struct base_err *err)
 {
     struct listing l = {.c = c, .fn = fn, .arg = arg};
-    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &l.t, err);
+    int rc = store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &l.t, err);
 
     if (rc == 0) {
         rc = record_list(l.t, false, list_one, &l, err);
@@ -273,7 +273,7 @@ uint32_t change_owned_by(struct changes *c, uint64_t nonce)
 {
     struct owned o = {.nonce = nonce};
 
-    if (store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &o.t, NULL) == 0) {
+    if (store_txn_begin(c->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &o.t, NULL) == 0) {
         record_markers(o.t, UINT64_MAX, STORE_READ_UNTRACKED, count_owned, &o, NULL);
         store_txn_abort(o.t);
     }

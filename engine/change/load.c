@@ -162,7 +162,7 @@ static int open_rows(struct loading *l, struct base_err *err)
     if (l->txn != NULL) {
         return 0;
     }
-    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &l->txn, err);
+    int rc = store_txn_begin(b->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &l->txn, err);
     if (rc != 0) {
         l->txn = NULL;
         return rc;

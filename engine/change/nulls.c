@@ -477,7 +477,7 @@ static int begin(struct scan *s, struct base_err *err)
 {
     struct store *store = s->job->store;
     struct store_tree_stat stat;
-    int rc = store_txn_begin(store, STORE_TXN_READONLY | STORE_TXN_SYNC, &s->txn, err);
+    int rc = store_txn_begin(store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &s->txn, err);
 
     if (rc != 0) {
         s->txn = NULL;

@@ -38,7 +38,7 @@ static int open_all(struct fill *f, struct base_err *err)
     struct store *store = f->j->store;
     struct store_tree_stat stat = {0};
     struct store_txn *t;
-    int rc = store_txn_begin(store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;
@@ -108,7 +108,7 @@ static int read_some(struct fill *f, struct base_err *err)
     struct base_slice key;
     struct base_slice record;
     struct base_buf from = {0};
-    int rc = store_txn_begin(f->j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(f->j->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;

@@ -174,7 +174,7 @@ void rekey_forget(struct job *j)
     struct catalog_table *table = NULL;
     struct store_txn *t;
 
-    if (store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, NULL) != 0) {
+    if (store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, NULL) != 0) {
         return;
     }
     int rc = catalog_get_table(t, j->rec.table, &table, NULL);

@@ -93,7 +93,7 @@ static int claim(struct changes *c, uint64_t id, struct change_record *record_ou
     struct store_txn *t;
 
     *claimed_out = false;
-    int rc = store_txn_begin(c->store, STORE_TXN_SYNC | STORE_TXN_LAST_ROOM, &t, err);
+    int rc = store_txn_begin(c->store, STORE_TXN_BACKGROUND | STORE_TXN_LAST_ROOM, &t, err);
     if (rc != 0) {
         return rc;
     }
@@ -185,7 +185,7 @@ static void give_up_claims(struct changes *c)
     struct markers m = {0};
     struct store_txn *t;
 
-    if (store_txn_begin(c->store, STORE_TXN_SYNC | STORE_TXN_LAST_ROOM, &t, NULL) != 0) {
+    if (store_txn_begin(c->store, STORE_TXN_BACKGROUND | STORE_TXN_LAST_ROOM, &t, NULL) != 0) {
         return;
     }
     int rc = record_markers(t, UINT64_MAX, STORE_READ_NORMAL, add_marker, &m, NULL);

@@ -55,7 +55,7 @@ static int open_snapshot(struct reader *r, struct base_err *err)
 {
     struct gap *g = r->gap;
     struct store_range range = {.lower = gap_key_slice(&g->lower)};
-    int rc = store_txn_begin(r->b->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &r->txn, err);
+    int rc = store_txn_begin(r->b->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &r->txn, err);
 
     if (rc != 0) {
         r->txn = NULL;

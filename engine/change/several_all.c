@@ -14,7 +14,7 @@ static int is_asked(struct job *j, uint64_t table_id, bool builds, bool *asked_o
     if (!builds) {
         return 0;
     }
-    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
     if (rc != 0) {
         return rc;
     }

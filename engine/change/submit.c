@@ -22,7 +22,7 @@
 static int attempt(struct submission *s, int (*fn)(struct submission *s, struct base_err *err),
                    unsigned flags, struct base_err *err)
 {
-    int rc = store_txn_begin(s->c->store, STORE_TXN_SYNC | flags, &s->t, err);
+    int rc = store_txn_begin(s->c->store, STORE_TXN_BACKGROUND | flags, &s->t, err);
 
     if (rc != 0) {
         return rc;

@@ -138,7 +138,7 @@ static int open_cursor(struct store_txn *t, const struct validation *v, struct b
 static int open_snapshot(struct checker *c, struct base_err *err)
 {
     struct gap *g = c->gap;
-    int rc = store_txn_begin(c->v->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &c->txn, err);
+    int rc = store_txn_begin(c->v->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &c->txn, err);
 
     if (rc != 0) {
         c->txn = NULL;
@@ -303,7 +303,7 @@ static int begin(struct validation *v, struct base_err *err)
     struct base_slice key;
     struct base_slice value;
     struct store_tree_stat stat;
-    int rc = store_txn_begin(v->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(v->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
         return rc;
@@ -464,7 +464,7 @@ static int list_indexes(struct job *j, uint32_t ids[CATALOG_INDEXES_MAX], size_t
 {
     struct catalog_table *table = NULL;
     struct store_txn *t;
-    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_SYNC, &t, err);
+    int rc = store_txn_begin(j->store, STORE_TXN_READONLY | STORE_TXN_BACKGROUND, &t, err);
 
     *count_out = 0;
     if (rc != 0) {

@@ -352,7 +352,7 @@ static int finish(struct commit *c, int rc, uint64_t end, struct base_err *err)
     if (rc == INSTAR_ECONFLICT) {
         atomic_fetch_add_explicit(&s->ctl->conflicts, 1, memory_order_relaxed);
         if (c->validated > control_load(&s->ctl->durable)) {
-            flush_to(s, c->validated, c->deadline_ns, true, NULL);
+            flush_to(s, c->validated, c->deadline_ns, c->req->waits, NULL);
         }
         return rc;
     }
@@ -366,7 +366,7 @@ static int finish(struct commit *c, int rc, uint64_t end, struct base_err *err)
     }
     struct base_err why;
     base_err_clear(&why);
-    if (flush_to(s, end, c->deadline_ns, true, &why) != 0) {
+    if (flush_to(s, end, c->deadline_ns, c->req->waits, &why) != 0) {
         return base_err_set(err, INSTAR_ECOMMIT_UNKNOWN,
                             "the commit is in the log at %llu, but not known to be on disk: %s",
                             (unsigned long long)end, why.text);

@@ -194,7 +194,7 @@ void scan_done(struct scan *c);
 
 /* ---- flush (flush.c) ----------------------------------------------------------------------- */
 
-/* Flush up to lsn (clamped to the tail). waits: a committer waits for it (pacing). */
+/* Flush up to lsn (clamped to the tail). waits: an application is kept by it (pacing). */
 int flush_to(struct store *s, uint64_t lsn, uint64_t deadline_ns, bool waits, struct base_err *err);
 
 /* ---- rotate (rotate.c) --------------------------------------------------------------------- */

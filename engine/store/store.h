@@ -116,11 +116,13 @@ int store_locked(struct store *s, int (*fn)(void *arg), void *arg, struct base_e
 
 enum store_txn_flag {
     STORE_TXN_READONLY = 1,
-    STORE_TXN_SYNC = 2,      /* snapshot <= durable, commit waits for the flush; else async */
-    STORE_TXN_SNAPSHOT = 4,  /* validate written keys and STORE_READ_PROBE reads only */
-    STORE_TXN_RESERVED = 8,  /* take the advisory turn first: after several losses */
-    STORE_TXN_LAST_ROOM = 16 /* may put into the room that a nearly full map keeps for deletes and
-                              * drops: for the bookkeeping of those */
+    STORE_TXN_SYNC = 2,       /* snapshot <= durable, commit waits for the flush; else async */
+    STORE_TXN_SNAPSHOT = 4,   /* validate written keys and STORE_READ_PROBE reads only */
+    STORE_TXN_RESERVED = 8,   /* take the advisory turn first: after several losses */
+    STORE_TXN_LAST_ROOM = 16, /* may put into the room that a nearly full map keeps for deletes and
+                               * drops: for the bookkeeping of those */
+    STORE_TXN_BACKGROUND = 32 | STORE_TXN_SYNC /* SYNC, but no application is kept by its flushes:
+                                                * applier and builds do not stand back for them */
 };
 /* What a read means for validation at commit. */
 enum store_read {

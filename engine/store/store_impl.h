@@ -173,6 +173,7 @@ struct commit_request {
     enum record_kind kind;
     bool publication;
     bool sync;
+    bool waits; /* an application is kept by the flush: see flush_to */
     uint64_t turn;                  /* ticket of turn_take, 0: none */
     const struct store_commit *how; /* never NULL here */
     /* Does this operation of a later commit contradict what the transaction read or writes? Called

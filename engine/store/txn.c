@@ -9,6 +9,7 @@
  * async commit flushes that first, since it must see its own writes.
  */
 #include "store/control.h"
+#include "store/log.h"
 #include "store/txn_impl.h"
 
 #include <string.h>
@@ -157,10 +158,18 @@ static void writers_remove(struct store_txn *t)
 
 /* ---- begin --------------------------------------------------------------------------------- */
 
-/* Flush up to lsn unless that is so already. */
-static int make_durable(struct store *s, uint64_t lsn, struct base_err *err)
+/* Is the application kept by what it flushes? */
+static bool keeps_somebody(unsigned flags)
 {
-    return store_durable(s) >= lsn ? 0 : store_flush(s, lsn, trees_deadline(s), err);
+    return (flags & STORE_TXN_BACKGROUND) != STORE_TXN_BACKGROUND;
+}
+
+/* Flush up to lsn unless that is so already. */
+static int make_durable(struct store *s, unsigned flags, uint64_t lsn, struct base_err *err)
+{
+    return store_durable(s) >= lsn
+               ? 0
+               : flush_to(s, lsn, trees_deadline(s), keeps_somebody(flags), err);
 }
 
 static int choose_lsn(struct store *s, unsigned flags, uint64_t *lsn_out, struct base_err *err)
@@ -171,7 +180,7 @@ static int choose_lsn(struct store *s, unsigned flags, uint64_t *lsn_out, struct
         uint64_t own = atomic_load_explicit(&s->own_async_lsn, memory_order_acquire);
         needed = needed > own ? needed : own;
     }
-    int rc = make_durable(s, needed, err);
+    int rc = make_durable(s, flags, needed, err);
     if (rc != 0) {
         return rc;
     }
@@ -186,7 +195,7 @@ static int choose_lsn(struct store *s, unsigned flags, uint64_t *lsn_out, struct
             *lsn_out = lsn; /* a publication beyond lsn is not seen */
             return 0;
         }
-        rc = make_durable(s, schema, err);
+        rc = make_durable(s, flags, schema, err);
         if (rc != 0) {
             return rc;
         }
@@ -489,6 +498,7 @@ static int run_commit(struct store_txn *t, const struct store_commit *how, uint6
         .body = base_buf_slice(&t->body),
         .publication = how != NULL && how->publication,
         .sync = (t->flags & STORE_TXN_SYNC) != 0,
+        .waits = keeps_somebody(t->flags),
         .turn = t->turn,
         .how = how != NULL ? how : &plain,
         .conflicts = conflicts,
