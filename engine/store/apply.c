@@ -55,13 +55,6 @@ struct applier {
 
 /* ---- folding ------------------------------------------------------------------------------- */
 
-/* Are commits about to wait for us? */
-static bool behind(const struct store *s, uint64_t lo)
-{
-    uint64_t pending = store_tail(s) - lo;
-    return pending > s->segment_bytes * (s->options.segments_pending * 3 / 4);
-}
-
 static int retire(struct applier *a, struct base_err *err)
 {
     uint64_t folded;
@@ -103,9 +96,7 @@ static int fold_some(struct applier *a, uint64_t limit, bool small, struct base_
             a->purge_ns = 0;
         }
     } else {
-        bool hurry = behind(a->s, a->mark.lo) || applier_urged(a->s, STORE_URGE_NOW) > a->mark.lo;
-        enum pace_kind kind = small ? PACE_SMALL : hurry ? PACE_HURRY : PACE_POLITE;
-        rc = fold_apply(f, kind, &a->mark, err);
+        rc = fold_apply(f, small, &a->mark, err);
     }
     fold_done(f);
     if (rc == 0) {
@@ -188,7 +179,7 @@ static bool step(struct applier *a)
     }
     uint64_t lo = a->mark.lo;
     uint64_t limit = wanted(a, now, &err);
-    int rc = behind(a->s, lo) && now < a->care_ns ? 0 : care(a, 0, &err);
+    int rc = fold_behind(a->s, lo) && now < a->care_ns ? 0 : care(a, 0, &err);
     if (rc == 0 && limit > lo) {
         rc = fold_some(a, limit, false, &err);
         if (rc == INSTAR_EMAPFULL || rc == INSTAR_ENOSPACE || rc == INSTAR_ESLOTS) {

@@ -39,11 +39,14 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
                  struct base_err *err);
 void fold_done(struct fold *f); /* zero-initialise once; keeps room for a small one */
 void fold_free(struct fold *f);
-/* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position. */
-int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err);
+/* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position.
+ * small: little at a time. */
+int fold_apply(struct fold *f, bool small, struct trees_mark *mark, struct base_err *err);
 
-/* How many times as long as its work the applier pauses between this fold's transactions. */
-unsigned fold_patience(const struct fold *f);
+/* A turn of this fold begins. Who waits for it is asked for each: they may have come just now. */
+void fold_pace_begin(const struct fold *f, bool small, struct pace *p);
+/* Are commits about to wait for the applier, which has folded up to lo? */
+bool fold_behind(const struct store *s, uint64_t lo);
 
 /* Where operations on a tree go, within one LMDB transaction. Zero-initialise, close at its end. */
 struct fold_target {

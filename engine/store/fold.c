@@ -317,9 +317,16 @@ static int write_batch(const struct fold *f, const struct pace *pace, size_t *at
     return rc;
 }
 
-/* As long as nobody waits for the fold it has until the next segments are full. So its pages are
- * spread over that time, and commits are not slow for some seconds and fast for some. */
-unsigned fold_patience(const struct fold *f)
+bool fold_behind(const struct store *s, uint64_t lo)
+{
+    uint64_t pending = store_tail(s) - lo;
+    return pending > s->segment_bytes * (s->options.segments_pending * 3 / 4);
+}
+
+/* How many times as long as its work the applier pauses. As long as nobody waits for the fold it
+ * has until the next segments are full. So its pages are spread over that time, and commits are not
+ * slow for some seconds and fast for some. */
+static unsigned patience(const struct fold *f)
 {
     uint64_t come = store_tail(f->s) - f->to;
     uint64_t room = fold_segments(f->s) * f->s->segment_bytes;
@@ -332,7 +339,14 @@ unsigned fold_patience(const struct fold *f)
     return come < room ? 1 + (unsigned)((PATIENCE_MAX - 1) * (room - come) / room) : 1;
 }
 
-int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, struct base_err *err)
+void fold_pace_begin(const struct fold *f, bool small, struct pace *p)
+{
+    bool hurry = fold_behind(f->s, f->from) || applier_urged(f->s, STORE_URGE_NOW) > f->from;
+    pace_begin(f->s, small ? PACE_SMALL : hurry ? PACE_HURRY : PACE_POLITE, p);
+    p->patience = patience(f);
+}
+
+int fold_apply(struct fold *f, bool small, struct trees_mark *mark, struct base_err *err)
 {
     size_t at = 0;
     while (mark->lo < f->to) {
@@ -341,8 +355,7 @@ int fold_apply(struct fold *f, enum pace_kind kind, struct trees_mark *mark, str
         if (rc != 0) {
             return rc;
         }
-        pace_begin(f->s, kind, &pace);
-        pace.patience = fold_patience(f);
+        fold_pace_begin(f, small, &pace);
         rc = write_batch(f, &pace, &at, mark, err);
         gate_leave(f->s);
         if (rc != 0) {

@@ -189,9 +189,7 @@ static int fold_ahead(const struct fold *f, uint64_t tree, struct base_err *err)
             gate_leave(f->s);
             return rc;
         }
-        bool hurry = applier_urged(f->s, STORE_URGE_NOW) > f->from;
-        pace_begin(f->s, hurry ? PACE_HURRY : PACE_POLITE, &pace);
-        pace.patience = fold_patience(f);
+        fold_pace_begin(f, false, &pace);
         rc = trees_write_state(w, tree, &st, err);
         if (rc == INSTAR_ENOTFOUND || (rc == 0 && st.stage != TREES_BUILDING)) {
             trees_write_abort(w);

@@ -67,6 +67,25 @@ Test(store_position, who_waits_for_folding_waits_for_no_flush)
     stores_close(s);
 }
 
+/* A change commits again and again, and then waits for the applier: which must not make way for
+ * the very change that waits for it. */
+Test(store_position, who_commits_in_the_background_is_no_committer_that_waits)
+{
+    struct store *s = stores_make_tree(NULL, T);
+    uint64_t seen = atomic_load(&s->ctl->sync_wait_ns);
+    for (int i = 0; i < 3; i++) {
+        struct store_txn *t = stores_begin(s, 0); /* something that the next one has to flush */
+        stores_put(t, T, "k", "1");
+        stores_commit(t);
+        t = stores_begin(s, STORE_TXN_BACKGROUND);
+        stores_put(t, T, "k", "2");
+        uint64_t lsn = stores_commit(t);
+        expect(store_durable(s) >= lsn);
+        expect_u64(atomic_load(&s->ctl->sync_wait_ns), seen);
+    }
+    stores_close(s);
+}
+
 static void expect_urged(const struct store *s, uint64_t calm, uint64_t soon, uint64_t now)
 {
     expect_u64(applier_urged(s, STORE_URGE_CALM), calm);
@@ -91,6 +110,13 @@ Test(store_position, who_urges_more_urges_less)
     stores_close(s);
 }
 
+static unsigned patience(const struct fold *f)
+{
+    struct pace p;
+    fold_pace_begin(f, false, &p);
+    return p.patience;
+}
+
 /* The more urgent, the shorter the pauses of a fold; and while nobody asks, the fewer the more has
  * come since. */
 Test(store_position, a_fold_has_patience)
@@ -101,18 +127,42 @@ Test(store_position, a_fold_has_patience)
     uint64_t room = fold_segments(s) * s->segment_bytes;
     uint64_t far = store_tail(s) + 10 * room;
     struct fold f = {.s = s, .from = far, .to = store_tail(s)};
-    unsigned nobody = fold_patience(&f);
+    unsigned nobody = patience(&f);
     f.to = store_tail(s) - room / 2;
-    expect(fold_patience(&f) < nobody && fold_patience(&f) > 1);
+    expect(patience(&f) < nobody && patience(&f) > 1);
     f.to = store_tail(s) - room;
-    expect_u64(fold_patience(&f), 1);
+    expect_u64(patience(&f), 1);
     f.to = store_tail(s);
     applier_urge(s, far + 1, STORE_URGE_CALM);
-    expect(fold_patience(&f) > 1 && fold_patience(&f) < nobody);
+    expect(patience(&f) > 1 && patience(&f) < nobody);
     f.to = store_tail(s) - 2 * room;
-    expect_u64(fold_patience(&f), 1);
+    expect_u64(patience(&f), 1);
     f.to = store_tail(s);
     applier_urge(s, far + 1, STORE_URGE_SOON);
-    expect_u64(fold_patience(&f), 1);
+    expect_u64(patience(&f), 1);
+    stores_close(s);
+}
+
+/* Who is in a hurry need not wait for a fold that began calmly: each of its turns asks anew. */
+Test(store_position, a_fold_that_goes_on_hurries)
+{
+    struct store *s = stores_make(NULL);
+    struct fold f = {.s = s, .from = store_tail(s), .to = store_tail(s)};
+    struct pace p;
+    test_clock_start(os_now_ns()); /* so that it stays just now that another one waited */
+    atomic_store(&s->ctl->sync_wait_ns, os_now_ns());
+    fold_pace_begin(&f, false, &p);
+    expect(p.gentle);
+    applier_urge(s, f.from + 1, STORE_URGE_SOON);
+    fold_pace_begin(&f, false, &p);
+    expect(p.gentle);
+    uint64_t gentle = p.bytes_max;
+    applier_urge(s, f.from + 1, STORE_URGE_NOW);
+    fold_pace_begin(&f, false, &p);
+    expect(!p.gentle && p.bytes_max > gentle);
+    uint64_t large = p.bytes_max;
+    fold_pace_begin(&f, true, &p); /* where room is short, hurry or not */
+    expect(!p.gentle && p.bytes_max < gentle && gentle < large);
+    test_clock_stop();
     stores_close(s);
 }
