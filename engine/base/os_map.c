@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 
 #define PAGE 4096
+/* At once: as long as it takes no other thread can map or unmap anything, and then none can have a
+ * page brought in either. */
+#define TOUCH_BYTES ((size_t)256 << 10)
 
 int os_map(int fd, size_t size, bool writable, bool prefault, void **addr_out)
 {
@@ -39,7 +42,12 @@ int os_map_instead(int fd, const void *addr, size_t size)
 void os_map_touch(const void *addr, size_t size)
 {
     const uint8_t *at = addr;
-    if (madvise((void *)addr, size, MADV_POPULATE_READ) == 0 || errno != EINVAL) {
+    int rc = 0;
+    for (size_t i = 0; i < size && rc == 0; i += TOUCH_BYTES) {
+        size_t left = size - i;
+        rc = madvise((void *)(at + i), left < TOUCH_BYTES ? left : TOUCH_BYTES, MADV_POPULATE_READ);
+    }
+    if (rc == 0 || errno != EINVAL) {
         return;
     }
     /* Before Linux 5.14: what is read is not looked at. */

@@ -270,6 +270,7 @@ static int commit_locked(struct commit *c, uint64_t *end_out, struct base_err *e
     }
     if (rc == 0) {
         atomic_fetch_add_explicit(&s->ctl->commits, 1, memory_order_relaxed);
+        atomic_store_explicit(&s->committed_in, c->seg->start, memory_order_relaxed);
     }
     return rc;
 }

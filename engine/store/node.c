@@ -97,11 +97,14 @@ static void flush_waiting(struct store *s, uint64_t *seen_tail)
     *seen_tail = tail;
 }
 
-/* Map the segment that comes next before a commit needs it. */
+/* Map the segment that comes next before a commit needs it, in a process that has committed to the
+ * present one: that costs some milliseconds in each, and most others may never write. */
 static void map_ahead(struct store *s, uint64_t *mapped)
 {
     uint64_t prepared = control_load(&s->ctl->prepared);
-    if (*mapped != prepared && segment_pin_ahead(s, prepared) == 0) {
+    uint64_t last = atomic_load_explicit(&s->committed_in, memory_order_relaxed);
+    if (prepared - last <= s->segment_bytes && *mapped != prepared &&
+        segment_pin_ahead(s, prepared) == 0) {
         *mapped = prepared;
     }
 }

@@ -63,6 +63,7 @@ struct store {
     _Atomic uint64_t room_looked_ns; /* room.c: when this process last looked for room */
     _Atomic uint64_t room_looked_lo;
     _Atomic uint64_t own_async_lsn; /* newest async commit of this handle */
+    _Atomic uint64_t committed_in;  /* segment of its newest commit, or 0 */
     _Atomic bool backing_up;        /* a thread of this process has the node's pin of the log */
     struct os_plain_mutex writers_lock;
     struct store_txn *writers; /* open write transactions: the oldest S goes to the node slot */
