@@ -4,7 +4,8 @@
  *
  *   1  outside: encode, hash, plan the nodes; hold back while another one has the turn; validate up
  *      to T0 = tail
- *   2  lock; poisoned? room in segment and memtable? else seal, rotate, or wait outside
+ *   2  lock, after long waiting with the turn; poisoned? room in segment and memtable? else seal,
+ *      rotate, or wait outside
  *   3  S >= floor; the fences hold
  *   4  validate (T0, tail]; when that is more than 64 KiB, unlock and do it outside again
  *   5  the proof; append (append.c); unlock
@@ -26,6 +27,7 @@
 
 #define INSIDE_MAX ((uint64_t)64 << 10) /* log validated under the lock */
 #define NS_PER_MS 1000000u
+#define OVERDUE_NS ((uint64_t)20 * NS_PER_MS) /* of waiting for the lock */
 
 struct commit {
     struct store *s;
@@ -39,6 +41,8 @@ struct commit {
     struct segment *seg;      /* pinned: where the tail was */
     uint64_t prepare;         /* a segment that must be prepared first; with need_prepare */
     bool need_prepare;
+    uint64_t overdue_ns; /* having waited until then it takes the turn */
+    uint64_t turn;       /* its ticket, 0: not taken */
 };
 
 uint64_t commit_body_bytes_max(const struct store *s)
@@ -304,16 +308,38 @@ static int get_ready(struct commit *c, struct base_err *err)
     return rc == INSTAR_ENOTFOUND ? 0 : rc;
 }
 
+/* Enter the lock. Whoever runs takes it again before one who was woken for it gets a processor: so
+ * with many more processes than processors some would wait for very long, and find too much log to
+ * be validated each time. Such a one takes the turn, and the others hold back until it is through.
+ */
+static int enter(struct commit *c, struct base_err *err)
+{
+    bool has_turn = c->turn != 0 || c->req->turn != 0;
+    while (!has_turn && c->overdue_ns < c->deadline_ns) {
+        int rc = control_writer_enter(c->s, "commit", c->overdue_ns, err);
+        if (rc != INSTAR_EBUSY) {
+            return rc;
+        }
+        base_err_clear(err);
+        c->turn = turn_try(c->s);
+        os_point("commit.overdue");
+        has_turn = c->turn != 0;
+        c->overdue_ns = os_now_ns() + OVERDUE_NS;
+    }
+    return control_writer_enter(c->s, "commit", c->deadline_ns, err);
+}
+
 static int append_valid(struct commit *c, uint64_t *end_out, struct base_err *err)
 {
     struct store *s = c->s;
+    c->overdue_ns = os_now_ns() + OVERDUE_NS;
     for (;;) {
         int rc = validate_outside(c, err);
         if (rc == 0) {
             rc = get_ready(c, err);
         }
         if (rc == 0) {
-            rc = control_writer_enter(s, "commit", c->deadline_ns, err);
+            rc = enter(c, err);
         }
         if (rc != 0) {
             return rc;
@@ -395,6 +421,7 @@ int commit_run(struct store *s, const struct commit_request *req, uint64_t *lsn_
             admit_wait(s, share_of_segment(&c), c.deadline_ns);
         }
         rc = append_valid(&c, &end, err);
+        turn_end(s, c.turn);
     }
     segment_unpin(s, &c.pins);
     if (c.seg != NULL) {

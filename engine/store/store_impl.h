@@ -174,7 +174,7 @@ struct commit_request {
     enum record_kind kind;
     bool publication;
     bool sync;
-    bool waits; /* an application is kept by the flush: see flush_to */
+    bool waits;                     /* an application is kept by the flush: see flush_to */
     uint64_t turn;                  /* ticket of turn_take, 0: none */
     const struct store_commit *how; /* never NULL here */
     /* Does this operation of a later commit contradict what the transaction read or writes? Called
@@ -191,6 +191,8 @@ uint64_t commit_ops_max(const struct store *s);
 /* The advisory turn: others hold back their commits until turn_end, at most 100 ms. Waits for the
  * turn, and flushes to the tail, so that the snapshot taken next is the newest. */
 int turn_take(struct store *s, uint64_t deadline_ns, uint64_t *ticket_out, struct base_err *err);
+/* Take it if nobody has it, for a commit that is ready but does not get through: 0, or a ticket. */
+uint64_t turn_try(struct store *s);
 void turn_end(struct store *s, uint64_t ticket);
 
 /* Positions as the tree side sets them. */

@@ -41,7 +41,8 @@ static const struct point {
     {"flush.synced", true},        {"flush.durable_set", true},     {"rotate.prepare", false},
     {"segment.made", false},       {"rotate.made", false},          {"rotate.prepared", false},
     {"rotate.sealed", false},      {"node.signing", false},         {"node.reaped", false},
-    {"snapshot.begun", true},      {"txn.lsn_chosen", true},        {"turn.taken", false}};
+    {"snapshot.begun", true},      {"txn.lsn_chosen", true},        {"turn.taken", false},
+    {"commit.overdue", false}};
 /* Those of the applier: whoever opens the store first in a round takes that role. */
 static const struct point applier_points[] = {
     {"retire.floor_set", false}, {"retire.removed", false}, {"apply.batch_written", false},
