@@ -47,8 +47,9 @@ expect 1 'not finished' "$INSTAR" restore "$bk" "$scratch/none"
 has 'not finished' "$err" 'not finished'
 [ ! -e "$scratch/none" ] || fail 'a failed restore has left something'
 
-# Ctrl-C leaves nothing, or, where it came too late, the whole.
-if ! timeout --preserve-status -s INT 0.02 "$INSTAR" backup "$db" "$scratch/given-up" \
+# Ctrl-C leaves nothing, or, where it came too late, the whole. (Not in the foreground timeout sends
+# it to its group as well, and the second one ends the process.)
+if ! timeout --foreground --preserve-status -s INT 0.02 "$INSTAR" backup "$db" "$scratch/given-up" \
     >/dev/null 2>&1; then
     [ ! -e "$scratch/given-up" ] || "$INSTAR" restore "$scratch/given-up" "$scratch/whole" ||
         fail 'a backup that was given up has left something'
