@@ -317,6 +317,7 @@ Test(change_claim, who_finds_a_change_claims_it_when_it_is_durable)
     const struct test_listener listener = {.point = count_look, .arg = &s.db};
     struct os_thread thread;
     struct test_hold hold;
+    instar_change_info info;
 
     test_listener_set(&listener);
     test_hold_set(&hold, "commit.appended", 1);
@@ -333,6 +334,7 @@ Test(change_claim, who_finds_a_change_claims_it_when_it_is_durable)
     os_thread_join(&thread);
     test_hold_end(&hold);
     test_listener_set(NULL);
-    ok(instar_change_wait(s.db, s.change, TEST_AWAIT_S * 1000, NULL));
+    ok(instar_change_wait(s.db, s.change, TEST_AWAIT_S * 1000, &info));
+    expect_u64(info.retries, 0);
     dbs_end(s.db);
 }
