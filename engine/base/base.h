@@ -109,8 +109,23 @@ struct base_buf {
     size_t size;
     size_t capacity;
 };
-bool base_buf_reserve(struct base_buf *b, size_t more);
-bool base_buf_add(struct base_buf *b, const void *data, size_t size);
+bool base_buf_grow(struct base_buf *b, size_t more); /* for base_buf_reserve */
+/* In the header, as base_buf_add is: keys and rows are put together with them. */
+static inline bool base_buf_reserve(struct base_buf *b, size_t more)
+{
+    return more <= b->capacity - b->size || base_buf_grow(b, more);
+}
+static inline bool base_buf_add(struct base_buf *b, const void *data, size_t size)
+{
+    if (!base_buf_reserve(b, size)) {
+        return false;
+    }
+    if (size != 0) {
+        memcpy(b->data + b->size, data, size);
+    }
+    b->size += size;
+    return true;
+}
 bool base_buf_add_u8(struct base_buf *b, uint8_t v);
 bool base_buf_add_u16(struct base_buf *b, uint16_t v); /* little-endian, like all fixed fields */
 bool base_buf_add_u32(struct base_buf *b, uint32_t v);

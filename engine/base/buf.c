@@ -8,14 +8,11 @@
 
 /* Doubling, so that appends cost a constant amount each; exact where doubling would overflow, and
  * for a test that refuses memory: then each append may be the one that gets none. */
-bool base_buf_reserve(struct base_buf *b, size_t more)
+bool base_buf_grow(struct base_buf *b, size_t more)
 {
     size_t need;
     if (!base_add_ok(b->size, more, &need)) {
         return false;
-    }
-    if (need <= b->capacity) {
-        return true;
     }
     size_t capacity;
     if (!base_mul_ok(b->capacity, 2, &capacity) || capacity < need || base_alloc_watched()) {
@@ -30,18 +27,6 @@ bool base_buf_reserve(struct base_buf *b, size_t more)
     }
     b->data = data;
     b->capacity = capacity;
-    return true;
-}
-
-bool base_buf_add(struct base_buf *b, const void *data, size_t size)
-{
-    if (!base_buf_reserve(b, size)) {
-        return false;
-    }
-    if (size != 0) {
-        memcpy(b->data + b->size, data, size);
-    }
-    b->size += size;
     return true;
 }
 

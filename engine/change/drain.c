@@ -4,7 +4,7 @@
  *
  * 1. The splitters: the streams' samples, sorted; every n-th one begins a bucket. Keys are
  * distinct, so buckets come out alike in size however the values are distributed.
- * 2. Partition: each thread takes chunks and deals their entries to its own stream for each bucket.
+ * 2. Partition: each thread takes chunks and deals their entries to its own part of each bucket.
  *    A chunk goes back to the pool at once.
  * 3. Sort: each thread takes the next bucket, sorts it and lays it out as a block. The calling
  *    thread consumes the blocks in order. Threads wait when too many blocks are ready.
@@ -16,8 +16,19 @@
 /* A bucket's share of the entries: it should fit a core's second-level cache with its items. */
 #define BUCKET_BYTES ((size_t)192 << 10)
 #define BUCKETS_MAX 1024
+/* Blocks that are ready, or nearly, before one of the sorters rests, so that who consumes them has
+ * a core. The others go on: while a batch of blocks is synced, nobody consumes any. */
+#define BLOCKS_AHEAD 6
 #define WAIT_NS 20000000u
 
+/* What a thread has dealt to a bucket. All parts of a thread are in use at once, by turns without
+ * any order, and should stay in the first-level cache: so this is small. */
+struct part {
+    uint8_t *at;               /* in the chunk that is being filled, where the next entry goes */
+    uint8_t *end;              /* of its room */
+    struct pool_chunk *chunks; /* that one is the first */
+    size_t entries;
+};
 struct bucket {
     struct sort_block block;
     bool ready;
@@ -32,11 +43,13 @@ struct shared {
     const uint8_t **splitters; /* bucket_count - 1 of them, copies */
     size_t common;
     struct base_arena arena;
-    struct stream *parts; /* [worker][bucket] */
+    struct part *parts; /* [worker][bucket] */
     struct bucket *buckets;
     size_t next;        /* bucket to be sorted */
     size_t ahead_bytes; /* of blocks that are ready */
     size_t consumed;
+    struct sort_block *spare; /* blocks that were consumed, to be filled again */
+    size_t spare_count;
     unsigned running;
     bool stop;
     bool nomem;
@@ -189,25 +202,64 @@ static void breathe(const struct worker *w)
     }
 }
 
+/* The chunk that is being filled gets no more. */
+static void part_close(struct part *p)
+{
+    if (p->chunks != NULL) {
+        p->chunks->used = (size_t)(p->at - p->chunks->bytes);
+    }
+}
+
+static bool part_extend(struct part *p, struct pool *pool)
+{
+    bool nomem = false;
+    struct pool_chunk *chunk = pool_take(pool, true, &nomem);
+
+    if (chunk == NULL) {
+        return false;
+    }
+    part_close(p);
+    chunk->next = p->chunks;
+    p->chunks = chunk;
+    p->at = chunk->bytes;
+    p->end = chunk->bytes + pool_room(pool);
+    return true;
+}
+
+static bool deal(struct shared *sh, struct part *parts, const struct pool_chunk *chunk)
+{
+    for (size_t at = 0; at < chunk->used;) {
+        const uint8_t *entry = chunk->bytes + at;
+        struct base_slice key = stream_key(entry);
+        size_t size = STREAM_HEAD + key.size;
+        struct part *p = &parts[bucket_of(sh, key)];
+        if ((size_t)(p->end - p->at) < size && !part_extend(p, sh->d->pool)) {
+            return false;
+        }
+        pool_copy(p->at, entry, size);
+        p->at += size;
+        p->entries++;
+        at += size;
+    }
+    return true;
+}
+
 static void *partition_main(void *arg)
 {
     struct worker *w = arg;
     struct shared *sh = w->sh;
-    struct stream *parts = sh->parts + w->number * sh->bucket_count;
+    struct part *parts = sh->parts + w->number * sh->bucket_count;
     struct pool_chunk *chunk;
 
     while ((chunk = take_chunk(sh)) != NULL) {
-        bool nomem = false;
-        for (size_t at = 0; at < chunk->used;) {
-            struct base_slice key = stream_key(chunk->bytes + at);
-            at += STREAM_HEAD + key.size;
-            if (!stream_add(&parts[bucket_of(sh, key)], sh->d->pool, key, false, true, &nomem)) {
-                give_up(sh, true);
-                break;
-            }
+        if (!deal(sh, parts, chunk)) {
+            give_up(sh, true);
         }
         pool_give(sh->d->pool, chunk);
         breathe(w);
+    }
+    for (size_t b = 0; b < sh->bucket_count; b++) {
+        part_close(&parts[b]);
     }
     worker_left(sh);
     return NULL;
@@ -229,24 +281,45 @@ static bool reserve_items(struct worker *w, size_t entries)
     return true;
 }
 
-static bool sort_bucket(struct worker *self, size_t b, struct sort_block *block)
+/* A block of that room, a consumed one if there is any. */
+static bool reserve_block(struct shared *sh, size_t room, struct sort_block *block)
 {
-    struct shared *sh = self->sh;
+    os_plain_lock(&sh->lock);
+    if (sh->spare_count > 0) {
+        *block = sh->spare[--sh->spare_count];
+    }
+    os_plain_unlock(&sh->lock);
+    if (room > block->room) {
+        base_free(block->data);
+        block->room = room + room / 8; /* the next bucket will be a little larger or smaller */
+        block->data = base_alloc(block->room);
+    }
+    return block->data != NULL;
+}
+
+/* Entries of a bucket, and their bytes. */
+static size_t count_bucket(const struct shared *sh, size_t b, size_t *bytes_out)
+{
     size_t entries = 0;
-    size_t bytes = 0;
+
+    *bytes_out = 0;
+    for (unsigned w = 0; w < sh->d->workers; w++) {
+        const struct part *p = &sh->parts[w * sh->bucket_count + b];
+        entries += p->entries;
+        for (const struct pool_chunk *c = p->chunks; c != NULL; c = c->next) {
+            *bytes_out += c->used;
+        }
+    }
+    return entries;
+}
+
+/* Where the entries lie. */
+static void list_bucket(const struct shared *sh, size_t b, struct sort_item *items, size_t entries)
+{
+    size_t n = 0;
 
     for (unsigned w = 0; w < sh->d->workers; w++) {
-        entries += sh->parts[w * sh->bucket_count + b].entries;
-        bytes += sh->parts[w * sh->bucket_count + b].bytes;
-    }
-    block->data = base_alloc(bytes + entries * SORT_VALUE_SIZE + 1);
-    if (block->data == NULL || !reserve_items(self, entries)) {
-        return false;
-    }
-    struct sort_item *items = self->items;
-    size_t n = 0;
-    for (unsigned w = 0; w < sh->d->workers; w++) {
-        const struct pool_chunk *c = sh->parts[w * sh->bucket_count + b].first;
+        const struct pool_chunk *c = sh->parts[w * sh->bucket_count + b].chunks;
         for (; c != NULL; c = c->next) {
             for (size_t at = 0; at < c->used; n++) {
                 items[n].entry = c->bytes + at;
@@ -255,32 +328,78 @@ static bool sort_bucket(struct worker *self, size_t b, struct sort_block *block)
         }
     }
     base_assert(n == entries);
-    sort_items(items, items + entries, entries);
+}
+
+static void lay_out(const struct drain *d, const struct sort_item *items, struct sort_block *block)
+{
     uint8_t *out = block->data;
-    for (size_t i = 0; i < entries; i++) {
+
+    for (size_t i = 0; i < block->entries; i++) {
         struct base_slice key = stream_key(items[i].entry);
-        memcpy(out, items[i].entry, STREAM_HEAD + key.size);
+        pool_copy(out, items[i].entry, STREAM_HEAD + key.size);
         out += STREAM_HEAD + key.size;
-        sh->d->value(sh->d->value_arg, key, out);
+        d->value(d->value_arg, key, out);
+        if (d->hash != NULL) {
+            block->hashes[i] = d->hash(key, base_slice(out, SORT_VALUE_SIZE));
+        }
         out += SORT_VALUE_SIZE;
     }
-    block->size = (size_t)(out - block->data);
+    base_assert(block->size == (size_t)(out - block->data));
+}
+
+static void free_part(struct part *p, struct pool *pool)
+{
+    while (p->chunks != NULL) {
+        struct pool_chunk *next = p->chunks->next;
+        pool_give(pool, p->chunks);
+        p->chunks = next;
+    }
+    *p = (struct part){0};
+}
+
+static bool sort_bucket(struct worker *self, size_t b, struct sort_block *block)
+{
+    struct shared *sh = self->sh;
+    size_t bytes;
+    size_t entries = count_bucket(sh, b, &bytes);
+    size_t size = bytes + entries * SORT_VALUE_SIZE;
+    /* Hashes stand behind the entries, where numbers of eight bytes may stand. */
+    size_t hashes = (size + POOL_SPARE + 7) / 8 * 8;
+
+    if (!reserve_block(sh, hashes + (sh->d->hash != NULL ? entries * 8 : 0), block) ||
+        !reserve_items(self, entries)) {
+        return false;
+    }
+    block->size = size;
     block->entries = entries;
+    block->hashes = sh->d->hash != NULL ? (uint64_t *)(void *)(block->data + hashes) : NULL;
+    list_bucket(sh, b, self->items, entries);
+    sort_items(self->items, self->items + entries, entries);
+    lay_out(sh->d, self->items, block);
     for (unsigned w = 0; w < sh->d->workers; w++) {
-        stream_clear(&sh->parts[w * sh->bucket_count + b], sh->d->pool);
+        free_part(&sh->parts[w * sh->bucket_count + b], sh->d->pool);
     }
     return true;
 }
 
+static bool is_enough(const struct worker *w)
+{
+    const struct shared *sh = w->sh;
+    bool first = w->number == 0 && sh->d->workers > 1;
+
+    return sh->ahead_bytes > sh->d->budget_bytes / 16 ||
+           (first && sh->next - sh->consumed > BLOCKS_AHEAD);
+}
+
 /* The next bucket for a sorter, or bucket_count. Waits while enough blocks are ready: but never for
  * the one that the consumer waits for. */
-static size_t take_bucket(struct shared *sh)
+static size_t take_bucket(const struct worker *w)
 {
+    struct shared *sh = w->sh;
     size_t b = sh->bucket_count;
 
     os_plain_lock(&sh->lock);
-    while (!sh->stop && sh->next < sh->bucket_count && sh->next > sh->consumed &&
-           sh->ahead_bytes > sh->d->budget_bytes / 16) {
+    while (!sh->stop && sh->next < sh->bucket_count && sh->next > sh->consumed && is_enough(w)) {
         os_cond_wait(&sh->cond, &sh->lock, WAIT_NS);
     }
     if (!sh->stop && sh->next < sh->bucket_count) {
@@ -296,7 +415,7 @@ static void *sort_main(void *arg)
     struct shared *sh = w->sh;
     size_t b;
 
-    while ((b = take_bucket(sh)) < sh->bucket_count) {
+    while ((b = take_bucket(w)) < sh->bucket_count) {
         struct sort_block block = {0};
         bool ok = sort_bucket(w, b, &block);
         os_plain_lock(&sh->lock);
@@ -344,11 +463,11 @@ static int consume_all(struct shared *sh, struct base_err *err)
         }
         struct sort_block *block = &sh->buckets[b].block;
         rc = sh->d->consume(sh->d->consume_arg, block, err);
-        base_free(block->data);
-        block->data = NULL;
         os_plain_lock(&sh->lock);
         sh->ahead_bytes -= block->size;
         sh->consumed = b + 1;
+        sh->spare[sh->spare_count++] = *block;
+        *block = (struct sort_block){0};
         os_cond_wake_all(&sh->cond);
         os_plain_unlock(&sh->lock);
     }
@@ -418,16 +537,20 @@ static void release(struct shared *sh)
         sh->chunks = next;
     }
     for (size_t i = 0; sh->parts != NULL && i < sh->bucket_count * sh->d->workers; i++) {
-        stream_clear(&sh->parts[i], sh->d->pool);
+        free_part(&sh->parts[i], sh->d->pool);
     }
     for (size_t i = 0; sh->buckets != NULL && i < sh->bucket_count; i++) {
         base_free(sh->buckets[i].block.data);
+    }
+    for (size_t i = 0; i < sh->spare_count; i++) {
+        base_free(sh->spare[i].data);
     }
     for (size_t i = 0; i < sh->d->stream_count; i++) {
         stream_clear(&sh->d->streams[i], sh->d->pool);
     }
     base_free(sh->parts);
     base_free(sh->buckets);
+    base_free(sh->spare);
     base_free(sh->prefixes);
     base_free(sh->splitters);
     base_arena_free(&sh->arena);
@@ -449,7 +572,8 @@ int drain_run(struct drain *d, struct base_err *err)
     if (!sh.nomem) {
         sh.parts = base_alloc_zero(d->workers * sh.bucket_count, sizeof(*sh.parts));
         sh.buckets = base_alloc_zero(sh.bucket_count, sizeof(*sh.buckets));
-        sh.nomem = sh.parts == NULL || sh.buckets == NULL;
+        sh.spare = base_alloc_zero(sh.bucket_count, sizeof(*sh.spare));
+        sh.nomem = sh.parts == NULL || sh.buckets == NULL || sh.spare == NULL;
     }
     if (!sh.nomem) {
         rc = partition(&sh, workers, err);

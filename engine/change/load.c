@@ -114,6 +114,12 @@ static int end_batch(struct loading *l, struct base_err *err)
     return rc;
 }
 
+/* Key and value of an entry of the tree are those that are sorted. */
+static bool is_as_sorted(const struct catalog_index *index)
+{
+    return !index->rows && index->include_count == 0;
+}
+
 /* From an entry as it is sorted to that of the tree: what is included goes from behind the key to
  * behind the front of the value. */
 static int split_entry(struct loading *l, struct base_slice *key, struct base_slice *value,
@@ -205,13 +211,13 @@ static int skip_entry(struct loading *l, struct base_slice key, struct base_err 
 }
 
 static int append_entry(struct loading *l, struct base_slice key, struct base_slice value,
-                        struct base_err *err)
+                        uint64_t hash, struct base_err *err)
 {
     struct checkpoint *ck = l->x->ck;
     int rc = l->bulk == NULL ? begin_batch(l, err) : 0;
 
     if (rc == 0) {
-        rc = store_bulk_append(l->bulk, key, value, err);
+        rc = store_bulk_append(l->bulk, key, value, hash, err);
     }
     if (rc != 0) {
         return rc == INSTAR_EEXISTS ? skip_entry(l, key, err) : rc;
@@ -235,7 +241,7 @@ static int write_ahead(struct loading *l, struct base_err *err)
         at += row.key_size;
         struct base_slice value = base_slice(ahead->data + at, row.value_size);
         at += row.value_size;
-        rc = is_loaded(l, key) ? 0 : append_entry(l, key, value, err);
+        rc = is_loaded(l, key) ? 0 : append_entry(l, key, value, store_entry_hash(key, value), err);
     }
     base_buf_clear(&l->ahead);
     return rc == 0 && l->bulk != NULL ? end_batch(l, err) : rc;
@@ -307,7 +313,9 @@ static int load_entry(struct loading *l, struct base_slice key, struct base_slic
         return load_row(l, key, err);
     }
     int rc = split_entry(l, &key, &value, err);
-    return rc != 0 || is_loaded(l, key) ? rc : append_entry(l, key, value, err);
+    return rc != 0 || is_loaded(l, key)
+               ? rc
+               : append_entry(l, key, value, store_entry_hash(key, value), err);
 }
 
 /* ---- from runs and memory ----------------------------------------------------------------- */
@@ -341,13 +349,19 @@ static int load_block(void *arg, const struct sort_block *block, struct base_err
     struct loading *l = arg;
     struct base_slice key;
     struct base_slice value;
+    const uint64_t *hash = block->hashes;
     bool bad = false;
     int rc = 0;
 
     for (size_t at = 0;
          rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad);) {
         rc = load_runs(l, &key, err);
-        rc = rc == 0 ? load_entry(l, key, value, err) : rc;
+        if (rc == 0 && hash == NULL) {
+            rc = load_entry(l, key, value, err);
+        } else if (rc == 0 && !is_loaded(l, key)) {
+            rc = append_entry(l, key, value, *hash, err);
+        }
+        hash += hash != NULL;
     }
     base_assert(!bad);
     return rc;
@@ -382,6 +396,7 @@ static int load_memory(struct loading *l, struct base_err *err)
                       .budget_bytes = b->budget_bytes,
                       .value = load_entry_value,
                       .value_arg = l->x,
+                      .hash = is_as_sorted(l->x->index) ? store_entry_hash : NULL,
                       .consume = load_block,
                       .consume_arg = l,
                       .poll = job_poll,

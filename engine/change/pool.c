@@ -11,6 +11,17 @@
 #define GATHER_EIGHTHS 6
 /* A budget is at least this many chunks. */
 #define CHUNKS_IN_BUDGET 8192
+#define CHUNKS_IN_SLAB 32
+
+/* Chunks are made of memory that is asked for in large pieces: the C library takes a lock, and
+ * often a system call, for each that is as large as a chunk. Pages that nobody has touched cost
+ * nothing.
+ */
+struct pool_slab {
+    struct pool_slab *next;
+    size_t made; /* chunks */
+    uint64_t bytes[];
+};
 
 void pool_init(struct pool *p, size_t budget_bytes)
 {
@@ -19,6 +30,7 @@ void pool_init(struct pool *p, size_t budget_bytes)
     *p = (struct pool){0};
     os_plain_init(&p->lock);
     p->chunk_bytes = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
+    p->chunk_bytes &= ~(sizeof(uint64_t) - 1);
     p->taken_max = budget_bytes / 8 * GATHER_EIGHTHS / p->chunk_bytes;
     base_assert(p->taken_max >= 2);
 }
@@ -26,12 +38,29 @@ void pool_init(struct pool *p, size_t budget_bytes)
 void pool_destroy(struct pool *p)
 {
     base_assert(p->taken == 0);
-    while (p->free != NULL) {
-        struct pool_chunk *next = p->free->next;
-        base_free(p->free);
-        p->free = next;
+    while (p->slabs != NULL) {
+        struct pool_slab *next = p->slabs->next;
+        base_free(p->slabs);
+        p->slabs = next;
     }
     os_plain_destroy(&p->lock);
+}
+
+static struct pool_chunk *make_chunk(struct pool *p)
+{
+    struct pool_slab *slab = p->slabs;
+
+    if (slab == NULL || slab->made == CHUNKS_IN_SLAB) {
+        slab = base_alloc(sizeof(*slab) + CHUNKS_IN_SLAB * p->chunk_bytes);
+        if (slab == NULL) {
+            return NULL;
+        }
+        slab->next = p->slabs;
+        slab->made = 0;
+        p->slabs = slab;
+    }
+    uint8_t *chunks = (uint8_t *)slab->bytes;
+    return (struct pool_chunk *)(void *)(chunks + slab->made++ * p->chunk_bytes);
 }
 
 struct pool_chunk *pool_take(struct pool *p, bool beyond, bool *nomem_out)
@@ -44,7 +73,7 @@ struct pool_chunk *pool_take(struct pool *p, bool beyond, bool *nomem_out)
         if (chunk != NULL) {
             p->free = chunk->next;
         } else {
-            chunk = base_alloc(p->chunk_bytes);
+            chunk = make_chunk(p);
             p->made += chunk != NULL;
             *nomem_out = *nomem_out || chunk == NULL;
         }

@@ -103,8 +103,7 @@ static int gather(struct reader *r, struct built *x, struct txn_rows *rows, stru
     base_buf_clear(&r->key);
     int rc = txn_rows_entry(rows, x->index, key, record, &entry, err);
     if (rc == 0 && entry.inside &&
-        !stream_add(&x->streams[r->number], &r->b->pool, base_buf_slice(&r->key), true, false,
-                    &nomem)) {
+        !stream_add(&x->streams[r->number], &r->b->pool, base_buf_slice(&r->key), &nomem)) {
         rc = nomem ? base_err_set(err, INSTAR_ENOMEM, "gathering entries: out of memory")
                    : SCAN_SPILL;
     }

@@ -129,21 +129,3 @@ void sort_items(struct sort_item *items, struct sort_item *scratch, size_t count
 {
     sort_from(items, scratch, count, 0);
 }
-
-bool sort_block_next(const uint8_t *data, size_t size, size_t *at, struct base_slice *key_out,
-                     struct base_slice *value_out, bool *bad_out)
-{
-    if (*at == size) {
-        return false;
-    }
-    size_t left = size - *at;
-    size_t need = left >= STREAM_HEAD ? (size_t)sort_u16(data + *at) : 0;
-    if (left < STREAM_HEAD + need + SORT_VALUE_SIZE) {
-        *bad_out = true;
-        return false;
-    }
-    *key_out = base_slice(data + *at + STREAM_HEAD, need);
-    *value_out = base_slice(data + *at + STREAM_HEAD + need, SORT_VALUE_SIZE);
-    *at += STREAM_HEAD + need + SORT_VALUE_SIZE;
-    return true;
-}

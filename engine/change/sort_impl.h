@@ -49,11 +49,13 @@ struct pool_chunk {
     size_t used; /* of bytes */
     uint8_t bytes[];
 };
+struct pool_slab;
 struct pool {
     struct os_plain_mutex lock;
     struct pool_chunk *free;
-    size_t chunk_bytes; /* with its header */
-    size_t made;        /* chunks that exist */
+    struct pool_slab *slabs; /* of the first one, not all chunks have been made yet */
+    size_t chunk_bytes;      /* with its header */
+    size_t made;             /* chunks that exist */
     size_t taken;
     size_t taken_max; /* for streams; partitioning may exceed it by its reserve */
 };
@@ -62,9 +64,21 @@ void pool_destroy(struct pool *p); /* all chunks must have been given back */
 /* NULL: the limit is reached, or no memory (then *nomem_out). beyond: the limit does not apply. */
 struct pool_chunk *pool_take(struct pool *p, bool beyond, bool *nomem_out);
 void pool_give(struct pool *p, struct pool_chunk *chunk);
+/* The last bytes of a chunk are never used: so whoever copies an entry may copy more than it has.
+ */
+#define POOL_SPARE 32
 static inline size_t pool_room(const struct pool *p)
 {
-    return p->chunk_bytes - sizeof(struct pool_chunk);
+    return p->chunk_bytes - sizeof(struct pool_chunk) - POOL_SPARE;
+}
+/* At both ends there are POOL_SPARE bytes more. */
+static inline void pool_copy(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size <= POOL_SPARE) {
+        memcpy(to, from, POOL_SPARE);
+    } else {
+        memcpy(to, from, size);
+    }
 }
 
 /* ---- stream.c: entries as they come ------------------------------------------------------- */
@@ -85,8 +99,7 @@ struct stream {
 };
 _Static_assert(sizeof(struct stream) == 128, "two cache lines");
 /* False: out of chunks, or *nomem_out; nothing was added. */
-bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool sampled, bool beyond,
-                bool *nomem_out);
+bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool *nomem_out);
 void stream_clear(struct stream *s, struct pool *p);
 static inline struct base_slice stream_key(const uint8_t *entry)
 {
@@ -109,12 +122,30 @@ struct sort_block {
     uint8_t *data;
     size_t size;
     uint64_t entries;
+    uint64_t *hashes; /* one for each entry, if the drain makes them */
+    size_t room;      /* of all that data points to */
 };
 /* Makes the value that goes with a key. */
 typedef void (*sort_value_fn)(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_SIZE]);
 /* The next entry of a block at *at. False at its end; a block that is cut short sets *bad_out. */
-bool sort_block_next(const uint8_t *data, size_t size, size_t *at, struct base_slice *key_out,
-                     struct base_slice *value_out, bool *bad_out);
+static inline bool sort_block_next(const uint8_t *data, size_t size, size_t *at,
+                                   struct base_slice *key_out, struct base_slice *value_out,
+                                   bool *bad_out)
+{
+    if (*at == size) {
+        return false;
+    }
+    size_t left = size - *at;
+    size_t need = left >= STREAM_HEAD ? (size_t)sort_u16(data + *at) : 0;
+    if (left < STREAM_HEAD + need + SORT_VALUE_SIZE) {
+        *bad_out = true;
+        return false;
+    }
+    *key_out = base_slice(data + *at + STREAM_HEAD, need);
+    *value_out = base_slice(data + *at + STREAM_HEAD + need, SORT_VALUE_SIZE);
+    *at += STREAM_HEAD + need + SORT_VALUE_SIZE;
+    return true;
+}
 
 /* ---- drain.c: partition, sort, consume ---------------------------------------------------- */
 
@@ -126,6 +157,8 @@ struct drain {
     size_t budget_bytes;
     sort_value_fn value;
     void *value_arg;
+    /* What the consumer wants to know of each entry besides; or NULL. In any thread. */
+    uint64_t (*hash)(struct base_slice key, struct base_slice value);
     /* Called in the calling thread with each block, in order. Not 0 stops and is returned. */
     int (*consume)(void *arg, const struct sort_block *block, struct base_err *err);
     void *consume_arg;

@@ -21,15 +21,14 @@ static bool add_sample(struct stream *s, const uint8_t *entry)
     return true;
 }
 
-bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool sampled, bool beyond,
-                bool *nomem_out)
+bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool *nomem_out)
 {
     size_t need = STREAM_HEAD + key.size;
 
     base_assert(key.size <= UINT16_MAX);
     base_assert(need <= pool_room(p));
     if (s->last == NULL || pool_room(p) - s->last->used < need) {
-        struct pool_chunk *chunk = pool_take(p, beyond, nomem_out);
+        struct pool_chunk *chunk = pool_take(p, false, nomem_out);
         if (chunk == NULL) {
             return false;
         }
@@ -41,7 +40,7 @@ bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool sa
         s->last = chunk;
     }
     uint8_t *entry = s->last->bytes + s->last->used;
-    if (sampled && s->entries % STREAM_SAMPLE_EVERY == 0 && !add_sample(s, entry)) {
+    if (s->entries % STREAM_SAMPLE_EVERY == 0 && !add_sample(s, entry)) {
         *nomem_out = true;
         return false;
     }

@@ -125,10 +125,15 @@ int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, bool hurry,
     return 0;
 }
 
-int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
-                      struct base_err *err)
+uint64_t store_entry_hash(struct base_slice key, struct base_slice value)
 {
-    int rc = trees_cursor_put(b->to, key, base_slice(NULL, 0), value, true, err);
+    return trees_entry_hash(key, value);
+}
+
+int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
+                      uint64_t hash, struct base_err *err)
+{
+    int rc = trees_cursor_append(b->to, key, value, hash, err);
     b->appended += rc == 0;
     if (rc != 0 && rc != INSTAR_EINVALID && rc != INSTAR_EEXISTS) {
         b->failed = rc;

@@ -18,7 +18,7 @@ int delta_put(struct trees_cursor *delta, struct base_slice key, bool deleted,
               struct base_slice value, struct base_err *err)
 {
     uint8_t kind = deleted ? DELTA_DELETE : DELTA_PUT;
-    return trees_cursor_put(delta, key, base_slice(&kind, 1), value, false, err);
+    return trees_cursor_put(delta, key, base_slice(&kind, 1), value, err);
 }
 
 static int fold_entry(struct trees_cursor *tree, struct base_slice key, struct base_slice entry,
@@ -33,7 +33,7 @@ static int fold_entry(struct trees_cursor *tree, struct base_slice key, struct b
         return rc == INSTAR_ENOTFOUND ? 0 : rc;
     }
     return trees_cursor_put(tree, key, base_slice(NULL, 0), base_slice(at + 1, entry.size - 1),
-                            false, err);
+                            err);
 }
 
 int delta_fold(struct trees_write *w, uint64_t tree, const struct pace *pace, uint64_t *left_out,

@@ -228,7 +228,7 @@ int fold_target_write(struct fold_target *t, struct base_slice key, bool deleted
         int rc = trees_cursor_delete(t->to, key, err);
         return rc == INSTAR_ENOTFOUND ? 0 : rc;
     }
-    return trees_cursor_put(t->to, key, base_slice(NULL, 0), value, false, err);
+    return trees_cursor_put(t->to, key, base_slice(NULL, 0), value, err);
 }
 
 void fold_target_close(struct fold_target *t)

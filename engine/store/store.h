@@ -226,10 +226,13 @@ void store_cursor_close(struct store_cursor *c); /* NULL is allowed */
 int store_build_claim(struct store *s, uint64_t tree, uint64_t token, struct base_err *err);
 int store_bulk_begin(struct store *s, uint64_t tree, uint64_t token, bool hurry,
                      struct store_bulk **bulk_out, struct base_err *err);
-/* Keys must ascend strictly from the last key of the tree on: EEXISTS where one does not, EINVALID
- * where it has no size that a key can have. Then nothing was written, and the batch goes on. */
+/* What an entry adds to the digest of its tree. Any thread: the one that loads has no time. */
+uint64_t store_entry_hash(struct base_slice key, struct base_slice value);
+/* hash: store_entry_hash. Keys must ascend strictly from the last key of the tree on: EEXISTS where
+ * one does not, EINVALID where it has no size that a key can have. Then nothing was written, and
+ * the batch goes on. */
 int store_bulk_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
-                      struct base_err *err);
+                      uint64_t hash, struct base_err *err);
 /* The last key of the tree, valid until the next call; of size 0: there is none. */
 int store_bulk_last(struct store_bulk *b, struct base_slice *key_out, struct base_err *err);
 /* The batch has reached its size or its time: commit it and begin another. */

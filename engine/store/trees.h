@@ -139,6 +139,7 @@ int trees_read_meta(struct trees_read *r, const char *name, struct base_slice *v
                     struct base_err *err);
 struct trees_stat {
     uint64_t entries, pages;
+    uint64_t overflow_pages; /* of them, those of values too large for a leaf */
 };
 /* All zero when the tree does not exist. */
 int trees_read_stat(struct trees_read *r, uint64_t tree, struct trees_stat *stat_out,
@@ -184,11 +185,13 @@ int trees_write_create(struct trees_write *w, uint64_t tree, struct base_err *er
 /* A cursor, after the name was looked up: ENOTFOUND when it is not there. */
 int trees_write_cursor(struct trees_write *w, uint64_t tree, struct trees_cursor **cursor_out,
                        struct base_err *err);
-/* Set the value to head (of head_size bytes) and value. append: the key must be greater than all,
- * else EEXISTS. EINVALID: no key, or too long a one. Costs are added to the transaction's written
- * bytes. */
+/* Set the value to head and value, one behind the other. EINVALID: no key, or too long a one. Costs
+ * are added to the transaction's written bytes. */
 int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_slice head,
-                     struct base_slice value, bool append, struct base_err *err);
+                     struct base_slice value, struct base_err *err);
+/* The same behind the last key: EEXISTS where this one is not greater. hash: trees_entry_hash. */
+int trees_cursor_append(struct trees_cursor *c, struct base_slice key, struct base_slice value,
+                        uint64_t hash, struct base_err *err);
 /* ENOTFOUND: it was not there. */
 int trees_cursor_delete(struct trees_cursor *c, struct base_slice key, struct base_err *err);
 /* Delete where the cursor stands; TREES_NEXT then gives the key after it. */

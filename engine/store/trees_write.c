@@ -13,6 +13,7 @@
 
 /* A short write on a disk this full was a full disk, which LMDB reports as an I/O error. */
 #define DISK_NEARLY_FULL ((uint64_t)4 << 20)
+#define NODE_BYTES 10 /* that an entry takes on a page beside its key and its value */
 
 int trees_write_start(struct trees *t, struct trees_write *w, struct base_err *err)
 {
@@ -205,19 +206,21 @@ static void count_page(struct trees_cursor *c, const void *address, size_t size)
     }
 }
 
+static int check_key(struct base_slice key, struct base_err *err)
+{
+    bool fits = key.size != 0 && key.size <= STORE_KEY_MAX;
+    return fits ? 0 : base_err_set(err, INSTAR_EINVALID, "a key of %zu bytes", key.size);
+}
+
 int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_slice head,
-                     struct base_slice value, bool append, struct base_err *err)
+                     struct base_slice value, struct base_err *err)
 {
     MDB_val k = trees_val(key);
     MDB_val v = {.mv_size = head.size + value.size};
-    if (key.size == 0 || key.size > STORE_KEY_MAX) {
-        return base_err_set(err, INSTAR_EINVALID, "a key of %zu bytes", key.size);
+    if (check_key(key, err) != 0) {
+        return INSTAR_EINVALID;
     }
-    int rc =
-        mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : MDB_NOOVERWRITE));
-    if (rc == MDB_KEYEXIST && append) {
-        return base_err_set(err, INSTAR_EEXISTS, "the keys to append do not ascend");
-    }
+    int rc = mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | MDB_NOOVERWRITE);
     if (rc == MDB_KEYEXIST) { /* v is what was there; the cursor stands on it */
         c->sum -= trees_entry_hash(key, trees_slice(&v));
         k = trees_val(key);
@@ -235,6 +238,26 @@ int trees_cursor_put(struct trees_cursor *c, struct base_slice key, struct base_
     }
     c->sum += trees_entry_hash(key, trees_slice(&v));
     count_page(c, v.mv_data, v.mv_size);
+    return 0;
+}
+
+int trees_cursor_append(struct trees_cursor *c, struct base_slice key, struct base_slice value,
+                        uint64_t hash, struct base_err *err)
+{
+    MDB_val k = trees_val(key);
+    MDB_val v = trees_val(value);
+    if (check_key(key, err) != 0) {
+        return INSTAR_EINVALID;
+    }
+    int rc = mdb_cursor_put(c->cursor, &k, &v, MDB_APPEND);
+    if (rc == MDB_KEYEXIST) {
+        return base_err_set(err, INSTAR_EEXISTS, "the keys to append do not ascend");
+    }
+    if (rc != 0) {
+        return trees_failed(err, rc, "append");
+    }
+    c->sum += hash;
+    c->write->bytes += NODE_BYTES + key.size + value.size; /* pages are filled one by one */
     return 0;
 }
 

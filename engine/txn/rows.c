@@ -250,7 +250,11 @@ static int make_entry(struct txn_rows *r, struct base_slice key, const instar_va
 {
     const struct catalog_index *index = r->index;
     const struct catalog_table *table = r->codec.table;
-    int rc = catalog_index_inside(table, index, values, &r->row, &entry->inside, err);
+    int rc = INSTAR_OK;
+    entry->inside = index->predicate == NULL;
+    if (!entry->inside) {
+        rc = catalog_index_inside(table, index, values, &r->row, &entry->inside, err);
+    }
     if (rc != INSTAR_OK) {
         return row_fault(r, key, rc, err);
     }

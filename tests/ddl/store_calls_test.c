@@ -94,8 +94,9 @@ BENT(store_bulk_begin,
       struct base_err *err),
      (s, tree, token, hurry, bulk_out, err), *bulk_out = NULL, INSTAR_EMAPFULL)
 BENT(store_bulk_append,
-     (struct store_bulk * b, struct base_slice key, struct base_slice value, struct base_err *err),
-     (b, key, value, err), (void)0, INSTAR_EMAPFULL)
+     (struct store_bulk * b, struct base_slice key, struct base_slice value, uint64_t hash,
+      struct base_err *err),
+     (b, key, value, hash, err), (void)0, INSTAR_EMAPFULL)
 BENT(store_bulk_last, (struct store_bulk * b, struct base_slice *key_out, struct base_err *err),
      (b, key_out, err), *key_out = base_slice(NULL, 0), INSTAR_EIO)
 BENT(store_bulk_progress, (struct store_bulk * b, struct base_slice progress, struct base_err *err),

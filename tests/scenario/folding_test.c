@@ -84,8 +84,8 @@ static void load(struct build *b)
     for (size_t i = 0; i < count; i++) {
         uint8_t entry[ROW_ENTRY_SIZE];
         row_entry_encode(b->at->version, base_buf_slice(&keys[i]), base_slice("", 0), entry);
-        must(store_bulk_append(bulk, base_buf_slice(&keys[i]), base_slice(entry, sizeof(entry)),
-                               &test_err));
+        must(stores_append(bulk, base_buf_slice(&keys[i]), base_slice(entry, sizeof(entry)),
+                           &test_err));
         base_buf_free(&keys[i]);
     }
     must(store_bulk_commit(bulk, &test_err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker that builds trees past the log: cut, bulk loads, writes beside them, fold, fold-end. A
  * tree that its predecessor left half made is dropped. */
+#include "support/stores.h"
 #include "support/kill.h"
 
 #include <string.h>
@@ -36,8 +37,8 @@ static void load(struct store *s, uint64_t tree, uint64_t token, struct test_ran
         uint64_t until = next + 1 + test_random_below(r, LOADED);
         must(store_bulk_begin(s, tree, token, false, &bulk, &test_err));
         for (; next < LOADED && next < until; next++) {
-            must(store_bulk_append(bulk, number_key(key, 2 * next), base_slice("loaded", 6),
-                                   &test_err));
+            must(
+                stores_append(bulk, number_key(key, 2 * next), base_slice("loaded", 6), &test_err));
         }
         must(store_bulk_commit(bulk, &test_err));
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running the script on a store, from any commit on. */
 #include "support/oracle_impl.h"
+#include "support/stores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static int load_rows(struct store_txn *t, struct store_bulk *bulk, const struct 
         }
         base_buf_clear(&reached);
         expect(base_buf_add(&reached, key.data, key.size));
-        rc = store_bulk_append(bulk, key, value, err);
+        rc = stores_append(bulk, key, value, err);
         if (rc != 0) {
             break;
         }

@@ -75,6 +75,12 @@ void stores_put(struct store_txn *t, uint64_t tree, const char *key, const char 
     must(store_txn_put(t, tree, stores_text(key), stores_text(value), &test_err));
 }
 
+int stores_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
+                  struct base_err *err)
+{
+    return store_bulk_append(b, key, value, store_entry_hash(key, value), err);
+}
+
 void stores_delete(struct store_txn *t, uint64_t tree, const char *key)
 {
     must(store_txn_delete(t, tree, stores_text(key), &test_err));

@@ -30,6 +30,9 @@ struct store_txn *stores_begin(struct store *s, unsigned flags);
 uint64_t stores_commit(struct store_txn *t);
 void stores_put(struct store_txn *t, uint64_t tree, const char *key, const char *value);
 void stores_delete(struct store_txn *t, uint64_t tree, const char *key);
+/* One entry of a bulk load, with its hash. */
+int stores_append(struct store_bulk *b, struct base_slice key, struct base_slice value,
+                  struct base_err *err);
 /* The value, or NULL. Valid until the next call. */
 const char *stores_get(struct store_txn *t, uint64_t tree, const char *key);
 void stores_expect(struct store_txn *t, uint64_t tree, const char *key, const char *value);

@@ -94,6 +94,11 @@ static void value_of(void *arg, struct base_slice key, uint8_t value[SORT_VALUE_
     base_put_u64(value, base_hash64(key.data, key.size, 7));
 }
 
+static uint64_t hash_of(struct base_slice key, struct base_slice value)
+{
+    return base_hash64(key.data, key.size, base_get_u64(value.data));
+}
+
 /* ---- sort_items --------------------------------------------------------------------------- */
 
 /* The order is that of qsort with memcmp, whatever the keys look like. */
@@ -126,6 +131,7 @@ struct collected {
     size_t at;
     size_t blocks;
     size_t stop_at; /* block at which the consumer fails, 0: none */
+    bool hashed;
 };
 
 static int collect(void *arg, const struct sort_block *block, struct base_err *err)
@@ -145,11 +151,13 @@ static int collect(void *arg, const struct sort_block *block, struct base_err *e
         expect(c->at < c->expected->count);
         expect(base_slice_eq(key, c->expected->list[c->at]));
         expect(memcmp(value.data, wanted, sizeof(wanted)) == 0);
+        expect(block->hashes == NULL || block->hashes[entries] == hash_of(key, value));
         c->at++;
         entries++;
     }
     expect(!bad);
     expect_u64(entries, block->entries);
+    expect((block->hashes != NULL) == c->hashed);
     return 0;
 }
 
@@ -163,7 +171,7 @@ static struct drain drain_of(struct pool *p, struct stream *streams, size_t coun
                           .value = value_of};
 }
 
-static void drain_all(enum shape shape, size_t budget)
+static void drain_all(enum shape shape, size_t budget, bool hashed)
 {
     struct keys k = make_keys(shape, 60000, (uint64_t)shape + 10);
     struct stream streams[3] = {0};
@@ -172,11 +180,12 @@ static void drain_all(enum shape shape, size_t budget)
 
     pool_init(&pool, 64u << 20);
     for (size_t i = 0; i < k.count; i++) {
-        expect(stream_add(&streams[i % 3], &pool, k.list[i], true, false, &nomem));
+        expect(stream_add(&streams[i % 3], &pool, k.list[i], &nomem));
     }
     qsort(k.list, k.count, sizeof(k.list[0]), by_bytes);
-    struct collected c = {.expected = &k};
+    struct collected c = {.expected = &k, .hashed = hashed};
     struct drain d = drain_of(&pool, streams, 3, budget);
+    d.hash = hashed ? hash_of : NULL;
     d.consume = collect;
     d.consume_arg = &c;
     must(drain_run(&d, &test_err));
@@ -186,14 +195,14 @@ static void drain_all(enum shape shape, size_t budget)
     free_keys(&k);
 }
 
-/* Several threads give every entry once, in order, with its value; also where there is memory for
- * no more than one bucket. */
+/* Several threads give every entry once, in order, with its value, and its hash where that is asked
+ * for; also where there is memory for no more than one bucket. */
 Test(change_sort, drain_gives_all_in_order)
 {
     for (int shape = 0; shape < SHAPE_ZEROS; shape++) {
-        drain_all((enum shape)shape, 64u << 20);
+        drain_all((enum shape)shape, 64u << 20, shape % 2 == 0);
     }
-    drain_all(SHAPE_NUMBERS, BUDGET_SMALL / 8);
+    drain_all(SHAPE_NUMBERS, BUDGET_SMALL / 8, true);
 }
 
 /* Nothing to sort is no error, and a consumer that fails ends it without a leak. */
@@ -212,7 +221,7 @@ Test(change_sort, drain_of_nothing_and_of_a_failing_consumer)
     must(drain_run(&d, &test_err));
     expect_u64(c.at, 0);
     for (size_t i = 0; i < k.count; i++) {
-        expect(stream_add(&streams[i % 2], &pool, k.list[i], true, false, &nomem));
+        expect(stream_add(&streams[i % 2], &pool, k.list[i], &nomem));
     }
     c.stop_at = 1;
     must_fail(drain_run(&d, &test_err), INSTAR_ENOSPACE);
@@ -233,7 +242,7 @@ Test(change_sort, drain_without_memory_fails_cleanly)
         bool nomem = false;
         pool_init(&pool, 16u << 20);
         for (size_t i = 0; i < k.count; i++) {
-            expect(stream_add(&streams[0], &pool, k.list[i], true, false, &nomem));
+            expect(stream_add(&streams[0], &pool, k.list[i], &nomem));
         }
         struct keys sorted = make_keys(SHAPE_NUMBERS, 40000, 21);
         qsort(sorted.list, sorted.count, sizeof(sorted.list[0]), by_bytes);
@@ -262,7 +271,7 @@ Test(change_sort, pool_keeps_its_limit)
     uint8_t key[100] = {0};
 
     pool_init(&pool, BUDGET_SMALL);
-    while (stream_add(&s, &pool, base_slice(key, sizeof(key)), true, false, &nomem)) {
+    while (stream_add(&s, &pool, base_slice(key, sizeof(key)), &nomem)) {
         cr_assert(s.bytes < BUDGET_SMALL);
     }
     expect(!nomem);

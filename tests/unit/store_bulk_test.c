@@ -36,7 +36,7 @@ static void load(uint64_t token, const char *keys, const char *value)
     struct store_bulk *b;
     must(store_bulk_begin(s, T, token, false, &b, &test_err));
     for (const char *at = keys; *at != '\0'; at += at[1] == ' ' ? 2 : 1) {
-        must(store_bulk_append(b, base_slice(at, 1), stores_text(value), &test_err));
+        must(stores_append(b, base_slice(at, 1), stores_text(value), &test_err));
     }
     must(store_bulk_progress(b, stores_text(keys), &test_err));
     must(store_bulk_commit(b, &test_err));
@@ -176,11 +176,11 @@ Test(store_bulk, keys_must_ascend)
     must(store_bulk_commit(b, &test_err));
     load(10, "b d", "x");
     must(store_bulk_begin(s, T, 10, false, &b, &test_err));
-    must_fail(store_bulk_append(b, stores_text("d"), stores_text("y"), &test_err), INSTAR_EEXISTS);
-    must_fail(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err), INSTAR_EEXISTS);
-    must(store_bulk_append(b, stores_text("e"), stores_text("y"), &test_err));
-    must_fail(store_bulk_append(b, stores_text("e"), stores_text("z"), &test_err), INSTAR_EEXISTS);
-    must_fail(store_bulk_append(b, stores_text(""), stores_text("z"), &test_err), INSTAR_EINVALID);
+    must_fail(stores_append(b, stores_text("d"), stores_text("y"), &test_err), INSTAR_EEXISTS);
+    must_fail(stores_append(b, stores_text("c"), stores_text("y"), &test_err), INSTAR_EEXISTS);
+    must(stores_append(b, stores_text("e"), stores_text("y"), &test_err));
+    must_fail(stores_append(b, stores_text("e"), stores_text("z"), &test_err), INSTAR_EEXISTS);
+    must_fail(stores_append(b, stores_text(""), stores_text("z"), &test_err), INSTAR_EINVALID);
     must(store_bulk_last(b, &last, &test_err));
     expect(base_slice_eq(last, stores_text("e")));
     must(store_bulk_commit(b, &test_err));
@@ -223,7 +223,7 @@ Test(store_bulk, the_checkpoint_goes_with_its_batch)
     must(store_build_claim(s, T, 10, &test_err));
     load(10, "a b", "x");
     must(store_bulk_begin(s, T, 10, false, &b, &test_err));
-    must(store_bulk_append(b, stores_text("c"), stores_text("y"), &test_err));
+    must(stores_append(b, stores_text("c"), stores_text("y"), &test_err));
     must(store_bulk_progress(b, stores_text("c"), &test_err));
     store_bulk_abort(b);
     must(store_build_progress(s, T, &progress, &test_err));
@@ -494,7 +494,7 @@ Test(store_bulk, agrees_with_a_model)
         if (b == NULL) {
             must(store_bulk_begin(s, T, 10, false, &b, &test_err));
         }
-        must(store_bulk_append(b, base_slice(name, 4), base_slice(&loaded, 4), &test_err));
+        must(stores_append(b, base_slice(name, 4), base_slice(&loaded, 4), &test_err));
         model[k] = model[k] == 0 ? loaded : model[k];
         if (k % 500 == 498) {
             must(store_bulk_commit(b, &test_err));

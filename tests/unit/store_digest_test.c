@@ -85,7 +85,7 @@ static void load(uint64_t token, unsigned from, unsigned to)
     for (unsigned i = from; i < to; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "key%05u", i);
-        must(store_bulk_append(b, stores_text(key), stores_text("loaded"), &test_err));
+        must(stores_append(b, stores_text(key), stores_text("loaded"), &test_err));
     }
     must(store_bulk_commit(b, &test_err));
 }

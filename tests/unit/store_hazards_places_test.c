@@ -280,7 +280,7 @@ Test(store_hazards_places, a_short_data_file)
     must(gate_enter(s, "test", STORE_FOREVER, &test_err));
     must(trees_write_begin(s->trees, false, &w, &test_err));
     must(trees_write_cursor(w, trees_data(T), &c, &test_err));
-    must(trees_cursor_put(c, stores_text("z"), big, base_slice(NULL, 0), false, &test_err));
+    must(trees_cursor_put(c, stores_text("z"), big, base_slice(NULL, 0), &test_err));
     must(trees_cursor_delete(c, stores_text("z"), &test_err));
     trees_cursor_close(c);
     must(trees_write_commit(w, &test_err));
