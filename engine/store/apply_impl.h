@@ -70,7 +70,10 @@ int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
  * this process's LMDB transactions to end. *again_ns_out: how long until there may be more to do;
  * UINT64_MAX: not before the next drop. */
 int purge_step(struct store *s, uint64_t wait_ns, uint64_t *again_ns_out, struct base_err *err);
-/* Pages that one turn may free; a test may set it lower. */
+/* Pages that one turn may free; a test may set it lower. To empty a tree at once LMDB looks at its
+ * branch pages alone; where some values have pages of their own, at all leaves, which may have to
+ * be read from the disk: purge_cost counts each page of such a tree as some. */
 extern uint64_t purge_pages_at_once;
+uint64_t purge_cost(const struct trees_stat *tree);
 
 #endif

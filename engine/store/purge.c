@@ -13,7 +13,14 @@
 #define NAMES_AT_ONCE 64
 #define NAMES_RETRY_NS ((uint64_t)1000000000)
 
-uint64_t purge_pages_at_once = (uint64_t)64 << 10;
+/* LMDB takes 0.07 to 0.09 us a page for what it does at once, and its commit half of that. */
+#define OVERFLOW_COST 8
+uint64_t purge_pages_at_once = (uint64_t)256 << 10;
+
+uint64_t purge_cost(const struct trees_stat *tree)
+{
+    return tree->pages * (tree->overflow_pages != 0 ? OVERFLOW_COST : 1);
+}
 
 struct dead {
     uint64_t tree;
@@ -71,7 +78,7 @@ static int empty(struct trees_write *w, uint64_t tree, const struct pace *pace, 
     if (rc != 0) {
         return rc;
     }
-    if (st.pages <= purge_pages_at_once) {
+    if (purge_cost(&st) <= purge_pages_at_once) {
         *done_out = true;
         return st.pages != 0 ? trees_write_clear(w, tree, err) : 0;
     }

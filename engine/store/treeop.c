@@ -84,7 +84,7 @@ static int drop(struct trees_write *w, uint64_t tree, struct trees_state *st, ui
     if (rc == 0) {
         rc = clear_progress(w, tree, err);
     }
-    bool small = data.pages + delta.pages <= purge_pages_at_once;
+    bool small = purge_cost(&data) + purge_cost(&delta) <= purge_pages_at_once;
     if (rc == 0 && small) {
         rc = trees_write_clear(w, trees_data(tree), err);
         if (rc == 0 && st->delta) {

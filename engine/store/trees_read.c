@@ -227,6 +227,7 @@ int trees_stat_of(MDB_txn *txn, MDB_dbi main, MDB_dbi handle, uint64_t tree,
         return trees_failed(err, rc, "stat");
     }
     stat_out->entries = st.ms_entries;
+    stat_out->overflow_pages = st.ms_overflow_pages;
     stat_out->pages = st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
     return 0;
 }

@@ -81,6 +81,44 @@ Test(store_purge, a_large_tree_is_emptied_in_turns)
     stores_close(s);
 }
 
+/* Batches in which the purge empties a tree of that many pages, about, of such values. */
+static unsigned batches_of(size_t pages, size_t value_bytes)
+{
+    char value[10000];
+    size_t values = pages * 4096 / value_bytes;
+    struct store *s = stores_make(NULL);
+    expect(value_bytes < sizeof value);
+    memset(value, 'v', value_bytes);
+    value[value_bytes] = 0;
+    stores_tree_op(s, STORE_TREE_CREATE, T);
+    for (size_t i = 0; i < values; i++) {
+        stores_write(s, T, keyed("key%05d", (int)i), value);
+    }
+    stores_fold(s);
+    test_points_count(true);
+    stores_tree_op(s, STORE_TREE_DROP, T);
+    stores_fold(s);
+    await_name_gone(s);
+    unsigned hits = (unsigned)test_point_hits("purge.batch_written");
+    test_points_count(false);
+    stores_close(s);
+    return hits;
+}
+
+/* To clear a tree in which values have pages of their own, LMDB reads all its leaves. So fewer
+ * pages of such a tree are cleared at once. */
+Test(store_purge, a_tree_of_small_values_is_cleared_at_once)
+{
+    purge_pages_at_once = 200;
+    expect(batches_of(60, 500) == 0);
+}
+
+Test(store_purge, a_tree_of_large_values_takes_turns)
+{
+    purge_pages_at_once = 200;
+    expect(batches_of(60, 9000) >= 1);
+}
+
 static void drop_and_die(struct test_child *self, void *arg)
 {
     struct store *s = stores_open(NULL);
