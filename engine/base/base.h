@@ -226,6 +226,19 @@ static inline bool base_slice_before(struct base_slice a, struct base_slice b)
     return base_slice_cmp(a, b) < 0;
 }
 
+/* Eight bytes of a key from a place on, as a number in the keys' order, so that most comparisons
+ * never touch the key. What is beyond its end counts as zero. */
+static inline uint64_t base_slice_prefix(struct base_slice key, size_t from)
+{
+    uint64_t v = 0;
+    if (key.size >= from + sizeof(v)) {
+        memcpy(&v, (const uint8_t *)key.data + from, sizeof(v));
+    } else if (key.size > from) {
+        memcpy(&v, (const uint8_t *)key.data + from, key.size - from);
+    }
+    return be64toh(v);
+}
+
 /* A bounds-checked reader over untrusted bytes. After the first failure `bad` stays set and every
  * read gives zero; check it once at the end, and before using a length. */
 struct base_reader {

@@ -128,7 +128,7 @@ static bool choose_splitters(struct shared *sh)
                                 : base_slice_common_prefix(stream_key(sh->splitters[0]),
                                                            stream_key(sh->splitters[chosen - 1]));
         for (size_t i = 0; i < chosen; i++) {
-            sh->prefixes[i] = sort_prefix(stream_key(sh->splitters[i]), sh->common);
+            sh->prefixes[i] = base_slice_prefix(stream_key(sh->splitters[i]), sh->common);
         }
     }
     base_free(samples);
@@ -149,7 +149,7 @@ static size_t bucket_of(const struct shared *sh, struct base_slice key)
             return order > 0 ? splitters : 0;
         }
     }
-    uint64_t prefix = sort_prefix(key, sh->common);
+    uint64_t prefix = base_slice_prefix(key, sh->common);
     /* Without a branch: which way to go cannot be foretold. */
     const uint64_t *from = sh->prefixes;
     for (size_t count = splitters; count > 0;) {

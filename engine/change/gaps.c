@@ -18,7 +18,7 @@ void gap_key_set(struct gap_key *k, struct base_slice bytes)
 /* Bytes `at` … `at + 8` as a number; missing ones are zero. */
 static uint64_t digits(struct base_slice key, size_t at)
 {
-    return sort_prefix(key, at);
+    return base_slice_prefix(key, at);
 }
 
 bool gap_middle(struct base_slice lower, struct base_slice upper, struct gap_key *middle_out)

@@ -32,7 +32,7 @@ static int advance(struct source *s, struct base_err *err)
         return 0;
     }
     if (rc == 0) {
-        s->prefix = sort_prefix(s->key, 0);
+        s->prefix = base_slice_prefix(s->key, 0);
     }
     return rc;
 }

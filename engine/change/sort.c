@@ -100,7 +100,7 @@ static void sort_from(struct sort_item *items, struct sort_item *scratch, size_t
     depth = common_depth(items, count, depth, &longest);
     for (size_t i = 0; i < count; i++) {
         /* When all have ended they differ by zeros at most, and the shorter one is first. */
-        items[i].prefix = depth < longest ? sort_prefix(stream_key(items[i].entry), depth)
+        items[i].prefix = depth < longest ? base_slice_prefix(stream_key(items[i].entry), depth)
                                           : (uint64_t)stream_key(items[i].entry).size;
     }
     if (count <= FEW) {

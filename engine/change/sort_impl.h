@@ -29,18 +29,6 @@ static inline uint16_t sort_u16(const uint8_t *at)
     memcpy(&v, at, sizeof(v));
     return v;
 }
-/* Eight bytes of a key from `depth` on, as a number in the keys' order; what is beyond the end
- * counts as zero. */
-static inline uint64_t sort_prefix(struct base_slice key, size_t depth)
-{
-    uint64_t v = 0;
-    if (key.size >= depth + sizeof(v)) {
-        memcpy(&v, (const uint8_t *)key.data + depth, sizeof(v));
-    } else if (key.size > depth) {
-        memcpy(&v, (const uint8_t *)key.data + depth, key.size - depth);
-    }
-    return __builtin_bswap64(v);
-}
 
 /* ---- pool.c: chunks ----------------------------------------------------------------------- */
 

@@ -28,16 +28,6 @@
 #define PATIENCE_CALM 4 /* on the way to where somebody waits, and is in no hurry */
 #define CHECK_EVERY 32
 
-static uint64_t prefix_of(struct base_slice key)
-{
-    uint64_t prefix = 0;
-    const uint8_t *at = key.data;
-    for (size_t i = 0; i < 8; i++) {
-        prefix = prefix << 8 | (i < key.size ? at[i] : 0);
-    }
-    return prefix;
-}
-
 static bool add_op(struct fold *f, const struct record_op *op)
 {
     if (f->count == f->size) {
@@ -50,7 +40,7 @@ static bool add_op(struct fold *f, const struct record_op *op)
         f->size = size;
     }
     f->ops[f->count] = (struct fold_op){.tree = op->tree,
-                                        .prefix = prefix_of(op->key),
+                                        .prefix = base_slice_prefix(op->key, 0),
                                         .key = op->key.data,
                                         .order = (uint32_t)f->count,
                                         .key_size = (uint16_t)op->key.size,

@@ -34,18 +34,6 @@
 /* Versions of one key that are stepped over before a search is cheaper. */
 #define HOPS_BEFORE_SEEK 8
 
-uint64_t memtable_key_prefix(struct base_slice key)
-{
-    uint8_t first[8] = {0};
-    if (key.size >= 8) {
-        return base_get_be64(key.data);
-    }
-    if (key.size > 0) {
-        memcpy(first, key.data, key.size);
-    }
-    return base_get_be64(first);
-}
-
 uint64_t memtable_key_hash(uint64_t tree, struct base_slice key)
 {
     return base_hash64(key.data, key.size, tree);
@@ -290,7 +278,7 @@ int memtable_get(const struct segment *seg, uint64_t tree, struct base_slice key
     if (!filter_has(seg, memtable_key_hash(tree, key))) {
         return INSTAR_ENOTFOUND;
     }
-    struct memtable_target t = {tree, memtable_key_prefix(key), snapshot, key};
+    struct memtable_target t = {tree, base_slice_prefix(key, 0), snapshot, key};
     uint32_t at;
     int rc = find_first(seg, &t, &at);
     uint32_t hops = hops_max(seg);
@@ -320,7 +308,7 @@ void memtable_iter_init(struct memtable_iter *it, const struct segment *seg, uin
 static struct memtable_target iter_target(const struct memtable_iter *it, struct base_slice key,
                                           uint64_t lsn)
 {
-    return (struct memtable_target){it->tree, memtable_key_prefix(key), lsn, key};
+    return (struct memtable_target){it->tree, base_slice_prefix(key, 0), lsn, key};
 }
 
 /* Have the node behind n at hand when the walk gets there, and the one behind that: each lies

@@ -48,7 +48,6 @@ struct memtable_target {
     struct base_slice key;
 };
 
-uint64_t memtable_key_prefix(struct base_slice key);
 uint32_t memtable_node_size(unsigned height);
 /* The node at an offset that somebody else wrote, or NULL when it cannot be one. */
 struct memnode *memtable_node(const struct segment *seg, uint32_t offset);

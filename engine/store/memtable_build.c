@@ -51,7 +51,7 @@ int memtable_plan_body(struct base_slice body, uint64_t seed, struct memtable_pl
         }
         plan[count] = (struct memtable_plan){
             .tree = op.tree,
-            .prefix = memtable_key_prefix(op.key),
+            .prefix = base_slice_prefix(op.key, 0),
             .hash = memtable_key_hash(op.tree, op.key),
             .key_at = (uint32_t)((const uint8_t *)op.key.data - base) + RECORD_HEADER,
             .value_at = op.op == RECORD_PUT

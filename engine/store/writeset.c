@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-static uint64_t prefix_of(struct base_slice key)
-{
-    uint8_t bytes[8] = {0};
-    if (key.size >= 8) {
-        return base_get_be64(key.data);
-    }
-    if (key.size != 0) {
-        memcpy(bytes, key.data, key.size);
-    }
-    return base_get_be64(bytes);
-}
-
 static uint64_t filter_bit(uint64_t tree, uint64_t prefix)
 {
     return UINT64_C(1) << ((prefix ^ tree << 32) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
@@ -56,7 +44,7 @@ static struct writeset_entry *search(const struct writeset *ws, uint64_t tree,
                                      struct base_slice key,
                                      struct writeset_entry *before[WRITESET_HEIGHT_MAX])
 {
-    uint64_t prefix = prefix_of(key);
+    uint64_t prefix = base_slice_prefix(key, 0);
     struct writeset_entry *at = NULL;
     if (ws->tail[0] != NULL && compare(ws->tail[0], tree, prefix, key) < 0) {
         memcpy(before, ws->tail, sizeof ws->tail);
@@ -94,7 +82,7 @@ struct writeset_entry *writeset_before(const struct writeset *ws, uint64_t tree,
 struct writeset_entry *writeset_find(const struct writeset *ws, uint64_t tree,
                                      struct base_slice key)
 {
-    if ((ws->filter & filter_bit(tree, prefix_of(key))) == 0) {
+    if ((ws->filter & filter_bit(tree, base_slice_prefix(key, 0))) == 0) {
         return NULL;
     }
     struct writeset_entry *e = writeset_at_least(ws, tree, key);
@@ -141,7 +129,7 @@ static struct writeset_entry *link_new(struct writeset *ws, uint64_t tree, struc
         return NULL;
     }
     *e = (struct writeset_entry){.tree = tree,
-                                 .prefix = prefix_of(key),
+                                 .prefix = base_slice_prefix(key, 0),
                                  .key_size = (uint16_t)key.size,
                                  .height = (uint8_t)height,
                                  .prev = before[0]};
