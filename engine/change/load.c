@@ -349,19 +349,17 @@ static int load_block(void *arg, const struct sort_block *block, struct base_err
     struct loading *l = arg;
     struct base_slice key;
     struct base_slice value;
-    const uint64_t *hash = block->hashes;
     bool bad = false;
     int rc = 0;
 
-    for (size_t at = 0;
-         rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad);) {
+    for (size_t at = 0, n = 0;
+         rc == 0 && sort_block_next(block->data, block->size, &at, &key, &value, &bad); n++) {
         rc = load_runs(l, &key, err);
-        if (rc == 0 && hash == NULL) {
+        if (rc == 0 && block->hashes == NULL) {
             rc = load_entry(l, key, value, err);
         } else if (rc == 0 && !is_loaded(l, key)) {
-            rc = append_entry(l, key, value, *hash, err);
+            rc = append_entry(l, key, value, block->hashes[n], err);
         }
-        hash += hash != NULL;
     }
     base_assert(!bad);
     return rc;
