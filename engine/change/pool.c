@@ -15,8 +15,7 @@
 
 /* Chunks are made of memory that is asked for in large pieces: the C library takes a lock, and
  * often a system call, for each that is as large as a chunk. Pages that nobody has touched cost
- * nothing.
- */
+ * nothing. */
 struct pool_slab {
     struct pool_slab *next;
     size_t made; /* chunks */

@@ -13,8 +13,8 @@
 #define NAMES_AT_ONCE 64
 #define NAMES_RETRY_NS ((uint64_t)1000000000)
 
-/* LMDB takes 0.07 to 0.09 us a page for what it does at once, and its commit half of that. */
 #define OVERFLOW_COST 8
+/* LMDB takes 0.07 to 0.09 us a page for what it does at once, and its commit half of that. */
 uint64_t purge_pages_at_once = (uint64_t)256 << 10;
 
 uint64_t purge_cost(const struct trees_stat *tree)
