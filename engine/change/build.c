@@ -417,7 +417,7 @@ static int fold(struct build *b, struct base_err *err)
         uint64_t left = 0;
         uint64_t lag = 0;
         rc = fold_each(b, &left, err);
-        if (rc == 0 && left <= FOLD_ENOUGH) {
+        if (rc == 0 && left <= FOLD_ENOUGH && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
             rc = catch_up(b, &lag, err);
         }
         if (rc != 0) {

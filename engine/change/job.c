@@ -226,7 +226,7 @@ int job_wait_applied(struct job *j, struct base_err *err)
 {
     int rc = 0;
 
-    while (store_applied(j->store) < j->lsn) {
+    while (j->ahead_lsn != j->lsn && store_applied(j->store) < j->lsn) {
         char text[128];
         rc = store_wait_applied(j->store, j->lsn, job_urge(j), os_now_ns() + APPLIED_TURN_NS, err);
         if (rc != 0 && rc != INSTAR_EBUSY) {

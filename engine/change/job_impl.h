@@ -77,6 +77,7 @@ struct job {
     struct change_owner owner;
     uint64_t token;           /* LSN of the claim */
     uint64_t lsn;             /* of its last commit, at least the token */
+    uint64_t ahead_lsn;       /* the tree operations in the record that ends there are executed */
     uint32_t event_seen;      /* STORE_EVENT_CHANGE, when the record was last looked at */
     uint64_t wait_began_ns;   /* for leases, in this step; 0: not waiting */
     uint64_t at_table;        /* several: that of which rows are read now; else 0 */

@@ -369,6 +369,23 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
     return rc;
 }
 
+/* The cuts or fold-ends that were just logged, before the applier's turn comes. Where that fails the
+ * applier executes them, is waited for, and says what is wrong. */
+static void execute_ahead(struct job *j, enum store_tree_op op)
+{
+    struct store_txn *t;
+    int rc = store_txn_begin(j->store, STORE_TXN_BACKGROUND, &t, NULL);
+
+    if (rc != 0) {
+        return;
+    }
+    bool hurry = job_is_steered(j, INSTAR_CHANGE_HURRY);
+    rc = build_op(j, t, op, NULL);
+    rc = rc == 0 ? store_txn_execute_ahead(t, j->lsn, hurry, NULL) : rc;
+    store_txn_abort(t);
+    j->ahead_lsn = rc == 0 ? j->lsn : 0;
+}
+
 /* ---- commits without a proof -------------------------------------------------------------- */
 
 /* The fold-end record, or only the step. */
@@ -430,6 +447,9 @@ static int build(struct job *j, struct base_err *err)
 
     if (rc == 0) {
         rc = go_on(j, WORK_BUILD, err);
+    }
+    if (rc == 0) {
+        execute_ahead(j, STORE_TREE_FOLD_END);
     }
     return rc;
 }
@@ -628,6 +648,9 @@ int step_run(struct job *j, struct base_err *err)
     case WORK_PURGE:
         rc = j->rec.kind == CHANGE_SEVERAL ? several_prove(j, step->work, err)
                                            : prove(j, step->work, err);
+        if (rc == 0 && step->work == WORK_CUT) {
+            execute_ahead(j, STORE_TREE_BEGIN_BUILD);
+        }
         break;
     case WORK_BUILD:
         rc = build(j, err);

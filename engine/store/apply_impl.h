@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What apply.c, fold.c, treeop.c and purge.c share: the work of the applier. */
+/* What apply.c, fold.c, treeop.c, ahead.c and purge.c share: the work of the applier. */
 #ifndef INSTAR_STORE_APPLY_IMPL_H
 #define INSTAR_STORE_APPLY_IMPL_H
 
@@ -17,6 +17,11 @@ struct fold_op {
     bool deleted;
 };
 
+/* Of one tree alone, what was logged after its cut. */
+struct fold_only {
+    uint64_t tree, cut;
+};
+
 /* A part of the log, (from, to], of at most fold_segments() segments, sorted by tree and key. */
 struct fold {
     struct store *s;
@@ -28,6 +33,8 @@ struct fold {
     bool has_tree_op;       /* the first record holds tree operations: it is alone */
     struct base_slice body; /* of that record */
     uint64_t worked_ns;     /* what it has taken, without pauses */
+    const struct fold_only *only; /* NULL: all trees; else these, past their deltas (ahead.c) */
+    size_t only_count;
 };
 
 /* So many segments are folded together, when so many are full: one where room is short, so that its
@@ -37,6 +44,13 @@ uint64_t fold_segments(const struct store *s);
  * operations. to == from: there is nothing. */
 int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
                  struct base_err *err);
+/* The same for some trees, and all up to limit: f->only is set, and on return 0 f->to is limit, but
+ * for where there are too many operations. */
+int fold_collect_only(struct fold *f, struct store *s, const struct trees_mark *mark,
+                      uint64_t limit, struct base_err *err);
+/* Write operations from *at on, until the pace says full. */
+int fold_pour(const struct fold *f, struct trees_write *w, const struct pace *pace, size_t *at,
+              struct base_err *err);
 void fold_done(struct fold *f); /* zero-initialise once; keeps room for a small one */
 void fold_free(struct fold *f);
 /* Write it to the trees, in several LMDB transactions. On return 0 *mark is the new position.
@@ -53,14 +67,19 @@ struct fold_target {
     uint64_t tree;
     bool known; /* tree was looked up */
     bool delta;
-    struct trees_cursor *to; /* NULL: the tree is unknown or dead, its operations are skipped */
+    struct trees_cursor *to; /* NULL: its operations are skipped */
 };
+/* f: the operation is one of it. */
 int fold_target_set(struct fold_target *t, struct trees_write *w, uint64_t tree,
-                    struct base_err *err);
+                    const struct fold *f, struct base_err *err);
 int fold_target_write(struct fold_target *t, struct base_slice key, bool deleted,
                       struct base_slice value, struct base_err *err);
 void fold_target_close(struct fold_target *t);
 
+/* Execute the tree operation of a record that ends at lsn. What the tree's state has overtaken is
+ * skipped. *purge_out: as below. */
+int treeop_execute(struct trees_write *w, const struct record_op *op, uint64_t lsn, bool *purge_out,
+                   struct base_err *err);
 /* Execute a record with tree operations, and its other operations after them. *purge_out: there is
  * a dead tree to be emptied. */
 int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,

@@ -233,7 +233,7 @@ static int place(struct store_cursor *c, struct base_err *err)
     for (size_t i = 1; i + 1 < c->count; i++) {
         struct source *src = &c->sources[i];
         memtable_iter_init(&src->iter, snap->pins.seg[snap->pins.count - i], c->tree, snap->lsn);
-        src->iter.after = snap->lo;
+        src->iter.after = snapshot_lo(snap, c->tree);
         int rc = c->reverse ? memtable_iter_seek_before(&src->iter, first_end(c))
                             : memtable_iter_seek(&src->iter, first_end(c));
         rc = settle(c, src, rc, err);

@@ -49,6 +49,15 @@ static bool add_op(struct fold *f, const struct record_op *op)
     return true;
 }
 
+static bool is_wanted(const struct fold *f, uint64_t tree, uint64_t lsn)
+{
+    bool wanted = f->only == NULL;
+    for (size_t i = 0; i < f->only_count; i++) {
+        wanted = wanted || (f->only[i].tree == tree && lsn > f->only[i].cut);
+    }
+    return wanted;
+}
+
 static int add_record(struct fold *f, const struct record *rec, struct base_err *err)
 {
     struct base_reader body = base_reader(rec->body);
@@ -60,7 +69,7 @@ static int add_record(struct fold *f, const struct record *rec, struct base_err 
                                 "log position %llu: a tree operation in a record of another kind",
                                 (unsigned long long)rec->start);
         }
-        if (!add_op(f, &op)) {
+        if (is_wanted(f, op.tree, rec->end) && !add_op(f, &op)) {
             return base_err_set(err, INSTAR_ENOMEM, "no memory to apply the log");
         }
     }
@@ -93,7 +102,7 @@ static int walk(struct fold *f, struct log_reader *reader, uint64_t limit, struc
     int rc;
     while ((rc = log_reader_next(reader, limit, &rec, err)) == 0) {
         bool data = rec.kind == RECORD_BATCH || rec.kind == RECORD_PUBLICATION;
-        if (rec.kind == RECORD_TREE_OP) {
+        if (rec.kind == RECORD_TREE_OP && f->only == NULL) {
             if (f->to != f->from) {
                 return 0; /* its turn comes when all before it is folded */
             }
@@ -124,6 +133,14 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
                  struct base_err *err)
 {
     uint64_t end = segment_base(mark->lo, s->segment_bytes) + fold_segments(s) * s->segment_bytes;
+    f->only = NULL;
+    f->only_count = 0;
+    return fold_collect_only(f, s, mark, limit < end ? limit : end, err);
+}
+
+int fold_collect_only(struct fold *f, struct store *s, const struct trees_mark *mark,
+                      uint64_t limit, struct base_err *err)
+{
     uint64_t began_ns = os_now_ns();
     struct log_reader reader;
     f->s = s;
@@ -132,7 +149,6 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
     f->from = f->to = mark->lo;
     f->chain = mark->chain;
     f->pins.count = 0;
-    limit = limit < end ? limit : end;
     if (limit <= f->from) {
         return 0;
     }
@@ -185,7 +201,7 @@ void fold_free(struct fold *f)
 /* ---- where an operation goes --------------------------------------------------------------- */
 
 int fold_target_set(struct fold_target *t, struct trees_write *w, uint64_t tree,
-                    struct base_err *err)
+                    const struct fold *f, struct base_err *err)
 {
     if (t->known && t->tree == tree) {
         return 0;
@@ -194,10 +210,11 @@ int fold_target_set(struct fold_target *t, struct trees_write *w, uint64_t tree,
     fold_target_close(t);
     int rc = trees_write_state(w, tree, &state, err);
     if (rc == INSTAR_ENOTFOUND ||
-        (rc == 0 && state.stage != TREES_LIVE && state.stage != TREES_BUILDING)) {
-        rc = 0; /* dropped, or never made: skip */
+        (rc == 0 && state.stage != TREES_LIVE && state.stage != TREES_BUILDING) ||
+        (rc == 0 && f->to < state.changed)) {
+        rc = 0; /* dropped, never made, or in the tree, or void, before its turn: skip */
     } else if (rc == 0) {
-        t->delta = state.stage == TREES_BUILDING;
+        t->delta = state.stage == TREES_BUILDING && f->only == NULL;
         rc = trees_write_cursor(w, t->delta ? trees_delta(tree) : trees_data(tree), &t->to, err);
     }
     t->tree = tree;
@@ -247,9 +264,8 @@ static struct base_slice value_of(const struct fold *f, const struct fold_op *op
     return base_read_blob(&r);
 }
 
-/* Write operations from *at on, until the pace says full. */
-static int pour(const struct fold *f, struct trees_write *w, const struct pace *pace, size_t *at,
-                struct base_err *err)
+int fold_pour(const struct fold *f, struct trees_write *w, const struct pace *pace, size_t *at,
+              struct base_err *err)
 {
     struct fold_target target = {0};
     int rc = 0;
@@ -259,7 +275,7 @@ static int pour(const struct fold *f, struct trees_write *w, const struct pace *
         if (i + 1 < f->count && compare_keys(op, op + 1) == 0) {
             continue; /* a later one of the same key follows */
         }
-        rc = fold_target_set(&target, w, op->tree, err);
+        rc = fold_target_set(&target, w, op->tree, f, err);
         if (rc == 0) {
             rc = fold_target_write(&target, base_slice(op->key, op->key_size), op->deleted,
                                    value_of(f, op), err);
@@ -286,7 +302,7 @@ static int write_batch(const struct fold *f, const struct pace *pace, size_t *at
     }
     struct trees_mark *m = trees_write_mark(w);
     base_assert(m->lo == f->from); /* the role is ours alone */
-    rc = pour(f, w, pace, &next, err);
+    rc = fold_pour(f, w, pace, &next, err);
     if (rc != 0) {
         trees_write_abort(w);
         return rc;

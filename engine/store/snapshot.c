@@ -11,8 +11,8 @@
  *
  * All of it before anything is read. Then the newest version in (lo, S] wins: a memtable's before
  * an older one's; else LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give
- * the same or something newer for each key that it may have. What a memtable has up to lo is
- * skipped, not only for speed: a tree that was loaded past the log holds keys that the log knows
+ * the same or something newer for each key that it may have. What a memtable has up to lo, or up
+ * to where its tree is ahead of lo, is skipped, not only for speed: a tree that was loaded past the log holds keys that the log knows
  * nothing of, or last knew as deleted before the cut.
  */
 #include "store/snapshot.h"
@@ -33,7 +33,6 @@ int snapshot_take(struct store *s, uint64_t lsn, struct snapshot *snap_out, stru
         os_point("snapshot.trees_begun");
         const struct trees_mark *mark = trees_read_mark(snap->read);
         snap->lsn = lsn > mark->hi ? lsn : mark->hi;
-        snap->lo = mark->lo;
         if (mark->lo == snap->lsn) {
             return 0;
         }
@@ -80,7 +79,7 @@ int snapshot_get(struct store *s, const struct snapshot *snap, uint64_t tree, st
     for (size_t i = snap->pins.count; i > 0; i--) {
         struct memtable_hit hit;
         int rc = memtable_get(snap->pins.seg[i - 1], tree, key, snap->lsn, &hit);
-        if (rc == 0 && hit.lsn <= snap->lo) {
+        if (rc == 0 && hit.lsn <= snapshot_lo(snap, tree)) {
             break; /* and so are all older ones */
         }
         if (rc == 0) {

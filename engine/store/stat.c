@@ -107,7 +107,11 @@ int trees_list_building(struct store *s, struct base_buf *ids_out, struct base_e
     base_buf_clear(ids_out);
     int rc = trees_read_begin(s->trees, &read, err);
     if (rc == 0) {
+        const struct trees_mark *m = trees_read_mark(read);
         rc = each_tree(read, add_building, ids_out, err);
+        for (size_t i = 0; rc == 0 && i < m->ahead_count; i++) {
+            rc = base_buf_add_u64(ids_out, m->ahead[i].tree) ? 0 : INSTAR_ENOMEM;
+        }
         trees_read_end(s->trees, read);
     }
     return rc == INSTAR_ENOMEM ? base_err_set(err, rc, "no memory to list the trees") : rc;

@@ -161,8 +161,8 @@ int store_txn_put(struct store_txn *t, uint64_t tree, struct base_slice key,
 int store_txn_delete(struct store_txn *t, uint64_t tree, struct base_slice key,
                      struct base_err *err);
 
-/* Operations on whole trees are part of the commit record, and executed by the applier alone, in
- * LSN order. Tree ids come from the caller, must be new to create, and are never used again. */
+/* Operations on whole trees are part of the commit record, and executed by the applier, in LSN
+ * order; a build's may be executed before their turn. Tree ids come from the caller, must be new to create, and are never used again. */
 enum store_tree_op {
     STORE_TREE_CREATE = 1,
     STORE_TREE_BEGIN_BUILD = 2, /* the cut: clear the tree, divert later operations to the delta */
@@ -171,6 +171,12 @@ enum store_tree_op {
 };
 int store_txn_tree_op(struct store_txn *t, enum store_tree_op op, uint64_t tree,
                       struct base_err *err);
+/* Another transaction has committed the tree operations of t in the record that ends at lsn, and it
+ * is durable: execute them now, before the applier's turn comes. All are cuts, or all are fold-ends
+ * of builds whose deltas are short. t stays as it is. hurry: without pauses. On an error the applier
+ * executes them in its turn, and says if it cannot: EBUSY, ELIMIT (too many trees, or operations),
+ * EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
+int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struct base_err *err);
 
 /* A word of shared memory that must have a value when the commit is made. */
 struct store_fence {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on whole trees, executed by the applier alone, in the order of the log. When one is
- * executed, all before it is folded, and it ends its own LMDB transaction with lo = hi: so a
- * reader's LMDB snapshot is either wholly before or wholly after it.
+ * Operations on whole trees, executed by the applier in the order of the log. When one is executed,
+ * all before it is folded, and it ends its own LMDB transaction with lo behind it: so a reader's
+ * LMDB snapshot is either wholly before or wholly after it. A build's may be executed before their
+ * turn (ahead.c).
  *
  *             create              begin-build                fold-end
  *   (unknown) -------> LIVE ----------------------> BUILDING ----------> LIVE
@@ -14,7 +15,8 @@
  *                                     DEAD ----------> EMPTIED ----------> (unknown)
  *
  * An operation that does not fit the state (a tree unknown or dead) is skipped: it was overtaken by
- * a drop. A begin-build on an unknown tree therefore makes nothing.
+ * a drop. A begin-build on an unknown tree therefore makes nothing. One from before the tree's last
+ * change is skipped too: it was overtaken by one that came before its turn.
  */
 #include "store/apply_impl.h"
 
@@ -95,7 +97,7 @@ static int drop(struct trees_write *w, uint64_t tree, struct trees_state *st, ui
     return rc == 0 ? set_stage(w, tree, st, small ? TREES_EMPTIED : TREES_DEAD, lsn, err) : rc;
 }
 
-static int execute(struct trees_write *w, const struct record_op *op, uint64_t lsn, bool *purge_out,
+int treeop_execute(struct trees_write *w, const struct record_op *op, uint64_t lsn, bool *purge_out,
                    struct base_err *err)
 {
     struct trees_state st;
@@ -107,7 +109,9 @@ static int execute(struct trees_write *w, const struct record_op *op, uint64_t l
     if (rc == INSTAR_ENOTFOUND) {
         return kind == STORE_TREE_CREATE ? create(w, op->tree, lsn, err) : 0;
     }
-    if (st.stage != TREES_LIVE && st.stage != TREES_BUILDING) {
+    bool gone = st.stage != TREES_LIVE && st.stage != TREES_BUILDING;
+    bool is_ahead = lsn < st.changed || (kind == STORE_TREE_BEGIN_BUILD && lsn == st.cut);
+    if (gone || is_ahead) {
         return 0;
     }
     switch (kind) {
@@ -132,9 +136,9 @@ static int execute_all(const struct fold *f, struct trees_write *w, bool *purge_
     while ((rc = record_body_next(&body, &op, err)) == 0) {
         if (op.op >= RECORD_TREE) {
             fold_target_close(&target);
-            rc = execute(w, &op, f->to, purge_out, err);
+            rc = treeop_execute(w, &op, f->to, purge_out, err);
         } else {
-            rc = fold_target_set(&target, w, op.tree, err);
+            rc = fold_target_set(&target, w, op.tree, f, err);
             if (rc == 0) {
                 rc = fold_target_write(&target, op.key, op.op == RECORD_DELETE, op.value, err);
             }
@@ -247,9 +251,10 @@ int treeop_apply(const struct fold *f, struct trees_mark *mark, bool *purge_out,
     rc = trees_write_begin(f->s->trees, true, &w, err);
     if (rc == 0) {
         struct trees_mark *m = trees_write_mark(w);
-        base_assert(m->lo == f->from && m->hi <= f->to);
+        base_assert(m->lo == f->from);
         rc = execute_all(f, w, purge_out, err);
-        m->lo = m->hi = f->to;
+        m->lo = f->to;
+        m->hi = m->hi > f->to ? m->hi : f->to;
         m->chain = f->chain;
         struct trees_mark written = *m;
         os_point("apply.tree_op");

@@ -36,6 +36,12 @@ static inline uint64_t trees_deadline(const struct store *s)
     return os_now_ns() + (uint64_t)s->options.lock_timeout_ms * 1000000;
 }
 
+/* A tree that has had all its operations up to lsn, beyond lo (ahead.c). */
+struct trees_ahead {
+    uint64_t tree, lsn;
+};
+#define TREES_AHEAD_MAX 8
+
 /* What LMDB knows of the log. */
 struct trees_mark {
     uint64_t lo, hi;   /* all <= lo is folded, nothing > hi is */
@@ -46,7 +52,19 @@ struct trees_mark {
     uint64_t serial;   /* counts write transactions */
     uint64_t digests;  /* the sum of all digests' seals */
     uint8_t log_id[16];
+    size_t ahead_count;
+    struct trees_ahead ahead[TREES_AHEAD_MAX]; /* lo < lsn <= hi; others are not written */
 };
+/* Up to where the operations on this tree are in LMDB, or void. */
+static inline uint64_t trees_mark_lo(const struct trees_mark *m, uint64_t tree)
+{
+    for (size_t i = 0; i < m->ahead_count; i++) {
+        if (m->ahead[i].tree == tree && m->ahead[i].lsn > m->lo) {
+            return m->ahead[i].lsn;
+        }
+    }
+    return m->lo;
+}
 
 enum trees_stage {
     TREES_LIVE = 1,     /* operations go to the tree */
@@ -59,7 +77,7 @@ struct trees_state {
     bool delta;       /* the delta tree's name exists */
     uint64_t cut;     /* LSN of the last BEGIN_BUILD */
     uint64_t token;   /* of the runner; 0 after a cut */
-    uint64_t changed; /* LSN of the last tree operation */
+    uint64_t changed; /* LSN of the last tree operation; beyond lo if it came before its turn */
 };
 
 void trees_mark_encode(const struct trees_mark *m, struct base_buf *out);
@@ -209,7 +227,7 @@ void trees_write_abort(struct trees_write *w);
 /* Refuse a data.mdb whose meta pages or main tree do not hold, before LMDB maps it: it would follow
  * them anywhere. Nobody else has the store. */
 int trees_look_before(int dirfd, struct base_err *err);
-/* Ids of the trees that are between their cut and their fold-end, u64 each. */
+/* Ids of the trees that are between their cut and their fold-end as of lo, u64 each. */
 int trees_list_building(struct store *s, struct base_buf *ids_out, struct base_err *err);
 
 /* ---- care (trees_env.c, trees_names.c) ----------------------------------------------------- */

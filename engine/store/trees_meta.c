@@ -3,7 +3,8 @@
  * The store's own entries in LMDB's main tree, byte by byte (little-endian):
  *
  *   !position   0 lo | 8 hi | 16 chain | 24 older lo | 32 epoch | 40 removals | 48 serial
- *               | 56 digests | 64 log id (16) | 80 XXH3 of all before it        = 88 bytes
+ *               | 56 digests | 64 log id (16) | 80 for each tree that is ahead of lo: tree, LSN
+ *               | XXH3 of all before it                                         = 88 bytes and more
  *   !s<id>      0 stage (1) | 1 has a delta (1) | 2 zero (2) | 4 XXH3-32 of the rest, seeded with
  *               the id | 8 cut | 16 token | 24 changed
  *
@@ -15,7 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MARK_BYTES 88
+#define MARK_BYTES 88 /* and AHEAD_BYTES for each tree that is ahead */
+#define AHEAD_BYTES 16
+#define LOG_ID_END 80
 
 void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
 {
@@ -26,22 +29,44 @@ void trees_mark_encode(const struct trees_mark *m, struct base_buf *out)
               base_buf_add_u64(out, m->chain) && base_buf_add_u64(out, m->older_lo) &&
               base_buf_add_u64(out, m->epoch) && base_buf_add_u64(out, m->removals) &&
               base_buf_add_u64(out, m->serial) && base_buf_add_u64(out, m->digests) &&
-              base_buf_add(out, m->log_id, 16) &&
-              base_buf_add_u64(out, base_hash64(out->data, out->size, 0));
+              base_buf_add(out, m->log_id, 16);
+    for (size_t i = 0; ok && i < m->ahead_count; i++) {
+        if (m->ahead[i].lsn > m->lo) {
+            ok = base_buf_add_u64(out, m->ahead[i].tree) && base_buf_add_u64(out, m->ahead[i].lsn);
+        }
+    }
+    ok = ok && base_buf_add_u64(out, base_hash64(out->data, out->size, 0));
     if (!ok) {
         base_buf_clear(out); /* the caller sees a size of 0 */
     }
 }
 
+/* The trees that are ahead of lo; false: they cannot be. */
+static bool decode_ahead(struct base_slice bytes, struct trees_mark *m)
+{
+    struct base_reader r = base_reader(
+        base_slice((const uint8_t *)bytes.data + LOG_ID_END, bytes.size - LOG_ID_END - 8));
+    m->ahead_count = (bytes.size - MARK_BYTES) / AHEAD_BYTES;
+    bool ok = true;
+    for (size_t i = 0; i < m->ahead_count; i++) {
+        m->ahead[i].tree = base_read_u64(&r);
+        m->ahead[i].lsn = base_read_u64(&r);
+        ok = ok && m->ahead[i].lsn > m->lo && m->ahead[i].lsn <= m->hi;
+    }
+    return ok && !r.bad;
+}
+
 int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct base_err *err)
 {
     *out = (struct trees_mark){0};
-    if (bytes.size != MARK_BYTES) {
-        return base_err_set(err, INSTAR_ECORRUPT, "data.mdb: the position has %zu bytes, not %d",
-                            bytes.size, MARK_BYTES);
+    if (bytes.size < MARK_BYTES || (bytes.size - MARK_BYTES) % AHEAD_BYTES != 0 ||
+        (bytes.size - MARK_BYTES) / AHEAD_BYTES > TREES_AHEAD_MAX) {
+        return base_err_set(err, INSTAR_ECORRUPT,
+                            "data.mdb: the position has %zu bytes, not %d and at most %d times %d",
+                            bytes.size, MARK_BYTES, TREES_AHEAD_MAX, AHEAD_BYTES);
     }
-    if (base_get_u64((const uint8_t *)bytes.data + MARK_BYTES - 8) !=
-        base_hash64(bytes.data, MARK_BYTES - 8, 0)) {
+    if (base_get_u64((const uint8_t *)bytes.data + bytes.size - 8) !=
+        base_hash64(bytes.data, bytes.size - 8, 0)) {
         return base_err_set(err, INSTAR_ECORRUPT,
                             "data.mdb: the checksum of the position does not hold");
     }
@@ -56,7 +81,7 @@ int trees_mark_decode(struct base_slice bytes, struct trees_mark *out, struct ba
     m.serial = base_read_u64(&r);
     m.digests = base_read_u64(&r);
     struct base_slice id = base_read_bytes(&r, sizeof m.log_id);
-    if (r.bad || m.lo > m.hi || m.older_lo > m.lo) {
+    if (r.bad || m.lo > m.hi || m.older_lo > m.lo || !decode_ahead(bytes, &m)) {
         return base_err_set(
             err, INSTAR_ECORRUPT, "data.mdb: impossible position: lo %llu, older lo %llu, hi %llu",
             (unsigned long long)m.lo, (unsigned long long)m.older_lo, (unsigned long long)m.hi);

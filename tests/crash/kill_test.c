@@ -58,7 +58,10 @@ static const struct point successor_points[] = {{"commit.void_written", false},
 static const struct point builder_points[] = {{"bulk.batch_written", false},
                                               {"bulk.committed", false},
                                               {"fold.batch_written", false},
-                                              {"fold.committed", false}};
+                                              {"fold.committed", false},
+                                              {"ahead.looked", false},
+                                              {"ahead.written", false},
+                                              {"ahead.committed", false}};
 #define POINTS                                                                                    \
     (BASE_ARRAY_LEN(points) + BASE_ARRAY_LEN(applier_points) + BASE_ARRAY_LEN(successor_points) + \
      BASE_ARRAY_LEN(builder_points))

@@ -99,7 +99,10 @@ Test(change_death, builder_is_killed)
         {"build.batch_scanned", 60, BUILD}, {"build.scanned", 1, BUILD},
         {"build.batch_loaded", 1, BUILD},   {"bulk.batch_written", 2, BUILD},
         {"bulk.committed", 3, BUILD},       {"build.loaded", 1, BUILD},
-        {"build.folded", 1, BUILD},         {"change.fold_end", 1, BUILD},
+        {"build.folded", 1, BUILD},         {"ahead.written", 1, BUILD},
+        {"ahead.committed", 1, BUILD},      {"ahead.looked", 1, BUILD},
+        {"ahead.written", 2, BUILD},        {"ahead.committed", 2, BUILD},
+        {"change.fold_end", 1, BUILD},
         {"change.public", 1, BUILD}};
     struct test_child keeper;
     instar_change_info info;

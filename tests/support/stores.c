@@ -119,11 +119,30 @@ uint64_t stores_write(struct store *s, uint64_t tree, const char *key, const cha
     return stores_commit(t);
 }
 
+static uint64_t tree_op(struct store *s, unsigned flags, enum store_tree_op op, uint64_t tree)
+{
+    struct store_txn *t = stores_begin(s, flags);
+    must(store_txn_tree_op(t, op, tree, &test_err));
+    return stores_commit(t);
+}
+
 uint64_t stores_tree_op(struct store *s, enum store_tree_op op, uint64_t tree)
+{
+    return tree_op(s, 0, op, tree);
+}
+
+uint64_t stores_tree_op_synced(struct store *s, enum store_tree_op op, uint64_t tree)
+{
+    return tree_op(s, STORE_TXN_SYNC, op, tree);
+}
+
+int stores_ahead(struct store *s, enum store_tree_op op, uint64_t tree, uint64_t lsn)
 {
     struct store_txn *t = stores_begin(s, 0);
     must(store_txn_tree_op(t, op, tree, &test_err));
-    return stores_commit(t);
+    int rc = store_txn_execute_ahead(t, lsn, false, &test_err);
+    store_txn_abort(t);
+    return rc;
 }
 
 void stores_read(struct store *s, uint64_t tree, const char *key, const char *value)

@@ -40,6 +40,9 @@ void stores_expect(struct store_txn *t, uint64_t tree, const char *key, const ch
 /* Each in an async transaction of its own; value NULL deletes. */
 uint64_t stores_write(struct store *s, uint64_t tree, const char *key, const char *value);
 uint64_t stores_tree_op(struct store *s, enum store_tree_op op, uint64_t tree);
+/* The same, durable; and to execute it before its turn. */
+uint64_t stores_tree_op_synced(struct store *s, enum store_tree_op op, uint64_t tree);
+int stores_ahead(struct store *s, enum store_tree_op op, uint64_t tree, uint64_t lsn);
 void stores_read(struct store *s, uint64_t tree, const char *key, const char *value);
 /* Flush and fold everything committed so far. */
 void stores_fold(struct store *s);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cuts and fold-ends before their turn. The applier executes operations on trees in the order of
+ * the log, so whoever waits for one waits until all log in front of it is folded, of all trees:
+ * beside busy writers that are seconds, in which nearly every page of a large table is written once
+ * more. But a build concerns few trees, and of these little in front of it counts:
+ *
+ *        lo                B                 E
+ *   -----|-----------------|-----------------|-----   other trees: folded up to lo
+ *        :      void       |  folded at E    |        the tree that is built
+ *
+ *   cut       The tree is emptied, as of B. What was logged of it in front of B is void.
+ *   fold-end  The delta is folded in, then what was logged of the tree between lo and E; what the
+ *             delta got of that meanwhile is older, and dropped with the rest of it.
+ *
+ * AHEAD-1  The record is durable, and hi moves behind it with the first byte that is written for
+ *          it: so no recovery, no backup and no cut of the log ends in front of it.
+ * AHEAD-2  What the applier meets of the tree in front of the record it skips, since the tree's
+ *          state says that it was changed later (fold_target_set, treeop_execute). What it folds at
+ *          once never lies on both sides: a record with tree operations bounds it.
+ * AHEAD-3  A reader skips what memtables have of the tree up to E: the mark of its LMDB snapshot
+ *          has a list of the trees that are ahead of lo (snapshot_lo). Up to E they have no nodes
+ *          of it (unread.c), nor does recovery make any (rebuild.c). For a cut there is no need of
+ *          it: nobody reads the tree before its fold-end is executed.
+ * AHEAD-4  Whoever dies on the way leaves a tree that is being built, with some of what was logged
+ *          up to E in it. In its turn the applier folds the delta over that, which has the newest
+ *          operation up to E of each key that any has touched since lo.
+ */
+#include "store/apply_impl.h"
+#include "store/log.h"
+#include "store/txn_impl.h"
+
+struct ahead {
+    struct store *s;
+    uint64_t lsn; /* end of the record */
+    bool hurry;
+    struct fold_only trees[TREES_AHEAD_MAX];
+    size_t count;
+    /* Of fold-ends. */
+    struct fold fold;
+    size_t poured;       /* of its operations */
+    bool deltas_are_folded; /* with all that they had when the log was read */
+    bool done;
+};
+
+static void mark_forget(struct trees_mark *m, uint64_t tree)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->ahead_count; i++) {
+        if (m->ahead[i].tree != tree && m->ahead[i].lsn > m->lo) {
+            m->ahead[kept++] = m->ahead[i];
+        }
+    }
+    m->ahead_count = kept;
+}
+
+static int too_many(const char *what, struct base_err *err)
+{
+    return base_err_set(err, INSTAR_ELIMIT, "too many %s to be executed before their turn", what);
+}
+
+static int execute(const struct ahead *a, struct trees_write *w, enum store_tree_op op,
+                   uint64_t tree, struct base_err *err)
+{
+    struct record_op wanted = {.op = (uint8_t)(RECORD_TREE + op), .tree = tree};
+    bool purge;
+    return treeop_execute(w, &wanted, a->lsn, &purge, err);
+}
+
+static int begin(const struct ahead *a, bool creates, struct trees_write **w_out,
+                 struct base_err *err)
+{
+    int rc = gate_enter(a->s, "execute a tree operation before its turn", trees_deadline(a->s), err);
+    if (rc == 0) {
+        rc = trees_write_begin(a->s->trees, creates, w_out, err);
+        if (rc != 0) {
+            gate_leave(a->s);
+        }
+    }
+    return rc;
+}
+
+/* Commit when all went well so far and something was written, and leave the gate. */
+static int end(const struct ahead *a, struct trees_write *w, int rc, bool written,
+               struct base_err *err)
+{
+    struct trees_mark *m = trees_write_mark(w);
+    if (rc == 0 && written) {
+        m->hi = m->hi > a->lsn ? m->hi : a->lsn;
+        os_point("ahead.written");
+        rc = trees_write_commit(w, err);
+        os_point("ahead.committed");
+    } else {
+        trees_write_abort(w);
+    }
+    gate_leave(a->s);
+    return rc;
+}
+
+/* ---- cuts ---------------------------------------------------------------------------------- */
+
+/* A tree that does not exist is one whose creation waits in the log: had it been dropped and
+ * removed, lo would be behind the drop, and the drop behind the cut. */
+static int cut(const struct ahead *a, struct trees_write *w, uint64_t tree, struct base_err *err)
+{
+    struct trees_state state;
+    int rc = trees_write_state(w, tree, &state, err);
+    if (rc == INSTAR_ENOTFOUND) {
+        rc = execute(a, w, STORE_TREE_CREATE, tree, err);
+    }
+    mark_forget(trees_write_mark(w), tree);
+    return rc == 0 ? execute(a, w, STORE_TREE_BEGIN_BUILD, tree, err) : rc;
+}
+
+static int cut_all(const struct ahead *a, struct base_err *err)
+{
+    struct trees_write *w;
+    int rc = begin(a, true, &w, err);
+    if (rc != 0) {
+        return rc;
+    }
+    bool early = trees_write_mark(w)->lo < a->lsn;
+    for (size_t i = 0; rc == 0 && early && i < a->count; i++) {
+        rc = cut(a, w, a->trees[i].tree, err);
+    }
+    return end(a, w, rc, early, err);
+}
+
+/* ---- fold-ends ----------------------------------------------------------------------------- */
+
+/* Is it still ours to do? *early_out false: the applier's turn has come and gone. */
+static int look(struct ahead *a, struct trees_write *w, bool first, bool *early_out,
+                struct base_err *err)
+{
+    const struct trees_mark *m = trees_write_mark(w);
+    int rc = 0;
+    *early_out = m->lo < a->lsn;
+    for (size_t i = 0; rc == 0 && *early_out && i < a->count; i++) {
+        struct trees_state st;
+        rc = trees_write_state(w, a->trees[i].tree, &st, err);
+        bool ours = rc == 0 && st.stage == TREES_BUILDING && st.cut < a->lsn &&
+                    (first || st.cut == a->trees[i].cut);
+        if ((rc == 0 || rc == INSTAR_ENOTFOUND) && !ours) {
+            rc = base_err_set(err, INSTAR_EBUSY, "tree %llu is in other hands",
+                              (unsigned long long)a->trees[i].tree);
+        }
+        a->trees[i].cut = st.cut;
+    }
+    if (rc == 0 && *early_out && m->ahead_count + a->count > TREES_AHEAD_MAX) {
+        rc = too_many("trees", err);
+    }
+    return rc;
+}
+
+/* Read from the log what the applier has not folded yet. */
+static int collect(struct ahead *a, struct base_err *err)
+{
+    struct trees_write *w;
+    struct trees_mark mark;
+    bool early;
+    int rc = begin(a, false, &w, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = look(a, w, true, &early, err);
+    mark = *trees_write_mark(w);
+    rc = end(a, w, rc, false, err);
+    if (rc != 0 || !early) {
+        a->done = rc == 0;
+        return rc;
+    }
+    os_point("ahead.looked");
+    a->fold.only = a->trees;
+    a->fold.only_count = a->count;
+    rc = fold_collect_only(&a->fold, a->s, &mark, a->lsn, err);
+    return rc == 0 && a->fold.to != a->lsn ? too_many("operations", err) : rc;
+}
+
+static int fold_deltas(struct ahead *a, struct trees_write *w, const struct pace *pace,
+                       struct base_err *err)
+{
+    uint64_t left = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && left == 0 && i < a->count; i++) {
+        rc = delta_fold(w, a->trees[i].tree, pace, &left, err);
+    }
+    a->deltas_are_folded = rc == 0 && left == 0;
+    return rc;
+}
+
+static int finish(struct ahead *a, struct trees_write *w, struct base_err *err)
+{
+    struct trees_mark *m = trees_write_mark(w);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < a->count; i++) {
+        uint64_t tree = a->trees[i].tree;
+        rc = trees_write_clear(w, trees_delta(tree), err);
+        rc = rc == 0 ? execute(a, w, STORE_TREE_FOLD_END, tree, err) : rc;
+        mark_forget(m, tree);
+        m->ahead[m->ahead_count++] = (struct trees_ahead){tree, a->lsn};
+    }
+    a->done = rc == 0;
+    return rc;
+}
+
+static int turn(struct ahead *a, struct base_err *err)
+{
+    struct trees_write *w;
+    struct pace pace;
+    bool early;
+    int rc = begin(a, false, &w, err);
+    if (rc != 0) {
+        return rc;
+    }
+    pace_begin(a->s, a->hurry ? PACE_HURRY : PACE_BUILD, &pace);
+    rc = look(a, w, false, &early, err);
+    if (rc == 0 && early && !a->deltas_are_folded) {
+        rc = fold_deltas(a, w, &pace, err);
+    }
+    if (rc == 0 && early && a->deltas_are_folded) {
+        rc = fold_pour(&a->fold, w, &pace, &a->poured, err);
+    }
+    if (rc == 0 && early && a->deltas_are_folded && a->poured == a->fold.count) {
+        rc = finish(a, w, err);
+    }
+    a->done = a->done || (rc == 0 && !early);
+    rc = end(a, w, rc, early, err);
+    if (rc == 0) {
+        pace_pause(a->s, &pace);
+    }
+    return rc;
+}
+
+static int end_all(struct ahead *a, struct base_err *err)
+{
+    int rc = collect(a, err);
+    while (rc == 0 && !a->done) {
+        rc = turn(a, err);
+    }
+    fold_free(&a->fold);
+    return rc;
+}
+
+/* ---- both ---------------------------------------------------------------------------------- */
+
+int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struct base_err *err)
+{
+    struct ahead a = {.s = t->s, .lsn = lsn, .hurry = hurry, .count = t->tree_op_count};
+    base_assert(lsn <= store_durable(t->s));
+    if (a.count == 0 || a.count > TREES_AHEAD_MAX) {
+        return too_many("trees", err);
+    }
+    for (size_t i = 0; i < a.count; i++) {
+        base_assert(t->tree_ops[i].op == t->tree_ops[0].op);
+        a.trees[i].tree = t->tree_ops[i].tree;
+    }
+    base_assert(t->tree_ops[0].op == STORE_TREE_BEGIN_BUILD ||
+                t->tree_ops[0].op == STORE_TREE_FOLD_END);
+    return t->tree_ops[0].op == STORE_TREE_BEGIN_BUILD ? cut_all(&a, err) : end_all(&a, err);
+}
