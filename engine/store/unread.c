@@ -5,9 +5,10 @@
  * a third of a commit.
  *
  * Why nothing is missed: a memtable has what is not yet in the trees, for readers. Whoever reads
- * the tree does so at a version that was published when lo had passed fold-end, and at a snapshot
- * of LMDB from after that (the delta would be invisible in an older one in any case). So every
- * operation before fold-end is in the tree itself; those after it get their nodes again.
+ * the tree does so at a version that was published when fold-end had been executed, in its turn or
+ * before (ahead.c), and at a snapshot of LMDB from after that (the delta would be invisible in an
+ * older one in any case). So every operation before fold-end is in the tree itself; those after it
+ * get their nodes again.
  * Folding and validation read the log, not the memtables.
  *
  * The list is under the writer lock. A tree leaves it before the record with its fold-end can be

@@ -115,8 +115,10 @@ static uint64_t build(bool fold_between)
 
 Test(store_ahead, a_build_ends_before_the_log_is_folded)
 {
+    struct trees_position position;
     uint64_t end = build(false);
-    expect(store_applied(s) < end);
+    must(trees_position_get(s, &position, &test_err));
+    expect(position.lo < end && position.hi >= end);
     expect(!is_building(built));
     expect_all(FORWARD, REVERSE);
     cr_assert_str_eq(stores_dump(s, OTHER), "a=1 b=2 ");
@@ -146,6 +148,46 @@ static void build_and_be_killed(struct test_child *self, void *arg)
     (void)kill(getpid(), SIGKILL);
 }
 
+/* Before the first byte of it is written, recovery must know that the record was there. */
+Test(store_ahead, a_cut_moves_hi)
+{
+    struct trees_position position;
+    uint64_t lsn = cut(built);
+    must(trees_position_get(s, &position, &test_err));
+    expect(position.lo < lsn);
+    expect_u64(position.hi, lsn);
+}
+
+/* The applier moves on between the look at the log and the end: what it brings into the delta is
+ * older than what the log has behind it. */
+static uint64_t folded_meanwhile;
+
+static void fold_meanwhile(void *arg, const char *name)
+{
+    (void)arg;
+    if (strcmp(name, "ahead.looked") == 0) {
+        must(store_wait_applied(s, folded_meanwhile, STORE_URGE_SOON, STORE_FOREVER, &test_err));
+    }
+}
+
+Test(store_ahead, the_applier_moves_on_meanwhile)
+{
+    const struct test_listener listener = {.point = fold_meanwhile};
+    cut(built);
+    load(built, "ab", "loaded");
+    folded_meanwhile = stores_write(s, built, "a", "old");
+    uint64_t bound = stores_tree_op(s, STORE_TREE_CREATE, 7); /* it stops in front of that */
+    stores_write(s, built, "a", "new");
+    uint64_t end = stores_tree_op_synced(s, STORE_TREE_FOLD_END, built);
+    test_listener_set(&listener);
+    must(stores_ahead(s, STORE_TREE_FOLD_END, built, end));
+    test_hooks_clear();
+    expect(store_applied(s) >= folded_meanwhile && store_applied(s) < bound);
+    cr_assert_str_eq(stores_dump(s, built), "a=new b=loaded ");
+    stores_fold(s);
+    cr_assert_str_eq(stores_dump(s, built), "a=new b=loaded ");
+}
+
 /* Recovery gives back what commits gave: no node of what lies in front of the end. */
 Test(store_ahead, a_store_that_was_killed_after_it)
 {
@@ -159,6 +201,41 @@ Test(store_ahead, a_store_that_was_killed_after_it)
     expect_all(FORWARD, REVERSE);
     stores_fold(s);
     expect_all(FORWARD, REVERSE);
+}
+
+/* The tree is ahead, is cut again, and all die: recovery knows it once, as one that is built. */
+static void cut_again_and_be_killed(struct test_child *self, void *arg)
+{
+    uint64_t *end = arg;
+    (void)self;
+    s = stores_open(NULL);
+    test_clock_start(os_now_ns());
+    (void)build(false);
+    cut(built);
+    load(built, "xy", "again");
+    stores_write(s, built, "x", "beside");
+    *end = stores_tree_op(s, STORE_TREE_FOLD_END, built);
+    stores_tree_op(s, STORE_TREE_CREATE, 7); /* the applier stops in front of that */
+    stores_write(s, built, "y", "behind");
+    must(store_flush(s, store_tail(s), STORE_FOREVER, &test_err));
+    (void)kill(getpid(), SIGKILL);
+}
+
+Test(store_ahead, killed_after_another_cut)
+{
+    struct test_child child;
+    uint64_t *end = test_shared(sizeof(*end));
+    stores_close(s);
+    test_clock_stop();
+    test_fork(&child, cut_again_and_be_killed, end);
+    expect(test_wait(&child) == -9);
+    s = stores_open(NULL);
+    test_clock_start(os_now_ns());
+    must(store_wait_applied(s, *end, STORE_URGE_SOON, STORE_FOREVER, &test_err));
+    expect_u64(store_applied(s), *end);
+    cr_assert_str_eq(stores_dump(s, built), "x=beside y=behind ");
+    stores_fold(s);
+    cr_assert_str_eq(stores_dump(s, built), "x=beside y=behind ");
 }
 
 /* The creation waits in front of the cut. */
