@@ -144,7 +144,7 @@ static int read_table(struct build *b, struct base_err *err)
         rc = find_indexes(b, err);
     }
     if (rc == 0) {
-        rc = store_tree_stat(b->store, b->table->tree, &stat, err);
+        rc = store_tree_guess(b->store, b->table->tree, &stat, err);
     }
     if (rc == 0) {
         b->rows_total = stat.entries;

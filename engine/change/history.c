@@ -51,7 +51,7 @@ static int size_of(struct store *s, struct store_txn *t, uint64_t table, struct 
         base_err_clear(err);
         rc = 0;
     } else if (rc == 0 && found != NULL) {
-        rc = store_tree_stat(s, found->tree, &stat, err);
+        rc = store_tree_guess(s, found->tree, &stat, err);
     }
     catalog_table_free(found);
     cost->rows = stat.entries;

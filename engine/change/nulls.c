@@ -490,7 +490,7 @@ static int begin(struct scan *s, struct base_err *err)
         rc = kin_open_parents(&s->kin, s->txn, s->table, err);
     }
     if (rc == 0) {
-        rc = store_tree_stat(store, s->table->tree, &stat, err);
+        rc = store_tree_guess(store, s->table->tree, &stat, err);
     }
     if (rc == 0) {
         rc = find_end(s, err);

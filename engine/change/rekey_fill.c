@@ -49,7 +49,7 @@ static int open_all(struct fill *f, struct base_err *err)
         return INSTAR_END; /* of several tables: not this one */
     }
     if (rc == 0) {
-        rc = store_tree_stat(store, f->table->tree, &stat, err);
+        rc = store_tree_guess(store, f->table->tree, &stat, err);
     }
     if (rc == 0) {
         f->total = stat.entries;

@@ -369,8 +369,8 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
     return rc;
 }
 
-/* The cuts or fold-ends that were just logged, before the applier's turn comes. Where that fails the
- * applier executes them, is waited for, and says what is wrong. */
+/* The cuts or fold-ends that were just logged, before the applier's turn comes. Where that fails
+ * the applier executes them, is waited for, and says what is wrong. */
 static void execute_ahead(struct job *j, enum store_tree_op op)
 {
     struct store_txn *t;

@@ -38,11 +38,12 @@ struct ahead {
     size_t count;
     /* Of fold-ends. */
     struct fold fold;
-    size_t poured;       /* of its operations */
+    size_t poured;          /* of its operations */
     bool deltas_are_folded; /* with all that they had when the log was read */
     bool done;
 };
 
+/* The tree that was cut again is in the list already. */
 static void mark_forget(struct trees_mark *m, uint64_t tree)
 {
     size_t kept = 0;
@@ -70,7 +71,8 @@ static int execute(const struct ahead *a, struct trees_write *w, enum store_tree
 static int begin(const struct ahead *a, bool creates, struct trees_write **w_out,
                  struct base_err *err)
 {
-    int rc = gate_enter(a->s, "execute a tree operation before its turn", trees_deadline(a->s), err);
+    int rc =
+        gate_enter(a->s, "execute a tree operation before its turn", trees_deadline(a->s), err);
     if (rc == 0) {
         rc = trees_write_begin(a->s->trees, creates, w_out, err);
         if (rc != 0) {
@@ -89,11 +91,13 @@ static int end(const struct ahead *a, struct trees_write *w, int rc, bool writte
         m->hi = m->hi > a->lsn ? m->hi : a->lsn;
         os_point("ahead.written");
         rc = trees_write_commit(w, err);
-        os_point("ahead.committed");
     } else {
         trees_write_abort(w);
     }
     gate_leave(a->s);
+    if (rc == 0 && written) {
+        os_point("ahead.committed");
+    }
     return rc;
 }
 
@@ -108,7 +112,6 @@ static int cut(const struct ahead *a, struct trees_write *w, uint64_t tree, stru
     if (rc == INSTAR_ENOTFOUND) {
         rc = execute(a, w, STORE_TREE_CREATE, tree, err);
     }
-    mark_forget(trees_write_mark(w), tree);
     return rc == 0 ? execute(a, w, STORE_TREE_BEGIN_BUILD, tree, err) : rc;
 }
 

@@ -29,10 +29,10 @@ struct fold {
     struct fold_op *ops;
     size_t count, size;
     uint64_t from, to;
-    uint64_t chain;         /* at to */
-    bool has_tree_op;       /* the first record holds tree operations: it is alone */
-    struct base_slice body; /* of that record */
-    uint64_t worked_ns;     /* what it has taken, without pauses */
+    uint64_t chain;               /* at to */
+    bool has_tree_op;             /* the first record holds tree operations: it is alone */
+    struct base_slice body;       /* of that record */
+    uint64_t worked_ns;           /* what it has taken, without pauses */
     const struct fold_only *only; /* NULL: all trees; else these, past their deltas (ahead.c) */
     size_t only_count;
 };

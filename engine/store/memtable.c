@@ -33,6 +33,10 @@
 #define FILTER_LEAST ((uint64_t)4 << 10)
 /* Versions of one key that are stepped over before a search is cheaper. */
 #define HOPS_BEFORE_SEEK 8
+/* One node in 16 is so high. */
+#define GUESS_LEVEL 2
+#define GUESS_TIMES 16
+#define GUESS_ENOUGH 1024
 
 uint64_t memtable_key_hash(uint64_t tree, struct base_slice key)
 {
@@ -229,6 +233,45 @@ static int find_first(const struct segment *seg, const struct memtable_target *t
     }
     *node_out = rc == 0 ? at : 0;
     return rc;
+}
+
+/* At this level of the list. Returns how many nodes were met. */
+static uint32_t count_level(const struct segment *seg, const struct memtable_target *first,
+                            unsigned level, uint64_t after, struct memtable_guess *sum)
+{
+    _Atomic uint32_t *links[MEMTABLE_HEIGHT_MAX];
+    uint32_t met = 0, hops = hops_max(seg);
+    *sum = (struct memtable_guess){0};
+    uint32_t at =
+        memtable_find(seg, first, false, links) == 0 ? load_link(&links[level][level]) : 0;
+    for (; at != 0 && hops > 0; hops--) {
+        const struct memnode *n = memtable_node(seg, at);
+        bool sound = n != NULL && (n->height_deleted & ~MEMNODE_DELETED) > level;
+        if (!sound || n->tree > first->tree) {
+            break;
+        }
+        if (n->tree == first->tree && n->lsn > after) {
+            bool deleted = (n->height_deleted & MEMNODE_DELETED) != 0;
+            sum->deletes += deleted;
+            sum->puts += !deleted;
+            sum->bytes += deleted ? 0 : n->key_size + n->value_size;
+        }
+        met++;
+        at = load_link(&n->next[level]);
+    }
+    return met;
+}
+
+struct memtable_guess memtable_guess(const struct segment *seg, uint64_t tree, uint64_t after)
+{
+    const struct memtable_target first = {tree, 0, UINT64_MAX, base_slice(NULL, 0)};
+    struct memtable_guess sum;
+    if (count_level(seg, &first, GUESS_LEVEL, after, &sum) < GUESS_ENOUGH) {
+        count_level(seg, &first, 0, after, &sum);
+        return sum;
+    }
+    return (struct memtable_guess){sum.puts * GUESS_TIMES, sum.deletes * GUESS_TIMES,
+                                   sum.bytes * GUESS_TIMES};
 }
 
 static void set_hit(const struct segment *seg, const struct memnode *n, struct memtable_hit *hit)

@@ -12,8 +12,8 @@
  * All of it before anything is read. Then the newest version in (lo, S] wins: a memtable's before
  * an older one's; else LMDB's. LMDB may hold part of (lo, hi]; since S >= hi, the memtables give
  * the same or something newer for each key that it may have. What a memtable has up to lo, or up
- * to where its tree is ahead of lo, is skipped, not only for speed: a tree that was loaded past the log holds keys that the log knows
- * nothing of, or last knew as deleted before the cut.
+ * to where its tree is ahead of lo, is skipped, not only for speed: a tree that was loaded past the
+ * log holds keys that the log knows nothing of, or last knew as deleted before the cut.
  */
 #include "store/snapshot.h"
 

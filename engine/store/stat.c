@@ -2,7 +2,7 @@
 /* Looking at trees and at the store as a whole. */
 #include "store/admit.h"
 #include "store/log.h"
-#include "store/trees.h"
+#include "store/snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,6 +52,26 @@ int store_tree_stat(struct store *s, uint64_t tree, struct store_tree_stat *stat
         rc = tree_stat(s->trees, read, tree, stat_out, err);
         trees_read_end(s->trees, read);
     }
+    return rc;
+}
+
+int store_tree_guess(struct store *s, uint64_t tree, struct store_tree_stat *stat_out,
+                     struct base_err *err)
+{
+    struct snapshot snap;
+    *stat_out = (struct store_tree_stat){0};
+    int rc = snapshot_take(s, store_tail(s), &snap, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = tree_stat(s->trees, snap.read, tree, stat_out, err);
+    for (size_t i = 0; rc == 0 && i < snap.pins.count; i++) {
+        struct memtable_guess g = memtable_guess(snap.pins.seg[i], tree, snapshot_lo(&snap, tree));
+        stat_out->entries += g.puts;
+        stat_out->entries -= g.deletes < stat_out->entries ? g.deletes : stat_out->entries;
+        stat_out->bytes += g.bytes;
+    }
+    snapshot_release(s, &snap);
     return rc;
 }
 

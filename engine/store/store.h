@@ -162,7 +162,8 @@ int store_txn_delete(struct store_txn *t, uint64_t tree, struct base_slice key,
                      struct base_err *err);
 
 /* Operations on whole trees are part of the commit record, and executed by the applier, in LSN
- * order; a build's may be executed before their turn. Tree ids come from the caller, must be new to create, and are never used again. */
+ * order; a build's may be executed before their turn. Tree ids come from the caller, must be new to
+ * create, and are never used again. */
 enum store_tree_op {
     STORE_TREE_CREATE = 1,
     STORE_TREE_BEGIN_BUILD = 2, /* the cut: clear the tree, divert later operations to the delta */
@@ -173,9 +174,9 @@ int store_txn_tree_op(struct store_txn *t, enum store_tree_op op, uint64_t tree,
                       struct base_err *err);
 /* Another transaction has committed the tree operations of t in the record that ends at lsn, and it
  * is durable: execute them now, before the applier's turn comes. All are cuts, or all are fold-ends
- * of builds whose deltas are short. t stays as it is. hurry: without pauses. On an error the applier
- * executes them in its turn, and says if it cannot: EBUSY, ELIMIT (too many trees, or operations),
- * EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
+ * of builds whose deltas are short. t stays as it is. hurry: without pauses. On an error the
+ * applier executes them in its turn, and says if it cannot: EBUSY, ELIMIT (too many trees, or
+ * operations), EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
 int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struct base_err *err);
 
 /* A word of shared memory that must have a value when the commit is made. */
@@ -280,6 +281,10 @@ struct store_tree_stat {
 };
 int store_tree_stat(struct store *s, uint64_t tree, struct store_tree_stat *stat_out,
                     struct base_err *err);
+/* The same with about what is not folded yet in entries and bytes. A row that is written anew
+ * counts once more. */
+int store_tree_guess(struct store *s, uint64_t tree, struct store_tree_stat *stat_out,
+                     struct base_err *err);
 /* Every tree known to LMDB, dead ones that wait for their purge too. */
 int store_tree_list(struct store *s, int (*fn)(void *arg, uint64_t tree, bool dead), void *arg,
                     struct base_err *err);

@@ -137,6 +137,12 @@ void segment_unpin(struct store *s, struct segment_pins *pins);
  * place of memory, and most looks end there. */
 uint64_t memtable_key_hash(uint64_t tree, struct base_slice key);
 void memtable_fetch(const struct segment *seg, uint64_t hash);
+/* About how many operations on a tree a memtable has behind an LSN, and the size of their keys and
+ * values. What is wrong with it is for readers to say. */
+struct memtable_guess {
+    uint64_t puts, deletes, bytes;
+};
+struct memtable_guess memtable_guess(const struct segment *seg, uint64_t tree, uint64_t after);
 /* The newest version with LSN <= snapshot that this memtable has of a key: 0, ENOTFOUND, ECORRUPT
  * (a link that leads nowhere: the store is poisoned by the caller through store_poison). */
 struct memtable_hit {

@@ -55,13 +55,10 @@ static const struct point successor_points[] = {{"commit.void_written", false},
                                                 {"flush.taken_over", false},
                                                 {"flush.written_back", false}};
 /* Those of the worker that builds trees. */
-static const struct point builder_points[] = {{"bulk.batch_written", false},
-                                              {"bulk.committed", false},
-                                              {"fold.batch_written", false},
-                                              {"fold.committed", false},
-                                              {"ahead.looked", false},
-                                              {"ahead.written", false},
-                                              {"ahead.committed", false}};
+static const struct point builder_points[] = {
+    {"bulk.batch_written", false}, {"bulk.committed", false}, {"fold.batch_written", false},
+    {"fold.committed", false},     {"ahead.looked", false},   {"ahead.written", false},
+    {"ahead.committed", false}};
 #define POINTS                                                                                    \
     (BASE_ARRAY_LEN(points) + BASE_ARRAY_LEN(applier_points) + BASE_ARRAY_LEN(successor_points) + \
      BASE_ARRAY_LEN(builder_points))

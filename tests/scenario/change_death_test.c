@@ -102,8 +102,7 @@ Test(change_death, builder_is_killed)
         {"build.folded", 1, BUILD},         {"ahead.written", 1, BUILD},
         {"ahead.committed", 1, BUILD},      {"ahead.looked", 1, BUILD},
         {"ahead.written", 2, BUILD},        {"ahead.committed", 2, BUILD},
-        {"change.fold_end", 1, BUILD},
-        {"change.public", 1, BUILD}};
+        {"change.fold_end", 1, BUILD},      {"change.public", 1, BUILD}};
     struct test_child keeper;
     instar_change_info info;
 

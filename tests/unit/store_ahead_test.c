@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cuts and fold-ends that are executed before the applier's turn: of the tree that is built nothing
  * from in front of the cut is seen again, and nothing behind it is missed, while the other trees
- * are folded up to an earlier place of the log, when they catch up, and after a death in between. */
+ * are folded up to an earlier place of the log, when they catch up, and after a death in between.
+ */
 #include "store/control.h"
+#include "store/log.h"
 #include "store/trees.h"
 #include "support/stores.h"
 
@@ -148,6 +150,18 @@ static void build_and_be_killed(struct test_child *self, void *arg)
     (void)kill(getpid(), SIGKILL);
 }
 
+/* Enough for several turns, while a commit that waited for the disk is recent. */
+static void write_many(char kind)
+{
+    static char value[4000];
+    memset(value, kind, sizeof(value) - 1);
+    for (int i = 0; i < MANY; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "%03d", i);
+        stores_write(s, built, key, i % 4 == 3 ? NULL : value);
+    }
+}
+
 /* Before the first byte of it is written, recovery must know that the record was there. */
 Test(store_ahead, a_cut_moves_hi)
 {
@@ -164,28 +178,34 @@ static uint64_t folded_meanwhile;
 
 static void fold_meanwhile(void *arg, const char *name)
 {
-    (void)arg;
-    if (strcmp(name, "ahead.looked") == 0) {
+    if (strcmp(name, arg) == 0 && store_applied(s) < folded_meanwhile) {
         must(store_wait_applied(s, folded_meanwhile, STORE_URGE_SOON, STORE_FOREVER, &test_err));
     }
 }
 
 Test(store_ahead, the_applier_moves_on_meanwhile)
 {
-    const struct test_listener listener = {.point = fold_meanwhile};
-    cut(built);
-    load(built, "ab", "loaded");
-    folded_meanwhile = stores_write(s, built, "a", "old");
-    uint64_t bound = stores_tree_op(s, STORE_TREE_CREATE, 7); /* it stops in front of that */
-    stores_write(s, built, "a", "new");
-    uint64_t end = stores_tree_op_synced(s, STORE_TREE_FOLD_END, built);
-    test_listener_set(&listener);
-    must(stores_ahead(s, STORE_TREE_FOLD_END, built, end));
-    test_hooks_clear();
-    expect(store_applied(s) >= folded_meanwhile && store_applied(s) < bound);
-    cr_assert_str_eq(stores_dump(s, built), "a=new b=loaded ");
-    stores_fold(s);
-    cr_assert_str_eq(stores_dump(s, built), "a=new b=loaded ");
+    static const char *const points[] = {"ahead.looked", "ahead.committed"};
+    for (size_t i = 0; i < BASE_ARRAY_LEN(points); i++) {
+        const struct test_listener listener = {.point = fold_meanwhile,
+                                               .arg = (void *)(uintptr_t)points[i]};
+        cut(built);
+        load(built, "xy", "loaded");
+        folded_meanwhile = stores_write(s, built, "x", "old");
+        uint64_t bound = stores_tree_op(s, STORE_TREE_CREATE, 10 + i); /* it stops in front */
+        write_many('l');
+        stores_write(s, built, "x", "new");
+        uint64_t end = stores_tree_op_synced(s, STORE_TREE_FOLD_END, built);
+        test_listener_set(&listener);
+        must(stores_ahead(s, STORE_TREE_FOLD_END, built, end));
+        test_hooks_clear();
+        expect(store_applied(s) >= folded_meanwhile && store_applied(s) < bound);
+        stores_read(s, built, "x", "new");
+        stores_read(s, built, "y", "loaded");
+        stores_fold(s);
+        stores_read(s, built, "x", "new");
+        stores_read(s, built, "003", NULL);
+    }
 }
 
 /* Recovery gives back what commits gave: no node of what lies in front of the end. */
@@ -201,6 +221,52 @@ Test(store_ahead, a_store_that_was_killed_after_it)
     expect_all(FORWARD, REVERSE);
     stores_fold(s);
     expect_all(FORWARD, REVERSE);
+}
+
+/* What takes no room in the memtables takes none after recovery: there may be more than fits. */
+static uint64_t nodes_bytes(void)
+{
+    struct segment *seg;
+    must(segment_pin(s, segment_base(store_tail(s), s->segment_bytes), true, &seg, &test_err));
+    uint64_t used = memtable_used(seg);
+    segment_unpin_one(s, seg);
+    return used;
+}
+
+static void be_ahead_and_be_killed(struct test_child *self, void *arg)
+{
+    uint64_t *used = arg;
+    (void)self;
+    s = stores_open(NULL);
+    test_clock_start(os_now_ns());
+    cut(built);
+    load(built, "x", "loaded");
+    stores_fold(s); /* recovery begins behind the cut */
+    for (char key[3] = "a"; key[0] <= 'w'; key[0]++) {
+        for (key[1] = 'a'; key[1] <= 'w'; key[1]++) {
+            stores_write(s, built, key, "beside");
+        }
+    }
+    end_build(built);
+    *used = nodes_bytes();
+    (void)kill(getpid(), SIGKILL);
+}
+
+Test(store_ahead, recovery_makes_no_nodes_of_it)
+{
+    enum { NODES = 23 * 23, NODE_BYTES = 48 };
+    struct test_child child;
+    uint64_t *used = test_shared(sizeof(*used));
+    stores_close(s);
+    test_clock_stop();
+    test_fork(&child, be_ahead_and_be_killed, used);
+    expect(test_wait(&child) == -9);
+    s = stores_open(NULL);
+    test_clock_start(os_now_ns());
+    expect(nodes_bytes() < *used + NODES * NODE_BYTES / 2);
+    stores_read(s, built, "aa", "beside");
+    stores_fold(s);
+    stores_read(s, built, "aa", "beside");
 }
 
 /* The tree is ahead, is cut again, and all die: recovery knows it once, as one that is built. */
@@ -317,18 +383,6 @@ Test(store_ahead, more_trees_than_can_be_ahead)
 }
 
 /* ---- deaths ------------------------------------------------------------------------------- */
-
-/* Enough for several turns, while a commit that waited for the disk is recent. */
-static void write_many(char kind)
-{
-    static char value[4000];
-    memset(value, kind, sizeof(value) - 1);
-    for (int i = 0; i < MANY; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof(key), "%03d", i);
-        stores_write(s, built, key, i % 4 == 3 ? NULL : value);
-    }
-}
 
 static const char *point;
 static uint64_t nth;

@@ -575,3 +575,44 @@ Test(store_apply, the_gate_takes_turns)
     expect(atomic_load(&turns.taken[1]) > 20);
     stores_close(turns.s);
 }
+
+/* How many entries a tree has, with those that are not folded: of few exactly, of many about. */
+Test(store_apply, what_is_not_folded_is_guessed)
+{
+    enum { FEW = 100, MANY = 50000, BATCH = 1000, SPREAD = 10 };
+    instar_options o = stores_options();
+    struct store_tree_stat st;
+    char key[16];
+    o.segment_bytes = (uint64_t)16 << 20;
+    struct store *s = stores_make_tree(&o, T);
+    stores_write(s, T, "a", "folded");
+    stores_write(s, T, "b", "folded");
+    stores_fold(s);
+    test_clock_start(os_now_ns()); /* nothing is folded unasked */
+    stores_write(s, T, "b", NULL);
+    stores_write(s, T + 1, "x", "of another tree");
+    for (int i = 0; i < FEW; i++) {
+        (void)snprintf(key, sizeof(key), "few%d", i);
+        stores_write(s, T, key, "12345");
+    }
+    must(store_tree_guess(s, T, &st, &test_err));
+    expect(st.exists);
+    expect_u64(st.entries, 1 + FEW);
+    expect(st.bytes > FEW * 10);
+    must(store_tree_stat(s, T, &st, &test_err));
+    expect_u64(st.entries, 2);
+    for (int i = 0; i < MANY / BATCH; i++) {
+        struct store_txn *t = stores_begin(s, 0);
+        for (int k = 0; k < BATCH; k++) {
+            (void)snprintf(key, sizeof(key), "%d", i * BATCH + k);
+            stores_put(t, T, key, "v");
+        }
+        stores_commit(t);
+    }
+    must(store_tree_guess(s, T, &st, &test_err));
+    expect(st.entries > MANY - MANY / SPREAD && st.entries < MANY + MANY / SPREAD);
+    must(store_tree_guess(s, T + 1, &st, &test_err));
+    expect(!st.exists);
+    test_clock_stop();
+    stores_close(s);
+}

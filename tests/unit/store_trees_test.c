@@ -37,24 +37,19 @@ Test(store_trees, entries_read_back)
         must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
         buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    static const struct {
-        size_t at;
-        uint64_t value;
-    } wrong[] = {{0, 10} /* lo > hi */, {88, 5} /* not ahead of lo */, {104, 10} /* of hi */};
+    static const uint64_t wrong[][2] = {{0, 10} /* lo > hi */, {88, 5} /* <= lo */, {104, 10}};
     for (size_t i = 0; i < BASE_ARRAY_LEN(wrong); i++) {
-        uint64_t right = base_get_u64(buf.data + wrong[i].at);
-        base_put_u64(buf.data + wrong[i].at, wrong[i].value);
+        uint64_t right = base_get_u64(buf.data + wrong[i][0]);
+        base_put_u64(buf.data + wrong[i][0], wrong[i][1]);
         base_put_u64(buf.data + buf.size - 8, base_hash64(buf.data, buf.size - 8, 0));
         must_fail(trees_mark_decode(base_buf_slice(&buf), &back, &test_err), INSTAR_ECORRUPT);
-        base_put_u64(buf.data + wrong[i].at, right);
+        base_put_u64(buf.data + wrong[i][0], right);
     }
     m.lo = m.ahead[0].lsn; /* it has caught up */
     trees_mark_encode(&m, &buf);
     must(trees_mark_decode(base_buf_slice(&buf), &back, &test_err));
-    expect_u64(back.ahead_count, 1);
-    expect_u64(back.ahead[0].tree, 8);
-    expect_u64(trees_mark_lo(&back, 8), 9);
-    expect_u64(trees_mark_lo(&back, 7), m.lo);
+    expect(back.ahead_count == 1 && back.ahead[0].tree == 8);
+    expect(trees_mark_lo(&back, 8) == 9 && trees_mark_lo(&back, 7) == m.lo);
     base_buf_free(&buf);
 
     struct trees_state st = {.stage = TREES_BUILDING, .delta = true, .cut = 4, .token = 6};
