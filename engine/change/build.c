@@ -27,13 +27,10 @@
 
 /* One worker for so many rows: a thread for a few rows costs more than it brings. */
 #define ROWS_PER_WORKER 20000u
-/* Folding ends when so little is left, or when writers add about as fast as it takes: then the
- * applier, which does not stand back for them, folds the rest at fold-end. */
+/* Folding ends when so little is left, or when writers add about as fast as it takes: the rest is
+ * folded at fold-end, with what the applier has not read of the log by then. */
 #define FOLD_ENOUGH 50000u
 #define FOLD_ROUNDS_MAX 20
-#define LAG_ENOUGH ((uint64_t)16 << 20) /* of log that is not yet in the trees */
-#define ENTRY_LOG_BYTES 64              /* that an entry takes there, at least */
-#define CATCH_UP_NS ((uint64_t)200000000)
 #define RUNS_BESIDE_MEMORY 8 /* whose blocks take a sixteenth of the memory at most */
 /* A build gets at least this, however much others have taken. */
 #define SORT_MEMORY_MIN ((uint64_t)1 << 20)
@@ -372,22 +369,6 @@ static int scan(struct build *b, struct base_err *err)
 
 /* ---- fold --------------------------------------------------------------------------------- */
 
-/* How much log has not reached the trees; of it the delta gets its share yet. The applier is urged
- * on, so that less and less is left: it would fold whole segments only, and fold-end would stand
- * behind one, with every commit after it. */
-static int catch_up(struct build *b, uint64_t *lag_out, struct base_err *err)
-{
-    uint64_t tail = store_tail(b->store);
-    int rc = 0;
-
-    if (tail - store_applied(b->store) > LAG_ENOUGH) {
-        rc = store_wait_applied(b->store, tail, job_urge(b->job), os_now_ns() + CATCH_UP_NS, err);
-        rc = rc == INSTAR_EBUSY ? 0 : rc; /* not yet */
-    }
-    *lag_out = store_tail(b->store) - store_applied(b->store);
-    return rc;
-}
-
 /* A batch of each delta. *left_out: entries that are left in all of them. */
 static int fold_each(struct build *b, uint64_t *left_out, struct base_err *err)
 {
@@ -415,24 +396,19 @@ static int fold(struct build *b, struct base_err *err)
     job_show_stage(j, "fold");
     while (rc == 0 && rounds < FOLD_ROUNDS_MAX) {
         uint64_t left = 0;
-        uint64_t lag = 0;
         rc = fold_each(b, &left, err);
-        if (rc == 0 && left <= FOLD_ENOUGH && !job_is_steered(j, INSTAR_CHANGE_HURRY)) {
-            rc = catch_up(b, &lag, err);
-        }
         if (rc != 0) {
             break;
         }
         os_point("build.folded");
         j->live.delta_backlog = left;
         job_show_rows(j, 0, 0);
-        if (left <= FOLD_ENOUGH && lag <= LAG_ENOUGH) {
+        if (left <= FOLD_ENOUGH) {
             break;
         }
-        uint64_t todo = left + lag / ENTRY_LOG_BYTES;
-        bool less = todo < least - least / 8;
+        bool less = left < least - least / 8;
         rounds = less ? 0 : rounds + 1;
-        least = less ? todo : least;
+        least = less ? left : least;
         rc = job_poll(j, err);
         rc = rc == 0 ? job_stand_still(j, err) : rc;
     }

@@ -349,11 +349,7 @@ static void lay_out(const struct drain *d, const struct sort_item *items, struct
 
 static void free_part(struct part *p, struct pool *pool)
 {
-    while (p->chunks != NULL) {
-        struct pool_chunk *next = p->chunks->next;
-        pool_give(pool, p->chunks);
-        p->chunks = next;
-    }
+    pool_give_all(pool, p->chunks);
     *p = (struct part){0};
 }
 
@@ -531,11 +527,7 @@ static int sort_and_consume(struct shared *sh, struct worker *workers, struct ba
 
 static void release(struct shared *sh)
 {
-    while (sh->chunks != NULL) {
-        struct pool_chunk *next = sh->chunks->next;
-        pool_give(sh->d->pool, sh->chunks);
-        sh->chunks = next;
-    }
+    pool_give_all(sh->d->pool, sh->chunks);
     for (size_t i = 0; sh->parts != NULL && i < sh->bucket_count * sh->d->workers; i++) {
         free_part(&sh->parts[i], sh->d->pool);
     }

@@ -217,7 +217,8 @@ int job_wait(struct job *j, enum store_event event, uint32_t seen, uint64_t ns,
     return rc;
 }
 
-enum store_urge job_urge(const struct job *j)
+/* How the applier is to go there: calmly, unless HURRY is set. */
+static enum store_urge urge(const struct job *j)
 {
     return job_is_steered(j, INSTAR_CHANGE_HURRY) ? STORE_URGE_NOW : STORE_URGE_CALM;
 }
@@ -228,7 +229,7 @@ int job_wait_applied(struct job *j, struct base_err *err)
 
     while (j->ahead_lsn != j->lsn && store_applied(j->store) < j->lsn) {
         char text[128];
-        rc = store_wait_applied(j->store, j->lsn, job_urge(j), os_now_ns() + APPLIED_TURN_NS, err);
+        rc = store_wait_applied(j->store, j->lsn, urge(j), os_now_ns() + APPLIED_TURN_NS, err);
         if (rc != 0 && rc != INSTAR_EBUSY) {
             break;
         }

@@ -152,8 +152,6 @@ void job_set_row_bytes(struct job *j, const struct store_tree_stat *stat);
 void job_show_throttle(struct job *j, bool stood_back);
 /* Wait until all that this job has logged is in the trees. */
 int job_wait_applied(struct job *j, struct base_err *err);
-/* How the applier is to go there: calmly, unless HURRY is set. */
-enum store_urge job_urge(const struct job *j);
 
 /* What people see. Rows never fall within a stage. */
 void job_show_stage(struct job *j, const char *stage);

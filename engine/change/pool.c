@@ -95,3 +95,12 @@ void pool_give(struct pool *p, struct pool_chunk *chunk)
     p->free = chunk;
     os_plain_unlock(&p->lock);
 }
+
+void pool_give_all(struct pool *p, struct pool_chunk *first)
+{
+    while (first != NULL) {
+        struct pool_chunk *next = first->next;
+        pool_give(p, first);
+        first = next;
+    }
+}

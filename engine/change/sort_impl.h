@@ -52,6 +52,7 @@ void pool_destroy(struct pool *p); /* all chunks must have been given back */
 /* NULL: the limit is reached, or no memory (then *nomem_out). beyond: the limit does not apply. */
 struct pool_chunk *pool_take(struct pool *p, bool beyond, bool *nomem_out);
 void pool_give(struct pool *p, struct pool_chunk *chunk);
+void pool_give_all(struct pool *p, struct pool_chunk *first); /* and all behind it; NULL: none */
 /* The last bytes of a chunk are never used: so whoever copies an entry may copy more than it has.
  */
 #define POOL_SPARE 32

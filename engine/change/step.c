@@ -369,21 +369,26 @@ static int prove(struct job *j, enum change_work work, struct base_err *err)
     return rc;
 }
 
-/* The cuts or fold-ends that were just logged, before the applier's turn comes. Where that fails
- * the applier executes them, is waited for, and says what is wrong. */
-static void execute_ahead(struct job *j, enum store_tree_op op)
+/* The cuts or fold-ends that were just logged, before the applier's turn comes; or else it executes
+ * them, and is waited for. */
+static int execute_ahead(struct job *j, enum store_tree_op op, struct base_err *err)
 {
     struct store_txn *t;
-    int rc = store_txn_begin(j->store, STORE_TXN_BACKGROUND, &t, NULL);
+    int rc = store_txn_begin(j->store, STORE_TXN_BACKGROUND, &t, err);
 
     if (rc != 0) {
-        return;
+        return rc;
     }
     bool hurry = job_is_steered(j, INSTAR_CHANGE_HURRY);
-    rc = build_op(j, t, op, NULL);
-    rc = rc == 0 ? store_txn_execute_ahead(t, j->lsn, hurry, NULL) : rc;
+    rc = build_op(j, t, op, err);
+    rc = rc == 0 ? store_txn_execute_ahead(t, j->lsn, hurry, err) : rc;
     store_txn_abort(t);
     j->ahead_lsn = rc == 0 ? j->lsn : 0;
+    if (rc == INSTAR_EBUSY || rc == INSTAR_ELIMIT) { /* not now, or too much of it */
+        base_err_clear(err);
+        rc = 0;
+    }
+    return rc;
 }
 
 /* ---- commits without a proof -------------------------------------------------------------- */
@@ -448,10 +453,7 @@ static int build(struct job *j, struct base_err *err)
     if (rc == 0) {
         rc = go_on(j, WORK_BUILD, err);
     }
-    if (rc == 0) {
-        execute_ahead(j, STORE_TREE_FOLD_END);
-    }
-    return rc;
+    return rc == 0 ? execute_ahead(j, STORE_TREE_FOLD_END, err) : rc;
 }
 
 /* Do the rows that are there break what is to hold? Then they were counted. */
@@ -649,7 +651,7 @@ int step_run(struct job *j, struct base_err *err)
         rc = j->rec.kind == CHANGE_SEVERAL ? several_prove(j, step->work, err)
                                            : prove(j, step->work, err);
         if (rc == 0 && step->work == WORK_CUT) {
-            execute_ahead(j, STORE_TREE_BEGIN_BUILD);
+            rc = execute_ahead(j, STORE_TREE_BEGIN_BUILD, err);
         }
         break;
     case WORK_BUILD:

@@ -55,11 +55,7 @@ bool stream_add(struct stream *s, struct pool *p, struct base_slice key, bool *n
 
 void stream_clear(struct stream *s, struct pool *p)
 {
-    while (s->first != NULL) {
-        struct pool_chunk *next = s->first->next;
-        pool_give(p, s->first);
-        s->first = next;
-    }
+    pool_give_all(p, s->first);
     base_free(s->samples);
     *s = (struct stream){0};
 }

@@ -174,9 +174,9 @@ int store_txn_tree_op(struct store_txn *t, enum store_tree_op op, uint64_t tree,
                       struct base_err *err);
 /* Another transaction has committed the tree operations of t in the record that ends at lsn, and it
  * is durable: execute them now, before the applier's turn comes. All are cuts, or all are fold-ends
- * of builds whose deltas are short. t stays as it is. hurry: without pauses. On an error the
- * applier executes them in its turn, and says if it cannot: EBUSY, ELIMIT (too many trees, or
- * operations), EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
+ * of builds whose deltas are short. t stays as it is. hurry: without pauses. After an error the
+ * applier executes them in its turn. EBUSY, ELIMIT (too many trees, or operations): wait for it.
+ * EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
 int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struct base_err *err);
 
 /* A word of shared memory that must have a value when the commit is made. */

@@ -24,7 +24,8 @@ bool cases_take(const char *name, unsigned share)
     return true;
 }
 
-size_t cases_points(const struct operation *o)
+/* Their number, or that of the first one with this name. */
+static size_t count_points(const struct operation *o, const char *until)
 {
     char path[256];
     size_t size, count = 0;
@@ -32,14 +33,27 @@ size_t cases_points(const struct operation *o)
 
     (void)snprintf(path, sizeof(path), "tests/ddl/plans/%s.plan", o->name);
     char *text = (char *)test_read_file(path, &size);
-    for (char *line = text; line != NULL && line < text + size;) {
+    bool found = false;
+    for (char *line = text; !found && line != NULL && line < text + size;) {
         char *end = memchr(line, '\n', (size_t)(text + size - line));
         stages = strncmp(line, "-- ", 3) == 0 ? strncmp(line, "-- stages", 9) == 0 : stages;
         count += stages && strncmp(line, "-- ", 3) != 0 && line[0] != '(' && line[0] != 'n';
+        found = until != NULL && strncmp(line, until, strlen(until)) == 0;
         line = end != NULL ? end + 1 : NULL;
     }
     base_free(text);
+    expect(found == (until != NULL));
     return count;
+}
+
+size_t cases_points(const struct operation *o)
+{
+    return count_points(o, NULL);
+}
+
+size_t cases_point(const struct operation *o, const char *name)
+{
+    return count_points(o, name);
 }
 
 void cases_end(void)

@@ -13,6 +13,8 @@
 bool cases_take(const char *name, unsigned share);
 /* Points of the operation, as its golden file has them. */
 size_t cases_points(const struct operation *o);
+/* Which of them has this name first; 1: the first. */
+size_t cases_point(const struct operation *o, const char *name);
 /* How many were taken is printed. */
 void cases_end(void);
 

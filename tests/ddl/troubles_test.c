@@ -337,6 +337,19 @@ Test(ddl_troubles, at_each_point, .timeout = 3600)
     cases_end();
 }
 
+/* What a runner executes before the applier's turn fails like any other work of its own. */
+Test(ddl_troubles, no_memory_for_tree_operations)
+{
+    static const char *const points[] = {"change.cut", "change.fold_end"};
+    for (size_t i = 0; i < operations_count; i++) {
+        for (size_t k = 0; k < BASE_ARRAY_LEN(points); k++) {
+            if (strcmp(operations[i].name, "create_index_descending") == 0) {
+                run(&operations[i], cases_point(&operations[i], points[k]), REFUSE);
+            }
+        }
+    }
+}
+
 /* E5: wherever it dies, another process goes on. */
 Test(ddl_troubles, killed_at_each_call, .timeout = 3600)
 {
