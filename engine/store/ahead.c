@@ -55,9 +55,9 @@ static void mark_forget(struct trees_mark *m, uint64_t tree)
     m->ahead_count = kept;
 }
 
-static int too_many(const char *what, struct base_err *err)
+static int too_many_trees(struct base_err *err)
 {
-    return base_err_set(err, INSTAR_ELIMIT, "too many %s to be executed before their turn", what);
+    return base_err_set(err, INSTAR_ELIMIT, "too many trees to be executed before their turn");
 }
 
 static int execute(const struct ahead *a, struct trees_write *w, enum store_tree_op op,
@@ -115,6 +115,16 @@ static int cut(const struct ahead *a, struct trees_write *w, uint64_t tree, stru
     return rc == 0 ? execute(a, w, STORE_TREE_BEGIN_BUILD, tree, err) : rc;
 }
 
+/* What was dropped before the cut gives its pages to what is loaded behind it, if the applier comes
+ * to it meanwhile. In a hurry the file grows rather. */
+static void urge_drops(const struct ahead *a)
+{
+    uint64_t dropped = atomic_load_explicit(&a->s->ctl->dropped, memory_order_relaxed);
+    if (!a->hurry && dropped > control_load(&a->s->ctl->lo)) {
+        applier_urge(a->s, dropped < a->lsn ? dropped : a->lsn, STORE_URGE_CALM);
+    }
+}
+
 static int cut_all(const struct ahead *a, struct base_err *err)
 {
     struct trees_write *w;
@@ -126,7 +136,11 @@ static int cut_all(const struct ahead *a, struct base_err *err)
     for (size_t i = 0; rc == 0 && early && i < a->count; i++) {
         rc = cut(a, w, a->trees[i].tree, err);
     }
-    return end(a, w, rc, early, err);
+    rc = end(a, w, rc, early, err);
+    if (rc == 0) {
+        urge_drops(a);
+    }
+    return rc;
 }
 
 /* ---- fold-ends ----------------------------------------------------------------------------- */
@@ -150,9 +164,17 @@ static int look(struct ahead *a, struct trees_write *w, bool first, bool *early_
         a->trees[i].cut = st.cut;
     }
     if (rc == 0 && *early_out && m->ahead_count + a->count > TREES_AHEAD_MAX) {
-        rc = too_many("trees", err);
+        rc = too_many_trees(err);
     }
     return rc;
+}
+
+/* Log that is gone is in the trees: the applier has been faster. */
+static int overtaken(int rc, struct base_err *err)
+{
+    return rc == INSTAR_ENOTFOUND
+               ? base_err_set(err, INSTAR_EBUSY, "the applier has come past a tree operation")
+               : rc;
 }
 
 /* Read from the log what the applier has not folded yet. */
@@ -175,8 +197,14 @@ static int collect(struct ahead *a, struct base_err *err)
     os_point("ahead.looked");
     a->fold.only = a->trees;
     a->fold.only_count = a->count;
-    rc = fold_collect_only(&a->fold, a->s, &mark, a->lsn, err);
-    return rc == 0 && a->fold.to != a->lsn ? too_many("operations", err) : rc;
+    return overtaken(fold_collect_only(&a->fold, a->s, &mark, a->lsn, err), err);
+}
+
+/* The next part of the log, when one is in the trees. */
+static int collect_more(struct ahead *a, struct base_err *err)
+{
+    a->poured = 0;
+    return overtaken(fold_collect_more(&a->fold, a->lsn, err), err);
 }
 
 static int fold_deltas(struct ahead *a, struct trees_write *w, const struct pace *pace,
@@ -206,6 +234,11 @@ static int finish(struct ahead *a, struct trees_write *w, struct base_err *err)
     return rc;
 }
 
+static bool all_is_poured(const struct ahead *a)
+{
+    return a->deltas_are_folded && a->poured == a->fold.count;
+}
+
 static int turn(struct ahead *a, struct base_err *err)
 {
     struct trees_write *w;
@@ -223,7 +256,7 @@ static int turn(struct ahead *a, struct base_err *err)
     if (rc == 0 && early && a->deltas_are_folded) {
         rc = fold_pour(&a->fold, w, &pace, &a->poured, err);
     }
-    if (rc == 0 && early && a->deltas_are_folded && a->poured == a->fold.count) {
+    if (rc == 0 && early && all_is_poured(a) && a->fold.to == a->lsn) {
         rc = finish(a, w, err);
     }
     a->done = a->done || (rc == 0 && !early);
@@ -239,6 +272,9 @@ static int end_all(struct ahead *a, struct base_err *err)
     int rc = collect(a, err);
     while (rc == 0 && !a->done) {
         rc = turn(a, err);
+        if (rc == 0 && !a->done && all_is_poured(a)) {
+            rc = collect_more(a, err);
+        }
     }
     fold_free(&a->fold);
     return rc;
@@ -251,7 +287,7 @@ int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struc
     struct ahead a = {.s = t->s, .lsn = lsn, .hurry = hurry, .count = t->tree_op_count};
     base_assert(lsn <= store_durable(t->s));
     if (a.count == 0 || a.count > TREES_AHEAD_MAX) {
-        return too_many("trees", err);
+        return too_many_trees(err);
     }
     for (size_t i = 0; i < a.count; i++) {
         base_assert(t->tree_ops[i].op == t->tree_ops[0].op);

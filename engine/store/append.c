@@ -122,6 +122,17 @@ static void give_up(struct store *s, struct segment *seg, uint64_t start,
     }
 }
 
+static void note_drop(struct store_control *ctl, const struct append *a, uint64_t end)
+{
+    struct base_reader body = base_reader(a->body);
+    struct record_op op;
+    while (a->kind == RECORD_TREE_OP && record_body_next(&body, &op, NULL) == 0) {
+        if (op.op == RECORD_TREE + STORE_TREE_DROP) {
+            atomic_store_explicit(&ctl->dropped, end, memory_order_relaxed);
+        }
+    }
+}
+
 int append_record(struct store *s, struct segment *seg, const struct append *a, uint64_t *end_out,
                   struct base_err *err)
 {
@@ -170,6 +181,7 @@ int append_record(struct store *s, struct segment *seg, const struct append *a, 
     }
     publish(ctl, chain, end);
     unread_after(ctl, a);
+    note_drop(ctl, a, end);
     return 0;
 }
 

@@ -22,6 +22,9 @@ struct fold_only {
     uint64_t tree, cut;
 };
 
+/* 48 MiB of fold_op; a segment of tiny records takes several folds. */
+#define FOLD_OPS_MAX ((size_t)3 << 19)
+
 /* A part of the log, (from, to], of at most fold_segments() segments, sorted by tree and key. */
 struct fold {
     struct store *s;
@@ -44,10 +47,11 @@ uint64_t fold_segments(const struct store *s);
  * operations. to == from: there is nothing. */
 int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark, uint64_t limit,
                  struct base_err *err);
-/* The same for some trees, and all up to limit: f->only is set, and on return 0 f->to is limit, but
- * for where there are too many operations. */
+/* The same for some trees: f->only is set, and all log up to limit is pinned. Where f->to is not
+ * limit on return 0 there is more of it, to be gathered when this part is written. */
 int fold_collect_only(struct fold *f, struct store *s, const struct trees_mark *mark,
                       uint64_t limit, struct base_err *err);
+int fold_collect_more(struct fold *f, uint64_t limit, struct base_err *err);
 /* Write operations from *at on, until the pace says full. */
 int fold_pour(const struct fold *f, struct trees_write *w, const struct pace *pace, size_t *at,
               struct base_err *err);

@@ -27,7 +27,7 @@
 #include "store/store.h"
 
 #define CONTROL_MAGIC UINT64_C(0x6c72746372617473) /* "starctrl" */
-#define CONTROL_LAYOUT 7u
+#define CONTROL_LAYOUT 8u
 #define CONTROL_LINE 64
 #define CONTROL_UNREAD_MAX 8
 
@@ -181,7 +181,9 @@ struct store_control {
     _Atomic uint64_t unread[CONTROL_UNREAD_MAX];
     _Atomic uint64_t flush_round; /* flusher: what the flush that goes on covers; see flush.c */
     _Atomic uint64_t commit_ns;   /* smoothed time that sync committers wait; advisory */
-    uint8_t counter_pad[24];
+    /* writer: end of the last record that drops a tree, 0 after recovery; advisory (ahead.c) */
+    _Atomic uint64_t dropped;
+    uint8_t counter_pad[16];
 
     struct control_node nodes[]; /* nodes_max, then the areas at area_at[] */
 };

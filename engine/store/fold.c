@@ -18,8 +18,6 @@
 
 #include <stdlib.h>
 
-#define OPS_MAX \
-    ((size_t)3 << 19) /* 48 MiB of fold_op; a segment of tiny records takes several folds */
 /* Two segments' operations fall on the pages of a large table hardly more often than one's: 5 M
  * rows changed at random, 64 MiB of log a segment, are written 0.6 times as many pages. */
 #define FOLD_SEGMENTS 2
@@ -116,7 +114,7 @@ static int walk(struct fold *f, struct log_reader *reader, uint64_t limit, struc
         }
         f->to = rec.end;
         f->chain = rec.chain;
-        if (f->has_tree_op || f->count >= OPS_MAX) {
+        if (f->has_tree_op || f->count >= FOLD_OPS_MAX) {
             return 0;
         }
     }
@@ -141,23 +139,26 @@ int fold_collect(struct fold *f, struct store *s, const struct trees_mark *mark,
 int fold_collect_only(struct fold *f, struct store *s, const struct trees_mark *mark,
                       uint64_t limit, struct base_err *err)
 {
-    uint64_t began_ns = os_now_ns();
-    struct log_reader reader;
     f->s = s;
-    f->count = 0;
     f->has_tree_op = false;
-    f->from = f->to = mark->lo;
+    f->to = mark->lo;
     f->chain = mark->chain;
     f->pins.count = 0;
+    int rc = limit > f->to ? segment_pin_log(s, f->to, limit, &f->pins, err) : 0;
+    return rc == 0 ? fold_collect_more(f, limit, err) : rc;
+}
+
+int fold_collect_more(struct fold *f, uint64_t limit, struct base_err *err)
+{
+    uint64_t began_ns = os_now_ns();
+    struct log_reader reader;
+    f->count = 0;
+    f->from = f->to;
     if (limit <= f->from) {
         return 0;
     }
-    int rc = segment_pin_log(s, f->from, limit, &f->pins, err);
-    if (rc != 0) {
-        return rc;
-    }
-    log_reader_init(&reader, s, f->from, f->chain);
-    rc = walk(f, &reader, limit, err);
+    log_reader_init(&reader, f->s, f->from, f->chain);
+    int rc = walk(f, &reader, limit, err);
     log_reader_done(&reader);
     if (rc == 0 && f->count > 1) {
         qsort(f->ops, f->count, sizeof *f->ops, compare_ops);

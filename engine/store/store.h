@@ -175,7 +175,7 @@ int store_txn_tree_op(struct store_txn *t, enum store_tree_op op, uint64_t tree,
 /* Another transaction has committed the tree operations of t in the record that ends at lsn, and it
  * is durable: execute them now, before the applier's turn comes. All are cuts, or all are fold-ends
  * of builds whose deltas are short. t stays as it is. hurry: without pauses. After an error the
- * applier executes them in its turn. EBUSY, ELIMIT (too many trees, or operations): wait for it.
+ * applier executes them in its turn. EBUSY, ELIMIT (too many trees): wait for it.
  * EMAPFULL, ENOSPACE, ENOMEM, ESTOPPED. */
 int store_txn_execute_ahead(struct store_txn *t, uint64_t lsn, bool hurry, struct base_err *err);
 

@@ -3,6 +3,7 @@
  * from in front of the cut is seen again, and nothing behind it is missed, while the other trees
  * are folded up to an earlier place of the log, when they catch up, and after a death in between.
  */
+#include "store/apply_impl.h"
 #include "store/control.h"
 #include "store/log.h"
 #include "store/trees.h"
@@ -10,6 +11,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define OTHER 6
@@ -380,6 +382,75 @@ Test(store_ahead, more_trees_than_can_be_ahead)
         expect(!is_building(20 + i));
         cr_assert_str_eq(stores_dump(s, 20 + i), "a=loaded ");
     }
+}
+
+/* ---- much of it -------------------------------------------------------------------------- */
+
+static void setup_large(void)
+{
+    instar_options o = stores_options();
+    o.segment_bytes = (uint64_t)64 << 20;
+    o.txn_bytes_max = o.segment_bytes / 4;
+    built = 5;
+    s = stores_make_tree(&o, built);
+    stores_tree_op(s, STORE_TREE_CREATE, OTHER);
+    stores_fold(s);
+    test_clock_start(os_now_ns());
+}
+
+TestSuite(store_ahead_parts, .init = setup_large, .fini = teardown);
+
+#define PART_KEYS 60000u
+
+/* All keys, once more. */
+static void write_round(unsigned round)
+{
+    char key[8], value[8];
+    struct store_txn *t = stores_begin(s, 0);
+    snprintf(value, sizeof value, "%02u", round);
+    for (unsigned i = 0; i < PART_KEYS; i++) {
+        snprintf(key, sizeof key, "%05u", i);
+        stores_put(t, built, key, value);
+    }
+    stores_commit(t);
+}
+
+/* More than is gathered at once: the parts follow one another, so each key has its last value. */
+Test(store_ahead_parts, more_than_one_fold, .timeout = 120)
+{
+    unsigned rounds = FOLD_OPS_MAX / PART_KEYS + 2;
+    cut(built);
+    load(built, "abc", "loaded");
+    for (unsigned i = 1; i <= rounds; i++) {
+        write_round(i);
+    }
+    end_build(built);
+    expect(!is_building(built));
+    struct store_tree_stat st;
+    must(store_tree_stat(s, built, &st, &test_err));
+    expect_u64(st.entries, PART_KEYS + 3);
+    struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
+    for (unsigned i = 0; i < PART_KEYS; i += 7) {
+        char key[8];
+        snprintf(key, sizeof key, "%05u", i);
+        expect_u64(strtoul(stores_get(t, built, key), NULL, 10), rounds);
+    }
+    store_txn_abort(t);
+}
+
+/* What was dropped before a cut is asked for: its pages are needed soon. Nothing else is. */
+Test(store_ahead, a_cut_asks_for_the_drops_before_it)
+{
+    uint64_t before = applier_urged(s, STORE_URGE_CALM);
+    stores_write(s, OTHER, "a", "1");
+    cut(built);
+    expect_u64(applier_urged(s, STORE_URGE_CALM), before);
+    load(built, "abc", "loaded");
+    end_build(built);
+    uint64_t dropped = stores_tree_op(s, STORE_TREE_DROP, OTHER);
+    expect_u64(applier_urged(s, STORE_URGE_CALM), before);
+    cut(built);
+    expect_u64(applier_urged(s, STORE_URGE_CALM), dropped);
 }
 
 /* ---- deaths ------------------------------------------------------------------------------- */
