@@ -10,8 +10,8 @@
  *        :      void       |  folded at E    |        the tree that is built
  *
  *   cut       The tree is emptied, as of B. What was logged of it in front of B is void.
- *   fold-end  The delta is folded in, then what was logged of the tree between lo and E; what the
- *             delta got of that meanwhile is older, and dropped with the rest of it.
+ *   fold-end  The delta is folded in, then what was logged of the tree between lo and E, in parts;
+ *             what the delta gets of that meanwhile is not newer, and dropped in the end.
  *
  * AHEAD-1  The record is durable, and hi moves behind it with the first byte that is written for
  *          it: so no recovery, no backup and no cut of the log ends in front of it.
@@ -24,7 +24,8 @@
  *          it: nobody reads the tree before its fold-end is executed.
  * AHEAD-4  Whoever dies on the way leaves a tree that is being built, with some of what was logged
  *          up to E in it. In its turn the applier folds the delta over that, which has the newest
- *          operation up to E of each key that any has touched since lo.
+ *          operation up to E of each key that any has touched since lo: for it is folded in before
+ *          the log is read from lo on, and not again.
  */
 #include "store/apply_impl.h"
 #include "store/log.h"
@@ -37,9 +38,11 @@ struct ahead {
     struct fold_only trees[TREES_AHEAD_MAX];
     size_t count;
     /* Of fold-ends. */
+    bool looked;
+    bool deltas_are_folded; /* all in front of mark.lo is in the trees */
+    struct trees_mark mark;
     struct fold fold;
-    size_t poured;          /* of its operations */
-    bool deltas_are_folded; /* with all that they had when the log was read */
+    size_t poured; /* of its operations */
     bool done;
 };
 
@@ -146,8 +149,7 @@ static int cut_all(const struct ahead *a, struct base_err *err)
 /* ---- fold-ends ----------------------------------------------------------------------------- */
 
 /* Is it still ours to do? *early_out false: the applier's turn has come and gone. */
-static int look(struct ahead *a, struct trees_write *w, bool first, bool *early_out,
-                struct base_err *err)
+static int look(struct ahead *a, struct trees_write *w, bool *early_out, struct base_err *err)
 {
     const struct trees_mark *m = trees_write_mark(w);
     int rc = 0;
@@ -156,7 +158,7 @@ static int look(struct ahead *a, struct trees_write *w, bool first, bool *early_
         struct trees_state st;
         rc = trees_write_state(w, a->trees[i].tree, &st, err);
         bool ours = rc == 0 && st.stage == TREES_BUILDING && st.cut < a->lsn &&
-                    (first || st.cut == a->trees[i].cut);
+                    (!a->looked || st.cut == a->trees[i].cut);
         if ((rc == 0 || rc == INSTAR_ENOTFOUND) && !ours) {
             rc = base_err_set(err, INSTAR_EBUSY, "tree %llu is in other hands",
                               (unsigned long long)a->trees[i].tree);
@@ -166,6 +168,7 @@ static int look(struct ahead *a, struct trees_write *w, bool first, bool *early_
     if (rc == 0 && *early_out && m->ahead_count + a->count > TREES_AHEAD_MAX) {
         rc = too_many_trees(err);
     }
+    a->looked = true;
     return rc;
 }
 
@@ -177,27 +180,14 @@ static int overtaken(int rc, struct base_err *err)
                : rc;
 }
 
-/* Read from the log what the applier has not folded yet. */
+/* Read from the log what the applier has not folded yet. Not before the deltas are in the trees:
+ * one of them may have had something newer than a part of the log, and be rid of it. */
 static int collect(struct ahead *a, struct base_err *err)
 {
-    struct trees_write *w;
-    struct trees_mark mark;
-    bool early;
-    int rc = begin(a, false, &w, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = look(a, w, true, &early, err);
-    mark = *trees_write_mark(w);
-    rc = end(a, w, rc, false, err);
-    if (rc != 0 || !early) {
-        a->done = rc == 0;
-        return rc;
-    }
     os_point("ahead.looked");
     a->fold.only = a->trees;
     a->fold.only_count = a->count;
-    return overtaken(fold_collect_only(&a->fold, a->s, &mark, a->lsn, err), err);
+    return overtaken(fold_collect_only(&a->fold, a->s, &a->mark, a->lsn, err), err);
 }
 
 /* The next part of the log, when one is in the trees. */
@@ -216,6 +206,7 @@ static int fold_deltas(struct ahead *a, struct trees_write *w, const struct pace
         rc = delta_fold(w, a->trees[i].tree, pace, &left, err);
     }
     a->deltas_are_folded = rc == 0 && left == 0;
+    a->mark = *trees_write_mark(w);
     return rc;
 }
 
@@ -234,12 +225,19 @@ static int finish(struct ahead *a, struct trees_write *w, struct base_err *err)
     return rc;
 }
 
-static bool all_is_poured(const struct ahead *a)
+static int pour(struct ahead *a, struct trees_write *w, const struct pace *pace,
+                struct base_err *err)
 {
-    return a->deltas_are_folded && a->poured == a->fold.count;
+    int rc = fold_pour(&a->fold, w, pace, &a->poured, err);
+    bool all = a->poured == a->fold.count && a->fold.to == a->lsn;
+    return rc == 0 && all ? finish(a, w, err) : rc;
 }
 
-static int turn(struct ahead *a, struct base_err *err)
+/* An LMDB transaction of this work. */
+static int turn(struct ahead *a,
+                int (*work)(struct ahead *a, struct trees_write *w, const struct pace *pace,
+                            struct base_err *err),
+                struct base_err *err)
 {
     struct trees_write *w;
     struct pace pace;
@@ -249,15 +247,9 @@ static int turn(struct ahead *a, struct base_err *err)
         return rc;
     }
     pace_begin(a->s, a->hurry ? PACE_HURRY : PACE_BUILD, &pace);
-    rc = look(a, w, false, &early, err);
-    if (rc == 0 && early && !a->deltas_are_folded) {
-        rc = fold_deltas(a, w, &pace, err);
-    }
-    if (rc == 0 && early && a->deltas_are_folded) {
-        rc = fold_pour(&a->fold, w, &pace, &a->poured, err);
-    }
-    if (rc == 0 && early && all_is_poured(a) && a->fold.to == a->lsn) {
-        rc = finish(a, w, err);
+    rc = look(a, w, &early, err);
+    if (rc == 0 && early) {
+        rc = work(a, w, &pace, err);
     }
     a->done = a->done || (rc == 0 && !early);
     rc = end(a, w, rc, early, err);
@@ -269,10 +261,16 @@ static int turn(struct ahead *a, struct base_err *err)
 
 static int end_all(struct ahead *a, struct base_err *err)
 {
-    int rc = collect(a, err);
+    int rc = 0;
+    while (rc == 0 && !a->done && !a->deltas_are_folded) {
+        rc = turn(a, fold_deltas, err);
+    }
+    if (rc == 0 && !a->done) {
+        rc = collect(a, err);
+    }
     while (rc == 0 && !a->done) {
-        rc = turn(a, err);
-        if (rc == 0 && !a->done && all_is_poured(a)) {
+        rc = turn(a, pour, err);
+        if (rc == 0 && !a->done && a->poured == a->fold.count) {
             rc = collect_more(a, err);
         }
     }

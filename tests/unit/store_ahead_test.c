@@ -386,11 +386,17 @@ Test(store_ahead, more_trees_than_can_be_ahead)
 
 /* ---- much of it -------------------------------------------------------------------------- */
 
-static void setup_large(void)
+static instar_options large(void)
 {
     instar_options o = stores_options();
     o.segment_bytes = (uint64_t)64 << 20;
     o.txn_bytes_max = o.segment_bytes / 4;
+    return o;
+}
+
+static void setup_large(void)
+{
+    instar_options o = large();
     built = 5;
     s = stores_make_tree(&o, built);
     stores_tree_op(s, STORE_TREE_CREATE, OTHER);
@@ -398,44 +404,99 @@ static void setup_large(void)
     test_clock_start(os_now_ns());
 }
 
-TestSuite(store_ahead_parts, .init = setup_large, .fini = teardown);
-
 #define PART_KEYS 60000u
+#define ROUNDS (FOLD_OPS_MAX / PART_KEYS + 2)
 
-/* All keys, once more. */
-static void write_round(unsigned round)
+/* All keys, again and again. The LSN of the last. */
+static uint64_t write_rounds(void)
 {
-    char key[8], value[8];
-    struct store_txn *t = stores_begin(s, 0);
-    snprintf(value, sizeof value, "%02u", round);
-    for (unsigned i = 0; i < PART_KEYS; i++) {
-        snprintf(key, sizeof key, "%05u", i);
-        stores_put(t, built, key, value);
+    uint64_t lsn = 0;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        char key[8], value[8];
+        struct store_txn *t = stores_begin(s, 0);
+        snprintf(value, sizeof value, "%02u", round);
+        for (unsigned i = 0; i < PART_KEYS; i++) {
+            snprintf(key, sizeof key, "%05u", i);
+            stores_put(t, built, key, value);
+        }
+        lsn = stores_commit(t);
     }
-    stores_commit(t);
+    return lsn;
 }
 
-/* More than is gathered at once: the parts follow one another, so each key has its last value. */
-Test(store_ahead_parts, more_than_one_fold, .timeout = 120)
+/* Each key has its last value. */
+static void expect_last_round(void)
 {
-    unsigned rounds = FOLD_OPS_MAX / PART_KEYS + 2;
-    cut(built);
-    load(built, "abc", "loaded");
-    for (unsigned i = 1; i <= rounds; i++) {
-        write_round(i);
-    }
-    end_build(built);
-    expect(!is_building(built));
     struct store_tree_stat st;
-    must(store_tree_stat(s, built, &st, &test_err));
-    expect_u64(st.entries, PART_KEYS + 3);
     struct store_txn *t = stores_begin(s, STORE_TXN_READONLY);
     for (unsigned i = 0; i < PART_KEYS; i += 7) {
         char key[8];
         snprintf(key, sizeof key, "%05u", i);
-        expect_u64(strtoul(stores_get(t, built, key), NULL, 10), rounds);
+        expect_u64(strtoul(stores_get(t, built, key), NULL, 10), ROUNDS);
     }
     store_txn_abort(t);
+    must(store_tree_stat(s, built, &st, &test_err));
+    expect(!st.building);
+    expect_u64(st.entries, PART_KEYS + 3);
+}
+
+/* More than is gathered at once: the parts follow one another, so each key has its last value. */
+Test(store_ahead_parts, more_than_one_fold, .init = setup_large, .fini = teardown)
+{
+    cut(built);
+    load(built, "abc", "loaded");
+    write_rounds();
+    uint64_t end = end_build(built);
+    expect(store_applied(s) < end);
+    expect_last_round();
+}
+
+/* The applier brings all of it into the delta when the log is looked at; then the runner dies. */
+static void fold_and_die(void *arg, const char *name)
+{
+    unsigned *left = arg;
+    fold_meanwhile((void *)(uintptr_t) "ahead.looked", name);
+    if (strcmp(name, "ahead.committed") == 0 && (*left)-- == 0) {
+        (void)kill(getpid(), SIGKILL);
+    }
+}
+
+static void build_in_parts(struct test_child *self, void *arg)
+{
+    instar_options o = large();
+    const struct test_listener listener = {.point = fold_and_die, .arg = arg};
+    (void)self;
+    s = stores_open(&o);
+    test_clock_start(os_now_ns());
+    cut(built);
+    load(built, "abc", "loaded");
+    folded_meanwhile = write_rounds();
+    stores_tree_op(s, STORE_TREE_CREATE, built + 100); /* it stops in front */
+    uint64_t end = stores_tree_op_synced(s, STORE_TREE_FOLD_END, built);
+    test_listener_set(&listener);
+    (void)stores_ahead(s, STORE_TREE_FOLD_END, built, end);
+}
+
+Test(store_ahead_parts, a_death_between_two_parts, .init = setup_large, .fini = teardown)
+{
+    instar_options o = large();
+    stores_close(s);
+    test_clock_stop();
+    for (unsigned commits = 1; commits <= 3; commits++) {
+        struct test_child child;
+        unsigned left = commits;
+        test_fork(&child, build_in_parts, &left);
+        expect(test_wait(&child) == -9);
+        s = stores_open(&o);
+        stores_fold(s);
+        expect_last_round();
+        stores_tree_op(s, STORE_TREE_DROP, built++);
+        stores_tree_op(s, STORE_TREE_CREATE, built);
+        stores_fold(s);
+        stores_close(s);
+    }
+    s = stores_open(&o);
+    test_clock_start(os_now_ns());
 }
 
 /* What was dropped before a cut is asked for: its pages are needed soon. Nothing else is. */
